@@ -1,0 +1,5 @@
+"""`python -m denet_tui` is the same as `denet-tui`."""
+
+from denet_tui.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The kernel side: the BPF program, its loader, and the one door to its maps."""

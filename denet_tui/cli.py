@@ -1,0 +1,5 @@
+"""Commands and options."""
+
+
+def main() -> None:
+    """Run the command line."""

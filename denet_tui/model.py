@@ -1,0 +1,262 @@
+"""Frozen values that every room shares; imports nothing of ours."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+BUCKETS = 24
+"""Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
+
+ABI_NATIVE, ABI_IA32, ABI_X32 = 0, 1, 2
+
+_LANES = struct.Struct(f"<{BUCKETS}Q")
+
+
+class Syscall(NamedTuple):
+    """One system call of one ABI: ABI number, syscall number, and its name (`read`, `ia32:read`, `syscall_1234`)."""
+
+    abi: int
+    nr: int
+    name: str
+
+
+class Counters(NamedTuple):
+    """What was counted for one syscall of one process, or for any sum of such; times in ns.
+
+    `buckets` is the latency histogram, packed: 24 unsigned 64-bit lanes, little end first, in
+    one integer, so that adding two histograms is one addition. `unpack_buckets` opens it.
+    """
+
+    calls: int = 0
+    returns: int = 0
+    errors: int = 0
+    unreturned: int = 0
+    time_ns: int = 0
+    max_ns: int = 0
+    buckets: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have neither returned nor died with their thread."""
+        return self.calls - self.returns - self.unreturned
+
+    @property
+    def mean_ns(self) -> float:
+        """Mean time of a returned call in ns, 0.0 where none returned."""
+        return self.time_ns / self.returns if self.returns else 0.0
+
+    def plus(self, other: Counters) -> Counters:
+        """The sum of two counters (the larger of their maxima)."""
+        return Counters(
+            self[0] + other[0],
+            self[1] + other[1],
+            self[2] + other[2],
+            self[3] + other[3],
+            self[4] + other[4],
+            self[5] if self[5] > other[5] else other[5],
+            self[6] + other[6],
+        )
+
+    def percentile_ns(self, share: float) -> float:
+        """The latency in ns below which `share` (0..1) of the returned calls stayed, from the histogram.
+
+        Linear within a bucket, and never above `max_ns`; 0.0 where nothing returned.
+        """
+        wanted = share * self.returns
+        seen = 0
+        for index, count in enumerate(unpack_buckets(self.buckets)):
+            if count and seen + count >= wanted:
+                low = bucket_floor_ns(index)
+                high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
+                return min(low + (high - low) * max(wanted - seen, 0) / count, self.max_ns)
+            seen += count
+        return float(self.max_ns)
+
+
+NOTHING = Counters()
+
+
+def unpack_buckets(packed: int) -> tuple[int, ...]:
+    """The 24 bucket counts of a packed histogram, shortest latency first."""
+    return _LANES.unpack(packed.to_bytes(_LANES.size, "little"))
+
+
+def bucket_floor_ns(index: int) -> int:
+    """The shortest latency in ns that falls into bucket `index`."""
+    return 0 if index == 0 else 1 << (7 + index)
+
+
+class InFlight(NamedTuple):
+    """A thread inside a syscall at the moment of the reading; `since_ns` is CLOCK_MONOTONIC."""
+
+    tid: int
+    tgid: int
+    syscall: Syscall
+    since_ns: int
+
+
+class Loss(NamedTuple):
+    """What could not be counted, each a number of events; all zero means that nothing was lost."""
+
+    rows: int = 0
+    """Calls that found pid_syscall_map full: in the per-syscall totals, in no process."""
+    returns: int = 0
+    """Returns that found pid_syscall_map full: counted as calls, their time and error not."""
+    errnos: int = 0
+    """Errors that found the errno map full: counted as errors, the errno not known."""
+    tasks: int = 0
+    """Threads and processes that found the task map full: not watched at all."""
+    processes: int = 0
+    """Forks that found the process map full: neither the child nor its descendants are watched."""
+    reused: int = 0
+    """Process ids used again before the first one was read: two processes share one row."""
+    missed: int = 0
+    """Runs of the BPF programs that the kernel skipped (recursion_misses)."""
+    unsettled: int = 0
+    """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
+
+    @property
+    def exact(self) -> bool:
+        """True where nothing at all is short."""
+        return not any(self)
+
+    def describe(self) -> str:
+        """What is short and by how much, as one line; empty where nothing is."""
+        return ", ".join(f"{value:,} {_LOSS_WORDS[name]}" for name, value in self._asdict().items() if value)
+
+
+_LOSS_WORDS = {
+    "rows": "calls not assigned to a process (pid_syscall_map full)",
+    "returns": "returns without their time (pid_syscall_map full)",
+    "errnos": "errors without their errno (errno map full)",
+    "tasks": "threads not watched (task map full)",
+    "processes": "forks not watched (process map full)",
+    "reused": "process ids reused before they were read",
+    "missed": "probe runs skipped by the kernel",
+    "unsettled": "calls not accounted for",
+}
+
+
+class OwnCost(NamedTuple):
+    """What the BPF programs themselves took so far; zeros where kernel.bpf_stats_enabled is 0."""
+
+    runs: int = 0
+    time_ns: int = 0
+
+
+class Usage(NamedTuple):
+    """CPU and memory of a process or of several, from /proc; None of it comes from the kernel side."""
+
+    cpu_percent: float = 0.0
+    """100 is one core."""
+    rss_bytes: int = 0
+    vms_bytes: int = 0
+    threads: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+
+
+NO_LOSS, NO_COST, NO_USAGE = Loss(), OwnCost(), Usage()
+
+
+def _no_counters() -> Mapping[Syscall, Counters]:
+    return MappingProxyType({})
+
+
+def _no_errnos() -> Mapping[tuple[Syscall, int], int]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One watched process: who it is, how it ended, and what it called; times are CLOCK_MONOTONIC ns.
+
+    `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
+    only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
+    while the process lives and where the kernel could not tell. `syscalls` and `total` are
+    cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
+    """
+
+    tgid: int
+    pid: int
+    ppid: int
+    comm: str
+    cmdline: tuple[str, ...]
+    start_ns: int
+    end_ns: int | None = None
+    status: int | None = None
+    execs: int = 0
+    exec_ns: int | None = None
+    usage: Usage = NO_USAGE
+    total: Counters = NOTHING
+    delta: Counters = NOTHING
+    syscalls: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
+    recent: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
+    errnos: Mapping[tuple[Syscall, int], int] = field(default_factory=_no_errnos)
+
+    @property
+    def alive(self) -> bool:
+        """True until the kernel has seen the last thread of the process end."""
+        return self.end_ns is None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was known at one moment; cumulative since the start unless named otherwise.
+
+    Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC): the kernel side is read
+    half by half, each half at rest (see bpf/syscalls.c), so that the sums agree in every snapshot.
+    `in_flight` is the exception: it lists who is inside a call when the list is read, a little later.
+    `processes` are the living and the most recently ended ones, in the order of their start;
+    `forgotten` counts the ended ones that are no longer among them.
+    """
+
+    time_ns: int
+    wall_ms: int
+    """Unix time in ms."""
+    elapsed_ns: int
+    """Since the command was let go."""
+    interval_ns: int
+    """Length of the interval that `recent` and every `delta` cover."""
+    syscalls: Mapping[Syscall, Counters]
+    recent: Mapping[Syscall, Counters]
+    errnos: Mapping[tuple[Syscall, int], int]
+    processes: tuple[ProcessInfo, ...]
+    total: Counters
+    delta: Counters
+    loss: Loss = NO_LOSS
+    cost: OwnCost = NO_COST
+    in_flight: tuple[InFlight, ...] = ()
+    forgotten: int = 0
+    running: bool = True
+    """False once the command has ended."""
+    status: int | None = None
+    """Wait status of the command, None while it runs."""
+
+    @property
+    def exact(self) -> bool:
+        """True where nothing was lost and every sum agrees."""
+        return self.loss.exact
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What does not change while a command is watched."""
+
+    argv: tuple[str, ...]
+    executable: str
+    pid: int
+    """Of the command, as the user sees it."""
+    way: str
+    """`raw` (raw tracepoints) or `tracefs` (tracefs tracepoints)."""
+    user: str
+    """Name of the user that the command runs as."""
+    interval_s: float
+    start_wall_ms: int
+    start_ns: int
+    notes: tuple[str, ...] = ()
+    """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
