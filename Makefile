@@ -1,0 +1,153 @@
+# denet-tui: everything from a bare machine to a watched command. `make` lists the targets.
+#
+# Root is used only to install what the distribution packages, and to load the BPF program; where `make` is not
+# root already, sudo is asked, with one line before that says what for. Nothing is fetched when all is there.
+
+VENV := .venv
+PREFIX := /opt/denet-tui
+LINK := /usr/local/bin/denet-tui
+# What `make run` watches: two seconds and a half of files, forks and waiting.
+CMD ?= sh -c 'for i in 1 2 3 4 5; do ls -lR /usr/share > /dev/null; sleep 0.5; done'
+
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.ONESHELL:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench lab venv install uninstall _bcc _venv
+
+# Shell functions that the recipes share. $$ is make's way of writing $.
+define SH
+say() { echo "denet-tui: $$*" >&2; }
+as_root() { # as_root WHY COMMAND...
+    why=$$1; shift
+    if [ "$$(id -u)" = 0 ]; then "$$@"
+    elif command -v sudo > /dev/null; then say "using sudo $$why"; sudo "$$@"
+    else say "root is needed $$why, and this machine has no sudo: run it as root"; return 1
+    fi
+}
+present() { # present NAME: is it on this machine?
+    case $$1 in
+    bcc) ls /usr/lib*/python3*/*-packages/bcc/libbcc.py > /dev/null 2>&1 ;; # PyPI's bcc, another thing, has no libbcc.py
+    libc-headers) [ -e /usr/include/stdio.h ] ;;
+    python) find_python > /dev/null ;;
+    *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$1" > /dev/null ;;
+    esac
+}
+package() { # package NAME: what this distribution calls it
+    case $$manager/$$1 in
+    apt-get/bcc) echo python3-bpfcc ;; dnf/bcc) echo python3-bcc ;; pacman/bcc) echo python-bcc ;;
+    apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
+    apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
+    apt-get/perf) echo linux-perf ;;
+    */unshare) echo util-linux ;;
+    *) echo "$$1" ;;
+    esac
+}
+want() { # want WHY NAME...: installs those that are missing; fails where one is missing still
+    for_what=$$1; shift
+    missing=; packages=; manager=
+    for one in pacman dnf apt-get; do ! present $$one || manager=$$one; done
+    for name; do present "$$name" || { missing="$$missing $$name"; packages="$$packages $$(package "$$name")"; }; done
+    [ -n "$$missing" ] || return 0
+    say "$$for_what:$$packages"
+    case $$manager in
+    apt-get) set -- 'apt-get update -q || true' 'apt-get install -qy --no-install-recommends' ;;
+    dnf) set -- true 'dnf install -y --setopt=install_weak_deps=False' ;;
+    pacman) set -- '[ -e /var/lib/pacman/sync/core.db ] || pacman -Sy' 'pacman -S --needed --noconfirm' ;;
+    *) say "neither apt-get, dnf nor pacman is here: install$$missing yourself"; return 1 ;;
+    esac
+    # All at once; where that fails, one by one, so that one that is not to be had keeps none of the others away.
+    as_root "to install$$packages with $$manager" env DEBIAN_FRONTEND=noninteractive sh -c \
+        "$$1; $$2$$packages || for one in$$packages; do $$2 \$$one || true; done" || true
+    left=; for name in $$missing; do present "$$name" || left="$$left $$name"; done
+    [ -z "$$left" ]
+}
+find_python() { # prints the newest Python >= 3.11 that can make virtual environments; fails where there is none
+    best=; newest=10
+    for one in python3 python3.14 python3.13 python3.12 python3.11; do
+        minor=$$("$$one" -c 'import ensurepip, venv, sys; print(sys.version_info[1])' 2> /dev/null) || continue
+        [ "$$minor" -le "$$newest" ] || { best=$$one; newest=$$minor; }
+    done
+    [ -n "$$best" ] && command -v "$$best"
+}
+pip_install() { # pip_install STAMP WHAT: unless that was done with this very pyproject.toml
+    cmp -s pyproject.toml "$(VENV)/$$1" && return
+    say "installing Python packages into $(VENV)"
+    "$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -e "$$2"
+    cp pyproject.toml "$(VENV)/$$1"
+}
+give_back() { # under sudo: what root wrote into the caller's checkout becomes the caller's
+    if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %u .)" = "$${SUDO_UID:-none}" ]; then chown -hR --from=0 "$$SUDO_UID:$$SUDO_GID" .; fi
+}
+trap give_back EXIT
+endef
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+_bcc:
+	@$(SH)
+	want "installing bcc, which compiles the BPF program" bcc || { say "bcc is missing still: see above"; exit 1; }
+
+_venv:
+	@$(SH)
+	! "$(VENV)/bin/python" -c 'import pip' 2> /dev/null || exit 0
+	want "installing Python" python || {
+	    say "found no Python >= 3.11 with venv; install one (on Ubuntu 22.04: python3.11-venv) and run make again"; exit 1
+	}
+	"$$(find_python)" -m venv --clear "$(VENV)"
+
+venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
+	@$(SH)
+	pip_install .installed-dev '.[dev]'
+
+run: _bcc _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2" watches another
+	@$(SH)
+	cmp -s pyproject.toml $(VENV)/.installed-dev || pip_install .installed .
+	unset MAKEFLAGS MAKELEVEL MFLAGS # or a watched make would take itself for part of this one
+	if [ -t 0 ] && [ -t 1 ]; then screen=; else screen=--no-tui; fi
+	as_root "to load the BPF program; the command runs as you" $(VENV)/bin/denet-tui run $$screen -- $(CMD)
+
+test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
+	@$(SH)
+	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare ||
+	    say "missing still:$$left; the tests that use them will be skipped"
+	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
+	$(VENV)/bin/python -m pytest
+
+lint: venv ## ruff, mypy --strict and the import contracts
+	@$(SH)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: _bcc venv ## Measure what watching costs, beside strace and perf (root)
+	@$(SH)
+	want "installing what to measure against" gcc libc-headers strace perf || say "not measured against:$$left"
+	as_root "to load BPF programs" $(VENV)/bin/python -m pytest -m bench -s
+
+lab: venv ## Test against other versions of bcc, in chroots kept in /var/cache/denet-tui-lab (root)
+	@$(SH)
+	want "installing what the lab uses" debootstrap gcc libc-headers unshare || say "missing still:$$left"
+	as_root "to make chroots and load BPF programs" $(VENV)/bin/python -m pytest -m lab -s
+
+install: _bcc ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
+	@$(SH)
+	# Only the distribution's own Python: root will run it, so nobody else may be able to change it.
+	export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+	want "installing Python" python || { say "/usr/bin has no Python >= 3.11 with venv"; exit 1; }
+	work=$$(mktemp -d); trap 'rm -rf "$$work"; give_back' EXIT
+	"$$(find_python)" -m venv "$$work/venv"
+	"$$work/venv/bin/python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$$work/wheels" .
+	as_root "to write $(PREFIX) and $(LINK)" sh -euc 'umask 022
+	    rm -rf $(PREFIX) && "$$1" -m venv $(PREFIX)
+	    $(PREFIX)/bin/python -m pip install --quiet --no-index --find-links "$$2" --no-cache-dir denet-tui
+	    chown -R root:root $(PREFIX) && chmod -R u+rwX,go+rX,go-w $(PREFIX)
+	    ln -sfn $(PREFIX)/bin/denet-tui $(LINK)' sh "$$(find_python)" "$$work/wheels"
+	say "installed: sudo denet-tui run -- COMMAND"
+
+uninstall: ## Remove what `make install` wrote; the distribution's packages stay
+	@$(SH)
+	as_root "to remove $(PREFIX) and $(LINK)" rm -rf $(PREFIX) $(LINK)
