@@ -231,6 +231,8 @@ class Snapshot:
     loss: Loss = NO_LOSS
     cost: OwnCost = NO_COST
     in_flight: tuple[InFlight, ...] = ()
+    ended: tuple[ProcessInfo, ...] = ()
+    """Processes whose numbers became final in this interval: each ended process is in exactly one snapshot's `ended`."""
     forgotten: int = 0
     running: bool = True
     """False once the command has ended."""

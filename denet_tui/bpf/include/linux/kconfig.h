@@ -1,0 +1,2 @@
+/* bcc hides its helpers without it. */
+#define CONFIG_BPF_SYSCALL 1

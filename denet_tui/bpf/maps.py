@@ -1,0 +1,223 @@
+"""bpf(2) and perf_event_open(2) through ctypes, and maps read in few calls; no libbcc (man 2 bpf)."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+LOOKUP, UPDATE, DELETE, NEXT_KEY, RAW_TRACEPOINT_OPEN = 1, 2, 3, 4, 17
+OBJECT_INFO, LOOKUP_BATCH, DELETE_BATCH = 15, 24, 27
+ANY, NOEXIST = 0, 1
+
+PERCPU_HASH, PERCPU_ARRAY = 5, 6
+
+_GENERIC = {"bpf": 280, "perf_event_open": 241}
+_NUMBERS = {
+    "x86_64": {"bpf": 321, "perf_event_open": 298},
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "ppc64le": {"bpf": 361, "perf_event_open": 319},
+    "s390x": {"bpf": 351, "perf_event_open": 331},
+}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def system_call(name: str, *arguments: int) -> int:
+    """Make the system call with integer arguments and return its result; raises OSError."""
+    try:
+        number = _NUMBERS[platform.machine()][name]
+    except KeyError:
+        raise OSError(errno.ENOSYS, f"{name} is not known on {platform.machine()}") from None
+    result = _libc.syscall(ctypes.c_long(number), *(ctypes.c_ulong(value & (1 << 64) - 1) for value in arguments))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(result)
+
+
+def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """bpf(2): the attributes are the packed union bpf_attr; what the kernel writes back stays in a ctypes buffer."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes)) if isinstance(attributes, bytes) else attributes
+    return system_call("bpf", command, ctypes.addressof(buffer), len(buffer))
+
+
+def raw_tracepoint_open(name: str, program: int) -> int:
+    """Attach a loaded program to a raw tracepoint; the returned descriptor is the attachment."""
+    text = ctypes.create_string_buffer(name.encode())
+    return bpf(RAW_TRACEPOINT_OPEN, struct.pack("<QII", ctypes.addressof(text), program, 0))
+
+
+def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:
+    """Number of values that a per-CPU map holds for each key; raises OSError where /sys is hidden.
+
+    There is no guess instead: the kernel writes that many values, whatever room there is for them.
+    """
+    return int(path.read_text().strip().replace(",", "-").rpartition("-")[2]) + 1
+
+
+class Map:
+    """An open map descriptor; keys and values are bytes. Every method may raise OSError."""
+
+    CHUNK = 8192
+    """Rows asked for in one batch call; far above what one hash bucket holds, or the kernel says ENOSPC."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.fd = descriptor
+        info = ctypes.create_string_buffer(80)
+        attributes = struct.pack("<IIQ", descriptor, len(info), ctypes.addressof(info))
+        bpf(OBJECT_INFO, attributes)
+        self.type, _, self.key_size, self.value_size, self.max_entries, _ = struct.unpack_from("<6I", info)
+        self.stride = self.value_size
+        """Bytes of one value in a batch: of a per-CPU map all its CPUs', each rounded up to 8."""
+        if self.type in (PERCPU_ARRAY, PERCPU_HASH):
+            self.stride = (self.value_size + 7 & ~7) * possible_cpus()
+        self._batches = True
+        self._cursor = ctypes.create_string_buffer(max(8, self.key_size))
+        self._allocate(min(self.CHUNK, self.max_entries))
+
+    def _allocate(self, rows: int) -> None:
+        self._rows = rows
+        self._keys = ctypes.create_string_buffer(rows * self.key_size)
+        self._values = ctypes.create_string_buffer(rows * self.stride)
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        value = ctypes.create_string_buffer(self.stride)
+        return value.raw if self._element(LOOKUP, key, value) else None
+
+    def update(self, key: bytes, value: bytes, flags: int = ANY) -> bool:
+        """Set a value; False where NOEXIST was asked for and the key was there."""
+        return self._element(UPDATE, key, ctypes.create_string_buffer(value, len(value)), flags)
+
+    def delete(self, key: bytes) -> bool:
+        """Delete a key; False where it was not there."""
+        return self._element(DELETE, key, None)
+
+    def read(self) -> Iterator[tuple[bytes, bytes]]:
+        """The whole map in chunks of (keys, values), each the packed rows of a chunk.
+
+        Every row that exists throughout is in exactly one chunk. Uses batch calls (Linux 5.6; for
+        per-CPU arrays 5.13), one call a row on older kernels.
+        """
+        if self._batches:
+            try:
+                yield from self._read_batches()
+                return
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP, 524):  # 524: the kernel's own ENOTSUPP
+                    raise
+                self._batches = False
+        yield from self._read_rows()
+
+    def delete_many(self, keys: bytes) -> None:
+        """Delete all these packed keys; those that are not there are passed over."""
+        position, size = 0, self.key_size
+        while self._batches and position < len(keys):
+            rest = ctypes.create_string_buffer(keys[position:], len(keys) - position)
+            attributes = self._batch(None, None, rest, None, len(rest) // size)
+            try:
+                bpf(DELETE_BATCH, attributes)
+                return
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.ENOTSUP, 524):
+                    break
+                if error.errno != errno.ENOENT:
+                    raise
+                position += (_count(attributes) + 1) * size
+        for start in range(position, len(keys), size):
+            self.delete(keys[start : start + size])
+
+    def _element(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char] | None, flags: int = 0) -> bool:
+        packed = ctypes.create_string_buffer(key, len(key))
+        address = ctypes.addressof(value) if value is not None else 0
+        try:
+            bpf(command, struct.pack("<IIQQQ", self.fd, 0, ctypes.addressof(packed), address, flags))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def _batch(
+        self,
+        start: ctypes.Array[ctypes.c_char] | None,
+        out: ctypes.Array[ctypes.c_char] | None,
+        keys: ctypes.Array[ctypes.c_char],
+        values: ctypes.Array[ctypes.c_char] | None,
+        count: int,
+    ) -> ctypes.Array[ctypes.c_char]:
+        addresses = (ctypes.addressof(buffer) if buffer is not None else 0 for buffer in (start, out, keys, values))
+        return ctypes.create_string_buffer(struct.pack("<4Q2I2Q", *addresses, count, self.fd, 0, 0), 56)
+
+    def _read_batches(self) -> Iterator[tuple[bytes, bytes]]:
+        start = None
+        while True:
+            attributes = self._batch(start, self._cursor, self._keys, self._values, self._rows)
+            try:
+                bpf(LOOKUP_BATCH, attributes)
+                last = False
+            except OSError as error:
+                if error.errno == errno.ENOSPC and not _count(attributes):  # a bucket longer than the buffer
+                    self._allocate(self._rows * 2)
+                    continue
+                if error.errno != errno.ENOENT:
+                    raise
+                last = True
+            count = _count(attributes)
+            if count:
+                keys, values = count * self.key_size, count * self.stride
+                yield ctypes.string_at(self._keys, keys), ctypes.string_at(self._values, values)
+            if last:
+                return
+            start = self._cursor
+
+    def _read_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """One row at a time; a row deleted under way sends the kernel back to the start, so rows are kept apart by key."""
+        key: bytes | None = None
+        seen: dict[bytes, bytes] = {}
+        for _ in range(2 * self.max_entries):
+            if (key := self._next(key)) is None:
+                break
+            value = self.lookup(key)
+            if value is not None:
+                seen[key] = value
+        if seen:
+            yield b"".join(seen), b"".join(seen.values())
+
+    def _next(self, key: bytes | None) -> bytes | None:
+        following = ctypes.create_string_buffer(self.key_size)
+        current = ctypes.create_string_buffer(key, len(key)) if key is not None else None
+        address = ctypes.addressof(current) if current is not None else 0
+        try:
+            bpf(NEXT_KEY, struct.pack("<IIQQ", self.fd, 0, address, ctypes.addressof(following)))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+        return following.raw
+
+
+def _count(attributes: ctypes.Array[ctypes.c_char]) -> int:
+    return int(struct.unpack_from("<I", attributes, 32)[0])
+
+
+def run_statistics(program: int) -> tuple[int, int, int]:
+    """(runs, run time in ns, skipped runs) of a program, from its descriptor's fdinfo; zeros where it says nothing.
+
+    Runs and time are counted only while kernel.bpf_stats_enabled is 1; skipped runs always (Linux 5.12).
+    """
+    found = {"run_cnt": 0, "run_time_ns": 0, "recursion_misses": 0}
+    try:
+        text = Path(f"/proc/self/fdinfo/{program}").read_text(encoding="ascii")
+    except OSError:
+        return 0, 0, 0
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name in found:
+            found[name] = int(value)
+    return found["run_cnt"], found["run_time_ns"], found["recursion_misses"]

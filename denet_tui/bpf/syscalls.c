@@ -1,0 +1,456 @@
+/*
+ * Counts the system calls of watched processes, for denet-tui.
+ *
+ * Reads no kernel struct by header: the offsets in the OFF_* and TP_* macros come from the running
+ * kernel (BTF, tracefs format files), and the header shim beside this file is all that bcc needs.
+ *
+ * A call is counted when it is entered; its time, error and histogram when the same task leaves it.
+ *
+ * Everything that is counted is kept twice, in two sides. `epoch` says which side is written to.
+ * User space turns the epoch and waits until no program still writes to the old side (see `grace`);
+ * then that side is at rest, is read, and its rows are deleted. So every reading belongs to one
+ * instant, the sums in it agree exactly, and maps hold only what happened since the last reading.
+ */
+
+#define __always_inline inline __attribute__((always_inline))
+
+#define BUCKETS 24
+#define NUMBERS 640 /* syscall numbers per ABI in syscall_counts; the last one stands for all others */
+#define ABIS 3
+#define NATIVE 0
+#define IA32 1
+#define X32 2
+#define X32_BIT 0x40000000
+#define CMDLINE 128
+#define CLONE_THREAD 0x10000 /* include/uapi/linux/sched.h */
+
+struct row_key {
+    u32 tgid;
+    s32 nr;
+    u8 abi;
+    u8 side;
+    u16 pad;
+};
+
+struct row {
+    u64 calls;
+    u64 returns;
+    u64 errors;
+    u64 unreturned;
+    u64 time_ns;
+    u64 max_ns;
+    u64 buckets[BUCKETS];
+};
+
+struct errno_key {
+    struct row_key row;
+    u32 number;
+};
+
+enum task_state {
+    IDLE,   /* outside of any call */
+    NEW,    /* not yet seen at an entry: its next exit belongs to a call that was not counted (clone, attach) */
+    INSIDE, /* in a counted call */
+    UNKEPT, /* in a call that is not wanted or could not be kept */
+    HELD,   /* before the command's own execve, which will be the first call to count */
+};
+
+struct task {
+    u64 since_ns;
+    u32 tgid;
+    s32 nr;
+    u8 abi;
+    u8 state;
+    u16 pad[3];
+};
+
+struct process {
+    u64 start_ns;
+    u64 end_ns;
+    u64 exec_ns;
+    u32 parent;  /* tgid that forked it */
+    u32 threads; /* watched tasks that live */
+    u32 execs;
+    u32 status; /* wait status */
+    u32 cmdline_length;
+    char comm[16];
+    char cmdline[CMDLINE];
+    u32 pad;
+};
+
+enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, LOSSES };
+
+BPF_TABLE("hash", struct row_key, struct row, pid_syscall_map, ROWS);
+BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
+BPF_TABLE("hash", u32, struct task, tasks, TASKS);
+BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
+BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
+BPF_TABLE("percpu_array", u32, u64, lost, 2 * LOSSES);
+BPF_TABLE("array", u32, u32, epoch, 1);
+/* Updating a map of maps makes the kernel wait for every program that runs (maybe_wait_bpf_programs). */
+BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
+BPF_TABLE("array", u32, struct row, empty_row, 1);
+#ifdef ONLY_WANTED
+BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
+#endif
+
+static __always_inline u8 current_side(void)
+{
+    u32 zero = 0, *number = epoch.lookup(&zero);
+    return number ? *number & 1 : 0;
+}
+
+static __always_inline void lose(u8 side, u32 reason)
+{
+    u32 index = side * LOSSES + reason;
+    u64 *count = lost.lookup(&index);
+    if (count)
+        *count += 1;
+}
+
+/* Rows are only ever added to atomically, so two CPUs may insert and count at the same time. */
+static __always_inline struct row *row_of(struct row_key *key)
+{
+    struct row *row = pid_syscall_map.lookup(key);
+    if (row)
+        return row;
+    u32 zero = 0;
+    struct row *empty = empty_row.lookup(&zero);
+    if (!empty)
+        return 0;
+    pid_syscall_map.insert(key, empty);
+    return pid_syscall_map.lookup(key);
+}
+
+static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
+{
+    if (abi == X32)
+        nr &= ~X32_BIT;
+    u32 number = (u32)nr < NUMBERS - 1 ? nr : NUMBERS - 1;
+    return (side * ABIS + abi) * NUMBERS + number;
+}
+
+static __always_inline u8 abi_of(s32 nr)
+{
+#ifdef OFF_THREAD_STATUS
+    u32 status = 0; /* thread_info.status, TS_COMPAT is 2: arch/x86/include/asm/thread_info.h */
+    bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_THREAD_STATUS);
+    if (status & 2)
+        return IA32;
+#endif
+#ifdef HAS_X32
+    if (nr > 0 && nr & X32_BIT)
+        return X32;
+#endif
+    return NATIVE;
+}
+
+static __always_inline int is_wanted(u8 abi, s32 nr)
+{
+#ifdef ONLY_WANTED
+    u32 index = number_index(0, abi, nr);
+    u8 *flag = wanted.lookup(&index);
+    return flag && *flag;
+#else
+    return 1;
+#endif
+}
+
+/* A caller without root's rights may count the calls of its own user only, whatever it writes into the maps. */
+static __always_inline int is_allowed(void)
+{
+#ifdef ONLY_UID
+    return (u32)bpf_get_current_uid_gid() == ONLY_UID;
+#else
+    return 1;
+#endif
+}
+
+/* Counts one call in the totals and in its row; 0 where the row could not be kept. */
+static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
+{
+    u32 index = number_index(side, abi, nr);
+    u64 *count = syscall_counts.lookup(&index);
+    if (count)
+        *count += 1;
+    struct row_key key = {.tgid = tgid, .nr = nr, .abi = abi, .side = side};
+    struct row *row = row_of(&key);
+    if (!row) {
+        lose(side, LOST_ROW);
+        return 0;
+    }
+    __sync_fetch_and_add(&row->calls, 1);
+    return row;
+}
+
+static __always_inline void count_unreturned(u8 side, struct task *task)
+{
+    struct row_key key = {.tgid = task->tgid, .nr = task->nr, .abi = task->abi, .side = side};
+    struct row *row = row_of(&key);
+    if (row)
+        __sync_fetch_and_add(&row->unreturned, 1);
+    else
+        lose(side, LOST_RETURN);
+}
+
+static __always_inline int enter(s32 nr)
+{
+    u32 tid = bpf_get_current_pid_tgid();
+    struct task *task = tasks.lookup(&tid);
+    if (!task)
+        return 0;
+    if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
+        return 0;
+    u8 side = current_side();
+    if (task->state == INSIDE) /* its exit was not seen */
+        count_unreturned(side, task);
+    u8 abi = abi_of(nr);
+    task->state = UNKEPT;
+    if (!is_wanted(abi, nr) || !is_allowed())
+        return 0;
+    if (!count_call(side, task->tgid, abi, nr))
+        return 0;
+    task->nr = nr;
+    task->abi = abi;
+    task->state = INSIDE;
+    task->since_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+/* Bucket 0 is below 256 ns, bucket i from 2^(7+i), the last one has no end (model.BUCKETS says the same). */
+static __always_inline u32 bucket_of(u64 ns)
+{
+    if (ns >> 31)
+        return BUCKETS - 1;
+    u32 value = ns >> 8, bucket = 0;
+    if (!value)
+        return 0;
+    if (value >> 16) { value >>= 16; bucket += 16; }
+    if (value >> 8) { value >>= 8; bucket += 8; }
+    if (value >> 4) { value >>= 4; bucket += 4; }
+    if (value >> 2) { value >>= 2; bucket += 2; }
+    if (value >> 1) bucket += 1;
+    return bucket + 1;
+}
+
+static __always_inline void count_error(u8 side, struct row_key *row, s64 result)
+{
+    struct errno_key key = {.row = *row, .number = -result};
+    u64 *count = errnos.lookup(&key);
+    if (!count) {
+        u64 none = 0;
+        errnos.insert(&key, &none);
+        count = errnos.lookup(&key);
+    }
+    if (count)
+        __sync_fetch_and_add(count, 1);
+    else
+        lose(side, LOST_ERRNO);
+}
+
+static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
+{
+    struct row_key key = {.tgid = task->tgid, .nr = task->nr, .abi = task->abi, .side = side};
+    struct row *row = row_of(&key);
+    if (!row) {
+        lose(side, LOST_RETURN);
+        return 0;
+    }
+    __sync_fetch_and_add(&row->returns, 1);
+    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (spent_ns > row->max_ns) /* two CPUs may race here: the smaller of two near-equal maxima may stay */
+        row->max_ns = spent_ns;
+    u32 bucket = bucket_of(spent_ns);
+    if (bucket < BUCKETS)
+        __sync_fetch_and_add(&row->buckets[bucket], 1);
+    /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+    if (result < 0 && result >= -4095 && (result > -512 || result < -516)) {
+        __sync_fetch_and_add(&row->errors, 1);
+        count_error(side, &key, result);
+    }
+    return 0;
+}
+
+/*
+ * `nr` is only used for a call whose entry was not traced: a seccomp filter or a tracer refused it
+ * before the entry tracepoint. It is a call like others for who makes it, and for strace.
+ */
+static __always_inline int leave(s64 result, s32 nr)
+{
+    u32 tid = bpf_get_current_pid_tgid();
+    struct task *task = tasks.lookup(&tid);
+    if (!task || task->state == HELD)
+        return 0;
+    u8 side = current_side();
+    u8 state = task->state;
+    task->state = IDLE;
+    if (state == INSIDE)
+        return count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
+#ifdef KNOWS_REFUSED
+    if (state == IDLE && is_allowed()) {
+        u8 abi = abi_of(nr);
+        if (!is_wanted(abi, nr) || !count_call(side, task->tgid, abi, nr))
+            return 0;
+        task->nr = nr;
+        task->abi = abi;
+        return count_return(side, task, 0, result);
+    }
+#endif
+    return 0;
+}
+
+/* Runs in the parent, before the child can run. */
+static __always_inline int begin(u32 child, u64 clone_flags)
+{
+    u32 parent = bpf_get_current_pid_tgid() >> 32;
+    struct process *process = processes.lookup(&parent);
+    if (!process || process->end_ns)
+        return 0;
+    struct task task = {.state = NEW, .tgid = parent};
+    if (clone_flags & CLONE_THREAD) {
+        __sync_fetch_and_add(&process->threads, 1);
+    } else {
+        struct process new = *process;
+        new.start_ns = bpf_ktime_get_ns();
+        new.end_ns = new.exec_ns = 0;
+        new.parent = parent;
+        new.threads = 1;
+        new.execs = new.status = 0;
+        bpf_get_current_comm(&new.comm, sizeof(new.comm));
+        struct process *old = processes.lookup(&child);
+        if (old)
+            lose(current_side(), REUSED);
+        if (processes.update(&child, &new)) {
+            lose(current_side(), LOST_PROCESS);
+            return 0;
+        }
+        task.tgid = child;
+    }
+    if (tasks.update(&child, &task)) {
+        lose(current_side(), LOST_TASK);
+        if (clone_flags & CLONE_THREAD)
+            __sync_fetch_and_add(&process->threads, -1);
+        else
+            processes.delete(&child);
+    }
+    return 0;
+}
+
+static __always_inline void note_cmdline(struct process *process)
+{
+#ifdef OFF_ARG_START
+    char *task = (char *)bpf_get_current_task(), *mm = 0;
+    u64 start = 0, end = 0;
+    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
+    bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
+    bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
+    u32 length = end - start > CMDLINE ? CMDLINE : end - start;
+    process->cmdline_length = length;
+    asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
+    if (length <= CMDLINE)
+        bpf_probe_read_user(process->cmdline, length, (void *)start);
+#endif
+}
+
+/* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
+static __always_inline int replace(u32 old_tid)
+{
+    u64 id = bpf_get_current_pid_tgid();
+    u32 tid = id, tgid = id >> 32;
+    struct process *process = processes.lookup(&tgid);
+    if (!process)
+        return 0;
+    process->execs += 1;
+    process->exec_ns = bpf_ktime_get_ns();
+    bpf_get_current_comm(&process->comm, sizeof(process->comm));
+    note_cmdline(process);
+    if (old_tid != tid) {
+        struct task *task = tasks.lookup(&old_tid);
+        if (task) {
+            struct task moved = *task;
+            if (tasks.update(&tid, &moved))
+                lose(current_side(), LOST_TASK);
+            tasks.delete(&old_tid);
+        }
+    }
+    return 0;
+}
+
+static __always_inline int end(void)
+{
+    u64 id = bpf_get_current_pid_tgid();
+    u32 tid = id, tgid = id >> 32;
+    struct task *task = tasks.lookup(&tid);
+    if (!task)
+        return 0;
+    if (task->state == INSIDE)
+        count_unreturned(current_side(), task);
+    tasks.delete(&tid);
+    struct process *process = processes.lookup(&tgid);
+    if (!process)
+        return 0;
+    __sync_fetch_and_add(&process->threads, -1);
+    u32 status = 0;
+#ifdef OFF_EXIT_CODE
+    bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
+#endif
+    /* The leader's status counts, unless a thread that outlived it ended the process with another. */
+    if (tid == tgid || (process->threads == 0 && status))
+        process->status = status;
+    if (process->threads == 0)
+        process->end_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+#ifdef WAY_RAW
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+    return enter(ctx->args[1]);
+}
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    u64 nr = 0;
+    bpf_probe_read_kernel(&nr, sizeof(nr), (char *)ctx->args[0] + OFF_SYSCALL_NR);
+    return leave(ctx->args[1], nr);
+}
+
+int on_task_newtask(struct bpf_raw_tracepoint_args *ctx)
+{
+    u32 child = 0;
+    bpf_probe_read_kernel(&child, sizeof(child), (char *)ctx->args[0] + OFF_PID);
+    return begin(child, ctx->args[1]);
+}
+
+int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+    return replace(ctx->args[1]);
+}
+#else
+#define FIELD(type, offset) (*(type *)((char *)ctx + (offset)))
+
+int on_sys_enter(void *ctx)
+{
+    return enter(FIELD(s64, TP_ENTER_NR));
+}
+
+int on_sys_exit(void *ctx)
+{
+    return leave(FIELD(s64, TP_EXIT_RESULT), FIELD(s64, TP_EXIT_NR));
+}
+
+int on_task_newtask(void *ctx)
+{
+    return begin(FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
+}
+
+int on_sched_process_exec(void *ctx)
+{
+    return replace(FIELD(u32, TP_OLD_PID));
+}
+#endif
+
+int on_sched_process_exit(void *ctx)
+{
+    return end();
+}

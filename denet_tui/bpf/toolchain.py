@@ -1,0 +1,111 @@
+"""Finds the distribution's bcc from any Python, and tells it from others of that name.
+
+PyPI's `bcc` is an unrelated package. The real one is plain ctypes around libbcc, so any Python can
+load it by file location, without its folder on sys.path.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+_FOLDERS = (
+    "usr/lib/python3/dist-packages",
+    "usr/lib/python3.*/dist-packages",
+    "usr/lib/python3.*/site-packages",
+    "usr/lib64/python3.*/site-packages",
+    "usr/local/lib/python3.*/dist-packages",
+    "usr/local/lib/python3.*/site-packages",
+    "usr/local/lib64/python3.*/site-packages",
+)
+_INSTALL = {
+    "debian": "apt-get install python3-bpfcc",
+    "ubuntu": "apt-get install python3-bpfcc",
+    "fedora": "dnf install python3-bcc",
+    "rhel": "dnf install python3-bcc",
+    "arch": "pacman -S python-bcc",
+    "suse": "zypper install python3-bcc",
+    "opensuse": "zypper install python3-bcc",
+    "alpine": "apk add py3-bcc",
+}
+
+
+class ToolchainError(Exception):
+    """No usable bcc; the text says what was found and what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A bcc package folder and its version (`unknown` where it does not say)."""
+
+    folder: Path
+    version: str
+
+
+def find(root: Path = Path("/")) -> Toolchain:
+    """The distribution's bcc below `root`; raises ToolchainError."""
+    strangers = []
+    for pattern in _FOLDERS:
+        for folder in sorted(root.glob(f"{pattern}/bcc"), reverse=True):
+            if (folder / "libbcc.py").is_file() and (folder / "table.py").is_file():
+                return Toolchain(folder, _version(folder))
+            strangers.append(folder)
+    shadow = _imported_stranger()
+    if shadow:
+        strangers.append(shadow)
+    if strangers:
+        raise ToolchainError(
+            f"the bcc in {strangers[0]} is not the BPF Compiler Collection (PyPI's bcc is an unrelated package); "
+            f"install the real one beside it: {install_command()}"
+        )
+    raise ToolchainError(f"bcc (the BPF Compiler Collection) is not installed; install it: {install_command()}")
+
+
+def load(toolchain: Toolchain) -> ModuleType:
+    """Import bcc from its folder under its own name; raises ToolchainError where it or libbcc is broken."""
+    location = importlib.util.spec_from_file_location(
+        "bcc", toolchain.folder / "__init__.py", submodule_search_locations=[str(toolchain.folder)]
+    )
+    if location is None or location.loader is None:
+        raise ToolchainError(f"{toolchain.folder} cannot be imported; reinstall it: {install_command()}")
+    module = importlib.util.module_from_spec(location)
+    sys.modules["bcc"] = module
+    try:
+        location.loader.exec_module(module)
+    except (ImportError, OSError, AttributeError, SyntaxError) as error:
+        raise ToolchainError(
+            f"bcc in {toolchain.folder} does not load ({error}); reinstall it: {install_command()}"
+        ) from error
+    return module
+
+
+def install_command() -> str:
+    """The command that installs bcc on this distribution (by os-release's ID and ID_LIKE), to be run as root."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
+        if name in _INSTALL:
+            return f"sudo {_INSTALL[name]}"
+    return "the package python3-bpfcc, python3-bcc or python-bcc of your distribution"
+
+
+def _version(folder: Path) -> str:
+    try:
+        text = (folder / "version.py").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "unknown"
+    found = re.search(r"""__version__\s*=\s*['"]([^'"]+)""", text)
+    return found[1] if found else "unknown"
+
+
+def _imported_stranger() -> Path | None:
+    """Folder of a `bcc` that this Python would import, whatever it is."""
+    found = importlib.util.find_spec("bcc") if "bcc" not in sys.modules else None
+    return Path(found.origin).parent if found and found.origin else None

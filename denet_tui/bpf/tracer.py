@@ -1,0 +1,265 @@
+"""Tracer: the one door to the kernel side.
+
+The layouts here are those of syscalls.c. All times are CLOCK_MONOTONIC ns.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from denet_tui.bpf import maps
+from denet_tui.bpf.handover import Kernel
+from denet_tui.bpf.names import X32_BIT, numbers
+from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost
+
+NUMBERS, ABIS = 640, 3
+_ROW_KEY = struct.Struct("<IiBBxx")
+_ROW = struct.Struct(f"<6Q{8 * BUCKETS}s")
+_ERRNO_KEY = struct.Struct("<IiBBxxI")
+_TASK = struct.Struct("<QIiBB6x")
+_PROCESS = struct.Struct("<QQQIIIII16s128s4x")
+_, _NEW, _INSIDE, _, _HELD = range(5)
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
+
+
+class Task(NamedTuple):
+    """A watched thread; `since_ns` and the call are those of the call it is inside, if `inside`."""
+
+    tid: int
+    tgid: int
+    inside: bool
+    abi: int
+    nr: int
+    since_ns: int
+
+
+class Process(NamedTuple):
+    """A watched process as the kernel side knows it; `end_ns` and `exec_ns` are 0 until it happens."""
+
+    tgid: int
+    parent: int
+    start_ns: int
+    end_ns: int
+    exec_ns: int
+    threads: int
+    execs: int
+    status: int
+    comm: str
+    cmdline: tuple[str, ...]
+
+
+class Reading(NamedTuple):
+    """What happened between the reading before and `time_ns`, and what there is just after it.
+
+    rows: ((tgid, abi, nr), Counters) pairs; errnos: ((tgid, abi, nr, errno), count) pairs; calls: counted calls
+    by (abi, index), which is the number for all that have a name. These three are complete and agree:
+    the calls of the rows and `loss.rows` add up to those in `calls`. tasks and processes are read a little later.
+    """
+
+    time_ns: int
+    rows: list[tuple[tuple[int, int, int], Counters]]
+    errnos: list[tuple[tuple[int, int, int, int], int]]
+    calls: dict[tuple[int, int], int]
+    loss: Loss
+    tasks: list[Task]
+    processes: list[Process]
+
+
+class Tracer:
+    """Watches processes and reads what was counted. Methods raise OSError where the kernel refuses."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Takes over the descriptors of `kernel`; `close` (or the end of this process) detaches everything."""
+        self._kernel = kernel
+        self.way = kernel.way
+        self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self._epoch = 0
+        self._counts: dict[int, bytes] = {}
+        """Per side what syscall_counts held when it was last at rest; it is never reset."""
+        self._losses: dict[int, bytes] = {}
+        self._missed = 0
+
+    @property
+    def capacity(self) -> int:
+        """Rows that pid_syscall_map can hold between two readings."""
+        return self._maps["pid_syscall_map"].max_entries
+
+    def want(self, wanted: Iterable[tuple[int, int]]) -> None:
+        """Count only these (abi, number) from now on; needs a program loaded with `only_wanted`."""
+        for abi, number in wanted:
+            index = abi * NUMBERS + min(number, NUMBERS - 1)
+            self._maps["wanted"].update(struct.pack("<I", index), b"\1")
+
+    def hold(self, tgid: int) -> None:
+        """Watch a process of one thread that has not yet called execve: that call will be the first to count."""
+        self._insert_process(tgid, 0, threads=1)
+        self._insert_task(tgid, tgid, _HELD)
+
+    def attach(self, tgid: int, parent: int = 0) -> int:
+        """Watch a running process from now on; returns how many threads it had. Its children are not included.
+
+        The process is entered first and its threads after: one that starts in between is entered by the kernel side.
+        """
+        self._insert_process(tgid, parent, threads=0)
+        added = 0
+        for entry in os.listdir(f"/proc/{tgid}/task"):
+            added += self._insert_task(int(entry), tgid, _NEW)
+            if not Path(f"/proc/{tgid}/task/{entry}").exists() and self._drop_task(int(entry)):
+                added -= 1
+        return added
+
+    def forget(self, tgids: Iterable[int]) -> None:
+        """Delete the records of ended processes, after they were read."""
+        self._maps["processes"].delete_many(b"".join(struct.pack("<I", tgid) for tgid in tgids))
+
+    def read(self) -> Reading:
+        """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
+        side = self._epoch & 1
+        self._epoch += 1
+        self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
+        self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
+        now = time.monotonic_ns()
+        rows = list(self._read_rows(side))
+        errnos = list(self._read_errnos(side))
+        return Reading(
+            now, rows, errnos, self._read_calls(side), self._read_loss(side), self._read_tasks(), self._read_processes()
+        )
+
+    def cost(self) -> OwnCost:
+        """What the programs took since they were loaded; zeros where the kernel does not count it."""
+        statistics = [maps.run_statistics(program) for program in self._kernel.programs.values()]
+        return OwnCost(sum(each[0] for each in statistics), sum(each[1] for each in statistics))
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        for kind in (self._kernel.links, self._kernel.programs, self._kernel.maps):
+            for descriptor in kind.values():
+                os.close(descriptor)
+            kind.clear()
+
+    def _insert_process(self, tgid: int, parent: int, threads: int) -> None:
+        comm, cmdline = _identity(tgid)
+        fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline)
+        self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields))
+
+    def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
+        return self._maps["tasks"].update(struct.pack("<I", tid), _TASK.pack(0, tgid, 0, 0, state), maps.NOEXIST)
+
+    def _drop_task(self, tid: int) -> bool:
+        return self._maps["tasks"].delete(struct.pack("<I", tid))
+
+    def _read_rows(self, side: int) -> Iterator[tuple[tuple[int, int, int], Counters]]:
+        table, from_bytes, make = self._maps["pid_syscall_map"], int.from_bytes, Counters._make
+        for keys, values in table.read():
+            done = []
+            for position, ((tgid, nr, abi, of_side), fields) in enumerate(
+                zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True)
+            ):
+                if of_side == side:
+                    done.append(position)
+                    yield (tgid, abi, nr), make((*fields[:6], from_bytes(fields[6], "little")))
+            size = _ROW_KEY.size
+            table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
+
+    def _read_errnos(self, side: int) -> Iterator[tuple[tuple[int, int, int, int], int]]:
+        table = self._maps["errnos"]
+        for keys, values in table.read():
+            done = []
+            for position, ((tgid, nr, abi, of_side, number), (count,)) in enumerate(
+                zip(_ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True)
+            ):
+                if of_side == side:
+                    done.append(position)
+                    yield (tgid, abi, nr, number), count
+            size = _ERRNO_KEY.size
+            table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
+
+    def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
+        """(index within the side, growth since the last time) of a per-CPU array, where there is any."""
+        table = self._maps[name]
+        content = b"".join(values for _, values in table.read())
+        stride, half = table.stride, len(content) // 2
+        now = content[side * half : (side + 1) * half]
+        old = before.get(side) or bytes(half)
+        before[side] = now
+        for index, position in enumerate(range(0, half, stride)):
+            piece, last = now[position : position + stride], old[position : position + stride]
+            if piece != last:
+                yield index, _sum(piece) - _sum(last)
+
+    def _read_calls(self, side: int) -> dict[tuple[int, int], int]:
+        growth = self._read_array("syscall_counts", side, self._counts)
+        return {divmod(index, NUMBERS): calls for index, calls in growth}
+
+    def _read_loss(self, side: int) -> Loss:
+        """What was lost since the last time; skipped runs are not told apart by side."""
+        missed = sum(maps.run_statistics(program)[2] for program in self._kernel.programs.values())
+        lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
+        loss = Loss(**lost, missed=missed - self._missed)
+        self._missed = missed
+        return loss
+
+    def _read_tasks(self) -> list[Task]:
+        found = []
+        for keys, values in self._maps["tasks"].read():
+            tids = struct.iter_unpack("<I", keys)
+            for (tid,), (since, tgid, nr, abi, state) in zip(tids, _TASK.iter_unpack(values), strict=True):
+                found.append(Task(tid, tgid, state == _INSIDE, abi, nr, since))
+        return found
+
+    def _read_processes(self) -> list[Process]:
+        found = []
+        for keys, values in self._maps["processes"].read():
+            tgids = struct.iter_unpack("<I", keys)
+            for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
+                start, end, execed, parent, threads, execs, status, length, comm, cmdline = fields
+                found.append(
+                    Process(
+                        tgid, parent, start, end, execed, threads, execs, status, _text(comm), _words(cmdline[:length])
+                    )
+                )
+        return found
+
+
+def index_of(abi: int, nr: int) -> int:
+    """The index within its ABI under which a syscall is counted in `Reading.calls`."""
+    number = nr & ~X32_BIT if abi == ABI_X32 else nr
+    return number if 0 <= number < NUMBERS - 1 else NUMBERS - 1
+
+
+def numbers_of(names: Iterable[str]) -> set[tuple[int, int]]:
+    """(abi, number) for `Tracer.want` of syscalls by name, in every ABI that has them; raises KeyError."""
+    found = set()
+    for name in names:
+        here = {(abi, numbers(abi)[name]) for abi in range(ABIS) if name in numbers(abi)}
+        if not here:
+            raise KeyError(name)
+        found |= here
+    return found
+
+
+def _sum(values: bytes) -> int:
+    return sum(struct.unpack(f"<{len(values) // 8}Q", values))
+
+
+def _text(raw: bytes) -> str:
+    return raw.partition(b"\0")[0].decode(errors="surrogateescape")
+
+
+def _words(raw: bytes) -> tuple[str, ...]:
+    """A command line, NUL-separated; the last argument may be cut off."""
+    return tuple(word.decode(errors="surrogateescape") for word in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
+
+
+def _identity(tgid: int) -> tuple[bytes, bytes]:
+    """comm and the first 128 bytes of the command line of a running process, empty where it cannot be read."""
+    try:
+        comm = Path(f"/proc/{tgid}/comm").read_bytes().strip()
+        return comm, Path(f"/proc/{tgid}/cmdline").read_bytes()[:128]
+    except OSError:
+        return b"", b""
