@@ -28,7 +28,7 @@ as_root() { # as_root WHY COMMAND...
 }
 present() { # present NAME: is it on this machine?
     case $$1 in
-    bcc) ls /usr/lib*/python3*/*-packages/bcc/libbcc.py > /dev/null 2>&1 ;; # PyPI's bcc, another thing, has no libbcc.py
+    bcc) [ -n "$$(ls /usr/lib*/python3*/*-packages/bcc/libbcc.py /usr/local/lib*/python3*/*-packages/bcc/libbcc.py 2> /dev/null)" ] ;;
     libc-headers) [ -e /usr/include/stdio.h ] ;;
     python) find_python > /dev/null ;;
     *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$1" > /dev/null ;;

@@ -32,5 +32,6 @@ trixie | sid)
     ;;
 esac
 rm -rf "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*
+cp "$0" "$new/.made-by" # an image made by another version of this script is made anew
 rm -rf "$dir"
 mv "$new" "$dir"

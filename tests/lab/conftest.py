@@ -1,0 +1,38 @@
+"""The machines, made once a session and kept between sessions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.machines import Machine, make, missing
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every machine sees as /mnt: the wheel of denet-tui, and the workload."""
+    if reason := missing():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("shared")
+    source = REPOSITORY / "tests/lab/workload.c"
+    subprocess.run(["gcc", "-O1", "-static", "-pthread", "-o", folder / "workload", source], check=True)
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", REPOSITORY]
+    subprocess.run(wheel, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["bullseye", "trixie", "sid"])
+def machine(request: pytest.FixtureRequest, shared: Path) -> Machine:
+    """A Debian root with another version of bcc, and denet-tui installed in it."""
+    try:
+        root = make(request.param)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"the image {request.param} could not be made: {error}")
+    machine = Machine(root, shared)
+    machine.install()
+    return machine

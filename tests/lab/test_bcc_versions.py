@@ -1,0 +1,54 @@
+"""denet-tui with bcc 0.18, 0.31 and the newest, on this kernel, with no kernel headers anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.lab.machines import PROGRAM, Machine
+
+pytestmark = [pytest.mark.lab, pytest.mark.root]
+
+SHIFTING = {"futex", "wait4", "poll", "restart_syscall"}
+"""Calls whose number depends on timing."""
+
+
+def test_the_machine_has_no_kernel_headers(machine: Machine) -> None:
+    found = machine.check("find", "/lib/modules", "/usr/src", "-mindepth", "1", "-maxdepth", "1")
+    assert found == ""
+
+
+def test_selftest_is_exact(machine: Machine) -> None:
+    machine.check(PROGRAM, "selftest")
+
+
+@pytest.mark.parametrize("way", ["raw", "tracefs"])
+def test_calls_equal_those_of_strace(machine: Machine, way: str) -> None:
+    watched = machine.run(PROGRAM, "run", "--no-tui", "--json", "--way", way, "--", "/mnt/workload")
+    assert watched.returncode == 3, watched.stderr
+    summary = json.loads(watched.stdout.splitlines()[-1])
+    assert summary["kind"] == "summary"
+    assert summary["exact"] is True, summary["lost"]
+    ours = Counter[str]()
+    for name, row in summary["syscalls"].items():
+        ours[name.removeprefix("ia32:")] += row["calls"]
+    assert summary["syscalls"]["ia32:getpid"]["calls"] == 50
+    assert _steady(ours) == _steady(_strace(machine))
+
+
+def _steady(calls: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(calls.items()) if name not in SHIFTING}
+
+
+def _strace(machine: Machine) -> Counter[str]:
+    """Calls by name, from the starts of strace's lines: a call that never returns has one too."""
+    machine.run("strace", "-f", "-qq", "-e", "signal=none", "-o", "/mnt/strace.log", "/mnt/workload")
+    calls = Counter[str]()
+    for line in (machine.shared / "strace.log").read_text(errors="replace").splitlines():
+        if start := re.match(r"\d+ +(\w+)\(", line):
+            name = start[1]
+            calls[f"syscall_{int(name[8:], 16)}" if name.startswith("syscall_0x") else name] += 1
+    return calls
