@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -14,6 +14,8 @@ BUCKETS = 24
 ABI_NATIVE, ABI_IA32, ABI_X32 = 0, 1, 2
 
 _LANES = struct.Struct(f"<{BUCKETS}Q")
+_LANE = (1 << 64) - 1
+_new = tuple.__new__
 
 
 class Syscall(NamedTuple):
@@ -24,20 +26,69 @@ class Syscall(NamedTuple):
     name: str
 
 
-class Counters(NamedTuple):
+class _Sums(NamedTuple):
+    packed: int
+    """Everything that adds up, as unsigned 64-bit lanes, little end first: calls, returns, errors, unreturned,
+    time_ns, and the histogram's buckets. Adding two of them is one addition."""
+    max_ns: int
+
+
+class Counters(_Sums):
     """What was counted for one syscall of one process, or for any sum of such; times in ns.
 
-    `buckets` is the latency histogram, packed: 24 unsigned 64-bit lanes, little end first, in
-    one integer, so that adding two histograms is one addition. `unpack_buckets` opens it.
+    `buckets` is the latency histogram, packed as 24 lanes of 64 bits; `unpack_buckets` opens it.
     """
 
-    calls: int = 0
-    returns: int = 0
-    errors: int = 0
-    unreturned: int = 0
-    time_ns: int = 0
-    max_ns: int = 0
-    buckets: int = 0
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        calls: int = 0,
+        returns: int = 0,
+        errors: int = 0,
+        unreturned: int = 0,
+        time_ns: int = 0,
+        max_ns: int = 0,
+        buckets: int = 0,
+    ) -> Self:
+        """Counters from their parts; `of_lanes` is the fast way."""
+        packed = calls | returns << 64 | errors << 128 | unreturned << 192 | time_ns << 256 | buckets << 320
+        return _new(cls, (packed, max_ns))
+
+    @classmethod
+    def of_lanes(cls, packed: int, max_ns: int) -> Counters:
+        """Counters from their packed lanes, as the kernel side lays them out."""
+        return _new(cls, (packed, max_ns))
+
+    @property
+    def calls(self) -> int:
+        """Calls entered."""
+        return self[0] & _LANE
+
+    @property
+    def returns(self) -> int:
+        """Calls that returned."""
+        return self[0] >> 64 & _LANE
+
+    @property
+    def errors(self) -> int:
+        """Returned calls that failed; restarts are not failures."""
+        return self[0] >> 128 & _LANE
+
+    @property
+    def unreturned(self) -> int:
+        """Calls that ended with their thread (exit, exit_group, a fatal signal)."""
+        return self[0] >> 192 & _LANE
+
+    @property
+    def time_ns(self) -> int:
+        """Time spent in the returned calls."""
+        return self[0] >> 256 & _LANE
+
+    @property
+    def buckets(self) -> int:
+        """The packed histogram."""
+        return self[0] >> 320
 
     @property
     def in_flight(self) -> int:
@@ -51,15 +102,7 @@ class Counters(NamedTuple):
 
     def plus(self, other: Counters) -> Counters:
         """The sum of two counters (the larger of their maxima)."""
-        return Counters(
-            self[0] + other[0],
-            self[1] + other[1],
-            self[2] + other[2],
-            self[3] + other[3],
-            self[4] + other[4],
-            self[5] if self[5] > other[5] else other[5],
-            self[6] + other[6],
-        )
+        return _new(Counters, (self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
 
     def percentile_ns(self, share: float) -> float:
         """The latency in ns below which `share` (0..1) of the returned calls stayed, from the histogram.
@@ -232,7 +275,7 @@ class Snapshot:
     cost: OwnCost = NO_COST
     in_flight: tuple[InFlight, ...] = ()
     ended: tuple[ProcessInfo, ...] = ()
-    """Processes whose numbers became final in this interval: each ended process is in exactly one snapshot's `ended`."""
+    """Processes whose numbers became final in this interval; each ended one is in exactly one snapshot's `ended`."""
     forgotten: int = 0
     running: bool = True
     """False once the command has ended."""

@@ -85,7 +85,7 @@ def find_user(name: str) -> User:
 
 def capabilities(kind: str = "CapEff") -> int:
     """A capability set of this process as a bit mask (`CapEff`, `CapPrm`, `CapBnd`, …; man 7 capabilities)."""
-    found = re.search(rf"^{kind}:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(encoding="ascii"), re.M)
+    found = re.search(rf"^{kind}:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
     return int(found[1], 16) if found else 0
 
 

@@ -41,7 +41,7 @@ def system_call(name: str, *arguments: int) -> int:
 
 
 def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
-    """bpf(2): the attributes are the packed union bpf_attr; what the kernel writes back stays in a ctypes buffer."""
+    """Call bpf(2): the attributes are the packed union bpf_attr; what the kernel writes back stays in a ctypes buffer."""
     buffer = ctypes.create_string_buffer(attributes, len(attributes)) if isinstance(attributes, bytes) else attributes
     return system_call("bpf", command, ctypes.addressof(buffer), len(buffer))
 
@@ -177,7 +177,7 @@ class Map:
             start = self._cursor
 
     def _read_rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """One row at a time; a row deleted under way sends the kernel back to the start, so rows are kept apart by key."""
+        """One row at a time; a row deleted under way sends the kernel back to the start, so rows are kept by key."""
         key: bytes | None = None
         seen: dict[bytes, bytes] = {}
         for _ in range(2 * self.max_entries):

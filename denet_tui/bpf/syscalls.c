@@ -38,8 +38,8 @@ struct row {
     u64 errors;
     u64 unreturned;
     u64 time_ns;
-    u64 max_ns;
     u64 buckets[BUCKETS];
+    u64 max_ns; /* last: all the others add up, and user space adds them as one long number */
 };
 
 struct errno_key {
@@ -390,7 +390,7 @@ static __always_inline int end(void)
     if (!process)
         return 0;
     __sync_fetch_and_add(&process->threads, -1);
-    u32 status = 0;
+    u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
     bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif

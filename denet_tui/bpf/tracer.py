@@ -19,11 +19,12 @@ from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<IiBBxx")
-_ROW = struct.Struct(f"<6Q{8 * BUCKETS}s")
+_ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiBBxxI")
 _TASK = struct.Struct("<QIiBB6x")
 _PROCESS = struct.Struct("<QQQIIIII16s128s4x")
 _, _NEW, _INSIDE, _, _HELD = range(5)
+_UNKNOWN_STATUS = 0xFFFFFFFF
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
 
 
@@ -48,7 +49,8 @@ class Process(NamedTuple):
     exec_ns: int
     threads: int
     execs: int
-    status: int
+    status: int | None
+    """Wait status; None where the kernel side cannot know it (no BTF)."""
     comm: str
     cmdline: tuple[str, ...]
 
@@ -100,18 +102,30 @@ class Tracer:
         self._insert_process(tgid, 0, threads=1)
         self._insert_task(tgid, tgid, _HELD)
 
-    def attach(self, tgid: int, parent: int = 0) -> int:
-        """Watch a running process from now on; returns how many threads it had. Its children are not included.
+    def attach(self, tgid: int, parent: int = 0) -> None:
+        """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
 
-        The process is entered first and its threads after: one that starts in between is entered by the kernel side.
+        The process is entered first and its threads after: one that starts in between is entered by the
+        kernel side. One that starts just before, or ends just after it was listed, makes the number of
+        threads wrong, so that is set right at the end.
         """
-        self._insert_process(tgid, parent, threads=0)
-        added = 0
-        for entry in os.listdir(f"/proc/{tgid}/task"):
-            added += self._insert_task(int(entry), tgid, _NEW)
-            if not Path(f"/proc/{tgid}/task/{entry}").exists() and self._drop_task(int(entry)):
-                added -= 1
-        return added
+        folder = Path(f"/proc/{tgid}/task")
+        expected = {int(entry.name) for entry in folder.iterdir()}
+        self._insert_process(tgid, parent, threads=len(expected))
+        entered = {tid for tid in expected | {int(entry.name) for entry in folder.iterdir()} if self._enter(tid, tgid)}
+        if len(entered) != len(expected):
+            key = struct.pack("<I", tgid)
+            value = self._maps["processes"].lookup(key)
+            if value is not None:
+                fields = list(_PROCESS.unpack(value))
+                fields[4] += len(entered) - len(expected)
+                self._maps["processes"].update(key, _PROCESS.pack(*fields))
+
+    def _enter(self, tid: int, tgid: int) -> bool:
+        """Watch one running thread; False where the kernel side has it already, or where it is gone."""
+        if not self._insert_task(tid, tgid, _NEW):
+            return False
+        return Path(f"/proc/{tgid}/task/{tid}").exists() or not self._maps["tasks"].delete(struct.pack("<I", tid))
 
     def forget(self, tgids: Iterable[int]) -> None:
         """Delete the records of ended processes, after they were read."""
@@ -150,19 +164,16 @@ class Tracer:
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
         return self._maps["tasks"].update(struct.pack("<I", tid), _TASK.pack(0, tgid, 0, 0, state), maps.NOEXIST)
 
-    def _drop_task(self, tid: int) -> bool:
-        return self._maps["tasks"].delete(struct.pack("<I", tid))
-
     def _read_rows(self, side: int) -> Iterator[tuple[tuple[int, int, int], Counters]]:
-        table, from_bytes, make = self._maps["pid_syscall_map"], int.from_bytes, Counters._make
+        table, from_bytes, make = self._maps["pid_syscall_map"], int.from_bytes, Counters.of_lanes
         for keys, values in table.read():
             done = []
-            for position, ((tgid, nr, abi, of_side), fields) in enumerate(
+            for position, ((tgid, nr, abi, of_side), (sums, max_ns)) in enumerate(
                 zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True)
             ):
                 if of_side == side:
                     done.append(position)
-                    yield (tgid, abi, nr), make((*fields[:6], from_bytes(fields[6], "little")))
+                    yield (tgid, abi, nr), make(from_bytes(sums, "little"), max_ns)
             size = _ROW_KEY.size
             table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
 
@@ -220,7 +231,16 @@ class Tracer:
                 start, end, execed, parent, threads, execs, status, length, comm, cmdline = fields
                 found.append(
                     Process(
-                        tgid, parent, start, end, execed, threads, execs, status, _text(comm), _words(cmdline[:length])
+                        tgid,
+                        parent,
+                        start,
+                        end,
+                        execed,
+                        threads,
+                        execs,
+                        None if status == _UNKNOWN_STATUS else status,
+                        _text(comm),
+                        _words(cmdline[:length]),
                     )
                 )
         return found
@@ -257,7 +277,7 @@ def _words(raw: bytes) -> tuple[str, ...]:
 
 
 def _identity(tgid: int) -> tuple[bytes, bytes]:
-    """comm and the first 128 bytes of the command line of a running process, empty where it cannot be read."""
+    """The name and the first 128 bytes of the command line of a running process, empty where it cannot be read."""
     try:
         comm = Path(f"/proc/{tgid}/comm").read_bytes().strip()
         return comm, Path(f"/proc/{tgid}/cmdline").read_bytes()[:128]

@@ -1,0 +1,222 @@
+"""The watched command: found before it is forked, held at a barrier, reaped by the keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from denet_tui.watch import keeper
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""Exit statuses as env(1) and timeout(1) use them."""
+
+
+class CommandError(Exception):
+    """The command cannot run; `status` is what denet-tui exits with."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def resolve(name: str, search: str, folder: str = ".") -> str:
+    """The file that a shell would run for `name`; raises CommandError (127 not found, 126 not executable).
+
+    Done before the fork, so that the walk along PATH does not show as failed execves of the command.
+    """
+    if not name:
+        raise CommandError("the command is an empty string", NOT_FOUND)
+    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in search.split(os.pathsep)]
+    blocked = ""
+    for candidate in candidates:
+        path = os.path.join(folder, candidate) if candidate.startswith("./") else candidate  # noqa: PTH118
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG):
+                blocked = blocked or f"{candidate}: {error.strerror}"
+            continue
+        if stat.S_ISDIR(mode):
+            blocked = blocked or f"{candidate} is a directory"
+        elif not os.access(path, os.X_OK, effective_ids=True):
+            blocked = blocked or f"{candidate}: permission denied (not executable for this user)"
+        else:
+            return path
+    if blocked:
+        raise CommandError(f"cannot execute {blocked}", NOT_EXECUTABLE)
+    place = "" if "/" in name else " in PATH"
+    raise CommandError(f"command not found{place}: {name}", NOT_FOUND)
+
+
+class Output:
+    """What the command wrote to its terminal: the newest part in memory, all of it in a file if asked for."""
+
+    KEPT = 1 << 20
+    """Bytes kept in memory."""
+
+    def __init__(self, copy: BinaryIO | None = None) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._copy = copy
+        self.total = 0
+        """Bytes written by the command so far."""
+        self.failure = ""
+        """Why the file does not have all of it, as one line."""
+
+    def add(self, data: bytes) -> None:
+        """Append what was read; never blocks on the reader's side, never grows beyond KEPT."""
+        self.total += len(data)
+        self._chunks.append(data)
+        self._size += len(data)
+        while self._size - len(self._chunks[0]) > self.KEPT:
+            self._size -= len(self._chunks.popleft())
+        if self._copy and not self.failure:
+            try:
+                self._copy.write(data)
+                self._copy.flush()
+            except OSError as error:
+                self.failure = f"the command's output file is cut off: {error.strerror}"
+
+    def tail(self) -> bytes:
+        """The newest bytes, about KEPT at most."""
+        return b"".join(tuple(self._chunks))
+
+
+class Command:
+    """One command, held until `go`. With `own_terminal` it runs on a pty that is drained into `output`."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        path: str,
+        *,
+        keeper_of: tuple[int, socket.socket],
+        env: Mapping[str, str],
+        cwd: str,
+        own_terminal: bool = False,
+        size: tuple[int, int] = (80, 24),
+        stdio: Sequence[int] = (0, 1, 2),
+        output: Output | None = None,
+        ignored: Sequence[int] = (),
+        policy: str = "kill",
+    ) -> None:
+        """`size` is (columns, rows); `stdio` the command's descriptors 0 to 2; `policy` what happens when we die."""
+        self._keeper, self._channel = keeper_of
+        self._pending = b""
+        self.status: int | None = None
+        self.failure: int | None = None
+        """errno of its execve where that failed."""
+        self.output = output or Output()
+        request = {
+            "argv": list(argv),
+            "path": path,
+            "env": dict(env),
+            "cwd": cwd,
+            "pty": own_terminal,
+            "size": _winsize(size).hex(),
+            "ignored": list(ignored),
+        }
+        self._send({"launch": request, "policy": policy}, [] if own_terminal else list(stdio))
+        reply, descriptors = self._receive()
+        self.pid: int = reply["pid"]
+        self._master = descriptors[0] if descriptors else -1
+        self._drainer = threading.Thread(target=self._drain, name="output", daemon=True)
+
+    def go(self) -> None:
+        """Let it run; raises CommandError where its execve fails."""
+        if self._master >= 0:
+            self._drainer.start()
+        self._send({"go": True})
+
+    def poll(self, seconds: float) -> bool:
+        """Wait at most that long for its end; True when it has ended (`status`, or None if nobody knows)."""
+        waiting = b"\n" not in self._pending
+        if self.status is None and (not waiting or select.select([self._channel], [], [], max(0.0, seconds))[0]):
+            try:
+                reply, _ = self._receive()
+            except (OSError, ValueError):  # the keeper was killed
+                self.status = -1
+                return True
+            self.failure = reply.get("failed", self.failure)
+            self.status = reply.get("status", self.status)
+        return self.status is not None
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give its terminal another size."""
+        if self._master >= 0:
+            import fcntl
+            import termios
+
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._master, termios.TIOCSWINSZ, _winsize((columns, rows)))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it (on a terminal of its own: to its process group)."""
+        with contextlib.suppress(OSError):
+            self._send({"signal": number})
+
+    def kill(self) -> None:
+        """End it: SIGTERM, and SIGKILL two seconds later."""
+        self.signal(signal.SIGTERM)
+        deadline = time.monotonic() + keeper.GRACE_SECONDS
+        while time.monotonic() < deadline:
+            if self.poll(deadline - time.monotonic()):
+                return
+        self.signal(signal.SIGKILL)
+        self.poll(1.0)
+
+    def close(self, policy: str = "leave") -> None:
+        """Leave it (`leave` or `kill`, where it still runs) and let the keeper go."""
+        with contextlib.suppress(OSError):
+            self._send({"policy": policy})
+        self._channel.close()
+        if self.status is not None:
+            if self._drainer.is_alive():
+                self._drainer.join(timeout=1)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._keeper, 0)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # EIO: the last process with this terminal is gone
+                return
+            if not data:
+                return
+            self.output.add(data)
+
+    def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        sent = socket.send_fds(self._channel, [data], descriptors or [])
+        self._channel.sendall(data[sent:])
+
+    def _receive(self) -> tuple[dict[str, Any], list[int]]:
+        """The next message; several may have come at once."""
+        descriptors: list[int] = []
+        while b"\n" not in self._pending:
+            data, more, _, _ = socket.recv_fds(self._channel, 65536, 4)
+            if not data:
+                raise ConnectionError("the keeper is gone")
+            descriptors += more
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        return json.loads(line), descriptors
+
+
+def _winsize(size: tuple[int, int]) -> bytes:
+    columns, rows = size
+    return struct.pack("HHHH", rows, columns, 0, 0)

@@ -1,0 +1,116 @@
+"""Bounded rings of recent numbers, one per thing that is drawn over time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+
+SERIES_OVERHEAD = 250
+"""Bytes that a series takes beside its values: the ring, its key and their places in the dict (CPython 3.11)."""
+
+
+class _Ring:
+    """The values of one series and the tick that it was last written at."""
+
+    __slots__ = ("last", "values")
+
+    def __init__(self, length: int) -> None:
+        self.values = array("f", bytes(4 * length))
+        self.last = -1
+
+
+class History(Generic[KeyT]):
+    """The last `length` ticks of up to `max_series` series, in calls/s or whatever else was put in.
+
+    A series that is not written at a tick counts as 0.0 there, and costs nothing then. A series
+    takes 4 * length + about 250 bytes (`bytes_per_series`), so that memory is bounded by
+    `max_series` times that. When there are more, the longest idle ones go first, and those still
+    written at this tick never: what does not fit is then not kept.
+    """
+
+    def __init__(self, length: int = 240, max_series: int = 2048) -> None:
+        self.length = length
+        self.max_series = max_series
+        self.tick = -1
+        self._times = array("d", bytes(8 * length))
+        self._rings: dict[KeyT, _Ring] = {}
+
+    def __len__(self) -> int:
+        return len(self._rings)
+
+    @property
+    def bytes_per_series(self) -> int:
+        """What one series takes, in bytes."""
+        return 4 * self.length + SERIES_OVERHEAD
+
+    @property
+    def kept(self) -> int:
+        """How many ticks can be read back."""
+        return min(self.tick + 1, self.length)
+
+    def begin(self, time_s: float) -> int:
+        """Start the next tick, at `time_s`; returns its number."""
+        self.tick += 1
+        self._times[self.tick % self.length] = time_s
+        return self.tick
+
+    def put(self, key: KeyT, value: float) -> None:
+        """Write `value` at the current tick of series `key`."""
+        tick = self.tick
+        ring = self._rings.get(key)
+        if ring is None:
+            if len(self._rings) >= self.max_series and not self._make_room():
+                return
+            ring = self._rings[key] = _Ring(self.length)
+        elif ring.last < tick - 1:
+            self._clear_gap(ring, tick)
+        ring.values[tick % self.length] = value
+        ring.last = tick
+
+    def seed(self, key: KeyT, values: Sequence[float]) -> None:
+        """Write `values` as the newest of series `key`, the last of them at the current tick."""
+        kept = values[-self.kept :] if self.kept else values[:0]
+        if not kept or (key not in self._rings and len(self._rings) >= self.max_series and not self._make_room()):
+            return
+        ring = self._rings[key] = _Ring(self.length)
+        for back, value in enumerate(reversed(kept)):
+            ring.values[(self.tick - back) % self.length] = value
+        ring.last = self.tick
+
+    def last(self, key: KeyT, count: int, tick: int | None = None) -> list[float]:
+        """The `count` values up to `tick` (default: the newest), oldest first; fewer where fewer are kept."""
+        ticks = self._ticks(count, tick)
+        ring = self._rings.get(key)
+        if ring is None:
+            return [0.0] * len(ticks)
+        values, length, written = ring.values, self.length, ring.last
+        oldest = written - length
+        return [values[at % length] if oldest < at <= written else 0.0 for at in ticks]
+
+    def times(self, count: int, tick: int | None = None) -> list[float]:
+        """The times in s that belong to `last(…, count, tick)`."""
+        return [self._times[at % self.length] for at in self._ticks(count, tick)]
+
+    def keys(self) -> list[KeyT]:
+        """The series that are kept."""
+        return list(self._rings)
+
+    def _ticks(self, count: int, tick: int | None) -> range:
+        end = self.tick if tick is None else tick
+        oldest_kept = self.tick - self.kept + 1
+        return range(max(end - count + 1, oldest_kept), end + 1)
+
+    def _clear_gap(self, ring: _Ring, tick: int) -> None:
+        for at in range(max(ring.last + 1, tick - self.length), tick):
+            ring.values[at % self.length] = 0.0
+
+    def _make_room(self) -> bool:
+        """Drop the eighth that has been idle longest; False where nothing is idle."""
+        idle = sorted((ring.last, index, key) for index, (key, ring) in enumerate(self._rings.items()))
+        for last, _index, key in idle[: max(1, len(idle) // 8)]:
+            if last < self.tick:
+                del self._rings[key]
+        return len(self._rings) < self.max_series

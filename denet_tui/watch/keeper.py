@@ -1,0 +1,201 @@
+"""The keeper: parent of the command, and the one process that outlives a killed denet-tui.
+
+Forked from denet-tui before it has threads. It launches commands behind a barrier, reports how
+they end, and when denet-tui is gone (its socket closes) does with the command what --on-quit says.
+It reads nothing but its socket, and runs as whoever the command runs as.
+
+Messages are JSON lines. To the keeper: {"launch": …} with descriptors, {"go": true},
+{"signal": n}, {"policy": "kill"|"leave"}. From it: {"pid": n}, {"failed": errno}, {"status": wait status}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import termios
+import time
+from typing import Any, NoReturn
+
+from denet_tui.bpf.handover import User, become
+
+GRACE_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL when the command is to be ended."""
+
+
+def start(user: User) -> tuple[int, socket.socket]:
+    """Fork the keeper, as that user; returns its pid and the channel to it. Must run before there are threads."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _serve(theirs, user)
+        finally:
+            os._exit(125)
+    theirs.close()
+    return pid, ours
+
+
+def _serve(channel: socket.socket, user: User) -> NoReturn:
+    """Run the keeper until denet-tui closes the channel. It keeps no other descriptor: no BPF program outlives us."""
+    os.closerange(3, channel.fileno())
+    os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    become(user)
+    keeper = _Keeper(channel)
+    with contextlib.suppress(OSError):
+        keeper.run()
+    keeper.left_alone()
+    os._exit(0)
+
+
+class _Keeper:
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._policy = "kill"
+        self._pid = 0
+        self._pidfd = -1
+        self._barrier = -1
+        self._errors = -1
+        self._master = -1
+        self._group = False
+        self._pending = b""
+        self._received: list[int] = []
+
+    def run(self) -> None:
+        while True:
+            watched = [self._channel] + [number for number in (self._pidfd, self._errors) if number >= 0]
+            ready = select.select(watched, [], [])[0]
+            if self._errors in ready:
+                self._report_exec()
+            if self._pidfd in ready:
+                self._report_end()
+            if self._channel in ready and not self._receive():
+                return
+
+    def _receive(self) -> bool:
+        """Handle what came in; False when denet-tui is gone."""
+        data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 4)
+        self._received += descriptors
+        if not data:
+            return False
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._handle(json.loads(line))
+        return True
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        self._policy = message.get("policy", self._policy)
+        if "launch" in message:
+            descriptors, self._received = self._received, []
+            self._launch(message["launch"], descriptors)
+        elif message.get("go"):
+            os.write(self._barrier, b"g")
+            os.close(self._barrier)
+            self._barrier = -1
+        elif "signal" in message:
+            self._kill(message["signal"])
+
+    def _launch(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        waiting, self._barrier = os.pipe()
+        self._errors, failing = os.pipe()
+        slave, sent = -1, []
+        if request["pty"]:
+            self._master, slave = pty.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, bytes.fromhex(request["size"]))
+            descriptors = [slave] * 3
+            sent = [self._master]
+        self._group = request["pty"]
+        self._pid = os.fork()
+        if self._pid == 0:
+            for number in (self._barrier, self._errors, self._channel.fileno()):
+                os.close(number)
+            _become_command(request, descriptors, waiting, failing, own_session=self._group)
+        for number in {waiting, failing, slave, *descriptors} - {-1}:
+            os.close(number)
+        self._pidfd = os.pidfd_open(self._pid)
+        self._send({"pid": self._pid}, sent)
+
+    def _report_exec(self) -> None:
+        """The pipe closes at a successful execve, and says why at a failed one."""
+        number = os.read(self._errors, 16)
+        os.close(self._errors)
+        self._errors = -1
+        if number:
+            self._send({"failed": int(number)})
+
+    def _report_end(self) -> None:
+        status = os.waitpid(self._pid, 0)[1]
+        os.close(self._pidfd)
+        self._pidfd, self._pid = -1, 0
+        self._send({"status": status})
+
+    def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+        socket.send_fds(self._channel, [json.dumps(message).encode() + b"\n"], descriptors or [])
+
+    def _kill(self, number: int) -> None:
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if self._group else os.kill)(self._pid, number)
+
+    def left_alone(self) -> None:
+        """Nobody watches any more: end the command, or keep its terminal open and empty until it ends."""
+        if not self._pid:
+            return
+        if self._barrier >= 0:  # it never ran
+            self._kill(signal.SIGKILL)
+        elif self._policy == "kill":
+            self._kill(signal.SIGTERM)
+            self._drain(time.monotonic() + GRACE_SECONDS)
+            self._kill(signal.SIGKILL)
+        self._drain(None)
+        os.waitpid(self._pid, 0)
+
+    def _drain(self, deadline: float | None) -> None:
+        """Throw the command's output away, so that it does not block, until it ends or the deadline passes."""
+        watched = [self._pidfd] + ([self._master] if self._master >= 0 else [])
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = select.select(watched, [], [], left)[0]
+            if not ready or self._pidfd in ready:
+                return
+            try:
+                os.read(self._master, 65536)
+            except OSError:  # EIO: nobody has the terminal open any more
+                watched.remove(self._master)
+
+
+def _become_command(
+    request: dict[str, Any], descriptors: list[int], waiting: int, failing: int, *, own_session: bool
+) -> NoReturn:
+    """In the child: wait at the barrier, then become the command; a failure goes into the `failing` pipe as errno."""
+    try:
+        if own_session:
+            os.setsid()
+            fcntl.ioctl(descriptors[0], termios.TIOCSCTTY, 0)
+        for target, descriptor in enumerate(descriptors[:3]):
+            os.dup2(descriptor, target)
+        for number in range(1, signal.NSIG):
+            if signal.getsignal(number) is not signal.SIG_DFL and number not in (signal.SIGKILL, signal.SIGSTOP):
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, signal.SIG_DFL)
+        for number in request["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
+        os.chdir(os.fsencode(request["cwd"]))
+        os.set_inheritable(failing, False)
+        environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
+        arguments = [os.fsencode(argument) for argument in request["argv"]]
+        path = os.fsencode(request["path"])
+        if os.read(waiting, 1):  # at the end of the file there is nobody left to watch: do not run
+            os.execve(path, arguments, environment)  # noqa: S606 - a shell is not wanted
+    except OSError as error:
+        os.write(failing, str(error.errno).encode())
+    finally:
+        os._exit(126)
+    raise AssertionError

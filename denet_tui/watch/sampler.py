@@ -1,0 +1,233 @@
+"""From readings of the kernel side to Snapshots: cumulative counters, deltas, and the process tree."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from denet_tui.bpf.names import syscall
+from denet_tui.bpf.tracer import Process, Reading, index_of
+from denet_tui.model import (
+    NO_COST,
+    NO_LOSS,
+    NO_USAGE,
+    NOTHING,
+    Counters,
+    InFlight,
+    Loss,
+    OwnCost,
+    ProcessInfo,
+    Snapshot,
+    Syscall,
+    Usage,
+)
+
+KEPT_ENDED = 500
+"""Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
+
+_EMPTY: Mapping[Syscall, Counters] = MappingProxyType({})
+
+
+class Known:
+    """A process as the sampler knows it; `info` is its newest frozen form."""
+
+    __slots__ = ("errnos", "info", "syscalls", "total")
+
+    def __init__(self, info: ProcessInfo) -> None:
+        self.info = info
+        self.syscalls: dict[Syscall, Counters] = {}
+        self.errnos: dict[tuple[Syscall, int], int] = {}
+        self.total = NOTHING
+
+
+class Sampler:
+    """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
+
+    def __init__(self, start_ns: int, pid_of: Callable[[int], int] = lambda tgid: tgid) -> None:
+        """`start_ns` is when counting began (CLOCK_MONOTONIC); `pid_of` maps a tgid to the id that the user sees."""
+        self._start_ns = self._last_ns = start_ns
+        self._pid_of = pid_of
+        self._known: dict[int, Known] = {}
+        self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
+        self._ended_count = 0
+        self._syscalls: dict[Syscall, Counters] = {}
+        self._errnos: dict[tuple[Syscall, int], int] = {}
+        self._total = NOTHING
+        self._loss = NO_LOSS
+
+    @property
+    def living(self) -> list[ProcessInfo]:
+        """The processes that had not ended at the last reading."""
+        return [known.info for known in self._known.values()]
+
+    def add(
+        self,
+        reading: Reading,
+        usages: Mapping[int, Usage] = MappingProxyType({}),
+        gone: frozenset[int] = frozenset(),
+        *,
+        cost: OwnCost = NO_COST,
+        running: bool = True,
+        status: int | None = None,
+    ) -> Snapshot:
+        """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
+        replaced = self._meet(reading)
+        recent, by_process, rows_of = self._add_rows(reading)
+        self._add_errnos(reading)
+        self._loss = _sum_loss(self._loss, reading, rows_of)
+        delta = NOTHING
+        for counters in recent.values():
+            delta = delta.plus(counters)
+        self._total = self._total.plus(delta)
+        ended = (*replaced, *self._freeze(reading, by_process, usages, gone))
+        snapshot = Snapshot(
+            time_ns=reading.time_ns,
+            wall_ms=int(time.time() * 1000) - (time.monotonic_ns() - reading.time_ns) // 1_000_000,
+            elapsed_ns=reading.time_ns - self._start_ns,
+            interval_ns=reading.time_ns - self._last_ns,
+            syscalls=MappingProxyType(dict(self._syscalls)),
+            recent=MappingProxyType(recent),
+            errnos=MappingProxyType(dict(self._errnos)),
+            processes=(*self._ended, *sorted(self.living, key=lambda info: info.start_ns)),
+            total=self._total,
+            delta=delta,
+            loss=self._loss,
+            cost=cost,
+            in_flight=tuple(
+                InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns)
+                for task in reading.tasks
+                if task.inside
+            ),
+            ended=ended,
+            forgotten=self._ended_count - len(self._ended),
+            running=running,
+            status=status,
+        )
+        self._last_ns = reading.time_ns
+        return snapshot
+
+    def _meet(self, reading: Reading) -> list[ProcessInfo]:
+        """Take note of processes that are new, or that changed what they are (exec).
+
+        Returns those whose id was used again before their end was read.
+        """
+        replaced = []
+        for process in reading.processes:
+            known = self._known.get(process.tgid)
+            if known is None or known.info.start_ns != process.start_ns:
+                if known is not None:
+                    replaced.append(replace(known.info, end_ns=process.start_ns))
+                    self._finish(replaced[-1])
+                self._known[process.tgid] = Known(self._info_of(process))
+            elif known.info.execs != process.execs:
+                new = self._info_of(process)
+                known.info = replace(
+                    known.info, comm=new.comm, cmdline=new.cmdline, execs=new.execs, exec_ns=new.exec_ns
+                )
+        return replaced
+
+    def _info_of(self, process: Process) -> ProcessInfo:
+        return ProcessInfo(
+            tgid=process.tgid,
+            pid=self._pid_of(process.tgid),
+            ppid=self._pid_of(process.parent),
+            comm=process.comm,
+            cmdline=process.cmdline,
+            start_ns=process.start_ns,
+            execs=process.execs,
+            exec_ns=process.exec_ns or None,
+        )
+
+    def _add_rows(
+        self, reading: Reading
+    ) -> tuple[dict[Syscall, Counters], dict[int, dict[Syscall, Counters]], dict[tuple[int, int], int]]:
+        """Add the rows to all sums; returns them by syscall, by process, and their calls by counter index."""
+        recent: dict[Syscall, Counters] = {}
+        by_process: dict[int, dict[Syscall, Counters]] = {}
+        calls: dict[tuple[int, int], int] = {}
+        for (tgid, abi, nr), counters in reading.rows:
+            call = syscall(abi, nr)
+            before = recent.get(call)
+            recent[call] = counters if before is None else before.plus(counters)
+            mine = by_process.get(tgid)
+            if mine is None:
+                mine = by_process[tgid] = {}
+            mine[call] = counters
+        for call, counters in recent.items():
+            before = self._syscalls.get(call)
+            self._syscalls[call] = counters if before is None else before.plus(counters)
+            index = (call.abi, index_of(call.abi, call.nr))
+            calls[index] = calls.get(index, 0) + counters.calls
+        return recent, by_process, calls
+
+    def _add_errnos(self, reading: Reading) -> None:
+        for (tgid, abi, nr, number), count in reading.errnos:
+            key = (syscall(abi, nr), number)
+            self._errnos[key] = self._errnos.get(key, 0) + count
+            known = self._known.get(tgid)
+            if known is not None:
+                known.errnos[key] = known.errnos.get(key, 0) + count
+
+    def _freeze(
+        self,
+        reading: Reading,
+        by_process: Mapping[int, Mapping[Syscall, Counters]],
+        usages: Mapping[int, Usage],
+        gone: frozenset[int],
+    ) -> tuple[ProcessInfo, ...]:
+        """Renew the frozen form of whatever changed; returns the processes that are now final."""
+        for tgid, rows in by_process.items():
+            known = self._known.get(tgid)
+            if known is None:  # its record was lost: processes map full
+                known = self._known[tgid] = Known(ProcessInfo(tgid, self._pid_of(tgid), 0, "?", (), reading.time_ns))
+            self._add_to(known, rows)
+        ends = {process.tgid: process for process in reading.processes if process.end_ns}
+        ended = []
+        for tgid, known in list(self._known.items()):
+            if tgid not in by_process and known.info.delta is not NOTHING:
+                known.info = replace(known.info, recent=_EMPTY, delta=NOTHING)
+            usage = usages.get(tgid)
+            if usage is not None and usage != known.info.usage:
+                known.info = replace(known.info, usage=usage)
+            end = ends.get(tgid)
+            if end is not None or tgid in gone:
+                end_ns, status = (end.end_ns, end.status) if end is not None else (reading.time_ns, None)
+                known.info = replace(known.info, end_ns=end_ns, status=status, usage=NO_USAGE)
+                if end_ns <= reading.time_ns:  # else its last calls are in the next reading
+                    ended.append(known.info)
+                    self._finish(known.info)
+                    del self._known[tgid]
+        return tuple(ended)
+
+    def _add_to(self, known: Known, rows: Mapping[Syscall, Counters]) -> None:
+        delta = NOTHING
+        for call, counters in rows.items():
+            before = known.syscalls.get(call)
+            known.syscalls[call] = counters if before is None else before.plus(counters)
+            delta = delta.plus(counters)
+        known.total = known.total.plus(delta)
+        known.info = replace(
+            known.info,
+            total=known.total,
+            delta=delta,
+            syscalls=MappingProxyType(dict(known.syscalls)),
+            recent=MappingProxyType(rows),
+            errnos=MappingProxyType(dict(known.errnos)),
+        )
+
+    def _finish(self, info: ProcessInfo) -> None:
+        self._ended.append(info)
+        self._ended_count += 1
+
+
+def _sum_loss(before: Loss, reading: Reading, rows: Mapping[tuple[int, int], int]) -> Loss:
+    """All losses so far. The totals that cannot fill up are the proof that the rows are complete."""
+    short = extra = 0
+    for index in reading.calls.keys() | rows.keys():
+        difference = reading.calls.get(index, 0) - rows.get(index, 0)
+        short, extra = short + max(difference, 0), extra + max(-difference, 0)
+    summed = Loss(*(old + new for old, new in zip(before, reading.loss, strict=True)))
+    return summed._replace(unsettled=before.unsettled + abs(short - reading.loss.rows) + extra)
