@@ -17,12 +17,12 @@ SHIFTING = {"futex", "wait4", "poll", "restart_syscall"}
 
 
 def test_the_machine_has_no_kernel_headers(machine: Machine) -> None:
-    found = machine.check("find", "/lib/modules", "/usr/src", "-mindepth", "1", "-maxdepth", "1")
-    assert found == ""
+    assert list(machine.root.glob("lib/modules/*")) == []
+    assert list(machine.root.glob("usr/src/*")) == []
 
 
 def test_selftest_is_exact(machine: Machine) -> None:
-    machine.check(PROGRAM, "selftest")
+    assert "exact" in machine.check(PROGRAM, "selftest")
 
 
 @pytest.mark.parametrize("way", ["raw", "tracefs"])
