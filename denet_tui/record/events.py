@@ -1,0 +1,74 @@
+"""Forks, execs and exits, found by comparing each snapshot with the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.record.text import Json, encode, ending, identity, plain, wall_ms
+
+_FORK, _EXEC, _EXIT = range(3)
+"""In the order in which one process can go through them at one moment."""
+
+
+class Lifecycle:
+    """Remembers how far each process of the last snapshot had come; no more than that snapshot holds."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self._info = info
+        self._seen: dict[tuple[int, int], tuple[int, bool]] = {}
+        self._command: tuple[int, int] | None = None
+
+    def lines(self, snapshot: Snapshot) -> Iterator[str]:
+        """A `process` line for everything that happened since the last snapshot, in the order of time."""
+        for _, step, process in sorted(self._steps(snapshot), key=lambda found: found[:2]):
+            yield encode(self._event(step, process)) + "\n"
+
+    def _steps(self, snapshot: Snapshot) -> list[tuple[int, int, ProcessInfo]]:
+        steps: list[tuple[int, int, ProcessInfo]] = []
+        now: dict[tuple[int, int], tuple[int, bool]] = {}
+        for process in chain(snapshot.processes, snapshot.ended):
+            who = identity(process)
+            before = now.get(who) or self._seen.get(who)
+            execs, had_ended = before or (0, False)
+            # The command forked before anybody watched: its story begins with its exec.
+            begins_with_exec = before is None and self._is_command(process)
+            if before is None and not begins_with_exec:
+                steps.append((process.start_ns, _FORK, process))
+            if process.execs > execs or begins_with_exec:
+                steps.append((process.exec_ns or process.start_ns, _EXEC, process))
+            if process.end_ns is not None and not had_ended:
+                steps.append((process.end_ns, _EXIT, process))
+            now[who] = process.execs, process.end_ns is not None
+        kept = {identity(process) for process in snapshot.processes}
+        self._seen = {who: state for who, state in now.items() if who in kept}
+        return steps
+
+    def _is_command(self, process: ProcessInfo) -> bool:
+        # Only the first that has its pid: a descendant may get the same one later.
+        if self._command is None and process.pid == self._info.pid:
+            self._command = identity(process)
+        return self._command == identity(process)
+
+    def _event(self, step: int, process: ProcessInfo) -> Json:
+        name, time_ns = (
+            ("fork", process.start_ns),
+            ("exec", process.exec_ns or process.start_ns),
+            ("exit", process.end_ns or process.start_ns),
+        )[step]
+        event: Json = {
+            "kind": "process",
+            "event": name,
+            "ts_ms": int(wall_ms(self._info, time_ns)),
+            "time_ns": time_ns,
+            "pid": process.pid,
+            "comm": plain(process.comm),
+        }
+        if step == _FORK:
+            event |= {"ppid": process.ppid, "tgid": process.tgid}
+        if step == _EXEC:
+            event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
+        if step == _EXEC or (step == _FORK and not process.execs):
+            event["cmdline"] = [plain(argument) for argument in process.cmdline]
+        return event | ending(process.status) if step == _EXIT else event

@@ -1,0 +1,142 @@
+"""Where the lines of a recording go: a file that may fill up, a pipe that may close."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from denet_tui.record.text import printable
+
+BATCH_BYTES = 256 * 1024
+"""Lines are gathered up to about this many bytes for one write()."""
+
+_ADVICE = {
+    errno.ENOENT: "the folder does not exist: create it, or name another file",
+    errno.ENOTDIR: "a part of its path is not a folder: name another file",
+    errno.EISDIR: "it is a folder: name a file in it",
+    errno.EACCES: "you may not write there: name another file",
+    errno.EPERM: "you may not write there: name another file",
+    errno.EROFS: "name a file on a file system that can be written",
+    errno.ENXIO: "it is a pipe that nobody reads: start its reader first",
+    errno.ENOSPC: "free some space, or name a file elsewhere",
+    errno.EDQUOT: "free some space, or name a file elsewhere",
+    errno.EFBIG: "raise the limit (ulimit -f), or name a file elsewhere",
+    errno.EPIPE: "its reader has gone; keep it reading to the end",
+}
+
+
+class RecordError(Exception):
+    """A recording cannot be started; the text is one line that says what to do."""
+
+
+def exprintable(problem: OSError) -> str:
+    """What the system said and what to do about it, on one line."""
+    reason = os.strerror(problem.errno) if problem.errno else printable(str(problem))
+    advice = _ADVICE.get(problem.errno or 0, "name another file")
+    return f"{reason} ({advice})"
+
+
+def batches(pieces: Iterable[str]) -> Iterator[bytes]:
+    """Join pieces into blocks of about BATCH_BYTES, so that neither a write nor a huge line costs memory."""
+    waiting: list[str] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= BATCH_BYTES:
+            yield "".join(waiting).encode("ascii")
+            waiting, size = [], 0
+    if waiting:
+        yield "".join(waiting).encode("ascii")
+
+
+class Sink:
+    """One file descriptor that takes lines until it fails; a failure is remembered, never raised."""
+
+    def __init__(self, descriptor: int, name: str, *, owned: bool) -> None:
+        self.name = name
+        self.failure: str | None = None
+        self._descriptor = descriptor
+        self._owned = owned
+        self._open = True
+        self._written = 0
+        self._line_start = 0
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], what: str) -> Sink:
+        """Create or empty the file at `path`, readable by its owner only; raises RecordError.
+
+        Owner only, because command lines carry passwords.
+        """
+        name = f"{what} {printable(os.fspath(path))}"
+        # Without O_NONBLOCK, opening a FIFO that nobody reads would wait for ever (fifo(7)).
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        try:
+            descriptor = os.open(Path(path), flags, 0o600)
+        except OSError as problem:
+            raise RecordError(f"cannot write the {name}: {exprintable(problem)}") from problem
+        os.set_blocking(descriptor, True)
+        return cls(descriptor, name, owned=True)
+
+    @classmethod
+    def of_stream(cls, stream: BinaryIO, what: str) -> Sink:
+        """Write to an open stream, which stays open; raises RecordError where it is already closed."""
+        try:
+            stream.flush()
+            return cls(stream.fileno(), what, owned=False)
+        except (OSError, ValueError) as problem:
+            raise RecordError(f"cannot write the {what}: it is closed ({problem})") from problem
+
+    @property
+    def alive(self) -> bool:
+        """True while lines can still be taken."""
+        return self._open and self.failure is None
+
+    def same_file(self, other: Sink) -> bool:
+        """True where both write to one regular file, and would spoil each other's lines."""
+        mine, others = os.fstat(self._descriptor), os.fstat(other._descriptor)
+        return stat.S_ISREG(mine.st_mode) and os.path.samestat(mine, others)
+
+    def write(self, block: bytes) -> None:
+        """Write a block of ASCII; on failure cut the file after its last whole line and take no more."""
+        rest = memoryview(block)
+        while rest and self.alive:
+            try:
+                count = os.write(self._descriptor, rest)
+            except BlockingIOError:
+                # Standard output may be non-blocking by somebody else's doing: the flag is shared.
+                select.select([], [self._descriptor], [])
+                continue
+            except OSError as problem:
+                self.fail(exprintable(problem))
+                return
+            newline = bytes(rest[:count]).rfind(b"\n")
+            if newline >= 0:
+                self._line_start = self._written + newline + 1
+            self._written += count
+            rest = rest[count:]
+
+    def fail(self, reason: str) -> None:
+        """Stop for the reason given; what the file holds stays, cut after its last whole line."""
+        self.failure = f"the {self.name} stopped: {reason}"
+        if self._owned and stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            try:
+                os.ftruncate(self._descriptor, self._line_start)
+            except OSError as problem:
+                self.failure += f"; its last line is not whole ({problem.strerror})"
+
+    def close(self) -> None:
+        """Close the file; some file systems tell only now that it could not be written."""
+        if not self._open:
+            return
+        self._open = False
+        if self._owned:
+            try:
+                os.close(self._descriptor)
+            except OSError as problem:
+                self.failure = self.failure or f"the {self.name} may be short: {exprintable(problem)}"

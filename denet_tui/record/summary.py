@@ -1,0 +1,73 @@
+"""The summary: complete and cumulative, the numbers that exactness is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from denet_tui.model import Counters, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.record.spool import Spool
+from denet_tui.record.text import Json, encode, ending, errno_name, plain, wall_ms
+
+
+def by_syscall(errnos: Mapping[tuple[Syscall, int], int]) -> dict[Syscall, dict[str, int]]:
+    """Errno counts, {syscall: {"ENOENT": 3}}, the most frequent errno first."""
+    grouped: dict[Syscall, dict[str, int]] = {}
+    for (syscall, number), count in sorted(errnos.items(), key=lambda item: -item[1]):
+        if count:
+            grouped.setdefault(syscall, {})[errno_name(number)] = count
+    return grouped
+
+
+def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
+    """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
+    head: Json = {
+        "kind": "summary",
+        "exact": snapshot.exact,
+        "lost": snapshot.loss._asdict(),
+        "elapsed_s": snapshot.elapsed_ns / 1e9,
+        **ending(snapshot.status),
+        "syscalls": _syscalls(snapshot),
+    }
+    yield encode(head)[:-1] + ',"processes":['
+    yield from processes.blocks()
+    yield "]}\n"
+
+
+def process_item(info: RunInfo, process: ProcessInfo) -> str:
+    """One process of the summary, as JSON; times are Unix ms to the microsecond."""
+    item: Json = {
+        "pid": process.pid,
+        "ppid": process.ppid,
+        "comm": plain(process.comm),
+        "cmdline": [plain(argument) for argument in process.cmdline],
+        "start_ms": wall_ms(info, process.start_ns),
+        "end_ms": None if process.end_ns is None else wall_ms(info, process.end_ns),
+        **ending(process.status),
+        "syscalls": {
+            plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}
+            for syscall, counted in _busiest_first(process.syscalls)
+        },
+    }
+    return encode(item)
+
+
+def _syscalls(snapshot: Snapshot) -> Json:
+    errnos = by_syscall(snapshot.errnos)
+    return {
+        plain(syscall.name): {
+            "calls": counted.calls,
+            "returns": counted.returns,
+            "errors": counted.errors,
+            "unreturned": counted.unreturned,
+            "time_ns": counted.time_ns,
+            "max_ns": counted.max_ns,
+            "p50_ns": round(counted.percentile_ns(0.50)),
+            "p99_ns": round(counted.percentile_ns(0.99)),
+            "errnos": errnos.get(syscall, {}),
+        }
+        for syscall, counted in _busiest_first(snapshot.syscalls)
+    }
+
+
+def _busiest_first(rows: Mapping[Syscall, Counters]) -> list[tuple[Syscall, Counters]]:
+    return sorted(rows.items(), key=lambda item: (-item[1].calls, item[0]))

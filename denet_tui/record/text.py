@@ -1,0 +1,79 @@
+"""Values as JSON text: names that hold any bytes, wall clock times, wait statuses, errnos."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+from denet_tui.model import Counters, ProcessInfo, RunInfo, unpack_buckets
+
+Json = dict[str, object]
+
+encode = json.JSONEncoder(separators=(",", ":")).encode
+"""A value as JSON on one line, without spaces: denet looks for `"kind":"child"` literally.
+
+Pure ASCII (json's default): a cut never splits a character, every locale reads it, and a control
+character in a process name reaches no terminal.
+"""
+
+# Several names share a number; these are the ones that strace and the man pages show.
+_ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
+
+
+def plain(text: str) -> str:
+    r"""Text that is valid Unicode: a byte that was none is written as `\xff`.
+
+    Lone surrogates, as os.fsdecode makes them, are refused by strict JSON readers.
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(text: str) -> str:
+    """Text on one line that cannot move the cursor: a process chooses its own name (prctl(2), PR_SET_NAME)."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in plain(text))
+
+
+def errno_name(number: int) -> str:
+    """`ENOENT` for 2; `errno_524` for a number that has no name in user space."""
+    return _ERRNO_NAMES.get(number, f"errno_{number}")
+
+
+def wall_ms(info: RunInfo, time_ns: int) -> float:
+    """Unix time in ms, to the microsecond, of a CLOCK_MONOTONIC time in ns.
+
+    Every time in a recording comes from this one clock: a wall clock that is set back would
+    otherwise make times run backwards, which denet's readers cannot subtract.
+    """
+    return round(info.start_wall_ms + (time_ns - info.start_ns) / 1e6, 3)
+
+
+def ending(status: int | None) -> Json:
+    """`exit_code` and `signal` of a wait status; both null while it lives and where it is not known."""
+    if status is None:
+        return {"exit_code": None, "signal": None}
+    code = os.waitstatus_to_exitcode(status)
+    return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+
+
+def identity(process: ProcessInfo) -> tuple[int, int]:
+    """What tells a process from a later one with the same id."""
+    return process.tgid, process.start_ns
+
+
+def row(counters: Counters) -> Json:
+    """One syscall's counters with all that they hold; the histogram ends with its last bucket in use."""
+    return {
+        "calls": counters.calls,
+        "returns": counters.returns,
+        "errors": counters.errors,
+        "unreturned": counters.unreturned,
+        "time_ns": counters.time_ns,
+        "max_ns": counters.max_ns,
+        "buckets": unpack_buckets(counters.buckets)[: -(-counters.buckets.bit_length() // 64)],
+    }

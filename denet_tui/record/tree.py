@@ -1,0 +1,190 @@
+"""The line of a tick: denet's field names for who used what, ours beside them for the interval's calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from denet_tui import __version__
+from denet_tui.model import Counters, InFlight, ProcessInfo, RunInfo, Snapshot, Syscall, Usage
+from denet_tui.record.summary import by_syscall
+from denet_tui.record.text import Json, encode, identity, plain, row, wall_ms
+
+Category = Callable[[Syscall], str]
+"""The class of a syscall by denet's words: file_io, memory, process, network, time, ipc, signal, ..., other."""
+
+FORMAT = 1
+"""Of the `denet_tui` objects; raised when a reader of the old one could misread the new one."""
+
+_TOP = 10
+_INTENSITIES = {
+    "io_intensity": ("file_io",),
+    "memory_intensity": ("memory",),
+    "cpu_intensity": ("process", "time"),
+    "network_intensity": ("network",),
+}
+
+Errnos = Mapping[tuple[Syscall, int], int]
+
+
+def metadata_line(info: RunInfo) -> str:
+    """The first line: what was run, by whom, and how it is watched."""
+    line: Json = {
+        "kind": "metadata",
+        "pid": info.pid,
+        "cmd": [plain(argument) for argument in info.argv],
+        "executable": plain(info.executable),
+        "t0_ms": info.start_wall_ms,
+        "denet_tui": {
+            "version": __version__,
+            "format": FORMAT,
+            "way": info.way,
+            "interval_ms": round(info.interval_s * 1000),
+            "user": plain(info.user),
+            "start_ns": info.start_ns,
+            "notes": [plain(note) for note in info.notes],
+        },
+    }
+    return encode(line) + "\n"
+
+
+class Ticks:
+    """Makes `tree` lines; remembers the errnos of the last snapshot, to write only what is new."""
+
+    def __init__(self, info: RunInfo, category: Category) -> None:
+        self._info = info
+        self._category = category
+        self._errnos: dict[tuple[int, int], Errnos] = {}
+        self._all_errnos: Errnos = {}
+        self._ended_read_bytes = 0
+        self._ended_write_bytes = 0
+
+    def pieces(self, snapshot: Snapshot) -> Iterator[str]:
+        """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
+        info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
+        living = [process for process in snapshot.processes if process.alive]
+        parent = next((process for process in living if process.pid == info.pid), None)
+        metrics = None if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
+        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{encode(metrics)},"children":['
+        comma = ""
+        for process in living:
+            if process is not parent:
+                metrics = _metrics(process, snapshot.time_ns, ts_ms)
+                yield comma + encode({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
+                comma = ","
+        aggregated = self._aggregated(snapshot, living, ts_ms)
+        yield f'],"aggregated":{encode(aggregated)},"denet_tui":{encode(self._interval(snapshot))[:-1]},"processes":{{'
+        yield from self._processes(snapshot)
+        yield "}}}\n"
+
+    def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> Json:
+        # denet takes the last line's bytes for those of the whole run: keep what the ended ones moved.
+        for process in snapshot.ended:
+            self._ended_read_bytes += process.usage.read_bytes
+            self._ended_write_bytes += process.usage.write_bytes
+        used = [process.usage for process in living]
+        summed = Usage(
+            sum(usage.cpu_percent for usage in used),
+            sum(usage.rss_bytes for usage in used),
+            sum(usage.vms_bytes for usage in used),
+            sum(usage.threads for usage in used),
+            sum(usage.read_bytes for usage in used) + self._ended_read_bytes,
+            sum(usage.write_bytes for usage in used) + self._ended_write_bytes,
+        )
+        oldest_ns = min((process.start_ns for process in living), default=snapshot.time_ns)
+        return {
+            **_usage(summed, ts_ms, snapshot.time_ns - oldest_ns),
+            "process_count": len(living),
+            "ebpf": {"syscalls": self._ebpf(snapshot)},
+        }
+
+    def _ebpf(self, snapshot: Snapshot) -> Json:
+        """What denet calls syscalls: cumulative counts, and `analysis`, which is that of the interval."""
+        classes = self._classes(snapshot.syscalls)
+        recent = self._classes(snapshot.recent)
+        calls = recent.total()
+        top = sorted(snapshot.syscalls.items(), key=lambda item: (-item[1].calls, item[0]))[:_TOP]
+        analysis = {
+            word: sum(recent[name] for name in names) / calls if calls else 0.0 for word, names in _INTENSITIES.items()
+        }
+        seconds = snapshot.interval_ns / 1e9
+        analysis["syscall_rate_per_sec"] = calls / seconds if seconds > 0 else 0.0
+        return {
+            "total": classes.total(),
+            "by_category": dict(classes),
+            "top_syscalls": [{"name": plain(syscall.name), "count": counted.calls} for syscall, counted in top],
+            "analysis": analysis,
+        }
+
+    def _classes(self, rows: Mapping[Syscall, Counters]) -> Counter[str]:
+        classes: Counter[str] = Counter()
+        for syscall, counted in rows.items():
+            classes[self._category(syscall)] += counted.calls
+        return classes
+
+    def _interval(self, snapshot: Snapshot) -> Json:
+        """Ours, without the processes: with them, everything that a Snapshot is made from."""
+        new = _new_errnos(snapshot.errnos, self._all_errnos)
+        self._all_errnos = snapshot.errnos
+        return {
+            "time_ns": snapshot.time_ns,
+            "wall_ms": snapshot.wall_ms,
+            "elapsed_ns": snapshot.elapsed_ns,
+            "interval_ns": snapshot.interval_ns,
+            "running": snapshot.running,
+            "status": snapshot.status,
+            "forgotten": snapshot.forgotten,
+            "loss": snapshot.loss._asdict(),
+            "cost": snapshot.cost._asdict(),
+            "in_flight": [_in_flight(call) for call in snapshot.in_flight],
+            "syscalls": _rows(snapshot.recent, new),
+        }
+
+    def _processes(self, snapshot: Snapshot) -> Iterator[str]:
+        """`"pid":{syscall: row}` of everybody who called something in the interval."""
+        everybody = {identity(process): process for process in (*snapshot.processes, *snapshot.ended)}
+        written: set[int] = set()
+        for who, process in everybody.items():
+            new = _new_errnos(process.errnos, self._errnos.get(who, {})) if process.delta.errors else {}
+            if process.recent:
+                # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
+                key = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
+                yield f'{"," if written else ""}"{key}":{encode(_rows(process.recent, new))}'
+                written.add(process.pid)
+        self._errnos = {identity(process): process.errnos for process in snapshot.processes}
+
+
+def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> Json:
+    errnos = by_syscall(new)
+    return {
+        plain(syscall.name): row(counted) | ({"errnos": errnos[syscall]} if syscall in errnos else {})
+        for syscall, counted in recent.items()
+    }
+
+
+def _new_errnos(now: Errnos, before: Errnos) -> Errnos:
+    return {key: count - before.get(key, 0) for key, count in now.items() if count != before.get(key, 0)}
+
+
+def _in_flight(call: InFlight) -> Json:
+    return {"tid": call.tid, "tgid": call.tgid, "syscall": plain(call.syscall.name), "since_ns": call.since_ns}
+
+
+def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> Json:
+    return {**_usage(process.usage, ts_ms, now_ns - process.start_ns), "cpu_core": None}
+
+
+def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> Json:
+    """The fields of denet's Metrics; its readers insist on those of the network, which nobody measures here."""
+    return {
+        "ts_ms": ts_ms,
+        "cpu_usage": round(usage.cpu_percent, 2),
+        "mem_rss_kb": usage.rss_bytes // 1024,
+        "mem_vms_kb": usage.vms_bytes // 1024,
+        "disk_read_bytes": usage.read_bytes,
+        "disk_write_bytes": usage.write_bytes,
+        "sys_net_rx_bytes": 0,
+        "sys_net_tx_bytes": 0,
+        "thread_count": usage.threads,
+        "uptime_secs": max(uptime_ns, 0) // 1_000_000_000,
+    }

@@ -1,0 +1,146 @@
+"""The recorder: a line per event and per tick while a command runs, the summary when it has ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import chain
+from typing import BinaryIO
+
+from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.record.events import Lifecycle
+from denet_tui.record.sink import RecordError, Sink, batches
+from denet_tui.record.spool import Spool
+from denet_tui.record.summary import process_item, summary_pieces
+from denet_tui.record.text import identity
+from denet_tui.record.tree import Category, Ticks, metadata_line
+
+Path = str | os.PathLike[str]
+
+
+class Recorder:
+    """Writes snapshots as JSON Lines to a file, a stream or both, and the summary alone to a file.
+
+    Only start() raises. A disk that fills up or a reader that goes away later stops what it
+    concerns, is told by `failure`, and leaves the watching alone.
+    """
+
+    def __init__(
+        self,
+        info: RunInfo,
+        category: Category,
+        *,
+        path: Path | None = None,
+        stream: BinaryIO | None = None,
+        summary_path: Path | None = None,
+    ) -> None:
+        self._info = info
+        self._path, self._stream, self._summary_path = path, stream, summary_path
+        self._lifecycle = Lifecycle(info)
+        self._ticks = Ticks(info, category)
+        self._lines: list[Sink] = []
+        self._summaries: list[Sink] = []
+        self._spool: Spool | None = None
+        self._spooled: set[tuple[int, int]] = set()
+        self._spool_failure: str | None = None
+        self._last: Snapshot | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """Why something that was asked for is not, or not wholly, there: one line, None where all is."""
+        sinks = [sink.failure for sink in (*self._lines, *self._summaries)]
+        return "; ".join(dict.fromkeys(told for told in (self._spool_failure, *sinks) if told)) or None
+
+    def start(self) -> None:
+        """Open everything and write the first line; raises RecordError, and then nothing stays open."""
+        try:
+            self._open()
+        except RecordError:
+            self.close()
+            raise
+        self._emit(self._lines, [metadata_line(self._info)])
+        if self.failure:
+            self.close()
+            raise RecordError(self.failure)
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Write what happened since the last snapshot; the same snapshot again writes nothing."""
+        if snapshot is self._last or not self._active():
+            return
+        self._last = snapshot
+        self._keep_ended(snapshot)
+        if any(sink.alive for sink in self._lines):
+            self._emit(self._lines, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
+
+    def finish(self, snapshot: Snapshot) -> None:
+        """Add the last snapshot if add() has not had it, write the summary, close everything."""
+        self.add(snapshot)
+        if self._spool is not None and self._active():
+            self._spool_all([process for process in snapshot.processes if identity(process) not in self._spooled])
+            sinks = [*self._lines, *self._summaries]
+            self._emit(sinks, summary_pieces(snapshot, self._spool))
+        self.close()
+
+    def close(self) -> None:
+        """Close everything without a summary, as after an error elsewhere; may be called again."""
+        for sink in (*self._lines, *self._summaries):
+            sink.close()
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def _open(self) -> None:
+        if self._path is not None:
+            self._lines.append(Sink.create(self._path, "recording"))
+        if self._stream is not None:
+            self._lines.append(Sink.of_stream(self._stream, "recording on standard output"))
+        # Opened now rather than when it is written: nobody wants to learn after an hour that it cannot be.
+        if self._summary_path is not None:
+            self._summaries.append(Sink.create(self._summary_path, "summary"))
+        for summary in self._summaries:
+            if any(summary.same_file(lines) for lines in self._lines):
+                raise RecordError(f"the {summary.name} is the same file as the recording: name another file for one")
+        if self._lines or self._summaries:
+            try:
+                self._spool = Spool()
+            except OSError as problem:
+                raise RecordError(
+                    f"cannot keep ended processes in a temporary file: {_spool_advice(problem)}"
+                ) from None
+
+    def _active(self) -> bool:
+        return self._spool_failure is None and any(sink.alive for sink in (*self._lines, *self._summaries))
+
+    def _keep_ended(self, snapshot: Snapshot) -> None:
+        self._spool_all(snapshot.ended)
+        # Whoever is no longer in a snapshot cannot come back: forgetting them keeps memory flat.
+        shown = {identity(process) for process in snapshot.processes}
+        self._spooled = {who for who in chain(self._spooled, map(identity, snapshot.ended)) if who in shown}
+
+    def _spool_all(self, processes: Iterable[ProcessInfo]) -> None:
+        if self._spool is None:
+            return
+        try:
+            for process in processes:
+                self._spool.add(process_item(self._info, process))
+        except OSError as problem:
+            self._stop(problem)
+
+    def _emit(self, sinks: list[Sink], pieces: Iterable[str]) -> None:
+        try:
+            for block in batches(pieces):
+                for sink in sinks:
+                    sink.write(block)
+        except OSError as problem:  # sinks never raise: this is the spool under the summary
+            self._stop(problem)
+
+    def _stop(self, problem: OSError) -> None:
+        """Without its ended processes a summary would be wrong: stop rather than write one."""
+        self._spool_failure = f"the temporary file of ended processes stopped: {_spool_advice(problem)}"
+        for sink in (*self._lines, *self._summaries):
+            if sink.alive:
+                sink.fail("no complete summary is possible")
+
+
+def _spool_advice(problem: OSError) -> str:
+    return f"{problem.strerror or problem} (free some space, or set TMPDIR to a folder that has some)"

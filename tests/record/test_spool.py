@@ -1,0 +1,81 @@
+"""Twenty thousand ended processes, and memory that does not notice them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from denet_tui.record.spool import Spool
+
+MANY = """
+import sys
+from pathlib import Path
+from denet_tui.model import Syscall
+from denet_tui.record.writer import Recorder
+from tests.record.made import INFO, category, counted, idle, merged, process, snapshot
+
+def peak_kb():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
+
+many, path = int(sys.argv[1]), Path(sys.argv[2])
+calls = {Syscall(0, nr, f"call_{nr}"): counted(3, 1) for nr in range(25)}
+make = process(1000, {})
+recorder = Recorder(INFO, category, path=path, summary_path=path.with_suffix(".json"))
+recorder.start()
+shown, before = [], peak_kb()
+for tick in range(many // 100):
+    ended = [process(2000 + tick * 100 + i, calls, start_s=tick, end_s=tick + 0.1) for i in range(100)]
+    last = snapshot(tick + 1, [make, *shown], ended=ended)
+    recorder.add(last)
+    shown = [idle(one) for one in ended]
+recorder.finish(last)
+assert recorder.failure is None
+print(peak_kb() - before)
+"""
+
+
+def growth_kb(many: int, path: Path) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(many), str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_memory_is_flat_over_20_000_ended_processes(tmp_path):
+    few, many = growth_kb(1_000, tmp_path / "few.jsonl"), growth_kb(20_000, tmp_path / "many.jsonl")
+    size_kb = (tmp_path / "many.json").stat().st_size // 1024
+    assert size_kb > 20_000, "a summary so long that holding it would show"
+    assert many - few < 4_000, f"{few} kB for 1,000 processes, {many} kB for 20,000"
+    summary = json.loads((tmp_path / "many.json").read_text())
+    assert len({one["pid"] for one in summary["processes"]}) == 20_001
+    with (tmp_path / "many.jsonl").open("rb") as lines:
+        assert [json.loads(line)["kind"] for line in lines][-1] == "summary"
+
+
+def test_items_come_back_as_the_inside_of_an_array_as_often_as_asked():
+    spool = Spool()
+    assert "".join(spool.blocks()) == ""
+    items = [{"pid": index, "text": "x" * 50} for index in range(5000)]
+    for item in items:
+        spool.add(json.dumps(item))
+    assert json.loads("[" + "".join(spool.blocks()) + "]") == items
+    assert max(map(len, spool.blocks())) <= 65_536
+    spool.close()
+
+
+def test_a_spool_has_no_name_and_goes_with_its_owner(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spool = Spool()
+    spool.add("1")
+    assert list(tmp_path.iterdir()) == []
+    spool.close()
+    with pytest.raises(ValueError, match="closed"):
+        spool.add("2")
