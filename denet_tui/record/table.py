@@ -1,0 +1,134 @@
+"""The table at the end, as strace -c prints one, and what must be known about the run below it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
+from denet_tui.record.text import printable
+
+_SHOWN = 3
+"""How many survivors and unreturned calls are named; the rest is counted."""
+
+
+class _Column(NamedTuple):
+    head: str
+    drop: int
+    """Dropped earlier than a larger one where the terminal is narrow; 0 is kept always."""
+
+
+_COLUMNS = (
+    _Column("% time", 4),
+    _Column("seconds", 5),
+    _Column("usecs/call", 3),
+    _Column("calls", 0),
+    _Column("errors", 6),
+    _Column("p99", 2),
+    _Column("max", 1),
+    _Column("syscall", 0),
+)
+
+
+def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
+    """All syscalls, the longest total time first, a total, and the run's fate; no line is wider than `width`.
+
+    Times are those between entering and leaving the kernel, waiting included.
+    """
+    width = max(width, 1)
+    lines: list[str] = []
+    rows = sorted(snapshot.syscalls.items(), key=lambda item: (-item[1].time_ns, -item[1].calls, item[0]))
+    called = [(syscall, counted) for syscall, counted in rows if counted.calls]
+    if called:
+        cells = [_cells(syscall.name, counted, snapshot.total.time_ns) for syscall, counted in called]
+        lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
+    else:
+        lines.append("no syscalls were seen")
+    for sentence in _story(info, snapshot):
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def duration(time_ns: float) -> str:
+    """A time with three digits and its unit: 812ns, 3.25us, 15.0ms, 2.10s."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if time_ns >= size * 0.9995:
+            value = time_ns / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{unit}"
+    return f"{time_ns:.0f}ns"
+
+
+def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
+    return [
+        f"{100 * counted.time_ns / whole_ns if whole_ns else 0.0:.2f}",
+        f"{counted.time_ns / 1e9:.6f}",
+        f"{counted.mean_ns / 1e3:.1f}",
+        f"{counted.calls}",
+        f"{counted.errors or ''}",
+        duration(counted.percentile_ns(0.99)) if counted.returns else "",
+        duration(counted.max_ns) if counted.returns else "",
+        printable(name),
+    ]
+
+
+def _layout(rows: list[list[str]], total: list[str], width: int) -> list[str]:
+    """Right-align everything but the name; leave out columns, then cut names, until `width` is kept."""
+    heads = [column.head for column in _COLUMNS]
+    sizes = [max(map(len, cells)) for cells in zip(heads, *rows, total, strict=True)]
+    kept = list(range(len(_COLUMNS)))
+    for index in sorted((i for i, column in enumerate(_COLUMNS) if column.drop), key=lambda i: _COLUMNS[i].drop):
+        if sum(sizes[i] + 1 for i in kept) - 1 > width:
+            kept.remove(index)
+    room = max(width - sum(sizes[i] + 1 for i in kept[:-1]), 1)
+    sizes[-1] = min(sizes[-1], room)
+
+    def line(cells: list[str]) -> str:
+        name = cells[-1] if len(cells[-1]) <= room else cells[-1][: max(room - 2, 0)] + ".."[:room]
+        return " ".join([*(cells[i].rjust(sizes[i]) for i in kept[:-1]), name])[:width]
+
+    rule = " ".join("-" * sizes[i] for i in kept)[:width]
+    return [line(heads), rule, *map(line, rows), rule, line(total)]
+
+
+def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
+    yield f"command: {printable(' '.join(info.argv))} ({info.pid})"
+    yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
+    yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
+    survivors = [process for process in snapshot.processes if process.alive]
+    count = snapshot.forgotten + len(snapshot.processes)
+    yield f"processes: {count:,}" + (f", {len(survivors):,} still running" if survivors else "")
+    if survivors:
+        yield "still running: " + _first(f"{printable(process.comm)} ({process.pid})" for process in survivors)
+    if snapshot.total.unreturned:
+        yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
+    if snapshot.total.in_flight > 0:
+        yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
+    for note in info.notes:
+        yield f"note: {printable(note)}"
+
+
+def _fate(snapshot: Snapshot) -> str:
+    if snapshot.status is None:
+        return "still running" if snapshot.running else "exit status not known"
+    code = os.waitstatus_to_exitcode(snapshot.status)
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name} (signal {-code})"
+    except ValueError:  # real-time signals have no name of their own
+        return f"killed by signal {-code}"
+
+
+def _named(rows: Mapping[Syscall, Counters], field: str) -> str:
+    counts = [(getattr(counted, field), printable(syscall.name)) for syscall, counted in rows.items()]
+    most = sorted((count for count in counts if count[0] > 0), key=lambda count: (-count[0], count[1]))
+    return f"({_first(f'{name} {count:,}' for count, name in most)})"
+
+
+def _first(words: Iterable[str]) -> str:
+    named = list(words)
+    more = len(named) - _SHOWN
+    return ", ".join(named[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
