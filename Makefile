@@ -2,14 +2,12 @@
 #
 # Root is used only to install what the distribution packages, and to load the BPF program; where `make` is not
 # root already, sudo is asked, with one line before that says what for. Nothing is fetched when all is there.
-
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
 # What `make run` watches: two seconds and a half of files, forks and waiting.
 CMD ?= sh -c 'for i in 1 2 3 4 5; do ls -lR /usr/share > /dev/null; sleep 0.5; done'
 
-SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .ONESHELL:
 .NOTPARALLEL:
@@ -19,8 +17,7 @@ SHELL := /bin/sh
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
 say() { echo "denet-tui: $$*" >&2; }
-as_root() { # as_root WHY COMMAND...
-    why=$$1; shift
+as_root() { why=$$1; shift # as_root WHY COMMAND...
     if [ "$$(id -u)" = 0 ]; then "$$@"
     elif command -v sudo > /dev/null; then say "using sudo $$why"; sudo "$$@"
     else say "root is needed $$why, and this machine has no sudo: run it as root"; return 1
@@ -28,7 +25,8 @@ as_root() { # as_root WHY COMMAND...
 }
 present() { # present NAME: is it on this machine?
     case $$1 in
-    bcc) [ -n "$$(ls /usr/lib*/python3*/*-packages/bcc/libbcc.py /usr/local/lib*/python3*/*-packages/bcc/libbcc.py 2> /dev/null)" ] ;;
+    bcc) ls /usr/lib*/python3*/*-packages/bcc/libbcc.py /usr/local/lib*/python3*/*-packages/bcc/libbcc.py 2> /dev/null |
+        grep -q . ;;
     libc-headers) [ -e /usr/include/stdio.h ] ;;
     python) find_python > /dev/null ;;
     *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$1" > /dev/null ;;
@@ -44,8 +42,7 @@ package() { # package NAME: what this distribution calls it
     *) echo "$$1" ;;
     esac
 }
-want() { # want WHY NAME...: installs those that are missing; fails where one is missing still
-    for_what=$$1; shift
+want() { for_what=$$1; shift # want WHY NAME...: installs what is missing; fails, with the rest in $$left, if it cannot
     missing=; packages=; manager=
     for one in pacman dnf apt-get; do ! present $$one || manager=$$one; done
     for name; do present "$$name" || { missing="$$missing $$name"; packages="$$packages $$(package "$$name")"; }; done
@@ -55,7 +52,7 @@ want() { # want WHY NAME...: installs those that are missing; fails where one is
     apt-get) set -- 'apt-get update -q || true' 'apt-get install -qy --no-install-recommends' ;;
     dnf) set -- true 'dnf install -y --setopt=install_weak_deps=False' ;;
     pacman) set -- '[ -e /var/lib/pacman/sync/core.db ] || pacman -Sy' 'pacman -S --needed --noconfirm' ;;
-    *) say "neither apt-get, dnf nor pacman is here: install$$missing yourself"; return 1 ;;
+    *) say "neither apt-get, dnf nor pacman is here: install$$missing yourself"; left=$$missing; return 1 ;;
     esac
     # All at once; where that fails, one by one, so that one that is not to be had keeps none of the others away.
     as_root "to install$$packages with $$manager" env DEBIAN_FRONTEND=noninteractive sh -c \
@@ -78,7 +75,7 @@ pip_install() { # pip_install STAMP WHAT: unless that was done with this very py
     cp pyproject.toml "$(VENV)/$$1"
 }
 give_back() { # under sudo: what root wrote into the caller's checkout becomes the caller's
-    if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %u .)" = "$${SUDO_UID:-none}" ]; then chown -hR --from=0 "$$SUDO_UID:$$SUDO_GID" .; fi
+    case $$(id -u)/$${SUDO_UID:-0} in 0/0) ;; "0/$$(stat -c %u .)") chown -hR --from=0 "$$SUDO_UID:$$SUDO_GID" . ;; esac
 }
 trap give_back EXIT
 endef
@@ -93,9 +90,8 @@ _bcc:
 _venv:
 	@$(SH)
 	! "$(VENV)/bin/python" -c 'import pip' 2> /dev/null || exit 0
-	want "installing Python" python || {
-	    say "found no Python >= 3.11 with venv; install one (on Ubuntu 22.04: python3.11-venv) and run make again"; exit 1
-	}
+	want "installing Python" python ||
+	    { say "found no Python >= 3.11 with venv; install one (Ubuntu 22.04: python3.11-venv), then make again"; exit 1; }
 	"$$(find_python)" -m venv --clear "$(VENV)"
 
 venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
@@ -126,12 +122,12 @@ lint: venv ## ruff, mypy --strict and the import contracts
 bench: _bcc venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)
 	want "installing what to measure against" gcc libc-headers strace perf || say "not measured against:$$left"
-	as_root "to load BPF programs" $(VENV)/bin/python -m pytest -m bench -s
+	as_root "to load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
 lab: venv ## Test against other versions of bcc, in chroots kept in /var/cache/denet-tui-lab (root)
 	@$(SH)
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare || say "missing still:$$left"
-	as_root "to make chroots and load BPF programs" $(VENV)/bin/python -m pytest -m lab -s
+	as_root "to make chroots and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
 
 install: _bcc ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-NEEDED = ("sh", "id", "env", "ls", "make", "stat", "true")
+NEEDED = ("sh", "id", "env", "grep", "ls", "make", "stat", "true", "chown")
 PROBE = """
 probe:
 	@$(SH)
