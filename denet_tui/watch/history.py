@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -94,9 +94,8 @@ class History(Generic[KeyT]):
         """The times in s that belong to `last(…, count, tick)`."""
         return [self._times[at % self.length] for at in self._ticks(count, tick)]
 
-    def keys(self) -> list[KeyT]:
-        """The series that are kept."""
-        return list(self._rings)
+    def __iter__(self) -> Iterator[KeyT]:
+        return iter(self._rings)
 
     def _ticks(self, count: int, tick: int | None) -> range:
         end = self.tick if tick is None else tick

@@ -1,0 +1,90 @@
+"""The Textual App: which screen comes first, global keys, and how it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import ClassVar, Literal
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from denet_tui.screens.help import HelpScreen
+from denet_tui.screens.live import LiveScreen, Source
+from denet_tui.screens.quit import How, QuitScreen
+
+OnQuit = Literal["ask", "kill", "leave"]
+
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class DenetApp(App[How], inherit_bindings=False):
+    """Shows a session; `run()` returns how it was left: `ended`, `kill` or `leave` (None after a crash)."""
+
+    TITLE = "denet-tui"
+    DEFAULT_MODE = "live"
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Explain this pane and its keys"),
+        Binding("q,ctrl+q", "quit", "Quit", id="app.quit", tooltip="Leave; asks what to do with a running command"),
+        # Above all else: ctrl+c has to work in the palette's input, too.
+        Binding(
+            "ctrl+c",
+            "quit",
+            "Quit",
+            id="app.interrupt",
+            tooltip="The same as q",
+            show=False,
+            priority=True,
+            system=True,
+        ),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "Palette",
+            id="app.palette",
+            tooltip="Themes, a screenshot and all other commands by name",
+            priority=True,
+        ),
+    ]
+
+    def __init__(self, session: Source, on_quit: OnQuit = "ask") -> None:
+        super().__init__()
+        self._session = session
+        self._on_quit = on_quit
+        self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session))
+
+    def on_mount(self) -> None:
+        """Leave cleanly on signals: Python's own way out would leave the terminal in the alternate screen."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING_SIGNALS:
+            loop.add_signal_handler(number, self._leave_unasked)
+
+    def on_unmount(self) -> None:
+        """Give the signals back."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING_SIGNALS:
+            loop.remove_signal_handler(number)
+
+    @property
+    def _ended(self) -> bool:
+        latest = self._session.latest
+        return latest is not None and not latest.running
+
+    def _leave_unasked(self) -> None:
+        self._leave("leave" if self._on_quit == "leave" else "kill")
+
+    def _leave(self, how: How | None) -> None:
+        if how is not None:
+            self.exit("ended" if self._ended else how)
+
+    async def action_quit(self) -> None:
+        """Leave, after asking what is to become of a command that still runs."""
+        if self._ended or self._on_quit != "ask":
+            self._leave_unasked()
+        elif not any(isinstance(screen, QuitScreen) for screen in self.screen_stack):
+            self.push_screen(QuitScreen(), self._leave)
+
+    def action_help(self) -> None:
+        """Explain the widget that has the focus."""
+        self.push_screen(HelpScreen(self.screen))

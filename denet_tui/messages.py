@@ -1,0 +1,13 @@
+"""The messages that travel from workers to screens."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+
+class SnapshotReady(Message):
+    """At least one new Snapshot lies in the screen's slot; carries none, so that a burst of them merges."""
+
+    def can_replace(self, message: Message) -> bool:
+        """True where `message` says the same as this one."""
+        return isinstance(message, SnapshotReady)

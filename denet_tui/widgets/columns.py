@@ -1,0 +1,53 @@
+"""Which columns of a table fit a width, and how wide each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+GAP = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its key, its title, how narrow and how wide it may be, and how early it is given up."""
+
+    key: str
+    title: str
+    least: int
+    most: int = 0
+    """0: exactly `least`."""
+    rank: int = 0
+    """The column with the highest rank goes first when the width is short; rank 0 stays."""
+    right: bool = True
+    sortable: bool = True
+
+
+def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None = None) -> list[tuple[Column, int]]:
+    """The columns that fit into `width` cells, in order, each with its own width.
+
+    `needs` widens a column's least width where its values are longer than that. What is left over
+    goes to the columns that may grow, evenly, the first ones first.
+    """
+    needs = needs or {}
+    least = {column.key: max(column.least, needs.get(column.key, 0)) for column in columns}
+    kept = list(columns)
+    while len(kept) > 1 and _taken(kept, least) > width:
+        victim = max(kept, key=lambda column: column.rank)
+        if victim.rank == 0:
+            break
+        kept.remove(victim)
+    widths = [least[column.key] for column in kept]
+    spare = width - _taken(kept, least)
+    while spare > 0:
+        growing = [index for index, column in enumerate(kept) if widths[index] < column.most]
+        if not growing:
+            break
+        for index in growing[:spare]:
+            widths[index] += 1
+        spare -= len(growing[:spare])
+    return list(zip(kept, widths, strict=True))
+
+
+def _taken(columns: Sequence[Column], least: Mapping[str, int]) -> int:
+    return sum(least[column.key] for column in columns) + GAP * (len(columns) - 1)

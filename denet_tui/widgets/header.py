@@ -1,0 +1,159 @@
+"""The lines at the top: what is watched, how it is doing, and whether the counts are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from denet_tui.model import Loss, RunInfo, Snapshot
+from denet_tui.widgets import words
+
+_WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
+_STYLES = ("text", "strong", "dim", "good", "bad", "paused")
+_SEPARATOR = " · "
+
+Piece = tuple[str, str]
+
+
+class Facts(NamedTuple):
+    """What the header says, in words; the less important, the later in `details`."""
+
+    command: str
+    where: tuple[str, ...]
+    """pid, user and time, shown right of the command."""
+    state: str
+    badge: str
+    exact: bool
+    details: tuple[str, ...]
+    remarks: tuple[str, ...]
+    """What the reader has to know before believing the numbers."""
+    paused: bool
+
+
+def badge(loss: Loss) -> str:
+    """` exact `, or by how many events the counts are short."""
+    return " exact " if loss.exact else f" {sum(loss):,} short "
+
+
+def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> Facts:
+    """What there is to say about a run at the moment of `snapshot`."""
+    name = words.command(info.argv, info.executable)
+    way = _WAYS.get(info.way, info.way)
+    notes = tuple(words.clean(note) for note in info.notes)
+    if snapshot is None:
+        return Facts(name, (f"pid {info.pid}", info.user), "starting", "", True, (way,), notes, paused)
+    seconds = snapshot.interval_ns / 1e9
+    calls_s = snapshot.delta.calls / seconds if seconds and snapshot.running else 0.0
+    alive = sum(process.alive for process in snapshot.processes)
+    seen = len(snapshot.processes) + snapshot.forgotten
+    details = [
+        *((f"{words.rate(calls_s)} calls/s",) if snapshot.running else ()),
+        f"{snapshot.total.calls:,} calls",
+        f"{seen:,} process{'es' if seen != 1 else ''}" + (f", {alive:,} alive" if alive != seen else ""),
+        way,
+    ]
+    if snapshot.cost.runs and snapshot.elapsed_ns:
+        details.append(f"tracing costs {words.percent(snapshot.cost.time_ns / snapshot.elapsed_ns)}% of a core")
+    short = () if snapshot.exact else (f"short: {snapshot.loss.describe()}",)
+    return Facts(
+        command=name,
+        where=(words.elapsed(snapshot.elapsed_ns), f"pid {info.pid}", info.user),
+        state="running" if snapshot.running else words.ended(snapshot.status),
+        badge=badge(snapshot.loss),
+        exact=snapshot.exact,
+        details=tuple(details),
+        remarks=(*short, *notes),
+        paused=paused,
+    )
+
+
+def header_lines(known: Facts, width: int) -> list[list[Piece]]:
+    """The header's lines for `width` cells: two, and a third where there are remarks."""
+    right: list[Piece] = [(known.badge, "good" if known.exact else "bad")] if known.badge else []
+    if known.paused:
+        right = [(" paused ", "paused"), (" ", "text"), *right]
+    taken = _cells(right)
+    left: list[Piece] = [(f" {known.state} ", "strong"), (" ", "text")]
+    room = width - taken - _cells(left) - 2
+    where = list(known.where)
+    # The command is cut last: at least half of its own length, or 12 cells, stay.
+    while where and room - cell_len(_SEPARATOR.join(where)) - 2 < min(cell_len(known.command), max(12, room // 2)):
+        where.pop()
+    aside = "  " + _SEPARATOR.join(where) if where else ""
+    left += [(words.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
+    lines = [[*left, (" " * (width - taken - _cells(left)), "text"), *right]]
+    lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
+    if known.remarks:
+        lines.append([(" ! ", "bad"), (words.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
+    return lines
+
+
+def _joined(parts: Sequence[str], width: int) -> str:
+    """As many of the parts, from the first on, as fit whole."""
+    text = ""
+    for part in parts:
+        longer = text + _SEPARATOR + part if text else part
+        if cell_len(longer) > width:
+            break
+        text = longer
+    return text
+
+
+def _cells(pieces: Sequence[Piece]) -> int:
+    return sum(cell_len(text) for text, _ in pieces)
+
+
+class RunHeader(Widget):
+    """Command, state, calls and the exactness badge."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"run-header--{style}" for style in _STYLES}
+    DEFAULT_CSS = """
+    RunHeader {
+        height: 2;
+        background: $panel;
+        & > .run-header--text { color: $foreground; }
+        & > .run-header--strong { color: $foreground; text-style: bold; }
+        & > .run-header--dim { color: $text-muted; }
+        & > .run-header--good { color: $text-success; background: $success-muted; text-style: bold; }
+        & > .run-header--bad { color: $text-error; background: $error-muted; text-style: bold; }
+        & > .run-header--paused { color: $text-warning; background: $warning-muted; text-style: bold; }
+    }
+    """
+
+    def __init__(self, info: RunInfo, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
+        super().__init__(id=id)
+        self._info = info
+        self._facts = facts(info, None)
+
+    def show(self, snapshot: Snapshot | None, *, paused: bool = False) -> None:
+        """Say what `snapshot` says from now on."""
+        self._facts = facts(self._info, snapshot, paused=paused)
+        height = 3 if self._facts.remarks else 2
+        if self.size.height != height:
+            self.styles.height = height
+        self.tooltip = "\n".join(
+            (
+                " ".join(words.clean(word) for word in self._info.argv),
+                *self._facts.details,
+                *(self._facts.remarks or ("Nothing was lost: every system call is counted.",)),
+            )
+        )
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One of the two or three lines."""
+        width = self.size.width
+        lines = header_lines(self._facts, width)
+        pieces = lines[y] if y < len(lines) else []
+        segments = [Segment(text, self._style(name)) for text, name in pieces if text]
+        return Strip(segments).adjust_cell_length(width, self._style("text"))
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"run-header--{name}") if self.is_attached else Style.null()

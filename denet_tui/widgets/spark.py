@@ -1,0 +1,22 @@
+"""Sparklines that start at zero, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+LEVELS = " ▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The last `width` values as bars, the newest at the right; the highest of them is a full block.
+
+    Nothing is drawn for 0 and at least one eighth for anything above it, so that a steady rate is
+    a solid band and a rare call still shows. (Scaling from the minimum would hide both.)
+    """
+    shown = values[-width:] if width > 0 else values[:0]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return " " * max(width, 0)
+    scale = 8 / top
+    return "".join(LEVELS[min(8, ceil(value * scale))] for value in shown).rjust(width)

@@ -1,0 +1,131 @@
+"""Numbers, times and ends of processes as short words of known width."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+
+NONE = "-"
+"""Stands where there is nothing to say, so that an empty cell is never taken for a fault."""
+
+
+def rate(per_second: float) -> str:
+    """Calls/s in at most 6 cells: `0`, `1.5`, `12,345`, `123k`, `1.2M`."""
+    if per_second <= 0:
+        return "0"
+    if per_second < 9.95:
+        return f"{per_second:.1f}"
+    if per_second < 99_999.5:
+        return f"{per_second:,.0f}"
+    for unit in "kMG":
+        per_second /= 1000
+        if per_second < 9.95:
+            return f"{per_second:.1f}{unit}"
+        if per_second < 999.5:
+            return f"{per_second:.0f}{unit}"
+    return f"{per_second / 1000:.0f}T"
+
+
+def duration(ns: float) -> str:
+    """A time in ns in at most 5 cells: `87ns`, `1.2µs`, `340ms`, `12s`, `17m`, `2.5h`."""
+    if ns < 999.5:
+        return f"{ns:.0f}ns"
+    value = ns
+    for unit in ("µs", "ms", "s"):
+        value /= 1000
+        if value < 9.95:
+            return f"{value:.1f}{unit}"
+        if value < 999.5:
+            return f"{value:.0f}{unit}"
+    hours = value / 3600
+    if hours < 1:
+        return f"{value / 60:.0f}m"
+    return f"{hours:.1f}h" if hours < 9.95 else f"{hours:.0f}h"
+
+
+def elapsed(ns: int) -> str:
+    """A time since the start as a clock: `0:07.5`, `12:34`, `3:04:05`."""
+    seconds = ns / 1e9
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if hours:
+        return f"{hours}:{minutes % 60:02}:{int(seconds) % 60:02}"
+    if minutes >= 10:
+        return f"{minutes}:{int(seconds) % 60:02}"
+    return f"{minutes}:{int(seconds * 10) % 600 / 10:04.1f}"
+
+
+def size(count: int) -> str:
+    """Bytes in at most 5 cells: `0`, `812K`, `1.2M`, `345M`, `12G`."""
+    if count < 1024:
+        return str(count)
+    value = float(count)
+    for unit in "KMGT":
+        value /= 1024
+        if value < 9.95:
+            return f"{value:.1f}{unit}"
+        if value < 999.5:
+            return f"{value:.0f}{unit}"
+    return f"{value:.0f}T"
+
+
+def percent(share: float) -> str:
+    """A share (0..1) in at most 4 cells: `0`, `<0.1`, `3.2`, `100`."""
+    value = share * 100
+    if value <= 0:
+        return "0"
+    if value < 0.05:
+        return "<0.1"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def ended(status: int | None) -> str:
+    """What a wait status says: `exited 3`, `killed by SIGKILL`; `ended` where it is not known."""
+    if status is None:
+        return "ended"
+    code = os.waitstatus_to_exitcode(status)
+    return f"exited {code}" if code >= 0 else f"killed by {signal_name(-code)}"
+
+
+def ended_short(status: int | None) -> str:
+    """As `ended`, in at most 10 cells: `exited 3`, `SIGKILL`."""
+    return ended(status).removeprefix("killed by ")
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9; `signal 40` for one without a name of its own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def clean(text: str) -> str:
+    """`text` with everything replaced that a terminal could take for a command."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def command(argv: Iterable[str], fallback: str) -> str:
+    """An argv as one line, the directory of the program left out; `fallback` where it is empty."""
+    words = tuple(argv)
+    if not words:
+        return clean(fallback)
+    return clean(" ".join((words[0].rpartition("/")[2] or words[0], *words[1:])))
+
+
+def clip(text: str, width: int) -> str:
+    """`text` in at most `width` cells, with `…` where something was left out."""
+    if len(text) <= width and text.isascii():
+        return text
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` cells; at the right end where `right` is set."""
+    text = clip(text, width)
+    space = " " * (width - (len(text) if text.isascii() else cell_len(text)))
+    return space + text if right else text + space
