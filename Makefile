@@ -12,15 +12,16 @@ CMD ?= sh -c 'for i in 1 2 3 4 5; do ls -lR /usr/share > /dev/null; sleep 0.5; d
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lab venv install uninstall _bcc _venv
+.PHONY: help run test lint bench lab venv install uninstall _venv
 
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
 say() { echo "denet-tui: $$*" >&2; }
+fail() { [ -n "$${refused:-}" ] || say "$$@"; exit 1; } # one line is enough: as_root may have said why already
 as_root() { why=$$1; shift # as_root WHY COMMAND...
     if [ "$$(id -u)" = 0 ]; then "$$@"
     elif command -v sudo > /dev/null; then say "using sudo $$why"; sudo "$$@"
-    else say "root is needed $$why, and this machine has no sudo: run it as root"; return 1
+    else say "root is needed $$why, and this machine has no sudo: run make as root"; refused=yes; return 1
     fi
 }
 present() { # present NAME: is it on this machine?
@@ -37,19 +38,17 @@ package() { # package NAME: what this distribution calls it
     apt-get/bcc) echo python3-bpfcc ;; dnf/bcc) echo python3-bcc ;; pacman/bcc) echo python-bcc ;;
     apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
     apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
-    apt-get/perf) echo linux-perf ;;
-    */unshare) echo util-linux ;;
+    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;;
     *) echo "$$1" ;;
     esac
 }
 want() { for_what=$$1; shift # want WHY NAME...: installs what is missing; fails, with the rest in $$left, if it cannot
-    missing=; packages=; manager=
-    for one in pacman dnf apt-get; do ! present $$one || manager=$$one; done
+    missing=; packages=; manager=; for one in pacman dnf apt-get; do ! present $$one || manager=$$one; done
     for name; do present "$$name" || { missing="$$missing $$name"; packages="$$packages $$(package "$$name")"; }; done
     [ -n "$$missing" ] || return 0
-    say "$$for_what:$$packages"
+    [ "$$(id -u)" != 0 ] || say "$$for_what:$$packages"
     case $$manager in
-    apt-get) set -- 'apt-get update -q || true' 'apt-get install -qy --no-install-recommends' ;;
+    apt-get) set -- 'apt-get update -qq || true' 'apt-get install -qqy --no-install-recommends' ;;
     dnf) set -- true 'dnf install -y --setopt=install_weak_deps=False' ;;
     pacman) set -- '[ -e /var/lib/pacman/sync/core.db ] || pacman -Sy' 'pacman -S --needed --noconfirm' ;;
     *) say "neither apt-get, dnf nor pacman is here: install$$missing yourself"; left=$$missing; return 1 ;;
@@ -60,7 +59,7 @@ want() { for_what=$$1; shift # want WHY NAME...: installs what is missing; fails
     left=; for name in $$missing; do present "$$name" || left="$$left $$name"; done
     [ -z "$$left" ]
 }
-find_python() { # prints the newest Python >= 3.11 that can make virtual environments; fails where there is none
+find_python() { # the newest Python >= 3.11 that can make virtual environments; fails where there is none
     best=; newest=10
     for one in python3 python3.14 python3.13 python3.12 python3.11; do
         minor=$$("$$one" -c 'import ensurepip, venv, sys; print(sys.version_info[1])' 2> /dev/null) || continue
@@ -83,23 +82,23 @@ endef
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-_bcc:
-	@$(SH)
-	want "installing bcc, which compiles the BPF program" bcc || { say "bcc is missing still: see above"; exit 1; }
-
 _venv:
 	@$(SH)
-	! "$(VENV)/bin/python" -c 'import pip' 2> /dev/null || exit 0
-	want "installing Python" python ||
-	    { say "found no Python >= 3.11 with venv; install one (Ubuntu 22.04: python3.11-venv), then make again"; exit 1; }
-	"$$(find_python)" -m venv --clear "$(VENV)"
+	if ! "$(VENV)/bin/python" -c 'import pip' 2> /dev/null; then
+	    want "installing Python" python ||
+	        fail "found no Python >= 3.11 with venv; install one (Ubuntu 22.04: python3.11-venv) and run make again"
+	    "$$(find_python)" -m venv --clear "$(VENV)"
+	fi
+	# Now, as you: else root would, when it runs denet-tui from here, and only root could remove the __pycache__.
+	"$(VENV)/bin/python" -m compileall -q denet_tui || true
 
 venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
 	@$(SH)
 	pip_install .installed-dev '.[dev]'
 
-run: _bcc _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2" watches another
+run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2" watches another
 	@$(SH)
+	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
 	cmp -s pyproject.toml $(VENV)/.installed-dev || pip_install .installed .
 	unset MAKEFLAGS MAKELEVEL MFLAGS # or a watched make would take itself for part of this one
 	if [ -t 0 ] && [ -t 1 ]; then screen=; else screen=--no-tui; fi
@@ -119,9 +118,9 @@ lint: venv ## ruff, mypy --strict and the import contracts
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: _bcc venv ## Measure what watching costs, beside strace and perf (root)
+bench: venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)
-	want "installing what to measure against" gcc libc-headers strace perf || say "not measured against:$$left"
+	want "installing what to measure against" bcc gcc libc-headers strace perf || say "not measured against:$$left"
 	as_root "to load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
 lab: venv ## Test against other versions of bcc, in chroots kept in /var/cache/denet-tui-lab (root)
@@ -129,18 +128,19 @@ lab: venv ## Test against other versions of bcc, in chroots kept in /var/cache/d
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare || say "missing still:$$left"
 	as_root "to make chroots and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
 
-install: _bcc ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
+install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)
+	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
 	# Only the distribution's own Python: root will run it, so nobody else may be able to change it.
 	export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-	want "installing Python" python || { say "/usr/bin has no Python >= 3.11 with venv"; exit 1; }
+	want "installing Python" python || fail "/usr/bin has no Python >= 3.11 with venv"
 	work=$$(mktemp -d); trap 'rm -rf "$$work"; give_back' EXIT
 	"$$(find_python)" -m venv "$$work/venv"
 	"$$work/venv/bin/python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$$work/wheels" .
 	as_root "to write $(PREFIX) and $(LINK)" sh -euc 'umask 022
-	    rm -rf $(PREFIX) && "$$1" -m venv $(PREFIX)
+	    rm -rf $(PREFIX); "$$1" -m venv $(PREFIX)
 	    $(PREFIX)/bin/python -m pip install --quiet --no-index --find-links "$$2" --no-cache-dir denet-tui
-	    chown -R root:root $(PREFIX) && chmod -R u+rwX,go+rX,go-w $(PREFIX)
+	    chown -R root:root $(PREFIX); chmod -R u+rwX,go+rX,go-w $(PREFIX)
 	    ln -sfn $(PREFIX)/bin/denet-tui $(LINK)' sh "$$(find_python)" "$$work/wheels"
 	say "installed: sudo denet-tui run -- COMMAND"
 

@@ -52,7 +52,7 @@ def probe(programs: Path, tmp_path: Path) -> tuple[str, list[str]]:
 @pytest.mark.parametrize(
     ("manager", "expected"),
     [
-        ("apt-get", ["update -q", "install -qy --no-install-recommends python3-bpfcc strace linux-perf libc6-dev"]),
+        ("apt-get", ["update -qq", "install -qqy --no-install-recommends python3-bpfcc strace linux-perf libc6-dev"]),
         ("dnf", ["install -y --setopt=install_weak_deps=False python3-bcc strace perf glibc-devel"]),
         ("pacman", ["-Sy", "-S --needed --noconfirm python-bcc strace perf glibc"]),
     ],
@@ -73,9 +73,9 @@ def test_one_package_that_is_not_to_be_had_keeps_no_other_away(programs: Path, t
     refuse = 'for last; do :; done; case "$*" in *linux-perf*) exit 100 ;; esac'
     write(programs / "apt-get", f'echo "$*" >> {tmp_path}/told; {refuse}')
     said, told = probe(programs, tmp_path)
-    install = "install -qy --no-install-recommends"
+    install = "install -qqy --no-install-recommends"
     together = f"{install} python3-bpfcc linux-perf libc6-dev"
-    assert told == ["update -q", together, f"{install} python3-bpfcc", f"{install} linux-perf", f"{install} libc6-dev"]
+    assert told == ["update -qq", together, f"{install} python3-bpfcc", f"{install} linux-perf", f"{install} libc6-dev"]
     assert "left: bcc perf libc-headers" in said
 
 
