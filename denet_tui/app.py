@@ -25,8 +25,8 @@ class DenetApp(App[How], inherit_bindings=False):
     DEFAULT_MODE = "live"
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Explain this pane and its keys"),
         Binding("q,ctrl+q", "quit", "Quit", id="app.quit", tooltip="Leave; asks what to do with a running command"),
+        Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Explain this pane and its keys"),
         # Above all else: ctrl+c has to work in the palette's input, too.
         Binding(
             "ctrl+c",

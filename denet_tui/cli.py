@@ -1,5 +1,140 @@
-"""Commands and options."""
+"""Commands and options; each body hands over to a room below."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from denet_tui import __version__
+
+FAILED = 125
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def main() -> None:
-    """Run the command line."""
+class _Group(click.Group):
+    """Reports every failure as one line; denet-tui's own failures are 125, as env(1) and timeout(1) have it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run the command line and exit."""
+        try:
+            status = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as error:
+            status = error.exit_code
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "denet-tui"
+            fail(f"{error.format_message()}; see `{where} --help`")
+        except click.Abort:
+            status = 130
+        except BrokenPipeError:
+            status = FAILED
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def fail(text: str, status: int = FAILED) -> NoReturn:
+    """One clear line on stderr, and out."""
+    print(f"denet-tui: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+def watching_options(command: _Command) -> _Command:
+    """The options that run and attach share."""
+    for option in reversed(
+        [
+            click.option("-o", "--output-file", "recording", type=Path, help="Write a recording (JSON Lines)."),
+            click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
+            click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
+            click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
+            click.option(
+                "--interval", type=click.FloatRange(0.1, 10), default=0.5, show_default=True, help="Seconds per tick."
+            ),
+            click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
+            click.option(
+                "--way",
+                type=click.Choice(["auto", "raw", "tracefs"]),
+                default="auto",
+                show_default=True,
+                help="Raw tracepoints, or tracefs tracepoints.",
+            ),
+            click.option(
+                "--rows",
+                type=click.IntRange(1, 4_000_000),
+                default=65536,
+                show_default=True,
+                help="Process x syscall rows kept between two ticks.",
+            ),
+            click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def global_options(command: _Command) -> _Command:
+    """--debug and --log-file, which may stand after the command's name too."""
+    command = click.option("--log-file", type=Path, help="Write debug messages here instead of to stderr.")(command)
+    return click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw.")(
+        command
+    )
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(__version__, prog_name="denet-tui", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    r"""Watch a command's syscalls, exactly and live, with its whole process tree.
+
+    \b
+    sudo denet-tui run -- make -j4        watch a command
+    sudo denet-tui attach 1234            watch a running process
+    sudo denet-tui selftest               1,000 known calls, counted and compared
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@watching_options
+@click.option("--user", help="Run the command as this user (needs root).")
+@click.option(
+    "--output", default=None, metavar="pane|FILE|null", help="Where the command's output goes (default: the screen)."
+)
+@click.option(
+    "--on-quit",
+    type=click.Choice(["ask", "kill", "leave"]),
+    default="ask",
+    show_default=True,
+    help="What happens to a command that still runs when denet-tui ends.",
+)
+@global_options
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], **options: Any) -> NoReturn:
+    """Watch COMMAND and all its descendants."""
+    from denet_tui import commands
+
+    commands.run(command, commands.Request(**options))
+
+
+@main.command()
+@watching_options
+@global_options
+@click.argument("pid", type=click.IntRange(1))
+def attach(pid: int, **options: Any) -> NoReturn:
+    """Watch the running process PID and its descendants."""
+    from denet_tui import commands
+
+    commands.attach(pid, commands.Request(**options))
+
+
+@main.command()
+@click.option("--syscall", default="read", show_default=True, help="Which call to make.")
+@click.option("--way", type=click.Choice(["auto", "raw", "tracefs"]), default="auto", show_default=True)
+@global_options
+def selftest(syscall: str, **options: Any) -> NoReturn:
+    """Make 1,000 known calls, count them, and compare."""
+    from denet_tui import commands
+
+    commands.selftest(syscall, commands.Request(**options))

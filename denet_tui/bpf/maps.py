@@ -41,7 +41,7 @@ def system_call(name: str, *arguments: int) -> int:
 
 
 def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
-    """Call bpf(2): the attributes are the packed union bpf_attr; what the kernel writes back stays in a ctypes buffer."""
+    """Make the system call bpf with a packed union bpf_attr; what the kernel writes back stays in a ctypes buffer."""
     buffer = ctypes.create_string_buffer(attributes, len(attributes)) if isinstance(attributes, bytes) else attributes
     return system_call("bpf", command, ctypes.addressof(buffer), len(buffer))
 
@@ -71,7 +71,8 @@ class Map:
         info = ctypes.create_string_buffer(80)
         attributes = struct.pack("<IIQ", descriptor, len(info), ctypes.addressof(info))
         bpf(OBJECT_INFO, attributes)
-        self.type, _, self.key_size, self.value_size, self.max_entries, _ = struct.unpack_from("<6I", info)
+        fields: tuple[int, ...] = struct.unpack_from("<6I", info)
+        self.type, _, self.key_size, self.value_size, self.max_entries, _ = fields
         self.stride = self.value_size
         """Bytes of one value in a batch: of a per-CPU map all its CPUs', each rounded up to 8."""
         if self.type in (PERCPU_ARRAY, PERCPU_HASH):

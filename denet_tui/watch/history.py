@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+GroupT = TypeVar("GroupT", bound=Hashable)
 KeyT = TypeVar("KeyT", bound=Hashable)
+
+_ROW_COST = 42
+"""What a row takes beside its values, in values of 4 bytes."""
 
 SERIES_OVERHEAD = 250
 """Bytes that a series takes beside its values: the ring, its key and their places in the dict (CPython 3.11)."""
@@ -113,3 +118,73 @@ class History(Generic[KeyT]):
             if last < self.tick:
                 del self._rings[key]
         return len(self._rings) < self.max_series
+
+
+class Rows(Generic[GroupT, KeyT]):
+    """The last `length` ticks of many small tables, one table a group (the syscalls of one process).
+
+    A tick of a group is one array of floats, so that it is written as a whole: with one series per
+    pair of group and key, writing would take most of what a tick may cost. A value takes 4 bytes,
+    and a group's tick about 170 more; `max_values` bounds the values that are kept in all. When
+    there are more, the group that has been idle longest goes first.
+    """
+
+    def __init__(self, length: int = 120, max_values: int = 2_000_000) -> None:
+        self.length = length
+        self.max_values = max_values
+        self.tick = -1
+        self.values = 0
+        self._places: dict[GroupT, dict[KeyT, int]] = {}
+        self._rows: dict[GroupT, deque[tuple[int, array[float]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def begin(self) -> int:
+        """Start the next tick; returns its number."""
+        self.tick += 1
+        return self.tick
+
+    def put(self, group: GroupT, numbers: Iterable[tuple[KeyT, float]]) -> None:
+        """Write all of a group's values at the current tick; what is left out is 0.0."""
+        places = self._places.get(group)
+        if places is None:
+            places = self._places[group] = {}
+        rows = self._rows.pop(group, None)
+        if rows is None:
+            rows = deque()
+        self._rows[group] = rows  # the longest idle one is then always the first
+        row = array("f", bytes(4 * len(places)))
+        for key, number in numbers:
+            place = places.get(key)
+            if place is None:
+                places[key] = len(row)
+                row.append(number)
+            else:
+                row[place] = number
+        rows.append((self.tick, row))
+        self.values += len(row) + _ROW_COST
+        while rows[0][0] <= self.tick - self.length:
+            self.values -= len(rows.popleft()[1]) + _ROW_COST
+        if self.values > self.max_values:
+            self._make_room()
+
+    def sums(self, groups: Iterable[GroupT]) -> dict[KeyT, list[float]]:
+        """Per key the sum over the groups at each of the last `length` ticks, oldest first."""
+        total: dict[KeyT, list[float]] = {}
+        first = self.tick - self.length + 1
+        for group in groups:
+            keys = list(self._places.get(group, ()))
+            for tick, row in self._rows.get(group, ()):
+                if tick < first:
+                    continue
+                for key, value in zip(keys, row, strict=False):  # a key that came later is not in older rows
+                    if value:
+                        total.setdefault(key, [0.0] * self.length)[tick - first] += value
+        return total
+
+    def _make_room(self) -> None:
+        while self.values > self.max_values and len(self._rows) > 1:
+            idle = next(iter(self._rows))
+            self.values -= sum(len(row) + _ROW_COST for _, row in self._rows.pop(idle))
+            del self._places[idle]

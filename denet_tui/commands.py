@@ -1,0 +1,234 @@
+"""What the commands do: brings watch, record and the screen together, and decides the exit status."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from denet_tui.bpf import families
+from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.handover import WAYS, Kernel
+from denet_tui.model import RunInfo, Snapshot
+from denet_tui.record.sink import RecordError
+from denet_tui.record.table import render_table
+from denet_tui.record.writer import Recorder
+from denet_tui.watch import selftest as self_test
+from denet_tui.watch.command import Command, CommandError, Output
+from denet_tui.watch.launch import FAILED, Options, Start, StartError, attach_process, hold_command
+from denet_tui.watch.worker import Session
+
+log = logging.getLogger("denet_tui")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of run, attach and selftest, as the command line has them."""
+
+    recording: Path | None = None
+    as_json: bool = False
+    summary: Path | None = None
+    no_tui: bool = False
+    interval: float = 0.5
+    syscalls: str = ""
+    way: str = "auto"
+    rows: int = 65536
+    as_root: bool = False
+    user: str | None = None
+    output: str | None = None
+    on_quit: str = "ask"
+    debug: bool = False
+    log_file: Path | None = None
+
+    @property
+    def options(self) -> Options:
+        """The part that watch/ needs."""
+        only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
+        return Options(self.way, self.interval, only, self.user, self.as_root, self.rows, self.on_quit)
+
+    @property
+    def on_screen(self) -> bool:
+        """True where there is a terminal on both sides and nobody asked for none."""
+        return not self.no_tui and not self.as_json and os.isatty(0) and os.isatty(1)
+
+
+def run(argv: tuple[str, ...], request: Request) -> NoReturn:
+    """Watch a command; exits with its status, or with 125, 126 or 127."""
+    with_screen = request.on_screen
+    _exit_with(lambda: _run(argv, request, with_screen=with_screen))
+
+
+def attach(pid: int, request: Request) -> NoReturn:
+    """Watch a running process; exits with 0 when it has ended or the watching has."""
+    _exit_with(lambda: _attach(pid, request, with_screen=request.on_screen))
+
+
+def selftest(name: str, request: Request) -> NoReturn:
+    """Count 1,000 known calls; exits with 0 where they were counted exactly, with 1 where not."""
+    _exit_with(lambda: _selftest(name, request))
+
+
+def _exit_with(body: Callable[[], int]) -> NoReturn:
+    """Exit with what the body returns; every failure that a user can meet is one line on stderr."""
+    try:
+        status = body()
+    except CommandError as error:
+        status = _complain(str(error), error.status)
+    except LoadError as error:
+        log.debug("what libbcc printed:\n%s", error.output)
+        status = _complain(error.text)
+    except (StartError, RecordError) as error:
+        status = _complain(str(error))
+    except OSError as error:
+        log.debug("traceback", exc_info=True)
+        status = _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    logging.shutdown()
+    sys.exit(status)
+
+
+def _complain(text: str, status: int = FAILED) -> int:
+    print(f"denet-tui: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def _run(argv: tuple[str, ...], request: Request, *, with_screen: bool) -> int:
+    start = Start(request.options, _report)
+    _log_to(request, with_screen=with_screen)
+    stdio, copy = _destinations(request, with_screen=with_screen)
+    command, tracer, info = hold_command(start, argv, own_terminal=with_screen, stdio=stdio, output=Output(copy))
+    recorder = _recorder(info, request)
+    session = Session(info, tracer, command, recorder)
+    final = _watch(session, request, with_screen=with_screen)
+    recorder.finish(final)
+    _conclude(session.info, final, [recorder.failure, command.output.failure])
+    if final.status is None:
+        return 0
+    code = os.waitstatus_to_exitcode(final.status) if final.status >= 0 else FAILED
+    status = 128 - code if code < 0 else code
+    return FAILED if recorder.failure and not status else status
+
+
+def _attach(pid: int, request: Request, *, with_screen: bool) -> int:
+    start = Start(request.options, _report, for_command=False)
+    _log_to(request, with_screen=with_screen)
+    attached, tracer, info = attach_process(start, pid)
+    recorder = _recorder(info, request)
+    session = Session(info, tracer, attached, recorder)
+    final = _watch(session, request, with_screen=with_screen)
+    recorder.finish(final)
+    _conclude(info, final, [recorder.failure])
+    return FAILED if recorder.failure else 0
+
+
+def _selftest(name: str, request: Request) -> int:
+    start = Start(request.options, _report, for_command=False)
+    _log_to(request, with_screen=False)
+    tracer = start.tracer()
+    try:
+        outcome = self_test.run(tracer, name)
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    print(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}")
+    return 0 if outcome.exact else 1
+
+
+def _watch(session: Session, request: Request, *, with_screen: bool) -> Snapshot:
+    """Watch until the end; returns the last snapshot."""
+    if with_screen:
+        from denet_tui.app import DenetApp
+
+        app = DenetApp(session, on_quit=request.on_quit)  # type: ignore[arg-type]
+        how = app.run()
+        if how is None and app.return_code:
+            session.finish("kill")
+            raise StartError("the screen failed; please report what is shown above")
+        return session.finish(how or "kill")
+    return session.finish(_without_screen(session, request))
+
+
+def _without_screen(session: Session, request: Request) -> str:
+    """Watch in this thread; returns how it ended.
+
+    Ctrl+c reaches the command by itself, as it shares this terminal: so it is the command's to decide. An
+    attached process does not share it: there ctrl+c ends the watching.
+    """
+    stop, how = threading.Event(), "ended"
+    is_command = isinstance(session.target, Command)
+    leave = request.on_quit == "leave" or not is_command
+
+    def leave_off(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
+        nonlocal how
+        how = "leave" if leave else "kill"
+        stop.set()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN if is_command else leave_off)
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN if is_command else leave_off)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave_off)
+    session.run(lambda snapshot: None, stop)  # noqa: ARG005
+    return how
+
+
+def _recorder(info: RunInfo, request: Request) -> Recorder:
+    """Opened as the invoking user, before the command is let go; raises RecordError."""
+    stream = sys.stdout.buffer if request.as_json else None
+    recorder = Recorder(info, families.class_of, path=request.recording, stream=stream, summary_path=request.summary)
+    recorder.start()
+    return recorder
+
+
+def _destinations(request: Request, *, with_screen: bool) -> tuple[tuple[int, int, int], BinaryIO | None]:
+    """Descriptors 0 to 2 for the command, and the file that gets a copy of its terminal's output."""
+    named = request.output not in (None, "pane", "null")
+    copy: BinaryIO | None = None
+    if named:
+        try:
+            copy = Path(str(request.output)).open("wb", buffering=0)  # noqa: SIM115 - open as long as the command runs
+        except OSError as error:
+            raise StartError(f"cannot write the command's output to {request.output}: {error.strerror}") from None
+    elif request.output == "null" and not with_screen:
+        copy = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115
+    if with_screen:
+        return (0, 1, 2), copy
+    out = copy.fileno() if copy else 2 if request.as_json else 1
+    return (0, out, copy.fileno() if copy else 2), copy
+
+
+def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
+    """The table on stderr, and what went wrong with files."""
+    width = shutil.get_terminal_size().columns if os.isatty(2) else 100
+    print(render_table(info, final, width), file=sys.stderr)
+    for failure in filter(None, failures):
+        _complain(failure)
+
+
+def _report(kernel: Kernel) -> None:
+    log.debug("loaded by %s, bcc %s, maps %s", WAYS[kernel.way], kernel.bcc, ", ".join(kernel.maps))
+    if kernel.output:
+        log.debug("what libbcc printed:\n%s", kernel.output)
+
+
+def _log_to(request: Request, *, with_screen: bool) -> None:
+    """Send log messages to --log-file or stderr; with a screen, to stderr when the screen is gone."""
+    if not (request.debug or request.log_file or os.environ.get("DENET_LOG") == "debug"):
+        return
+    handler: logging.Handler = logging.StreamHandler()
+    if request.log_file:
+        try:
+            handler = logging.FileHandler(request.log_file)
+        except OSError as error:
+            raise StartError(f"cannot write the log to {request.log_file}: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    if with_screen and not request.log_file:
+        handler = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL + 1, target=handler)
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)

@@ -1,0 +1,233 @@
+"""Gets a watched command or process ready: the loader, the drop to the user, the barrier, in this order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from denet_tui.bpf import families, handover
+from denet_tui.bpf.handover import Kernel, Loading, User
+from denet_tui.bpf.tracer import Tracer, numbers_of
+from denet_tui.model import RunInfo
+from denet_tui.watch import keeper
+from denet_tui.watch.command import Command, Output, resolve
+from denet_tui.watch.processes import descendants, owner
+from denet_tui.watch.worker import Attached
+
+FAILED = 125
+"""Exit status when denet-tui itself fails, as env(1) and timeout(1) have it."""
+
+_SUDO = ("sudo", "doas", "pkexec")
+
+
+class StartError(Exception):
+    """Nothing was started; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What run and attach have in common."""
+
+    way: str = "auto"
+    interval_s: float = 0.5
+    only: tuple[str, ...] = ()
+    """Names and %classes of the syscalls to count; all where it is empty."""
+    user: str | None = None
+    as_root: bool = False
+    rows: int = handover.SIZES["ROWS"]
+    on_quit: str = "ask"
+
+
+Report = Callable[[Kernel], None]
+
+
+class Start:
+    """The privileged half second: from here on a loader works, and this process has given its privilege away."""
+
+    def __init__(self, options: Options, report: Report | None = None, *, for_command: bool = True) -> None:
+        """Forks the keeper, starts the loader, becomes the invoking user; raises StartError.
+
+        `report` is called with what the loader handed over, for --debug.
+        """
+        self.options = options
+        self._report = report
+        try:
+            self._wanted = numbers_of(families.expand(options.only))
+        except ValueError as error:
+            raise StartError(str(error)) from None
+        self.invoker = handover.invoking_user()
+        self.runner = _runner(options, self.invoker)
+        if not handover.may_load():
+            words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
+            raise StartError(f"loading the BPF program needs root for half a second: run `{words} …`")
+        self.environment = environment_of(self.runner, asker=self.invoker)
+        self.keeper = keeper.start(self.runner) if for_command else None
+        self._loading = Loading(
+            options.way,
+            sizes={"ROWS": options.rows},
+            only_uid=os.getuid() or None,
+            only_wanted=bool(self._wanted),
+        )
+        handover.become(self.invoker, keep_bpf=handover.reads_need_capability())
+        self.notes: tuple[str, ...] = ()
+        if os.getuid() == 0:
+            self.notes = ("running as root: there is no other user to become",)
+
+    def tracer(self) -> Tracer:
+        """Wait for the loader; raises LoadError."""
+        kernel = self._loading.receive()
+        if self._report:
+            self._report(kernel)
+        self.notes += kernel.notes
+        tracer = Tracer(kernel)
+        if self._wanted:
+            tracer.want(self._wanted)
+        return tracer
+
+    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
+        """What stays the same from now on."""
+        return RunInfo(
+            argv=argv,
+            executable=executable,
+            pid=pid,
+            way=tracer.way,
+            user=self.runner.name,
+            interval_s=self.options.interval_s,
+            start_wall_ms=int(time.time() * 1000),
+            start_ns=time.monotonic_ns(),
+            notes=self.notes,
+        )
+
+
+def hold_command(
+    start: Start,
+    argv: tuple[str, ...],
+    *,
+    own_terminal: bool,
+    stdio: tuple[int, int, int],
+    output: Output | None = None,
+) -> tuple[Command, Tracer, RunInfo]:
+    """A command at the barrier, and watched; raises CommandError, LoadError."""
+    if start.keeper is None:
+        raise ValueError("started without a keeper")
+    path = resolve(argv[0], start.environment.get("PATH", os.defpath))
+    size = os.get_terminal_size(1) if own_terminal and os.isatty(1) else os.terminal_size((80, 24))
+    tracer = start.tracer()
+    policy = {"ask": "kill" if own_terminal else "leave"}.get(start.options.on_quit, start.options.on_quit)
+    command = Command(
+        argv,
+        path,
+        keeper_of=start.keeper,
+        env=start.environment,
+        cwd=str(Path.cwd()),
+        own_terminal=own_terminal,
+        size=(size.columns, size.lines),
+        stdio=stdio,
+        output=output,
+        ignored=[number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if _was_ignored(number)],
+        policy=policy,
+    )
+    tracer.hold(command.pid)
+    return command, tracer, start.info(argv, path, command.pid, tracer)
+
+
+def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
+    """A running process and its living descendants, watched from now on; raises StartError, LoadError."""
+    uid = owner(pid)
+    if uid is None:
+        raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
+    if os.getuid() not in (0, uid) and not start.options.as_root:
+        who = handover.find_user(str(uid)).name
+        raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
+    try:
+        attached = Attached(pid)
+    except ProcessLookupError:
+        raise StartError(f"process {pid} has just ended") from None
+    command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
+    tracer = start.tracer()
+    seen: set[int] = set()
+    family = [(pid, 0)]
+    while family:  # again until there is nobody new: a child may have been born before its parent was entered
+        for member, parent in family:
+            seen.add(member)
+            try:
+                tracer.attach(member, parent)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        family = [each for each in descendants(pid) if each[0] not in seen]
+    return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
+
+
+def environment_of(user: User, asker: User) -> dict[str, str]:
+    """The environment for a command of this user.
+
+    Under sudo the environment of who asked is the one that sudo itself was started with: sudo replaces
+    PATH and drops most of the rest before it starts us. For anybody else HOME and the names are set.
+    """
+    environment = dict(os.environ)
+    if user.uid == asker.uid:
+        environment = _asked_with() or environment
+    for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
+        del environment[name]
+    if user.uid != os.getuid() or "HOME" not in environment:
+        environment.update(HOME=user.home, USER=user.name, LOGNAME=user.name, SHELL=user.shell)
+    return environment
+
+
+def _asked_with() -> dict[str, str] | None:
+    """Environment of the outermost sudo (doas, pkexec) above this process, None where there is none."""
+    found = None
+    for pid in _ancestors():
+        try:
+            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+            if name in _SUDO:
+                found = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            break
+    if not found:
+        return None
+    pairs = (os.fsdecode(entry).partition("=") for entry in found.split(b"\0") if b"=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
+def _ancestors() -> Iterator[int]:
+    pid = os.getppid()
+    while pid > 1:
+        yield pid
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        pid = int(text.rpartition(")")[2].split()[1])
+
+
+def _runner(options: Options, invoker: User) -> User:
+    """Who the command runs as; raises StartError."""
+    if options.as_root and options.user:
+        raise StartError("--as-root and --user exclude each other")
+    if not options.as_root and options.user is None:
+        return invoker
+    try:
+        wanted = handover.find_user(options.user or "0")
+    except KeyError:
+        raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
+    if os.getuid() not in (0, wanted.uid):
+        raise StartError(f"only root can run a command as {wanted.name}: use sudo")
+    return wanted
+
+
+def _was_ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes() or Path(f"/proc/{pid}/comm").read_bytes().strip()
+    except OSError:
+        return []
+    return [os.fsdecode(word) for word in raw.removesuffix(b"\0").split(b"\0")]

@@ -1,0 +1,139 @@
+"""The tick: reads the kernel side on absolute deadlines and publishes a Snapshot each time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.model import RunInfo, Snapshot
+from denet_tui.watch.command import Command, CommandError
+from denet_tui.watch.processes import Usages
+from denet_tui.watch.sampler import Sampler
+
+FIRST_SECONDS = 0.1
+"""The first tick comes early, so that a screen is not empty for a whole interval."""
+_STOP_SECONDS = 0.05
+"""How long a wish to stop may go unnoticed."""
+
+
+class Recorder(Protocol):
+    """Takes every snapshot in turn; see record/."""
+
+    def add(self, snapshot: Snapshot) -> None:
+        """One tick."""
+
+
+class Attached:
+    """A process that runs already, in the place of a Command: its end can be waited for, and no more."""
+
+    status: int | None = None
+    failure: int | None = None
+
+    def __init__(self, pid: int) -> None:
+        """Raises ProcessLookupError where there is no such process."""
+        self.pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    def go(self) -> None:
+        """It runs already."""
+
+    def poll(self, seconds: float) -> bool:
+        """Wait at most that long for its end; True when it has ended."""
+        return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Its terminal is its own."""
+
+    def kill(self) -> None:
+        """It was not started by us, so it is not ended by us."""
+
+    def close(self, policy: str = "leave") -> None:  # noqa: ARG002 - the same shape as Command.close
+        """Let it go on."""
+        os.close(self._pidfd)
+
+
+class Session:
+    """One watched command or process, from the barrier to its last snapshot."""
+
+    def __init__(
+        self,
+        info: RunInfo,
+        tracer: Tracer,
+        target: Command | Attached,
+        recorder: Recorder | None = None,
+        pid_of: Callable[[int], int] = lambda tgid: tgid,
+    ) -> None:
+        """`target` must be in the tracer already; it is let go by `run`."""
+        self.info = info
+        self.latest: Snapshot | None = None
+        self.interval_s = info.interval_s
+        self.target = target
+        self._tracer = tracer
+        self._recorder = recorder
+        self._usages = Usages()
+        self._sampler = Sampler(info.start_ns, pid_of)
+        self._pace = 1.0
+
+    def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
+        """Let the command go and publish a snapshot per tick until it has ended or `stop` is set.
+
+        The last snapshot is final for a command that has ended. Raises CommandError where it cannot be
+        executed, OSError where the kernel side cannot be read.
+        """
+        if self.latest is None:
+            self.target.go()
+        due = time.monotonic() + min(FIRST_SECONDS, self.interval_s)
+        while True:
+            ended = self._wait(due, stop)
+            publish(self.tick(running=not ended))
+            if ended or stop.is_set():
+                return
+            due = max(due + self.interval_s * self._pace, time.monotonic())
+
+    def tick(self, *, running: bool = True) -> Snapshot:
+        """Read once, now."""
+        if self.target.failure is not None:
+            raise CommandError(f"cannot execute {self.info.executable}: {os.strerror(self.target.failure)}", 126)
+        usages, gone = self._usages.look(self._sampler.living) if running else ({}, frozenset[int]())
+        reading = self._tracer.read()
+        snapshot = self._sampler.add(
+            reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
+        )
+        self._tracer.forget(process.tgid for process in snapshot.ended)
+        self._pace = min(1.0, self._tracer.capacity / 2 / max(1, len(reading.rows)))
+        if self._recorder:
+            self._recorder.add(snapshot)
+        self.latest = snapshot
+        return snapshot
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Size of the command's terminal."""
+        self.target.resize(columns, rows)
+
+    def finish(self, how: str) -> Snapshot:
+        """End the watching: `ended`, or `kill` or `leave` a command that still runs. Returns the last snapshot."""
+        if how == "kill":
+            self.target.kill()
+        if self.latest is None or self.latest.running:
+            self.tick(running=not self.target.poll(0))
+        with contextlib.suppress(OSError):
+            self.target.close("leave")
+        self._tracer.close()
+        assert self.latest is not None  # noqa: S101 - tick sets it
+        return self.latest
+
+    def _wait(self, due: float, stop: threading.Event) -> bool:
+        """Until the deadline, a wish to stop, or the end of the command; True for the last."""
+        while not stop.is_set():
+            left = due - time.monotonic()
+            if self.target.poll(min(left, _STOP_SECONDS)):
+                return True
+            if left <= 0:
+                break
+        return False
