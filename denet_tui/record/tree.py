@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from denet_tui import __version__
 from denet_tui.model import Counters, InFlight, ProcessInfo, RunInfo, Snapshot, Syscall, Usage
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, encode, identity, plain, row, wall_ms
+from denet_tui.record.text import Json, encode, identity, key, plain, row, wall_ms
 
 Category = Callable[[Syscall], str]
 """The class of a syscall by denet's words: file_io, memory, process, network, time, ipc, signal, ..., other."""
@@ -73,7 +73,7 @@ class Ticks:
                 yield comma + encode({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
-        yield f'],"aggregated":{encode(aggregated)},"denet_tui":{encode(self._interval(snapshot))[:-1]},"processes":{{'
+        yield f'],"aggregated":{encode(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
         yield from self._processes(snapshot)
         yield "}}}\n"
 
@@ -122,11 +122,11 @@ class Ticks:
             classes[self._category(syscall)] += counted.calls
         return classes
 
-    def _interval(self, snapshot: Snapshot) -> Json:
-        """Ours, without the processes: with them, everything that a Snapshot is made from."""
+    def _interval(self, snapshot: Snapshot) -> str:
+        """Our object, open for its last field, the processes: together all that a Snapshot is made from."""
         new = _new_errnos(snapshot.errnos, self._all_errnos)
         self._all_errnos = snapshot.errnos
-        return {
+        ours: Json = {
             "time_ns": snapshot.time_ns,
             "wall_ms": snapshot.wall_ms,
             "elapsed_ns": snapshot.elapsed_ns,
@@ -137,8 +137,8 @@ class Ticks:
             "loss": snapshot.loss._asdict(),
             "cost": snapshot.cost._asdict(),
             "in_flight": [_in_flight(call) for call in snapshot.in_flight],
-            "syscalls": _rows(snapshot.recent, new),
         }
+        return f'{encode(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of everybody who called something in the interval."""
@@ -148,18 +148,16 @@ class Ticks:
             new = _new_errnos(process.errnos, self._errnos.get(who, {})) if process.delta.errors else {}
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
-                key = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-                yield f'{"," if written else ""}"{key}":{encode(_rows(process.recent, new))}'
+                name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
+                yield f'{"," if written else ""}"{name}":{_rows(process.recent, new)}'
                 written.add(process.pid)
         self._errnos = {identity(process): process.errnos for process in snapshot.processes}
 
 
-def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> Json:
-    errnos = by_syscall(new)
-    return {
-        plain(syscall.name): row(counted) | ({"errnos": errnos[syscall]} if syscall in errnos else {})
-        for syscall, counted in recent.items()
-    }
+def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> str:
+    errnos = by_syscall(new) if new else {}
+    rows = (f"{key(syscall.name)}:{row(counted, errnos.get(syscall, {}))}" for syscall, counted in recent.items())
+    return f"{{{','.join(rows)}}}"
 
 
 def _new_errnos(now: Errnos, before: Errnos) -> Errnos:

@@ -232,3 +232,17 @@ def test_a_huge_tick_is_still_one_line(tmp_path):
     trees = [line for line in lines_of(tmp_path / "rec.jsonl") if line["kind"] == "tree"]
     assert len(trees) == 1
     assert len(trees[0]["children"]) == len(trees[0]["denet_tui"]["processes"]) == 3000
+
+
+def test_a_temporary_file_that_cannot_be_read_leaves_no_half_summary(tmp_path, monkeypatch):
+    def blocks(spool: spool_module.Spool):
+        yield '"' + "x" * 600_000  # enough for a part of the summary to be in the file already
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(spool_module.Spool, "blocks", blocks)
+    recorder = Recorder(INFO, category, path=tmp_path / "rec.jsonl")
+    recorder.start()
+    recorder.finish(story()[0])
+    assert recorder.failure is not None
+    assert "Input/output error" in recorder.failure
+    assert lines_of(tmp_path / "rec.jsonl")[-1]["kind"] == "tree"
