@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from denet_tui.messages import WatchFailed
 from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.live import LiveScreen, Source
 from denet_tui.screens.quit import How, QuitScreen
@@ -52,6 +53,8 @@ class DenetApp(App[How], inherit_bindings=False):
         super().__init__()
         self._session = session
         self._on_quit = on_quit
+        self.failure: Exception | None = None
+        """What ended the watching before its time."""
         self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session))
 
     def on_mount(self) -> None:
@@ -65,6 +68,18 @@ class DenetApp(App[How], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in _ENDING_SIGNALS:
             loop.remove_signal_handler(number)
+
+    def run(self, *args: Any, **options: Any) -> How | None:
+        """Show the session until it is left; raises what the session raised, once the terminal is restored."""
+        how = super().run(*args, **options)
+        if self.failure is not None:
+            raise self.failure
+        return how
+
+    def on_watch_failed(self, message: WatchFailed) -> None:
+        """Leave; `run` hands the error on."""
+        self.failure = message.error
+        self.exit(return_code=1)
 
     @property
     def _ended(self) -> bool:

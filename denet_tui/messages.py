@@ -11,3 +11,11 @@ class SnapshotReady(Message):
     def can_replace(self, message: Message) -> bool:
         """True where `message` says the same as this one."""
         return isinstance(message, SnapshotReady)
+
+
+class WatchFailed(Message):
+    """The worker cannot go on; `error` says why."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__()

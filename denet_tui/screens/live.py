@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from denet_tui.messages import SnapshotReady
+from denet_tui.messages import SnapshotReady, WatchFailed
 from denet_tui.model import ProcessInfo, RunInfo, Snapshot
 from denet_tui.screens.rates import Rates
 from denet_tui.screens.scope import subtree, sums
@@ -111,7 +111,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     # From the worker's thread
 
     def _watch(self) -> None:
-        self._source.run(self._publish, get_current_worker().cancelled_event)
+        try:
+            self._source.run(self._publish, get_current_worker().cancelled_event)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the caller of the app to explain)
+            self.post_message(WatchFailed(error))
 
     def _publish(self, snapshot: Snapshot) -> None:
         self._waiting.append(snapshot)
@@ -177,6 +180,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _say_scope(self) -> None:
         text = "Syscalls of all processes"
+        self.set_class(self._narrowed is not None, "-narrowed")
         if self._narrowed is not None:
             name = words.command(self._narrowed.cmdline, self._narrowed.comm)
             text = f"Syscalls of {self._narrowed.pid} {words.clip(name, 30)} and everything below it"

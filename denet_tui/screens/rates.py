@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
 from denet_tui.screens.scope import sums
-from denet_tui.watch.history import History
+from denet_tui.watch.history import History, Rows
 from denet_tui.widgets.processes import ProcessKey, process_key
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""
-_MOST_PAIRS = 16_384
+_MOST_VALUES = 4_000_000
 
 
 class Rates:
-    """Calls/s per syscall, per process and per both; at most about 22 MB, 16 MB of it with 16,384 pairs."""
+    """Calls/s per syscall, per process and per both; at most about 22 MB, 16 MB of it for both."""
 
     def __init__(self) -> None:
         self.whole: History[Syscall] = History(_LONG, 2048)
         self.processes: History[ProcessKey] = History(_SHORT, 4096)
-        self._pairs: History[tuple[ProcessKey, Syscall]] = History(_SHORT, _MOST_PAIRS)
+        self._pairs: Rows[ProcessKey, Syscall] = Rows(_SHORT, _MOST_VALUES)
         self._narrowed: History[Syscall] | None = None
         self._root: ProcessKey | None = None
 
@@ -33,7 +33,8 @@ class Rates:
         """Take in the next snapshot; each has to come once, in order."""
         seconds = snapshot.interval_ns / 1e9
         now = snapshot.time_ns / 1e9
-        for history in (self.whole, self.processes, self._pairs):
+        self._pairs.begin()
+        for history in (self.whole, self.processes):
             history.begin(now)
         if seconds <= 0:
             return
@@ -43,9 +44,7 @@ class Rates:
                 continue
             key = process_key(process)
             self.processes.put(key, process.delta.calls / seconds)
-            for syscall, counters in process.recent.items():
-                if counters.calls:
-                    self._pairs.put((key, syscall), counters.calls / seconds)
+            self._pairs.put(key, [(syscall, counters.calls / seconds) for syscall, counters in process.recent.items()])
         if self._narrowed is not None:
             self._narrowed.begin(now)
             _put(self._narrowed, sums(snapshot, self._root).recent, seconds)
@@ -58,16 +57,10 @@ class Rates:
             return
         narrowed: History[Syscall] = History(_LONG, 2048)
         self._narrowed = narrowed
-        for time_s in self._pairs.times(_SHORT):
+        for time_s in self.whole.times(_SHORT):
             narrowed.begin(time_s)
-        wanted = {process_key(process) for process in inside}
-        columns: dict[Syscall, list[list[float]]] = {}
-        for pair in self._pairs:
-            key, syscall = pair
-            if key in wanted:
-                columns.setdefault(syscall, []).append(self._pairs.last(pair, _SHORT))
-        for syscall, series in columns.items():
-            narrowed.seed(syscall, [sum(values) for values in zip(*series, strict=True)])
+        for syscall, series in self._pairs.sums({process_key(process) for process in inside}).items():
+            narrowed.seed(syscall, series)
 
 
 def _put(history: History[Syscall], recent: Mapping[Syscall, Counters], seconds: float) -> None:

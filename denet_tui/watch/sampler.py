@@ -75,9 +75,13 @@ class Sampler:
     ) -> Snapshot:
         """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
         replaced = self._meet(reading)
-        recent, by_process, rows_of = self._add_rows(reading)
+        recent, by_process = _gather(reading)
+        unsettled = _settle(reading, recent)
+        self._loss = Loss(*map(sum, zip(self._loss, reading.loss, strict=True)))
+        self._loss = self._loss._replace(unsettled=self._loss.unsettled + unsettled)
+        for call, counters in recent.items():
+            self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         self._add_errnos(reading)
-        self._loss = _sum_loss(self._loss, reading, rows_of)
         delta = NOTHING
         for counters in recent.values():
             delta = delta.plus(counters)
@@ -141,28 +145,6 @@ class Sampler:
             exec_ns=process.exec_ns or None,
         )
 
-    def _add_rows(
-        self, reading: Reading
-    ) -> tuple[dict[Syscall, Counters], dict[int, dict[Syscall, Counters]], dict[tuple[int, int], int]]:
-        """Add the rows to all sums; returns them by syscall, by process, and their calls by counter index."""
-        recent: dict[Syscall, Counters] = {}
-        by_process: dict[int, dict[Syscall, Counters]] = {}
-        calls: dict[tuple[int, int], int] = {}
-        for (tgid, abi, nr), counters in reading.rows:
-            call = syscall(abi, nr)
-            before = recent.get(call)
-            recent[call] = counters if before is None else before.plus(counters)
-            mine = by_process.get(tgid)
-            if mine is None:
-                mine = by_process[tgid] = {}
-            mine[call] = counters
-        for call, counters in recent.items():
-            before = self._syscalls.get(call)
-            self._syscalls[call] = counters if before is None else before.plus(counters)
-            index = (call.abi, index_of(call.abi, call.nr))
-            calls[index] = calls.get(index, 0) + counters.calls
-        return recent, by_process, calls
-
     def _add_errnos(self, reading: Reading) -> None:
         for (tgid, abi, nr, number), count in reading.errnos:
             key = (syscall(abi, nr), number)
@@ -223,11 +205,35 @@ class Sampler:
         self._ended_count += 1
 
 
-def _sum_loss(before: Loss, reading: Reading, rows: Mapping[tuple[int, int], int]) -> Loss:
-    """All losses so far. The totals that cannot fill up are the proof that the rows are complete."""
+def _gather(reading: Reading) -> tuple[dict[Syscall, Counters], dict[int, dict[Syscall, Counters]]]:
+    """The rows of a reading summed by syscall, and by process."""
+    recent: dict[Syscall, Counters] = {}
+    by_process: dict[int, dict[Syscall, Counters]] = {}
+    for (tgid, abi, nr), counters in reading.rows:
+        call = syscall(abi, nr)
+        before = recent.get(call)
+        recent[call] = counters if before is None else before.plus(counters)
+        mine = by_process.get(tgid)
+        if mine is None:
+            mine = by_process[tgid] = {}
+        mine[call] = counters
+    return recent, by_process
+
+
+def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:
+    """Compare the rows with the totals that cannot fill up, and add to `recent` the calls that have no row.
+
+    Returns by how many calls the two differ beyond those that the kernel side knows to have no row.
+    """
+    calls = dict(reading.calls)
+    for call, counters in recent.items():
+        index = (call.abi, index_of(call.abi, call.nr))
+        calls[index] = calls.get(index, 0) - counters.calls
     short = extra = 0
-    for index in reading.calls.keys() | rows.keys():
-        difference = reading.calls.get(index, 0) - rows.get(index, 0)
-        short, extra = short + max(difference, 0), extra + max(-difference, 0)
-    summed = Loss(*(old + new for old, new in zip(before, reading.loss, strict=True)))
-    return summed._replace(unsettled=before.unsettled + abs(short - reading.loss.rows) + extra)
+    for (abi, index), difference in calls.items():
+        if difference > 0:
+            call = syscall(abi, index)
+            recent[call] = recent.get(call, NOTHING).plus(Counters(calls=difference))
+            short += difference
+        extra += max(-difference, 0)
+    return abs(short - reading.loss.rows) + extra

@@ -60,7 +60,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     ]
     if snapshot.cost.runs and snapshot.elapsed_ns:
         details.append(f"tracing costs {words.percent(snapshot.cost.time_ns / snapshot.elapsed_ns)}% of a core")
-    short = () if snapshot.exact else (f"short: {snapshot.loss.describe()}",)
+    short = () if snapshot.exact else (snapshot.loss.describe(),)
     return Facts(
         command=name,
         where=(words.elapsed(snapshot.elapsed_ns), f"pid {info.pid}", info.user),

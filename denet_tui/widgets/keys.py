@@ -47,12 +47,15 @@ class KeyLine(Widget):
     def _bindings_changed(self, screen: Screen[object]) -> None:
         if screen is not self.screen:
             return
+        offered = [active for active in screen.active_bindings.values() if active.binding.show and active.enabled]
+        # From the app's keys to the focused widget's: how to quit has to fit even the narrowest line.
+        depth = {node: index for index, node in enumerate(screen.focused.ancestors_with_self if screen.focused else ())}
+        offered.sort(key=lambda active: (active.binding.priority, -depth.get(active.node, len(depth))))
         hints: dict[str, Hint] = {}
-        for active in screen.active_bindings.values():
+        for active in offered:
             binding = active.binding
-            if binding.show and active.enabled:
-                key = self.app.get_key_display(binding)
-                hints.setdefault(binding.action, Hint(key, binding.description, binding.tooltip, binding.key))
+            key = self.app.get_key_display(binding)
+            hints.setdefault(binding.action, Hint(key, binding.description, binding.tooltip, binding.key))
         self.show(list(hints.values()))
 
     def show(self, hints: list[Hint]) -> None:

@@ -42,7 +42,6 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size: 0 1;
-        scrollbar-gutter: stable;
         & > .line-view--text { color: $foreground; }
         & > .line-view--head { color: $text-muted; text-style: bold; }
         & > .line-view--cursor { background: $block-cursor-blurred-background; }

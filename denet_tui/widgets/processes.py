@@ -44,7 +44,7 @@ def parents(processes: Sequence[ProcessInfo]) -> list[int]:
     for index, process in enumerate(processes):
         # In the order of their start, so the newest one of that id so far is the one that forked.
         found.append(newest.get(process.ppid, -1))
-        newest[process.tgid] = index
+        newest[process.pid] = index
     return found
 
 
@@ -86,7 +86,7 @@ class ProcessTree(LineView[ProcessRow]):
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("pid", "pid", 4),
         Column("name", "process", 12, 400, right=False),
-        Column("usage", "cpu%   rss", 10, rank=1),
+        Column("usage", "cpu%  rss", 9, rank=1),
         Column("threads", "thr", 4, rank=3),
         Column("rate", "calls/s", 7),
         Column("spark", "trend", 5, SPARK_POINTS, rank=2, right=False, sortable=False),
@@ -129,7 +129,7 @@ class ProcessTree(LineView[ProcessRow]):
                 return ((words.ended_short(process.status), plain),)
             case "usage":
                 usage = process.usage
-                return ((f"{usage.cpu_percent:>4.0f} {words.size(usage.rss_bytes):>5}", plain),)
+                return ((f"{usage.cpu_percent:>4.0f} {words.size(usage.rss_bytes):>4}", plain),)
             case "threads":
                 return ((str(process.usage.threads) if process.alive else "", plain),)
             case "rate":

@@ -58,7 +58,7 @@ def elapsed(ns: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in at most 5 cells: `0`, `812K`, `1.2M`, `345M`, `12G`."""
+    """Bytes in at most 4 cells: `0`, `812K`, `1.2M`, `345M`, `12G`."""
     if count < 1024:
         return str(count)
     value = float(count)
@@ -90,8 +90,8 @@ def ended(status: int | None) -> str:
 
 
 def ended_short(status: int | None) -> str:
-    """As `ended`, in at most 10 cells: `exited 3`, `SIGKILL`."""
-    return ended(status).removeprefix("killed by ")
+    """As `ended`, in at most 9 cells: `exit 3`, `SIGKILL`."""
+    return ended(status).removeprefix("killed by ").replace("exited", "exit")
 
 
 def signal_name(number: int) -> str:
