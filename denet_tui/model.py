@@ -15,6 +15,8 @@ ABI_NATIVE, ABI_IA32, ABI_X32 = 0, 1, 2
 
 _LANES = struct.Struct(f"<{BUCKETS}Q")
 _LANE = (1 << 64) - 1
+_HISTOGRAM = (1 << 64 * BUCKETS) - 1
+_UNKEPT_BIT = 64 * (5 + BUCKETS)
 _new = tuple.__new__
 
 
@@ -29,7 +31,7 @@ class Syscall(NamedTuple):
 class _Sums(NamedTuple):
     packed: int
     """Everything that adds up, as unsigned 64-bit lanes, little end first: calls, returns, errors, unreturned,
-    time_ns, and the histogram's buckets. Adding two of them is one addition."""
+    time_ns, the histogram's buckets, unkept. Adding two of them is one addition."""
     max_ns: int
 
 
@@ -60,6 +62,11 @@ class Counters(_Sums):
         """Counters from their packed lanes, as the kernel side lays them out."""
         return _new(cls, (packed, max_ns))
 
+    @classmethod
+    def without_row(cls, calls: int) -> Counters:
+        """Calls of which nothing is known but their number."""
+        return _new(cls, (calls | calls << _UNKEPT_BIT, 0))
+
     @property
     def calls(self) -> int:
         """Calls entered."""
@@ -88,12 +95,17 @@ class Counters(_Sums):
     @property
     def buckets(self) -> int:
         """The packed histogram."""
-        return self[0] >> 320
+        return self[0] >> 320 & _HISTOGRAM
+
+    @property
+    def unkept(self) -> int:
+        """Calls without a row (Loss.rows): counted, but what became of them is not known."""
+        return self[0] >> _UNKEPT_BIT
 
     @property
     def in_flight(self) -> int:
         """Calls that have neither returned nor died with their thread."""
-        return self.calls - self.returns - self.unreturned
+        return self.calls - self.returns - self.unreturned - self.unkept
 
     @property
     def mean_ns(self) -> float:

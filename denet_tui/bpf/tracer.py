@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
-from denet_tui.bpf.names import X32_BIT, numbers
-from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost
+from denet_tui.bpf.names import X32_BIT, numbers, syscall
+from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost, Syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<IiBBxx")
@@ -250,6 +250,11 @@ def index_of(abi: int, nr: int) -> int:
     """The index within its ABI under which a syscall is counted in `Reading.calls`."""
     number = nr & ~X32_BIT if abi == ABI_X32 else nr
     return number if 0 <= number < NUMBERS - 1 else NUMBERS - 1
+
+
+def without_row(abi: int, index: int) -> Syscall:
+    """The syscall behind an index of `Reading.calls`; numbers without a name share one, named `other`."""
+    return syscall(abi, index) if index < NUMBERS - 1 else Syscall(abi, NUMBERS - 1, "other")
 
 
 def numbers_of(names: Iterable[str]) -> set[tuple[int, int]]:

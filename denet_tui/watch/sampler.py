@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
-from denet_tui.bpf.tracer import Process, Reading, index_of
+from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.model import (
     NO_COST,
     NO_LOSS,
@@ -227,13 +227,13 @@ def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:
     """
     calls = dict(reading.calls)
     for call, counters in recent.items():
-        index = (call.abi, index_of(call.abi, call.nr))
-        calls[index] = calls.get(index, 0) - counters.calls
+        where = (call.abi, index_of(call.abi, call.nr))
+        calls[where] = calls.get(where, 0) - counters.calls
     short = extra = 0
     for (abi, index), difference in calls.items():
         if difference > 0:
-            call = syscall(abi, index)
-            recent[call] = recent.get(call, NOTHING).plus(Counters(calls=difference))
+            call = without_row(abi, index)
+            recent[call] = recent.get(call, NOTHING).plus(Counters.without_row(difference))
             short += difference
         extra += max(-difference, 0)
     return abs(short - reading.loss.rows) + extra
