@@ -11,10 +11,13 @@ from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, encode, identity, key, plain, row, wall_ms
 
 Category = Callable[[Syscall], str]
-"""The class of a syscall by denet's words: file_io, memory, process, network, time, ipc, signal, ..., other."""
+"""The class of a syscall: file, memory, process, network, time, ipc, signal, ..., other."""
 
 FORMAT = 1
 """Of the `denet_tui` objects; raised when a reader of the old one could misread the new one."""
+
+_DENET_CLASSES = {"file": "file_io"}
+"""Classes that denet calls by another word; its recordings and ours can then be compared."""
 
 _TOP = 10
 _INTENSITIES = {
@@ -119,7 +122,8 @@ class Ticks:
     def _classes(self, rows: Mapping[Syscall, Counters]) -> Counter[str]:
         classes: Counter[str] = Counter()
         for syscall, counted in rows.items():
-            classes[self._category(syscall)] += counted.calls
+            name = self._category(syscall)
+            classes[_DENET_CLASSES.get(name, name)] += counted.calls
         return classes
 
     def _interval(self, snapshot: Snapshot) -> str:

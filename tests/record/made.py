@@ -21,7 +21,7 @@ Rows = Mapping[Syscall, Counters]
 
 
 def category(syscall: Syscall) -> str:
-    classes = {"read": "file_io", "write": "file_io", "openat": "file_io", "mmap": "memory", "socket": "network"}
+    classes = {"read": "file", "write": "file", "openat": "file", "mmap": "memory", "socket": "network"}
     return classes.get(syscall.name.removeprefix("ia32:"), "other")
 
 
