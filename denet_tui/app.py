@@ -28,17 +28,7 @@ class DenetApp(App[How], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+q", "quit", "Quit", id="app.quit", tooltip="Leave; asks what to do with a running command"),
         Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Explain this pane and its keys"),
-        # Above all else: ctrl+c has to work in the palette's input, too.
-        Binding(
-            "ctrl+c",
-            "quit",
-            "Quit",
-            id="app.interrupt",
-            tooltip="The same as q",
-            show=False,
-            priority=True,
-            system=True,
-        ),
+        Binding("ctrl+c", "quit", "Quit", id="app.interrupt", tooltip="The same as q", show=False),
         Binding(
             "ctrl+p",
             "command_palette",

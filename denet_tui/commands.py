@@ -206,7 +206,7 @@ def _destinations(request: Request, *, with_screen: bool) -> tuple[tuple[int, in
 def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
     """The table on stderr, and what went wrong with files."""
     width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    print(render_table(info, final, width), file=sys.stderr)
+    print(render_table(info, final, width), end="", file=sys.stderr)
     for failure in filter(None, failures):
         _complain(failure)
 

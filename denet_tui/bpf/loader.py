@@ -81,11 +81,32 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
         values.update(WAY_RAW=1, KNOWS_REFUSED=1)
     else:
         values.update(_field_offsets(tracing), KNOWS_REFUSED=1)
+    if in_pid_namespace():
+        values.update(_namespace_offsets(way))
     if request.get("only_uid") is not None:
         values["ONLY_UID"] = request["only_uid"]
     if request.get("only_wanted"):
         values["ONLY_WANTED"] = 1
     return [f"-D{name}={value}" for name, value in values.items()], notes
+
+
+def in_pid_namespace() -> bool:
+    """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino != 0xEFFFFFFC
+    except OSError:
+        return False
+
+
+def _namespace_offsets(way: str) -> dict[str, int]:
+    if way != "raw":
+        raise LoadError("namespace", "inside a PID namespace only raw tracepoints can tell processes; use --way raw")
+    names = {"task_struct.thread_pid": "OFF_THREAD_PID", "pid.level": "OFF_LEVEL", "pid.numbers": "OFF_NUMBERS"}
+    found = btf.Btf.of_kernel().offsets([*names, "upid.ns"])
+    if len(found) <= len(names):
+        raise LoadError("btf", "this kernel's BTF lacks struct pid; run denet-tui outside of the PID namespace")
+    values = {flag: found[name] for name, flag in names.items()}
+    return {**values, "PID_NAMESPACE": 1, "SIZE_UPID": found["upid.ns"] + 8}  # the pointer is the last member
 
 
 def tracefs() -> Path:
@@ -141,7 +162,8 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
                 links[event] = _attach_perf(tracing or tracefs(), event, programs[event])
         except OSError as error:
             raise LoadError("attach", f"{event}: {error.strerror}", error.errno) from error
-    names = (*MAPS, "wanted") if request.get("only_wanted") else MAPS
+    optional = {"wanted": bool(request.get("only_wanted")), "claims": in_pid_namespace()}
+    names = (*MAPS, *(name for name, there in optional.items() if there))
     tables = {name: module[name.encode()].map_fd for name in names}
     return {
         "way": way,

@@ -75,7 +75,7 @@ struct process {
     u32 cmdline_length;
     char comm[16];
     char cmdline[CMDLINE];
-    u32 pad;
+    u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
 };
 
 enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, LOSSES };
@@ -90,6 +90,20 @@ BPF_TABLE("array", u32, u32, epoch, 1);
 /* Updating a map of maps makes the kernel wait for every program that runs (maybe_wait_bpf_programs). */
 BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
 BPF_TABLE("array", u32, struct row, empty_row, 1);
+
+#ifdef PID_NAMESPACE
+/*
+ * Ids here are those of the initial PID namespace, and who watches does not know them. So its held
+ * child takes a secret name and forks once: by that it is known, and it enters itself.
+ */
+struct claim {
+    char comm[16];
+    u32 state; /* to enter the task with */
+    u32 level; /* of its PID namespace, found when it is entered */
+};
+BPF_TABLE("array", u32, struct claim, claims, 1);
+#endif
+
 #ifdef ONLY_WANTED
 BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 #endif
@@ -299,11 +313,51 @@ static __always_inline int leave(s64 result, s32 nr)
     return 0;
 }
 
-/* Runs in the parent, before the child can run. */
-static __always_inline int begin(u32 child, u64 clone_flags)
+#ifdef PID_NAMESPACE
+static __always_inline char *pid_of(void *task)
+{
+    char *pid = 0;
+    bpf_probe_read_kernel(&pid, sizeof(pid), (char *)task + OFF_THREAD_PID);
+    return pid;
+}
+
+static __always_inline u32 pid_in_namespace(void *task, struct claim *claim)
+{
+    u32 number = 0;
+    bpf_probe_read_kernel(&number, sizeof(number), pid_of(task) + OFF_NUMBERS + claim->level * SIZE_UPID);
+    return number;
+}
+
+static __always_inline void enter_claimant(void)
+{
+    u32 zero = 0;
+    struct claim *claim = claims.lookup(&zero);
+    u64 name[2] = {};
+    bpf_get_current_comm(name, sizeof(name));
+    if (!claim || !name[0] || name[0] != ((u64 *)claim->comm)[0] || name[1] != ((u64 *)claim->comm)[1])
+        return;
+    char *current = (char *)bpf_get_current_task();
+    bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
+    u64 id = bpf_get_current_pid_tgid();
+    u32 tid = id, tgid = id >> 32;
+    struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
+    process.pid = pid_in_namespace(current, claim);
+    struct task task = {.state = claim->state, .tgid = tgid};
+    processes.update(&tgid, &process);
+    tasks.update(&tid, &task);
+    claim->comm[0] = 0;
+}
+#endif
+
+/* Runs in the parent, before the child can run. `task_struct` is the child, where the way in tells it. */
+static __always_inline int begin(void *task_struct, u32 child, u64 clone_flags)
 {
     u32 parent = bpf_get_current_pid_tgid() >> 32;
     struct process *process = processes.lookup(&parent);
+#ifdef PID_NAMESPACE
+    if (!process)
+        enter_claimant();
+#endif
     if (!process || process->end_ns)
         return 0;
     struct task task = {.state = NEW, .tgid = parent};
@@ -317,6 +371,13 @@ static __always_inline int begin(u32 child, u64 clone_flags)
         new.threads = 1;
         new.execs = new.status = 0;
         bpf_get_current_comm(&new.comm, sizeof(new.comm));
+        new.pid = child;
+#ifdef PID_NAMESPACE
+        u32 zero = 0;
+        struct claim *claim = claims.lookup(&zero);
+        if (claim)
+            new.pid = pid_in_namespace(task_struct, claim);
+#endif
         struct process *old = processes.lookup(&child);
         if (old)
             lose(current_side(), REUSED);
@@ -419,7 +480,7 @@ int on_task_newtask(struct bpf_raw_tracepoint_args *ctx)
 {
     u32 child = 0;
     bpf_probe_read_kernel(&child, sizeof(child), (char *)ctx->args[0] + OFF_PID);
-    return begin(child, ctx->args[1]);
+    return begin((void *)ctx->args[0], child, ctx->args[1]);
 }
 
 int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
@@ -441,7 +502,7 @@ int on_sys_exit(void *ctx)
 
 int on_task_newtask(void *ctx)
 {
-    return begin(FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
+    return begin(0, FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
 }
 
 int on_sched_process_exec(void *ctx)

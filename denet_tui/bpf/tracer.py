@@ -6,6 +6,7 @@ The layouts here are those of syscalls.c. All times are CLOCK_MONOTONIC ns.
 from __future__ import annotations
 
 import os
+import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,8 @@ _ROW_KEY = struct.Struct("<IiBBxx")
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiBBxxI")
 _TASK = struct.Struct("<QIiBB6x")
-_PROCESS = struct.Struct("<QQQIIIII16s128s4x")
+_PROCESS = struct.Struct("<QQQIIIII16s128sI")
+_CLAIM = struct.Struct("<16sII")
 _, _NEW, _INSIDE, _, _HELD = range(5)
 _UNKNOWN_STATUS = 0xFFFFFFFF
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
@@ -53,6 +55,8 @@ class Process(NamedTuple):
     """Wait status; None where the kernel side cannot know it (no BTF)."""
     comm: str
     cmdline: tuple[str, ...]
+    pid: int
+    """As this process's PID namespace has it; the tgid itself in the initial one."""
 
 
 class Reading(NamedTuple):
@@ -97,18 +101,44 @@ class Tracer:
             index = abi * NUMBERS + min(number, NUMBERS - 1)
             self._maps["wanted"].update(struct.pack("<I", index), b"\1")
 
-    def hold(self, tgid: int) -> None:
-        """Watch a process of one thread that has not yet called execve: that call will be the first to count."""
-        self._insert_process(tgid, 0, threads=1)
-        self._insert_task(tgid, tgid, _HELD)
+    def expect(self, *, held: bool = True) -> str:
+        """The name that a process inside a PID namespace must take before it forks once, so that `hold` can find it.
+
+        Empty in the initial PID namespace, where nobody has to do anything. `held` as in `hold`.
+        """
+        if "claims" not in self._maps:
+            return ""
+        name = secrets.token_hex(7)
+        claim = _CLAIM.pack(name.encode(), _HELD if held else _NEW, 0)
+        self._maps["claims"].update(bytes(4), claim)
+        return name
+
+    def hold(self, pid: int) -> None:
+        """Watch a process of one thread that has not yet called execve: that call will be the first to count.
+
+        Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
+        """
+        if "claims" not in self._maps:
+            self._insert_process(pid, 0, threads=1)
+            self._insert_task(pid, pid, _HELD)
+            return
+        deadline = time.monotonic() + 5
+        while not any(process.pid == pid for process in self._read_processes()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"process {pid} did not enter itself from its PID namespace")
+            time.sleep(0.002)
 
     def attach(self, tgid: int, parent: int = 0) -> None:
         """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
+
+        Only in the initial PID namespace: raises NotImplementedError in others.
 
         The process is entered first and its threads after: one that starts in between is entered by the
         kernel side. One that starts just before, or ends just after it was listed, makes the number of
         threads wrong, so that is set right at the end.
         """
+        if "claims" in self._maps:
+            raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         folder = Path(f"/proc/{tgid}/task")
         expected = {int(entry.name) for entry in folder.iterdir()}
         self._insert_process(tgid, parent, threads=len(expected))
@@ -133,11 +163,11 @@ class Tracer:
 
     def read(self) -> Reading:
         """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
+        now = time.monotonic_ns()  # before the turn: what ended by now has all its calls on this side
         side = self._epoch & 1
         self._epoch += 1
         self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
-        now = time.monotonic_ns()
         rows = list(self._read_rows(side))
         errnos = list(self._read_errnos(side))
         return Reading(
@@ -158,7 +188,7 @@ class Tracer:
 
     def _insert_process(self, tgid: int, parent: int, threads: int) -> None:
         comm, cmdline = _identity(tgid)
-        fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline)
+        fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
         self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields))
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
@@ -228,7 +258,7 @@ class Tracer:
         for keys, values in self._maps["processes"].read():
             tgids = struct.iter_unpack("<I", keys)
             for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
-                start, end, execed, parent, threads, execs, status, length, comm, cmdline = fields
+                start, end, execed, parent, threads, execs, status, length, comm, cmdline, pid = fields
                 found.append(
                     Process(
                         tgid,
@@ -241,6 +271,7 @@ class Tracer:
                         None if status == _UNKNOWN_STATUS else status,
                         _text(comm),
                         _words(cmdline[:length]),
+                        pid,
                     )
                 )
         return found

@@ -17,7 +17,9 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1", "dismiss", "Close", id="help.close", tooltip="Close the help"),
+        Binding("escape,q,question_mark,f1", "dismiss", "Close", id="help.close", tooltip="Close the help"),
+        # A modal screen hides the app's own keys.
+        Binding("ctrl+c", "app.quit", "Quit", id="help.interrupt", tooltip="Leave denet-tui"),
     ]
 
     def __init__(self, screen: Screen[object]) -> None:

@@ -50,7 +50,7 @@ def resolve(name: str, search: str, folder: str = ".") -> str:
                 blocked = blocked or f"{candidate}: {error.strerror}"
             continue
         if stat.S_ISDIR(mode):
-            blocked = blocked or f"{candidate} is a directory"
+            blocked = blocked or f"{candidate}: is a directory"
         elif not os.access(path, os.X_OK, effective_ids=True):
             blocked = blocked or f"{candidate}: permission denied (not executable for this user)"
         else:
@@ -112,8 +112,12 @@ class Command:
         output: Output | None = None,
         ignored: Sequence[int] = (),
         policy: str = "kill",
+        name: str = "",
     ) -> None:
-        """`size` is (columns, rows); `stdio` the command's descriptors 0 to 2; `policy` what happens when we die."""
+        """`size` is (columns, rows); `stdio` the command's descriptors 0 to 2; `policy` what happens when we die.
+
+        `name` is what Tracer.expect asks for.
+        """
         self._keeper, self._channel = keeper_of
         self._pending = b""
         self.status: int | None = None
@@ -128,6 +132,7 @@ class Command:
             "pty": own_terminal,
             "size": _winsize(size).hex(),
             "ignored": list(ignored),
+            "name": name,
         }
         self._send({"launch": request, "policy": policy}, [] if own_terminal else list(stdio))
         reply, descriptors = self._receive()

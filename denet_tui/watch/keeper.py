@@ -11,6 +11,7 @@ Messages are JSON lines. To the keeper: {"launch": …} with descriptors, {"go":
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -24,6 +25,7 @@ from typing import Any, NoReturn
 
 from denet_tui.bpf.handover import User, become
 
+_PR_SET_NAME = 15
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when the command is to be ended."""
 
@@ -171,6 +173,15 @@ class _Keeper:
                 watched.remove(self._master)
 
 
+def show_yourself(name: str) -> None:
+    """Take the name that the kernel side waits for, and fork once: see PID_NAMESPACE in bpf/syscalls.c."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def _become_command(
     request: dict[str, Any], descriptors: list[int], waiting: int, failing: int, *, own_session: bool
 ) -> NoReturn:
@@ -187,6 +198,8 @@ def _become_command(
                     signal.signal(number, signal.SIG_DFL)
         for number in request["ignored"]:
             signal.signal(number, signal.SIG_IGN)
+        if request["name"]:
+            show_yourself(request["name"])
         os.chdir(os.fsencode(request["cwd"]))
         os.set_inheritable(failing, False)
         environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}

@@ -131,6 +131,7 @@ def hold_command(
         output=output,
         ignored=[number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if _was_ignored(number)],
         policy=policy,
+        name=tracer.expect(),
     )
     tracer.hold(command.pid)
     return command, tracer, start.info(argv, path, command.pid, tracer)
@@ -159,6 +160,11 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
                 tracer.attach(member, parent)
             except (FileNotFoundError, ProcessLookupError):
                 continue
+            except NotImplementedError:
+                raise StartError(
+                    "inside a PID namespace (a container) a running process cannot be named to the kernel: "
+                    "run denet-tui outside, or start the command with `denet-tui run`"
+                ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -46,10 +46,9 @@ class Known:
 class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
-    def __init__(self, start_ns: int, pid_of: Callable[[int], int] = lambda tgid: tgid) -> None:
-        """`start_ns` is when counting began (CLOCK_MONOTONIC); `pid_of` maps a tgid to the id that the user sees."""
+    def __init__(self, start_ns: int) -> None:
+        """`start_ns` is when counting began (CLOCK_MONOTONIC)."""
         self._start_ns = self._last_ns = start_ns
-        self._pid_of = pid_of
         self._known: dict[int, Known] = {}
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
         self._ended_count = 0
@@ -119,7 +118,7 @@ class Sampler:
         Returns those whose id was used again before their end was read.
         """
         replaced = []
-        for process in reading.processes:
+        for process in sorted(reading.processes, key=lambda process: process.start_ns):
             known = self._known.get(process.tgid)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
@@ -136,8 +135,8 @@ class Sampler:
     def _info_of(self, process: Process) -> ProcessInfo:
         return ProcessInfo(
             tgid=process.tgid,
-            pid=self._pid_of(process.tgid),
-            ppid=self._pid_of(process.parent),
+            pid=process.pid,
+            ppid=self._known[process.parent].info.pid if process.parent in self._known else process.parent,
             comm=process.comm,
             cmdline=process.cmdline,
             start_ns=process.start_ns,
@@ -164,7 +163,7 @@ class Sampler:
         for tgid, rows in by_process.items():
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
-                known = self._known[tgid] = Known(ProcessInfo(tgid, self._pid_of(tgid), 0, "?", (), reading.time_ns))
+                known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
             self._add_to(known, rows)
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
         ended = []

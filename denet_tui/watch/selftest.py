@@ -10,7 +10,8 @@ from typing import NamedTuple, NoReturn
 
 from denet_tui.bpf.names import numbers, syscall
 from denet_tui.bpf.tracer import Tracer
-from denet_tui.model import ABI_NATIVE, NOTHING
+from denet_tui.model import ABI_NATIVE
+from denet_tui.watch.keeper import show_yourself
 
 CALLS = 1000
 
@@ -44,12 +45,16 @@ def run(tracer: Tracer, name: str) -> Outcome:
     if name not in HARMLESS or name not in numbers():
         raise ValueError(f"{name!r} cannot be called without effect; choose one of: {' '.join(sorted(HARMLESS))}")
     number = numbers()[name]
+    name_in_namespace = tracer.expect(held=False)
     child = os.fork()
     if child == 0:
-        _make_calls(number)
+        _make_calls(number, name_in_namespace)
     try:
         os.waitpid(child, os.WUNTRACED)  # it has stopped: none of its own calls is still to come
-        tracer.attach(child)
+        if name_in_namespace:
+            tracer.hold(child)
+        else:
+            tracer.attach(child)
         os.kill(child, signal.SIGCONT)
     except OSError:
         os.kill(child, signal.SIGKILL)
@@ -58,17 +63,18 @@ def run(tracer: Tracer, name: str) -> Outcome:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     reading = tracer.read()
     call = syscall(ABI_NATIVE, number)
-    found = {key: counters for key, counters in reading.rows if key[0] == child}
-    counted = found.get((child, call.abi, call.nr), NOTHING).calls
-    errnos = {key[3]: count for key, count in reading.errnos if key[:3] == (child, call.abi, call.nr)}
+    counted = sum(counters.calls for key, counters in reading.rows if key[1:] == (call.abi, call.nr))
+    errnos = {key[3]: count for key, count in reading.errnos if key[1:3] == (call.abi, call.nr)}
     expected = {code: CALLS} if code > 0 else {}
     return Outcome(name, CALLS, counted, expected, errnos, reading.loss.describe())
 
 
-def _make_calls(number: int) -> NoReturn:
+def _make_calls(number: int, name: str) -> NoReturn:
     """In the child: stop until watched, make the calls, and exit with their errno."""
     failed = 255
     try:
+        if name:
+            show_yourself(name)
         call, arguments = ctypes.CDLL(None, use_errno=True).syscall, (ctypes.c_long(number), -1, 0, 0, 0, 0, 0)
         os.kill(os.getpid(), signal.SIGSTOP)
         failed = 0

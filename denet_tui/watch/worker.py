@@ -67,7 +67,6 @@ class Session:
         tracer: Tracer,
         target: Command | Attached,
         recorder: Recorder | None = None,
-        pid_of: Callable[[int], int] = lambda tgid: tgid,
     ) -> None:
         """`target` must be in the tracer already; it is let go by `run`."""
         self.info = info
@@ -77,7 +76,7 @@ class Session:
         self._tracer = tracer
         self._recorder = recorder
         self._usages = Usages()
-        self._sampler = Sampler(info.start_ns, pid_of)
+        self._sampler = Sampler(info.start_ns)
         self._pace = 1.0
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:

@@ -90,6 +90,7 @@ class Chart(Widget):
         self._drawn_for: tuple[str, Size] | None = None
         self._drawn_at = 0.0
         self._stale = True
+        self._waiting = False
 
     def show(self, subject: str, times: Sequence[float], values: Sequence[float], *, final: bool = False) -> None:
         """Chart `values` (calls/s) at `times` (s, 0 is now); `final` draws at once, whatever was drawn just before."""
@@ -105,11 +106,20 @@ class Chart(Widget):
         size = Size(self.size.width, self.size.height - 1)
         now = time.monotonic()
         wanted = (self._subject, size)
-        if wanted == self._drawn_for and (not self._stale or now - self._drawn_at < self.LEAST_S):
-            return
+        if wanted == self._drawn_for:
+            wait = self._drawn_at + self.LEAST_S - now
+            if self._stale and wait > 0 and self.is_attached and not self._waiting:
+                self._waiting = True
+                self.set_timer(wait, self._refresh_late)  # no newer values may come that would draw these
+            if not self._stale or wait > 0:
+                return
         fits = size.width >= _LEAST.width and size.height >= _LEAST.height and self._subject
         self._lines = draw_chart(self._times, self._values, size.width, size.height) if fits else []
         self._drawn_for, self._drawn_at, self._stale = wanted, now, False
+
+    def _refresh_late(self) -> None:
+        self._waiting = False
+        self.refresh()
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"chart--{name}") if self.is_attached else Style.null()
