@@ -113,13 +113,13 @@ class Tracer:
         self._maps["claims"].update(bytes(4), claim)
         return name
 
-    def hold(self, pid: int) -> None:
+    def hold(self, pid: int, parent: int = 0) -> None:
         """Watch a process of one thread that has not yet called execve: that call will be the first to count.
 
         Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
         """
         if "claims" not in self._maps:
-            self._insert_process(pid, 0, threads=1)
+            self._insert_process(pid, parent, threads=1)
             self._insert_task(pid, pid, _HELD)
             return
         deadline = time.monotonic() + 5

@@ -133,7 +133,7 @@ def hold_command(
         policy=policy,
         name=tracer.expect(),
     )
-    tracer.hold(command.pid)
+    tracer.hold(command.pid, parent=start.keeper[0])
     return command, tracer, start.info(argv, path, command.pid, tracer)
 
 

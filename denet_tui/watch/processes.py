@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 
 import psutil
 
-from denet_tui.model import ProcessInfo, Usage
+from denet_tui.bpf.tracer import Process
+from denet_tui.model import Usage
 
 BUDGET = 200
 """Processes looked at in one tick; the busy ones first, the idle ones in turn."""
@@ -17,45 +19,50 @@ class Usages:
 
     def __init__(self) -> None:
         self._handles: dict[int, psutil.Process] = {}
+        self._spent: dict[int, tuple[float, int]] = {}
+        """CPU seconds by tgid, and when that was read (CLOCK_MONOTONIC ns)."""
         self._missing: set[int] = set()
         self._turn = 0
 
-    def look(self, living: list[ProcessInfo]) -> tuple[dict[int, Usage], frozenset[int]]:
-        """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living."""
+    def look(self, living: list[Process], calls: Mapping[int, int]) -> tuple[dict[int, Usage], frozenset[int]]:
+        """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living.
+
+        `calls` says by tgid who was busy in this interval.
+        """
         usages: dict[int, Usage] = {}
         missing, gone = set(), set()
-        for info in self._chosen(living):
-            usage = self._look_at(info)
+        for process in self._chosen(living, calls):
+            usage = self._look_at(process)
             if usage is not None:
-                usages[info.tgid] = usage
-            elif info.tgid in self._missing:
-                gone.add(info.tgid)
+                usages[process.tgid] = usage
+            elif process.tgid in self._missing:
+                gone.add(process.tgid)
             else:
-                missing.add(info.tgid)
+                missing.add(process.tgid)
         self._missing = missing
-        alive = {info.tgid for info in living}
-        for tgid in self._handles.keys() - alive:
+        for tgid in self._handles.keys() - {process.tgid for process in living}:
             del self._handles[tgid]
+            self._spent.pop(tgid, None)
         return usages, frozenset(gone)
 
-    def _chosen(self, living: list[ProcessInfo]) -> Iterable[ProcessInfo]:
+    def _chosen(self, living: list[Process], calls: Mapping[int, int]) -> Iterable[Process]:
         if len(living) <= BUDGET:
             return living
-        suspects = [info for info in living if info.tgid in self._missing]
-        busy = sorted(living, key=lambda info: info.delta.calls, reverse=True)[: BUDGET // 2]
+        suspects = [process for process in living if process.tgid in self._missing]
+        busy = sorted(living, key=lambda process: calls.get(process.tgid, 0), reverse=True)[: BUDGET // 2]
         start = self._turn % len(living)
         self._turn += BUDGET // 2
         idle = (living + living)[start : start + BUDGET // 2]
-        return {info.tgid: info for info in (*suspects, *busy, *idle)}.values()
+        return {process.tgid: process for process in (*suspects, *busy, *idle)}.values()
 
-    def _look_at(self, info: ProcessInfo) -> Usage | None:
+    def _look_at(self, info: Process) -> Usage | None:
         """None where there is no such process; zeros for what this user may not read."""
         try:
             handle = self._handles.get(info.tgid)
             if handle is None:
                 handle = self._handles[info.tgid] = psutil.Process(info.pid)
             with handle.oneshot():
-                cpu = handle.cpu_percent(interval=None)
+                times = handle.cpu_times()
                 memory = handle.memory_info()
                 threads = handle.num_threads()
                 try:
@@ -63,6 +70,7 @@ class Usages:
                     read, written = disk.read_bytes, disk.write_bytes
                 except (psutil.AccessDenied, OSError):
                     read = written = 0
+            cpu = self._percent(info, times.user + times.system)
             return Usage(cpu, memory.rss, memory.vms, threads, read, written)
         except psutil.ZombieProcess:
             return Usage()
@@ -71,6 +79,16 @@ class Usages:
             return None
         except (psutil.Error, OSError):
             return Usage()
+
+    def _percent(self, process: Process, spent_s: float) -> float:
+        """CPU since the last look; at the first since the start, for a process that we have seen start."""
+        now = time.monotonic_ns()
+        before, then = self._spent.get(process.tgid, (0.0, process.start_ns))
+        self._spent[process.tgid] = (spent_s, now)
+        span_s = (now - then) / 1e9
+        used = spent_s - before
+        seen_start = before or used <= span_s * (process.threads + 1)
+        return 100 * used / span_s if span_s > 0 and seen_start else 0.0
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:

@@ -57,11 +57,6 @@ class Sampler:
         self._total = NOTHING
         self._loss = NO_LOSS
 
-    @property
-    def living(self) -> list[ProcessInfo]:
-        """The processes that had not ended at the last reading."""
-        return [known.info for known in self._known.values()]
-
     def add(
         self,
         reading: Reading,
@@ -94,7 +89,10 @@ class Sampler:
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
-            processes=(*self._ended, *sorted(self.living, key=lambda info: info.start_ns)),
+            processes=(
+                *self._ended,
+                *sorted((known.info for known in self._known.values()), key=lambda info: info.start_ns),
+            ),
             total=self._total,
             delta=delta,
             loss=self._loss,

@@ -99,8 +99,12 @@ class Session:
         """Read once, now."""
         if self.target.failure is not None:
             raise CommandError(f"cannot execute {self.info.executable}: {os.strerror(self.target.failure)}", 126)
-        usages, gone = self._usages.look(self._sampler.living) if running else ({}, frozenset[int]())
         reading = self._tracer.read()
+        living = [process for process in reading.processes if not process.end_ns]
+        calls: dict[int, int] = {}
+        for (tgid, _, _), counters in reading.rows:
+            calls[tgid] = calls.get(tgid, 0) + counters.calls
+        usages, gone = self._usages.look(living, calls)
         snapshot = self._sampler.add(
             reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
         )
