@@ -192,6 +192,7 @@ def _become_command(
             fcntl.ioctl(descriptors[0], termios.TIOCSCTTY, 0)
         for target, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, target)
+            os.set_inheritable(descriptor, descriptor <= 2)  # or the command would have them twice
         for number in range(1, signal.NSIG):
             if signal.getsignal(number) is not signal.SIG_DFL and number not in (signal.SIGKILL, signal.SIGSTOP):
                 with contextlib.suppress(OSError, ValueError):
