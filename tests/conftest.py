@@ -1,0 +1,56 @@
+"""What the tests of the real kernel side share: who may run them, and the programs that they watch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf import toolchain
+
+SOURCES = Path(__file__).parent / "bpf"
+
+
+def _no_kernel_side() -> str:
+    """Why the kernel side cannot be used here, as a plain reason; empty where it can."""
+    if os.geteuid() != 0:
+        return "needs root: BPF programs are loaded"
+    try:
+        toolchain.find()
+    except toolchain.ToolchainError as error:
+        return str(error)
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if reason := _no_kernel_side():
+        skip = pytest.mark.skip(reason=reason)
+        for item in items:
+            if "root" in item.keywords:
+                item.add_marker(skip)
+
+
+def _compiled(name: str, folder: Path) -> Path:
+    if not shutil.which("gcc"):
+        pytest.skip("needs gcc: the watched program is compiled")
+    done = subprocess.run(
+        ["gcc", "-O1", "-pthread", "-o", folder / name, SOURCES / f"{name}.c"], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"{name}.c does not compile:\n{done.stderr}")
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program for the comparison with strace: everything that is hard to count; exits with 7."""
+    return _compiled("workload", tmp_path_factory.mktemp("workload"))
+
+
+@pytest.fixture(scope="session")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that makes known numbers of calls, in several shapes."""
+    return _compiled("calls", tmp_path_factory.mktemp("calls"))
