@@ -20,5 +20,4 @@ def sparkline(values: Sequence[float], width: int) -> str:
     if top <= 0:
         return " " * max(width, 0)
     steps = len(LEVELS) - 1
-    scale = steps / top
-    return "".join(LEVELS[min(steps, ceil(value * scale))] for value in shown).rjust(width)
+    return "".join(LEVELS[min(steps, ceil(value / top * steps))] for value in shown).rjust(width)

@@ -1,0 +1,74 @@
+"""The header says what matters in any width."""
+
+import dataclasses
+
+import pytest
+
+from denet_tui.model import Loss, OwnCost
+from denet_tui.widgets.header import badge, facts, header_lines
+from tests.screens.double import INFO, Build
+
+NOW = Build().step(16)
+
+
+def text(width: int, **more: object) -> list[str]:
+    changes = {key: value for key, value in more.items() if key in {"loss", "running", "status", "cost"}}
+    snapshot = dataclasses.replace(NOW, **changes)
+    info = dataclasses.replace(INFO, notes=more.get("notes", ()))
+    lines = header_lines(facts(info, snapshot, paused=bool(more.get("paused"))), width)
+    return ["".join(piece for piece, _ in line) for line in lines]
+
+
+def test_everything_at_120() -> None:
+    first, second = text(120)
+    assert first.startswith(" running  make -j4 all  0:08.0 · pid 4242 · dev ")
+    assert first.endswith("  exact ")
+    assert second == (
+        " 78,184 calls/s · 838,636 calls · 9 processes, 7 alive · raw tracepoints · tracing costs 0.3% of a core"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 120, 200])
+def test_the_first_line_fills_the_width_and_the_badge_is_never_cut(width: int) -> None:
+    line = text(width, loss=Loss(rows=1234), paused=True)[0]
+    assert len(line) == width
+    assert line.endswith(" paused   1,234 short ")
+    assert line.startswith(" running  make")
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 120])
+def test_details_are_whole_or_left_out(width: int) -> None:
+    line = text(width)[1]
+    whole = text(300)[1]
+    assert whole.startswith(line.rstrip())
+    assert whole[len(line) : len(line) + 3] in {" · ", ""}
+
+
+def test_badges() -> None:
+    assert badge(Loss()) == " exact "
+    assert badge(Loss(rows=1200, returns=34)) == " 1,234 short "
+
+
+def test_what_is_short_and_the_notes_get_a_line_of_their_own() -> None:
+    assert len(text(120)) == 2
+    third = text(120, loss=Loss(tasks=2), notes=("running as root",))[2]
+    assert third == " !  2 threads not watched (task map full) · running as root"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(3 << 8, " exited 3 "), (0, " exited 0 "), (9, " killed by SIGKILL "), (None, " ended ")]
+)
+def test_the_end(status: int | None, words: str) -> None:
+    first, second = text(100, running=False, status=status)
+    assert first.startswith(words)
+    assert "calls/s" not in second
+
+
+def test_before_the_first_snapshot_nothing_is_called_exact() -> None:
+    lines = ["".join(piece for piece, _ in line) for line in header_lines(facts(INFO, None), 80)]
+    assert lines[0].startswith(" starting  make -j4 all")
+    assert "exact" not in lines[0]
+
+
+def test_unknown_cost_is_not_shown_as_none() -> None:
+    assert "costs" not in text(200, cost=OwnCost())[1]

@@ -1,0 +1,98 @@
+"""Numbers and ends in words, within their widths."""
+
+import os
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from denet_tui.widgets import words
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [(0, "0ns"), (999, "999ns"), (999.6, "1.0µs"), (1_234, "1.2µs"), (9_960, "10µs"), (123_456, "123µs"),
+     (999_600, "1.0ms"), (2_500_000_000, "2.5s"), (90e9, "90s"), (20 * 60e9, "20m"), (9000e9, "2.5h"), (1e15, "278h")],
+)  # fmt: skip
+def test_duration(ns: float, text: str) -> None:
+    assert words.duration(ns) == text
+
+
+@given(st.floats(0, 3.5e15))
+def test_duration_keeps_its_width(ns: float) -> None:
+    assert len(words.duration(ns)) <= 5
+
+
+@given(st.floats(0, 1e14))
+def test_rate_keeps_its_width(calls: float) -> None:
+    assert len(words.rate(calls)) <= 6
+
+
+@given(st.integers(0, 1 << 49))
+def test_size_keeps_its_width(count: int) -> None:
+    assert len(words.size(count)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("calls", "text"),
+    [(0, "0"), (0.04, "0.0"), (2, "2.0"), (9.96, "10"), (12_345.4, "12,345"), (99_999.6, "100k"), (1_234_567, "1.2M")],
+)
+def test_rate(calls: float, text: str) -> None:
+    assert words.rate(calls) == text
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0:00.0"), (7_540_000_000, "0:07.5"), (65 * 10**9, "1:05.0"), (754 * 10**9, "12:34"),
+                     (11_045 * 10**9, "3:04:05")],
+)  # fmt: skip
+def test_elapsed(ns: int, text: str) -> None:
+    assert words.elapsed(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (1023, "1023"), (1024, "1.0K"), (3_700_000, "3.5M"), (1 << 30, "1.0G")]
+)
+def test_size(count: int, text: str) -> None:
+    assert words.size(count) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0, "0"), (0.0001, "<0.1"), (0.033, "3.3"), (0.99999, "100"), (1, "100")])
+def test_percent(share: float, text: str) -> None:
+    assert words.percent(share) == text
+
+
+def test_ends() -> None:
+    assert words.ended(3 << 8) == "exited 3"
+    assert words.ended(signal.SIGKILL) == "killed by SIGKILL"
+    assert words.ended(signal.SIGSEGV | 0x80) == "killed by SIGSEGV"
+    assert words.ended(40) == "killed by signal 40"
+    assert words.ended(None) == "ended"
+
+
+@pytest.mark.parametrize("status", [None, *(code << 8 for code in (0, 127, 255)), *range(1, 65)])
+def test_short_ends_keep_their_width(status: int | None) -> None:
+    if status is not None:
+        os.waitstatus_to_exitcode(status)
+    assert len(words.ended_short(status)) <= 9
+
+
+def test_clean_leaves_nothing_that_a_terminal_obeys() -> None:
+    hostile = "a\x1b[2Jb\nc\rd\x9be\u202ef\udc80"
+    assert words.clean(hostile) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\ufffdf\ufffd"
+    assert words.command(("/bin/ls", "x\ny"), "ls") == "ls x\ufffdy"
+    assert words.command((), "kworker\x1b") == "kworker\ufffd"
+
+
+@given(st.text(), st.integers(0, 30))
+def test_pad_is_exact_in_cells(text: str, width: int) -> None:
+    assert cell_len(words.pad(words.clean(text), width)) == width
+    assert cell_len(words.pad(words.clean(text), width, right=True)) == width
+
+
+def test_clip_says_that_it_cut() -> None:
+    assert words.clip("abcdef", 4) == "abc…"
+    assert words.clip("abcd", 4) == "abcd"
+    assert words.clip("日本語", 4) == "日 …"
+    assert words.clip("abc", 0) == ""
