@@ -3,62 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import select
 import signal
 import socket
-import stat
 import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from denet_tui.watch import keeper
-
-NOT_EXECUTABLE, NOT_FOUND = 126, 127
-"""Exit statuses as env(1) and timeout(1) use them."""
-
-
-class CommandError(Exception):
-    """The command cannot run; `status` is what denet-tui exits with."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def resolve(name: str, search: str, folder: str = ".") -> str:
-    """The file that a shell would run for `name`; raises CommandError (127 not found, 126 not executable).
-
-    Done before the fork, so that the walk along PATH does not show as failed execves of the command.
-    """
-    if not name:
-        raise CommandError("the command is an empty string", NOT_FOUND)
-    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in search.split(os.pathsep)]
-    blocked = ""
-    for candidate in candidates:
-        path = os.path.join(folder, candidate) if candidate.startswith("./") else candidate  # noqa: PTH118
-        try:
-            mode = Path(path).stat().st_mode
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG):
-                blocked = blocked or f"{candidate}: {error.strerror}"
-            continue
-        if stat.S_ISDIR(mode):
-            blocked = blocked or f"{candidate}: is a directory"
-        elif not os.access(path, os.X_OK, effective_ids=True):
-            blocked = blocked or f"{candidate}: permission denied (not executable for this user)"
-        else:
-            return path
-    if blocked:
-        raise CommandError(f"cannot execute {blocked}", NOT_EXECUTABLE)
-    place = "" if "/" in name else " in PATH"
-    raise CommandError(f"command not found{place}: {name}", NOT_FOUND)
+from denet_tui.watch.find import CommandError
 
 
 class Output:
@@ -95,6 +53,20 @@ class Output:
         return b"".join(tuple(self._chunks))
 
 
+def find(keeper_of: tuple[int, socket.socket], name: str, search: str) -> str:
+    """The file to execute, looked for by the keeper: as who the command will run as; raises CommandError."""
+    channel = keeper_of[1]
+    channel.sendall(json.dumps({"find": [name, search]}).encode() + b"\n")
+    with channel.makefile("rb") as lines:
+        line = lines.readline()
+    if not line:
+        raise ConnectionError("the keeper is gone")
+    reply = json.loads(line)
+    if "missing" in reply:
+        raise CommandError(*reply["missing"])
+    return str(reply["found"])
+
+
 class Command:
     """One command, held until `go`. With `own_terminal` it runs on a pty that is drained into `output`."""
 
@@ -105,7 +77,6 @@ class Command:
         *,
         keeper_of: tuple[int, socket.socket],
         env: Mapping[str, str],
-        cwd: str,
         own_terminal: bool = False,
         size: tuple[int, int] = (80, 24),
         stdio: Sequence[int] = (0, 1, 2),
@@ -128,7 +99,6 @@ class Command:
             "argv": list(argv),
             "path": path,
             "env": dict(env),
-            "cwd": cwd,
             "pty": own_terminal,
             "size": _winsize(size).hex(),
             "ignored": list(ignored),

@@ -4,14 +4,16 @@ Forked from denet-tui before it has threads. It launches commands behind a barri
 they end, and when denet-tui is gone (its socket closes) does with the command what --on-quit says.
 It reads nothing but its socket, and runs as whoever the command runs as.
 
-Messages are JSON lines. To the keeper: {"launch": …} with descriptors, {"go": true},
-{"signal": n}, {"policy": "kill"|"leave"}. From it: {"pid": n}, {"failed": errno}, {"status": wait status}.
+Messages are JSON lines. To the keeper: {"find": [name, PATH]}, {"launch": …} with descriptors,
+{"go": true}, {"signal": n}, {"policy": "kill"|"leave"}. From it: {"found": path} or {"missing": [text, status]},
+{"pid": n}, {"failed": errno}, {"status": wait status}.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +26,7 @@ import time
 from typing import Any, NoReturn
 
 from denet_tui.bpf.handover import User, become
+from denet_tui.watch.find import CommandError, resolve
 
 _PR_SET_NAME = 15
 GRACE_SECONDS = 2.0
@@ -44,9 +47,15 @@ def start(user: User) -> tuple[int, socket.socket]:
 
 
 def _serve(channel: socket.socket, user: User) -> NoReturn:
-    """Run the keeper until denet-tui closes the channel. It keeps no other descriptor: no BPF program outlives us."""
-    os.closerange(3, channel.fileno())
-    os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    """Run the keeper until denet-tui closes the channel.
+
+    Of denet-tui's descriptors it keeps no other: no BPF program outlives us. Those that the caller
+    passed on (`<(…)`, make's job server) are for the command; ours are the ones that close on exec.
+    """
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names, not paths
+        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+            if number > 2 and number != channel.fileno() and not os.get_inheritable(number):
+                os.close(number)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     become(user)
@@ -94,7 +103,12 @@ class _Keeper:
 
     def _handle(self, message: dict[str, Any]) -> None:
         self._policy = message.get("policy", self._policy)
-        if "launch" in message:
+        if "find" in message:
+            try:
+                self._send({"found": resolve(*message["find"])})
+            except CommandError as error:
+                self._send({"missing": [str(error), error.status]})
+        elif "launch" in message:
             descriptors, self._received = self._received, []
             self._launch(message["launch"], descriptors)
         elif message.get("go"):
@@ -201,15 +215,24 @@ def _become_command(
             signal.signal(number, signal.SIG_IGN)
         if request["name"]:
             show_yourself(request["name"])
-        os.chdir(os.fsencode(request["cwd"]))
         os.set_inheritable(failing, False)
         environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
         arguments = [os.fsencode(argument) for argument in request["argv"]]
         path = os.fsencode(request["path"])
         if os.read(waiting, 1):  # at the end of the file there is nobody left to watch: do not run
-            os.execve(path, arguments, environment)  # noqa: S606 - a shell is not wanted
+            _execute(path, arguments, environment)
     except OSError as error:
         os.write(failing, str(error.errno).encode())
     finally:
         os._exit(126)
     raise AssertionError
+
+
+def _execute(path: bytes, arguments: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
+    """execve(2); a script without a first line goes to sh, as shells and execvp(3) have it."""
+    try:
+        os.execve(path, arguments, environment)  # noqa: S606 - a shell is not wanted
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    os.execve(b"/bin/sh", [b"/bin/sh", path, *arguments[1:]], environment)  # noqa: S606

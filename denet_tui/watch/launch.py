@@ -15,14 +15,15 @@ from denet_tui.bpf.handover import Kernel, Loading, User
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
 from denet_tui.watch import keeper
-from denet_tui.watch.command import Command, Output, resolve
+from denet_tui.watch.command import Command, Output, find
 from denet_tui.watch.processes import descendants, owner
 from denet_tui.watch.worker import Attached
 
 FAILED = 125
 """Exit status when denet-tui itself fails, as env(1) and timeout(1) have it."""
 
-_SUDO = ("sudo", "doas", "pkexec")
+_ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}
+"""Ways to become root, and where each says who asked."""
 
 
 class StartError(Exception):
@@ -65,6 +66,8 @@ class Start:
         if not handover.may_load():
             words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
             raise StartError(f"loading the BPF program needs root for half a second: run `{words} …`")
+        self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
         self.keeper = keeper.start(self.runner) if for_command else None
         self._loading = Loading(
@@ -115,7 +118,7 @@ def hold_command(
     """A command at the barrier, and watched; raises CommandError, LoadError."""
     if start.keeper is None:
         raise ValueError("started without a keeper")
-    path = resolve(argv[0], start.environment.get("PATH", os.defpath))
+    path = find(start.keeper, argv[0], start.environment.get("PATH", os.defpath))
     size = os.get_terminal_size(1) if own_terminal and os.isatty(1) else os.terminal_size((80, 24))
     tracer = start.tracer()
     policy = {"ask": "kill" if own_terminal else "leave"}.get(start.options.on_quit, start.options.on_quit)
@@ -124,12 +127,11 @@ def hold_command(
         path,
         keeper_of=start.keeper,
         env=start.environment,
-        cwd=str(Path.cwd()),
         own_terminal=own_terminal,
         size=(size.columns, size.lines),
         stdio=stdio,
         output=output,
-        ignored=[number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if _was_ignored(number)],
+        ignored=start.ignored,
         policy=policy,
         name=tracer.expect(),
     )
@@ -175,30 +177,35 @@ def environment_of(user: User, asker: User) -> dict[str, str]:
     Under sudo the environment of who asked is the one that sudo itself was started with: sudo replaces
     PATH and drops most of the rest before it starts us. For anybody else HOME and the names are set.
     """
+    if user.uid == asker.uid and (found := _asked_with(asker)):
+        return found
     environment = dict(os.environ)
-    if user.uid == asker.uid:
-        environment = _asked_with() or environment
-    for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
-        del environment[name]
-    if user.uid != os.getuid() or "HOME" not in environment:
+    if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
+        environment.pop("LC_CTYPE", None)  # Python's own doing, in the C locale (PEP 538)
+    if user.uid != os.getuid():
+        for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
+            del environment[name]
         environment.update(HOME=user.home, USER=user.name, LOGNAME=user.name, SHELL=user.shell)
     return environment
 
 
-def _asked_with() -> dict[str, str] | None:
-    """Environment of the outermost sudo (doas, pkexec) above this process, None where there is none."""
-    found = None
+def _asked_with(asker: User) -> dict[str, str] | None:
+    """Environment that sudo (doas, pkexec) was started with by `asker`, None where there is no such process above.
+
+    The nearest one, and only if it is the one that named the asker: with several on top of each other
+    (`sudo -u other sh`, and sudo in there) the outer ones have the environment of somebody else.
+    """
+    names = {tool for tool, said in _ASKED.items() if os.environ.get(said) in (str(asker.uid), asker.name)}
     for pid in _ancestors():
         try:
             name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-            if name in _SUDO:
-                found = Path(f"/proc/{pid}/environ").read_bytes()
+            if name in names:
+                entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+                return {name: value for name, has_value, value in pairs if has_value}
         except OSError:
             break
-    if not found:
-        return None
-    pairs = (os.fsdecode(entry).partition("=") for entry in found.split(b"\0") if b"=" in entry)
-    return {name: value for name, _, value in pairs}
+    return None
 
 
 def _ancestors() -> Iterator[int]:
@@ -228,7 +235,8 @@ def _runner(options: Options, invoker: User) -> User:
 
 
 def _was_ignored(number: int) -> bool:
-    return signal.getsignal(number) is signal.SIG_IGN
+    """For the command; Python itself ignores SIGPIPE and SIGXFSZ, whatever they were (subprocess resets them, too)."""
+    return signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def _command_line(pid: int) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo, Snapshot
-from denet_tui.watch.command import Command, CommandError
+from denet_tui.watch.command import Command
+from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
 from denet_tui.watch.processes import Usages
 from denet_tui.watch.sampler import Sampler
 
@@ -98,7 +99,7 @@ class Session:
     def tick(self, *, running: bool = True) -> Snapshot:
         """Read once, now."""
         if self.target.failure is not None:
-            raise CommandError(f"cannot execute {self.info.executable}: {os.strerror(self.target.failure)}", 126)
+            raise CommandError(why_not(self.info.executable, self.target.failure), NOT_EXECUTABLE)
         reading = self._tracer.read()
         living = [process for process in reading.processes if not process.end_ns]
         calls: dict[int, int] = {}
