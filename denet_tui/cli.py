@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,18 +21,28 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and exit."""
+        _open_standard_streams()
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Exit as error:
             status = error.exit_code
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "denet-tui"
-            fail(f"{error.format_message()}; see `{where} --help`")
+            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`")
         except click.Abort:
             status = 130
         except BrokenPipeError:
             status = FAILED
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Where 0, 1 or 2 is closed, the next file opened would become the command's input or output."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def fail(text: str, status: int = FAILED) -> NoReturn:

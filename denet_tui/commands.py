@@ -22,7 +22,8 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
 from denet_tui.watch import selftest as self_test
-from denet_tui.watch.command import Command, CommandError, Output
+from denet_tui.watch.command import Command, Output
+from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Options, Start, StartError, attach_process, hold_command
 from denet_tui.watch.worker import Session
 
@@ -180,6 +181,8 @@ def _without_screen(session: Session, request: Request) -> str:
 
 def _recorder(info: RunInfo, request: Request) -> Recorder:
     """Opened as the invoking user, before the command is let go; raises RecordError."""
+    if request.as_json and sys.stdout is None:
+        raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
     recorder = Recorder(info, families.class_of, path=request.recording, stream=stream, summary_path=request.summary)
     recorder.start()
