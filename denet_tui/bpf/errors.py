@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 
@@ -21,3 +23,13 @@ class LoadError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """As it travels from the loader."""
         return {"stage": self.stage, "text": self.text, "errno": self.number}
+
+
+def explain(stage: str, text: str, output: str) -> str:
+    """The text, or a better one where `output` tells more: bcc says `Failed to compile` whatever was refused."""
+    if stage in ("compile", "load") and os.strerror(errno.EPERM) in text + output:
+        return (
+            "the kernel refuses bpf(2) (Operation not permitted), whatever the capabilities are: a seccomp filter "
+            "(as containers have) or a security module is in the way; run denet-tui outside of it"
+        )
+    return text

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.errors import LoadError, explain
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 SIZES = {"ROWS": 65536, "ERRNOS": 32768, "TASKS": 65536, "PROCESSES": 16384}
@@ -236,9 +236,8 @@ def _die_with_parent() -> None:
 def _failure(failures: list[dict[str, Any]], output: str) -> LoadError:
     """One error for all ways that were tried; the first is the preferred one, and says it best."""
     first = failures[0]
-    text = (
-        first["text"]
-        if len(failures) == 1 or first["stage"] == "bcc"
-        else "; ".join(f"{WAYS[failure['way']]}: {failure['text']}" for failure in failures)
-    )
+    texts = {failure["way"]: explain(failure["stage"], failure["text"], output) for failure in failures}
+    text = texts[first["way"]]
+    if first["stage"] != "bcc" and len(set(texts.values())) > 1:
+        text = "; ".join(f"{WAYS[way]}: {each}" for way, each in texts.items())
     return LoadError(first["stage"], text, first.get("errno"), output)

@@ -64,8 +64,7 @@ class Start:
         self.invoker = handover.invoking_user()
         self.runner = _runner(options, self.invoker)
         if not handover.may_load():
-            words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
-            raise StartError(f"loading the BPF program needs root for half a second: run `{words} …`")
+            raise StartError(_no_privilege())
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
@@ -217,6 +216,20 @@ def _ancestors() -> Iterator[int]:
         except OSError:
             return
         pid = int(text.rpartition(")")[2].split()[1])
+
+
+def _no_privilege() -> str:
+    held = handover.capabilities()
+    needed = {"CAP_BPF": handover.CAP_BPF, "CAP_PERFMON": handover.CAP_PERFMON}
+    missing = [name for name, number in needed.items() if not held >> number & 1]
+    if os.geteuid() == 0:
+        return (
+            f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
+            "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
+        )
+    words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
+    lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
+    return f"loading the BPF program needs root for half a second: run `{words} …`{lacking}"
 
 
 def _runner(options: Options, invoker: User) -> User:
