@@ -1,0 +1,208 @@
+"""Under sudo everything but half a second belongs to who asked."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.real import environment
+from tests.watch.conftest import Person
+from tests.watch.helpers import (
+    DENET,
+    command_line,
+    denet,
+    denets,
+    descriptors,
+    eventually,
+    run,
+    status,
+    text_of,
+    tmux,
+)
+
+pytestmark = pytest.mark.root
+
+EVERYTHING = """
+id; umask; pwd; echo "$@"
+cat /proc/self/environ | tr '\\0' '\\n' | sort
+grep -E '^(Sig(Ign|Blk|Cgt)|Cap|Groups|Uid|Gid|NoNewPrivs|Seccomp)' /proc/self/status
+ls /proc/self/fd
+"""
+"""Prints what a process is given by whoever starts it."""
+
+AMBIENT = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
+ALL_SETS = ("CapEff", "CapPrm", "CapInh", "CapAmb")
+
+
+@pytest.fixture
+def everything(person: Person) -> str:
+    path = person.home / "everything"
+    path.write_text(EVERYTHING)
+    return f"sh {path} one 'two  three'"
+
+
+def test_under_sudo_the_command_is_as_if_started_by_the_user(person: Person, everything: str) -> None:
+    env = {"MINE": "yes", "EDITOR": "ed", "SUDO_EDITOR": "mine too", "HOME": "/var/tmp", "LC_ALL": "C"}
+    alone = person.shell(f"trap '' HUP USR1; umask 027; {everything}", **env)
+    watched = person.shell(f"trap '' HUP USR1; umask 027; sudo -n $denet run --no-tui -- {everything}", **env)
+    assert f"uid={person.uid}" in alone.stdout
+    assert "MINE=yes" in alone.stdout
+    assert watched.stdout == alone.stdout
+    assert watched.returncode == 0
+
+
+def test_nested_sudo_does_not_give_away_the_environment_of_others(person: Person, everything: str) -> None:
+    inner = f"sudo -n {' '.join(DENET)} run --no-tui -- {everything}"
+    done = run("sudo", "-u", person.name, "sh", "-c", f"cd; {inner}", env=environment() | {"SECRET": "of root"})
+    assert f"uid={person.uid}" in done.stdout
+    assert f"\nHOME={person.home}\n" in done.stdout
+    assert "SECRET" not in done.stdout
+
+
+def test_recording_and_summary_belong_to_the_user(person: Person) -> None:
+    done = person.shell("sudo -n $denet run --no-tui -o rec --summary sum --output out -- echo x")
+    assert done.returncode == 0, done.stderr
+    for name in ("rec", "sum", "out"):
+        found = (person.home / name).stat()
+        assert (found.st_uid, found.st_gid) == (person.uid, person.gid)
+
+
+@pytest.mark.parametrize("option", ["-o", "--summary", "--output", "--log-file"])
+def test_files_that_only_root_may_write_are_refused(person: Person, tmp_path: Path, option: str) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").write_text("root's")
+    (tmp_path / "file").chmod(0o600)
+    done = person.shell(f'sudo -n $denet run --no-tui {option} "$1" -- touch ran', str(tmp_path / "file"))
+    assert done.returncode == 125
+    assert done.stderr.count("\n") == 1
+    assert "Permission denied" in done.stderr
+    assert (tmp_path / "file").read_text() == "root's"
+    assert not (person.home / "ran").exists()
+
+
+def _check_nothing_is_left(person: Person, top: int, command: int) -> None:
+    ours = denets(top)
+    assert len(ours) == 2, [command_line(pid) for pid in ours]  # denet-tui and its keeper: the loader is gone
+    for pid in [*ours, command]:
+        known = status(pid)
+        assert {known[name] for name in ALL_SETS} == {"0" * 16}, (command_line(pid), known)
+        assert set(known["Uid"].split()) == {str(person.uid)}
+        assert set(known["Gid"].split()) == {str(person.gid)}
+        mapped = text_of(Path(f"/proc/{pid}/maps"))
+        assert mapped
+        assert "libbcc" not in mapped
+        assert "LLVM" not in mapped
+    assert set(descriptors(command)) == {0, 1, 2}
+    with_bpf = [pid for pid in ours if "bpf" in "".join(descriptors(pid).values())]
+    assert with_bpf == ours[:1]  # the keeper outlives denet-tui: it must not hold a program
+
+
+def test_no_process_keeps_privilege_without_a_screen(person: Person) -> None:
+    mark = person.home / "pid1"
+    argv = person.argv("exec sudo -n $denet run --no-tui -- sh -c 'echo $$ > pid1; exec sleep 100'")
+    with subprocess.Popen(argv, cwd=person.home, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as top:
+        eventually(lambda: text_of(mark).strip(), "the command runs")
+        command = int(text_of(mark))
+        eventually(lambda: command_line(command)[:1] == ["sleep"], "the shell has become sleep")
+        _check_nothing_is_left(person, top.pid, command)
+        subprocess.run(["kill", str(command)], check=True)
+        assert top.wait(30) == 128 + signal.SIGTERM
+
+
+def test_no_process_keeps_privilege_with_a_screen(person: Person, tmp_path: Path) -> None:
+    mark = person.home / "pid2"
+    with tmux(tmp_path) as terminal:
+        become = " ".join(f"'{word}'" for word in person.argv("cd; exec sh"))
+        terminal.line(f"exec {become}")
+        terminal.line(f"sudo -n {' '.join(DENET)} run -- sh -c 'echo $$ > pid2; exec sleep 100'")
+        eventually(lambda: text_of(mark).strip(), "the command runs")
+        command = int(text_of(mark))
+        eventually(lambda: command_line(command)[:1] == ["sleep"], "the shell has become sleep")
+        eventually(lambda: terminal.flag("alternate_on") == "1", "the screen is there")
+        _check_nothing_is_left(person, terminal.shell, command)
+        subprocess.run(["kill", str(command)], check=True)
+
+
+def test_two_capabilities_are_enough_and_the_command_has_none(person: Person, everything: str) -> None:
+    alone = person.shell(everything, MINE="yes")
+    watched = person.shell(f"$denet run --no-tui -- {everything}", become=AMBIENT, MINE="yes")
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stdout == alone.stdout
+    assert "running as root" not in watched.stderr
+
+
+def test_without_root_only_own_calls_are_counted(person: Person) -> None:
+    script = person.home / "calls.py"
+    script.write_text("import os\nfor _ in range(5000): os.getppid()\n")
+    counts = []
+    for prefix in ("", "sudo -n "):
+        command = f"{prefix}/usr/bin/env python3 {script}"
+        done = person.shell(f"$denet run --no-tui --summary own -- sh -c '{command}'", become=AMBIENT)
+        assert done.returncode == 0, done.stderr
+        summary = json.loads((person.home / "own").read_text())
+        counts.append(summary["syscalls"].get("getppid", {"calls": 0})["calls"])
+    assert counts[0] >= 5000
+    assert counts[1] < 5000  # the same program, once it has become root through sudo
+
+
+def test_without_privilege_nothing_is_run(person: Person) -> None:
+    done = person.shell("$denet run --no-tui -- touch unprivileged")
+    assert done.returncode == 125
+    assert done.stderr == (
+        "denet-tui: loading the BPF program needs root for half a second: run `sudo denet-tui run …`\n"
+    )
+    assert not (person.home / "unprivileged").exists()
+    assert person.shell("$denet run --user root -- touch unprivileged", become=AMBIENT).returncode == 125
+    assert not (person.home / "unprivileged").exists()
+
+
+def test_root_can_run_a_command_as_somebody_else(person: Person) -> None:
+    private = person.home / "private"
+    private.mkdir(exist_ok=True)
+    (private / "program").write_text("#!/bin/sh\nid -un; id -Gn; echo $HOME $USER $LOGNAME\n")
+    (private / "program").chmod(0o755)
+    private.chmod(0o700)
+    run("chown", "-R", person.name, str(private))
+    wanted = run("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--init-groups", "id", "-Gn").stdout
+    done = denet("run", "--no-tui", "--user", person.name, "--", str(private / "program"))
+    assert done.stdout == f"{person.name}\n{wanted}{person.home} {person.name} {person.name}\n"
+
+
+def test_as_root_runs_what_only_root_may_run(person: Person, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nid -u\n")
+    program.chmod(0o700)
+    done = person.shell('sudo -n $denet run --no-tui --as-root -o asroot -- "$1"', str(program))
+    assert done.stdout == "0\n", done.stderr
+    assert (person.home / "asroot").stat().st_uid == person.uid  # the recording is still the user's
+    refused = person.shell('sudo -n $denet run --no-tui -- "$1"', str(program))
+    assert refused.returncode == 126
+
+
+def test_root_with_nobody_to_become_is_told_so() -> None:
+    done = denet("run", "--no-tui", "--", "true")
+    assert done.returncode == 0
+    assert "running as root: there is no other user to become" in done.stderr
+
+
+def test_attaching_to_somebody_else_needs_a_word(person: Person) -> None:
+    with subprocess.Popen(["sleep", "100"]) as other:
+        try:
+            done = person.shell(f"sudo -n $denet attach {other.pid}")
+            assert done.returncode == 125
+            assert done.stderr.strip() == (
+                f"denet-tui: process {other.pid} belongs to root, not to {person.name}; to watch it add --as-root"
+            )
+            argv = person.argv(f"exec sudo -n $denet attach --no-tui --as-root -o attached {other.pid}")
+            with subprocess.Popen(argv, cwd=person.home, stderr=subprocess.DEVNULL) as watching:
+                eventually(lambda: "tree" in text_of(person.home / "attached"), "a first tick is recorded")
+                ours = denets(watching.pid)
+                assert [status(pid)["CapEff"] for pid in ours] == ["0" * 16]
+                other.kill()
+                assert watching.wait(30) == 0
+        finally:
+            other.kill()
