@@ -21,8 +21,9 @@ from typing import Any
 from denet_tui.bpf.errors import LoadError, explain
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
-SIZES = {"ROWS": 65536, "ERRNOS": 32768, "TASKS": 65536, "PROCESSES": 16384}
-"""Entries of pid_syscall_map, of the errno map, watched threads, and processes between two readings."""
+SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
+"""Entries of pid_syscall_map, of the errno map, watched threads (those whose slot is taken are in TASKS), and
+processes, all between two readings. SLOTS is a power of two."""
 
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 8, 47, 4

@@ -26,7 +26,18 @@ from denet_tui.bpf.errors import LoadError
 SECONDS = 30
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
 
-MAPS = ("pid_syscall_map", "errnos", "tasks", "processes", "syscall_counts", "lost", "epoch", "grace")
+MAPS = (
+    "pid_syscall_map",
+    "errnos",
+    "slots",
+    "owners",
+    "tasks",
+    "processes",
+    "syscall_counts",
+    "lost",
+    "epoch",
+    "grace",
+)
 EVENTS = {
     "sys_enter": "raw_syscalls",
     "sys_exit": "raw_syscalls",
@@ -146,7 +157,7 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
         raise LoadError("bcc", str(error)) from error
     tracing = tracefs() if way == "tracefs" else None
     flags, notes = flags_for(request, way, tracing)
-    module = _compile(bcc, flags)
+    module = _compile(bcc, flags, (_HERE / "syscalls.c").read_bytes())
     kind = _RAW_TRACEPOINT if way == "raw" else _TRACEPOINT
     programs, links = {}, {}
     for event in EVENTS:
@@ -176,9 +187,8 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
     }
 
 
-def _compile(bcc: Any, flags: list[str]) -> Any:
+def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
     """The compiled module. The shim stands in for kernel headers only while compiling."""
-    source = (_HERE / "syscalls.c").read_bytes()
     os.environ["BCC_KERNEL_SOURCE"] = str(_HERE)
     try:
         return bcc.BPF(text=source, cflags=flags)

@@ -24,13 +24,8 @@
 #define CMDLINE 128
 #define CLONE_THREAD 0x10000 /* include/uapi/linux/sched.h */
 
-struct row_key {
-    u32 tgid;
-    s32 nr;
-    u8 abi;
-    u8 side;
-    u16 pad;
-};
+/* Which row: tgid (PID_MAX_LIMIT is 2^22), side and ABI in the lower half, the number in the upper one. */
+#define ROW_KEY(tgid, side, abi, nr) ((u64)(u32)(nr) << 32 | (u32)(abi) << 23 | (u32)(side) << 22 | (tgid))
 
 struct row {
     u64 calls;
@@ -43,8 +38,8 @@ struct row {
 };
 
 struct errno_key {
-    struct row_key row;
-    u32 number;
+    u64 row;
+    u64 number;
 };
 
 enum task_state {
@@ -57,11 +52,22 @@ enum task_state {
 
 struct task {
     u64 since_ns;
+    u64 status_at; /* address of its thread_info.status, 0 before its first call */
     u32 tgid;
     s32 nr;
     u8 abi;
     u8 state;
     u16 pad[3];
+};
+
+/*
+ * Where a task is kept: in the slot of its tid modulo SLOTS, which costs a fifth of a hash lookup.
+ * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`.
+ */
+struct slot {
+    struct task task;
+    u32 tid;   /* owner; 0 is nobody */
+    u32 crowd; /* watched tasks that would belong here and are in `tasks` */
 };
 
 struct process {
@@ -80,8 +86,10 @@ struct process {
 
 enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, LOSSES };
 
-BPF_TABLE("hash", struct row_key, struct row, pid_syscall_map, ROWS);
+BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
+BPF_TABLE("array", u32, struct slot, slots, SLOTS);
+BPF_TABLE("hash", u32, u32, owners, SLOTS);
 BPF_TABLE("hash", u32, struct task, tasks, TASKS);
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
 BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
@@ -123,7 +131,7 @@ static __always_inline void lose(u8 side, u32 reason)
 }
 
 /* Rows are only ever added to atomically, so two CPUs may insert and count at the same time. */
-static __always_inline struct row *row_of(struct row_key *key)
+static __always_inline struct row *row_of(u64 *key)
 {
     struct row *row = pid_syscall_map.lookup(key);
     if (row)
@@ -136,6 +144,54 @@ static __always_inline struct row *row_of(struct row_key *key)
     return pid_syscall_map.lookup(key);
 }
 
+static __always_inline struct slot *slot_of(u32 tid)
+{
+    u32 index = tid & (SLOTS - 1);
+    return slots.lookup(&index);
+}
+
+static __always_inline struct task *task_of(u32 tid)
+{
+    struct slot *slot = slot_of(tid);
+    if (!slot)
+        return 0;
+    if (slot->tid == tid)
+        return &slot->task;
+    return slot->crowd ? tasks.lookup(&tid) : 0;
+}
+
+/* Start to watch a task; not 0 where there is no room. */
+static __always_inline int keep(u32 tid, struct task *task)
+{
+    u32 index = tid & (SLOTS - 1);
+    struct slot *slot = slot_of(tid);
+    if (!slot)
+        return -1;
+    if (slot->tid == tid || owners.insert(&index, &tid) == 0) {
+        slot->task = *task;
+        slot->tid = tid;
+        return 0;
+    }
+    if (tasks.update(&tid, task))
+        return -1;
+    __sync_fetch_and_add(&slot->crowd, 1);
+    return 0;
+}
+
+static __always_inline void drop(u32 tid)
+{
+    u32 index = tid & (SLOTS - 1);
+    struct slot *slot = slot_of(tid);
+    if (!slot)
+        return;
+    if (slot->tid == tid) {
+        slot->tid = 0;
+        owners.delete(&index);
+    } else if (tasks.delete(&tid) == 0) {
+        __sync_fetch_and_add(&slot->crowd, -1);
+    }
+}
+
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
     if (abi == X32)
@@ -144,11 +200,13 @@ static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
     return (side * ABIS + abi) * NUMBERS + number;
 }
 
-static __always_inline u8 abi_of(s32 nr)
+static __always_inline u8 abi_of(struct task *task, s32 nr)
 {
 #ifdef OFF_THREAD_STATUS
-    u32 status = 0; /* thread_info.status, TS_COMPAT is 2: arch/x86/include/asm/thread_info.h */
-    bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_THREAD_STATUS);
+    u32 status = 0; /* TS_COMPAT is 2: arch/x86/include/asm/thread_info.h */
+    if (!task->status_at)
+        task->status_at = bpf_get_current_task() + OFF_THREAD_STATUS;
+    bpf_probe_read_kernel(&status, sizeof(status), (void *)task->status_at);
     if (status & 2)
         return IA32;
 #endif
@@ -187,7 +245,7 @@ static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
     u64 *count = syscall_counts.lookup(&index);
     if (count)
         *count += 1;
-    struct row_key key = {.tgid = tgid, .nr = nr, .abi = abi, .side = side};
+    u64 key = ROW_KEY(tgid, side, abi, nr);
     struct row *row = row_of(&key);
     if (!row) {
         lose(side, LOST_ROW);
@@ -199,7 +257,7 @@ static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
 
 static __always_inline void count_unreturned(u8 side, struct task *task)
 {
-    struct row_key key = {.tgid = task->tgid, .nr = task->nr, .abi = task->abi, .side = side};
+    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
     struct row *row = row_of(&key);
     if (row)
         __sync_fetch_and_add(&row->unreturned, 1);
@@ -210,7 +268,7 @@ static __always_inline void count_unreturned(u8 side, struct task *task)
 static __always_inline int enter(s32 nr)
 {
     u32 tid = bpf_get_current_pid_tgid();
-    struct task *task = tasks.lookup(&tid);
+    struct task *task = task_of(tid);
     if (!task)
         return 0;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
@@ -218,7 +276,7 @@ static __always_inline int enter(s32 nr)
     u8 side = current_side();
     if (task->state == INSIDE) /* its exit was not seen */
         count_unreturned(side, task);
-    u8 abi = abi_of(nr);
+    u8 abi = abi_of(task, nr);
     task->state = UNKEPT;
     if (!is_wanted(abi, nr) || !is_allowed())
         return 0;
@@ -247,9 +305,9 @@ static __always_inline u32 bucket_of(u64 ns)
     return bucket + 1;
 }
 
-static __always_inline void count_error(u8 side, struct row_key *row, s64 result)
+static __always_inline void count_error(u8 side, u64 row, s64 result)
 {
-    struct errno_key key = {.row = *row, .number = -result};
+    struct errno_key key = {.row = row, .number = -result};
     u64 *count = errnos.lookup(&key);
     if (!count) {
         u64 none = 0;
@@ -264,7 +322,7 @@ static __always_inline void count_error(u8 side, struct row_key *row, s64 result
 
 static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
 {
-    struct row_key key = {.tgid = task->tgid, .nr = task->nr, .abi = task->abi, .side = side};
+    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
     struct row *row = row_of(&key);
     if (!row) {
         lose(side, LOST_RETURN);
@@ -280,7 +338,7 @@ static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns
     /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
     if (result < 0 && result >= -4095 && (result > -512 || result < -516)) {
         __sync_fetch_and_add(&row->errors, 1);
-        count_error(side, &key, result);
+        count_error(side, key, result);
     }
     return 0;
 }
@@ -292,7 +350,7 @@ static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns
 static __always_inline int leave(s64 result, s32 nr)
 {
     u32 tid = bpf_get_current_pid_tgid();
-    struct task *task = tasks.lookup(&tid);
+    struct task *task = task_of(tid);
     if (!task || task->state == HELD)
         return 0;
     u8 side = current_side();
@@ -302,7 +360,7 @@ static __always_inline int leave(s64 result, s32 nr)
         return count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
 #ifdef KNOWS_REFUSED
     if (state == IDLE && is_allowed()) {
-        u8 abi = abi_of(nr);
+        u8 abi = abi_of(task, nr);
         if (!is_wanted(abi, nr) || !count_call(side, task->tgid, abi, nr))
             return 0;
         task->nr = nr;
@@ -344,7 +402,7 @@ static __always_inline void enter_claimant(void)
     process.pid = pid_in_namespace(current, claim);
     struct task task = {.state = claim->state, .tgid = tgid};
     processes.update(&tgid, &process);
-    tasks.update(&tid, &task);
+    keep(tid, &task);
     claim->comm[0] = 0;
 }
 #endif
@@ -387,7 +445,7 @@ static __always_inline int begin(void *task_struct, u32 child, u64 clone_flags)
         }
         task.tgid = child;
     }
-    if (tasks.update(&child, &task)) {
+    if (keep(child, &task)) {
         lose(current_side(), LOST_TASK);
         if (clone_flags & CLONE_THREAD)
             __sync_fetch_and_add(&process->threads, -1);
@@ -426,12 +484,12 @@ static __always_inline int replace(u32 old_tid)
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
     if (old_tid != tid) {
-        struct task *task = tasks.lookup(&old_tid);
+        struct task *task = task_of(old_tid);
         if (task) {
             struct task moved = *task;
-            if (tasks.update(&tid, &moved))
+            if (keep(tid, &moved))
                 lose(current_side(), LOST_TASK);
-            tasks.delete(&old_tid);
+            drop(old_tid);
         }
     }
     return 0;
@@ -441,12 +499,12 @@ static __always_inline int end(void)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
-    struct task *task = tasks.lookup(&tid);
+    struct task *task = task_of(tid);
     if (!task)
         return 0;
     if (task->state == INSIDE)
         count_unreturned(current_side(), task);
-    tasks.delete(&tid);
+    drop(tid);
     struct process *process = processes.lookup(&tgid);
     if (!process)
         return 0;

@@ -19,10 +19,12 @@ from denet_tui.bpf.names import X32_BIT, numbers, syscall
 from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost, Syscall
 
 NUMBERS, ABIS = 640, 3
-_ROW_KEY = struct.Struct("<IiBBxx")
+_ROW_KEY = struct.Struct("<Ii")
+_TGID, _SIDE_BIT, _ABI_BIT = (1 << 22) - 1, 22, 23
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
-_ERRNO_KEY = struct.Struct("<IiBBxxI")
-_TASK = struct.Struct("<QIiBB6x")
+_ERRNO_KEY = struct.Struct("<IiQ")
+_TASK = struct.Struct("<QQIiBB6x")
+_SLOT = struct.Struct(f"<{_TASK.size}sII")
 _PROCESS = struct.Struct("<QQQIIIII16s128sI")
 _CLAIM = struct.Struct("<16sII")
 _, _NEW, _INSIDE, _, _HELD = range(5)
@@ -155,7 +157,14 @@ class Tracer:
         """Watch one running thread; False where the kernel side has it already, or where it is gone."""
         if not self._insert_task(tid, tgid, _NEW):
             return False
-        return Path(f"/proc/{tgid}/task/{tid}").exists() or not self._maps["tasks"].delete(struct.pack("<I", tid))
+        if Path(f"/proc/{tgid}/task/{tid}").exists():
+            return True
+        index = struct.pack("<I", tid & (self._maps["slots"].max_entries - 1))
+        task, owner, crowd = self._slot(index)
+        if owner == tid:
+            self._maps["slots"].update(index, _SLOT.pack(task, 0, crowd))
+            self._maps["owners"].delete(index)
+        return False
 
     def forget(self, tgids: Iterable[int]) -> None:
         """Delete the records of ended processes, after they were read."""
@@ -192,18 +201,36 @@ class Tracer:
         self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields))
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
-        return self._maps["tasks"].update(struct.pack("<I", tid), _TASK.pack(0, tgid, 0, 0, state), maps.NOEXIST)
+        """Keep a task as keep() in syscalls.c does; False where it is there already.
+
+        A slot is written whole, so the kernel side could add to `crowd` meanwhile. One too many is written:
+        that only costs a lookup, where one too few would lose a task.
+        """
+        slots = self._maps["slots"]
+        index = struct.pack("<I", tid & (slots.max_entries - 1))
+        key, task = struct.pack("<I", tid), _TASK.pack(0, 0, tgid, 0, 0, state)
+        if self._maps["owners"].update(index, key, maps.NOEXIST):
+            _, _, crowd = self._slot(index)
+            return slots.update(index, _SLOT.pack(task, tid, crowd + 1))
+        kept, owner, crowd = self._slot(index)
+        if owner == tid or not self._maps["tasks"].update(key, task, maps.NOEXIST):
+            return False
+        return slots.update(index, _SLOT.pack(kept, owner, crowd + 2))
+
+    def _slot(self, index: bytes) -> tuple[bytes, int, int]:
+        task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
+        return task, owner, crowd
 
     def _read_rows(self, side: int) -> Iterator[tuple[tuple[int, int, int], Counters]]:
         table, from_bytes, make = self._maps["pid_syscall_map"], int.from_bytes, Counters.of_lanes
         for keys, values in table.read():
             done = []
-            for position, ((tgid, nr, abi, of_side), (sums, max_ns)) in enumerate(
+            for position, ((where, nr), (sums, max_ns)) in enumerate(
                 zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True)
             ):
-                if of_side == side:
+                if where >> _SIDE_BIT & 1 == side:
                     done.append(position)
-                    yield (tgid, abi, nr), make(from_bytes(sums, "little"), max_ns)
+                    yield (where & _TGID, where >> _ABI_BIT, nr), make(from_bytes(sums, "little"), max_ns)
             size = _ROW_KEY.size
             table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
 
@@ -211,12 +238,12 @@ class Tracer:
         table = self._maps["errnos"]
         for keys, values in table.read():
             done = []
-            for position, ((tgid, nr, abi, of_side, number), (count,)) in enumerate(
+            for position, ((where, nr, number), (count,)) in enumerate(
                 zip(_ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True)
             ):
-                if of_side == side:
+                if where >> _SIDE_BIT & 1 == side:
                     done.append(position)
-                    yield (tgid, abi, nr, number), count
+                    yield (where & _TGID, where >> _ABI_BIT, nr, number), count
             size = _ERRNO_KEY.size
             table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
 
@@ -247,10 +274,16 @@ class Tracer:
 
     def _read_tasks(self) -> list[Task]:
         found = []
+        for indexes, _ in self._maps["owners"].read():
+            for start in range(0, len(indexes), 4):
+                task, tid, _ = self._slot(indexes[start : start + 4])
+                if tid:
+                    found.append(_task(tid, task))
         for keys, values in self._maps["tasks"].read():
-            tids = struct.iter_unpack("<I", keys)
-            for (tid,), (since, tgid, nr, abi, state) in zip(tids, _TASK.iter_unpack(values), strict=True):
-                found.append(Task(tid, tgid, state == _INSIDE, abi, nr, since))
+            for (tid,), (task,) in zip(
+                struct.iter_unpack("<I", keys), struct.iter_unpack(f"{_TASK.size}s", values), strict=True
+            ):
+                found.append(_task(tid, task))
         return found
 
     def _read_processes(self) -> list[Process]:
@@ -275,6 +308,11 @@ class Tracer:
                     )
                 )
         return found
+
+
+def _task(tid: int, packed: bytes) -> Task:
+    since, _, tgid, nr, abi, state = _TASK.unpack(packed)
+    return Task(tid, tgid, state == _INSIDE, abi, nr, since)
 
 
 def index_of(abi: int, nr: int) -> int:
