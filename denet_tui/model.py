@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -17,7 +18,6 @@ _LANES = struct.Struct(f"<{BUCKETS}Q")
 _LANE = (1 << 64) - 1
 _HISTOGRAM = (1 << 64 * BUCKETS) - 1
 _UNKEPT_BIT = 64 * (5 + BUCKETS)
-_new = tuple.__new__
 
 
 class Syscall(NamedTuple):
@@ -42,6 +42,8 @@ class Counters(_Sums):
     """
 
     __slots__ = ()
+    of_lanes: ClassVar[Callable[[tuple[int, int]], Counters]]
+    """Counters from (packed lanes, max_ns), as the kernel side lays them out."""
 
     def __new__(
         cls,
@@ -53,19 +55,14 @@ class Counters(_Sums):
         max_ns: int = 0,
         buckets: int = 0,
     ) -> Self:
-        """Counters from their parts; `of_lanes` is the fast way."""
+        """Counters from their parts; `of_lanes` is fast where there are thousands."""
         packed = calls | returns << 64 | errors << 128 | unreturned << 192 | time_ns << 256 | buckets << 320
-        return _new(cls, (packed, max_ns))
-
-    @classmethod
-    def of_lanes(cls, packed: int, max_ns: int) -> Counters:
-        """Counters from their packed lanes, as the kernel side lays them out."""
-        return _new(cls, (packed, max_ns))
+        return tuple.__new__(cls, (packed, max_ns))
 
     @classmethod
     def without_row(cls, calls: int) -> Counters:
         """Calls of which nothing is known but their number."""
-        return _new(cls, (calls | calls << _UNKEPT_BIT, 0))
+        return cls.of_lanes((calls | calls << _UNKEPT_BIT, 0))
 
     @property
     def calls(self) -> int:
@@ -114,7 +111,7 @@ class Counters(_Sums):
 
     def plus(self, other: Counters) -> Counters:
         """The sum of two counters (the larger of their maxima)."""
-        return _new(Counters, (self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
+        return Counters.of_lanes((self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
 
     def percentile_ns(self, share: float) -> float:
         """The latency in ns below which `share` (0..1) of the returned calls stayed, from the histogram.
@@ -132,6 +129,7 @@ class Counters(_Sums):
         return float(self.max_ns)
 
 
+Counters.of_lanes = partial(tuple.__new__, Counters)
 NOTHING = Counters()
 
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,14 +64,14 @@ class Process(NamedTuple):
 class Reading(NamedTuple):
     """What happened between the reading before and `time_ns`, and what there is just after it.
 
-    rows: ((tgid, abi, nr), Counters) pairs; errnos: ((tgid, abi, nr, errno), count) pairs; calls: counted calls
-    by (abi, index), which is the number for all that have a name. These three are complete and agree:
-    the calls of the rows and `loss.rows` add up to those in `calls`. tasks and processes are read a little later.
+    rows are by (tgid, abi, nr), errnos by (tgid, abi, nr, errno), calls by (abi, index): the index is the
+    number for all that have a name. These three are complete and agree: the calls of the rows and `loss.rows`
+    add up to those in `calls`. tasks and processes are read a little later.
     """
 
     time_ns: int
-    rows: list[tuple[tuple[int, int, int], Counters]]
-    errnos: list[tuple[tuple[int, int, int, int], int]]
+    rows: Mapping[tuple[int, int, int], Counters]
+    errnos: Mapping[tuple[int, int, int, int], int]
     calls: dict[tuple[int, int], int]
     loss: Loss
     tasks: list[Task]
@@ -177,10 +177,14 @@ class Tracer:
         self._epoch += 1
         self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
-        rows = list(self._read_rows(side))
-        errnos = list(self._read_errnos(side))
         return Reading(
-            now, rows, errnos, self._read_calls(side), self._read_loss(side), self._read_tasks(), self._read_processes()
+            now,
+            self._read_rows(side),
+            self._read_errnos(side),
+            self._read_calls(side),
+            self._read_loss(side),
+            self._read_tasks(),
+            self._read_processes(),
         )
 
     def cost(self) -> OwnCost:
@@ -221,31 +225,35 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> Iterator[tuple[tuple[int, int, int], Counters]]:
-        table, from_bytes, make = self._maps["pid_syscall_map"], int.from_bytes, Counters.of_lanes
-        for keys, values in table.read():
-            done = []
-            for position, ((where, nr), (sums, max_ns)) in enumerate(
-                zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True)
-            ):
-                if where >> _SIDE_BIT & 1 == side:
-                    done.append(position)
-                    yield (where & _TGID, where >> _ABI_BIT, nr), make(from_bytes(sums, "little"), max_ns)
-            size = _ROW_KEY.size
-            table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
+    def _read_rows(self, side: int) -> dict[tuple[int, int, int], Counters]:
+        found: dict[tuple[int, int, int], Counters] = {}
+        from_bytes, make = int.from_bytes, Counters.of_lanes
+        for keys, values in self._take("pid_syscall_map", side):
+            for (where, nr), (sums, max_ns) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
+                found[where & _TGID, where >> _ABI_BIT, nr] = make((from_bytes(sums, "little"), max_ns))
+        return found
 
-    def _read_errnos(self, side: int) -> Iterator[tuple[tuple[int, int, int, int], int]]:
-        table = self._maps["errnos"]
-        for keys, values in table.read():
-            done = []
-            for position, ((where, nr, number), (count,)) in enumerate(
-                zip(_ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True)
+    def _read_errnos(self, side: int) -> dict[tuple[int, int, int, int], int]:
+        found: dict[tuple[int, int, int, int], int] = {}
+        for keys, values in self._take("errnos", side):
+            for (where, nr, number), (count,) in zip(
+                _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True
             ):
-                if where >> _SIDE_BIT & 1 == side:
-                    done.append(position)
-                    yield (where & _TGID, where >> _ABI_BIT, nr, number), count
-            size = _ERRNO_KEY.size
-            table.delete_many(b"".join([keys[at * size : (at + 1) * size] for at in done]))
+                found[where & _TGID, where >> _ABI_BIT, nr, number] = count
+        return found
+
+    def _take(self, name: str, side: int) -> Iterator[tuple[bytes, bytes]]:
+        """Packed (keys, values) of the rows on the side at rest, which are deleted."""
+        table, bit = self._maps[name], 1 << _SIDE_BIT
+        for keys, values in table.read():
+            step, stride = table.key_size, table.stride
+            halves = [word & bit for word in memoryview(keys).cast("I")[:: step // 4]]
+            if halves.count(side * bit) < len(halves):
+                wanted = [at for at, half in enumerate(halves) if half == side * bit]
+                keys = b"".join([keys[at * step : (at + 1) * step] for at in wanted])  # noqa: PLW2901
+                values = b"".join([values[at * stride : (at + 1) * stride] for at in wanted])  # noqa: PLW2901
+            table.delete_many(keys)
+            yield keys, values
 
     def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
         """(index within the side, growth since the last time) of a per-CPU array, where there is any."""

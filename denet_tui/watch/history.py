@@ -92,8 +92,7 @@ class History(Generic[KeyT]):
         if ring is None:
             return [0.0] * len(ticks)
         values, length, written = ring.values, self.length, ring.last
-        oldest = written - length
-        return [values[at % length] if oldest < at <= written else 0.0 for at in ticks]
+        return [values[at % length] if at <= written else 0.0 for at in ticks]
 
     def times(self, count: int, tick: int | None = None) -> list[float]:
         """The times in s that belong to `last(…, count, tick)`."""

@@ -143,7 +143,7 @@ class Sampler:
         )
 
     def _add_errnos(self, reading: Reading) -> None:
-        for (tgid, abi, nr, number), count in reading.errnos:
+        for (tgid, abi, nr, number), count in reading.errnos.items():
             key = (syscall(abi, nr), number)
             self._errnos[key] = self._errnos.get(key, 0) + count
             known = self._known.get(tgid)
@@ -182,19 +182,26 @@ class Sampler:
         return tuple(ended)
 
     def _add_to(self, known: Known, rows: Mapping[Syscall, Counters]) -> None:
-        delta = NOTHING
+        mine, make, lanes, peak = known.syscalls, Counters.of_lanes, 0, 0
         for call, counters in rows.items():
-            before = known.syscalls.get(call)
-            known.syscalls[call] = counters if before is None else before.plus(counters)
-            delta = delta.plus(counters)
+            added, longest = counters
+            lanes += added
+            if longest > peak:
+                peak = longest
+            before = mine.get(call)
+            if before is None:
+                mine[call] = counters
+            else:
+                mine[call] = make((before[0] + added, longest if longest > before[1] else before[1]))
+        delta = make((lanes, peak))
         known.total = known.total.plus(delta)
         known.info = replace(
             known.info,
             total=known.total,
             delta=delta,
-            syscalls=MappingProxyType(dict(known.syscalls)),
+            syscalls=MappingProxyType(mine.copy()),
             recent=MappingProxyType(rows),
-            errnos=MappingProxyType(dict(known.errnos)),
+            errnos=MappingProxyType(known.errnos.copy()),
         )
 
     def _finish(self, info: ProcessInfo) -> None:
@@ -203,18 +210,24 @@ class Sampler:
 
 
 def _gather(reading: Reading) -> tuple[dict[Syscall, Counters], dict[int, dict[Syscall, Counters]]]:
-    """The rows of a reading summed by syscall, and by process."""
-    recent: dict[Syscall, Counters] = {}
+    """The rows of a reading summed by syscall, and by process. Runs once for every row, so it adds lanes."""
+    sums: dict[Syscall, int] = {}
+    peaks: dict[Syscall, int] = {}
     by_process: dict[int, dict[Syscall, Counters]] = {}
-    for (tgid, abi, nr), counters in reading.rows:
+    for (tgid, abi, nr), counters in reading.rows.items():
         call = syscall(abi, nr)
-        before = recent.get(call)
-        recent[call] = counters if before is None else before.plus(counters)
-        mine = by_process.get(tgid)
-        if mine is None:
-            mine = by_process[tgid] = {}
-        mine[call] = counters
-    return recent, by_process
+        lanes, peak = counters
+        if call in sums:
+            sums[call] += lanes
+            if peak > peaks[call]:
+                peaks[call] = peak
+        else:
+            sums[call], peaks[call] = lanes, peak
+        if tgid in by_process:
+            by_process[tgid][call] = counters
+        else:
+            by_process[tgid] = {call: counters}
+    return {call: Counters.of_lanes((lanes, peaks[call])) for call, lanes in sums.items()}, by_process
 
 
 def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from denet_tui.bpf.tracer import Tracer
@@ -21,6 +22,16 @@ FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing that a tick makes is cyclic, and the collector would walk thousands of new tuples again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Recorder(Protocol):
@@ -100,10 +111,14 @@ class Session:
         """Read once, now."""
         if self.target.failure is not None:
             raise CommandError(why_not(self.info.executable, self.target.failure), NOT_EXECUTABLE)
+        with _uncollected():
+            return self._tick(running=running)
+
+    def _tick(self, *, running: bool) -> Snapshot:
         reading = self._tracer.read()
         living = [process for process in reading.processes if not process.end_ns]
         calls: dict[int, int] = {}
-        for (tgid, _, _), counters in reading.rows:
+        for (tgid, _, _), counters in reading.rows.items():
             calls[tgid] = calls.get(tgid, 0) + counters.calls
         usages, gone = self._usages.look(living, calls)
         snapshot = self._sampler.add(

@@ -1,0 +1,92 @@
+"""How long 20,000 rows take from the kernel's maps to a Snapshot, how soon a run counts, and what it weighs."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf import maps
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.model import RunInfo
+from denet_tui.watch.worker import Attached, Session
+
+pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+ROWS, PROCESSES = 20_000, 500
+DENET = [sys.executable, "-m", "denet_tui"]
+
+
+def fill(tracer):
+    """Put rows into both maps, as the kernel side would, on the side that is read next."""
+    rows, counts = tracer._maps["pid_syscall_map"], tracer._maps["syscall_counts"]
+    side, calls = tracer._epoch & 1, {}
+    value = struct.pack("<29QQ", 7, 7, 0, 0, 700, 7, *[0] * 23, 300)
+    for index in range(ROWS):
+        tgid, nr = 1000 + index % PROCESSES, index // PROCESSES
+        rows.update(struct.pack("<Ii", tgid | side << 22, nr), value)
+        calls[nr] = calls.get(nr, 0) + 7
+    for nr, count in calls.items():
+        key = struct.pack("<I", side * 1920 + nr)
+        before = struct.unpack(f"<{maps.possible_cpus()}Q", counts.lookup(key))
+        counts.update(key, struct.pack(f"<{len(before)}Q", before[0] + count, *before[1:]))
+
+
+def test_rows_to_snapshot():
+    tracer = Tracer(Loading("raw").receive())
+    info = RunInfo(("x",), "/x", os.getpid(), "raw", "root", 0.5, 0, time.monotonic_ns())
+    session = Session(info, tracer, Attached(os.getpid()))
+    full_ms, empty_ms = [], []
+    for _ in range(15):
+        started = time.perf_counter()
+        session.tick()
+        empty_ms.append((time.perf_counter() - started) * 1e3)
+        fill(tracer)
+        started = time.perf_counter()
+        snapshot = session.tick()
+        full_ms.append((time.perf_counter() - started) * 1e3)
+        assert snapshot.exact
+        assert snapshot.delta.calls == 7 * ROWS
+    tracer.close()
+    total = statistics.median(full_ms)
+    print(
+        f"\n{ROWS:,} rows read, decoded and turned into a Snapshot: {total:.1f} ms (best {min(full_ms):.1f}); "
+        f"a tick without rows: {statistics.median(empty_ms):.1f} ms"
+    )
+    assert total < 60
+
+
+def test_first_call():
+    """From the start of denet-tui to the first counted call, which is the command's execve."""
+    seconds = []
+    for _ in range(7):
+        before = time.monotonic_ns()
+        summary = Path(f"/tmp/denet-tui-bench-{os.getpid()}.json")
+        started_ms = time.time() * 1000
+        subprocess.run([*DENET, "run", "--no-tui", "--summary", summary, "--", "true"], check=True, capture_output=True)
+        text = summary.read_text()
+        exec_ms = float(re.search(r'"start_ms":([\d.]+)', text)[1])
+        seconds.append((exec_ms - started_ms) / 1000)
+        summary.unlink()
+        assert time.monotonic_ns() > before
+    print(f"\nfrom start to the first counted call: {statistics.median(seconds):.2f} s (best {min(seconds):.2f})")
+    assert statistics.median(seconds) < 1.0
+
+
+def test_memory():
+    """RSS while watching without a screen."""
+    process = subprocess.Popen([*DENET, "run", "--no-tui", "--", "sleep", "3"], stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    rss = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+    process.wait()
+    print(f"\nRSS without a screen: {rss:.0f} MB")
+    assert rss < 40
