@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -134,6 +135,7 @@ static void busy(long count)
 
 static void *pausing(void *result)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left behind when main is ended */
     while (pause() != 0) {
     }
     return result;
@@ -191,6 +193,7 @@ static void behind_gate(void)
         exit(1);
     for (int i = 0; i < 2; i++)
         if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             at_the_gate((void *)50L);
             _exit(0);
         }

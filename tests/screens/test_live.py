@@ -7,6 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from denet_tui.app import DenetApp
+from denet_tui.messages import SnapshotReady, WatchFailed
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.screens.help import HelpScreen
 from denet_tui.widgets.chart import Chart
@@ -79,6 +80,11 @@ async def test_space_freezes_the_view_but_not_the_collection() -> None:
         assert session.latest is not None
         assert f"{session.latest.total.calls:,} calls" in header(pilot)[1]
         assert live(pilot.app)._rates.whole.tick == 8
+
+
+def test_ready_messages_merge_with_each_other_only() -> None:
+    assert SnapshotReady().can_replace(SnapshotReady())
+    assert not SnapshotReady().can_replace(WatchFailed(OSError()))
 
 
 async def test_bursts_are_taken_in_whole_and_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +193,21 @@ def _calls(snapshot: Snapshot, pid: int, row: object) -> int:
     return found.calls if found else 0
 
 
+async def test_narrowing_while_paused_stays_at_the_frozen_moment() -> None:
+    session, build = Session(), Build()
+    session._snapshots = [build.step() for _ in range(4)]
+    async with DenetApp(session).run_test(size=WIDE) as pilot:
+        await settle(pilot, session)
+        await pilot.press("tab", "j", "enter")
+        narrowed = (lines(table(pilot)), chart(pilot))
+        await pilot.press("backspace", "space")
+        for _ in range(3):
+            session.feed(build.step())
+        await settle(pilot, session)
+        await pilot.press("enter")
+        assert (lines(table(pilot)), chart(pilot)) == narrowed
+
+
 async def test_widening_is_offered_only_when_narrowed() -> None:
     session = running()
     async with DenetApp(session).run_test(size=(160, 40)) as pilot:
@@ -236,7 +257,7 @@ async def test_too_small_says_so_and_nothing_else(size: tuple[int, int]) -> None
     async with DenetApp(session).run_test(size=size) as pilot:
         await settle(pilot, session)
         shown = [widget for widget in pilot.app.screen.walk_children() if widget.region]
-        assert {widget.id for widget in shown} <= {"too-small"}
+        assert [widget.id for widget in shown] == ["too-small"]
         assert "too small: needs 40x10" in str(pilot.app.screen.query_one("#too-small").render())
 
 

@@ -40,6 +40,7 @@ def test_the_first_line_fills_the_width_and_the_badge_is_never_cut(width: int) -
 def test_details_are_whole_or_left_out(width: int) -> None:
     line = text(width)[1]
     whole = text(300)[1]
+    assert len(line) <= width
     assert whole.startswith(line.rstrip())
     assert whole[len(line) : len(line) + 3] in {" · ", ""}
 

@@ -126,6 +126,8 @@ def test_the_cursor_stays_with_its_row_once_it_was_moved() -> None:
     assert table.current.syscall is WRITE
     table._sort_by("avg", reverse=False)
     assert (table.cursor, table.current.syscall) == (0, WRITE)
+    table._sort_by("total", reverse=False)
+    assert (table.cursor, table.current.syscall) == (1, WRITE)
 
 
 def test_nothing_to_show() -> None:

@@ -1,0 +1,250 @@
+"""However denet-tui ends, the command's fate is as --on-quit says, and nothing of denet-tui is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real import environment
+from tests.watch.helpers import (
+    DENET,
+    PATIENCE,
+    alive,
+    children,
+    command_line,
+    eventually,
+    held_programs,
+    programs,
+    status,
+    text_of,
+    tmux,
+)
+
+pytestmark = pytest.mark.root
+
+TO_BE_KILLED = "sleep 100 & echo $! > child; echo $$ > pid; wait; touch done"
+TO_BE_LEFT = "echo $$ > pid; head -c 10000000 /dev/zero | tr '\\0' x; touch done"
+"""Writes 10 MB to its terminal: far more than a terminal that nobody reads would take."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Every program that was loaded meanwhile is held by somebody's living process, or gone."""
+    before = programs()
+    yield
+    # Other tests may load programs at the same time, and for a moment have them in a socket only: so look again.
+    eventually(lambda: not (programs() - before - held_programs()), "no BPF program is left behind")
+
+
+class OwnTerminal:
+    """A terminal that somebody reads all the time. Like under a shell, denet-tui does not lead its session:
+    when a leader dies, the kernel itself hangs up on everybody.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen = b""
+        self._master, self._slave = os.openpty()
+        termios.tcsetwinsize(self._slave, (40, 120))
+        self.before = termios.tcgetattr(self._slave)
+        self._leader = 0
+        self._news, self._told = os.pipe()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def start(self, *words: str) -> int:
+        """Start denet-tui on it; returns its pid."""
+        self._leader = os.fork()
+        if self._leader == 0:
+            try:
+                self._lead([*DENET, *words])
+            finally:
+                os._exit(99)
+        return int(os.read(self._news, 16))
+
+    def _lead(self, argv: list[str]) -> None:
+        os.chdir(self.folder)
+        os.login_tty(os.dup(self._slave))
+        pid = os.fork()
+        if pid == 0:
+            os.execve(argv[0], argv, environment() | {"TERM": "xterm-256color"})
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.write(self._told, b"%d" % pid)
+        os.write(self._told, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        signal.pause()
+
+    def wait(self) -> int:
+        """Exit status of denet-tui, as a shell gives it."""
+        assert select.select([self._news], [], [], PATIENCE)[0], "denet-tui has not ended"
+        code = int(os.read(self._news, 16))
+        return code if code >= 0 else 128 - code
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def settings(self) -> list[object]:
+        return termios.tcgetattr(self._slave)
+
+    def close(self) -> None:
+        if self._leader:
+            os.kill(self._leader, signal.SIGKILL)
+            os.waitpid(self._leader, 0)
+        for number in (self._slave, self._news, self._told):
+            os.close(number)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(self._master, 1 << 16):
+                self.seen = (self.seen + data)[-(1 << 20) :]
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[OwnTerminal]:
+    made = OwnTerminal(tmp_path)
+    yield made
+    made.close()
+
+
+def kill_nine(terminal: OwnTerminal, pid: int) -> list[int]:
+    """SIGKILL; returns all processes below it, stopping it first so that none can be added meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: status(pid)["State"][0] in "TZ", "denet-tui is stopped")
+    family = children(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert terminal.wait() == 128 + signal.SIGKILL
+    return family
+
+
+def has_come_to(phase: str, pid: int, folder: Path) -> bool:
+    """True once denet-tui is where the test wants it."""
+    family = children(pid)
+    if phase == "start":
+        return True
+    if phase == "loader":
+        return any("denet_tui.bpf.loader" in command_line(child) for child in family)
+    if phase == "held":
+        return any(children(child) for child in family)
+    return bool(text_of(folder / "pid"))
+
+
+PHASES = ["start", "loader", "held", "running"]
+
+
+@pytest.mark.parametrize("policy", ["kill", "leave"])
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("screen", [False, True], ids=["plain", "screen"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str, policy: str, seed: int) -> None:
+    folder = terminal.folder
+    words = ["--on-quit", policy, "--", "sh", "-c", TO_BE_KILLED if policy == "kill" else TO_BE_LEFT]
+    pid = terminal.start("run", *([] if screen else ["--no-tui"]), *words)
+    eventually(lambda: has_come_to(phase, pid, folder) or not alive(pid), f"denet-tui has come to: {phase}")
+    time.sleep(random.Random(f"{seed}{phase}{policy}{screen}").uniform(0, 0.3 if phase == "start" else 0.1))
+    family = kill_nine(terminal, pid)
+    if policy == "kill" and not screen and (folder / "pid").exists():
+        # Without a terminal of its own it has no group of its own either: its children are not ended.
+        command = int(text_of(folder / "pid"))
+        eventually(lambda: not alive(command), "the command has been ended")
+        os.kill(int(text_of(folder / "child")), signal.SIGKILL)
+    eventually(lambda: not any(alive(each) for each in family), "command, keeper and loader have ended")
+    ran = (folder / "pid").exists()
+    assert (folder / "done").exists() == (ran and policy == "leave")
+    if phase == "running":
+        assert ran
+    if not screen:
+        assert terminal.settings() == terminal.before
+
+
+def test_a_shell_is_usable_after_kill_nine_of_the_screen(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        terminal.line(f"{' '.join(DENET)} run --on-quit kill -- sh -c '{TO_BE_KILLED}'")
+        eventually(lambda: text_of(tmp_path / "pid"), "the command runs")
+        eventually(lambda: terminal.flag("alternate_on") == "1", "the screen is there")
+        family = children(terminal.shell)
+        os.kill(family[0], signal.SIGKILL)
+        eventually(lambda: not any(alive(pid) for pid in family), "all have ended")
+        terminal.line("reset")
+        terminal.line("echo still $((40 + 2)) > alive; stty -a > stty")
+        eventually(lambda: text_of(tmp_path / "alive") == "still 42\n", "the shell answers")
+        eventually(lambda: "echo" in text_of(tmp_path / "stty"), "stty answers")
+        assert " echo " in text_of(tmp_path / "stty")
+        assert " icanon " in text_of(tmp_path / "stty")
+
+
+@pytest.mark.parametrize("screen", [False, True], ids=["plain", "screen"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("policy", ["kill", "leave"])
+def test_a_signal_to_denet_tui_ends_or_leaves_the_command(
+    terminal: OwnTerminal, screen: bool, number: signal.Signals, policy: str
+) -> None:
+    left = "echo $$ > pid; until [ -e go ]; do sleep 0.1; done; touch done"
+    words = ["--on-quit", policy, "--", "sh", "-c", left]
+    pid = terminal.start("run", *([] if screen else ["--no-tui"]), *words)
+    eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
+    if screen:
+        eventually(lambda: b"\x1b[?1049h" in terminal.seen, "the screen is there")
+        time.sleep(0.5)  # until its loop is running there is nobody to take signals
+    family = children(pid)
+    os.kill(pid, number)
+    assert terminal.wait() == (128 + signal.SIGTERM if policy == "kill" else 0)
+    (terminal.folder / "go").touch()
+    eventually(lambda: not any(alive(each) for each in family), "all have ended")
+    assert (terminal.folder / "done").exists() == (policy == "leave")
+    assert terminal.settings() == terminal.before
+    assert b"Traceback" not in terminal.seen
+    eventually(lambda: b"exact: nothing lost" in terminal.seen, "what was counted is told all the same")
+
+
+def test_a_command_that_will_not_end_is_killed_two_seconds_later(terminal: OwnTerminal) -> None:
+    stubborn = "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done"
+    pid = terminal.start("run", "--no-tui", "--on-quit", "kill", "--", "sh", "-c", stubborn)
+    eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
+    os.kill(pid, signal.SIGTERM)
+    assert terminal.wait() == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(("trap", "expected"), [("", 130), ("trap 'exit 7' INT; ", 7)])
+def test_ctrl_c_is_for_the_command(terminal: OwnTerminal, trap: str, expected: int) -> None:
+    terminal.start("run", "--no-tui", "--", "sh", "-c", f"{trap}echo $$ > pid; while :; do sleep 0.1; done")
+    eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
+    terminal.type(b"\x03")
+    assert terminal.wait() == expected
+    eventually(lambda: b"exact: nothing lost" in terminal.seen, "the table is printed")
+    assert b"Traceback" not in terminal.seen
+
+
+def test_ctrl_c_before_the_command_runs_starts_nothing(terminal: OwnTerminal) -> None:
+    pid = terminal.start("run", "--no-tui", "--", "touch", "ran")
+    eventually(lambda: has_come_to("loader", pid, terminal.folder), "the loader works")
+    family = children(pid)
+    terminal.type(b"\x03")
+    status_then = terminal.wait()
+    eventually(lambda: not any(alive(each) for each in family), "all have ended")
+    assert status_then == 130
+    assert b"Traceback" not in terminal.seen
+    assert not (terminal.folder / "ran").exists()
+
+
+def test_ctrl_z_stops_and_fg_goes_on(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        waiting = "echo $$ > pid; until [ -e go ]; do sleep 0.1; done; exit 5"
+        terminal.line(f"{' '.join(DENET)} run --no-tui -- sh -c '{waiting}'; echo status $? > status")
+        eventually(lambda: text_of(tmp_path / "pid"), "the command runs")
+        terminal.type("C-z")
+        eventually(lambda: "Stopped" in terminal.screen(), "the shell says so")
+        pid = int(text_of(tmp_path / "pid"))
+        assert status(pid)["State"][0] == "T"
+        (tmp_path / "go").touch()
+        terminal.line("fg; echo status $? > status2")
+        eventually(lambda: text_of(tmp_path / "status2"), "it went on")
+        assert text_of(tmp_path / "status2") == "status 5\n"
