@@ -87,7 +87,7 @@ class DenetApp(App[How], inherit_bindings=False):
         """Leave, after asking what is to become of a command that still runs."""
         if self._ended or self._on_quit != "ask":
             self._leave_unasked()
-        elif not any(isinstance(screen, QuitScreen) for screen in self.screen_stack):
+        else:
             self.push_screen(QuitScreen(), self._leave)
 
     def action_help(self) -> None:

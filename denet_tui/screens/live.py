@@ -146,7 +146,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
                 process_rows(
                     snapshot.processes,
                     snapshot.interval_ns,
-                    lambda key: rates.last(key, processes.SPARK_POINTS, rates.tick - self._behind),
+                    lambda key: rates.last(key, processes.SPARK_POINTS),
                 )
             )
             self._show_syscalls(snapshot)

@@ -122,8 +122,8 @@ class RunHeader(Widget):
         & > .run-header--strong { color: $foreground; text-style: bold; }
         & > .run-header--dim { color: $text-muted; }
         & > .run-header--good { color: $text-success; background: $success-muted; text-style: bold; }
-        & > .run-header--bad { color: $text-error; background: $error-muted; text-style: bold; }
-        & > .run-header--paused { color: $text-warning; background: $warning-muted; text-style: bold; }
+        & > .run-header--bad { color: $text-error; text-style: bold reverse; }
+        & > .run-header--paused { color: $text-warning; text-style: bold reverse; }
     }
     """
 

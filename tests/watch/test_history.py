@@ -109,7 +109,7 @@ def test_rows_stay_bounded_and_the_longest_idle_goes() -> None:
         rows.put(-1, [("a", 1)])
         rows.put(tick, [("a", 1), ("b", 2)])
         assert rows.values <= 1000
+        assert tick < 5 or rows.sums([-1]) == {"a": [1] * 5}
     assert 10 < len(rows) < 30
     assert set(range(490, 500)) <= set(rows._rows)
-    assert rows.sums([-1]) == {"a": [1] * 5}
     assert rows.sums([-1, 499])["b"][-1] == 2
