@@ -43,6 +43,8 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:  # or print() would write to stdout instead
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as we run
 
 
 def fail(text: str, status: int = FAILED) -> NoReturn:

@@ -123,6 +123,22 @@ def plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
+def inside(what: str, *argv: str) -> dict[str, Any]:
+    """What `tests.bpf.inside` finds, run as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bpf.inside", what, *argv],
+        env=environment(),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 _START = re.compile(r"(\w+)\(")
 _ERROR = re.compile(r"\) += -1 (E[A-Z0-9]+) \(.*\)$")
 _RESULT = re.compile(r"\) += (\d+)$")

@@ -64,14 +64,14 @@ class Process(NamedTuple):
 class Reading(NamedTuple):
     """What happened between the reading before and `time_ns`, and what there is just after it.
 
-    rows are by (tgid, abi, nr), errnos by (tgid, abi, nr, errno), calls by (abi, index): the index is the
-    number for all that have a name. These three are complete and agree: the calls of the rows and `loss.rows`
+    rows are by tgid and syscall, errnos by tgid and (syscall, errno), calls by (abi, index): the index is
+    the number for all that have a name. These three are complete and agree: the calls of the rows and `loss.rows`
     add up to those in `calls`. tasks and processes are read a little later.
     """
 
     time_ns: int
-    rows: Mapping[tuple[int, int, int], Counters]
-    errnos: Mapping[tuple[int, int, int, int], int]
+    rows: Mapping[int, Mapping[Syscall, Counters]]
+    errnos: Mapping[int, Mapping[tuple[Syscall, int], int]]
     calls: dict[tuple[int, int], int]
     loss: Loss
     tasks: list[Task]
@@ -225,21 +225,25 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> dict[tuple[int, int, int], Counters]:
-        found: dict[tuple[int, int, int], Counters] = {}
+    def _read_rows(self, side: int) -> dict[int, dict[Syscall, Counters]]:
+        found: dict[int, dict[Syscall, Counters]] = {}
         from_bytes, make = int.from_bytes, Counters.of_lanes
         for keys, values in self._take("pid_syscall_map", side):
             for (where, nr), (sums, max_ns) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
-                found[where & _TGID, where >> _ABI_BIT, nr] = make((from_bytes(sums, "little"), max_ns))
+                tgid = where & _TGID
+                mine = found.get(tgid)
+                if mine is None:
+                    mine = found[tgid] = {}
+                mine[syscall(where >> _ABI_BIT, nr)] = make((from_bytes(sums, "little"), max_ns))
         return found
 
-    def _read_errnos(self, side: int) -> dict[tuple[int, int, int, int], int]:
-        found: dict[tuple[int, int, int, int], int] = {}
+    def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
+        found: dict[int, dict[tuple[Syscall, int], int]] = {}
         for keys, values in self._take("errnos", side):
             for (where, nr, number), (count,) in zip(
                 _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True
             ):
-                found[where & _TGID, where >> _ABI_BIT, nr, number] = count
+                found.setdefault(where & _TGID, {})[syscall(where >> _ABI_BIT, nr), number] = count
         return found
 
     def _take(self, name: str, side: int) -> Iterator[tuple[bytes, bytes]]:

@@ -179,8 +179,9 @@ def environment_of(user: User, asker: User) -> dict[str, str]:
     if user.uid == asker.uid and (found := _asked_with(asker)):
         return found
     environment = dict(os.environ)
-    if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
-        environment.pop("LC_CTYPE", None)  # Python's own doing, in the C locale (PEP 538)
+    environment.pop("LC_CTYPE", None)  # Python sets it for itself, in the C locale (PEP 538)
+    given = Path("/proc/self/environ").read_bytes().split(b"\0")
+    environment.update(os.fsdecode(entry).split("=", 1) for entry in given if entry.startswith(b"LC_CTYPE="))
     if user.uid != os.getuid():
         for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
             del environment[name]

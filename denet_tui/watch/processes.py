@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import psutil
 
 from denet_tui.bpf.tracer import Process
-from denet_tui.model import Usage
+from denet_tui.model import Counters, Syscall, Usage
 
 BUDGET = 200
 """Processes looked at in one tick; the busy ones first, the idle ones in turn."""
@@ -24,14 +24,16 @@ class Usages:
         self._missing: set[int] = set()
         self._turn = 0
 
-    def look(self, living: list[Process], calls: Mapping[int, int]) -> tuple[dict[int, Usage], frozenset[int]]:
+    def look(
+        self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]
+    ) -> tuple[dict[int, Usage], frozenset[int]]:
         """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living.
 
-        `calls` says by tgid who was busy in this interval.
+        `busy` has the rows of those that made calls in this interval.
         """
         usages: dict[int, Usage] = {}
         missing, gone = set(), set()
-        for process in self._chosen(living, calls):
+        for process in self._chosen(living, busy):
             usage = self._look_at(process)
             if usage is not None:
                 usages[process.tgid] = usage
@@ -45,15 +47,16 @@ class Usages:
             self._spent.pop(tgid, None)
         return usages, frozenset(gone)
 
-    def _chosen(self, living: list[Process], calls: Mapping[int, int]) -> Iterable[Process]:
+    def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
         if len(living) <= BUDGET:
             return living
         suspects = [process for process in living if process.tgid in self._missing]
-        busy = sorted(living, key=lambda process: calls.get(process.tgid, 0), reverse=True)[: BUDGET // 2]
+        active = [process for process in living if process.tgid in busy]
+        active.sort(key=lambda process: len(busy[process.tgid]), reverse=True)
         start = self._turn % len(living)
         self._turn += BUDGET // 2
         idle = (living + living)[start : start + BUDGET // 2]
-        return {process.tgid: process for process in (*suspects, *busy, *idle)}.values()
+        return {process.tgid: process for process in (*suspects, *active[: BUDGET // 2], *idle)}.values()
 
     def _look_at(self, info: Process) -> Usage | None:
         """None where there is no such process; zeros for what this user may not read."""

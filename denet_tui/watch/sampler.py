@@ -69,7 +69,7 @@ class Sampler:
     ) -> Snapshot:
         """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
         replaced = self._meet(reading)
-        recent, by_process = _gather(reading)
+        recent = _sum_rows(reading.rows)
         unsettled = _settle(reading, recent)
         self._loss = Loss(*map(sum, zip(self._loss, reading.loss, strict=True)))
         self._loss = self._loss._replace(unsettled=self._loss.unsettled + unsettled)
@@ -80,7 +80,7 @@ class Sampler:
         for counters in recent.values():
             delta = delta.plus(counters)
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, by_process, usages, gone))
+        ended = (*replaced, *self._freeze(reading, usages, gone))
         snapshot = Snapshot(
             time_ns=reading.time_ns,
             wall_ms=int(time.time() * 1000) - (time.monotonic_ns() - reading.time_ns) // 1_000_000,
@@ -143,22 +143,21 @@ class Sampler:
         )
 
     def _add_errnos(self, reading: Reading) -> None:
-        for (tgid, abi, nr, number), count in reading.errnos.items():
-            key = (syscall(abi, nr), number)
-            self._errnos[key] = self._errnos.get(key, 0) + count
+        for tgid, errnos in reading.errnos.items():
             known = self._known.get(tgid)
-            if known is not None:
-                known.errnos[key] = known.errnos.get(key, 0) + count
+            for key, count in errnos.items():
+                self._errnos[key] = self._errnos.get(key, 0) + count
+                if known is not None:
+                    known.errnos[key] = known.errnos.get(key, 0) + count
 
     def _freeze(
         self,
         reading: Reading,
-        by_process: Mapping[int, Mapping[Syscall, Counters]],
         usages: Mapping[int, Usage],
         gone: frozenset[int],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of whatever changed; returns the processes that are now final."""
-        for tgid, rows in by_process.items():
+        for tgid, rows in reading.rows.items():
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
                 known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
@@ -166,7 +165,7 @@ class Sampler:
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
         ended = []
         for tgid, known in list(self._known.items()):
-            if tgid not in by_process and known.info.delta is not NOTHING:
+            if tgid not in reading.rows and known.info.delta is not NOTHING:
                 known.info = replace(known.info, recent=_EMPTY, delta=NOTHING)
             usage = usages.get(tgid)
             if usage is not None and usage != known.info.usage:
@@ -209,25 +208,19 @@ class Sampler:
         self._ended_count += 1
 
 
-def _gather(reading: Reading) -> tuple[dict[Syscall, Counters], dict[int, dict[Syscall, Counters]]]:
-    """The rows of a reading summed by syscall, and by process. Runs once for every row, so it adds lanes."""
-    sums: dict[Syscall, int] = {}
-    peaks: dict[Syscall, int] = {}
-    by_process: dict[int, dict[Syscall, Counters]] = {}
-    for (tgid, abi, nr), counters in reading.rows.items():
-        call = syscall(abi, nr)
-        lanes, peak = counters
-        if call in sums:
-            sums[call] += lanes
-            if peak > peaks[call]:
-                peaks[call] = peak
-        else:
-            sums[call], peaks[call] = lanes, peak
-        if tgid in by_process:
-            by_process[tgid][call] = counters
-        else:
-            by_process[tgid] = {call: counters}
-    return {call: Counters.of_lanes((lanes, peaks[call])) for call, lanes in sums.items()}, by_process
+def _sum_rows(rows: Mapping[int, Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
+    """The rows of all processes summed by syscall. Runs once for every row, so it adds lanes."""
+    sums: dict[Syscall, list[int]] = {}
+    for mine in rows.values():
+        for call, (lanes, peak) in mine.items():
+            whole = sums.get(call)
+            if whole is None:
+                sums[call] = [lanes, peak]
+            else:
+                whole[0] += lanes
+                if peak > whole[1]:
+                    whole[1] = peak
+    return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
 
 
 def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:

@@ -63,8 +63,8 @@ def run(tracer: Tracer, name: str) -> Outcome:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     reading = tracer.read()
     call = syscall(ABI_NATIVE, number)
-    counted = sum(counters.calls for key, counters in reading.rows.items() if key[1:] == (call.abi, call.nr))
-    errnos = {key[3]: count for key, count in reading.errnos.items() if key[1:3] == (call.abi, call.nr)}
+    counted = sum(rows[call].calls for rows in reading.rows.values() if call in rows)
+    errnos = {key[1]: count for mine in reading.errnos.values() for key, count in mine.items() if key[0] == call}
     expected = {code: CALLS} if code > 0 else {}
     return Outcome(name, CALLS, counted, expected, errnos, reading.loss.describe())
 

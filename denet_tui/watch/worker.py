@@ -117,15 +117,12 @@ class Session:
     def _tick(self, *, running: bool) -> Snapshot:
         reading = self._tracer.read()
         living = [process for process in reading.processes if not process.end_ns]
-        calls: dict[int, int] = {}
-        for (tgid, _, _), counters in reading.rows.items():
-            calls[tgid] = calls.get(tgid, 0) + counters.calls
-        usages, gone = self._usages.look(living, calls)
+        usages, gone = self._usages.look(living, reading.rows)
         snapshot = self._sampler.add(
             reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
         )
         self._tracer.forget(process.tgid for process in snapshot.ended)
-        self._pace = min(1.0, self._tracer.capacity / 2 / max(1, len(reading.rows)))
+        self._pace = min(1.0, self._tracer.capacity / 2 / max(1, sum(map(len, reading.rows.values()))))
         if self._recorder:
             self._recorder.add(snapshot)
         self.latest = snapshot

@@ -87,7 +87,7 @@ def leftovers(argv: list[str]) -> dict[str, Any]:
 
 def quiet(argv: list[str]) -> dict[str, Any]:
     """Ticks until six threads are inside a call and stay there; then the list and the counters say the same."""
-    with watching(argv, 0.1) as (session, tracer):
+    with watching(argv, 0.1) as (session, _):
         session.target.go()
         before, deadline = session.tick(), time.monotonic() + 4 * NOT_MUCH
         while True:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real import DENET, REPOSITORY, environment, watched, ways
+from tests.real import DENET, REPOSITORY, environment, inside, watched, ways
 
 pytestmark = pytest.mark.root
 
@@ -86,22 +85,6 @@ def many_pids() -> Iterator[None]:
         yield
     finally:
         PID_MAX.write_text(before)
-
-
-def inside(what: str, *argv: str) -> dict[str, Any]:
-    """What `tests.bpf.inside` finds, run as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bpf.inside", what, *argv],
-        env=environment(),
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def _is_twin(item: dict[str, Any]) -> bool:
