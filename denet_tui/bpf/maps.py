@@ -63,7 +63,7 @@ def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:
 class Map:
     """An open map descriptor; keys and values are bytes. Every method may raise OSError."""
 
-    CHUNK = 8192
+    CHUNK = 2048
     """Rows asked for in one batch call; far above what one hash bucket holds, or the kernel says ENOSPC."""
 
     def __init__(self, descriptor: int) -> None:

@@ -20,6 +20,8 @@ from denet_tui.watch.sampler import Sampler
 
 FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
+_CROWD = 1000
+"""Processes in one reading above which the next comes sooner, so that neither maps nor memory fill up."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
 
@@ -122,7 +124,9 @@ class Session:
             reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
         )
         self._tracer.forget(process.tgid for process in snapshot.ended)
-        self._pace = min(1.0, self._tracer.capacity / 2 / max(1, sum(map(len, reading.rows.values()))))
+        rows = sum(map(len, reading.rows.values()))
+        fill = max(2 * rows / self._tracer.capacity, len(reading.processes) / _CROWD)
+        self._pace = 1 / max(1.0, fill)
         if self._recorder:
             self._recorder.add(snapshot)
         self.latest = snapshot
