@@ -1,0 +1,43 @@
+"""What counts as which call: foreign ABIs, unknown numbers, and a filter."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf import families
+from tests.real import totals, watched, ways
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("way", ways())
+def test_unknown_numbers_keep_their_number(calls: Path, tmp_path: Path, way: str) -> None:
+    """The last place for known numbers is 638; all others share one in the totals, and none in the rows."""
+    _, summary = watched([str(calls), "abi"], tmp_path, way=way)
+    assert summary["exact"] is True, summary["lost"]
+    made = totals(summary)
+    expected = {"getpid": 2, "syscall_-1": 3, "syscall_100000": 5, "syscall_638": 6, "syscall_639": 8, "syscall_640": 9}
+    assert {name: made[name] for name in expected} == expected
+    failed = {name: row["errnos"] for name, row in summary["syscalls"].items() if name.startswith("syscall_")}
+    assert failed == {name: {"ENOSYS": count} for name, count in expected.items() if name != "getpid"}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has these doors")
+@pytest.mark.parametrize("way", ways())
+def test_foreign_abis_are_told_apart(calls: Path, tmp_path: Path, way: str) -> None:
+    _, summary = watched([str(calls), "abi"], tmp_path, way=way)
+    made = totals(summary)
+    foreign = {name: count for name, count in made.items() if ":" in name}
+    assert foreign == {"ia32:getpid": 11, "x32:getpid": 13, "x32:syscall_630": 4}
+
+
+def test_a_filter_counts_what_it_names_and_nothing_else_across_an_exec(calls: Path, tmp_path: Path) -> None:
+    _, summary = watched([str(calls), "wanted", "1"], tmp_path, "--syscalls", "getpid,%network")
+    assert summary["exit_code"] == 0
+    assert summary["exact"] is True, summary["lost"]
+    assert totals(summary) == {"getpid": 42, "socket": 2, "recvfrom": 34}
+    assert set(totals(summary)) <= families.expand(["getpid", "%network"])
+    assert summary["syscalls"]["recvfrom"]["errnos"] == {"EBADF": 34}

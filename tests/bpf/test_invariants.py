@@ -1,0 +1,30 @@
+"""What must hold in every snapshot of a real command, under way as well as at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.real import inside
+
+pytestmark = pytest.mark.root
+
+
+def test_every_snapshot_of_a_busy_command_adds_up(calls: Path) -> None:
+    found = inside("invariants", str(calls), "busy", "100000")
+    assert found["broken"] == []
+    assert found["loss"] == []
+    assert found["snapshots"] >= 5
+    assert found["in_flight_under_way"] > 0  # else a call under way was never part of what was checked
+    assert found["in_flight_at_the_end"] == 0
+    assert found["processes"] == found["ended"] == 41
+    assert found["calls"]["getpid"] >= 4 * 100_000
+    assert found["calls"]["clone"] == 40
+
+
+def test_calls_in_flight_by_the_counters_are_those_in_the_list(calls: Path) -> None:
+    found = inside("quiet", str(calls), "quiet")
+    assert found["listed"] == ["pause"] * 6
+    assert found["derived"] == {"pause": 6}
+    assert found["processes"] == [1, 1, 4]

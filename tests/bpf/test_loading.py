@@ -1,0 +1,79 @@
+"""Loading and leaving: no kernel headers, nothing left behind, neither after close nor after kill -9."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bpf.inside import MAP_BY_ID, PROGRAM_BY_ID, living
+from tests.real import DENET, REPOSITORY, environment, inside, run
+
+pytestmark = pytest.mark.root
+
+# In a mount namespace of its own; no folder is made on the machine for it.
+_BARE = """
+for folder in /lib/modules /usr/lib/modules /usr/src; do
+    [ ! -d $folder ] || mount -t tmpfs tmpfs $folder || exit 99
+done
+for place in /sys/kernel/tracing /sys/kernel/debug/tracing /sys/kernel/debug; do
+    while mountpoint -q $place; do umount -l $place || exit 98; done
+done
+[ -z "$(ls /lib/modules /usr/src 2> /dev/null | grep -v :)" ] || exit 97
+exec "$@"
+"""
+
+
+def test_no_kernel_headers_and_no_tracefs_are_needed() -> None:
+    done = run(["unshare", "--mount", "sh", "-c", _BARE, "sh", *DENET, "selftest"])
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.stdout.strip() == "raw tracepoints: read: 1,000 calls made, 1,000 counted (EBADF 1,000): exact"
+
+
+def test_the_other_way_says_what_it_lacks_where_tracefs_is_not_mounted() -> None:
+    done = run(["unshare", "--mount", "sh", "-c", _BARE, "sh", *DENET, "selftest", "--way", "tracefs"])
+    assert done.returncode == 125
+    assert done.stderr.startswith("denet-tui: tracefs is not mounted: sudo mount -t tracefs")
+    assert done.stderr.count("\n") == 1
+
+
+def test_load_and_close_ten_times_leaves_nothing() -> None:
+    found = inside("cycles")
+    assert found["loaded"] >= 10 * 13  # 5 programs and 8 maps, each there while it was loaded
+    assert found["left"] == 0
+
+
+def test_kill_9_leaves_no_program_and_no_map() -> None:
+    argv = [*DENET, "run", "--no-tui", "--on-quit", "kill", "--", "sleep", "100"]
+    quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, env=environment(), cwd=REPOSITORY, **quietly) as process:
+        ids = _loaded_by(process.pid)
+        process.send_signal(signal.SIGKILL)
+    assert len(ids[PROGRAM_BY_ID]) == 5
+    assert len(ids[MAP_BY_ID]) >= 8
+    assert living(ids) == []
+
+
+def _loaded_by(pid: int) -> dict[int, list[int]]:
+    """Ids of the programs and maps that a process holds, once it holds all of them."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        programs, tables = set[int](), set[int]()
+        for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+            try:
+                lines = entry.read_text().splitlines()
+            except OSError:  # closed just now
+                continue
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name == "prog_id":
+                    programs.add(int(value))
+                elif name == "map_id":
+                    tables.add(int(value))
+        if len(programs) >= 5:
+            return {PROGRAM_BY_ID: sorted(programs), MAP_BY_ID: sorted(tables)}
+        time.sleep(0.02)
+    return {PROGRAM_BY_ID: [], MAP_BY_ID: []}
