@@ -180,8 +180,9 @@ def environment_of(user: User, asker: User) -> dict[str, str]:
         return found
     environment = dict(os.environ)
     environment.pop("LC_CTYPE", None)  # Python sets it for itself, in the C locale (PEP 538)
-    given = Path("/proc/self/environ").read_bytes().split(b"\0")
-    environment.update(os.fsdecode(entry).split("=", 1) for entry in given if entry.startswith(b"LC_CTYPE="))
+    for entry in Path("/proc/self/environ").read_bytes().split(b"\0"):
+        if entry.startswith(b"LC_CTYPE="):
+            environment["LC_CTYPE"] = os.fsdecode(entry.partition(b"=")[2])
     if user.uid != os.getuid():
         for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
             del environment[name]
