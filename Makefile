@@ -5,8 +5,8 @@
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
-# What `make run` watches: two seconds and a half of files, forks and waiting.
-CMD ?= sh -c 'for i in 1 2 3 4 5; do ls -lR /usr/share > /dev/null; sleep 0.5; done'
+# What `make run` watches: some three seconds of files, forks and waiting.
+CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sleep 0.5; done'
 
 .SHELLFLAGS := -euc
 .ONESHELL:
