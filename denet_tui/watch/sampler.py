@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
@@ -89,9 +90,11 @@ class Sampler:
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
-            processes=(
-                *self._ended,
-                *sorted((known.info for known in self._known.values()), key=lambda info: info.start_ns),
+            processes=tuple(
+                sorted(
+                    chain(self._ended, (known.info for known in self._known.values())),
+                    key=lambda info: info.start_ns,
+                )
             ),
             total=self._total,
             delta=delta,

@@ -98,6 +98,34 @@ static int twins(void)
     return 3;
 }
 
+/* reused: a process that lives for some ticks, at once another with its pid, and a child of that: 10 getppid. */
+static int reused(void)
+{
+    for (pid_t pid = 30000; pid > 29000; pid--) {
+        pid_t first = fork_as(pid);
+        if (first < 0)
+            continue;
+        if (first == 0) {
+            usleep(500000);
+            _exit(0);
+        }
+        wait_for_all();
+        pid_t second = fork_as(pid);
+        if (second == 0) {
+            usleep(500000);
+            if (fork() == 0) {
+                times(10, SYS_getppid);
+                _exit(0);
+            }
+            wait_for_all();
+            _exit(0);
+        }
+        wait_for_all();
+        return second < 0 ? 2 : 0;
+    }
+    return 3;
+}
+
 static void *failing(void *count)
 {
     for (long i = 0; i < (long)count; i++) {
@@ -254,6 +282,8 @@ int main(int argc, char **argv)
         short_lived(number);
     else if (!strcmp(shape, "twins"))
         return twins();
+    else if (!strcmp(shape, "reused"))
+        return reused();
     else if (!strcmp(shape, "busy"))
         busy(number);
     else if (!strcmp(shape, "quiet"))
