@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -53,6 +54,17 @@ def fail(text: str, status: int = FAILED) -> NoReturn:
     sys.exit(status)
 
 
+class _Seconds(click.FloatRange):
+    """A range that nan is not in, though it is neither below nor above it."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Raise click.BadParameter for what is out of range."""
+        seconds = float(super().convert(value, parameter, context))
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds", parameter, context)
+        return seconds
+
+
 def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
@@ -62,7 +74,7 @@ def watching_options(command: _Command) -> _Command:
             click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
             click.option(
-                "--interval", type=click.FloatRange(0.1, 10), default=0.5, show_default=True, help="Seconds per tick."
+                "--interval", type=_Seconds(0.1, 10), default=0.5, show_default=True, help="Seconds per tick."
             ),
             click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
             click.option(

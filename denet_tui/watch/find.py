@@ -32,7 +32,9 @@ def resolve(name: str, search: str) -> str:
         try:
             mode = Path(candidate).stat().st_mode
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG):
+            if error.errno in (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG) or (
+                error.errno == errno.ENOTDIR and "/" in name
+            ):
                 blocked = blocked or f"{candidate}: {error.strerror}"
             continue
         if stat.S_ISDIR(mode):

@@ -150,6 +150,8 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
         attached = Attached(pid)
     except ProcessLookupError:
         raise StartError(f"process {pid} has just ended") from None
+    if attached.poll(0):
+        raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
     tracer = start.tracer()
     seen: set[int] = set()

@@ -1,0 +1,255 @@
+"""Bad input and bad machines: one line on stderr that says what to do next, the right status, and nothing run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf import toolchain
+from tests.real import WITH_TRACEFS
+from tests.watch.helpers import DENET, denet, run
+
+GONE = 4194304
+"""Above every possible pid: PID_MAX_LIMIT of 64-bit kernels."""
+
+
+def complaint(done: subprocess.CompletedProcess[str], status: int = 125) -> str:
+    """The one line, after a look at all the rest."""
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("denet-tui: ")
+    assert done.stdout == ""
+    return done.stderr.removeprefix("denet-tui: ").strip()
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    """What `touch` makes where a command was run although it should not."""
+    return tmp_path / "ran"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
+        (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
+        (["attach"], "Missing argument 'PID'; see `denet-tui attach --help`"),
+        (["nonsense"], "No such command 'nonsense'; see `denet-tui --help`"),
+        (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
+        (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
+        (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
+        (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),
+        (["run", "--interval", "nan", "--", "true"], "--interval"),
+        (["run", "--interval", "x", "--", "true"], "'x' is not a valid float"),
+        (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
+        (["run", "--way", "other", "--", "true"], "'other' is not one of"),
+        (["attach", "0"], "0 is not in the range x>=1"),
+        (["attach", "-1"], "-1"),
+        (["attach", "x"], "'x' is not a valid integer"),
+    ],
+)
+def test_words_that_make_no_sense(words: list[str], says: str) -> None:
+    line = complaint(denet(*words))
+    assert says in line
+    assert "--help`" in line
+
+
+def test_help_and_version_need_nothing() -> None:
+    assert denet("--version").stdout.startswith("denet-tui ")
+    for words in ([], ["--help"], ["run", "--help"], ["attach", "-h"], ["selftest", "--help"]):
+        done = denet(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage: denet-tui" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("syscalls", "says"),
+    [
+        ("raed", "unknown syscall 'raed'; did you mean read?"),
+        ("read,%nonsense", "unknown class %nonsense; there are %file"),
+        ("zzzzzz", "unknown syscall 'zzzzzz'"),
+    ],
+)
+def test_unknown_syscalls_and_classes(marker: Path, syscalls: str, says: str) -> None:
+    assert says in complaint(denet("run", "--no-tui", "--syscalls", syscalls, "--", "touch", str(marker)))
+    assert not marker.exists()
+
+
+@pytest.mark.root
+def test_commands_that_cannot_be_found(tmp_path: Path) -> None:
+    assert complaint(denet("run", "nonsense-command"), 127) == "command not found in PATH: nonsense-command"
+    assert complaint(denet("run", "./nonsense", cwd=tmp_path), 127) == "command not found: ./nonsense"
+    assert complaint(denet("run", ""), 127) == "the command is an empty string: name a program"
+
+
+@pytest.mark.root
+def test_commands_that_cannot_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("echo x\n")
+    (tmp_path / "loop").symlink_to("loop")
+    assert "not executable" in complaint(denet("run", "./text", cwd=tmp_path), 126)
+    assert "is a directory" in complaint(denet("run", str(tmp_path)), 126)
+    assert "symbolic links" in complaint(denet("run", "./loop", cwd=tmp_path), 126)
+    assert "File name too long" in complaint(denet("run", "./" + "x" * 300, cwd=tmp_path), 126)
+    assert "Not a directory" in complaint(denet("run", "./text/x", cwd=tmp_path), 126)
+
+
+@pytest.mark.root
+def test_what_looks_like_an_option_behind_the_command_is_the_commands() -> None:
+    done = denet("run", "--no-tui", "printf", "%s\\n", "--interval", "-o")
+    assert (done.returncode, done.stdout) == (0, "--interval\n-o\n")
+
+
+@pytest.mark.root
+def test_processes_that_do_not_exist() -> None:
+    for pid in (GONE, 2**31, 2**64, 10**30):
+        assert f"there is no process {pid}" in complaint(denet("attach", "--no-tui", str(pid)))
+    with subprocess.Popen(["true"]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        assert f"process {zombie.pid} has" in complaint(denet("attach", "--no-tui", str(zombie.pid)))
+
+
+@pytest.mark.root
+def test_users_that_do_not_exist(marker: Path) -> None:
+    line = complaint(denet("run", "--user", "nobody-has-this-name", "--", "touch", str(marker)))
+    assert line == "there is no user 'nobody-has-this-name'; see `getent passwd`"
+    assert "exclude each other" in complaint(denet("run", "--user", "root", "--as-root", "--", "touch", str(marker)))
+    assert not marker.exists()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("option", ["-o", "--summary", "--output", "--log-file"])
+def test_files_that_cannot_be_written(tmp_path: Path, marker: Path, option: str) -> None:
+    for path, reason in (("nowhere/file", "No such file or directory"), (".", "Is a directory")):
+        line = complaint(denet("run", "--no-tui", option, path, "--", "touch", str(marker), cwd=tmp_path))
+        assert reason in line
+        assert not marker.exists()
+
+
+@pytest.mark.root
+def test_without_root_sudo_is_named(marker: Path) -> None:
+    for words in (["run", "--no-tui", "--", "touch", str(marker)], ["attach", "1"], ["selftest"]):
+        line = complaint(run("setpriv", "--reuid=65534", "--clear-groups", *DENET, *words))
+        assert line == f"loading the BPF program needs root for half a second: run `sudo denet-tui {words[0]} …`"
+    assert not marker.exists()
+
+
+@pytest.mark.root
+def test_the_capability_that_is_missing_is_named(marker: Path) -> None:
+    words = [*DENET, "run", "--no-tui", "--", "touch", str(marker)]
+    for cut, missing in (
+        ("-bpf,-sys_admin", "CAP_BPF"),
+        ("-perfmon,-sys_admin", "CAP_PERFMON"),
+        ("-bpf,-perfmon,-sys_admin", "CAP_BPF and no CAP_PERFMON"),
+    ):
+        line = complaint(run("setpriv", f"--bounding-set={cut}", *words))
+        assert f"root has no {missing} here" in line
+    one = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all,+bpf", "--ambient-caps=-all,+bpf"]
+    assert "CAP_PERFMON would do" in complaint(run(*one, *words))
+    assert not marker.exists()
+    for enough in ("-sys_admin", "-bpf,-perfmon"):
+        assert run("setpriv", f"--bounding-set={enough}", *DENET, "run", "--no-tui", "true").returncode == 0
+
+
+def somewhere_else(change: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run denet-tui where the files that a shell line changes are other ones; nobody else sees the change."""
+    script = f'{change} || exit 99; exec "$@"'
+    return run("unshare", "--mount", "sh", "-c", script, "sh", *DENET, *words)
+
+
+@pytest.mark.root
+def test_without_bcc_the_package_is_named(marker: Path) -> None:
+    folder = toolchain.find().folder
+    done = somewhere_else(f"mount -t tmpfs tmpfs {folder.parent}", "run", "--no-tui", "--", "touch", str(marker))
+    assert complaint(done) == (
+        f"bcc (the BPF Compiler Collection) is not installed; install it: {toolchain.install_command()}"
+    )
+    assert not marker.exists()
+
+
+@pytest.mark.root
+def test_the_wrong_bcc_is_told_from_the_right_one(tmp_path: Path, marker: Path) -> None:
+    folder = toolchain.find().folder
+    (tmp_path / "__init__.py").write_text("class BPF: pass\n")
+    change = f"mount --bind {tmp_path} {folder}"
+    line = complaint(somewhere_else(change, "run", "--no-tui", "--", "touch", str(marker)))
+    assert f"the bcc in {folder} is not the BPF Compiler Collection" in line
+    assert line.endswith(toolchain.install_command())
+    assert not marker.exists()
+
+
+@pytest.mark.root
+def test_a_broken_libbcc_is_named(tmp_path: Path, marker: Path) -> None:
+    known = run("ldconfig", "-p").stdout
+    library = next((line.split()[-1] for line in known.splitlines() if line.strip().startswith("libbcc.so.0")), None)
+    if not library:
+        pytest.skip("libbcc.so.0 is not where ldconfig knows of it")
+    (tmp_path / "empty").touch()
+    change = f"mount --bind {tmp_path / 'empty'} $(readlink -f {library})"
+    line = complaint(somewhere_else(change, "run", "--no-tui", "--", "touch", str(marker)))
+    assert "does not load" in line
+    assert "file too short" in line
+    assert line.endswith(f"reinstall it: {toolchain.install_command()}")
+    assert not marker.exists()
+
+
+REFUSE_BPF = """
+import ctypes, os, struct, sys
+number = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine) or sys.exit(99)
+load, equal, give = (0x20, 0, 0, 0), (0x15, 0, 1, number), 0x06
+refuse, allow = 0x00050000 | 1, 0x7FFF0000  # SECCOMP_RET_ERRNO with EPERM, SECCOMP_RET_ALLOW
+steps = (load, equal, (give, 0, 0, refuse), (give, 0, 0, allow))
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+ctypes.CDLL(None).prctl(22, 2, filter, 0, 0) and sys.exit(98)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.root
+def test_a_filter_that_refuses_bpf_is_named(marker: Path) -> None:
+    words = [sys.executable, "-c", REFUSE_BPF, *DENET, "run", "--no-tui", "--", "touch", str(marker)]
+    line = complaint(run(*words))
+    assert "the kernel refuses bpf(2) (Operation not permitted)" in line
+    assert "seccomp" in line
+    assert not marker.exists()
+
+
+@pytest.mark.root
+def test_without_tracefs_its_way_says_how_to_mount_it(marker: Path) -> None:
+    change = "umount /sys/kernel/tracing 2> /dev/null; ! mountpoint -q /sys/kernel/tracing"
+    done = somewhere_else(change, "run", "--no-tui", "--way", "tracefs", "--", "touch", str(marker))
+    assert "sudo mount -t tracefs tracefs /sys/kernel/tracing" in complaint(done)
+    assert not marker.exists()
+    mounted = run("unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *DENET, "selftest", "--way", "tracefs")
+    assert mounted.returncode == 0, mounted.stderr
+
+
+@pytest.mark.root
+def test_a_loader_that_is_killed_is_reported(tmp_path: Path, marker: Path) -> None:
+    from denet_tui.bpf.errors import LoadError
+    from denet_tui.bpf.handover import Loading
+
+    for script, says in (
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+        ("raise SystemExit(3)", "ended with status 3"),
+    ):
+        with pytest.raises(LoadError, match=says):
+            Loading(program=("-c", script)).receive()
+    stuck = Loading(program=("-c", "import time; time.sleep(100)"))
+    with pytest.raises(LoadError, match="did not answer"):
+        stuck.receive(timeout=0.5)
+    assert stuck._process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.root
+def test_selftest_is_exact_and_refuses_calls_with_effects() -> None:
+    done = denet("selftest")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1,000 calls made, 1,000 counted (EBADF 1,000): exact" in done.stdout
+    assert "cannot be called without effect; choose one of" in complaint(denet("selftest", "--syscall", "reboot"))

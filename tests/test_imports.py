@@ -1,0 +1,59 @@
+"""What each way of starting loads: screens cost a fifth of a second, and the privileged loader trusts nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.real import environment
+
+LOOK = """
+import atexit, json, sys
+known = set(sys.modules)
+report = lambda: print("LOADED", json.dumps(sorted(set(sys.modules) - known)), file=sys.stderr)
+atexit.register(report)
+"""
+
+WITH_ARGUMENTS = """
+sys.argv = ["denet-tui", *sys.argv[1:]]
+from denet_tui.cli import main
+main()
+"""
+
+
+def loaded(script: str, *words: str) -> set[str]:
+    """Top-level names and our own modules that a script has imported when it ends."""
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK + script, *words], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith("LOADED "))
+    assert "Traceback" not in done.stderr
+    names = set(json.loads(line.removeprefix("LOADED ")))
+    return {name for name in names if name.startswith("denet_tui")} | {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["run"], ["run", "--interval", "x"]])
+def test_help_and_complaints_load_next_to_nothing(words: list[str]) -> None:
+    assert not loaded(WITH_ARGUMENTS, *words) & {"textual", "rich", "plotext", "psutil", "bcc", "denet_tui.commands"}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("words", [["selftest"], ["run", "--no-tui", "--", "true"], ["run", "--json", "--", "true"]])
+def test_without_a_screen_no_screen_is_loaded(words: list[str]) -> None:
+    found = loaded(WITH_ARGUMENTS, *words)
+    assert "denet_tui.watch.keeper" in found
+    assert not found & {"textual", "rich", "plotext", "bcc", "denet_tui.app", "denet_tui.bpf.loader"}
+
+
+def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:
+    allowed = {"bcc", "denet_tui"} | {f"denet_tui.{name}" for name in ("bpf",)}
+    allowed |= {f"denet_tui.bpf.{name}" for name in ("btf", "errors", "loader", "maps", "toolchain")}
+    load = "from denet_tui.bpf import loader, toolchain\n"
+    load += "try: toolchain.load(toolchain.find())\nexcept toolchain.ToolchainError: pass\n"
+    found = {name for name in loaded(load) if name not in sys.stdlib_module_names}
+    assert found <= allowed | {"sitecustomize"}
+    assert "denet_tui.bpf.loader" in found
