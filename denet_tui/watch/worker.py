@@ -123,7 +123,8 @@ class Session:
         snapshot = self._sampler.add(
             reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
         )
-        self._tracer.forget(process.tgid for process in snapshot.ended)
+        ended = {(process.tgid, process.start_ns) for process in snapshot.ended}  # not one that has such an id since
+        self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
         rows = sum(map(len, reading.rows.values()))
         fill = max(2 * rows / self._tracer.capacity, len(reading.processes) / _CROWD)
         self._pace = 1 / max(1.0, fill)

@@ -74,6 +74,16 @@ def test_process_ids_65536_apart_do_not_mix(calls: Path, tmp_path: Path, many_pi
     assert (by_pid[low], by_pid[high]) == (200 * 5, 200 * 8)
 
 
+def test_a_process_id_used_again_at_once_loses_no_call_and_no_descendant(calls: Path, tmp_path: Path) -> None:
+    """Two processes share a row then, which is said; but the second one and its child are watched to their ends."""
+    _, summary = watched([str(calls), "reused"], tmp_path, "--interval", "0.1")
+    assert summary["exit_code"] == 0
+    assert (summary["exact"], summary["lost"]["reused"]) == (False, 1)
+    assert summary["syscalls"]["getppid"]["calls"] == 10
+    assert len(summary["processes"]) == 4
+    assert all(item["end_ms"] is not None for item in summary["processes"])
+
+
 @pytest.fixture
 def many_pids() -> Iterator[None]:
     before = PID_MAX.read_text()
