@@ -329,7 +329,8 @@ static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns
         return 0;
     }
     __sync_fetch_and_add(&row->returns, 1);
-    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (spent_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0, which a refused call makes of it */
+        __sync_fetch_and_add(&row->time_ns, spent_ns);
     if (spent_ns > row->max_ns) /* two CPUs may race here: the smaller of two near-equal maxima may stay */
         row->max_ns = spent_ns;
     u32 bucket = bucket_of(spent_ns);
