@@ -49,15 +49,21 @@ class Btf:
             raise BtfError(f"{path}: {error.strerror}") from error
 
     def offsets(self, wanted: Iterable[str]) -> dict[str, int]:
-        """Byte offsets of members given as `struct.member[.member…]`; those that do not exist are left out."""
+        """Byte offsets of members given as `struct.member[.member…]`; those that do not exist are left out.
+
+        Raises BtfError where the BTF contradicts itself.
+        """
         names = list(wanted)
-        structs = self._find({name.partition(".")[0] for name in names})
         found: dict[str, int] = {}
-        for name in names:
-            type_name, *path = name.split(".")
-            offset = self._offset(structs.get(type_name), path)
-            if offset is not None:
-                found[name] = offset
+        try:
+            structs = self._find({name.partition(".")[0] for name in names})
+            for name in names:
+                type_name, *path = name.split(".")
+                offset = self._offset(structs.get(type_name), path)
+                if offset is not None:
+                    found[name] = offset
+        except (struct.error, IndexError, ValueError, RecursionError) as error:
+            raise BtfError(f"damaged BTF: {error}") from error
         return found
 
     def _walk(self) -> Iterator[int]:
