@@ -1,0 +1,137 @@
+"""A loader that hangs, dies, lies or fails is reported in time, with what it printed; and it never outlives us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.handover import Loading
+from tests.real import REPOSITORY
+
+ANSWER = """
+import json, os, socket, struct, sys
+channel = socket.socket(fileno=int(sys.argv[1]))
+request = json.loads(channel.makefile("rb").readline())
+def answer(reply, descriptors=()):
+    body = json.dumps(reply).encode()
+    socket.send_fds(channel, [struct.pack("<I", len(body))], list(descriptors))
+    channel.sendall(body)
+"""
+
+
+def loading(body: str) -> Loading:
+    """A loader that has read its request and then runs these lines."""
+    return Loading(program=("-c", ANSWER + body))
+
+
+def failure(body: str, timeout: float = 20) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        loading(body).receive(timeout)
+    return caught.value
+
+
+def test_one_that_hangs_is_ended_and_reported() -> None:
+    hanging = loading("print('compiling', flush=True)\nimport time; time.sleep(1000)")
+    while not hanging.output():
+        time.sleep(0.01)
+    with pytest.raises(LoadError) as caught:
+        hanging.receive(0.5)
+    assert caught.value.stage == "loader"
+    assert caught.value.text.startswith("the loader did not answer within ")
+    assert caught.value.output == "compiling\n"
+    assert hanging._process.returncode == -signal.SIGKILL
+
+
+def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
+    error = failure("channel.sendall(struct.pack('<I', 1000) + b'{')\nimport time; time.sleep(1000)", 1.5)
+    assert error.text.startswith("the loader did not answer within ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
+def test_one_that_dies_by_a_signal_is_reported_with_what_it_printed(number: signal.Signals) -> None:
+    error = failure(f"os.write(2, b'LLVM ERROR: out of memory'); os.kill(os.getpid(), {int(number)})")
+    assert error.text == f"the loader was ended by {number.name} before it was done"
+    assert error.output == "LLVM ERROR: out of memory"
+
+
+def test_one_that_raises_is_reported_with_its_traceback() -> None:
+    error = failure("raise RuntimeError('no such luck')")
+    assert error.text == "the loader ended with status 1 before it was done"
+    assert "RuntimeError: no such luck" in error.output
+
+
+@pytest.mark.parametrize(
+    "sent", ["b'garbage, and much of it'", "struct.pack('<I', 4) + b'gar{'", "struct.pack('<I', 9) + b'{'", "b'xy'"]
+)
+def test_one_that_answers_garbage_is_reported(sent: str) -> None:
+    error = failure(f"print('before'); sys.stdout.flush(); channel.sendall({sent}); channel.close(); os._exit(0)")
+    assert error.text == "the loader ended with status 0 before it was done"
+    assert error.output == "before\n"
+
+
+def test_garbage_on_its_output_is_kept_and_does_no_harm() -> None:
+    kernel = loading(
+        "os.write(1, b'\\xff\\x00 warning'); a, b = os.pipe()\n"
+        "answer({'way': 'raw', 'bcc': '0', 'notes': ['a note'], 'failures': [],"
+        " 'names': [['maps', 'one'], ['links', 'two']]}, [a, b])"
+    ).receive()
+    assert kernel.output == "\N{REPLACEMENT CHARACTER}\0 warning"
+    assert (list(kernel.maps), list(kernel.programs), list(kernel.links)) == (["one"], [], ["two"])
+    for descriptor in (*kernel.maps.values(), *kernel.links.values()):
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+
+
+def test_failures_of_both_ways_are_told_together() -> None:
+    error = failure(
+        "answer({'failures': [{'way': 'raw', 'stage': 'btf', 'text': 'no BTF', 'errno': None},"
+        " {'way': 'tracefs', 'stage': 'attach', 'text': 'not permitted', 'errno': 1}]})"
+    )
+    assert (error.stage, error.number) == ("btf", None)
+    assert error.text == "raw tracepoints: no BTF; tracefs tracepoints: not permitted"
+
+
+def test_its_environment_and_folder_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/tmp")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp")
+    error = failure("print(*sorted(os.environ), os.getcwd(), sys.flags.isolated)")
+    assert error.output == "LC_ALL PATH / 1\n"
+
+
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import time; from denet_tui.bpf.handover import Loading\n"
+        "loading = Loading(program=('-c', 'import time; time.sleep(1000)'))\n"
+        "print(loading._process.pid, flush=True); time.sleep(1000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
+        assert parent.stdout is not None
+        loader = os.pidfd_open(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+    try:
+        assert _ended(loader)
+    finally:
+        os.close(loader)
+
+
+def _ended(pidfd: int) -> bool:
+    """Within ten seconds: what is awaited comes at once, or never."""
+    import select
+
+    return bool(select.select([pidfd], [], [], 10)[0])
+
+
+@pytest.mark.root
+def test_the_real_loader_reports_what_the_kernel_refuses_with_what_libbcc_printed() -> None:
+    with pytest.raises(LoadError) as caught:
+        Loading("raw", sizes={"ROWS": 0}).receive()
+    assert caught.value.stage == "compile"
+    assert "\n" not in caught.value.text
+    assert "pid_syscall_map" in caught.value.output
