@@ -57,8 +57,8 @@ class Request:
 
     @property
     def on_screen(self) -> bool:
-        """True where there is a terminal on both sides and nobody asked for none."""
-        return not self.no_tui and not self.as_json and os.isatty(0) and os.isatty(1)
+        """True where there is a terminal on all sides and nobody asked for none. Textual draws on stderr."""
+        return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
 
 
 def run(argv: tuple[str, ...], request: Request) -> NoReturn:

@@ -167,6 +167,9 @@ class Tmux:
         """A format of tmux: `alternate_on`, `cursor_flag`."""
         return self._call("display", "-p", f"#{{{name}}}").strip()
 
+    def resize(self, columns: int, rows: int) -> None:
+        self._call("resize-window", "-x", str(columns), "-y", str(rows))
+
     def close(self) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):
             self._call("kill-server")

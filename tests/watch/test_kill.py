@@ -142,8 +142,7 @@ PHASES = ["start", "loader", "held", "running"]
 
 @pytest.mark.parametrize("policy", ["kill", "leave"])
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("screen", [False, True], ids=["plain", "screen"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("screen", "seed"), [(False, 1), (False, 2), (True, 3)], ids=["plain", "again", "screen"])
 def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str, policy: str, seed: int) -> None:
     folder = terminal.folder
     words = ["--on-quit", policy, "--", "sh", "-c", TO_BE_KILLED if policy == "kill" else TO_BE_LEFT]

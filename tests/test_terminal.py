@@ -1,0 +1,141 @@
+"""The live screen on real terminals of several sizes, and the terminal that is handed back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.watch.helpers import DENET, Tmux, alive, children, eventually, text_of, tmux
+
+pytestmark = pytest.mark.root
+
+RUN = f"{' '.join(DENET)} run"
+UNTIL_GO = "echo $$ > pid; until [ -e go ]; do ls > /dev/null; sleep 0.1; done"
+
+
+def start(terminal: Tmux, folder: Path, script: str, options: str = "") -> int:
+    """Start a script on the screen from the shell; returns the script's pid once both are there."""
+    (folder / "script").write_text(script)
+    terminal.line("stty -a > before")
+    eventually(lambda: text_of(folder / "before").endswith("\n"), "stty has answered")
+    terminal.line(f"{RUN} {options} -- sh script; echo $? > status; stty -a > after; echo all over")
+    eventually(lambda: text_of(folder / "pid").strip(), "the command runs")
+    eventually(lambda: terminal.flag("alternate_on") == "1", "the screen is there")
+    return int(text_of(folder / "pid"))
+
+
+def end_of(terminal: Tmux, folder: Path) -> int:
+    """Exit status of denet-tui, after a look at what it has left behind."""
+    eventually(lambda: text_of(folder / "after").endswith("\n"), "the shell has its terminal again")
+    eventually(lambda: "all over" in terminal.screen().splitlines(), "the shell's words are seen")
+    assert terminal.flag("alternate_on") == "0"
+    assert terminal.flag("cursor_flag") == "1"
+    assert terminal.flag("mouse_any_flag") == "0"
+    assert terminal.flag("pane_in_mode") == "0"
+    before, after = (re.sub(r"rows.*columns \d+", "", text_of(folder / name)) for name in ("before", "after"))
+    assert after == before
+    eventually(lambda: not children(terminal.shell), "no process of denet-tui is left")
+    return int(text_of(folder / "status"))
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24), (50, 15), (20, 5)])
+def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(tmp_path: Path, columns: int, rows: int) -> None:
+    with tmux(tmp_path, columns, rows) as terminal:
+        start(terminal, tmp_path, UNTIL_GO + "\nexit 3")
+        if columns == 20:
+            eventually(lambda: "too small" in terminal.screen(), "it is said that there is no room")
+            terminal.resize(120, 40)
+        eventually(lambda: "openat" in terminal.screen(), "syscalls are shown")
+        eventually(lambda: "exact" in terminal.screen() or columns == 50, "and that they are exact")
+        (tmp_path / "go").touch()
+        eventually(lambda: re.search(r"exit(ed)?\D{0,8}3\b", terminal.screen()), "the end is shown")
+        assert terminal.flag("alternate_on") == "1"  # until somebody has seen it
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 3
+        seen = terminal.history()
+        assert "exact: nothing lost" in seen
+        assert "exit status 3" in seen
+        assert re.search(r"\S openat *$", seen, re.MULTILINE)
+
+
+def test_quitting_asks_and_can_kill(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        pid = start(terminal, tmp_path, UNTIL_GO)
+        terminal.type("q")
+        eventually(lambda: "still running" in terminal.screen(), "it asks")
+        terminal.type("c")
+        eventually(lambda: "still running" not in terminal.screen(), "the question is gone")
+        assert alive(pid)
+        terminal.type("C-c")
+        eventually(lambda: "still running" in terminal.screen(), "it asks again")
+        terminal.type("k")
+        assert end_of(terminal, tmp_path) == 143
+        assert not alive(pid)
+        assert "killed by SIGTERM" in terminal.history()
+
+
+def test_quitting_can_leave_the_command_running(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, UNTIL_GO + "\nhead -c 10000000 /dev/zero | tr '\\0' x\ntouch done")
+        family = children(terminal.shell)
+        terminal.type("q")
+        eventually(lambda: "still running" in terminal.screen(), "it asks")
+        terminal.type("l")
+        eventually(lambda: text_of(tmp_path / "status"), "denet-tui has gone")
+        assert text_of(tmp_path / "status") == "0\n"
+        (tmp_path / "go").touch()
+        eventually((tmp_path / "done").exists, "the command has come to its end")
+        eventually(lambda: not any(alive(pid) for pid in family), "and so has its keeper")
+        assert end_of(terminal, tmp_path) == 0
+
+
+def test_on_quit_kill_does_not_ask(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, UNTIL_GO, "--on-quit kill")
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 143
+
+
+def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:
+    script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size > size\ntrap 'stty size > size' WINCH\n" + UNTIL_GO
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, "echo 'for the pane'\n" + script, "--output kept")
+        eventually(lambda: text_of(tmp_path / "size") == "40 120\n", "it has the size of ours")
+        terminal.resize(90, 30)
+        eventually(lambda: text_of(tmp_path / "size") == "30 90\n", "it is resized with ours")
+        (tmp_path / "go").touch()
+        eventually(lambda: re.search(r"exit(ed)?\D{0,8}0\b", terminal.screen()), "the end is shown")
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 0
+        assert "for the pane" not in terminal.history()
+        assert (tmp_path / "kept").read_bytes() == b"for the pane\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first_line", "status", "says"),
+    [(None, 127, "command not found: ./program"), ("#!/nowhere/sh", 126, "the interpreter that its first line")],
+)
+def test_a_command_that_cannot_run_leaves_one_line(
+    tmp_path: Path, first_line: str | None, status: int, says: str
+) -> None:
+    if first_line:
+        (tmp_path / "program").write_text(f"{first_line}\n")
+        (tmp_path / "program").chmod(0o755)
+    with tmux(tmp_path) as terminal:
+        terminal.line("stty -a > before")
+        terminal.line("clear")
+        terminal.line(f"{RUN} -- ./program; echo $? > status; stty -a > after; echo all over")
+        assert end_of(terminal, tmp_path) == status
+        said = terminal.history().split("all over\n")[1].splitlines()
+        assert [says in line and line.startswith("denet-tui: ") for line in said if line] == [True]
+
+
+def test_nothing_is_drawn_where_nobody_would_see_it(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        terminal.line("stty -a > before")
+        terminal.line(f"{RUN} -- echo x 2> said; echo $? > status; stty -a > after; echo all over")
+        assert end_of(terminal, tmp_path) == 0
+        assert "\x1b" not in text_of(tmp_path / "said")
+        assert "exact: nothing lost" in text_of(tmp_path / "said")
