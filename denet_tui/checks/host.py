@@ -1,0 +1,142 @@
+"""How checks see the machine: files, mounts, commands, identities. Tests show them another one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LIMIT = 1 << 20
+"""Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of /proc/self/mountinfo: where, what filesystem, with what options (its own and the superblock's)."""
+
+    point: str
+    kind: str
+    options: tuple[str, ...]
+    super_options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a command ended and what it wrote; status 127 where it does not exist, 124 where it took too long."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Host:
+    """The real machine. Every method may raise OSError where it says so, and nothing else."""
+
+    def read(self, path: str) -> str:
+        """Text of a file, at most LIMIT bytes, whatever its encoding; raises OSError."""
+        return self.read_bytes(path).decode(errors="replace")
+
+    def read_bytes(self, path: str) -> bytes:
+        """The first LIMIT bytes of a file; raises OSError."""
+        with Path(path).open("rb") as file:
+            return file.read(LIMIT)
+
+    def stat(self, path: str) -> os.stat_result:
+        """The stat of a path, following links; raises OSError."""
+        return Path(path).stat()
+
+    def lstat(self, path: str) -> os.stat_result:
+        """The stat of a path itself; raises OSError."""
+        return Path(path).lstat()
+
+    def names(self, path: str) -> list[str]:
+        """Names in a folder, sorted; raises OSError."""
+        return sorted(entry.name for entry in Path(path).iterdir())
+
+    def access(self, path: str, mode: int) -> bool:
+        """True where this process may do that (os.R_OK, os.W_OK, os.X_OK) with its effective ids."""
+        return os.access(path, mode, effective_ids=True)
+
+    def filesystem(self, path: str) -> int:
+        """Magic number of the filesystem that a path is on (statfs f_type); raises OSError."""
+        import ctypes
+
+        buffer = ctypes.create_string_buffer(256)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.statfs(os.fsencode(path), buffer):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+        return int.from_bytes(buffer.raw[:8], "little") & 0xFFFFFFFF
+
+    def run(self, argv: Sequence[str], seconds: float = 5.0) -> Output:
+        """Run a program that changes nothing, without a shell, with a clean environment; never raises."""
+        try:
+            done = subprocess.run(
+                argv,
+                capture_output=True,
+                timeout=seconds,
+                stdin=subprocess.DEVNULL,
+                env={"PATH": _PATH, "LC_ALL": "C.UTF-8"},
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Output(124, "", f"{argv[0]} took more than {seconds:.0f} s")
+        except OSError as error:
+            return Output(127, "", f"{argv[0]}: {error.strerror}")
+        return Output(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def mounts(self) -> list[Mount]:
+        """All mounts of this mount namespace, lines that make no sense left out; raises OSError."""
+        return parse_mounts(self.read("/proc/self/mountinfo"))
+
+    def status(self) -> Mapping[str, str]:
+        """/proc/self/status by field name; raises OSError."""
+        return parse_fields(self.read("/proc/self/status"))
+
+    @property
+    def release(self) -> str:
+        """Kernel release, as uname -r has it."""
+        return platform.release()
+
+    @property
+    def machine(self) -> str:
+        """Machine, as uname -m has it."""
+        return platform.machine()
+
+    @property
+    def uid(self) -> int:
+        """Effective uid."""
+        return os.geteuid()
+
+
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in the text of a mountinfo file (man 5 proc_pid_mountinfo)."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, tail = before.split(), after.split()
+        if separator and len(fields) >= 6 and len(tail) >= 2:
+            point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+            supers = tuple(tail[2].split(",")) if len(tail) > 2 else ()
+            found.append(Mount(point, tail[0], tuple(fields[5].split(",")), supers))
+    return found
+
+
+def parse_fields(text: str) -> dict[str, str]:
+    """`Name: value` lines, the first of each name."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, separator, value = line.partition(":")
+        if separator:
+            found.setdefault(name.strip(), value.strip())
+    return found
+
+
+def mode_of(result: os.stat_result) -> int:
+    """Permission bits of a stat."""
+    return stat.S_IMODE(result.st_mode)

@@ -1,0 +1,120 @@
+"""Check, Finding, Fix, Change: the words that this room is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from denet_tui.checks.host import Host
+
+Way = Literal["raw", "tracefs"]
+BOTH: tuple[Way, ...] = ("raw", "tracefs")
+Scope = Literal["until-reboot", "permanent"]
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    """Could not be read; the title says why."""
+    SKIP = "skip"
+    """Does not apply here; the title says why."""
+    CRASH = "crash"
+    """The check itself broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was looked at (a file or a call) and the value that was seen there."""
+
+    source: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """A program to run: absolute path first, never a shell. `undo` is the argv that takes it back."""
+
+    argv: tuple[str, ...]
+    undo: tuple[str, ...] | None = None
+    streams: bool = False
+    """True where it runs long and its output is shown as it comes (package installation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """A whole file of our own to write (root-owned, atomically); `text` None deletes it."""
+
+    path: str
+    text: str | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class SetValue:
+    """A value to write into a file of the kernel (/proc/sys/…); undone with the value that was there."""
+
+    path: str
+    value: str
+
+
+Change = RunCommand | WriteFile | SetValue
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One way to put a finding right: its changes in order, how long it lasts, and how it is undone, in words."""
+
+    id: str
+    """`CHECK-ID.name`, for example `FS-001.mount`."""
+    title: str
+    changes: tuple[Change, ...]
+    scope: Scope
+    undo: str
+    weakens: str = ""
+    """What it opens that was closed before, in one line; empty where it opens nothing. Never preselected."""
+    advice: str = ""
+    """Where denet-tui cannot do it itself (log in again, reboot, another container profile): what the user does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    id: str
+    state: State
+    title: str
+    """One line."""
+    evidence: tuple[Evidence, ...] = ()
+    why: str = ""
+    """Why it matters, in plain words."""
+    required_for: tuple[Way, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    links: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def blocks(self) -> tuple[Way, ...]:
+        """The ways in that do not work because of it."""
+        return self.required_for if self.state is State.FAIL else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at. `run` looks through a Host only and has no side effects."""
+
+    id: str
+    area: str
+    """`permissions`, `capabilities`, `tracefs`, `kernel`, `bcc` or `proof`: the steps of the setup screen."""
+    title: str
+    run: Callable[[Host], Finding]
+    needs_root: bool = False
+    """True where nobody but root can answer: else the finding is `unknown: needs root`."""
+    after: tuple[str, ...] = field(default=())
+    """Ids of checks that a fix of this one may change, to be run again."""
