@@ -28,6 +28,9 @@ class Table(SyscallTable):
     def line_width(self) -> int:
         return self.width_now
 
+    def _room(self) -> int:
+        return 20
+
 
 def rows(rates: Sequence[float] = (1, 2, 3)) -> list[SyscallRow]:
     return syscall_rows(COUNTED, RECENT, 500_000_000, lambda _: rates)
