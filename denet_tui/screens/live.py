@@ -163,9 +163,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
                 lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, tick),
             )
         )
-        self._show_chart(final=not snapshot.running)
+        self._show_chart()
 
-    def _show_chart(self, *, final: bool = False) -> None:
+    def _show_chart(self) -> None:
         row = self.query_one(SyscallTable).current
         view = self._rates.view
         tick = view.tick - self._behind
@@ -174,6 +174,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             self.query_one(Chart).show("", (), ())
             return
         values = view.last(row.syscall, view.length, tick)
+        final = self._shown is not None and not self._shown.running
         self.query_one(Chart).show(
             words.clean(row.syscall.name), [time - times[-1] for time in times], values, final=final
         )

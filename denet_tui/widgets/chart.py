@@ -93,13 +93,17 @@ class Chart(Widget):
         self._waiting = False
 
     def show(self, subject: str, times: Sequence[float], values: Sequence[float], *, final: bool = False) -> None:
-        """Chart `values` (calls/s) at `times` (s, 0 is now); `final` draws at once, whatever was drawn just before."""
+        """Chart `values` (calls/s) at `times` (s, 0 is now); `final`: no more will come."""
         self._subject, self._times, self._values = subject, times, values
         self._stale = True
         if final:
             self._drawn_for = None
         now, peak = (values[-1], max(values)) if values else (0.0, 0.0)
-        self._title = f"{subject}   now {words.rate(now)}/s   peak {words.rate(peak)}/s" if subject else ""
+        self._title = (
+            f"{subject}   {'last' if final else 'now'} {words.rate(now)}/s   peak {words.rate(peak)}/s"
+            if subject
+            else ""
+        )
         self.refresh()
 
     def _build(self) -> None:

@@ -283,6 +283,7 @@ async def test_the_end_stays_on_the_screen() -> None:
         assert header(pilot)[0].startswith(" killed by SIGKILL ")
         assert session.latest is not None
         assert f" {session.latest.total.calls:,} calls" in header(pilot)[1]
+        assert "   last " in chart(pilot)[0]
         assert pilot.app.is_running
         await pilot.press("j", "s", "tab", "enter")
         assert pilot.app.is_running
