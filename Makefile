@@ -106,7 +106,7 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
-	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare ||
+	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare sudo ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
 	$(VENV)/bin/python -m pytest
