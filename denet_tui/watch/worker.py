@@ -92,6 +92,8 @@ class Session:
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns)
         self._pace = 1.0
+        self._reading = threading.Lock()
+        """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
         """Let the command go and publish a snapshot per tick until it has ended or `stop` is set.
@@ -104,8 +106,10 @@ class Session:
         due = time.monotonic() + min(FIRST_SECONDS, self.interval_s)
         while True:
             ended = self._wait(due, stop)
+            if stop.is_set() and not ended:
+                return  # `finish` reads once more
             publish(self.tick(running=not ended))
-            if ended or stop.is_set():
+            if ended:
                 return
             due = max(due + self.interval_s * self._pace, time.monotonic())
 
@@ -113,7 +117,7 @@ class Session:
         """Read once, now."""
         if self.target.failure is not None:
             raise CommandError(why_not(self.info.executable, self.target.failure), NOT_EXECUTABLE)
-        with _uncollected():
+        with self._reading, _uncollected():
             return self._tick(running=running)
 
     def _tick(self, *, running: bool) -> Snapshot:

@@ -92,8 +92,8 @@ def quiet(argv: list[str]) -> dict[str, Any]:
         before, deadline = session.tick(), time.monotonic() + 4 * NOT_MUCH
         while True:
             snapshot = session.tick()
-            at_rest = snapshot.total == before.total and len(snapshot.in_flight) == 6
-            if at_rest or time.monotonic() > deadline:
+            pausing = [each.syscall.name for each in snapshot.in_flight] == ["pause"] * 6
+            if (pausing and snapshot.total == before.total) or time.monotonic() > deadline:
                 break
             before = snapshot
         return {
