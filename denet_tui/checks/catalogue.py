@@ -1,0 +1,104 @@
+"""All checks in the order in which a person would go through them, and running them so that none takes another down."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Check, Evidence, Finding, State
+
+log = logging.getLogger("denet_tui")
+
+AREAS = ("permissions", "capabilities", "tracefs", "kernel", "bcc", "proof")
+"""The steps of the setup screen, in order."""
+
+_MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "drift", "probe")
+_WAITS = frozenset({"BCC-001", "BCC-002", "BCC-003", "PROG-001", "E2E-001", "OTHER-001", "LOG-001"})
+"""Checks that mostly wait for another process: they start first, beside the others."""
+_SLOW_S = 1.0
+
+
+def _collected() -> tuple[Check, ...]:
+    found: list[Check] = []
+    for name in _MODULES:
+        try:
+            module = importlib.import_module(f"denet_tui.checks.{name}")
+        except ModuleNotFoundError:
+            continue
+        found += module.CHECKS
+    return tuple(sorted(found, key=lambda check: AREAS.index(check.area)))
+
+
+ALL: tuple[Check, ...] = _collected()
+by_id: dict[str, Check] = {check.id: check for check in ALL}
+
+
+def run(
+    host: Host,
+    ids: Iterable[str] | None = None,
+    progress: Callable[[Finding], None] | None = None,
+    checks: Iterable[Check] | None = None,
+) -> list[Finding]:
+    """The findings of these checks (all where `ids` is None) in the catalogue's order; raises KeyError for an unknown id.
+
+    `progress` is called with each finding as it comes, in this thread. `checks` stands in for ALL.
+    """
+    known = {check.id: check for check in (ALL if checks is None else checks)}
+    wanted = set(known if ids is None else ids)
+    if unknown := sorted(wanted - known.keys()):
+        raise KeyError(", ".join(unknown))
+    chosen = [check for check in known.values() if check.id in wanted]
+    found: list[Finding] = []
+    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="check") as pool:
+        waiting = {check.id: pool.submit(run_one, check, host) for check in chosen if check.id in _WAITS}
+        early = {check.id: run_one(check, host) for check in chosen if check.id not in waiting}
+        for check in chosen:
+            finding = _result(waiting.get(check.id)) or early[check.id]
+            found.append(finding)
+            if progress:
+                progress(finding)
+    return found
+
+
+def _result(future: Future[Finding] | None) -> Finding | None:
+    return future.result() if future else None
+
+
+def run_one(check: Check, host: Host) -> Finding:
+    """The finding of one check, whatever happens inside of it."""
+    if check.needs_root and host.uid != 0:
+        return Finding(
+            check.id,
+            State.UNKNOWN,
+            f"{check.title}: needs root",
+            (Evidence("geteuid()", str(host.uid)),),
+            "Only root can look at this; everything else was looked at as you.",
+        )
+    started = time.monotonic()
+    try:
+        finding = check.run(host)
+    except Exception as error:  # noqa: BLE001 - one broken check must not hide what the others found
+        finding = _crashed(check, error)
+    seconds = time.monotonic() - started
+    log.debug("%s: %s: %s (%.3f s)", check.id, finding.state, finding.title, seconds)
+    title = finding.title + (f" (looking took {seconds:.1f} s)" if seconds > _SLOW_S else "")
+    return dataclasses.replace(finding, id=check.id, title=title, seconds=seconds)
+
+
+def _crashed(check: Check, error: Exception) -> Finding:
+    log.debug("%s crashed", check.id, exc_info=error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].name}, line {frames[-1].lineno}" if frames else "unknown place"
+    return Finding(
+        check.id,
+        State.CRASH,
+        f"{check.title}: the check itself broke ({type(error).__name__})",
+        (Evidence(where, f"{type(error).__name__}: {error}"),),
+        "This is a mistake in denet-tui, not in this machine. Please report it with `denet-tui diag --report FILE`.",
+    )
