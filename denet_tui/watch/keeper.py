@@ -12,7 +12,6 @@ Messages are JSON lines. To the keeper: {"find": [name, PATH]}, {"launch": …} 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import json
@@ -25,10 +24,10 @@ import termios
 import time
 from typing import Any, NoReturn
 
+from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.handover import User, become
 from denet_tui.watch.find import CommandError, resolve
 
-_PR_SET_NAME = 15
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when the command is to be ended."""
 
@@ -185,15 +184,6 @@ class _Keeper:
                 os.read(self._master, 65536)
             except OSError:  # EIO: nobody has the terminal open any more
                 watched.remove(self._master)
-
-
-def show_yourself(name: str) -> None:
-    """Take the name that the kernel side waits for, and fork once: see PID_NAMESPACE in bpf/syscalls.c."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
 
 
 def _become_command(
