@@ -170,7 +170,7 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
             if way == "raw":
                 links[event] = maps.raw_tracepoint_open(event, programs[event])
             else:
-                links[event] = _attach_perf(tracing or tracefs(), event, programs[event])
+                links[event] = attach_perf(tracing or tracefs(), event, programs[event])
         except OSError as error:
             raise LoadError("attach", f"{event}: {error.strerror}", error.errno) from error
     optional = {"wanted": bool(request.get("only_wanted")), "claims": in_pid_namespace()}
@@ -198,7 +198,7 @@ def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
         del os.environ["BCC_KERNEL_SOURCE"]
 
 
-def _attach_perf(tracing: Path, event: str, program: int) -> int:
+def attach_perf(tracing: Path, event: str, program: int) -> int:
     """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all."""
     import fcntl
 
