@@ -6,9 +6,14 @@ import os
 import platform
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denet_tui.bpf.handover import User
 
 LIMIT = 1 << 20
 """Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""
@@ -112,6 +117,57 @@ class Host:
     def uid(self) -> int:
         """Effective uid."""
         return os.geteuid()
+
+    # privileges, kernel and limits
+
+    def namespace(self, kind: str) -> int:
+        """Inode number of this process's namespace (`user`, `pid`); raises OSError."""
+        return self.stat(f"/proc/self/ns/{kind}").st_ino
+
+    def realpath(self, path: str) -> str:
+        """The path with all links resolved, as far as they can be."""
+        return os.path.realpath(path)
+
+    def capability_attribute(self, path: str) -> bytes:
+        """The security.capability attribute of a file, links followed; raises OSError (ENODATA where it has none)."""
+        return os.getxattr(path, "security.capability")
+
+    def search_path(self) -> list[str]:
+        """Folders of PATH, those of root in front, each once."""
+        folders = [*_PATH.split(":"), "/usr/local/sbin", "/usr/local/bin", *os.get_exec_path()]
+        return list(dict.fromkeys(folder for folder in folders if folder.startswith("/")))
+
+    def interpreter(self) -> str:
+        """The Python that runs this, and that the loader is run with."""
+        return sys.executable
+
+    def asker(self) -> User:
+        """The user behind sudo, or the current one."""
+        from denet_tui.bpf.handover import invoking_user
+
+        return invoking_user()
+
+    def probe_bpf(self) -> int:
+        """calls.bpf_malformed: E2BIG where bpf(2) arrives in the kernel; raises OSError."""
+        from denet_tui.checks.calls import bpf_malformed
+
+        return bpf_malformed()
+
+    def probe_perf(self) -> int:
+        """calls.perf_malformed: EINVAL where perf_event_open(2) arrives in the kernel; raises OSError."""
+        from denet_tui.checks.calls import perf_malformed
+
+        return perf_malformed()
+
+    def probe_perf_event(self) -> int:
+        """calls.perf_harmless: EACCES where a distribution's kernel refuses every event; raises OSError."""
+        from denet_tui.checks.calls import perf_harmless
+
+        return perf_harmless()
+
+    def kernel_btf(self) -> bytes:
+        """The whole BTF of the running kernel (some MB, more than LIMIT); raises OSError."""
+        return Path("/sys/kernel/btf/vmlinux").read_bytes()
 
 
 def parse_mounts(text: str) -> list[Mount]:
