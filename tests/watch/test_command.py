@@ -44,6 +44,7 @@ def test_nothing_tells_the_command_that_it_is_watched(everything: list[str], bef
     alone = run("bash", "-c", script, "bash", *everything)
     watched = run("bash", "-c", script, "bash", *PLAIN, *everything)
     assert "Sig" in alone.stdout
+    assert (watched.returncode, alone.returncode) == (0, 0)
     unlike = {"PYTEST_CURRENT_TEST", "_"}  # bash names in _ what it starts
     lines = [
         [line for line in done.stdout.splitlines() if line.partition("=")[0] not in unlike] for done in (alone, watched)

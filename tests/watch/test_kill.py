@@ -32,7 +32,8 @@ from tests.watch.helpers import (
 
 pytestmark = pytest.mark.root
 
-TO_BE_KILLED = "sleep 100 & echo $! > child; echo $$ > pid; wait; touch done"
+TO_BE_KILLED = "(trap '' HUP; exec sleep 100) & echo $! > child; echo $$ > pid; wait; touch done"
+"""The child is deaf to the hang-up that the kernel sends when a session's leader dies."""
 TO_BE_LEFT = "echo $$ > pid; head -c 10000000 /dev/zero | tr '\\0' x; touch done"
 """Writes 10 MB to its terminal: far more than a terminal that nobody reads would take."""
 
@@ -166,7 +167,8 @@ def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str
 
 def test_a_shell_is_usable_after_kill_nine_of_the_screen(tmp_path: Path) -> None:
     with tmux(tmp_path) as terminal:
-        terminal.line(f"{' '.join(DENET)} run --on-quit kill -- sh -c '{TO_BE_KILLED}'")
+        (tmp_path / "script").write_text(TO_BE_KILLED)
+        terminal.line(f"{' '.join(DENET)} run --on-quit kill -- sh script")
         eventually(lambda: text_of(tmp_path / "pid"), "the command runs")
         eventually(lambda: terminal.flag("alternate_on") == "1", "the screen is there")
         family = children(terminal.shell)
