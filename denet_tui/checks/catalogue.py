@@ -45,7 +45,7 @@ def run(
     progress: Callable[[Finding], None] | None = None,
     checks: Iterable[Check] | None = None,
 ) -> list[Finding]:
-    """The findings of these checks (all where `ids` is None) in the catalogue's order; raises KeyError for an unknown id.
+    """The findings of these checks, all where `ids` is None, in the catalogue's order; raises KeyError for others.
 
     `progress` is called with each finding as it comes, in this thread. `checks` stands in for ALL.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Evidence, Finding, Fix, RunCommand, WriteFile
+from denet_tui.checks.model import Change, Evidence, Finding, Fix, RunCommand, WriteFile
 
 HOME, USER, HOST, ADDRESS, ARGUMENT, UUID, MAC = "<HOME>", "<USER>", "<HOST>", "<IP>", "<ARG>", "<UUID>", "<MAC>"
 
@@ -70,20 +70,23 @@ class Secrets:
         return Evidence(self.redact(evidence.source), self.redact(value))
 
     def _fix(self, fix: Fix) -> Fix:
-        changes = []
-        for change in fix.changes:
-            if isinstance(change, RunCommand):
-                undo = tuple(map(self.redact, change.undo)) if change.undo else None
-                changes.append(dataclasses.replace(change, argv=tuple(map(self.redact, change.argv)), undo=undo))
-            elif isinstance(change, WriteFile):
-                text = None if change.text is None else self.redact(change.text)
-                changes.append(dataclasses.replace(change, path=self.redact(change.path), text=text))
-            else:
-                changes.append(
-                    dataclasses.replace(change, path=self.redact(change.path), value=self.redact(change.value))
-                )
-        texts = {name: self.redact(getattr(fix, name)) for name in ("title", "undo", "weakens", "advice")}
-        return dataclasses.replace(fix, changes=tuple(changes), **texts)
+        return dataclasses.replace(
+            fix,
+            title=self.redact(fix.title),
+            changes=tuple(self._change(change) for change in fix.changes),
+            undo=self.redact(fix.undo),
+            weakens=self.redact(fix.weakens),
+            advice=self.redact(fix.advice),
+        )
+
+    def _change(self, change: Change) -> Change:
+        if isinstance(change, RunCommand):
+            undo = None if change.undo is None else tuple(map(self.redact, change.undo))
+            return dataclasses.replace(change, argv=tuple(map(self.redact, change.argv)), undo=undo)
+        if isinstance(change, WriteFile):
+            text = None if change.text is None else self.redact(change.text)
+            return dataclasses.replace(change, path=self.redact(change.path), text=text)
+        return dataclasses.replace(change, path=self.redact(change.path), value=self.redact(change.value))
 
 
 def secrets_of(host: Host, users: Iterable[tuple[str, str]] = ()) -> Secrets:

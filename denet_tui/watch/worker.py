@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import select
 import threading
@@ -20,8 +21,8 @@ from denet_tui.watch.sampler import Sampler
 
 FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
-_CROWD = 1000
-"""Processes in one reading above which the next comes sooner, so that neither maps nor memory fill up."""
+_CROWD = 500
+"""Ended processes in one reading above which the next comes sooner, so that neither maps nor memory fill up."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
 
@@ -91,7 +92,8 @@ class Session:
         self._recorder = recorder
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns)
-        self._pace = 1.0
+        self._soonest_s = math.inf
+        """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
 
@@ -111,7 +113,7 @@ class Session:
             publish(self.tick(running=not ended))
             if ended:
                 return
-            due = max(due + self.interval_s * self._pace, time.monotonic())
+            due = max(due + min(self.interval_s, self._soonest_s), time.monotonic())
 
     def tick(self, *, running: bool = True) -> Snapshot:
         """Read once, now."""
@@ -130,8 +132,8 @@ class Session:
         ended = {(process.tgid, process.start_ns) for process in snapshot.ended}  # not one that has such an id since
         self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
         rows = sum(map(len, reading.rows.values()))
-        fill = max(2 * rows / self._tracer.capacity, len(reading.processes) / _CROWD)
-        self._pace = 1 / max(1.0, fill)
+        full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
+        self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
         if self._recorder:
             self._recorder.add(snapshot)
         self.latest = snapshot
