@@ -14,6 +14,9 @@ import click
 from denet_tui import __version__
 
 FAILED = 125
+USAGE = 64
+"""For wrong words to the commands about the machine, as sysexits.h has it: what they run is not somebody else's."""
+_ABOUT_THE_MACHINE = ("diag", "setup")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -29,7 +32,8 @@ class _Group(click.Group):
             status = error.exit_code
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "denet-tui"
-            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`")
+            about_the_machine = where.rpartition(" ")[2] in _ABOUT_THE_MACHINE
+            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", USAGE if about_the_machine else FAILED)
         except click.Abort:
             status = 130
         except BrokenPipeError:
@@ -116,6 +120,7 @@ def main(context: click.Context) -> None:
     sudo denet-tui run -- make -j4        watch a command
     sudo denet-tui attach 1234            watch a running process
     sudo denet-tui selftest               1,000 known calls, counted and compared
+    sudo denet-tui diag                   what works here, what does not, and what to do about it
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -163,3 +168,24 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
     from denet_tui import commands
 
     commands.selftest(syscall, commands.Request(**options))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (checks/diag.schema.json).")
+@click.option(
+    "--report", "report_file", type=Path, metavar="FILE", help="Write the complete report to share (Markdown)."
+)
+@click.option("--only", multiple=True, metavar="ID", help="Run this check; may be given again, or with commas.")
+@click.option("--strict", is_flag=True, help="Exit with 2 where there are warnings.")
+@click.option("--no-redact", is_flag=True, help="Leave names, folders and addresses in the report.")
+@global_options
+def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
+    """Look at everything that tracing needs: what was seen, why it matters, how to put it right.
+
+    Exits with 0 where watching works here, 1 where it does not, 2 for warnings under --strict, 64 for wrong
+    options, 70 where a check broke.
+    """
+    from denet_tui import commands_diag
+
+    ids = tuple(word.strip().upper() for each in only for word in each.split(",") if word.strip())
+    commands_diag.diag(commands_diag.DiagRequest(only=ids, **options))

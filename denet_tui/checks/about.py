@@ -23,7 +23,7 @@ SYSCTLS = (
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 _FILESYSTEMS = frozenset({"tracefs", "debugfs", "bpf", "sysfs", "proc", "securityfs", "cgroup2"})
 _CONFIG = re.compile(
-    r"^(?:# )?CONFIG_(?:\w*BPF\w*|FTRACE_SYSCALLS|\w*TRACEPOINT\w*|DEBUG_INFO_BTF|PERF_EVENTS)\b.*", re.M
+    r"^(?:# )?CONFIG_(?:\w*BPF\w*|FTRACE_SYSCALLS|\w*TRACEPOINT\w*|DEBUG_INFO_BTF|PERF_EVENTS)\b.*", re.MULTILINE
 )
 _LIBRARIES = re.compile(r"^lib(?:bcc|LLVM|clang-cpp)[-.].*so")
 _FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")

@@ -29,7 +29,7 @@ def _collected() -> tuple[Check, ...]:
     for name in _MODULES:
         try:
             module = importlib.import_module(f"denet_tui.checks.{name}")
-        except ModuleNotFoundError:
+        except ImportError:
             continue
         found += module.CHECKS
     return tuple(sorted(found, key=lambda check: AREAS.index(check.area)))

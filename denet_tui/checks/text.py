@@ -1,0 +1,133 @@
+"""Findings for a terminal: grouped by area, a sign and a word for each, 80 columns, no colour needed to read it."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from denet_tui.checks.catalogue import AREAS, by_id
+from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.verdict import Step, WayIn
+
+WIDTH = 80
+_SIGNS = {
+    State.PASS: ("\N{CHECK MARK}", "+", "32"),
+    State.WARN: ("!", "!", "33"),
+    State.FAIL: ("\N{BALLOT X}", "x", "31;1"),
+    State.UNKNOWN: ("?", "?", "36"),
+    State.SKIP: ("-", "-", "2"),
+    State.CRASH: ("#", "#", "35;1"),
+}
+"""By state: the sign, the same in ASCII, and the colour (SGR parameters)."""
+_NEEDS_WORDS = (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH)
+_SHORT_EVIDENCE = 200
+"""Characters of a value that a terminal shows; the report has all of it."""
+
+
+def render(
+    findings: Sequence[Finding],
+    ways: Sequence[WayIn],
+    step: Step,
+    *,
+    colour: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """The whole text, with a newline at its end."""
+    lines: list[str] = []
+    for area in AREAS:
+        mine = [finding for finding in findings if area_of(finding) == area]
+        if mine:
+            lines += [area, *(line for each in mine for line in _finding(each, colour=colour, ascii_only=ascii_only))]
+            lines.append("")
+    for way in ways:
+        lines += _wrapped(f"{way.way}: {way}", "way in  ", "        ")
+    lines += ["", *_wrapped(step.text + (":" if step.command else ""), "next    ", "        ")]
+    lines += (f"        {plain(line)}" for line in command_lines(step.command, WIDTH - 8)) if step.command else ()
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def area_of(finding: Finding) -> str:
+    """The area of the check that found it; what is unknown stands with the proof."""
+    check = by_id.get(finding.id)
+    return check.area if check else AREAS[-1]
+
+
+def _finding(finding: Finding, *, colour: bool, ascii_only: bool) -> Iterator[str]:
+    sign, ascii_sign, code = _SIGNS[finding.state]
+    mark = f"{ascii_sign if ascii_only else sign} {finding.state:<8}"
+    first, *rest = _wrapped(one_line(finding.title), " " * (len(mark) + 14), " " * (len(mark) + 14))
+    head = f"{finding.id:<11} "
+    painted = f"\x1b[{code}m{mark}\x1b[0m" if colour else mark
+    yield f"  {painted}{head}{first[len(mark) + 14 :]}"
+    yield from rest
+    evidence = finding.evidence if finding.state in _NEEDS_WORDS else finding.evidence[:1]
+    for each in evidence:
+        value = one_line(each.value)
+        short = value if len(value) <= _SHORT_EVIDENCE else f"{value[:_SHORT_EVIDENCE]} ... ({len(value)} characters)"
+        yield from _wrapped(f"{one_line(each.source)}: {short}", "      seen  ", "            ")
+    if finding.state in _NEEDS_WORDS:
+        yield from _wrapped(finding.why, "      why   ", "            ") if finding.why else ()
+        for fix in finding.fixes:
+            yield from _fix(fix)
+        for link in finding.links:
+            yield f"      see   {plain(link)}"
+
+
+def _fix(fix: Fix) -> Iterator[str]:
+    scope = f" ({fix.scope})" if fix.changes else ""
+    yield from _wrapped(f"{fix.title}{scope}", "      fix   ", "            ")
+    if fix.weakens:
+        yield from _wrapped(f"opens: {fix.weakens}", "            ", "            ")
+    if fix.advice:
+        yield from _wrapped(fix.advice, "            ", "            ")
+    for line in change_lines(fix, WIDTH - 14):
+        yield f"              {plain(line)}"
+
+
+def change_lines(fix: Fix, width: int = 1_000_000) -> list[str]:
+    """What a fix does, a line or more for each change: commands as they would be run, files with their content."""
+    lines: list[str] = []
+    for change in fix.changes:
+        if isinstance(change, RunCommand):
+            lines += command_lines(change.argv, width)
+        elif isinstance(change, SetValue):
+            lines.append(f"{change.path}: write {change.value}")
+        elif isinstance(change, WriteFile) and change.text is None:
+            lines.append(f"{change.path}: delete")
+        elif isinstance(change, WriteFile):
+            lines.append(f"{change.path} (mode {change.mode:04o}):")
+            lines += (f"  {line}" for line in (change.text or "").splitlines())
+    return lines
+
+
+def command_lines(argv: Iterable[str], width: int) -> list[str]:
+    """A command as a shell would take it, broken between words, each line but the last with a backslash at its end."""
+    lines = [""]
+    for word in map(shlex.quote, argv):
+        if lines[-1] and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append(f"  {word}")
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def plain(text: str) -> str:
+    """The text with what a terminal could obey, or could not encode, shown as an escape."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """At least one line, none over WIDTH."""
+    cleaned = plain(text)
+    return textwrap.wrap(cleaned, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False) or [
+        first.rstrip()
+    ]

@@ -1,0 +1,121 @@
+"""From findings to a verdict for each way in, an exit status, and the one step to take next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import BOTH, Finding, Fix, State, Way
+
+Verdict = Literal["ready", "blocked", "unknown"]
+READY, BLOCKED, WARNINGS, USAGE, CRASHED = 0, 1, 2, 64, 70
+"""Exit statuses of diag and setup; 64 and 70 are those of sysexits.h."""
+
+PROOF = "E2E-001"
+"""The check that loads, attaches and counts for real: what it says of a way outweighs what was only read."""
+_UNSURE = (State.UNKNOWN, State.CRASH)
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """What the findings say about one way in, and which ids say it."""
+
+    way: Way
+    verdict: Verdict
+    ids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.verdict == "ready":
+            return "ready"
+        if self.verdict == "blocked":
+            return f"blocked by {', '.join(self.ids)}"
+        return f"unknown: {', '.join(self.ids)} could not be told" if self.ids else "unknown: nothing was proven"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next: a sentence, and the command to type where there is one."""
+
+    text: str
+    command: tuple[str, ...] = ()
+    finding: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}: {shlex.join(self.command)}" if self.command else self.text
+
+
+def ways(findings: Sequence[Finding], *, whole: bool = True) -> tuple[WayIn, ...]:
+    """The verdict of each way in. `whole` is False where only some checks were run, so that nothing is proven."""
+    return tuple(_way(way, findings, whole=whole) for way in BOTH)
+
+
+def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
+    blocking = tuple(finding.id for finding in findings if way in finding.blocks)
+    if blocking:
+        return WayIn(way, "blocked", blocking)
+    proof = next((finding for finding in findings if finding.id == PROOF), None)
+    if proof and way in proof.required_for and proof.state in (State.PASS, State.WARN):
+        return WayIn(way, "ready")
+    unsure = tuple(
+        finding.id
+        for finding in findings
+        if finding.state in _UNSURE and (way in finding.required_for or finding.id == PROOF)
+    )
+    if unsure or (whole and (proof is None or way not in proof.required_for)):
+        return WayIn(way, "unknown", unsure or ((PROOF,) if proof else ()))
+    return WayIn(way, "ready")
+
+
+def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool = False) -> int:
+    """The exit status of diag."""
+    states = {finding.state for finding in findings}
+    if State.CRASH in states:
+        return CRASHED
+    if not any(way.verdict == "ready" for way in found):
+        return BLOCKED
+    return WARNINGS if strict and State.WARN in states else READY
+
+
+def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], command: str = "denet-tui") -> Step:
+    """The one thing to do now: watch, repair the first thing in the way, look as root, or ask an administrator."""
+    sudo = _becoming_root(host)
+    if any(way.verdict == "ready" for way in found):
+        # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
+        prefix = (sudo or ()) if host.uid == 0 else ()
+        return Step("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
+    crashed = [finding.id for finding in findings if finding.state is State.CRASH]
+    blocking = [finding for finding in findings if finding.blocks]
+    blocking.sort(key=lambda finding: "raw" not in finding.blocks)  # the way that needs least comes first
+    for finding in blocking:
+        if fix := applicable(finding):
+            repair, text = (command, "setup", "--only", finding.id), f"repair {finding.id} ({fix.title})"
+            if sudo is None and host.uid != 0:
+                return Step(f"Ask an administrator of this machine to {text} with, as root", repair, finding.id)
+            return Step(text[0].upper() + text[1:], (*(sudo or ()), *repair), finding.id)
+    if host.uid != 0:
+        if sudo is None:
+            return Step("Ask an administrator of this machine to run, as root", (command, "diag"))
+        return Step("Root can look at everything, and watch", (*sudo, command, "diag"))
+    for finding in blocking:
+        if advice := next((fix.advice for fix in finding.fixes if fix.advice), ""):
+            return Step(f"{finding.id}: {advice}", finding=finding.id)
+    if crashed:
+        return Step(f"{', '.join(crashed)}: report it with", (command, "diag", "--report", "FILE"))
+    return Step("Try it", (command, "selftest"))
+
+
+def applicable(finding: Finding) -> Fix | None:
+    """The first fix that denet-tui can apply itself and that opens nothing."""
+    return next((fix for fix in finding.fixes if fix.changes and not fix.weakens), None)
+
+
+def _becoming_root(host: Host) -> tuple[str, ...] | None:
+    for name in ("sudo", "doas", "pkexec"):
+        for folder in ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"):
+            if host.access(f"{folder}/{name}", os.X_OK):
+                return (name,)
+    return None
