@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from denet_tui.bpf import maps
@@ -225,7 +226,7 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> dict[int, dict[Syscall, Counters]]:
+    def _read_rows(self, side: int) -> dict[int, Mapping[Syscall, Counters]]:
         found: dict[int, dict[Syscall, Counters]] = {}
         from_bytes, make = int.from_bytes, Counters.of_lanes
         for keys, values in self._take("pid_syscall_map", side):
@@ -235,7 +236,7 @@ class Tracer:
                 if mine is None:
                     mine = found[tgid] = {}
                 mine[syscall(where >> _ABI_BIT, nr)] = make((from_bytes(sums, "little"), max_ns))
-        return found
+        return {tgid: MappingProxyType(mine) for tgid, mine in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
         found: dict[int, dict[tuple[Syscall, int], int]] = {}

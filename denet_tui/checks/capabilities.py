@@ -11,12 +11,13 @@ from denet_tui.checks.host import Host
 
 CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE = 10, 24
 
-NAMES = (
+_IN_ORDER = (
     "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service "
     "net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct "
     "sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
     "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
-).split()  # noqa: SIM905 - a list literal would be 41 lines
+)
+NAMES = tuple(_IN_ORDER.split())
 """By number (include/uapi/linux/capability.h)."""
 
 _REVISION, _EFFECTIVE = 0xFF000000, 1

@@ -196,3 +196,11 @@ def parse_fields(text: str) -> dict[str, str]:
 def mode_of(result: os.stat_result) -> int:
     """Permission bits of a stat."""
     return stat.S_IMODE(result.st_mode)
+
+
+def program(host: Host, name: str) -> str:
+    """Absolute path of a system program, never one from a user's PATH; empty where there is none."""
+    for folder in _PATH.split(":"):
+        if host.access(f"{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    return ""

@@ -35,13 +35,11 @@ _EMPTY: Mapping[Syscall, Counters] = MappingProxyType({})
 class Known:
     """A process as the sampler knows it; `info` is its newest frozen form."""
 
-    __slots__ = ("errnos", "info", "syscalls", "total")
+    __slots__ = ("errnos", "info")
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
-        self.syscalls: dict[Syscall, Counters] = {}
         self.errnos: dict[tuple[Syscall, int], int] = {}
-        self.total = NOTHING
 
 
 class Sampler:
@@ -184,26 +182,27 @@ class Sampler:
         return tuple(ended)
 
     def _add_to(self, known: Known, rows: Mapping[Syscall, Counters]) -> None:
-        mine, make, lanes, peak = known.syscalls, Counters.of_lanes, 0, 0
-        for call, counters in rows.items():
-            added, longest = counters
+        """Add the rows of an interval to a process. What is frozen into `info` is never written to again."""
+        before, make, lanes, peak = known.info.syscalls, Counters.of_lanes, 0, 0
+        for added, longest in rows.values():
             lanes += added
             if longest > peak:
                 peak = longest
-            before = mine.get(call)
-            if before is None:
-                mine[call] = counters
-            else:
-                mine[call] = make((before[0] + added, longest if longest > before[1] else before[1]))
-        delta = make((lanes, peak))
-        known.total = known.total.plus(delta)
+        if before:
+            mine = dict(before)
+            for call, counters in rows.items():
+                old = mine.get(call)
+                mine[call] = counters if old is None else old.plus(counters)
+            rows_so_far: Mapping[Syscall, Counters] = MappingProxyType(mine)
+        else:
+            rows_so_far = rows
         known.info = replace(
             known.info,
-            total=known.total,
-            delta=delta,
-            syscalls=MappingProxyType(mine.copy()),
-            recent=MappingProxyType(rows),
-            errnos=MappingProxyType(known.errnos.copy()),
+            total=known.info.total.plus(make((lanes, peak))),
+            delta=make((lanes, peak)),
+            syscalls=rows_so_far,
+            recent=rows,
+            errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
         )
 
     def _finish(self, info: ProcessInfo) -> None:
