@@ -38,7 +38,7 @@ package() { # package NAME: what this distribution calls it
     apt-get/bcc) echo python3-bpfcc ;; dnf/bcc) echo python3-bcc ;; pacman/bcc) echo python-bcc ;;
     apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
     apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
-    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;;
+    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
     *) echo "$$1" ;;
     esac
 }
@@ -106,7 +106,7 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
-	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare sudo ||
+	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare sudo ps ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
 	$(VENV)/bin/python -m pytest
