@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from denet_tui.bpf.handover import User
 from denet_tui.checks.host import LIMIT, Host, Mount, Output
 
 Content = str | bytes | OSError | int
@@ -24,7 +25,7 @@ class FakeHost(Host):
 
     `modes` maps a path to st_mode (permission bits alone are enough), `owners` to (uid, gid), `times` to st_mtime;
     `links` maps a symbolic link to its target, `magics` a path to the magic number of the filesystem on it and
-    below. `answers` maps a name of a Host method that does more than read to what it returns or raises.
+    below, `attributes` a path to its security.capability attribute. `answers` maps a name of a Host method that does more than read to what it returns or raises.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class FakeHost(Host):
         owners: Mapping[str, tuple[int, int]] | None = None,
         times: Mapping[str, float] | None = None,
         links: Mapping[str, str] | None = None,
+        attributes: Mapping[str, bytes] | None = None,
         answers: Mapping[str, Any] | None = None,
         uid: int = 0,
         release: str = "6.1.0-18-amd64",
@@ -53,6 +55,7 @@ class FakeHost(Host):
         self.owners = dict(owners or {})
         self.times = dict(times or {})
         self.links = dict(links or {})
+        self.attributes = dict(attributes or {})
         self.answers = dict(answers or {})
         self.fake_uid, self.fake_release, self.fake_machine = uid, release, machine
         self.ran: list[tuple[str, ...]] = []
@@ -143,6 +146,42 @@ class FakeHost(Host):
     @property
     def uid(self) -> int:
         return self.fake_uid
+
+    def namespace(self, kind: str) -> int:
+        return {"user": 0xEFFFFFFD, "pid": 0xEFFFFFFC}[kind]
+
+    def realpath(self, path: str) -> str:
+        return self._follow(path)
+
+    def capability_attribute(self, path: str) -> bytes:
+        found = self.attributes.get(self._follow(path))
+        if found is None:
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA), path)
+        return found
+
+    def search_path(self) -> list[str]:
+        return ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
+
+    def interpreter(self) -> str:
+        return "/usr/bin/python3"
+
+    def asker(self) -> User:
+        return User(self.fake_uid, self.fake_uid, "root" if self.fake_uid == 0 else "ann", "/")
+
+    def probe_bpf(self) -> int:
+        return errno.E2BIG
+
+    def probe_perf(self) -> int:
+        return errno.EINVAL
+
+    def probe_perf_event(self) -> int:
+        return 0
+
+    def kernel_btf(self) -> bytes:
+        content = self.files.get("/sys/kernel/btf/vmlinux")
+        if not isinstance(content, bytes):
+            raise no_such("/sys/kernel/btf/vmlinux")
+        return content
 
     def _follow(self, path: str) -> str:
         """The path with symbolic links resolved, its own and those of the folders above it."""

@@ -1,0 +1,157 @@
+"""Is there room for the loader, and are process ids the kernel's own: LIM-001 and NS-001."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
+
+_LIMITS = "/proc/self/limits"
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""Inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
+_MIB = 2**20
+
+LEAST_FILES, ENOUGH_FILES = 28, 64
+"""Descriptors: with 24 attaching fails, with 28 a count without a screen works; the loader has 26 open at once."""
+LEAST_SPACE, ENOUGH_SPACE = 270 * _MIB, 512 * _MIB
+"""Address space: the loader needs 273 MiB with libbcc 0.26; 200 MB are not enough to map LLVM."""
+LEAST_MEMORY, ENOUGH_MEMORY = 90 * _MIB, 192 * _MIB
+"""Memory of a cgroup: the loader is killed at 80 MiB and works at 100; it uses 126 MiB where it can."""
+
+
+def limits(host: Host) -> Finding:
+    """LIM-001: descriptors, address space and the memory cgroup are large enough for the loader."""
+    files, space = limit(host, "Max open files"), limit(host, "Max address space")
+    memory, group = memory_limit(host)
+    if files is None or space is None:
+        return Finding("LIM-001", State.UNKNOWN, f"the limits of this process could not be read from {_LIMITS}")
+    measured = (
+        ("RLIMIT_NOFILE", files[0], LEAST_FILES, ENOUGH_FILES, "ulimit -n 1024"),
+        ("RLIMIT_AS", space[0], LEAST_SPACE, ENOUGH_SPACE, "ulimit -v unlimited"),
+        (group, memory, LEAST_MEMORY, ENOUGH_MEMORY, ""),
+    )
+    evidence = tuple(
+        Evidence(_LIMITS if i < 2 else name, f"{name}: {_said(v)}") for i, (name, v, *_) in enumerate(measured)
+    )
+    small = [row for row in measured if row[1] < row[2]]
+    tight = [row for row in measured if row[2] <= row[1] < row[3]]
+    if not small and not tight:
+        return Finding("LIM-001", State.PASS, "descriptors, address space and memory are enough", evidence)
+    rows = small or tight
+    said = " and ".join(f"{name} is {_said(value)}, {_said(least)} are needed" for name, value, least, *_ in rows)
+    said = said if small else " and ".join(f"{name} is {_said(value)}: tight" for name, value, *_ in rows)
+    return Finding(
+        "LIM-001",
+        State.FAIL if small else State.WARN,
+        said,
+        evidence,
+        "libbcc and LLVM are loaded for half a second, about 130 MB, and the program and its maps are some 25 "
+        "descriptors. Too little room shows as `Too many open files`, `failed to map segment`, or a loader that is "
+        "killed.",
+        BOTH,
+        tuple(_raise(name, command) for name, *_, command in rows),
+    )
+
+
+def _raise(name: str, command: str) -> Fix:
+    advice = f"run `{command}` in the shell that starts denet-tui (a hard limit can only be raised by root)"
+    if not command:
+        advice = (
+            "start denet-tui outside of this cgroup, or give it more memory: docker `--memory`, systemd `MemoryMax=`"
+        )
+    which = {"RLIMIT_NOFILE": "files", "RLIMIT_AS": "space"}.get(name, "memory")
+    return Fix(f"LIM-001.{which}", f"raise {name}", (), "until-reboot", "nothing stays", advice=advice)
+
+
+def limit(host: Host, name: str) -> tuple[float, float] | None:
+    """(soft, hard) of a line of /proc/self/limits; inf where unlimited, None where it is not there."""
+    try:
+        text = host.read(_LIMITS)
+    except OSError:
+        return None
+    found = re.search(rf"^{name}\s+(\d{{1,20}}|unlimited)\s+(\d{{1,20}}|unlimited)", text, re.MULTILINE | re.ASCII)
+    if found is None:
+        return None
+    soft, hard = (math.inf if word == "unlimited" else float(word) for word in found.groups())
+    return soft, hard
+
+
+def memory_limit(host: Host) -> tuple[float, str]:
+    """(bytes, file) of the tightest memory limit of this process's cgroup and those above it; (inf, why) without."""
+    best, where = math.inf, "memory cgroup"
+    for path in _memory_files(host):
+        try:
+            text = host.read(path).strip()
+        except OSError:
+            continue
+        if re.fullmatch(r"\d{1,20}", text, re.ASCII) and float(text) < min(best, 2**62):  # v1 writes 2^63 for none
+            best, where = float(text), path
+    return best, where
+
+
+def _memory_files(host: Host) -> list[str]:
+    """The limit files of both cgroup versions, from the process's own group up to the mount (man 7 cgroups)."""
+    try:
+        groups = [line.split(":", 2) for line in host.read("/proc/self/cgroup").splitlines()]
+        mounts = host.mounts()
+    except OSError:
+        return []
+    found = []
+    for fields in groups:
+        if len(fields) != 3:
+            continue
+        _, controllers, path = fields
+        kind, file = ("cgroup", "memory.limit_in_bytes") if controllers else ("cgroup2", "memory.max")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        for mount in mounts:
+            if mount.kind != kind or (controllers and "memory" not in mount.super_options):
+                continue
+            parts = [part for part in path.split("/") if part and part != ".."][:64]
+            found += [f"{'/'.join([mount.point, *parts[:depth]])}/{file}" for depth in range(len(parts), -1, -1)]
+    return found
+
+
+def _said(value: float) -> str:
+    """A number of descriptors, or bytes as MiB."""
+    if value == math.inf:
+        return "unlimited"
+    return f"{value / _MIB:.0f} MiB" if value >= _MIB else f"{value:.0f}"
+
+
+def namespace(host: Host) -> Finding:
+    """NS-001: process ids here are those that BPF programs see."""
+    try:
+        inode = host.namespace("pid")
+    except OSError as error:
+        return Finding("NS-001", State.UNKNOWN, f"the PID namespace could not be read: {error.strerror}")
+    evidence = (Evidence("/proc/self/ns/pid", f"pid:[{inode}]"),)
+    if inode == _INITIAL_PID_NAMESPACE:
+        return Finding("NS-001", State.PASS, "the initial PID namespace", evidence)
+    return Finding(
+        "NS-001",
+        State.WARN,
+        "inside a PID namespace: `run` works with raw tracepoints, `attach` does not",
+        evidence,
+        "The kernel counts by its own process ids, and here they have other ones. A command that denet-tui starts "
+        "tells its own; a process that already runs cannot be found.",
+        fixes=(
+            Fix(
+                "NS-001.outside",
+                "run denet-tui in the initial PID namespace",
+                (),
+                "until-reboot",
+                "nothing stays",
+                advice="to attach, start denet-tui on the machine itself, or the container with `--pid=host`",
+            ),
+        ),
+        links=("https://man7.org/linux/man-pages/man7/pid_namespaces.7.html",),
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("LIM-001", "permissions", "room for the loader", limits),
+    Check("NS-001", "permissions", "PID namespace", namespace),
+)
