@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from denet_tui.bpf import families
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.errors import Explanation, LoadError, explain
+from denet_tui.bpf.facts import gather
 from denet_tui.bpf.handover import WAYS, Kernel
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
@@ -85,7 +86,7 @@ def _exit_with(body: Callable[[], int]) -> NoReturn:
         status = _complain(str(error), error.status)
     except LoadError as error:
         log.debug("what libbcc printed:\n%s", error.output)
-        status = _complain(error.text)
+        status = _complain(str(_explained(error)))
     except (StartError, RecordError) as error:
         status = _complain(str(error))
     except OSError as error:
@@ -93,6 +94,14 @@ def _exit_with(body: Callable[[], int]) -> NoReturn:
         status = _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     logging.shutdown()
     sys.exit(status)
+
+
+def _explained(error: LoadError) -> Explanation:
+    """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
+    found = error.facts or gather()
+    log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
+    log.debug("what the process may do: %s", found)
+    return explain(error, found)
 
 
 def _complain(text: str, status: int = FAILED) -> int:

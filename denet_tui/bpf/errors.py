@@ -1,35 +1,85 @@
-"""What a failure of loading or attaching means, in one line that says what to do next."""
+"""What a failure of loading or attaching means: symptom, cause and what to do next.
+
+A symptom is a text of libbcc, of the kernel's errno, or of our own loader; the cause is told by looking at the
+process (facts.py), since the same text stands for a missing capability, a filter or a limit.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+import re
+from collections.abc import Callable
+
+from denet_tui.bpf import causes
+from denet_tui.bpf.facts import Facts
+from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line
+
+__all__ = ["DIAG", "Explanation", "LoadError", "explain", "one_line"]
+
+_Cause = Callable[[LoadError, Facts], Explanation]
+
+SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
+    (r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory", causes.no_memory),
+    (r"Too many open files", causes.no_files),
+    (r"No module named 'bcc'|cannot import name '?BPF|libbcc\.so\S*:", causes.no_bcc),
+    (r"unable to find kernel headers|chdir\(.*/build\)", causes.headers),
+    (r"was ended by SIG[A-Z]+", causes.died),
+    (r"incomplete definition of type 'struct tracepoint__", causes.tracefs_unreadable),
+    (r"open\(\S*/id\): (?:Permission denied|No such file or directory)", causes.event_file),
+    (r"check your kernel for PERF_COUNT_SW_BPF_OUTPUT", causes.perf_denied),
+    (r"perf_event_open(?:\(.*\))?: Permission denied", causes.perf_denied),
+    (r"perf_event_open(?:\(.*\))?: Operation not permitted", causes.perf_not_permitted),
+    (r"Need super-user privileges to run", causes.perfmon_missing),
+    (r"Failed to load (?:BPF )?program\b.*: Permission denied", causes.verifier),
+    (r"maps (?:stay|are) empty|maps empty", causes.not_counted),
+)
+"""Texts, and what may be behind each; the first that fits counts."""
+
+BY_ERRNO: dict[int, _Cause] = {
+    errno.EPERM: causes.refused_by_errno,
+    errno.EACCES: causes.denied_by_errno,
+    errno.ENOENT: causes.missing,
+    errno.ENOSYS: causes.no_system_call,
+    errno.E2BIG: causes.too_big,
+    errno.ENOMEM: causes.no_memory,
+    errno.EMFILE: causes.no_files,
+    errno.EINVAL: causes.invalid,
+    errno.EBUSY: causes.busy,
+}
+"""For texts that say no more than an errno does."""
+
+_LIBBCC_SPEAKS = ("compile", "load", "attach", "loader", "read")
+"""Stages where what libbcc and LLVM printed tells more than our own text; it is that of all ways that were tried."""
+_PLAIN = ("bcc", "btf", "namespace")
+"""Stages whose own text says what to do."""
+_CHECKS = {"bcc": "BCC-001", "btf": "KERN-009", "tracefs": "FS-001", "namespace": "NS-001"}
 
 
-class LoadError(Exception):
-    """Loading failed at a stage (`bcc`, `btf`, `tracefs`, `compile`, `load`, `attach`, `loader`).
-
-    `number` is the errno where there was one; `output` is everything that libbcc and LLVM printed.
-    """
-
-    def __init__(self, stage: str, text: str, number: int | None = None, output: str = "") -> None:
-        super().__init__(text)
-        self.stage = stage
-        self.text = text
-        self.number = number
-        self.output = output
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it travels from the loader."""
-        return {"stage": self.stage, "text": self.text, "errno": self.number}
+def explain(error: LoadError, facts: Facts) -> Explanation:
+    """The failure by its cause: of each way in where several were tried, and of one where they have the same."""
+    if len(error.failures) > 1 and error.stage != "bcc":
+        each = {failure.way: _explain(failure, facts) for failure in error.failures}
+        first = next(iter(each.values()))
+        if len({str(explanation) for explanation in each.values()}) == 1:
+            return first
+        told = "; ".join(f"{way} way: {explanation.cause}" for way, explanation in each.items())
+        return Explanation(told, DIAG, first.check_id)
+    return _explain(error.failures[0] if error.failures else error, facts)
 
 
-def explain(stage: str, text: str, output: str) -> str:
-    """The text, or a better one where `output` tells more: bcc says `Failed to compile` whatever was refused."""
-    if stage in ("compile", "load") and os.strerror(errno.EPERM) in text + output:
-        return (
-            "the kernel refuses bpf(2) (Operation not permitted), whatever the capabilities are: a seccomp filter "
-            "(as containers have) or a security module is in the way; run denet-tui outside of it"
-        )
-    return text
+def _explain(error: LoadError, facts: Facts) -> Explanation:
+    texts = [error.text, error.output] if error.stage in _LIBBCC_SPEAKS else [error.text]
+    for text in texts:
+        for pattern, cause in SYMPTOMS:
+            if re.search(pattern, text, re.IGNORECASE):
+                return cause(error, facts)
+    number = error.number or next(filter(None, map(_errno_in, texts)), None)
+    if number in BY_ERRNO and error.stage not in _PLAIN:
+        return BY_ERRNO[number](error, facts)
+    return Explanation(one_line(error.text), "" if error.stage in _PLAIN else DIAG, _CHECKS.get(error.stage, "E2E-001"))
+
+
+def _errno_in(text: str) -> int | None:
+    """The errno whose words (strerror) a text has; bcc says `Failed to compile` whatever was refused."""
+    return next((number for number in BY_ERRNO if os.strerror(number) in text), None)

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf.errors import LoadError, explain
+from denet_tui.bpf.facts import Facts
+from denet_tui.bpf.failure import LoadError
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
@@ -193,7 +194,7 @@ class Loading:
         output = self.output()
         os.close(self._output)
         if not descriptors:
-            raise _failure(reply["failures"], output)
+            raise _failure(reply, output)
         kinds: dict[str, dict[str, int]] = {"maps": {}, "programs": {}, "links": {}}
         for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
             os.set_inheritable(descriptor, False)
@@ -234,11 +235,16 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
-def _failure(failures: list[dict[str, Any]], output: str) -> LoadError:
+def _failure(reply: dict[str, Any], output: str) -> LoadError:
     """One error for all ways that were tried; the first is the preferred one, and says it best."""
-    first = failures[0]
-    texts = {failure["way"]: explain(failure["stage"], failure["text"], output) for failure in failures}
-    text = texts[first["way"]]
-    if first["stage"] != "bcc" and len(set(texts.values())) > 1:
-        text = "; ".join(f"{WAYS[way]}: {each}" for way, each in texts.items())
-    return LoadError(first["stage"], text, first.get("errno"), output)
+    failures = [
+        LoadError(each["stage"], each["text"], each.get("errno"), output, each["way"]) for each in reply["failures"]
+    ]
+    first, text = failures[0], failures[0].text
+    if first.stage != "bcc" and len({failure.text for failure in failures}) > 1:
+        text = "; ".join(f"{WAYS[failure.way]}: {failure.text}" for failure in failures)
+    error = LoadError(first.stage, text, first.number, output, first.way)
+    error.failures = tuple(failures)
+    if "facts" in reply:  # the loader's own: this process has given its privilege away by now
+        error.facts = Facts.of_dict(reply["facts"])
+    return error

@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import btf, maps, toolchain
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf import btf, facts, maps, toolchain
+from denet_tui.bpf.failure import LoadError
 
 SECONDS = 30
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
@@ -172,7 +172,7 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
             else:
                 links[event] = attach_perf(tracing or tracefs(), event, programs[event])
         except OSError as error:
-            raise LoadError("attach", f"{event}: {error.strerror}", error.errno) from error
+            raise LoadError("attach", f"{event}: {_call(way, error)}: {error.strerror}", error.errno) from error
     optional = {"wanted": bool(request.get("only_wanted")), "claims": in_pid_namespace()}
     names = (*MAPS, *(name for name, there in optional.items() if there))
     tables = {name: module[name.encode()].map_fd for name in names}
@@ -196,6 +196,13 @@ def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
         raise LoadError("compile", str(error) or type(error).__name__, getattr(error, "errno", None)) from error
     finally:
         del os.environ["BCC_KERNEL_SOURCE"]
+
+
+def _call(way: str, error: OSError) -> str:
+    """What failed while attaching: opening the event's id file, or the system call."""
+    if error.filename:
+        return f"open({error.filename})"
+    return "perf_event_open" if way == "tracefs" else "bpf(BPF_RAW_TRACEPOINT_OPEN)"
 
 
 def attach_perf(tracing: Path, event: str, program: int) -> int:
@@ -231,7 +238,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         reply = {key: loaded[key] for key in ("way", "bcc", "notes")}
         request["keep"] = loaded["keep"]  # bcc closes its descriptors when it is collected
         return {**reply, "names": names, "failures": failures}, descriptors
-    return {"failures": failures}, []
+    return {"failures": failures, "facts": facts.gather().as_dict()}, []
 
 
 def main() -> None:

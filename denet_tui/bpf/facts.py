@@ -1,0 +1,178 @@
+"""What decides whether the kernel lets a process load and attach: read from /proc and /sys, nothing guessed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+UNLIMITED = -1
+
+Read = Callable[[str], str]
+"""Text of a file; raises OSError."""
+Stat = Callable[[str], os.stat_result]
+"""Stat of a file; raises OSError."""
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""PROC_PID_INIT_INO of the kernel (include/linux/proc_ns.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The state of one process and its kernel; None where it could not be read. Limits in bytes, UNLIMITED for none."""
+
+    uid: int | None = None
+    effective: int | None = None
+    bounding: int | None = None
+    no_new_privs: bool = False
+    seccomp: int | None = None
+    """0 none, 1 strict, 2 filter (man 2 seccomp)."""
+    user_namespace: bool = False
+    kernel: tuple[int, ...] = ()
+    memlock: int | None = None
+    address_space: int | None = None
+    open_files: int | None = None
+    memory_limit: int | None = None
+    """The least of the memory cgroup and those above it (memory.max)."""
+    lockdown: str = ""
+    """`none`, `integrity`, `confidentiality`; empty where the kernel has no lockdown."""
+    paranoid: int | None = None
+    """kernel.perf_event_paranoid."""
+    tracefs: str | None = None
+    """Where tracefs is mounted."""
+    bpf_in_kernel: bool | None = None
+    """True where the kernel has bpf(2), as its setting kernel.unprivileged_bpf_disabled shows."""
+    security: str = ""
+    """The security modules of the kernel, comma-separated."""
+    confined: str = ""
+    """The security label of the process (/proc/self/attr/current), where it is confined."""
+    pid_namespace: bool = False
+    machine: str = ""
+    """`gVisor` or `WSL1` where the kernel is none of Linux's."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it travels from the loader."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of_dict(cls, values: dict[str, Any]) -> Facts:
+        """From `as_dict`, as JSON brought it; what is not known is left out."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in values.items() if name in names}
+        return cls(**{**known, "kernel": tuple(known.get("kernel", ()))})
+
+    def holds(self, *capabilities: int) -> bool:
+        """True where the effective set has one of these, or could not be read."""
+        return self.effective is None or any(self.effective >> number & 1 for number in capabilities)
+
+    def could_hold(self, *capabilities: int) -> bool:
+        """True where the bounding set has one of these, or could not be read."""
+        return self.bounding is None or any(self.bounding >> number & 1 for number in capabilities)
+
+
+def read_file(path: str) -> str:
+    """The first MiB of a file of the real machine; raises OSError."""
+    with Path(path).open("rb") as file:
+        return file.read(1 << 20).decode(errors="replace")
+
+
+def gather(read: Read = read_file, stat: Stat = os.stat) -> Facts:
+    """The facts of this process; the two stand in for the files of a machine (Host's). Never raises OSError."""
+
+    def text(path: str) -> str:
+        try:
+            return read(path).strip()
+        except OSError:
+            return ""
+
+    status, limits = text("/proc/self/status"), text("/proc/self/limits")
+    release, version = text("/proc/sys/kernel/osrelease"), text("/proc/version")
+    return Facts(
+        uid=_field(status, "Uid", 10, column=1),
+        effective=_field(status, "CapEff", 16),
+        bounding=_field(status, "CapBnd", 16),
+        no_new_privs=_field(status, "NoNewPrivs", 10) == 1,
+        seccomp=_field(status, "Seccomp", 10),
+        user_namespace=text("/proc/self/uid_map").split() not in ([], ["0", "0", "4294967295"]),
+        kernel=tuple(int(part) for part in re.findall(r"\d{1,9}", release)[:2]),
+        memlock=_limit(limits, "Max locked memory"),
+        address_space=_limit(limits, "Max address space"),
+        open_files=_limit(limits, "Max open files"),
+        memory_limit=_memory_limit(text),
+        lockdown=_bracketed(text("/sys/kernel/security/lockdown")),
+        paranoid=_number(text("/proc/sys/kernel/perf_event_paranoid")),
+        tracefs=_mounted(text("/proc/self/mountinfo"), "tracefs"),
+        bpf_in_kernel=bool(text("/proc/sys/kernel/unprivileged_bpf_disabled")) if release else None,
+        security=text("/sys/kernel/security/lsm"),
+        confined=_confined(text("/proc/self/attr/current")),
+        pid_namespace=_in_pid_namespace(stat),
+        machine=_machine(release, version),
+    )
+
+
+def _field(status: str, name: str, base: int, column: int = 0) -> int | None:
+    found = re.search(rf"^{name}:\s*(.+)$", status, re.MULTILINE)
+    words = found[1].split() if found else []
+    try:
+        return int(words[min(column, len(words) - 1)], base) if words else None
+    except ValueError:
+        return None
+
+
+def _limit(limits: str, name: str) -> int | None:
+    """The soft limit of a line of /proc/PID/limits."""
+    found = re.search(rf"^{name}\s+(unlimited|\d{{1,20}})\s", limits, re.MULTILINE)
+    return None if not found else UNLIMITED if found[1] == "unlimited" else int(found[1])
+
+
+def _memory_limit(text: Callable[[str], str]) -> int | None:
+    found = re.search(r"^0::(/.*)$", text("/proc/self/cgroup"), re.MULTILINE)
+    if not found:
+        return None
+    folder, limits = found[1].rstrip("/"), []
+    for _ in range(32):
+        limits.append(_number(text(f"/sys/fs/cgroup{folder}/memory.max")))
+        if not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    return min((limit for limit in limits if limit is not None), default=UNLIMITED)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?\d{1,20}", text, re.ASCII) else None
+
+
+def _bracketed(text: str) -> str:
+    found = re.search(r"\[(\w+)\]", text)
+    return found[1] if found else ""
+
+
+def _mounted(mountinfo: str, kind: str) -> str | None:
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if after.startswith(f"{kind} ") and len(fields) > 4:
+            return fields[4].replace("\\040", " ")
+    return None
+
+
+def _in_pid_namespace(stat: Stat) -> bool:
+    try:
+        return stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
+    except OSError:
+        return False
+
+
+def _confined(label: str) -> str:
+    label = label.rstrip("\0")
+    return "" if label.startswith(("unconfined", "kernel")) or ":unconfined_t:" in label else label
+
+
+def _machine(release: str, version: str) -> str:
+    if "gvisor" in (release + version).lower() or "Sun Jan 10 15:06:54 PST 2016" in version:
+        return "gVisor"  # the version that it has always shown
+    return "WSL1" if release.endswith("-Microsoft") else ""

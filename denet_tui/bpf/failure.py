@@ -1,0 +1,50 @@
+"""A failure of loading or attaching as it is raised, and what errors.py makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from denet_tui.bpf.facts import Facts
+
+DIAG = "run `sudo denet-tui diag`"
+
+
+class LoadError(Exception):
+    """Loading failed at a stage (`bcc`, `btf`, `tracefs`, `namespace`, `compile`, `load`, `attach`, `loader`).
+
+    `number` is the errno where there was one; `output` is everything that libbcc and LLVM printed. `failures` are
+    those of each way in where several were tried, `facts` what the process that failed was allowed to do.
+    """
+
+    def __init__(self, stage: str, text: str, number: int | None = None, output: str = "", way: str = "") -> None:
+        super().__init__(text)
+        self.stage = stage
+        self.text = text
+        self.number = number
+        self.output = output
+        self.way = way
+        self.failures: tuple[LoadError, ...] = ()
+        self.facts: Facts | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it travels from the loader."""
+        return {"stage": self.stage, "text": self.text, "errno": self.number}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why it failed, what to do, and the check that looks closer."""
+
+    cause: str
+    fix: str = DIAG
+    check_id: str = "E2E-001"
+
+    def __str__(self) -> str:
+        return f"{self.cause}; {self.fix}" if self.fix else self.cause
+
+
+def one_line(text: str) -> str:
+    """The last line that says something: libbcc and LLVM put the reason there."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason was given"
