@@ -38,7 +38,8 @@ def _tries(way: str, layer: str, attempt: Callable[[], Any]) -> Any:
     try:
         result = attempt()
     except OSError as error:
-        _say(way=way, layer=layer, errno=error.errno or -1, text=str(error))
+        text = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+        _say(way=way, layer=layer, errno=error.errno or -1, text=text)
     except LoadError as error:
         _say(way=way, layer=layer, errno=error.number or -1, text=error.text, stage=error.stage, output=error.output)
     else:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from denet_tui.bpf.handover import User
+    from denet_tui.bpf.toolchain import Toolchain
+    from denet_tui.checks.holders import LoadedProgram
 
 LIMIT = 1 << 20
 """Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""
@@ -168,6 +170,28 @@ class Host:
     def kernel_btf(self) -> bytes:
         """The whole BTF of the running kernel (some MB, more than LIMIT); raises OSError."""
         return Path("/sys/kernel/btf/vmlinux").read_bytes()
+
+    # leftovers
+
+    def bpf_programs(self) -> list[LoadedProgram]:
+        """All BPF programs that are loaded, and by whom; raises OSError (EPERM without CAP_SYS_ADMIN)."""
+        from denet_tui.checks.holders import programs
+
+        return programs()
+
+    def kernel_log(self) -> str:
+        """The kernel's log, its last MiB; raises OSError (EPERM without CAP_SYSLOG where dmesg_restrict is 1)."""
+        from denet_tui.checks.holders import kernel_log
+
+        return kernel_log(LIMIT)
+
+    # drift
+
+    def find_bcc(self) -> Toolchain:
+        """Where bcc is, and its version, without importing it; raises ToolchainError."""
+        from denet_tui.bpf.toolchain import find
+
+        return find()
 
 
 def parse_mounts(text: str) -> list[Mount]:

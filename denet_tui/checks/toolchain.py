@@ -12,8 +12,8 @@ from typing import Any
 
 from denet_tui import bpf
 from denet_tui.bpf import toolchain
-from denet_tui.checks.host import program as find
 from denet_tui.checks.host import Host
+from denet_tui.checks.host import program as find
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, State
 
 BPF_FOLDER = str(Path(bpf.__file__).parent)

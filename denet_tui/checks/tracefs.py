@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 
 from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import capabilities
-from denet_tui.checks.host import program as find
 from denet_tui.checks.host import Host, Mount, mode_of
+from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 
 POINT = "/sys/kernel/tracing"
@@ -28,6 +29,7 @@ MAGICS = {0x74726163: "tracefs", 0x62656572: "bare sysfs, with nothing mounted o
 _UNITS = tuple(f"{folder}/{UNIT}" for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"))
 _DANGEROUS = ("kprobe_events", "uprobe_events", "dynamic_events", "set_event", "tracing_on", "set_ftrace_filter")
 """Files that instrument the kernel. trace_marker is left out: everybody's group may write to it by default."""
+_UNDO_CLOSE = "remount with the old options, unless they let everybody in: that is not done again"
 _ONE_MOUNT = "There is one tracefs: every mount of it changes, in containers as well."
 
 
@@ -125,7 +127,9 @@ def check_events(host: Host) -> Finding:
     mount = mounted(host)
     if mount is None:
         return Finding("FS-002", State.SKIP, "tracefs is not mounted (FS-001)", why=why)
-    evidence, refused, absent = [], [], []
+    evidence: list[Evidence] = []
+    refused: list[str] = []
+    absent: list[str] = []
     for event, group in EVENTS.items():
         for name in ("id", "format"):
             path = f"{mount.point}/events/{group}/{event}/{name}"
@@ -138,8 +142,8 @@ def check_events(host: Host) -> Finding:
     if refused:
         return _refused(host, mount, tuple(evidence), why)
     if absent:
-        title, text = _absent(host, mount, absent)
-        return Finding("FS-002", State.FAIL, title, (*evidence, text), why, ("tracefs",))
+        title, seen = _absent(host, mount, absent)
+        return Finding("FS-002", State.FAIL, title, (*evidence, seen), why, ("tracefs",))
     single = f"{mount.point}/events/syscalls/sys_enter_read"
     there = "there" if _exists(host, single) else "not there: no event for each syscall (CONFIG_FTRACE_SYSCALLS)"
     evidence.append(Evidence(single, f"{there}; not needed"))
@@ -187,7 +191,7 @@ def _group_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
         options = f"nosuid,nodev,noexec,mode=750,gid={GROUP}"
         text = f"# Written by denet-tui (FS-002.group-at-boot)\n[Mount]\nOptions={options}\n"
         # The remount comes last: undone first, it takes the group back, which a restart of the unit would leave.
-        changes = (*group, WriteFile(DROP_IN, text), reload, remount)
+        changes: tuple[Change, ...] = (*group, WriteFile(DROP_IN, text), reload, remount)
         title = f"let group {GROUP} read tracefs, after a reboot as well"
         undo = f"delete {DROP_IN} and remount with the old options. {_ONE_MOUNT}"
         fixes.append(Fix("FS-002.group-at-boot", title, changes, "permanent", undo, weakens=opens))
@@ -212,8 +216,11 @@ def _old_options(host: Host, mount: Mount) -> str:
 
 
 def _remount(program: str, point: str, new: str, old: str) -> RunCommand:
-    command = (program, "-o")
-    return RunCommand((*command, f"remount,{new}", point), undo=(*command, f"remount,{old}", point))
+    """Undone with the old options, unless those let everybody in: denet-tui opens nothing to everybody."""
+    mode = re.search(r"mode=(\d+)", old)
+    is_open = mode is not None and int(mode[1], 8) & 0o007
+    undo = None if is_open else (program, "-o", f"remount,{old}", point)
+    return RunCommand((program, "-o", f"remount,{new}", point), undo=undo)
 
 
 def check_writable(host: Host) -> Finding:
@@ -264,7 +271,7 @@ def _close_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
         "This shuts the door of tracefs at once. Modes that chmod gave to single files inside stay as they are until "
         "the next reboot; nobody else gets to them any more. Remove what sets them at boot, too (LEFT-001)."
     )
-    return (Fix("FS-003.close", title, (change,), "until-reboot", "remount with the old options", advice=advice),)
+    return (Fix("FS-003.close", title, (change,), "until-reboot", _UNDO_CLOSE, advice=advice),)
 
 
 def _reboot() -> Fix:
@@ -303,8 +310,7 @@ def _debugfs_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
     before = ",".join(flag if flag in mount.options else flag.replace("no", "", 1) for flag in flags)
     old = f"{before},{_old_options(host, mount)}"
     change = _remount(program, mount.point, f"{','.join(flags)},mode=700,gid=0", old)
-    undo = "remount with the old options"
-    return (Fix("FS-004.close", "close debugfs to all but root", (change,), "until-reboot", undo),)
+    return (Fix("FS-004.close", "close debugfs to all but root", (change,), "until-reboot", _UNDO_CLOSE),)
 
 
 def _unless_hidden(identity: str, look: Callable[[Host], Finding]) -> Callable[[Host], Finding]:

@@ -1,0 +1,189 @@
+"""What a good run ran on, and what of that has changed since."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+
+import denet_tui
+from denet_tui.bpf import toolchain
+from denet_tui.checks.host import LIMIT, Host
+from denet_tui.checks.model import Check, Evidence, Finding, State
+from denet_tui.checks.tracefs import mounted
+
+FORMAT = 1
+SYSCTLS = (
+    "kernel/unprivileged_bpf_disabled",
+    "kernel/perf_event_paranoid",
+    "kernel/kptr_restrict",
+    "net/core/bpf_jit_enable",
+    "net/core/bpf_jit_harden",
+)
+_LIBRARIES = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib64",
+    "/lib",
+    "/usr/local/lib",
+)
+_ABSENT = "not there"
+_MOST = 100
+"""Values in a record, at most; more is no record of ours."""
+
+Record = dict[str, str]
+"""What was seen, in words, by the name that a person sees."""
+
+
+class DriftError(Exception):
+    """The record cannot be believed; the text says why."""
+
+
+def where(host: Host) -> str:
+    """The file of the record: the machine's for root, else the user's own (XDG base directory specification)."""
+    if host.uid == 0:
+        return "/var/lib/denet-tui/last-good.json"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if state.startswith("/") else Path(host.asker().home) / ".local" / "state"
+    return str(folder / "denet-tui" / "last-good.json")
+
+
+def look(host: Host) -> Record:
+    """What there is now. What cannot be read is there as the reason, so that this is a change, too."""
+    record = {"kernel": host.release, "denet-tui": denet_tui.__version__, "bcc": _bcc(host), "libbcc": _library(host)}
+    record |= {name.replace("/", "."): _first(host, f"/proc/sys/{name}") for name in SYSCTLS}
+    record["tracefs mount"] = _tracefs(host)
+    try:
+        status = host.status()
+        record |= {f"capabilities {kind}": status.get(kind, _ABSENT) for kind in ("CapEff", "CapBnd")}
+    except OSError as error:
+        record["capabilities"] = str(error.strerror)
+    return record
+
+
+def _first(host: Host, path: str) -> str:
+    try:
+        return host.read(path).strip()[:200]
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _bcc(host: Host) -> str:
+    try:
+        found = host.find_bcc()
+    except toolchain.ToolchainError:
+        return _ABSENT
+    return f"{found.version} in {found.folder}"
+
+
+def _library(host: Host) -> str:
+    for folder in _LIBRARIES:
+        path = f"{folder}/libbcc.so.0"
+        try:
+            found = host.stat(path)
+        except OSError:
+            continue
+        return f"{path}, {found.st_size} B, written at {int(found.st_mtime)}"
+    return _ABSENT
+
+
+def _tracefs(host: Host) -> str:
+    try:
+        mount = mounted(host)
+    except OSError as error:
+        return str(error.strerror)
+    return f"{mount.point} {','.join((*mount.options, *mount.super_options))}" if mount else _ABSENT
+
+
+def remember(host: Host, path: str) -> None:
+    """Write what there is now as the last good state, mode 0600, whole or not at all; raises OSError, DriftError.
+
+    The folder must belong to this user or to root, nobody else may write to it, and it is no symlink.
+    """
+    text = json.dumps({"format": FORMAT, "seen": look(host)}, indent=1) + "\n"
+    folder = Path(path).parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _trust(os.fstat(at), str(folder), host.uid)
+        with contextlib.suppress(FileNotFoundError):
+            _trust(os.stat(Path(path).name, dir_fd=at, follow_symlinks=False), path, host.uid)
+        temporary = f".last-good-{secrets.token_hex(6)}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=at)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, Path(path).name, src_dir_fd=at, dst_dir_fd=at)
+        except BaseException:
+            os.unlink(temporary, dir_fd=at)
+            raise
+    finally:
+        os.close(at)
+
+
+def _trust(found: os.stat_result, path: str, uid: int) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise DriftError(f"{path} is a symlink")
+    if found.st_uid not in (0, uid):
+        raise DriftError(f"{path} belongs to uid {found.st_uid}")
+    if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != found.st_uid):
+        raise DriftError(f"{path} can be written by others")
+
+
+def recall(host: Host, path: str) -> Record | None:
+    """The last good state, None where none was recorded; raises OSError, DriftError where it cannot be believed."""
+    try:
+        found = host.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    _trust(found, path, host.uid)
+    if not stat.S_ISREG(found.st_mode):
+        raise DriftError(f"{path} is not a regular file")
+    if found.st_size >= LIMIT:
+        raise DriftError(f"{path} is too large")
+    try:
+        content = json.loads(host.read(path))
+        seen = content["seen"]
+        if content["format"] != FORMAT or len(seen) > _MOST:
+            raise DriftError(f"{path} is of another version of denet-tui")
+        return {str(name)[:100]: str(value)[:500] for name, value in seen.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DriftError(f"{path} is damaged ({type(error).__name__})") from None
+
+
+def check_drift(host: Host) -> Finding:
+    """DRIFT-001: what changed since the last good run."""
+    why = "Where something worked before and does not now, the reason is mostly among the things that changed."
+    path = where(host)
+    try:
+        before = recall(host, path)
+    except (OSError, DriftError) as error:
+        text = str(error) if isinstance(error, DriftError) else f"{path}: {error.strerror}"
+        title = "the record of the last good run cannot be used"
+        return Finding("DRIFT-001", State.UNKNOWN, title, (Evidence(path, text),), why)
+    if before is None:
+        return Finding("DRIFT-001", State.SKIP, "no good run has been recorded yet", (Evidence(path, _ABSENT),), why)
+    changed = changes(before, look(host))
+    if not changed:
+        seen = (Evidence(path, f"{len(before)} values, all the same"),)
+        return Finding("DRIFT-001", State.PASS, "nothing has changed since the last good run", seen, why)
+    evidence = tuple(Evidence(name, f"was {old}, is {new}") for name, old, new in changed)
+    names = ", ".join(name for name, _, _ in changed)
+    return Finding("DRIFT-001", State.WARN, f"changed since the last good run: {names}", evidence, why)
+
+
+def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
+    """(name, value then, value now) of everything that is not the same."""
+    names = dict.fromkeys((*now, *before))
+    pairs = ((name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in names)
+    return [(name, old, new) for name, old, new in pairs if old != new]
+
+
+CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_drift),)

@@ -1,0 +1,281 @@
+"""The proof: the program itself, loaded and attached by the kernel, and a known burst of calls counted with it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from denet_tui.bpf.handover import SIZES, WAYS
+from denet_tui.bpf.loader import EVENTS, MAPS
+from denet_tui.bpf.tracer import ABIS, NUMBERS
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
+from denet_tui.checks.toolchain import BPF_FOLDER
+
+SECONDS = 60.0
+_ENTRY = "int on_sys_enter("
+_HASH, _PERCPU_ARRAY = 1, 6
+EXPECTED = {
+    "syscall_counts": (_PERCPU_ARRAY, 4, 8, 2 * ABIS * NUMBERS),
+    "pid_syscall_map": (_HASH, 8, 240, SIZES["ROWS"]),
+}
+"""Type, bytes of a key and of a value, entries: as syscalls.c has them."""
+
+LAYERS = {
+    "event": "reading the event's number in tracefs",
+    "map": "creating a map",
+    "program": "loading a program that does nothing",
+    "attach": "attaching it",
+    "load": "compiling, loading and attaching the real program",
+    "count": "counting a known burst",
+}
+_POINTERS = {
+    ("event", None): "FS-001 and FS-002 say what is wrong with tracefs",
+    (
+        "map",
+        errno.EPERM,
+    ): "no CAP_BPF, or a seccomp filter or security module in the way: PRIV-001 to PRIV-004 say which",
+    ("map", errno.ENOSYS): "bpf(2) is not there: PRIV-004 and KERN-002 say whether a filter or the kernel is why",
+    ("program", errno.EPERM): "maps are allowed and programs are not: CAP_PERFMON is missing (PRIV-001)",
+    ("program", errno.EACCES): "the verifier refused: that is a mistake in denet-tui; please report it",
+    ("attach", errno.EPERM): "perf_event_open is refused by a seccomp filter (PRIV-004)",
+    ("attach", errno.EACCES): "perf_event_paranoid (KERN-006) or a missing CAP_PERFMON (PRIV-001)",
+    ("load", None): "the text tells at which stage; BCC-001 to BCC-003 and KERN-009 look at what it needs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a way: errno 0 is good, -1 a failure without one."""
+
+    name: str
+    number: int
+    text: str = ""
+    output: str = ""
+
+
+@dataclass(slots=True)
+class Proof:
+    """All that was seen of one way in."""
+
+    way: Way
+    layers: list[Layer] = field(default_factory=list)
+    programs: dict[str, int] = field(default_factory=dict)
+    maps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    counted: str = ""
+    exact: bool = False
+    ended: str = ""
+    """How the prober ended, where that was before its time."""
+
+    @property
+    def failed(self) -> Layer | None:
+        """The layer where it stopped."""
+        return next((layer for layer in self.layers if layer.number), None)
+
+
+def _look(host: Host) -> dict[Way, Proof]:
+    done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
+    return parse(done.stdout, done.status, done.stderr)
+
+
+def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
+    """What prober.ways printed, whatever it is; lines that make no sense are left out."""
+    proofs = {way: Proof(way) for way in BOTH}
+    for line in text.splitlines():
+        try:
+            said = json.loads(line)
+            proof = proofs[said["way"]]
+            _take(proof, said)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    if status:
+        last = (errors.strip().splitlines() or [""])[-1]
+        ended = f"ended by {_signal(-status)}" if status < 0 else f"ended with status {status}: {last}"
+        for proof in proofs.values():
+            proof.ended = "" if proof.exact or proof.failed else ended
+    return proofs
+
+
+def _take(proof: Proof, said: dict[str, Any]) -> None:
+    if "layer" in said:
+        proof.layers.append(
+            Layer(str(said["layer"]), int(said["errno"]), str(said.get("text", "")), str(said.get("output", "")))
+        )
+    elif "programs" in said:
+        proof.programs = {str(name): int(count) for name, count in said["programs"].items()}
+        proof.maps = {str(name): tuple(map(int, shape)) for name, shape in said["maps"].items()}
+    elif "made" in said:
+        loss = f"; {said['loss']}" if said["loss"] else ""
+        proof.counted = f"{int(said['made']):,} calls made, {int(said['counted']):,} counted{loss}"
+        proof.exact = said["exact"] is True
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class _Shared:
+    """PROG-001 and E2E-001 look at the same probe where they are run together: each takes it once, while it is new."""
+
+    _FRESH_S = 2.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: WeakKeyDictionary[Host, tuple[str, float, dict[Way, Proof]]] = WeakKeyDictionary()
+
+    def look(self, host: Host, asker: str) -> dict[Way, Proof]:
+        """The proofs; never those that the same asker was given before."""
+        asked = time.monotonic()
+        with self._lock:
+            by, ended, proofs = self._kept.pop(host, (asker, 0.0, {}))
+            if by != asker and ended > asked - self._FRESH_S:
+                return proofs
+            proofs = _look(host)
+            self._kept[host] = (asker, time.monotonic(), proofs)
+            return proofs
+
+
+_shared = _Shared()
+
+
+def check_program(host: Host) -> Finding:
+    """PROG-001: the program compiles for both ways, the kernel takes it, and its maps are as they should be."""
+    why = "This is what denet-tui loads: five small programs that only count, and the maps that they count in."
+    proofs = _shared.look(host, "PROG-001")
+    evidence: list[Evidence] = []
+    wrong: list[str] = []
+    source, missing = _source(host)
+    evidence.append(source)
+    wrong += [f"syscalls.c: {each}" for each in missing]
+    for proof in proofs.values():
+        evidence += _seen_of_program(proof)
+        wrong += [f"{proof.way}: {text}" for text in _wrong(proof)]
+    loaded = [way for way, proof in proofs.items() if proof.programs]
+    refused = [way for way, proof in proofs.items() if _is_our_mistake(proof)]
+    if wrong or refused:
+        title = wrong[0] if wrong else f"the kernel or the compiler rejects the program ({', '.join(refused)})"
+        ways: tuple[Way, ...] = tuple(way for way in BOTH if way in refused) or BOTH
+        return Finding("PROG-001", State.FAIL, f"{title}: please report this", tuple(evidence), why, ways)
+    if not loaded:
+        return Finding("PROG-001", State.UNKNOWN, _not_loaded(host), tuple(evidence), why)
+    most = max(max(proofs[way].programs.values(), default=0) for way in loaded)
+    verified = f"; up to {most:,} instructions verified in one" if most else ""
+    names = " and ".join(WAYS[way] for way in loaded)
+    return Finding("PROG-001", State.PASS, f"the program loads by {names}{verified}", tuple(evidence), why, BOTH)
+
+
+def _source(host: Host) -> tuple[Evidence, list[str]]:
+    """Both ways in are in the source, whichever of them this machine lets one try, and what of them is missing."""
+    path = f"{BPF_FOLDER}/syscalls.c"
+    try:
+        text = host.read(path)
+    except OSError as error:
+        return Evidence(path, str(error.strerror)), []  # BCC-003 fails then
+    raw, _, tracefs = text.partition("#ifdef WAY_RAW")[2].partition("#else")
+    missing = [
+        f"no {way} program for sys_enter" for way, part in (("raw", raw), ("tracefs", tracefs)) if _ENTRY not in part
+    ]
+    missing += [f"no program for {event}" for event in EVENTS if f"int on_{event}(" not in text]
+    return Evidence(path, "; ".join(missing) or f"both ways in, {len(EVENTS)} events"), missing
+
+
+def _not_loaded(host: Host) -> str:
+    who = "needs root" if host.uid else "nothing can be loaded here"
+    return f"the program could not be tried: {who} (E2E-001 says where it stops)"
+
+
+def _seen_of_program(proof: Proof) -> list[Evidence]:
+    if not proof.programs:
+        layer = proof.failed
+        text = f"not tried: {LAYERS.get(layer.name, layer.name)}: {layer.text}" if layer else proof.ended
+        log = [Evidence(f"{proof.way}: output", layer.output[-4000:])] if layer and layer.output.strip() else []
+        return [Evidence(f"{proof.way}: program", text or "no answer"), *log]
+    counts = ", ".join(f"{name} {count:,}" if count else name for name, count in proof.programs.items())
+    shapes = [
+        Evidence(f"{proof.way}: map {name}", "type {}, key {} B, value {} B, {} entries".format(*proof.maps[name]))
+        for name in EXPECTED
+        if len(proof.maps.get(name, ())) == 4
+    ]
+    return [Evidence(f"{proof.way}: verified instructions", counts), *shapes]
+
+
+def _wrong(proof: Proof) -> list[str]:
+    """What a loaded program lacks; nothing where it is not loaded."""
+    if not proof.programs:
+        return []
+    found = [f"no program for {event}" for event in EVENTS if event not in proof.programs]
+    found += [f"no map {name}" for name in MAPS if name not in proof.maps]
+    for name, shape in EXPECTED.items():
+        if proof.maps.get(name, shape) != shape:
+            found.append(f"map {name} is {proof.maps[name]}, not {shape}")
+    return found
+
+
+def _is_our_mistake(proof: Proof) -> bool:
+    """A compiler's error, or a verifier's, where the simple layers were good: EACCES, EINVAL or E2BIG of the load."""
+    layer = proof.failed
+    if layer is None or layer.name != "load":
+        return False
+    rejected = layer.number in (errno.EACCES, errno.EINVAL, errno.E2BIG)
+    return rejected or "error:" in layer.output or "processed " in layer.output
+
+
+def check_counting(host: Host) -> Finding:
+    """E2E-001: the final word: each way is tried layer by layer, up to counting 1,000 known calls exactly."""
+    why = "Whatever all the other checks say: this is the real thing, done once."
+    proofs = _shared.look(host, "E2E-001")
+    evidence = tuple(each for proof in proofs.values() for each in _layers_seen(proof))
+    good = [way for way in BOTH if proofs[way].exact]
+    bad = tuple(way for way in BOTH if way not in good)
+    if not bad:
+        return Finding("E2E-001", State.PASS, "1,000 known calls are counted exactly, both ways", evidence, why, BOTH)
+    stops = "; ".join(f"{WAYS[way]} {_stop(proofs[way])}" for way in bad)
+    works = f"{WAYS[good[0]]} count exactly; " if good else ""
+    return Finding("E2E-001", State.FAIL, f"{works}{stops}", evidence, why, bad)
+
+
+def _layers_seen(proof: Proof) -> list[Evidence]:
+    found = []
+    for layer in proof.layers:
+        value = proof.counted if layer.name == "count" and proof.counted else "done"
+        if layer.number:
+            value = f"{_errno(layer.number)}{layer.text}".strip()
+            pointer = _POINTERS.get((layer.name, layer.number)) or _POINTERS.get((layer.name, None))
+            value += f" ({pointer})" if pointer else ""
+        found.append(Evidence(f"{proof.way}: {LAYERS.get(layer.name, layer.name)}", value))
+    if proof.ended or not proof.layers:
+        found.append(Evidence(f"{proof.way}: the probe", proof.ended or "said nothing"))
+    return found
+
+
+def _errno(number: int) -> str:
+    return f"{errno.errorcode.get(number, f'errno {number}')}: " if number > 0 else ""
+
+
+def _stop(proof: Proof) -> str:
+    """At which layer it stopped, in a few words."""
+    layer = proof.failed
+    if layer is None:
+        if proof.counted:
+            return f"do not count exactly ({proof.counted})"
+        after = f" after {LAYERS.get(proof.layers[-1].name, '')}" if proof.layers else ""
+        return f"stop{after}: {proof.ended or 'no answer'}"
+    said = os.strerror(layer.number) if layer.number > 0 else layer.text
+    return f"stop at {LAYERS.get(layer.name, layer.name)} ({said})"
+
+
+CHECKS = (
+    Check("PROG-001", "proof", "the program itself", check_program, after=("E2E-001",)),
+    Check("E2E-001", "proof", "a known burst, counted", check_counting),
+)
