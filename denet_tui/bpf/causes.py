@@ -12,6 +12,8 @@ import re
 from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts
 from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line
 
+OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
+"""As the dynamic linker, C++, LLVM, Python and the kernel say it."""
 _MIB = 1 << 20
 _MEMLOCK_NEEDED = 64 * _MIB
 """The maps with their default sizes, charged to RLIMIT_MEMLOCK below Linux 5.11."""
@@ -304,6 +306,8 @@ def died(error: LoadError, facts: Facts) -> Explanation:
     if name == "SIGKILL" and facts.memory_limit not in (None, UNLIMITED):
         explanation = no_memory(error, Facts(memory_limit=facts.memory_limit))
         return Explanation(f"the loader was ended by SIGKILL: {explanation.cause}", explanation.fix, "LIM-001")
+    if re.search(OUT_OF_MEMORY, error.output, re.IGNORECASE):
+        return no_memory(error, facts)
     return Explanation(one_line(error.text), "run it again with --debug to see what it printed", "E2E-001")
 
 

@@ -20,13 +20,13 @@ __all__ = ["DIAG", "Explanation", "LoadError", "explain", "one_line"]
 _Cause = Callable[[LoadError, Facts], Explanation]
 
 SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
-    (r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory", causes.no_memory),
+    (causes.OUT_OF_MEMORY, causes.no_memory),
     (r"Too many open files", causes.no_files),
     (r"No module named 'bcc'|cannot import name '?BPF|libbcc\.so\S*:", causes.no_bcc),
     (r"unable to find kernel headers|chdir\(.*/build\)", causes.headers),
     (r"was ended by SIG[A-Z]+", causes.died),
     (r"incomplete definition of type 'struct tracepoint__", causes.tracefs_unreadable),
-    (r"open\(\S*/id\): (?:Permission denied|No such file or directory)", causes.event_file),
+    (r"(?<!\w)open\(\S*/id\): (?:Permission denied|No such file or directory)", causes.event_file),
     (r"check your kernel for PERF_COUNT_SW_BPF_OUTPUT", causes.perf_denied),
     (r"perf_event_open(?:\(.*\))?: Permission denied", causes.perf_denied),
     (r"perf_event_open(?:\(.*\))?: Operation not permitted", causes.perf_not_permitted),

@@ -1,0 +1,337 @@
+"""Every row of the symptom table by the text as it was seen, and the cause as it is told by looking."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from denet_tui.bpf import facts as facts_module
+from denet_tui.bpf.errors import SYMPTOMS, Explanation, LoadError, explain
+from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts, gather
+from tests.real import DENET, REPOSITORY, environment
+
+BPF, PERFMON, ADMIN = 1 << CAP_BPF, 1 << CAP_PERFMON, 1 << CAP_SYS_ADMIN
+EVERYTHING = (1 << 41) - 1
+HEALTHY = Facts(
+    uid=0,
+    effective=EVERYTHING,
+    bounding=EVERYTHING,
+    seccomp=0,
+    kernel=(6, 1),
+    memlock=8 << 20,
+    address_space=UNLIMITED,
+    open_files=1024,
+    memory_limit=UNLIMITED,
+    lockdown="none",
+    paranoid=3,
+    tracefs="/sys/kernel/tracing",
+    bpf_in_kernel=True,
+)
+MAP_REFUSED = LoadError(
+    "compile",
+    "Failed to compile BPF module <text>",
+    output="could not open bpf map: pid_syscall_map, error: Operation not permitted\n",
+)
+EVENT_ID = "open(/sys/kernel/tracing/events/raw_syscalls/sys_enter/id)"
+
+
+def told(error: LoadError, **changed: object) -> Explanation:
+    explanation = explain(error, replace(HEALTHY, **changed))  # type: ignore[arg-type]
+    assert "\n" not in str(explanation)
+    assert "kernel headers" not in str(explanation)
+    return explanation
+
+
+@pytest.mark.parametrize(
+    ("changed", "check_id", "says"),
+    [
+        ({"effective": 0, "uid": 1000}, "PRIV-001", "this process lacks CAP_BPF and CAP_PERFMON"),
+        ({"effective": PERFMON}, "PRIV-001", "root lacks CAP_BPF (CapEff"),
+        ({"effective": 0, "bounding": EVERYTHING & ~BPF & ~ADMIN}, "PRIV-002", "not in the bounding set"),
+        ({"user_namespace": True}, "PRIV-003", "user namespace"),
+        ({"seccomp": 2}, "PRIV-004", "a seccomp filter is on this process (Seccomp: 2"),
+        ({"kernel": (5, 10), "memlock": 65536}, "KERN-007", "RLIMIT_MEMLOCK is 65536 bytes"),
+        ({"kernel": (5, 4), "effective": BPF | PERFMON}, "PRIV-001", "lacks CAP_SYS_ADMIN"),
+        ({"confined": "docker-default (enforce)"}, "PRIV-004", "docker-default (enforce)"),
+        ({"security": "lockdown,selinux"}, "PRIV-004", "a security module (lockdown,selinux)"),
+    ],
+)
+def test_a_map_that_is_refused_has_many_causes(changed: dict[str, object], check_id: str, says: str) -> None:
+    explanation = told(MAP_REFUSED, **changed)
+    assert explanation.check_id == check_id
+    assert says in explanation.cause
+    assert str(explanation).startswith("the kernel refuses bpf(2) (Operation not permitted)")
+
+
+@pytest.mark.parametrize("changed", [{"kernel": (5, 10), "memlock": UNLIMITED}, {"kernel": (5, 11), "memlock": 65536}])
+def test_memlock_is_blamed_only_where_it_counts(changed: dict[str, object]) -> None:
+    assert told(MAP_REFUSED, **changed).check_id != "KERN-007"
+
+
+ROWS = [
+    (
+        LoadError("load", "sys_enter: Need super-user privileges to run", errno.EPERM, "Operation not permitted"),
+        {"effective": BPF},
+        "PRIV-001",
+        "CAP_BPF is there, CAP_PERFMON is missing; run denet-tui with sudo, or add CAP_PERFMON",
+    ),
+    (
+        LoadError(
+            "load",
+            "sys_enter: Failed to load BPF program b'on_sys_enter': Permission denied",
+            errno.EACCES,
+            "bpf: Failed to load program: Permission denied\n0: (b7) r0 = 0\nR0 invalid mem access\nprocessed 1 insns",
+        ),
+        {"confined": "docker-default (enforce)"},
+        "PROG-001",
+        "the kernel's verifier rejects the program; this is a mistake in denet-tui",
+    ),
+    (
+        LoadError("compile", "Failed to compile", output="incomplete definition of type 'struct tracepoint__sched__x'"),
+        {"tracefs": None},
+        "FS-001",
+        "tracefs is not mounted; sudo mount -t tracefs tracefs /sys/kernel/tracing",
+    ),
+    (
+        LoadError("compile", "Failed to compile", output="incomplete definition of type 'struct tracepoint__sched__x'"),
+        {"lockdown": "confidentiality"},
+        "KERN-008",
+        "locked down (confidentiality); use --way raw",
+    ),
+    (LoadError("attach", f"sys_enter: {EVENT_ID}: Permission denied", 13, way="tracefs"), {}, "FS-002", "be read by"),
+    (
+        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, way="tracefs"),
+        {"tracefs": None},
+        "FS-001",
+        "tracefs is not mounted",
+    ),
+    (
+        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, way="tracefs"),
+        {},
+        "FS-002",
+        "an event is missing in /sys/kernel/tracing",
+    ),
+    (
+        LoadError("attach", "sys_enter: perf_event_open: Permission denied", 13, way="tracefs"),
+        {"effective": BPF},
+        "PRIV-001",
+        "lacks CAP_PERFMON",
+    ),
+    (
+        LoadError("attach", "x", output="perf_event_open(/sys/kernel/tracing/events/a/b/id): Permission denied"),
+        {"effective": BPF | PERFMON},
+        "KERN-006",
+        "kernel.perf_event_paranoid is 3",
+    ),
+    (
+        LoadError("attach", "sys_enter: perf_event_open: Operation not permitted", 1, way="tracefs"),
+        {"seccomp": 2},
+        "PRIV-004",
+        "perf_event_open is refused by a seccomp filter",
+    ),
+    (
+        LoadError("load", "x", output="bpf_open_perf_buffer: check your kernel for PERF_COUNT_SW_BPF_OUTPUT support"),
+        {"effective": BPF | PERFMON},
+        "KERN-006",
+        "kernel.perf_event_paranoid is 3",
+    ),
+    (
+        LoadError(
+            "compile",
+            "Failed to compile BPF module <text>",
+            output="chdir(/lib/modules/6.1.0-18-amd64/build): No such file or directory\n"
+            "Unable to find kernel headers. Try rebuilding kernel with CONFIG_IKHEADERS=m (module)",
+        ),
+        {},
+        "BCC-003",
+        "install denet-tui again",
+    ),
+    (LoadError("bcc", "No module named 'bcc'"), {}, "BCC-001", "is not installed"),
+    (LoadError("bcc", "cannot import name 'BPF' from 'bcc' (/x/bcc.py)"), {}, "BCC-001", "PyPI's unrelated bcc"),
+    (LoadError("bcc", "/lib/libbcc.so.0: file too short"), {}, "BCC-001", "library is broken"),
+    (
+        LoadError("bcc", "libLLVM-14.so.1: failed to map segment from shared object; reinstall it"),
+        {"address_space": 200 << 20},
+        "LIM-001",
+        "RLIMIT_AS is 209715200 bytes",
+    ),
+    (LoadError("bcc", "[Errno 24] Too many open files"), {"open_files": 5}, "LIM-001", "RLIMIT_NOFILE is 5"),
+    (LoadError("load", "x", errno.ENOSYS), {"bpf_in_kernel": False}, "KERN-002", "CONFIG_BPF_SYSCALL"),
+    (LoadError("load", "x", errno.ENOSYS), {"machine": "gVisor"}, "KERN-002", "this is gVisor"),
+    (LoadError("load", "x", errno.ENOSYS), {"machine": "WSL1"}, "KERN-002", "this is WSL1"),
+    (LoadError("load", "x", errno.ENOSYS), {"seccomp": 2}, "PRIV-004", "says a seccomp filter"),
+    (LoadError("attach", "x", errno.E2BIG, way="tracefs"), {}, "OTHER-001", "64 programs"),
+    (
+        LoadError("compile", "x", output="could not open bpf map: m, error: Argument list too long"),
+        {},
+        "LIM-001",
+        "map",
+    ),
+    (LoadError("compile", "x", errno.ENOMEM), {"memory_limit": 8 << 20}, "LIM-001", "8 MiB (memory.max)"),
+    (LoadError("attach", "x", errno.EINVAL, way="raw"), {"kernel": (4, 19)}, "KERN-001", "(4.19) does not know"),
+    (LoadError("attach", "sys_enter: x: Device or resource busy", errno.EBUSY), {}, "OTHER-001", "bpftool prog"),
+    (LoadError("read", "maps stay empty"), {"kernel": (5, 10), "effective": 0}, "KERN-001", "keep CAP_BPF"),
+    (LoadError("read", "maps stay empty"), {"pid_namespace": True}, "NS-001", "PID namespace"),
+    (LoadError("loader", "the loader was ended by SIGSYS before it was done"), {"seccomp": 2}, "PRIV-004", "seccomp"),
+    (
+        LoadError("loader", "the loader was ended by SIGKILL before it was done"),
+        {"memory_limit": 8 << 20},
+        "LIM-001",
+        "8 MiB (memory.max)",
+    ),
+    (
+        LoadError("loader", "the loader was ended by SIGSEGV before it was done", output="LLVM ERROR: out of memory"),
+        {"address_space": 1 << 28},
+        "LIM-001",
+        "RLIMIT_AS",
+    ),
+    (LoadError("load", "something new"), {}, "E2E-001", "something new; run `sudo denet-tui diag`"),
+]
+
+
+@pytest.mark.parametrize(("error", "changed", "check_id", "says"), ROWS, ids=[row[0].text[:60] for row in ROWS])
+def test_each_symptom_has_its_cause(error: LoadError, changed: dict[str, object], check_id: str, says: str) -> None:
+    explanation = told(error, **changed)
+    assert (explanation.check_id, says in str(explanation)) == (check_id, True), str(explanation)
+
+
+def test_ways_with_one_cause_are_told_once_and_with_two_both() -> None:
+    refused = [
+        LoadError("compile", "Failed to compile", output=MAP_REFUSED.output, way=way) for way in ("raw", "tracefs")
+    ]
+    both = LoadError("compile", "x")
+    both.failures = tuple(refused)
+    assert str(told(both, seccomp=2)).count("seccomp filter") == 1
+    both.failures = (LoadError("btf", "no BTF here", way="raw"), LoadError("tracefs", "gone", 2, way="tracefs"))
+    line = str(told(both, tracefs=None))
+    assert line.startswith("raw way: no BTF here; tracefs way: tracefs is not mounted")
+    assert line.endswith("run `sudo denet-tui diag`")
+
+
+def test_what_the_other_way_printed_is_not_held_against_this_one() -> None:
+    printed = "incomplete definition of type 'struct tracepoint__sched__x'"
+    assert told(LoadError("btf", "no BTF here", output=printed, way="raw")).check_id == "KERN-009"
+
+
+@given(st.text(), st.text(), st.sampled_from(["bcc", "btf", "compile", "load", "attach", "loader", "?"]), st.integers())
+def test_no_text_breaks_it(text: str, output: str, stage: str, number: int) -> None:
+    assert "\n" not in str(explain(LoadError(stage, text, number, output), Facts()))
+
+
+@given(st.dictionaries(st.sampled_from(["status", "limits", "uid_map", "mountinfo", "cgroup"]), st.text()))
+def test_no_file_breaks_the_facts(files: dict[str, str]) -> None:
+    def read(path: str) -> str:
+        return files[path.rpartition("/")[2]] if path.rpartition("/")[2] in files else files.get("status", "")
+
+    found = gather(read)
+    assert Facts.of_dict(found.as_dict()) == found
+
+
+def test_a_machine_without_anything_to_read_gives_no_facts() -> None:
+    def nothing(path: str) -> str:
+        raise OSError(errno.ENOENT, "No such file or directory", path)
+
+    assert gather(nothing, nothing) == Facts()  # type: ignore[arg-type]
+
+
+def test_facts_of_a_debian_machine() -> None:
+    files = {
+        "/proc/self/status": "Name:\tx\nUid:\t1000\t1001\t1000\t1000\nCapEff:\t000000c000000000\n"
+        "CapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp:\t2\n",
+        "/proc/self/limits": "Limit                     Soft Limit           Hard Limit           Units     \n"
+        "Max locked memory         65536                65536                bytes     \n"
+        "Max address space         unlimited            unlimited            bytes     \n",
+        "/proc/self/uid_map": "         0       1000          1\n",
+        "/proc/sys/kernel/osrelease": "5.10.0-28-amd64\n",
+        "/proc/self/mountinfo": "22 1 0:6 / /sys/kernel/tracing rw - tracefs tracefs rw\n",
+        "/proc/self/cgroup": "0::/a/b\n",
+        "/sys/fs/cgroup/a/memory.max": "8388608\n",
+        "/sys/fs/cgroup/a/b/memory.max": "max\n",
+        "/sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+        "/proc/sys/kernel/perf_event_paranoid": "3\n",
+    }
+
+    def read(path: str) -> str:
+        if path not in files:
+            raise FileNotFoundError(path)
+        return files[path]
+
+    found = gather(read)
+    assert (found.uid, found.effective, found.no_new_privs, found.seccomp) == (1001, BPF | PERFMON, True, 2)
+    assert (found.memlock, found.address_space, found.memory_limit) == (65536, UNLIMITED, 8388608)
+    assert (found.user_namespace, found.kernel, found.lockdown, found.paranoid) == (True, (5, 10), "integrity", 3)
+    assert (found.tracefs, found.bpf_in_kernel) == ("/sys/kernel/tracing", False)
+
+
+def test_the_real_machine_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = gather()
+    assert found.effective is not None
+    assert found.kernel >= (4, 0)
+    assert found.open_files is not None
+    assert facts_module.read_file("/proc/self/comm").strip()
+
+
+def test_every_symptom_is_tested() -> None:
+    import re
+
+    seen = [text for row in ROWS for text in (row[0].text, row[0].output)]
+    for pattern, _ in SYMPTOMS:
+        assert any(re.search(pattern, text, re.IGNORECASE) for text in seen), pattern
+
+
+def failing(*words: str, way: str = "raw") -> str:
+    """The line that `selftest` fails with, started by these words."""
+    done = subprocess.run(
+        [*words, *DENET, "selftest", "--way", way],
+        env=environment(),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 125, done.stdout
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.root
+def test_for_real_a_limit_on_files_is_named() -> None:
+    assert "RLIMIT_NOFILE" in failing("prlimit", "--nofile=9:9")
+
+
+@pytest.mark.root
+def test_for_real_a_limit_on_address_space_is_named() -> None:
+    assert "RLIMIT_AS is 2" in failing("prlimit", f"--as={200 << 20}")
+
+
+@pytest.mark.root
+def test_for_real_a_user_namespace_is_named() -> None:
+    line = failing("unshare", "--user", "--map-root-user")
+    assert "user namespace" in line
+    assert "outside of it" in line
+
+
+@pytest.mark.root
+def test_for_real_capabilities_that_do_not_reach_the_loader_are_named() -> None:
+    """What the watching process holds is not what the loader gets: it is told by the loader's own facts."""
+    script = (
+        "import sys; from denet_tui.bpf import handover; handover.may_load = lambda: True;"
+        "sys.argv = ['denet-tui', 'selftest']; from denet_tui.cli import main; main()"
+    )
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"]
+    done = subprocess.run(
+        [*nobody, sys.executable, "-c", script],
+        env=environment(),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "this process lacks CAP_BPF and CAP_PERFMON (CapEff" in done.stderr
