@@ -25,7 +25,8 @@ class FakeHost(Host):
 
     `modes` maps a path to st_mode (permission bits alone are enough), `owners` to (uid, gid), `times` to st_mtime;
     `links` maps a symbolic link to its target, `magics` a path to the magic number of the filesystem on it and
-    below, `attributes` a path to its security.capability attribute. `answers` maps a name of a Host method that does more than read to what it returns or raises.
+    below, `attributes` a path to its security.capability attribute. `answers` maps a name of a Host method that does
+    more than read to what it returns or raises.
     """
 
     def __init__(
