@@ -12,6 +12,7 @@ import array
 import json
 import os
 import platform
+import re
 import signal
 import socket
 import struct
@@ -86,6 +87,8 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
     values.update((wanted[name], offset) for name, offset in found.items())
     if machine == "x86_64":
         values["HAS_X32"] = 1
+    if "OFF_PID" in values and kernel_version() >= (5, 11):
+        values["TASK_BTF"] = 1
     if way == "raw":
         if not {"OFF_PID", "OFF_SYSCALL_NR"} <= values.keys():
             raise LoadError("btf", "this kernel's BTF lacks task_struct.pid or pt_regs; use --way tracefs")
@@ -99,6 +102,11 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
     if request.get("only_wanted"):
         values["ONLY_WANTED"] = 1
     return [f"-D{name}={value}" for name, value in values.items()], notes
+
+
+def kernel_version() -> tuple[int, ...]:
+    """The first two numbers of the running kernel's release."""
+    return tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
 
 
 def in_pid_namespace() -> bool:

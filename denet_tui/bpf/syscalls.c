@@ -52,7 +52,6 @@ enum task_state {
 
 struct task {
     u64 since_ns;
-    u64 status_at; /* address of its thread_info.status, 0 before its first call */
     u32 tgid;
     s32 nr;
     u8 abi;
@@ -200,16 +199,37 @@ static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
     return (side * ABIS + abi) * NUMBERS + number;
 }
 
-static __always_inline u8 abi_of(struct task *task, s32 nr)
+/*
+ * Who is running: its tid, and thread_info.status, which tells the ABI. Helper 158, bpf_get_current_task_btf
+ * (Linux 5.11), gives a pointer that may simply be read through; before, every field costs a helper call.
+ */
+struct self {
+    u32 tid;
+    u32 status;
+};
+
+static __always_inline struct self myself(void)
 {
+    struct self self = {};
+#ifdef TASK_BTF
+    char *task = ((void *(*)(void))158)();
+    self.tid = *(u32 *)(task + OFF_PID);
 #ifdef OFF_THREAD_STATUS
-    u32 status = 0; /* TS_COMPAT is 2: arch/x86/include/asm/thread_info.h */
-    if (!task->status_at)
-        task->status_at = bpf_get_current_task() + OFF_THREAD_STATUS;
-    bpf_probe_read_kernel(&status, sizeof(status), (void *)task->status_at);
-    if (status & 2)
-        return IA32;
+    self.status = *(u32 *)(task + OFF_THREAD_STATUS);
 #endif
+#else
+    self.tid = bpf_get_current_pid_tgid();
+#endif
+    return self;
+}
+
+static __always_inline u8 abi_of(struct self *self, s32 nr)
+{
+#if defined(OFF_THREAD_STATUS) && !defined(TASK_BTF)
+    bpf_probe_read_kernel(&self->status, sizeof(self->status), (char *)bpf_get_current_task() + OFF_THREAD_STATUS);
+#endif
+    if (self->status & 2) /* TS_COMPAT: arch/x86/include/asm/thread_info.h */
+        return IA32;
 #ifdef HAS_X32
     if (nr > 0 && nr & X32_BIT)
         return X32;
@@ -267,8 +287,8 @@ static __always_inline void count_unreturned(u8 side, struct task *task)
 
 static __always_inline int enter(s32 nr)
 {
-    u32 tid = bpf_get_current_pid_tgid();
-    struct task *task = task_of(tid);
+    struct self self = myself();
+    struct task *task = task_of(self.tid);
     if (!task)
         return 0;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
@@ -276,7 +296,7 @@ static __always_inline int enter(s32 nr)
     u8 side = current_side();
     if (task->state == INSIDE) /* its exit was not seen */
         count_unreturned(side, task);
-    u8 abi = abi_of(task, nr);
+    u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
     if (!is_wanted(abi, nr) || !is_allowed())
         return 0;
@@ -350,8 +370,8 @@ static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns
  */
 static __always_inline int leave(s64 result, s32 nr)
 {
-    u32 tid = bpf_get_current_pid_tgid();
-    struct task *task = task_of(tid);
+    struct self self = myself();
+    struct task *task = task_of(self.tid);
     if (!task || task->state == HELD)
         return 0;
     u8 side = current_side();
@@ -361,7 +381,7 @@ static __always_inline int leave(s64 result, s32 nr)
         return count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
 #ifdef KNOWS_REFUSED
     if (state == IDLE && is_allowed()) {
-        u8 abi = abi_of(task, nr);
+        u8 abi = abi_of(&self, nr);
         if (!is_wanted(abi, nr) || !count_call(side, task->tgid, abi, nr))
             return 0;
         task->nr = nr;

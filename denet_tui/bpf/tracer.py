@@ -24,7 +24,7 @@ _ROW_KEY = struct.Struct("<Ii")
 _TGID, _SIDE_BIT, _ABI_BIT = (1 << 22) - 1, 22, 23
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiQ")
-_TASK = struct.Struct("<QQIiBB6x")
+_TASK = struct.Struct("<QIiBB6x")
 _SLOT = struct.Struct(f"<{_TASK.size}sII")
 _PROCESS = struct.Struct("<QQQIIIII16s128sI")
 _CLAIM = struct.Struct("<16sII")
@@ -213,7 +213,7 @@ class Tracer:
         """
         slots = self._maps["slots"]
         index = struct.pack("<I", tid & (slots.max_entries - 1))
-        key, task = struct.pack("<I", tid), _TASK.pack(0, 0, tgid, 0, 0, state)
+        key, task = struct.pack("<I", tid), _TASK.pack(0, tgid, 0, 0, state)
         if self._maps["owners"].update(index, key, maps.NOEXIST):
             _, _, crowd = self._slot(index)
             return slots.update(index, _SLOT.pack(task, tid, crowd + 1))
@@ -324,7 +324,7 @@ class Tracer:
 
 
 def _task(tid: int, packed: bytes) -> Task:
-    since, _, tgid, nr, abi, state = _TASK.unpack(packed)
+    since, tgid, nr, abi, state = _TASK.unpack(packed)
     return Task(tid, tgid, state == _INSIDE, abi, nr, since)
 
 

@@ -1,0 +1,210 @@
+"""The proof, on this machine and on this machine made wrong: at which layer each way stops, and with which errno."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from denet_tui.checks import probe
+from denet_tui.checks.host import Output
+from denet_tui.checks.model import State
+from tests.checks.fake import FakeHost
+from tests.checks.states import Seen, filtered, nobody, see
+from tests.real import REPOSITORY, WITH_TRACEFS, environment
+
+MOUNTED = ("unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh")
+SOURCE = Path(probe.BPF_FOLDER, "syscalls.c").read_text()
+
+GOOD = [
+    *({"way": way, "layer": layer, "errno": 0, "text": ""} for way in ("raw", "tracefs") for layer in probe.LAYERS),
+    *(
+        {
+            "way": way,
+            "programs": dict.fromkeys(probe.EVENTS, 300),
+            "maps": {name: [2, 4, 4, 1] for name in probe.MAPS} | {n: list(s) for n, s in probe.EXPECTED.items()},
+            "bcc": "0.26.0",
+        }
+        for way in ("raw", "tracefs")
+    ),
+    *({"way": way, "made": 1000, "counted": 1000, "loss": "", "exact": True} for way in ("raw", "tracefs")),
+]
+
+
+def host(*lines: dict[str, object], status: int = 0, source: str = SOURCE, uid: int = 0) -> FakeHost:
+    """A machine where the prober prints these lines."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    files = {f"{probe.BPF_FOLDER}/syscalls.c": source}
+    return FakeHost(files, commands={sys.executable: Output(status, text, "the last words")}, uid=uid)
+
+
+def layer(seen: Seen, words: str) -> str:
+    return next(value for source, value in seen.found["E2E-001"]["evidence"] if words in source)
+
+
+@pytest.mark.root
+def test_here_both_ways_count_exactly() -> None:
+    seen = see(MOUNTED, "probe")
+    assert seen.wrong == set()
+    assert layer(seen, "raw: counting") == layer(seen, "tracefs: counting") == "1,000 calls made, 1,000 counted"
+    program = dict(seen.found["PROG-001"]["evidence"])
+    assert program["raw: map syscall_counts"] == "type 6, key 4 B, value 8 B, 3840 entries"
+    assert program["raw: map pid_syscall_map"] == "type 1, key 8 B, value 240 B, 65536 entries"
+
+
+@pytest.mark.root
+def test_nobody_stops_at_the_first_map() -> None:
+    seen = see([*MOUNTED, *nobody()], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+    assert layer(seen, "raw: creating a map").endswith("PRIV-001 to PRIV-004 say which)")
+    assert layer(seen, "tracefs: reading").startswith("EACCES: ")
+    assert seen.found["PROG-001"]["state"] == "unknown"
+    assert "needs root" in seen.found["PROG-001"]["title"]
+
+
+@pytest.mark.root
+def test_bpf_alone_stops_at_the_program() -> None:
+    seen = see([*MOUNTED, *nobody("bpf")], "probe")
+    assert layer(seen, "raw: creating a map") == "done"
+    assert layer(seen, "raw: loading a program").startswith("EPERM: ")
+    assert "CAP_PERFMON" in layer(seen, "raw: loading a program")
+
+
+@pytest.mark.root
+def test_bpf_and_perfmon_are_enough_for_raw_tracepoints_only() -> None:
+    seen = see([*MOUNTED, *nobody("bpf", "perfmon")], "probe", "tracefs")
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "raw: counting") == "1,000 calls made, 1,000 counted"
+    assert seen.found["PROG-001"]["state"] == "pass"
+    assert seen.wrong == {"E2E-001", "FS-002"}
+    assert seen.found["FS-002"]["blocks"] == ["tracefs"]
+
+
+@pytest.mark.root
+def test_perf_event_open_refused_leaves_raw_tracepoints() -> None:
+    seen = see([*MOUNTED, *filtered("perf_event_open", "EPERM")], "probe", "tracefs")
+    assert seen.wrong == {"E2E-001"}
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "tracefs: attaching").startswith("EPERM: ")
+    assert "PRIV-004" in layer(seen, "tracefs: attaching")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("how", "word"), [("EPERM", "EPERM: "), ("ENOSYS", "ENOSYS: ")])
+def test_bpf_refused_by_seccomp_stops_both(how: str, word: str) -> None:
+    seen = see([*MOUNTED, *filtered("bpf", how)], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith(word)
+
+
+@pytest.mark.root
+def test_bpf_answered_with_a_kill_ends_the_prober_alone() -> None:
+    seen = see([*MOUNTED, *filtered("bpf", "kill")], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: the probe") == "ended by SIGSYS"
+
+
+@pytest.mark.root
+def test_a_user_namespace_stops_both() -> None:
+    seen = see(["unshare", "--user", "--map-root-user"], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+
+
+@pytest.mark.root
+def test_a_pid_namespace_leaves_raw_tracepoints() -> None:
+    seen = see([*MOUNTED, "unshare", "--pid", "--fork", "--mount-proc"], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "raw: counting") == "1,000 calls made, 1,000 counted"
+    assert "inside a PID namespace" in layer(seen, "tracefs: compiling")
+
+
+@pytest.mark.root
+def test_looking_changes_nothing_and_starts_no_other_program(tmp_path: Path) -> None:
+    """No module is loaded, nothing is mounted: bcc would run modprobe, and a look into debugfs would mount tracefs."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    watched = ("/proc/self/mountinfo", "/proc/modules", "/proc/sys/kernel/tainted")
+    before = [Path(each).read_text() for each in watched if Path(each).exists()]
+    log = tmp_path / "log"
+    program = "from denet_tui.checks import catalogue, host; print(len(catalogue.run(host.Host())))"
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-s", "200", "-e", "trace=execve,mount,umount2,init_module,finit_module,openat",
+         "-o", log, sys.executable, "-c", program],
+        cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = log.read_text(errors="replace").splitlines()
+    executed = {line.split('"')[1].rpartition("/")[2] for line in lines if " execve(" in line and "ENOENT" not in line}
+    assert executed <= {Path(sys.executable).name, "getcap", "dpkg-query", "rpm", "systemctl", "ldconfig"}, executed
+    assert not [line for line in lines if any(f" {call}(" in line for call in ("mount", "umount2", "finit_module"))]
+    assert not [line for line in lines if "/sys/kernel/debug/" in line]
+    created = [line for line in lines if "O_CREAT" in line and "/sys/" in line]
+    assert not created
+    assert [Path(each).read_text() for each in watched if Path(each).exists()] == before
+
+
+def test_all_good() -> None:
+    here = host(*GOOD)
+    found = probe.check_program(here), probe.check_counting(here)
+    assert [each.state for each in found] == [State.PASS, State.PASS]
+    assert found[0].title.endswith("up to 300 instructions verified in one")
+    assert len(here.ran) == 1, "the second takes what the first has seen"
+    probe.check_counting(here)
+    assert len(here.ran) == 2, "asked again, it looks again: something was repaired, perhaps"
+
+
+def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
+    refused = {"way": "raw", "layer": "load", "errno": errno.EACCES, "text": "no", "output": "R1 invalid mem access"}
+    finding = probe.check_program(host(refused))
+    assert finding.state is State.FAIL
+    assert finding.blocks == ("raw",)
+    assert "please report this" in finding.title
+    assert "R1 invalid mem access" in {each.value for each in finding.evidence}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [("syscall_counts", [2, 4, 8, 3840], "map syscall_counts is"), ("pid_syscall_map", None, "no map pid_syscall_map")],
+)
+def test_a_map_that_is_not_as_expected_fails(name: str, shape: list[int] | None, words: str) -> None:
+    lines = json.loads(json.dumps(GOOD))
+    for line in lines:
+        if "maps" in line:
+            line["maps"].pop(name)
+            line["maps"] |= {name: shape} if shape else {}
+    finding = probe.check_program(host(*lines))
+    assert finding.state is State.FAIL
+    assert words in finding.title
+
+
+def test_a_source_without_the_second_way_fails() -> None:
+    finding = probe.check_program(host(*GOOD, source=SOURCE.replace("#else", "#endif")))
+    assert finding.state is State.FAIL
+    assert "no tracefs program for sys_enter" in finding.title
+
+
+def test_counted_but_not_exactly_is_a_failure_of_that_way() -> None:
+    lines = [line for line in GOOD if "made" not in line or line["way"] == "raw"]
+    lost = {"way": "tracefs", "made": 1000, "counted": 990, "loss": "10 skipped", "exact": False}
+    finding = probe.check_counting(host(*lines, lost))
+    assert finding.blocks == ("tracefs",)
+    assert "tracefs tracepoints do not count exactly (1,000 calls made, 990 counted; 10 skipped)" in finding.title
+
+
+@given(st.text() | st.lists(st.sampled_from(GOOD)).map(lambda lines: "\n".join(json.dumps(x)[:-1] + "}" for x in lines)),
+       st.integers(-70, 300))  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_no_output_of_the_prober_crashes_the_checks(text: str, status: int) -> None:
+    here = FakeHost({}, commands={sys.executable: Output(status, text, text)})
+    assert probe.check_program(here).state in (State.PASS, State.FAIL, State.UNKNOWN)
+    assert probe.check_counting(here).state in (State.PASS, State.FAIL)
+    assert probe.parse(json.dumps({"way": "raw", "programs": 5, "maps": []}), 0, "")["raw"].programs == {}
