@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -13,7 +14,6 @@ import denet_tui
 from denet_tui.bpf import toolchain
 from denet_tui.checks.host import LIMIT, Host
 from denet_tui.checks.model import Check, Evidence, Finding, State
-from denet_tui.checks.tracefs import mounted
 
 FORMAT = 1
 SYSCTLS = (
@@ -33,6 +33,7 @@ _LIBRARIES = (
     "/usr/local/lib",
 )
 _ABSENT = "not there"
+_UNREADABLE = {os.strerror(errno.EACCES), os.strerror(errno.EPERM)}
 _MOST = 100
 """Values in a record, at most; more is no record of ours."""
 
@@ -45,11 +46,12 @@ class DriftError(Exception):
 
 
 def where(host: Host) -> str:
-    """The file of the record: the machine's for root, else the user's own (XDG base directory specification)."""
-    if host.uid == 0:
-        return "/var/lib/denet-tui/last-good.json"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path(host.asker().home) / ".local" / "state"
+    """The file of the record: the asker's own, under sudo too (XDG base directory specification); root's in /var/lib."""
+    asker, state = host.asker(), os.environ.get("XDG_STATE_HOME", "")
+    if asker.uid == host.uid and state.startswith("/"):
+        folder = Path(state)
+    else:
+        folder = Path("/var/lib") if asker.uid == 0 else Path(asker.home) / ".local" / "state"
     return str(folder / "denet-tui" / "last-good.json")
 
 
@@ -94,7 +96,8 @@ def _library(host: Host) -> str:
 
 def _tracefs(host: Host) -> str:
     try:
-        mount = mounted(host)
+        found = [mount for mount in host.mounts() if mount.kind == "tracefs"]
+        mount = next((mount for mount in found if mount.point == "/sys/kernel/tracing"), found[0] if found else None)
     except OSError as error:
         return str(error.strerror)
     return f"{mount.point} {','.join((*mount.options, *mount.super_options))}" if mount else _ABSENT
@@ -143,7 +146,7 @@ def recall(host: Host, path: str) -> Record | None:
         found = host.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    _trust(found, path, host.uid)
+    _trust(found, path, host.asker().uid)
     if not stat.S_ISREG(found.st_mode):
         raise DriftError(f"{path} is not a regular file")
     if found.st_size >= LIMIT:
@@ -180,10 +183,13 @@ def check_drift(host: Host) -> Finding:
 
 
 def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
-    """(name, value then, value now) of everything that is not the same."""
+    """(name, value then, value now) of everything that is not the same.
+
+    What one of the two could not read is no change: a run ends without the privilege that `sudo denet-tui diag` has.
+    """
     names = dict.fromkeys((*now, *before))
     pairs = ((name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in names)
-    return [(name, old, new) for name, old, new in pairs if old != new]
+    return [(name, old, new) for name, old, new in pairs if old != new and not {old, new} & _UNREADABLE]
 
 
 CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_drift),)
