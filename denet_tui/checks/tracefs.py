@@ -23,7 +23,8 @@ GROUP = "denet-trace"
 UNIT = "sys-kernel-tracing.mount"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-denet-tui.conf"
 SERVICE = "/etc/systemd/system/denet-tui-tracefs.service"
-MAGICS = {0x74726163: "tracefs", 0x62656572: "bare sysfs, with nothing mounted on it", 0x01021994: "tmpfs"}
+_TRACEFS = 0x74726163
+MAGICS = {_TRACEFS: "tracefs", 0x62656572: "bare sysfs, with nothing mounted on it", 0x01021994: "tmpfs"}
 """statfs f_type (include/uapi/linux/magic.h)."""
 
 _UNITS = tuple(f"{folder}/{UNIT}" for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"))
@@ -34,9 +35,17 @@ _ONE_MOUNT = "There is one tracefs: every mount of it changes, in containers as 
 
 
 def mounted(host: Host) -> Mount | None:
-    """The tracefs mount that is used: at its usual place, or the first; raises OSError."""
-    found = [mount for mount in host.mounts() if mount.kind == "tracefs"]
+    """The tracefs mount that is used: at its usual place, or the first that is not hidden; raises OSError."""
+    found = [mount for mount in host.mounts() if mount.kind == "tracefs" and not _hidden(host, mount.point)]
     return next((mount for mount in found if mount.point == POINT), found[0] if found else None)
+
+
+def _hidden(host: Host, point: str) -> bool:
+    """True where another mount lies over it: a listed mount need not be one that a path leads to."""
+    try:
+        return host.filesystem(point) != _TRACEFS
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
 
 def _has_systemd(host: Host) -> bool:
@@ -59,7 +68,9 @@ def check_mounted(host: Host) -> Finding:
     if found:
         seen = (Evidence("/proc/self/mountinfo", f"{found.kind} on {found.point}, {_options(found)}"),)
         return Finding("FS-001", State.PASS, f"tracefs is mounted on {found.point}", seen, why, ("tracefs",))
-    evidence = [Evidence("/proc/self/mountinfo", "no line of type tracefs")]
+    listed = [mount.point for mount in host.mounts() if mount.kind == "tracefs"]
+    line = f"tracefs on {listed[0]}, hidden by a mount over it" if listed else "no line of type tracefs"
+    evidence = [Evidence("/proc/self/mountinfo", line)]
     try:
         magic = host.filesystem(POINT)
         evidence.append(Evidence(f"statfs({POINT})", f"0x{magic:08x}: {MAGICS.get(magic, 'another filesystem')}"))
