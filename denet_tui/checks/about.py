@@ -7,7 +7,7 @@ import re
 from importlib import metadata
 
 from denet_tui import __version__
-from denet_tui.bpf import toolchain
+from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, parse_fields
 
 SYSCTLS = (
@@ -39,7 +39,7 @@ def system(host: Host) -> dict[str, str]:
         "distribution": release.get("PRETTY_NAME") or release.get("NAME", "unknown"),
         "denet-tui": __version__,
         "python": platform.python_version(),
-        "bcc": _bcc(),
+        "bcc": _bcc(host),
     }
     for name in ("textual", "click", "psutil"):
         try:
@@ -99,10 +99,10 @@ def config(host: Host) -> list[str]:
     return []
 
 
-def _bcc() -> str:
+def _bcc(host: Host) -> str:
     try:
-        return toolchain.find().version
-    except toolchain.ToolchainError:
+        return host.find_bcc().version
+    except ToolchainError:
         return "not found"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from denet_tui.checks import drift, kernel, leftovers, limits, privileges, probe, toolchain, tracefs
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, State
 
@@ -18,24 +18,15 @@ log = logging.getLogger("denet_tui")
 AREAS = ("permissions", "capabilities", "tracefs", "kernel", "bcc", "proof")
 """The steps of the setup screen, in order."""
 
-_MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "drift", "probe")
 _WAITS = frozenset({"BCC-001", "BCC-002", "BCC-003", "PROG-001", "E2E-001", "OTHER-001", "LOG-001"})
 """Checks that mostly wait for another process: they start first, beside the others."""
 _SLOW_S = 1.0
 
 
-def _collected() -> tuple[Check, ...]:
-    found: list[Check] = []
-    for name in _MODULES:
-        try:
-            module = importlib.import_module(f"denet_tui.checks.{name}")
-        except ImportError:
-            continue
-        found += module.CHECKS
-    return tuple(sorted(found, key=lambda check: AREAS.index(check.area)))
-
-
-ALL: tuple[Check, ...] = _collected()
+_MODULES = (privileges, limits, leftovers, tracefs, kernel, toolchain, drift, probe)
+ALL: tuple[Check, ...] = tuple(
+    sorted((check for module in _MODULES for check in module.CHECKS), key=lambda check: AREAS.index(check.area))
+)
 by_id: dict[str, Check] = {check.id: check for check in ALL}
 
 

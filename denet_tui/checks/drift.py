@@ -46,7 +46,7 @@ class DriftError(Exception):
 
 
 def where(host: Host) -> str:
-    """The file of the record: the asker's own, under sudo too (XDG base directory specification); root's in /var/lib."""
+    """The file of the record: the asker's own under sudo too (XDG base directory specification), root's in /var/lib."""
     asker, state = host.asker(), os.environ.get("XDG_STATE_HOME", "")
     if asker.uid == host.uid and state.startswith("/"):
         folder = Path(state)

@@ -21,6 +21,8 @@ _SIGNS = {
 }
 """By state: the sign, the same in ASCII, and the colour (SGR parameters)."""
 _NEEDS_WORDS = (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH)
+_FEW = 5
+"""Pieces of evidence that a terminal shows of one finding."""
 _SHORT_EVIDENCE = 200
 """Characters of a value that a terminal shows; the report has all of it."""
 
@@ -62,10 +64,12 @@ def _finding(finding: Finding, *, colour: bool, ascii_only: bool) -> Iterator[st
     yield f"  {painted}{head}{first[len(mark) + 14 :]}"
     yield from rest
     evidence = finding.evidence if finding.state in _NEEDS_WORDS else finding.evidence[:1]
-    for each in evidence:
+    for each in evidence[:_FEW]:
         value = one_line(each.value)
         short = value if len(value) <= _SHORT_EVIDENCE else f"{value[:_SHORT_EVIDENCE]} ... ({len(value)} characters)"
         yield from _wrapped(f"{one_line(each.source)}: {short}", "      seen  ", "            ")
+    if len(evidence) > _FEW:
+        yield f"      seen  ... and {len(evidence) - _FEW} more, in `denet-tui diag --report FILE`"
     if finding.state in _NEEDS_WORDS:
         yield from _wrapped(finding.why, "      why   ", "            ") if finding.why else ()
         for fix in finding.fixes:

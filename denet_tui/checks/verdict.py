@@ -17,6 +17,7 @@ READY, BLOCKED, WARNINGS, USAGE, CRASHED = 0, 1, 2, 64, 70
 
 PROOF = "E2E-001"
 """The check that loads, attaches and counts for real: what it says of a way outweighs what was only read."""
+_TRIED = (State.PASS, State.WARN, State.FAIL)
 _UNSURE = (State.UNKNOWN, State.CRASH)
 
 
@@ -54,20 +55,17 @@ def ways(findings: Sequence[Finding], *, whole: bool = True) -> tuple[WayIn, ...
 
 
 def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
-    blocking = tuple(finding.id for finding in findings if way in finding.blocks)
-    if blocking:
-        return WayIn(way, "blocked", blocking)
     proof = next((finding for finding in findings if finding.id == PROOF), None)
-    if proof and way in proof.required_for and proof.state in (State.PASS, State.WARN):
+    if proof and proof.state in _TRIED and way not in proof.blocks:
         return WayIn(way, "ready")
+    if blocking := tuple(finding.id for finding in findings if way in finding.blocks):
+        return WayIn(way, "blocked", blocking)
     unsure = tuple(
         finding.id
         for finding in findings
         if finding.state in _UNSURE and (way in finding.required_for or finding.id == PROOF)
     )
-    if unsure or (whole and (proof is None or way not in proof.required_for)):
-        return WayIn(way, "unknown", unsure or ((PROOF,) if proof else ()))
-    return WayIn(way, "ready")
+    return WayIn(way, "unknown", unsure) if unsure or whole else WayIn(way, "ready")
 
 
 def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool = False) -> int:
@@ -87,25 +85,27 @@ def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], c
         # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
         prefix = (sudo or ()) if host.uid == 0 else ()
         return Step("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
-    crashed = [finding.id for finding in findings if finding.state is State.CRASH]
-    blocking = [finding for finding in findings if finding.blocks]
-    blocking.sort(key=lambda finding: "raw" not in finding.blocks)  # the way that needs least comes first
-    for finding in blocking:
-        if fix := applicable(finding):
-            repair, text = (command, "setup", "--only", finding.id), f"repair {finding.id} ({fix.title})"
-            if sudo is None and host.uid != 0:
-                return Step(f"Ask an administrator of this machine to {text} with, as root", repair, finding.id)
-            return Step(text[0].upper() + text[1:], (*(sudo or ()), *repair), finding.id)
-    if host.uid != 0:
-        if sudo is None:
-            return Step("Ask an administrator of this machine to run, as root", (command, "diag"))
-        return Step("Root can look at everything, and watch", (*sudo, command, "diag"))
-    for finding in blocking:
-        if advice := next((fix.advice for fix in finding.fixes if fix.advice), ""):
+    for way in BOTH:  # raw first: it needs least
+        for finding in findings:
+            if way in finding.blocks and (fix := applicable(finding)):
+                return _repair(finding, fix, command, sudo, is_root=host.uid == 0)
+        if host.uid != 0:
+            if sudo is None:
+                return Step("Ask an administrator of this machine to run, as root", (command, "diag"))
+            return Step("Root can look at everything, and watch", (*sudo, command, "diag"))
+    for finding in findings:
+        if finding.blocks and (advice := next((fix.advice for fix in finding.fixes if fix.advice), "")):
             return Step(f"{finding.id}: {advice}", finding=finding.id)
-    if crashed:
-        return Step(f"{', '.join(crashed)}: report it with", (command, "diag", "--report", "FILE"))
-    return Step("Try it", (command, "selftest"))
+    if any(finding.state is State.CRASH for finding in findings):
+        return Step("Report what broke, with", (command, "diag", "--report", "FILE"))
+    return Step("Try it, and see what it says", (*(sudo or ()), command, "selftest", "--debug"))
+
+
+def _repair(finding: Finding, fix: Fix, command: str, sudo: tuple[str, ...] | None, *, is_root: bool) -> Step:
+    repair, text = (command, "setup", "--only", finding.id), f"epair {finding.id} ({fix.title})"
+    if sudo is None and not is_root:
+        return Step(f"Ask an administrator of this machine to r{text} with, as root", repair, finding.id)
+    return Step(f"R{text}", (*(sudo or ()), *repair), finding.id)
 
 
 def applicable(finding: Finding) -> Fix | None:
