@@ -17,11 +17,13 @@ from typing import NamedTuple
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.names import X32_BIT, numbers, syscall
-from denet_tui.model import ABI_X32, BUCKETS, Counters, Loss, OwnCost, Syscall
+from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Counters, Loss, OwnCost, Syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
 _TGID, _SIDE_BIT, _ABI_BIT = (1 << 22) - 1, 22, 23
+_FOREIGN = 1 << _ABI_BIT
+"""From here on the lower half of a row key tells a foreign ABI."""
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiQ")
 _TASK = struct.Struct("<QIiBB6x")
@@ -92,6 +94,7 @@ class Tracer:
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
         self._missed = 0
+        self._native: dict[int, Syscall] = {}
 
     @property
     def capacity(self) -> int:
@@ -228,14 +231,17 @@ class Tracer:
 
     def _read_rows(self, side: int) -> dict[int, Mapping[Syscall, Counters]]:
         found: dict[int, dict[Syscall, Counters]] = {}
-        from_bytes, make = int.from_bytes, Counters.of_lanes
+        from_bytes, make, native = int.from_bytes, Counters.of_lanes, self._native
         for keys, values in self._take("pid_syscall_map", side):
             for (where, nr), (sums, max_ns) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
                 tgid = where & _TGID
                 mine = found.get(tgid)
                 if mine is None:
                     mine = found[tgid] = {}
-                mine[syscall(where >> _ABI_BIT, nr)] = make((from_bytes(sums, "little"), max_ns))
+                call = native.get(nr) if where < _FOREIGN else syscall(where >> _ABI_BIT, nr)
+                if call is None:
+                    call = native[nr] = syscall(ABI_NATIVE, nr)
+                mine[call] = make((from_bytes(sums, "little"), max_ns))
         return {tgid: MappingProxyType(mine) for tgid, mine in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:

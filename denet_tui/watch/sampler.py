@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
@@ -29,6 +30,7 @@ from denet_tui.model import (
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
 
+_LANES_OF, _PEAK_OF = itemgetter(0), itemgetter(1)
 _EMPTY: Mapping[Syscall, Counters] = MappingProxyType({})
 
 
@@ -75,9 +77,7 @@ class Sampler:
         for call, counters in recent.items():
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         self._add_errnos(reading)
-        delta = NOTHING
-        for counters in recent.values():
-            delta = delta.plus(counters)
+        delta = _sum(recent.values())
         self._total = self._total.plus(delta)
         ended = (*replaced, *self._freeze(reading, usages, gone))
         snapshot = Snapshot(
@@ -183,23 +183,23 @@ class Sampler:
 
     def _add_to(self, known: Known, rows: Mapping[Syscall, Counters]) -> None:
         """Add the rows of an interval to a process. What is frozen into `info` is never written to again."""
-        before, make, lanes, peak = known.info.syscalls, Counters.of_lanes, 0, 0
-        for added, longest in rows.values():
-            lanes += added
-            if longest > peak:
-                peak = longest
+        before, make, delta = known.info.syscalls, Counters.of_lanes, _sum(rows.values())
+        rows_so_far = rows
         if before:
             mine = dict(before)
             for call, counters in rows.items():
                 old = mine.get(call)
-                mine[call] = counters if old is None else old.plus(counters)
-            rows_so_far: Mapping[Syscall, Counters] = MappingProxyType(mine)
-        else:
-            rows_so_far = rows
+                if old is None:
+                    mine[call] = counters
+                else:
+                    added, longest = counters
+                    lanes, peak = old
+                    mine[call] = make((lanes + added, longest if longest > peak else peak))
+            rows_so_far = MappingProxyType(mine)
         known.info = replace(
             known.info,
-            total=known.info.total.plus(make((lanes, peak))),
-            delta=make((lanes, peak)),
+            total=known.info.total.plus(delta),
+            delta=delta,
             syscalls=rows_so_far,
             recent=rows,
             errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
@@ -210,19 +210,18 @@ class Sampler:
         self._ended_count += 1
 
 
+def _sum(rows: Collection[Counters]) -> Counters:
+    """The sum of any number of counters; adds in C where there are thousands."""
+    return Counters.of_lanes((sum(map(_LANES_OF, rows)), max(map(_PEAK_OF, rows), default=0)))
+
+
 def _sum_rows(rows: Mapping[int, Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
-    """The rows of all processes summed by syscall. Runs once for every row, so it adds lanes."""
-    sums: dict[Syscall, list[int]] = {}
+    """The rows of all processes summed by syscall."""
+    by_call: defaultdict[Syscall, list[Counters]] = defaultdict(list)
     for mine in rows.values():
-        for call, (lanes, peak) in mine.items():
-            whole = sums.get(call)
-            if whole is None:
-                sums[call] = [lanes, peak]
-            else:
-                whole[0] += lanes
-                if peak > whole[1]:
-                    whole[1] = peak
-    return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
+        for call, counters in mine.items():
+            by_call[call].append(counters)
+    return {call: _sum(each) for call, each in by_call.items()}
 
 
 def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:
