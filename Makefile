@@ -59,11 +59,13 @@ want() { for_what=$$1; shift # want WHY NAME...: installs what is missing; fails
     left=; for name in $$missing; do present "$$name" || left="$$left $$name"; done
     [ -z "$$left" ]
 }
-find_python() { # the newest Python >= 3.11 that can make virtual environments; fails where there is none
-    best=; newest=10
-    for one in python3 python3.14 python3.13 python3.12 python3.11; do
+find_python() { # a Python >= 3.11 that can make virtual environments; fails where there is none
+    # The distribution's, where it will do: everybody may run it, and so denet-tui still can when it has become you.
+    best=; newest=10; system=$$(PATH=/usr/bin:/bin command -v python3 || true)
+    for one in $$system python3 python3.14 python3.13 python3.12 python3.11; do
         minor=$$("$$one" -c 'import ensurepip, venv, sys; print(sys.version_info[1])' 2> /dev/null) || continue
         [ "$$minor" -le "$$newest" ] || { best=$$one; newest=$$minor; }
+        [ -z "$$system" ] || [ "$$best" != "$$system" ] || break
     done
     [ -n "$$best" ] && command -v "$$best"
 }

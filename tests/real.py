@@ -47,6 +47,8 @@ def denet(*arguments: str, way: str = "raw") -> list[str]:
 def environment() -> dict[str, str]:
     """For denet-tui: root is who asks, even where these tests run under sudo."""
     asked = ("SUDO_", "DOAS_", "PKEXEC_")
+    if b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes():
+        asked += ("LC_CTYPE",)  # Python set it for itself, in the C locale (PEP 538); strace's side has not got it
     return {name: value for name, value in os.environ.items() if not name.startswith(asked)}
 
 

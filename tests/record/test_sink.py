@@ -210,7 +210,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
     )
     drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     done = subprocess.run([*drop, sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
-    if done.returncode and "Permission" in done.stderr:
+    if done.returncode and ("Permission" in done.stderr or "No module named" in done.stderr):
         pytest.skip("the project is in a folder that nobody else may read")
     assert "you may not write there" in done.stdout, done.stderr
 
