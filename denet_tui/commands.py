@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -65,28 +66,29 @@ class Request:
 def run(argv: tuple[str, ...], request: Request) -> NoReturn:
     """Watch a command; exits with its status, or with 125, 126 or 127."""
     with_screen = request.on_screen
-    _exit_with(lambda: _run(argv, request, with_screen=with_screen))
+    _exit_with(lambda before: _run(argv, request, before, with_screen=with_screen))
 
 
 def attach(pid: int, request: Request) -> NoReturn:
     """Watch a running process; exits with 0 when it has ended or the watching has."""
-    _exit_with(lambda: _attach(pid, request, with_screen=request.on_screen))
+    _exit_with(lambda before: _attach(pid, request, before, with_screen=request.on_screen))
 
 
 def selftest(name: str, request: Request) -> NoReturn:
     """Count 1,000 known calls; exits with 0 where they were counted exactly, with 1 where not."""
-    _exit_with(lambda: _selftest(name, request))
+    _exit_with(lambda before: _selftest(name, request, before))
 
 
-def _exit_with(body: Callable[[], int]) -> NoReturn:
+def _exit_with(body: Callable[[Before], int]) -> NoReturn:
     """Exit with what the body returns; every failure that a user can meet is one line on stderr."""
+    before = Before()
     try:
-        status = body()
+        status = body(before)
     except CommandError as error:
         status = _complain(str(error), error.status)
     except LoadError as error:
         log.debug("what libbcc printed:\n%s", error.output)
-        status = _complain(str(_explained(error)))
+        status = _complain(str(_explained(error, before)))
     except (StartError, RecordError) as error:
         status = _complain(str(error))
     except OSError as error:
@@ -96,12 +98,49 @@ def _exit_with(body: Callable[[], int]) -> NoReturn:
     sys.exit(status)
 
 
-def _explained(error: LoadError) -> Explanation:
+class Before:
+    """The machine as it was before privilege was given away, to be compared with what the last good run had."""
+
+    def __init__(self) -> None:
+        from denet_tui.checks.host import Host
+
+        self._host = Host()
+        status = self._host.status()
+        self._host.status = lambda: status  # type: ignore[method-assign]
+
+    def remember(self) -> None:
+        """After a good run: write the record, as the invoking user; the run does not fail because of it."""
+        from denet_tui.checks import drift
+
+        try:
+            drift.remember(self._host, drift.where(self._host))
+        except (OSError, drift.DriftError) as error:
+            log.debug("this good run is not remembered: %s", error)
+
+    def changes(self) -> str:
+        """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
+        from denet_tui.checks.drift import check_drift
+        from denet_tui.checks.model import State
+
+        try:
+            finding = check_drift(self._host)
+        except Exception:  # it only adds to a failure, and must not hide it
+            log.debug("what changed since the last good run cannot be told", exc_info=True)
+            return ""
+        if finding.state is not State.WARN:
+            return ""
+        changed = ", ".join(f"{each.source} ({each.value})" for each in finding.evidence[:3])
+        more = f" and {len(finding.evidence) - 3} more" if len(finding.evidence) > 3 else ""
+        return f" (changed since the last good run: {changed}{more})"
+
+
+def _explained(error: LoadError, before: Before) -> Explanation:
     """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
     found = error.facts or gather()
     log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
     log.debug("what the process may do: %s", found)
-    return explain(error, found)
+    explanation = explain(error, found)
+    return replace(explanation, cause=explanation.cause + before.changes())
 
 
 def _complain(text: str, status: int = FAILED) -> int:
@@ -109,7 +148,7 @@ def _complain(text: str, status: int = FAILED) -> int:
     return status
 
 
-def _run(argv: tuple[str, ...], request: Request, *, with_screen: bool) -> int:
+def _run(argv: tuple[str, ...], request: Request, before: Before, *, with_screen: bool) -> int:
     start = Start(request.options, _report)
     _log_to(request, with_screen=with_screen)
     stdio, copy = _destinations(request, with_screen=with_screen)
@@ -119,6 +158,7 @@ def _run(argv: tuple[str, ...], request: Request, *, with_screen: bool) -> int:
     final = _watch(session, request, with_screen=with_screen)
     recorder.finish(final)
     _conclude(session.info, final, [recorder.failure, command.output.failure])
+    before.remember()
     if final.status is None:
         return 0
     code = os.waitstatus_to_exitcode(final.status) if final.status >= 0 else FAILED
@@ -126,7 +166,7 @@ def _run(argv: tuple[str, ...], request: Request, *, with_screen: bool) -> int:
     return FAILED if recorder.failure and not status else status
 
 
-def _attach(pid: int, request: Request, *, with_screen: bool) -> int:
+def _attach(pid: int, request: Request, before: Before, *, with_screen: bool) -> int:
     start = Start(request.options, _report, for_command=False)
     _log_to(request, with_screen=with_screen)
     attached, tracer, info = attach_process(start, pid)
@@ -135,10 +175,11 @@ def _attach(pid: int, request: Request, *, with_screen: bool) -> int:
     final = _watch(session, request, with_screen=with_screen)
     recorder.finish(final)
     _conclude(info, final, [recorder.failure])
+    before.remember()
     return FAILED if recorder.failure else 0
 
 
-def _selftest(name: str, request: Request) -> int:
+def _selftest(name: str, request: Request, before: Before) -> int:
     start = Start(request.options, _report, for_command=False)
     _log_to(request, with_screen=False)
     tracer = start.tracer()
@@ -146,7 +187,14 @@ def _selftest(name: str, request: Request) -> int:
         outcome = self_test.run(tracer, name)
     except ValueError as error:
         raise StartError(str(error)) from None
-    print(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}")
+    if request.as_json:
+        print(json.dumps({"way": tracer.way, **self_test.as_object(outcome)}))
+    else:
+        print(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}")
+    if outcome.exact:
+        before.remember()
+    elif not outcome.counted:
+        _complain(str(_explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
     return 0 if outcome.exact else 1
 
 

@@ -54,3 +54,9 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that makes known numbers of calls, in several shapes."""
     return _compiled("calls", tmp_path_factory.mktemp("calls"))
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_remembered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a good run leaves (checks/drift.py) goes to a folder of this test alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

@@ -10,7 +10,7 @@ import errno
 import re
 
 from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts
-from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line
+from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
 
 OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
 """As the dynamic linker, C++, LLVM, Python and the kernel say it."""
@@ -174,7 +174,7 @@ def perf_not_permitted(error: LoadError, facts: Facts) -> Explanation:
 def no_bcc(error: LoadError, facts: Facts) -> Explanation:
     """Python's bcc or libbcc is missing, another one, or broken."""
     if "install" in error.text:  # toolchain.py has found out which package
-        return Explanation(one_line(error.text), "", "BCC-001")
+        return Explanation(*split(error.text), "BCC-001")
     text = one_line(_seen(error))
     if "cannot import name" in text:
         return Explanation(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from denet_tui.bpf import causes
 from denet_tui.bpf.facts import Facts
-from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line
+from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
 
 __all__ = ["DIAG", "Explanation", "LoadError", "explain", "one_line"]
 
@@ -77,7 +77,8 @@ def _explain(error: LoadError, facts: Facts) -> Explanation:
     number = error.number or next(filter(None, map(_errno_in, texts)), None)
     if number in BY_ERRNO and error.stage not in _PLAIN:
         return BY_ERRNO[number](error, facts)
-    return Explanation(one_line(error.text), "" if error.stage in _PLAIN else DIAG, _CHECKS.get(error.stage, "E2E-001"))
+    told, fix = split(error.text) if error.stage in _PLAIN else (one_line(error.text), DIAG)
+    return Explanation(told, fix, _CHECKS.get(error.stage, "E2E-001"))
 
 
 def _errno_in(text: str) -> int | None:

@@ -48,3 +48,9 @@ def one_line(text: str) -> str:
     """The last line that says something: libbcc and LLVM put the reason there."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason was given"
+
+
+def split(text: str) -> tuple[str, str]:
+    """Cause and fix of a text of ours, which says what to do behind its last semicolon."""
+    cause, semicolon, fix = one_line(text).rpartition("; ")
+    return (cause, fix) if semicolon else (fix, "")

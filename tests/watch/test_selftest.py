@@ -1,0 +1,136 @@
+"""The self-test: its calls change nothing, are counted exactly, and are refused where they would have an effect."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from denet_tui.bpf.names import numbers
+from denet_tui.watch.selftest import HARMLESS
+from tests.real import DENET, environment, run
+
+HERE = sorted(set(HARMLESS) & numbers().keys())
+WITH_EFFECTS = {
+    *(
+        "exit",
+        "exit_group",
+        "fork",
+        "vfork",
+        "clone",
+        "clone3",
+        "kill",
+        "tkill",
+        "tgkill",
+        "reboot",
+        "mount",
+        "umount2",
+    ),
+    *("pivot_root", "chroot", "setuid", "setgid", "setsid", "setpgid", "umask", "alarm", "pause", "sync", "unshare"),
+    *("sethostname", "settimeofday", "swapon", "init_module", "bpf", "ptrace", "personality", "setgroups", "ppoll"),
+    *("eventfd", "eventfd2", "inotify_init", "epoll_create", "rt_sigreturn", "set_tid_address", "vhangup"),
+}
+
+
+def test_nothing_with_an_effect_is_called() -> None:
+    assert len(HARMLESS) == len(set(HARMLESS))
+    assert not set(HARMLESS) & WITH_EFFECTS
+    assert {"read", "openat", "execve", "getpid"} <= set(HERE)
+
+
+STATE = """
+import ctypes, os, resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+def state():
+    fields = ("Uid", "Gid", "Groups", "Umask", "CapEff", "SigBlk", "SigIgn", "SigCgt", "Seccomp", "Cpus_allowed")
+    status = [line for line in open("/proc/self/status") if line.startswith(fields)]
+    limits = open("/proc/self/limits").read()
+    descriptors = {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")[:3]}
+    files = sorted(os.listdir("."))
+    return (status, limits, len(os.listdir("/proc/self/fd")), descriptors, files, os.getcwd(), os.getpriority(0, 0),
+            os.getsid(0), os.getpgid(0), os.sched_getscheduler(0), signal.getitimer(signal.ITIMER_REAL),
+            open("/proc/self/comm").read(), open("/proc/sys/kernel/hostname").read())
+call, number = ctypes.CDLL(None, use_errno=True).syscall, ctypes.c_long(int(sys.argv[2]))
+state()
+before = state()
+for _ in range(10):
+    call(number, -1, 0, 0, 0, 0, 0)
+after = state()
+assert before == after, (before, after)
+"""
+
+
+def test_each_call_leaves_the_process_and_its_folder_as_they_were(tmp_path: Path) -> None:
+    """Forked from one prepared process: 150 interpreters would take long."""
+    failed = []
+    for name in HERE:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.chdir(tmp_path)
+                signal.alarm(5)
+                sys.argv = ["x", ".", str(numbers()[name])]
+                signal.alarm(0)
+                exec(compile(STATE, name, "exec"), {})
+                status = 0
+            except AssertionError as error:
+                os.write(2, f"{name}: {error}\n".encode())
+            finally:
+                os._exit(status)
+        if os.waitpid(child, 0)[1]:
+            failed.append(name)
+    assert failed == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_look_at_a_process_sees_what_a_call_with_an_effect_does(tmp_path: Path) -> None:
+    for name in ("umask", "setsid", "eventfd2"):
+        words = [sys.executable, "-c", STATE, ".", str(numbers()[name])]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert "AssertionError" in done.stderr, name
+
+
+def test_no_call_of_the_kernel_is_confused_with_another() -> None:
+    assert ctypes.CDLL(None).syscall(ctypes.c_long(numbers()["getpid"])) == os.getpid()
+
+
+EVERY = """
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.watch import selftest
+import sys
+tracer = Tracer(Loading("raw").receive())
+wrong = [outcome for outcome in (selftest.run(tracer, name) for name in sys.argv[1:]) if not outcome.exact]
+print(*wrong, sep="\\n")
+sys.exit(bool(wrong))
+"""
+
+
+@pytest.mark.root
+def test_every_call_is_counted_exactly() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY, *HERE], env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+@pytest.mark.root
+def test_json_says_what_was_made_and_counted() -> None:
+    done = run([*DENET, "selftest", "--syscall", "openat", "--json"])
+    assert json.loads(done.stdout) == {
+        "way": "raw",
+        "syscall": "openat",
+        "made": 1000,
+        "counted": 1000,
+        "errnos": {"EFAULT": 1000},
+        "expected_errnos": {"EFAULT": 1000},
+        "loss": "",
+        "exact": True,
+    }
