@@ -62,7 +62,9 @@ def look(host: Host) -> Record:
     record["tracefs mount"] = _tracefs(host)
     try:
         status = host.status()
-        record |= {f"capabilities {kind}": status.get(kind, _ABSENT) for kind in ("CapEff", "CapBnd")}
+        record["capabilities CapBnd"] = status.get("CapBnd", _ABSENT)
+        # A run ends as the user who asked, and `sudo denet-tui diag` looks as root: only like is compared with like.
+        record[f"capabilities CapEff of uid {host.uid}"] = status.get("CapEff", _ABSENT)
     except OSError as error:
         record["capabilities"] = str(error.strerror)
     return record
@@ -185,10 +187,10 @@ def check_drift(host: Host) -> Finding:
 def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
     """(name, value then, value now) of everything that is not the same.
 
-    What one of the two could not read is no change: a run ends without the privilege that `sudo denet-tui diag` has.
+    What one of the two did not look at, or could not read, is no change: a run ends without the privilege that
+    `sudo denet-tui diag` has.
     """
-    names = dict.fromkeys((*now, *before))
-    pairs = ((name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in names)
+    pairs = ((name, before[name], new) for name, new in now.items() if name in before)
     return [(name, old, new) for name, old, new in pairs if old != new and not {old, new} & _UNREADABLE]
 
 
