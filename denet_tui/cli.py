@@ -162,6 +162,7 @@ def attach(pid: int, **options: Any) -> NoReturn:
 @main.command()
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")
 @click.option("--way", type=click.Choice(["auto", "raw", "tracefs"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @global_options
 def selftest(syscall: str, **options: Any) -> NoReturn:
     """Make 1,000 known calls, count them, and compare."""
