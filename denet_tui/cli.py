@@ -121,6 +121,7 @@ def main(context: click.Context) -> None:
     sudo denet-tui attach 1234            watch a running process
     sudo denet-tui selftest               1,000 known calls, counted and compared
     sudo denet-tui diag                   what works here, what does not, and what to do about it
+    sudo denet-tui setup                  put right what does not, shown before and undone on request
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -190,3 +191,23 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
 
     ids = tuple(word.strip().upper() for each in only for word in each.split(",") if word.strip())
     commands_diag.diag(commands_diag.DiagRequest(only=ids, **options))
+
+
+@main.command()
+@click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option("--yes", is_flag=True, help="Apply the plan without asking.")
+@click.option("--only", multiple=True, metavar="ID", help="This check or fix only; may be given again, or with commas.")
+@click.option("--undo", is_flag=True, help="Give back what was there before; with --only, before these fixes.")
+@click.option("--permanent", is_flag=True, help="Prefer what stays after a reboot.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; applies only with --yes.")
+@global_options
+def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
+    """Put right what keeps tracing from working: the safest fix for each finding, shown before it is made.
+
+    Exits with 0 where watching works here (with --plan: and nothing is left to do), 1 where it does not, 64 for
+    wrong options, 70 where setup broke.
+    """
+    from denet_tui import commands_setup
+
+    ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
+    commands_setup.setup(commands_setup.SetupRequest(only=ids, **options))

@@ -123,7 +123,8 @@ def check_left(host: Host) -> Finding:
         return Finding("LEFT-001", State.PASS, "nothing is left of other guides", seen, why)
     evidence = tuple(Evidence(each.path, each.does) for each in found)
     fixes = tuple(_removal(host, each) if each.known else _by_hand(each) for each in found)
-    return Finding("LEFT-001", State.WARN, f"{len(found)} files weaken this machine at boot", evidence, why, (), fixes)
+    title = f"{len(found)} files weaken this machine at boot"
+    return Finding("LEFT-001", State.WARN, title, evidence, why, (), fixes, all_fixes=True)
 
 
 def _removal(host: Host, each: Leftover) -> Fix:

@@ -96,8 +96,10 @@ class Finding:
     """Why it matters, in plain words."""
     required_for: tuple[Way, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    """Ways to put it right, of which one is enough; where `all_fixes`, each is for another part of it."""
     links: tuple[str, ...] = ()
     seconds: float = 0.0
+    all_fixes: bool = False
 
     @property
     def blocks(self) -> tuple[Way, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix, RunCommand, Scope, SetValue, State, Way, WriteFile
-from denet_tui.checks.verdict import ways
+from denet_tui.checks.verdict import PROOF, ways
 
 _WRONG = (State.FAIL, State.WARN)
 
@@ -58,14 +58,16 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] | None = None, *, perma
     stuck: list[Finding] = []
     for finding in wrong:
         named = asked is not None and bool(asked & {finding.id, *(fix.id for fix in finding.fixes)})
-        fix = _safest(finding, asked or set(), permanent=permanent)
+        chosen = _safest(finding, asked or set(), permanent=permanent)
         if not named and (asked is not None or way not in finding.required_for):
-            offered += [Choice(finding, fix)] if fix else []
-        elif fix is None:
-            stuck += [finding] if way in finding.blocks else []
-            offered += [Choice(finding, each) for each in finding.fixes]
+            offered += [Choice(finding, fix) for fix in chosen]
         else:
-            (choices if fix.changes else advice).append(Choice(finding, fix))
+            choices += [Choice(finding, fix) for fix in chosen if fix.changes]
+            advice += [Choice(finding, fix) for fix in chosen if not fix.changes]
+            stuck += [finding] if not chosen and way in finding.blocks else []
+            offered += [Choice(finding, fix) for fix in finding.fixes if not chosen]
+    if any(way in finding.blocks for finding in wrong if finding.id != PROOF):
+        stuck = [finding for finding in stuck if finding.id != PROOF]  # it fails because of the others
     return Plan(way, *map(tuple, (_once(choices), _once(advice), offered, stuck)))  # type: ignore[arg-type]
 
 
@@ -94,15 +96,13 @@ def _way(findings: Sequence[Finding]) -> Way:
     return "raw"
 
 
-def _safest(finding: Finding, asked: set[str], *, permanent: bool) -> Fix | None:
+def _safest(finding: Finding, asked: set[str], *, permanent: bool) -> list[Fix]:
     by_name = [fix for fix in finding.fixes if fix.id in asked]
-    if by_name:
-        return by_name[0]
     sound = [fix for fix in finding.fixes if not fix.weakens]
+    if by_name or finding.all_fixes:
+        return by_name or sound
     first: Scope = "permanent" if permanent else "until-reboot"
-    return min(
-        sound, key=lambda fix: (not fix.changes, _is_setting(fix), fix.scope != first, sound.index(fix)), default=None
-    )
+    return sorted(sound, key=lambda fix: (not fix.changes, _is_setting(fix), fix.scope != first))[:1]
 
 
 def _is_setting(fix: Fix) -> bool:

@@ -101,6 +101,14 @@ class Repair:
             raise RepairError(f"{', '.join(sorted(wanted))}: nothing to undo; never applied, or undone already")
         return []
 
+    def recover(self) -> None:
+        """Take back what an earlier run left half done; raises RepairError."""
+        self._need_root()
+        if journal.exists(self._settings.state):
+            with self._journal() as book:
+                self._recover(book)
+                self._tidy(book)
+
     def applied(self) -> tuple[str, ...]:
         """Ids of fixes that can be undone, in the order of their application; raises RepairError."""
         self._need_root()
@@ -117,6 +125,8 @@ class Repair:
 
     def _make(self, book: Journal, step: Step) -> None:
         """A step, with what was there before on disk before it is made."""
+        if self._runner.cancel.is_set():
+            raise CancelledError
         old = step.state(self._host)
         if step.there(self._host, old):
             return

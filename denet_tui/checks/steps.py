@@ -13,6 +13,7 @@ from typing import Any
 from denet_tui.checks import effects, safely
 from denet_tui.checks.effects import EffectError
 from denet_tui.checks.host import Host
+from denet_tui.checks.leftovers import OVERRIDE, RULES, SERVICE, SYSCTL
 from denet_tui.checks.model import Fix, RunCommand, SetValue, WriteFile
 
 Run = Callable[[tuple[str, ...]], None]
@@ -38,14 +39,7 @@ class Settings:
         "/opt/denet-tui/*",
     )
     """Patterns of files that may be written: each has our name in it, so nobody else's file can be meant."""
-    removable: tuple[str, ...] = (
-        "/etc/udev/rules.d/99-tracefs.rules",
-        f"{_SYSTEMD}/tracefs-permissions.service",
-        f"{_SYSTEMD}/sys-kernel-debug.mount.d/override.conf",
-        f"{_SYSTEMD}/sys-kernel-tracing.mount.d/override.conf",
-        *(f"/etc/sysctl.d/{name}.conf" for name in ("10-ebpf", "99-ebpf")),
-        "/usr/local/bin/setup_tracefs_permissions.sh",
-    )
+    removable: tuple[str, ...] = (SERVICE, RULES, OVERRIDE, SYSCTL)
     """What other guides leave behind: may be removed (and is given back by undo), never written."""
     values: tuple[str, ...] = ("/proc/sys/",)
     programs: tuple[str, ...] = effects.FOLDERS
