@@ -109,7 +109,8 @@ def _sysctl(host: Host, path: str) -> Leftover | None:
     lines = [line for line in _lines(text) if _WEAKENS.fullmatch(line)]
     if not lines:
         return None
-    return Leftover(path, text, f"sets {' and '.join(lines)}", path == SYSCTL and known_sysctl(text))
+    names = dict.fromkeys(f"kernel.{match[1]}" for line in lines if (match := _WEAKENS.fullmatch(line)))
+    return Leftover(path, text, f"lowers {' and '.join(names)}", path == SYSCTL and known_sysctl(text))
 
 
 def check_left(host: Host) -> Finding:

@@ -17,6 +17,7 @@ from denet_tui.checks import leftovers
 from denet_tui.checks.holders import LoadedProgram
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, RunCommand, State, WriteFile
+from denet_tui.checks.never import violations
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import nobody, see
 from tests.real import REPOSITORY, environment
@@ -78,6 +79,8 @@ def test_each_file_of_the_other_guide_is_found_and_its_removal_offered() -> None
     finding = leftovers.check_left(host(ALL))
     assert (finding.state, finding.blocks) == (State.WARN, ())
     assert {each.source for each in finding.evidence} == set(ALL)
+    assert finding.evidence[-1].value == "lowers kernel.kptr_restrict and kernel.unprivileged_bpf_disabled"
+    assert [text for fix in finding.fixes for text in violations(fix)] == []
     assert steps(finding) == {
         "LEFT-001.tracefs-permissions": [
             "/usr/bin/systemctl disable tracefs-permissions.service",

@@ -16,6 +16,7 @@ from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import tracefs
 from denet_tui.checks.host import Mount, Output
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.checks.never import violations
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import nobody, see
 from tests.real import WITH_TRACEFS
@@ -267,6 +268,15 @@ def test_debugfs_opened_by_an_override_is_a_warning_that_blocks_nothing() -> Non
 def test_a_proc_that_hides_everything_is_unknown() -> None:
     here = FakeHost({"/proc/self/mountinfo": errno.EACCES})
     assert {each.state for each in findings(here).values()} == {State.UNKNOWN}
+
+
+def test_no_fix_does_what_must_never_be_done() -> None:
+    opened = Mount(tracefs.DEBUGFS, "debugfs", ("rw", "relatime"), ("rw", "mode=755"))
+    open_modes = OPEN | {tracefs.POINT: 0o777, tracefs.DEBUGFS: 0o755}
+    machines = [host(), host(systemd=True), refusing(systemd=True), host(TRACEFS, opened, modes=open_modes)]
+    fixes = [fix for here in machines for finding in findings(here).values() for fix in finding.fixes]
+    assert {fix.id.partition(".")[0] for fix in fixes} == {"FS-001", "FS-002", "FS-003", "FS-004"}
+    assert [text for fix in fixes for text in violations(fix)] == []
 
 
 @given(st.binary(max_size=2000) | st.just(b"1 2 0:3 / /sys/kernel/tracing rw - tracefs t rw\n" * 20_000))
