@@ -48,10 +48,11 @@ class Secrets:
         text = _MAC.sub(MAC, _UUID.sub(UUID, text))
         return _IPV6.sub(_address, _IPV4.sub(_address, text))
 
-    def argv(self, words: Iterable[str]) -> list[str]:
-        """A command line: the program and its options stay, every other word becomes a placeholder."""
-        first, *rest = [self.redact(word) for word in words] or [""]
-        return [first, *(word.partition("=")[0] if word.startswith("-") else ARGUMENT for word in rest)]
+    def argv(self, words: Iterable[str], keep: int = 1) -> list[str]:
+        """A command line: the first words and all options stay, every other word becomes a placeholder."""
+        known = [self.redact(word) for word in words]
+        rest = (word.partition("=")[0] if word.startswith("-") else ARGUMENT for word in known[keep:])
+        return [*known[:keep], *rest]
 
     def finding(self, finding: Finding) -> Finding:
         """The redacted twin of a finding."""

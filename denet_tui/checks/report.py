@@ -110,7 +110,7 @@ def as_markdown(report: Report, host: Host, *, redacted: bool = True) -> str:
         if redacted
         else "Not redacted: it names users, folders and hosts of the machine."
     )
-    command = secrets.argv(report.command) if redacted else list(report.command)
+    command = secrets.argv(report.command, keep=2) if redacted else list(report.command)
     lines = [
         "# denet-tui diagnostic report",
         "",
@@ -158,7 +158,8 @@ def _markdown(finding: Finding) -> list[str]:
     for fix in finding.fixes:
         lines += [f"Fix {fix.id} ({fix.scope}): {_inline(fix.title)}", ""]
         lines += [_inline(text) for text in (fix.advice, fix.weakens and f"Opens: {fix.weakens}") if text]
-        lines += ["", *_code(change_lines(fix))] if fix.changes else [""]
+        lines += [""] if lines[-1] else []
+        lines += _code(change_lines(fix)) if fix.changes else []
         lines += [f"Undo: {_inline(fix.undo)}", ""] if fix.undo else []
     return lines + [f"- {link}" for link in finding.links] + ([""] if finding.links else [])
 
