@@ -149,6 +149,17 @@ class Host:
 
         return invoking_user()
 
+    def limit(self, name: str) -> tuple[float, float]:
+        """(soft, hard) of a resource limit by its name in getrlimit(2), as `NOFILE`; inf where it is unlimited.
+
+        Not from /proc/self/limits: where no descriptor is left, that is just what could not be read.
+        """
+        import resource
+
+        found = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+        soft, hard = (float("inf") if value == resource.RLIM_INFINITY else float(value) for value in found)
+        return soft, hard
+
     def probe_bpf(self) -> int:
         """calls.bpf_malformed: E2BIG where bpf(2) arrives in the kernel; raises OSError."""
         from denet_tui.checks.calls import bpf_malformed

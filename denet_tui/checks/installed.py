@@ -155,7 +155,12 @@ def _members(host: Host) -> tuple[int, list[str]] | None:
 
 
 def _joining(host: Host, name: str) -> tuple[Fix, ...]:
+    """Only where there is a launcher: without one the group gives nothing."""
     gpasswd = program(host, "gpasswd")
+    try:
+        host.lstat(LAUNCHER)
+    except OSError:
+        return ()
     if not gpasswd or not re.fullmatch(r"[A-Za-z_][\w.-]*\$?", name):
         return ()
     return (

@@ -11,7 +11,6 @@ from denet_tui.bpf import btf
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import sysctls
 from denet_tui.checks.host import Host
-from denet_tui.checks.limits import limit
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
 _FEATURES = (
@@ -139,11 +138,8 @@ def memlock(host: Host) -> Finding:
     found = version_of(host.release)
     if found is None or found >= (5, 11):
         return Finding("KERN-007", State.SKIP, "this kernel does not count maps against RLIMIT_MEMLOCK")
-    value = limit(host, "Max locked memory")
-    if value is None:
-        return Finding("KERN-007", State.UNKNOWN, "RLIMIT_MEMLOCK could not be read from /proc/self/limits")
-    soft, hard = value
-    evidence = (Evidence("/proc/self/limits", f"Max locked memory: soft {soft:.0f}, hard {hard:.0f}"),)
+    soft, hard = host.limit("MEMLOCK")
+    evidence = (Evidence("getrlimit(RLIMIT_MEMLOCK)", f"soft {soft:.0f}, hard {hard:.0f}"),)
     if max(soft, hard) >= _MAPS_BYTES or (caps.mask(host, "CapEff") or 0) >> caps.CAP_SYS_RESOURCE & 1:
         return Finding("KERN-007", State.PASS, "RLIMIT_MEMLOCK is no obstacle", evidence)
     return Finding(
@@ -236,10 +232,11 @@ def types(host: Host) -> Finding:
         problem = f"it lacks {' and '.join(lacks)}" if lacks else ""
         seen = f"{len(data)} bytes"
     except OSError as error:
-        problem = "it is not there: the kernel was built without it, or /sys is hidden"
-        if error.errno != errno.ENOENT:
-            problem = f"it cannot be read: {error.strerror}"
         seen = error.strerror or "unreadable"
+        if error.errno != errno.ENOENT:
+            title = f"the kernel's BTF cannot be read: {seen}"
+            return Finding("KERN-009", State.UNKNOWN, title, (Evidence(str(btf.VMLINUX), seen),))
+        problem = "it is not there: the kernel was built without it, or /sys is hidden"
     except btf.BtfError as error:
         problem, seen = str(error), f"{len(data)} bytes"
     evidence = (Evidence(str(btf.VMLINUX), seen),)

@@ -28,7 +28,7 @@ def effective(host: Host) -> Finding:
     """PRIV-001: the effective set holds SYS_ADMIN, or BPF and PERFMON (from Linux 5.8)."""
     missing = caps.missing(host, "CapEff")
     if missing is None:
-        return _unread("PRIV-001", "the capabilities of this process")
+        return _unread(host, "PRIV-001", "the capabilities of this process")
     if in_user_namespace(host):
         return Finding(
             "PRIV-001",
@@ -85,7 +85,7 @@ def bounding(host: Host) -> Finding:
     """PRIV-002: neither the bounding set nor no_new_privs keeps the capabilities out of reach."""
     missing = caps.missing(host, "CapBnd")
     if missing is None:
-        return _unread("PRIV-002", "the bounding set of this process")
+        return _unread(host, "PRIV-002", "the bounding set of this process")
     evidence = _seen(host, "CapBnd", "NoNewPrivs")
     if missing:
         return Finding(
@@ -258,8 +258,13 @@ def _seen(host: Host, *names: str) -> tuple[Evidence, ...]:
     return tuple(Evidence(_STATUS, f"{name}: {_field(host, name)}") for name in names)
 
 
-def _unread(check_id: str, what: str) -> Finding:
-    return Finding(check_id, State.UNKNOWN, f"{what} could not be read from {_STATUS}: is /proc mounted?")
+def _unread(host: Host, check_id: str, what: str) -> Finding:
+    try:
+        host.status()
+        why = "it says nothing of them"
+    except OSError as error:
+        why = error.strerror or "unreadable"
+    return Finding(check_id, State.UNKNOWN, f"{what}: {why}", (Evidence(_STATUS, why),))
 
 
 CHECKS: tuple[Check, ...] = (

@@ -25,8 +25,8 @@ class FakeHost(Host):
 
     `modes` maps a path to st_mode (permission bits alone are enough), `owners` to (uid, gid), `times` to st_mtime;
     `links` maps a symbolic link to its target, `magics` a path to the magic number of the filesystem on it and
-    below, `attributes` a path to its security.capability attribute. `answers` maps a name of a Host method that does
-    more than read to what it returns or raises.
+    below, `attributes` a path to its security.capability attribute, `limits` a name as NOFILE to (soft, hard).
+    `answers` maps a name of a Host method that does more than read to what it returns or raises.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class FakeHost(Host):
         times: Mapping[str, float] | None = None,
         links: Mapping[str, str] | None = None,
         attributes: Mapping[str, bytes] | None = None,
+        limits: Mapping[str, tuple[float, float]] | None = None,
         answers: Mapping[str, Any] | None = None,
         uid: int = 0,
         release: str = "6.1.0-18-amd64",
@@ -57,6 +58,7 @@ class FakeHost(Host):
         self.times = dict(times or {})
         self.links = dict(links or {})
         self.attributes = dict(attributes or {})
+        self.limits = dict(limits or {})
         self.answers = dict(answers or {})
         self.fake_uid, self.fake_release, self.fake_machine = uid, release, machine
         self.ran: list[tuple[str, ...]] = []
@@ -169,6 +171,9 @@ class FakeHost(Host):
     def asker(self) -> User:
         return User(self.fake_uid, self.fake_uid, "root" if self.fake_uid == 0 else "ann", "/")
 
+    def limit(self, name: str) -> tuple[float, float]:
+        return self.limits.get(name, (float("inf"), float("inf")))
+
     def probe_bpf(self) -> int:
         return errno.E2BIG
 
@@ -180,6 +185,10 @@ class FakeHost(Host):
 
     def kernel_btf(self) -> bytes:
         content = self.files.get("/sys/kernel/btf/vmlinux")
+        if isinstance(content, OSError):
+            raise content
+        if isinstance(content, int):
+            raise OSError(content, os.strerror(content), "/sys/kernel/btf/vmlinux")
         if not isinstance(content, bytes):
             raise no_such("/sys/kernel/btf/vmlinux")
         return content

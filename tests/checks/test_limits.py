@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +17,15 @@ from denet_tui.checks.host import Mount
 from denet_tui.checks.model import State
 from tests.checks.fake import FakeHost
 from tests.checks.states import see
+from tests.real import REPOSITORY
 
 MODULES = ("privileges", "kernel", "limits")
-LIMITS = """\
-Max address space         {space}            unlimited            bytes
-Max open files            {files}            4096                 files
+NONE_LEFT = """
+import resource
+from denet_tui.checks import kernel, limits, privileges
+from denet_tui.checks.host import Host
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+print(*(check(Host()).state for check in (limits.limits, kernel.types, privileges.effective)))
 """
 V1 = [Mount("/sys/fs/cgroup/memory", "cgroup", ("rw",), ("rw", "memory"))]
 V2 = [Mount("/sys/fs/cgroup", "cgroup2", ("rw",), ("rw",))]
@@ -105,31 +111,31 @@ def test_what_both_versions_write_for_no_limit() -> None:
     assert memory("", [])[0] == math.inf
 
 
-def test_limits_that_cannot_be_read_are_unknown() -> None:
-    assert limits.limits(FakeHost()).state is State.UNKNOWN
-    assert limits.limits(FakeHost({"/proc/self/limits": "Max open files many more files\n"})).state is State.UNKNOWN
-
-
 @pytest.mark.parametrize(
     ("files", "space", "state"),
     [
-        (limits.LEAST_FILES - 1, "unlimited", State.FAIL),
-        (limits.LEAST_FILES, "unlimited", State.WARN),
-        (limits.ENOUGH_FILES, "unlimited", State.PASS),
+        (limits.LEAST_FILES - 1, math.inf, State.FAIL),
+        (limits.LEAST_FILES, math.inf, State.WARN),
+        (limits.ENOUGH_FILES, math.inf, State.PASS),
         (1024, limits.LEAST_SPACE - 1, State.FAIL),
         (1024, limits.ENOUGH_SPACE, State.PASS),
     ],
 )
-def test_the_edges(files: int, space: object, state: State) -> None:
-    text = LIMITS.format(files=files, space=space)
-    assert limits.limits(FakeHost({"/proc/self/limits": text}, mounts=[])).state is state
+def test_the_edges(files: float, space: float, state: State) -> None:
+    host = FakeHost(limits={"NOFILE": (files, math.inf), "AS": (space, math.inf)}, mounts=[])
+    assert limits.limits(host).state is state
 
 
 def test_two_limits_at_once_are_both_said() -> None:
-    found = limits.limits(FakeHost({"/proc/self/limits": LIMITS.format(files=5, space=1000)}, mounts=[]))
+    found = limits.limits(FakeHost(limits={"NOFILE": (5, 5), "AS": (1000, 1000)}, mounts=[]))
     assert "RLIMIT_NOFILE" in found.title
     assert "RLIMIT_AS" in found.title
     assert [fix.id for fix in found.fixes] == ["LIM-001.files", "LIM-001.space"]
+
+
+def test_with_no_descriptor_left_at_all_it_is_still_said() -> None:
+    done = subprocess.run([sys.executable, "-c", NONE_LEFT], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["fail", "unknown", "unknown"], done.stderr
 
 
 @pytest.mark.root

@@ -309,10 +309,8 @@ def test_a_group_of_this_session_and_one_that_it_does_not_know_yet(tmp_path: Pat
 
 
 def test_who_is_not_in_the_group_may_join_it() -> None:
-    host = machine(
-        status(), files={"/etc/group": "denet-trace:x:990:bob\n", "/usr/bin/gpasswd": ""}, uid=1000,
-        modes={"/usr/bin/gpasswd": 0o755},
-    )  # fmt: skip
+    files = {"/etc/group": "denet-trace:x:990:bob\n", "/usr/bin/gpasswd": "", "/usr/local/bin/denet-tui": ""}
+    host = machine(status(), files=files, uid=1000, modes={"/usr/bin/gpasswd": 0o755})
     found = installed.group(host)
     assert found.state is State.PASS
     (fix,) = found.fixes
@@ -323,6 +321,8 @@ def test_who_is_not_in_the_group_may_join_it() -> None:
         ),
     )
     assert fix.weakens
+    without_launcher = machine(status(), files={"/etc/group": files["/etc/group"]}, uid=1000)
+    assert installed.group(without_launcher).fixes == ()
     host.answers["asker"] = User(1000, 1000, "--root=/tmp", "/")
     assert installed.group(host).fixes == ()
 
@@ -433,6 +433,15 @@ def test_without_setcap_the_fix_says_what_to_run() -> None:
     (fix,) = installed.carriers(host).fixes
     assert fix.changes == ()
     assert "setcap -r /usr/bin/perl" in fix.advice
+
+
+def test_capabilities_of_a_user_namespace_are_put_back_for_its_root() -> None:
+    attribute = struct.pack("<6I", 0x03000001, 1 << 21, 0, 1 << 7, 0, 100_000)
+    programs = {"/usr/bin/perl": "ELF", "/usr/sbin/setcap": "ELF"}
+    host = FakeHost(programs, attributes={"/usr/bin/perl": attribute}, modes=dict.fromkeys(programs, 0o755))
+    (change,) = installed.carriers(host).fixes[0].changes
+    undo = ("/usr/sbin/setcap", "-n", "100000", "cap_sys_admin,cap_bpf=ep", "/usr/bin/perl")
+    assert change == RunCommand(("/usr/sbin/setcap", "-r", "/usr/bin/perl"), undo=undo)
 
 
 @given(st.binary(max_size=40))
