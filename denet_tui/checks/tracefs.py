@@ -42,6 +42,8 @@ def mounted(host: Host) -> Mount | None:
 
 def _hidden(host: Host, point: str) -> bool:
     """True where another mount lies over it: a listed mount need not be one that a path leads to."""
+    if point.startswith(f"{DEBUGFS}/"):
+        return False  # not even asked: where it is gone meanwhile, to look would mount it
     try:
         return host.filesystem(point) != _TRACEFS
     except OSError as error:

@@ -73,6 +73,13 @@ def test_nobody_stops_at_the_first_map() -> None:
 
 
 @pytest.mark.root
+def test_perfmon_alone_stops_at_the_first_map() -> None:
+    seen = see([*MOUNTED, *nobody("perfmon")], "probe")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+
+
+@pytest.mark.root
 def test_bpf_alone_stops_at_the_program() -> None:
     seen = see([*MOUNTED, *nobody("bpf")], "probe")
     assert layer(seen, "raw: creating a map") == "done"

@@ -145,8 +145,16 @@ def test_a_machine_as_debian_has_it_is_good() -> None:
 def test_debugfs_is_never_looked_into() -> None:
     for mounts in ((), (TRACEFS,), (TRACEFS, DEBUGFS), (DEBUGFS,)):
         here = host(*mounts)
+        here.answers["filesystem"] = lambda path, here=here: here.looked.append(path) or 0x74726163
         findings(here)
         assert not [path for path in here.looked if path.startswith(f"{tracefs.DEBUGFS}/")]
+
+
+def test_tracefs_that_debugfs_has_mounted_is_used_where_it_is() -> None:
+    automounted = Mount(f"{tracefs.DEBUGFS}/tracing", "tracefs", ("rw",), ("rw",))
+    here = FakeHost({f"{automounted.point}/events/x": ""}, mounts=[DEBUGFS, automounted])
+    assert tracefs.mounted(here) == automounted
+    assert here.looked == []
 
 
 def test_systemd_s_own_unit_is_started_and_unmasked_where_it_is_masked() -> None:
