@@ -28,10 +28,12 @@ class WayIn:
     way: Way
     verdict: Verdict
     ids: tuple[str, ...] = ()
+    proven: bool = True
+    """False where only some checks were run, and not the one that tries this way."""
 
     def __str__(self) -> str:
         if self.verdict == "ready":
-            return "ready"
+            return "ready" if self.proven else "nothing of what was looked at is in its way"
         if self.verdict == "blocked":
             return f"blocked by {', '.join(self.ids)}"
         return f"unknown: {', '.join(self.ids)} could not be told" if self.ids else "unknown: nothing was proven"
@@ -65,7 +67,7 @@ def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
         for finding in findings
         if finding.state in _UNSURE and (way in finding.required_for or finding.id == PROOF)
     )
-    return WayIn(way, "unknown", unsure) if unsure or whole else WayIn(way, "ready")
+    return WayIn(way, "unknown", unsure) if unsure or whole else WayIn(way, "ready", proven=False)
 
 
 def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool = False) -> int:
@@ -81,7 +83,9 @@ def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool 
 def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], command: str = "denet-tui") -> Step:
     """The one thing to do now: watch, repair the first thing in the way, look as root, or ask an administrator."""
     sudo = _becoming_root(host)
-    if any(way.verdict == "ready" for way in found):
+    if not all(way.proven for way in found) and not any(way.ids for way in found):
+        return Step("Look at everything", (*(sudo or ()), command, "diag"))
+    if any(way.verdict == "ready" and way.proven for way in found):
         # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
         prefix = (sudo or ()) if host.uid == 0 else ()
         return Step("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))

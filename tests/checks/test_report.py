@@ -79,6 +79,9 @@ def test_a_way_is_ready_where_it_was_proven(findings: list[Finding], raw: str, t
 def test_where_only_some_were_run_a_verdict_is_of_those() -> None:
     assert [way.verdict for way in verdict.ways([finding(state=State.PASS)], whole=False)] == ["ready", "ready"]
     assert [way.verdict for way in verdict.ways([finding(state=State.UNKNOWN)], whole=False)] == ["unknown"] * 2
+    fine = verdict.ways([finding(state=State.PASS)], whole=False)
+    assert [str(way) for way in fine] == ["nothing of what was looked at is in its way"] * 2
+    assert str(verdict.next_step(FakeHost(), [finding(state=State.PASS)], fine)) == "Look at everything: denet-tui diag"
     blocked = verdict.ways([finding(ways=("tracefs",))], whole=False)
     assert [way.verdict for way in blocked] == ["ready", "blocked"]
 
