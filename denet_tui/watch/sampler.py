@@ -53,6 +53,7 @@ class Sampler:
         self._known: dict[int, Known] = {}
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
         self._ended_count = 0
+        self._newly_ended = 0
         self._syscalls: dict[Syscall, Counters] = {}
         self._errnos: dict[tuple[Syscall, int], int] = {}
         self._total = NOTHING
@@ -69,6 +70,7 @@ class Sampler:
         status: int | None = None,
     ) -> Snapshot:
         """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
+        self._let_rest()
         replaced = self._meet(reading)
         recent = _sum_rows(reading.rows)
         unsettled = _settle(reading, recent)
@@ -208,6 +210,14 @@ class Sampler:
     def _finish(self, info: ProcessInfo) -> None:
         self._ended.append(info)
         self._ended_count += 1
+        self._newly_ended += 1
+
+    def _let_rest(self) -> None:
+        """What ended in the interval before this one has made no calls since."""
+        last = len(self._ended)
+        for index in range(max(0, last - self._newly_ended), last):
+            self._ended[index] = replace(self._ended[index], recent=_EMPTY, delta=NOTHING)
+        self._newly_ended = 0
 
 
 def _sum(rows: Collection[Counters]) -> Counters:
