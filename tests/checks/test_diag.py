@@ -65,13 +65,14 @@ def test_this_machine_is_ready() -> None:
 
 @pytest.mark.root
 def test_it_takes_less_than_a_second_and_a_half() -> None:
-    """The best of three: this machine may have other work."""
+    """The best of three; where other work keeps the CPUs busy, as much more as there are who want one."""
     took = []
     for _ in range(3):
         started = time.monotonic()
         assert diag("--json").returncode == 0
         took.append(time.monotonic() - started)
-    assert min(took) < 1.5
+    busy = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    assert min(took) < 1.5 * max(1, busy)
 
 
 @pytest.mark.root

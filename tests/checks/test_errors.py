@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -335,3 +338,39 @@ def test_for_real_capabilities_that_do_not_reach_the_loader_are_named() -> None:
         timeout=60,
     )
     assert "this process lacks CAP_BPF and CAP_PERFMON (CapEff" in done.stderr
+
+
+@pytest.mark.root
+def test_what_changed_since_the_last_good_run_is_told_and_what_to_do_still_ends_the_line() -> None:
+    good = subprocess.run([*DENET, "selftest"], env=environment(), cwd=REPOSITORY, capture_output=True, text=True)
+    assert (good.returncode, good.stderr) == (0, "")
+    record = Path(os.environ["XDG_STATE_HOME"]) / "denet-tui" / "last-good.json"
+    assert "changed since" not in failing("prlimit", "--nofile=9:9")
+    before = json.loads(record.read_text())
+    before["seen"]["kernel"] = "5.4.0"
+    record.write_text(json.dumps(before))
+    line = failing("prlimit", "--nofile=9:9")
+    assert "RLIMIT_NOFILE" in line
+    assert "(changed since the last good run: kernel (was 5.4.0, is " in line
+    assert line.rstrip().endswith("raise it (`ulimit -n 1024`)")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 1, "seen": 5}'])
+def test_a_record_that_is_damaged_hides_no_failure(content: str) -> None:
+    record = Path(os.environ["XDG_STATE_HOME"]) / "denet-tui" / "last-good.json"
+    record.parent.mkdir(mode=0o700)
+    record.write_text(content)
+    assert "RLIMIT_NOFILE" in failing("prlimit", "--nofile=9:9")
+
+
+@pytest.mark.root
+def test_a_record_that_cannot_be_written_spoils_no_good_run() -> None:
+    done = subprocess.run(
+        [*DENET, "selftest"],
+        env=environment() | {"XDG_STATE_HOME": "/proc/nowhere"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
