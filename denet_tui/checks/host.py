@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import stat
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from denet_tui.checks import calls
 
 if TYPE_CHECKING:
     from denet_tui.bpf.handover import User
@@ -154,29 +157,21 @@ class Host:
 
         Not from /proc/self/limits: where no descriptor is left, that is just what could not be read.
         """
-        import resource
-
         found = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
         soft, hard = (float("inf") if value == resource.RLIM_INFINITY else float(value) for value in found)
         return soft, hard
 
     def probe_bpf(self) -> int:
         """calls.bpf_malformed: E2BIG where bpf(2) arrives in the kernel; raises OSError."""
-        from denet_tui.checks.calls import bpf_malformed
-
-        return bpf_malformed()
+        return calls.bpf_malformed()
 
     def probe_perf(self) -> int:
         """calls.perf_malformed: EINVAL where perf_event_open(2) arrives in the kernel; raises OSError."""
-        from denet_tui.checks.calls import perf_malformed
-
-        return perf_malformed()
+        return calls.perf_malformed()
 
     def probe_perf_event(self) -> int:
         """calls.perf_harmless: EACCES where a distribution's kernel refuses every event; raises OSError."""
-        from denet_tui.checks.calls import perf_harmless
-
-        return perf_harmless()
+        return calls.perf_harmless()
 
     def kernel_btf(self) -> bytes:
         """The whole BTF of the running kernel (some MB, more than LIMIT); raises OSError."""

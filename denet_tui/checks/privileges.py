@@ -197,7 +197,7 @@ def seccomp(host: Host) -> Finding:
         return Finding("PRIV-004", State.UNKNOWN, title, evidence)
     refused = [c for c, a in answers.items() if a != (errno.E2BIG if c == "bpf(2)" else errno.EINVAL)]
     if not refused:
-        title = "a seccomp filter is on; it lets bpf(2) and perf_event_open(2) through"
+        title = "bpf(2) and perf_event_open(2) arrive in the kernel" + ("; a filter is on" if mode == _FILTER else "")
         return Finding("PRIV-004", State.PASS, title, evidence)
     ends = " by ending the caller" if any(answers[call] < 0 for call in refused) else ""
     return Finding(
