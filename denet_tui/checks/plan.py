@@ -78,7 +78,8 @@ def _once(choices: list[Choice]) -> list[Choice]:
 
 def _known(findings: Sequence[Finding], asked: set[str]) -> None:
     known = {finding.id for finding in findings} | {fix.id for finding in findings for fix in finding.fixes}
-    if unknown := sorted(asked - known):
+    content = {finding.id for finding in findings if finding.state is State.PASS}  # so its fix is not offered any more
+    if unknown := sorted(each for each in asked - known if each.partition(".")[0] not in content):
         there = ", ".join(sorted(fix.id for finding in findings for fix in finding.fixes)) or "none"
         raise PlanError(f"{', '.join(unknown)}: no such check or fix here; fixes offered on this machine: {there}")
 

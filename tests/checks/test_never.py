@@ -19,22 +19,8 @@ from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
 from tests.checks.fake import Content, FakeHost
 
 CHECKS = Path(catalogue.__file__).parent
-PROGRAMS = [
-    "mount",
-    "umount",
-    "systemctl",
-    "udevadm",
-    "groupadd",
-    "groupdel",
-    "gpasswd",
-    "setcap",
-    "apt-get",
-    "dnf",
-    "pacman",
-    "zypper",
-    "apk",
-    "sudo",
-]
+PROGRAMS = ["mount", "umount", "systemctl", "udevadm", "groupadd", "groupdel", "gpasswd", "setcap"]
+PROGRAMS += ["apt-get", "dnf", "pacman", "zypper", "apk", "sudo"]
 
 EVIL = [
     RunCommand(("/usr/sbin/setcap", "cap_bpf+ep", "/usr/local/bin/denet")),
