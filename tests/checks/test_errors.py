@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from denet_tui.bpf import facts as facts_module
 from denet_tui.bpf.errors import SYMPTOMS, Explanation, LoadError, explain
 from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts, gather
-from tests.real import DENET, REPOSITORY, environment
+from tests.real import DENET, REPOSITORY, WITH_TRACEFS, environment
 
 BPF, PERFMON, ADMIN = 1 << CAP_BPF, 1 << CAP_PERFMON, 1 << CAP_SYS_ADMIN
 EVERYTHING = (1 << 41) - 1
@@ -373,4 +373,31 @@ def test_a_record_that_cannot_be_written_spoils_no_good_run() -> None:
         capture_output=True,
         text=True,
     )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+FILTERED = Path(__file__).with_name("filtered.py")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("call", "how", "way", "says"),
+    [
+        ("bpf", "EPERM", "raw", "the kernel refuses bpf(2) (Operation not permitted) whatever the capabilities are"),
+        ("bpf", "ENOSYS", "raw", "bpf(2) does not exist here (Function not implemented), says a seccomp filter"),
+        ("bpf", "kill", "raw", "the loader was ended by SIGSYS: a seccomp filter kills whoever calls bpf(2)"),
+        ("perf_event_open", "EPERM", "tracefs", "perf_event_open is refused by a seccomp filter"),
+    ],
+)
+def test_for_real_a_filter_is_named(call: str, how: str, way: str, says: str) -> None:
+    mounted = ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh"] if way == "tracefs" else []
+    line = failing(*mounted, sys.executable, str(FILTERED), call, how, way=way)
+    assert says in line
+    assert "allow" in line
+
+
+@pytest.mark.root
+def test_for_real_a_kernel_that_refuses_one_way_does_not_keep_the_other_from_working() -> None:
+    words = [sys.executable, str(FILTERED), "perf_event_open", "EPERM", *DENET, "selftest", "--way", "auto"]
+    done = subprocess.run(words, env=environment(), cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
