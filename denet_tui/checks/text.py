@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,10 +84,18 @@ def _fix(fix: Fix) -> Iterator[str]:
     yield from _wrapped(f"{fix.title}{scope}", "      fix   ", "            ")
     if fix.weakens:
         yield from _wrapped(f"opens: {fix.weakens}", "            ", "            ")
-    if fix.advice:
-        yield from _wrapped(fix.advice, "            ", "            ")
+    yield from _advice(fix.advice)
     for line in change_lines(fix, WIDTH - 14):
         yield f"              {plain(line)}"
+
+
+def _advice(advice: str) -> Iterator[str]:
+    """Wrapped; a long command in it (in backquotes) has lines of its own, so that it can be copied."""
+    for number, part in enumerate(re.split(r"`([^`]{40,})`", advice)):
+        if number % 2:
+            yield from (f"              {plain(line)}" for line in _broken(part.split(), WIDTH - 14))
+        elif part.strip():
+            yield from _wrapped(part.strip(), "            ", "            ")
 
 
 def change_lines(fix: Fix, width: int = 1_000_000) -> list[str]:
@@ -107,8 +116,12 @@ def change_lines(fix: Fix, width: int = 1_000_000) -> list[str]:
 
 def command_lines(argv: Iterable[str], width: int) -> list[str]:
     """A command as a shell would take it, broken between words, each line but the last with a backslash at its end."""
+    return _broken(map(shlex.quote, argv), width)
+
+
+def _broken(words: Iterable[str], width: int) -> list[str]:
     lines = [""]
-    for word in map(shlex.quote, argv):
+    for word in words:
         if lines[-1] and len(lines[-1]) + len(word) + 3 > width:
             lines[-1] += " \\"
             lines.append(f"  {word}")

@@ -201,6 +201,16 @@ def test_long_commands_are_broken_where_a_shell_goes_on() -> None:
     assert shlex.split("\n".join(lines).replace("\\\n", "")) == argv
 
 
+def test_a_long_command_in_an_advice_can_be_copied() -> None:
+    command = "sudo setpriv --reuid=1000 --regid=1000 --init-groups --inh-caps=-all,+bpf -- denet-tui run -- true"
+    fix = Fix("PRIV-001.x", "start it so", (), "until-reboot", "", advice=f"run `{command}`; `ls` is short")
+    result = a_report(finding(fixes=(fix,)))
+    lines = text.render(result.findings, result.ways, result.step).splitlines()
+    first = lines.index("            run") + 1
+    assert "".join(line.strip().removesuffix("\\") for line in lines[first : first + 2]) == command
+    assert lines[first + 2] == "            ; `ls` is short"
+
+
 def test_a_healthy_machine_is_told_in_few_lines() -> None:
     result = a_report(*(finding("FS-001", State.PASS, why="w", fixes=(MOUNT,)) for _ in range(3)))
     shown = text.render(result.findings, result.ways, result.step)
