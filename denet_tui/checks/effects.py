@@ -45,7 +45,7 @@ class Effect:
         """True where what is there now is still what the command left."""
         return bool(seen == now)
 
-    def back(self, host: Host, argv: Argv, undo: Argv | None, mine: Any) -> list[Argv]:  # noqa: ARG002
+    def back(self, host: Host, argv: Argv, undo: Argv | None, mine: Any, *, cut_off: bool) -> list[Argv]:  # noqa: ARG002
         """Commands that take it back (`mine` is what `left` says); raises EffectError where there are none."""
         if undo is None:
             raise EffectError(f"{' '.join(argv)} cannot be taken back by itself")
@@ -159,9 +159,9 @@ class Packages(Effect):
         """Packages that came with the command and are still there."""
         return sorted((set(now if seen is None else seen) - set(old)) & set(now))
 
-    def back(self, host: Host, argv: Argv, undo: Argv | None, mine: Any) -> list[Argv]:  # noqa: ARG002
+    def back(self, host: Host, argv: Argv, undo: Argv | None, mine: Any, *, cut_off: bool) -> list[Argv]:  # noqa: ARG002
         """Remove them by the tool that refuses where a package that somebody installed since needs one of them."""
-        mend = [(_beside(host, argv, self.mend[0]), *self.mend[1:])] if self.mend else []
+        mend = [(_beside(host, argv, self.mend[0]), *self.mend[1:])] if self.mend and cut_off else []
         return [*mend, (_beside(host, argv, self.remove[0]), *self.remove[1:], *mine)]
 
 

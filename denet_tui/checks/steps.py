@@ -259,7 +259,7 @@ class CommandStep:
         if not mine:
             return
         try:
-            for argv in self._effect.back(host, self.argv, self.undo, mine):
+            for argv in self._effect.back(host, self.argv, self.undo, mine, cut_off=seen is None):
                 run(argv)
         except EffectError as error:
             raise StepError(str(error)) from None
