@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import sys
@@ -104,6 +105,10 @@ def manager(host: Host) -> tuple[Manager, str] | None:
     return None
 
 
+_LIMITS = ("Too many open files", "failed to map segment", "Cannot allocate memory", "MemoryError")
+"""What running into RLIMIT_NOFILE, RLIMIT_AS or a memory cgroup looks like: bcc itself may be well."""
+
+
 def looked_at(host: Host) -> dict[str, Any]:
     """What prober.bcc says, run in a process of its own; `{"error"}` where that died."""
     done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "bcc"], seconds=20)
@@ -126,6 +131,9 @@ def check_import(host: Host) -> Finding:
         seen = (Evidence("import bcc", f"{found['folder']} ({found.get('version')})"), _library(found))
         return Finding("BCC-001", State.PASS, f"bcc {found.get('version')} is there and loads", seen, _WHY_BCC, BOTH)
     text = found.get("error", "no answer")
+    if any(limit in text for limit in _LIMITS):
+        title = "bcc could not be tried: this process has too little room for it (LIM-001)"
+        return Finding("BCC-001", State.UNKNOWN, title, (Evidence("import bcc", text),), _WHY_BCC, BOTH)
     broken = "does not load" in text or text.startswith("importing bcc")
     if broken:
         title, fixes = "bcc is there, but it or its library libbcc is broken", _reinstall(host)
@@ -206,16 +214,20 @@ def _numbers(version: str) -> tuple[int, ...]:
 def check_headers(host: Host) -> Finding:
     """BCC-003: our header shim is whole; the kernel's own headers are never needed."""
     why = "bcc compiles against these few files of denet-tui's. Kernel headers need not be installed."
-    broken = []
+    broken, limited = [], False
     for path in (f"{BPF_FOLDER}/syscalls.c", *(f"{BPF_FOLDER}/include/{name}" for name in SHIM)):
         try:
             host.read_bytes(path)
         except OSError as error:
             broken.append(Evidence(path, str(error.strerror)))
+            limited = limited or error.errno in (errno.EMFILE, errno.ENFILE)
     note = Evidence(f"/lib/modules/{host.release}/build", _build_note(host))
     if not broken:
         seen = (Evidence(f"{BPF_FOLDER}/include", f"all {len(SHIM)} files"), note)
         return Finding("BCC-003", State.PASS, "denet-tui brings the headers that bcc needs", seen, why, BOTH)
+    if limited:
+        title = "the shim could not be looked at: this process may open too few files (LIM-001)"
+        return Finding("BCC-003", State.UNKNOWN, title, (*broken[:1], note), why, BOTH)
     advice = "Install denet-tui again, the way you installed it: files of it are missing or closed to you."
     fix = Fix("BCC-003.reinstall", "reinstall denet-tui", (), "permanent", "nothing to undo", advice=advice)
     title = f"{len(broken)} of denet-tui's own files for compiling cannot be read"
