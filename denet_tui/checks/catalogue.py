@@ -74,6 +74,8 @@ def run_one(check: Check, host: Host) -> Finding:
     started = time.monotonic()
     try:
         finding = check.run(host)
+    except MemoryError:
+        finding = Finding(check.id, State.UNKNOWN, f"{check.title}: there was not enough memory to look (LIM-001)")
     except Exception as error:  # noqa: BLE001 - one broken check must not hide what the others found
         finding = _crashed(check, error)
     seconds = time.monotonic() - started
