@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -238,30 +240,33 @@ def test_the_report_can_go_to_stdout() -> None:
     assert diag(*CHEAP, "--report", "-").stdout.startswith("# denet-tui diagnostic report")
 
 
-@pytest.mark.root
-def test_what_is_not_the_askers_own_is_not_overwritten(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    victim, link = tmp_path / "victim", tmp_path / "link"
-    victim.write_text("of root")
-    victim.chmod(0o666)
-    link.symlink_to(victim)
-    os.link(victim, tmp_path / "hard")
-    (tmp_path / "fifo").unlink(missing_ok=True)
-    os.mkfifo(tmp_path / "fifo", 0o666)
-    for name in ("victim", "link", "hard", "fifo", "."):
-        done = diag(*CHEAP, "--report", str(tmp_path / name), SUDO_UID="65534", SUDO_GID="65534")
-        assert done.returncode == 64, name
-        assert victim.read_text() == "of root"
-
-
 @pytest.fixture
-def open_folder() -> Path:
-    """A folder that everybody may enter; pytest's own are root's alone."""
-    import tempfile
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may write to; pytest's own are root's alone, and those above them too."""
+    with tempfile.TemporaryDirectory(prefix="denet-tui-diag-") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
-    folder = Path(tempfile.mkdtemp(prefix="denet-tui-diag-"))
-    folder.chmod(0o777)
-    return folder
+
+@pytest.mark.root
+def test_what_is_not_the_askers_own_is_not_overwritten(open_folder: Path) -> None:
+    """Somebody else's file, a link that somebody planted to a file of the asker's, a second name of one, a fifo."""
+    roots, own, twice = files = [open_folder / name for name in ("roots", "own", "twice")]
+    for file in files:
+        file.write_text("as it was")
+        file.chmod(0o666)
+        os.chown(file, 0 if file == roots else 65534, -1)
+    (open_folder / "link").symlink_to(own)
+    os.link(twice, open_folder / "hard")
+    os.mkfifo(open_folder / "fifo", 0o666)
+    (open_folder / "fifo").chmod(0o666)
+    asked = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
+    for name in ("roots", "link", "hard", "fifo", "."):
+        done = diag(*CHEAP, "--report", str(open_folder / name), **asked)
+        assert (done.returncode, done.stdout) == (64, ""), name
+        assert [file.read_text() for file in files] == ["as it was"] * 3
+    assert diag(*CHEAP, "--report", str(own), **asked).returncode == 0
+    assert own.read_text().startswith("# denet-tui")
 
 
 @pytest.mark.root
@@ -269,16 +274,11 @@ def test_under_sudo_checks_are_roots_and_files_the_askers(open_folder: Path) -> 
     path, log = open_folder / "report.md", open_folder / "log"
     asked = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
     done = diag("--only", "PRIV-001", "--report", str(path), "--log-file", str(log), **asked)
-    try:
-        assert done.returncode == 0, done.stderr
-        assert "as root, for nobody" in done.stdout
-        assert "root may load" in done.stdout
-        assert (path.stat().st_uid, log.stat().st_uid) == (65534, 65534)
-        assert "host.status() = " in log.read_text()
-    finally:
-        for each in (path, log):
-            each.unlink(missing_ok=True)
-        open_folder.rmdir()
+    assert done.returncode == 0, done.stderr
+    assert "as root, for nobody" in done.stdout
+    assert "root may load" in done.stdout
+    assert (path.stat().st_uid, log.stat().st_uid) == (65534, 65534)
+    assert "host.status() = " in log.read_text()
 
 
 # --debug
