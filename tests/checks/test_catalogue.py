@@ -44,7 +44,7 @@ def test_what_a_check_says_may_change_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x\ny"), RecursionError(), MemoryError(), KeyError("k"), OSError(5, "five"), AssertionError()]
+    "error", [ValueError("x\ny"), RecursionError(), KeyError("k"), OSError(5, "five"), AssertionError()]
 )
 def test_a_check_that_breaks_is_a_crash_and_the_rest_go_on(error: Exception) -> None:
     found = catalogue.run(FakeHost(), checks=[passing("A-001"), breaking("B-001", error), passing("C-001")])
@@ -57,6 +57,12 @@ def test_a_check_that_breaks_is_a_crash_and_the_rest_go_on(error: Exception) -> 
     assert "\n" not in found[1].title
     assert "run, line " in found[1].evidence[0].source
     assert found[1].blocks == ()
+
+
+def test_too_little_memory_to_look_is_unknown() -> None:
+    found = catalogue.run(FakeHost(), checks=[breaking("B-001", MemoryError()), passing("C-001")])
+    assert [each.state for each in found] == [State.UNKNOWN, State.PASS]
+    assert "not enough memory to look (LIM-001)" in found[0].title
 
 
 def test_what_needs_root_is_unknown_without() -> None:
