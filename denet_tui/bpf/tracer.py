@@ -10,6 +10,7 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,6 +32,7 @@ _SLOT = struct.Struct(f"<{_TASK.size}sII")
 _PROCESS = struct.Struct("<QQQIIIII16s128sI")
 _CLAIM = struct.Struct("<16sII")
 _, _NEW, _INSIDE, _, _HELD = range(5)
+_LITTLE = partial(int.from_bytes, byteorder="little")
 _UNKNOWN_STATUS = 0xFFFFFFFF
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
 
@@ -231,9 +233,13 @@ class Tracer:
 
     def _read_rows(self, side: int) -> dict[int, Mapping[Syscall, Counters]]:
         found: dict[int, dict[Syscall, Counters]] = {}
-        from_bytes, make, native = int.from_bytes, Counters.of_lanes, self._native
+        native = self._native
         for keys, values in self._take("pid_syscall_map", side):
-            for (where, nr), (sums, max_ns) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
+            if not keys:
+                continue
+            lanes, peaks = zip(*_ROW.iter_unpack(values), strict=True)
+            rows = map(Counters.of_lanes, zip(map(_LITTLE, lanes), peaks, strict=True))
+            for (where, nr), counters in zip(_ROW_KEY.iter_unpack(keys), rows, strict=True):
                 tgid = where & _TGID
                 mine = found.get(tgid)
                 if mine is None:
@@ -241,7 +247,7 @@ class Tracer:
                 call = native.get(nr) if where < _FOREIGN else syscall(where >> _ABI_BIT, nr)
                 if call is None:
                     call = native[nr] = syscall(ABI_NATIVE, nr)
-                mine[call] = make((from_bytes(sums, "little"), max_ns))
+                mine[call] = counters
         return {tgid: MappingProxyType(mine) for tgid, mine in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
