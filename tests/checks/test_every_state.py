@@ -1,0 +1,112 @@
+"""Every broken state that can be made here: the whole catalogue names the cause, and nothing healthy fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from denet_tui.bpf import toolchain
+from tests.checks.states import Seen, filtered, nobody, see, without
+from tests.real import WITH_TRACEFS
+
+pytestmark = pytest.mark.root
+
+MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "drift", "probe")
+
+
+def mounted(script: str = "", then: Sequence[str] = ()) -> list[str]:
+    """In a mount namespace of its own: tracefs mounted, then a script that makes the state."""
+    return ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs tmpfs /mnt; {script}\n{WITH_TRACEFS}", "sh", *then]
+
+
+def without_tracefs(script: str) -> list[str]:
+    return ["unshare", "--mount", "sh", "-c", f'umount -q /sys/kernel/tracing; {script} exec "$@"', "sh"]
+
+
+def bcc(script: str) -> list[str]:
+    try:
+        folder = toolchain.find().folder
+    except toolchain.ToolchainError:
+        folder = "/nowhere"
+    return mounted(script.replace("BCC", str(folder)))
+
+
+LIBBCC = ': > /mnt/empty; for each in $(find /usr/lib* -name "libbcc.so.0.*"); do mount --bind /mnt/empty $each; done;'
+OVERLAY = (
+    "mkdir /mnt/u /mnt/w; mount -t overlay overlay -o lowerdir=/usr,upperdir=/mnt/u,workdir=/mnt/w /usr || exit 97;"
+)
+SETTINGS = "kernel.unprivileged_bpf_disabled=0\\nkernel.kptr_restrict=0\\n"
+STUB = "mkdir /mnt/bcc; : > /mnt/bcc/__init__.py; mount --bind /mnt/bcc BCC;"
+ETC = "cp -a /etc/. /mnt/ 2> /dev/null; mount --bind /mnt /etc;"
+PYTHON = f"cp {sys.executable} /mnt/python3; setcap cap_bpf+ep /mnt/python3; PATH=/mnt:$PATH;"
+
+# How to make it, the ids that fail, and the ids that warn.
+STATES: dict[str, tuple[list[str], str, str]] = {
+    "nobody": (mounted(then=nobody()), "PRIV-001 E2E-001", ""),
+    "BPF only": (mounted(then=nobody("bpf")), "PRIV-001 E2E-001", ""),
+    "PERFMON only": (mounted(then=nobody("perfmon")), "PRIV-001 E2E-001", ""),
+    "BPF and PERFMON": (mounted(then=nobody("bpf", "perfmon")), "FS-002 E2E-001", ""),
+    "BPF, PERFMON and DAC_READ_SEARCH": (mounted(then=nobody("bpf", "perfmon", "dac_read_search")), "", ""),
+    "SYS_ADMIN": (mounted(then=nobody("sys_admin")), "FS-002 E2E-001", ""),
+    "root, bounding set cut": (
+        mounted(then=without("bpf", "perfmon", "sys_admin")),
+        "PRIV-001 PRIV-002 E2E-001",
+        "",
+    ),
+    "no_new_privs, with capabilities": (
+        mounted(then=nobody("bpf", "perfmon", more=["--no-new-privs"])),
+        "FS-002 E2E-001",
+        "",
+    ),
+    "no_new_privs, without": (mounted(then=nobody(more=["--no-new-privs"])), "PRIV-001 PRIV-002 E2E-001", ""),
+    "user namespace": (mounted(then=["unshare", "-Ur"]), "PRIV-003 E2E-001", ""),
+    "PID namespace": (mounted(then=["unshare", "--pid", "--fork", "--mount-proc"]), "E2E-001", "NS-001"),
+    "network namespace": (mounted(then=["unshare", "--net"]), "", ""),
+    "bpf refused with EPERM": (mounted(then=filtered("bpf", "EPERM")), "PRIV-004 E2E-001", ""),
+    "bpf refused with ENOSYS": (mounted(then=filtered("bpf", "ENOSYS")), "PRIV-004 E2E-001", ""),
+    "bpf answered with a kill": (mounted(then=filtered("bpf", "kill")), "PRIV-004 E2E-001", ""),
+    "perf_event_open refused with EPERM": (mounted(then=filtered("perf_event_open", "EPERM")), "PRIV-004 E2E-001", ""),
+    "perf_event_open refused with ENOSYS": (
+        mounted(then=filtered("perf_event_open", "ENOSYS")),
+        "PRIV-004 E2E-001",
+        "",
+    ),
+    "RLIMIT_NOFILE 5": (mounted(then=["prlimit", "--nofile=5"]), "LIM-001 E2E-001", ""),
+    "RLIMIT_AS 200 MB": (mounted(then=["prlimit", f"--as={200 << 20}"]), "LIM-001 E2E-001", ""),
+    "tracefs not mounted": (without_tracefs(""), "FS-001 E2E-001", ""),
+    "/sys gone": (without_tracefs("mount -t tmpfs tmpfs /sys;"), "FS-001 KERN-009 E2E-001", ""),
+    "libbcc an empty file": (bcc(LIBBCC), "BCC-001 E2E-001", ""),
+    "bcc gone": (bcc("mount -t tmpfs tmpfs BCC;"), "BCC-001 E2E-001", ""),
+    "bcc another package": (bcc(STUB), "BCC-001 E2E-001", ""),
+    "/lib/modules missing": (mounted(f"{OVERLAY} rm -rf /usr/lib/modules;"), "", ""),
+    "/lib/modules dangling": (mounted(f"{OVERLAY} rm -rf /usr/lib/modules; ln -s /nowhere /usr/lib/modules;"), "", ""),
+    "/lib/modules of another kernel": (mounted(f"{OVERLAY} mkdir -p /usr/lib/modules/1.2.3-wrong;"), "", ""),
+    "an interpreter with capabilities": (mounted(PYTHON), "PRIV-007", ""),
+    "another guide's settings": (
+        mounted(f'{ETC} printf "{SETTINGS}" > /etc/sysctl.d/10-ebpf.conf;'),
+        "",
+        "KERN-005 LEFT-001",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Seen:
+    """This machine as it is: what a distribution of its own makes of it is no finding of a state."""
+    return see(mounted(), *MODULES)
+
+
+def test_nothing_is_in_the_way_here(healthy: Seen) -> None:
+    assert healthy.ids("crash") == set()
+    assert [each["id"] for each in healthy.found.values() if "raw" in each["blocks"]] == []
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_cause_is_named_and_nothing_healthy_fails(name: str, healthy: Seen) -> None:
+    state, fails, warns = STATES[name]
+    seen = see(state, *MODULES)
+    assert seen.ids("crash") == set()
+    assert seen.ids("fail") - healthy.ids("fail") == set(fails.split())
+    assert seen.ids("warn") - healthy.ids("warn") == set(warns.split())
