@@ -39,6 +39,8 @@ package() { # package NAME: what this distribution calls it
     apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
     apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
     apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
+    dnf/qemu-system-x86_64) echo qemu-system-x86-core ;; */qemu-system-x86_64) echo qemu-system-x86 ;;
+    */mke2fs) echo e2fsprogs ;;
     *) echo "$$1" ;;
     esac
 }
@@ -125,10 +127,10 @@ bench: venv ## Measure what watching costs, beside strace and perf (root)
 	want "installing what to measure against" bcc gcc libc-headers strace perf || say "not measured against:$$left"
 	as_root "to load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
-lab: venv ## Test against other versions of bcc, in chroots kept in /var/cache/denet-tui-lab (root)
+lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/denet-tui-lab (root)
 	@$(SH)
-	want "installing what the lab uses" debootstrap gcc libc-headers unshare || say "missing still:$$left"
-	as_root "to make chroots and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
+	want "installing what the lab uses" debootstrap gcc libc-headers unshare qemu-system-x86_64 mke2fs || say "missing still:$$left"
+	as_root "to make chroots and disks, and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
 
 install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)

@@ -1,0 +1,143 @@
+"""Virtual machines: a stock Debian under qemu, on a kernel of one's choice, that makes states and says what it saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.machines import CACHE
+
+MAKE_VM = Path(__file__).with_name("make-vm.sh")
+GUEST = Path(__file__).with_name("guest.py")
+REPOSITORY = Path(__file__).parents[2]
+BOOT_S, STATE_S = 180, 240
+"""At most, with everything emulated: 45 s and about 60 s have been seen."""
+
+# denet-tui as it is now takes the place of the one that the image was made with; its packages are the image's.
+_RUN = """
+exec > /mnt/log 2>&1 # not the console: getty hangs it up
+cp -a /mnt/denet_tui/. /opt/denet-tui/lib/python3.11/site-packages/denet_tui/
+cd / && python3 /mnt/guest.py
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A state of a machine, how it is made, and what denet-tui must say of it."""
+
+    name: str
+    make: str = ""
+    """A shell script; its exit status 9 says that this kernel cannot be brought into this state."""
+    clean: str = ""
+    who: str = ""
+    """What `denet-tui diag` is started with; root itself where empty."""
+    fixer: str = ""
+    """What `denet-tui setup` is started with; root itself where empty."""
+    ready: tuple[str, ...] = ("raw", "tracefs")
+    """The ways in that must be ready; the others must not be."""
+    fails: tuple[str, ...] = ()
+    """Exactly these ids fail, and none crashes."""
+    warns: tuple[str, ...] = ()
+    """Exactly these ids warn."""
+    fixes: tuple[str, ...] = ()
+    """What `setup --only` is asked for."""
+    mends: tuple[str, ...] = ()
+    """The ids that must pass once it is fixed."""
+    stays: tuple[str, ...] = ()
+    """What no undo gives back, on purpose: beginnings of lines of guest.picture()."""
+    also: dict[str, str] = field(default_factory=dict)
+    """Name -> a script whose outcome a test looks at."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One boot: a kernel, what is on its command line, and the states that are made one after the other."""
+
+    kernel: str
+    cases: tuple[Case, ...]
+    options: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kernel} {self.options}".strip()
+
+
+def make(wheels: Path) -> Path:
+    """The folder of the machines, from the cache or made now (about 4 minutes); raises CalledProcessError."""
+    folder = CACHE / "vm"
+    made_by = folder / ".made-by"
+    if not made_by.exists() or made_by.read_bytes() != MAKE_VM.read_bytes():
+        subprocess.run(["unshare", "--mount", "sh", MAKE_VM, folder, wheels], check=True)
+    return folder
+
+
+def missing() -> str:
+    """Why no machine can be made or booted here; empty where they can."""
+    if os.geteuid() != 0:
+        return "making the images needs root: sudo make lab"
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    tools = [
+        tool for tool in ("qemu-system-x86_64", "debootstrap", "mke2fs", "debugfs") if not shutil.which(tool, path=path)
+    ]
+    return f"{', '.join(tools)} not installed" if tools else ""
+
+
+def wheels(folder: Path) -> Path:
+    """denet-tui and all that it depends on as wheels, for machines without a network."""
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, REPOSITORY], check=True)
+    return folder
+
+
+def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]]:
+    """Boot, let it go through its cases, and return what was seen in each, by name.
+
+    `folder` is for the second disk and the console. Whatever stays unsaid (a hang, a panic) is missing in the result.
+    """
+    machine = machines / wanted.kernel
+    disk = _second_disk(wanted.cases, folder)
+    command = [
+        "qemu-system-x86_64",
+        # Emulated: hardware help may be missing, or not work, where this is run.
+        *("-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048", "-nographic", "-no-reboot", "-nic", "none"),
+        *("-kernel", machine / "vmlinuz", "-initrd", machine / "initrd"),
+        *("-drive", f"file={machine / 'disk.img'},format=raw,if=virtio,snapshot=on"),
+        *("-drive", f"file={disk},format=raw,if=virtio"),
+        *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 {wanted.options}"),
+    ]
+    with (folder / "console").open("wb") as console:
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            timeout=BOOT_S + STATE_S * len(wanted.cases),
+            check=True,
+        )
+    return {case.name: seen for case in wanted.cases if (seen := _read(disk, case.name))}
+
+
+def _second_disk(cases: Sequence[Case], folder: Path) -> Path:
+    inside = folder / "inside"
+    shutil.copytree(REPOSITORY / "denet_tui", inside / "denet_tui", ignore=shutil.ignore_patterns("__pycache__"))
+    (inside / "out").mkdir()
+    shutil.copy(GUEST, inside)
+    (inside / "run").write_text(_RUN)
+    (inside / "states.json").write_text(json.dumps([asdict(case) for case in cases]))
+    disk = folder / "second.img"
+    with disk.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", inside, disk], check=True)
+    return disk
+
+
+def _read(disk: Path, name: str) -> dict[str, Any] | None:
+    """What a machine wrote, read from its disk without mounting it."""
+    read = subprocess.run(["/usr/sbin/debugfs", "-R", f"cat /out/{name}.json", disk], capture_output=True, check=True)
+    seen: dict[str, Any] | None = json.loads(read.stdout) if read.stdout else None
+    return seen
