@@ -20,6 +20,11 @@ _ANEW = frozenset({"--reinstall", "reinstall", "--force", "fix"})
 FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
+def _is_anew(argv: Argv) -> bool:
+    """True where packages are put there again even if they are there; pacman does so unless it is told --needed."""
+    return bool(_ANEW & set(argv)) or (argv[0].endswith("/pacman") and "--needed" not in argv)
+
+
 class EffectError(Exception):
     """What a command changed cannot be told or taken back; the text says why."""
 
@@ -147,7 +152,7 @@ class Packages(Effect):
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
         """True where all packages that are asked for are there; never where they are to be put there anew."""
-        return not _ANEW & set(argv) and all(
+        return not _is_anew(argv) and all(
             name in {each.partition(":")[0] for each in state} for name in wanted_packages(argv)
         )
 
