@@ -133,7 +133,12 @@ def test_packages_of_each_distribution(line: str, listing: str, lines: str, remo
 
 
 def test_a_reinstallation_always_has_something_to_do() -> None:
-    lines = ("apt-get install -y --reinstall bcc", "dnf reinstall -y bcc", "zypper install --force bcc", "pacman -S bcc")
+    lines = (
+        "apt-get install -y --reinstall bcc",
+        "dnf reinstall -y bcc",
+        "zypper install --force bcc",
+        "pacman -S bcc",
+    )
     for line in lines:
         argv = words(line)
         assert not effect_of(argv).there(Host(), argv, ["bcc"])
