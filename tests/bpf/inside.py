@@ -89,13 +89,11 @@ def quiet(argv: list[str]) -> dict[str, Any]:
     """Ticks until six threads are inside a call and stay there; then the list and the counters say the same."""
     with watching(argv, 0.1) as (session, _):
         session.target.go()
-        before, deadline = session.tick(), time.monotonic() + 4 * NOT_MUCH
-        while True:
-            snapshot = session.tick()
-            pausing = [each.syscall.name for each in snapshot.in_flight] == ["pause"] * 6
-            if (pausing and snapshot.total == before.total) or time.monotonic() > deadline:
+        deadline = time.monotonic() + 4 * NOT_MUCH
+        while [each.syscall.name for each in session.tick().in_flight] != ["pause"] * 6:
+            if time.monotonic() > deadline:
                 break
-            before = snapshot
+        snapshot = session.tick()  # the list is a little younger than the counters: only now must they agree
         return {
             "listed": sorted(each.syscall.name for each in snapshot.in_flight),
             "derived": {c.name: counters.in_flight for c, counters in snapshot.syscalls.items() if counters.in_flight},
