@@ -37,8 +37,8 @@ static void children(long total)
     wait_for_all();
 }
 
-/* short N: N processes one after the other, each with one getppid; every other one by vfork. */
-static void short_lived(long count)
+/* short N [US]: N processes one after the other, US apart, each with one getppid; every other one by vfork. */
+static void short_lived(long count, long pause_us)
 {
     for (volatile long i = 0; i < count; i++) {
         pid_t child = i % 2 ? fork() : vfork();
@@ -49,6 +49,8 @@ static void short_lived(long count)
             _exit(0);
         }
         waitpid(child, 0, 0);
+        if (pause_us)
+            usleep(pause_us);
     }
 }
 
@@ -279,7 +281,7 @@ int main(int argc, char **argv)
     if (!strcmp(shape, "children"))
         children(number);
     else if (!strcmp(shape, "short"))
-        short_lived(number);
+        short_lived(number, argc > 3 ? atol(argv[3]) : 0);
     else if (!strcmp(shape, "twins"))
         return twins();
     else if (!strcmp(shape, "reused"))
