@@ -54,7 +54,8 @@ def find(root: Path = Path("/")) -> Toolchain:
         for folder in sorted(root.glob(f"{pattern}/bcc"), reverse=True):
             if (folder / "libbcc.py").is_file() and (folder / "table.py").is_file():
                 return Toolchain(folder, _version(folder))
-            strangers.append(folder)
+            if (folder / "__init__.py").is_file():  # an uninstall may leave an empty folder behind
+                strangers.append(folder)
     shadow = _imported_stranger()
     if shadow:
         strangers.append(shadow)
