@@ -100,11 +100,7 @@ class Sampler:
             delta=delta,
             loss=self._loss,
             cost=cost,
-            in_flight=tuple(
-                InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns)
-                for task in reading.tasks
-                if task.inside
-            ),
+            in_flight=_in_flight(reading),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
             running=running,
@@ -218,6 +214,14 @@ class Sampler:
         for index in range(max(0, last - self._newly_ended), last):
             self._ended[index] = replace(self._ended[index], recent=_EMPTY, delta=NOTHING)
         self._newly_ended = 0
+
+
+def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
+    return tuple(
+        InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns)
+        for task in reading.tasks
+        if task.inside
+    )
 
 
 def _sum(rows: Collection[Counters]) -> Counters:
