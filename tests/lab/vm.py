@@ -24,6 +24,11 @@ BOOT_S, STATE_S = 180, 240
 _RUN = """
 exec > /mnt/log 2>&1 # not the console: getty hangs it up
 cp -a /mnt/denet_tui/. /opt/denet-tui/lib/python3.11/site-packages/denet_tui/
+cd /opt/denet-tui/lib/python3.11/site-packages/denet_tui
+# Emulated on a busy machine, everything takes ten times as long: only patience is changed.
+sed -i 's/^SECONDS = 20.0/SECONDS = 100.0/' bpf/prober.py
+sed -i 's/^SECONDS = 60.0/SECONDS = 200.0/' checks/probe.py
+sed -i 's/timeout: float = 20.0/timeout: float = 100.0/' bpf/handover.py
 cd / && python3 /mnt/guest.py
 """
 
@@ -101,7 +106,7 @@ def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]
     """
     machine = machines / wanted.kernel
     disk = _second_disk(wanted.cases, folder)
-    command = [
+    command: list[str | Path] = [
         "qemu-system-x86_64",
         # Emulated: hardware help may be missing, or not work, where this is run.
         *("-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048", "-nographic", "-no-reboot", "-nic", "none"),
