@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import time
@@ -22,6 +23,8 @@ _BACKUPS = {f"/etc/{name}-" for name in ("group", "gshadow", "passwd", "shadow",
 """What the tools of passwd keep of the file before: rewritten by every change, the one that undoes included."""
 _SYSCTLS = ("kernel", "net/core", "vm", "fs")
 _MOVING = {"fs/dentry-state", "fs/file-nr", "fs/inode-nr", "fs/inode-state", "fs/aio-nr"}
+_SHOWN = re.compile(r",(gid|mode)=\d+\b")
+"""Once given, they are listed for ever, also where they say what is so without them; kernel_modes() says what is so."""
 _UNITS = ("sys-kernel-tracing.mount", "sys-kernel-debug.mount", "tracefs-permissions.service")
 
 
@@ -53,8 +56,7 @@ def _capabilities(path: str) -> str:
 def mounts() -> Iterator[str]:
     """The mount table without the numbers, which count up for ever."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        yield " ".join(fields[3:])
+        yield _SHOWN.sub("", " ".join(line.split()[3:]))
 
 
 def kernel_modes() -> list[str]:
@@ -89,7 +91,7 @@ def units() -> Iterator[str]:
             text=True,
             check=False,
         ).stdout
-        yield f"{unit} {' '.join(shown.split())}"
+        yield f"{unit} {_SHOWN.sub('', ' '.join(shown.split()))}"
 
 
 def picture() -> list[str]:
@@ -130,7 +132,7 @@ def play(state: dict[str, Any]) -> dict[str, Any]:
         if seen["make"]["status"] == 0:
             seen["diag"] = shell(f"{state['who']} denet-tui diag --json")
             seen["also"] = {name: shell(script) for name, script in state["also"].items()}
-            if state["fixes"]:
+            if state["fixes"] or state["fixed_by"]:
                 seen |= repair(state)
     finally:
         seen["clean"] = shell(state["clean"])
@@ -139,14 +141,16 @@ def play(state: dict[str, Any]) -> dict[str, Any]:
 
 def repair(state: dict[str, Any]) -> dict[str, Any]:
     """Fix, ask for the fix once more (which looks at everything again), undo; and what differed after each."""
-    setup = f"{state['fixer']} denet-tui setup --json"
+    setup = "denet-tui setup --json"
     only = " ".join(f"--only {each}" for each in state["fixes"])
+    fix = state["fixed_by"] or f"{setup} --yes {only}"
     before = picture()
-    seen: dict[str, Any] = {"fixed": shell(f"{setup} --yes {only}")}
+    seen: dict[str, Any] = {"fixed": shell(fix)}
     fixed = picture()
     seen["changed"] = difference(before, fixed)
-    seen["again"] = shell(f"{setup} --yes {only}")
+    seen["again"] = shell(fix)
     seen["changed_again"] = difference(fixed, picture())
+    seen["when_fixed"] = {name: shell(script) for name, script in state["when_fixed"].items()}
     seen["undo"] = shell(f"{setup} --undo")
     seen["left"] = difference(before, picture())
     return seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,24 +25,31 @@ CAPABLE = [
     for case in boot.cases
     if "capabilities-only" in case.also
 ]
+GROUPS = [pytest.param(boot, case, id=str(boot)) for boot in BOOTS for case in boot.cases if case.fixed_by]
 
 
 class Lab:
     """What each boot showed: each is made once, when the first of its states is asked for."""
 
-    def __init__(self, machines: Path, folder: Path) -> None:
-        self._machines, self._folder = machines, folder
+    def __init__(self, machines: Path, folder: Path, wanted: set[str]) -> None:
+        self._machines, self._folder, self._wanted = machines, folder, wanted
         self._boot = cache(self._boot_once)
 
     def _boot_once(self, boot: Boot) -> dict[str, dict[str, Any]]:
-        folder = self._folder / str(BOOTS.index(boot))
-        folder.mkdir()
-        return vm.boot(self._machines, boot, folder)
+        seen: dict[str, dict[str, Any]] = {}
+        for attempt in ("first", "second"):
+            left = tuple(case for case in boot.cases if f"{boot} {case.name}" in self._wanted - seen.keys())
+            if left:
+                folder = self._folder / f"{BOOTS.index(boot)}-{attempt}"
+                folder.mkdir()
+                found = vm.boot(self._machines, replace(boot, cases=left), folder)
+                seen |= {f"{boot} {name}": each for name, each in found.items()}
+        return seen
 
     def seen(self, boot: Boot, case: Case) -> dict[str, Any]:
         """What was seen in one state; skips where the kernel cannot be brought into it."""
-        seen = self._boot(boot).get(case.name)
-        assert seen, f"{boot} never got to {case.name}: see {self._folder / str(BOOTS.index(boot)) / 'console'}"
+        seen = self._boot(boot).get(f"{boot} {case.name}")
+        assert seen, f"{boot} never got to {case.name}: see {self._folder}/{BOOTS.index(boot)}-*/console"
         assert "broken" not in seen, seen["broken"]
         if seen["make"]["status"] == 9:
             pytest.skip(f"{boot} cannot be made so: {seen['make']['stderr'].strip()}")
@@ -51,11 +59,13 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     if reason := vm.missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("vm")
-    return Lab(vm.make(vm.wheels(folder / "wheels")), folder)
+    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    wanted = {f"{each['boot']} {each['case'].name}" for each in chosen if "boot" in each and "case" in each}
+    return Lab(vm.make(vm.wheels(folder / "wheels")), folder, wanted)
 
 
 @pytest.mark.parametrize(("boot", "case"), CASES)
@@ -115,6 +125,21 @@ def test_a_user_with_sudo_watches_exactly(lab: Lab, boot: Boot, case: Case) -> N
 @pytest.mark.parametrize(("boot", "case"), CAPABLE)
 def test_two_capabilities_are_enough_for_raw_tracepoints(lab: Lab, boot: Boot, case: Case) -> None:
     assert "raw" in ready_ways(lab.seen(boot, case)["also"]["capabilities-only"])
+
+
+@pytest.mark.parametrize(("boot", "case"), GROUPS)
+def test_a_group_reads_tracefs_and_nothing_more(lab: Lab, boot: Boot, case: Case) -> None:
+    seen = lab.seen(boot, case)
+    assert seen["fixed"]["status"] == 0, seen["fixed"]["stderr"]
+    assert seen["changed_again"] == []
+    tried = seen["when_fixed"]
+    assert ready_ways(tried["member"]) == {"raw", "tracefs"}, titles_of(tried["member"])
+    assert tried["not a member"]["status"] != 0
+    assert "Permission denied" in tried["not a member"]["stderr"]
+    assert tried["member who writes"]["status"] != 0
+    assert "Permission denied" in tried["member who writes"]["stderr"]
+    assert tried["after a reload"]["stdout"].strip().isdigit()
+    assert seen["left"] == [], seen["undo"]["stderr"]
 
 
 def states_of(seen: dict[str, Any]) -> dict[str, str]:

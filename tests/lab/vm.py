@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,6 @@ class Case:
     clean: str = ""
     who: str = ""
     """What `denet-tui diag` is started with; root itself where empty."""
-    fixer: str = ""
-    """What `denet-tui setup` is started with; root itself where empty."""
     ready: tuple[str, ...] = ("raw", "tracefs")
     """The ways in that must be ready; the others must not be."""
     fails: tuple[str, ...] = ()
@@ -53,6 +52,10 @@ class Case:
     """Exactly these ids warn."""
     fixes: tuple[str, ...] = ()
     """What `setup --only` is asked for."""
+    fixed_by: str = ""
+    """A script that applies a fix where no finding of root's offers it to setup."""
+    when_fixed: dict[str, str] = field(default_factory=dict)
+    """Name -> a script that is run while it is fixed."""
     mends: tuple[str, ...] = ()
     """The ids that must pass once it is fixed."""
     stays: tuple[str, ...] = ()
@@ -113,9 +116,10 @@ def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]
         *("-kernel", machine / "vmlinuz", "-initrd", machine / "initrd"),
         *("-drive", f"file={machine / 'disk.img'},format=raw,if=virtio,snapshot=on"),
         *("-drive", f"file={disk},format=raw,if=virtio"),
-        *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 {wanted.options}"),
+        # Emulated processors have been seen to wait for each other for ever: then it ends, and is booted once more.
+        *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 softlockup_panic=1 {wanted.options}"),
     ]
-    with (folder / "console").open("wb") as console:
+    with (folder / "console").open("wb") as console, suppress(subprocess.TimeoutExpired):
         subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
