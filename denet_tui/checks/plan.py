@@ -43,13 +43,15 @@ class Plan:
 def plan(findings: Sequence[Finding], ids: Iterable[str] | None = None, *, permanent: bool = False) -> Plan:
     """The safest fix for each finding that fails or warns and that the way in needs; raises PlanError.
 
-    `ids` (of checks or of fixes) asks for just these, whether needed or not. A fix that weakens the machine is
+    `ids` (of checks or of fixes) asks for just these, whether needed or not; a fix's own id also where all is
+    well. A fix that weakens the machine is
     chosen where its own id is given, never else. Order of safety: as the check has them, settings of the kernel
     last; until reboot before permanent, or the other way round where `permanent` was asked for.
     """
     way = _way(findings)
-    wrong = [finding for finding in findings if finding.state in _WRONG]
     asked = None if ids is None else set(ids)
+    by_name = asked or set()
+    wrong = [each for each in findings if each.state in _WRONG or by_name & {fix.id for fix in each.fixes}]
     if asked is not None:
         _known(findings, asked)
     choices: list[Choice] = []

@@ -68,7 +68,7 @@ def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> Non
     applied, again, undone, mounted, _ = ("{" + rest).split("###")
     found = json.loads(applied)
     assert found["applied"] == [{"id": "FS-001.mount", "changed": True, "undo": found["plan"][0]["undo"]}]
-    assert found["plan"][0]["commands"][0][1:] == ["-t", "tracefs", "tracefs", "/sys/kernel/tracing"]
+    assert found["plan"][0]["commands"][0][1:] == ["-t", "tracefs", "-o", "nosuid,nodev,noexec", "tracefs", "/sys/kernel/tracing"]
     states = {each["id"]: each["state"] for each in found["verified"]}
     assert (states["FS-001"], states["FS-002"], states["E2E-001"]) == ("pass", "pass", "pass")
     assert found["ready"] is True
@@ -86,7 +86,7 @@ def test_a_plan_changes_nothing() -> None:
     assert "FS-001.mount: mount tracefs" in done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("exit")] == ["exit 0", "exit 1", "exit 1"]
     assert "Nothing was changed. To apply it add --yes" in done.stdout
-    assert "mount -t tracefs tracefs /sys/kernel/tracing" in done.stdout
+    assert "mount -t tracefs -o nosuid,nodev,noexec tracefs /sys/kernel/tracing" in done.stdout
     assert done.stdout.endswith("exit 1\n"), "no journal, no mount"
     assert "Traceback" not in done.stderr
 
