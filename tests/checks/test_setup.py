@@ -68,7 +68,8 @@ def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> Non
     applied, again, undone, mounted, _ = ("{" + rest).split("###")
     found = json.loads(applied)
     assert found["applied"] == [{"id": "FS-001.mount", "changed": True, "undo": found["plan"][0]["undo"]}]
-    assert found["plan"][0]["commands"][0][1:] == ["-t", "tracefs", "-o", "nosuid,nodev,noexec", "tracefs", "/sys/kernel/tracing"]
+    mount = "-t tracefs -o nosuid,nodev,noexec tracefs /sys/kernel/tracing"
+    assert found["plan"][0]["commands"][0][1:] == mount.split()
     states = {each["id"]: each["state"] for each in found["verified"]}
     assert (states["FS-001"], states["FS-002"], states["E2E-001"]) == ("pass", "pass", "pass")
     assert found["ready"] is True
