@@ -8,7 +8,7 @@ _CAPABLE = (
     "setpriv --reuid=anna --regid=anna --init-groups --inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon "
     "--bounding-set=-all,+bpf,+perfmon --no-new-privs --"
 )
-"""Exactly what raw tracepoints need, without root: the second way of 3-checks.md."""
+"""Exactly what raw tracepoints need, without root: the least that they can be given."""
 
 _RUN = "denet-tui run --no-tui --json -- sh -c 'id -un >&2'"
 _USERS = {
