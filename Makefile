@@ -38,7 +38,8 @@ package() { # package NAME: what this distribution calls it
     apt-get/bcc) echo python3-bpfcc ;; dnf/bcc) echo python3-bcc ;; pacman/bcc) echo python-bcc ;;
     apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
     apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
-    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
+    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;;
+    apt-get/setcap) echo libcap2-bin ;; */setcap) echo libcap ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
     dnf/qemu-system-x86_64) echo qemu-system-x86-core ;; */qemu-system-x86_64) echo qemu-system-x86 ;;
     */mke2fs) echo e2fsprogs ;;
     *) echo "$$1" ;;
@@ -110,7 +111,7 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
-	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux unshare sudo ps ||
+	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
 	$(VENV)/bin/python -m pytest

@@ -57,7 +57,7 @@ def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(tmp_path: P
         seen = terminal.history()
         assert "exact: nothing lost" in seen
         assert "exit status 3" in seen
-        assert re.search(r"\S openat *$", seen, re.MULTILINE)
+        assert re.search(r"\bopenat *$", seen, re.MULTILINE)
 
 
 def test_quitting_asks_and_can_kill(tmp_path: Path) -> None:
