@@ -105,11 +105,11 @@ def gather(read: Read = read_file, stat: Stat = os.stat) -> Facts:
         memory_limit=_memory_limit(text),
         lockdown=_bracketed(text("/sys/kernel/security/lockdown")),
         paranoid=_number(text("/proc/sys/kernel/perf_event_paranoid")),
-        tracefs=_mounted(text("/proc/self/mountinfo"), "tracefs"),
+        tracefs=mounted(text("/proc/self/mountinfo"), "tracefs"),
         bpf_in_kernel=bool(text("/proc/sys/kernel/unprivileged_bpf_disabled")) if release else None,
         security=text("/sys/kernel/security/lsm"),
         confined=_confined(text("/proc/self/attr/current")),
-        pid_namespace=_in_pid_namespace(stat),
+        pid_namespace=in_pid_namespace(stat),
         machine=_machine(release, version),
     )
 
@@ -151,7 +151,8 @@ def _bracketed(text: str) -> str:
     return found[1] if found else ""
 
 
-def _mounted(mountinfo: str, kind: str) -> str | None:
+def mounted(mountinfo: str, kind: str) -> str | None:
+    """Where a filesystem of this kind is mounted, by the text of a mountinfo file; None where it is not."""
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split()
@@ -160,7 +161,8 @@ def _mounted(mountinfo: str, kind: str) -> str | None:
     return None
 
 
-def _in_pid_namespace(stat: Stat) -> bool:
+def in_pid_namespace(stat: Stat = os.stat) -> bool:
+    """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
     try:
         return stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import platform
 import pwd
 import re
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.maps import kernel_version
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
@@ -99,8 +99,7 @@ def may_load() -> bool:
 
 def reads_need_capability(release: str = "") -> bool:
     """True on kernels that refuse map reads to unprivileged processes: below 5.19, unless the sysctl is 0."""
-    version = tuple(int(part) for part in re.findall(r"\d+", release or platform.release())[:2])
-    if version >= (5, 19):
+    if kernel_version(release) >= (5, 19):
         return False
     try:
         return Path("/proc/sys/kernel/unprivileged_bpf_disabled").read_text(encoding="ascii").strip() != "0"

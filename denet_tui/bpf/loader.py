@@ -12,7 +12,6 @@ import array
 import json
 import os
 import platform
-import re
 import signal
 import socket
 import struct
@@ -87,7 +86,7 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
     values.update((wanted[name], offset) for name, offset in found.items())
     if machine == "x86_64":
         values["HAS_X32"] = 1
-    if "OFF_PID" in values and kernel_version() >= (5, 11):
+    if "OFF_PID" in values and maps.kernel_version() >= (5, 11):
         values["TASK_BTF"] = 1
     if way == "raw":
         if not {"OFF_PID", "OFF_SYSCALL_NR"} <= values.keys():
@@ -95,26 +94,13 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
         values.update(WAY_RAW=1, KNOWS_REFUSED=1)
     else:
         values.update(_field_offsets(tracing), KNOWS_REFUSED=1)
-    if in_pid_namespace():
+    if facts.in_pid_namespace():
         values.update(_namespace_offsets(way))
     if request.get("only_uid") is not None:
         values["ONLY_UID"] = request["only_uid"]
     if request.get("only_wanted"):
         values["ONLY_WANTED"] = 1
     return [f"-D{name}={value}" for name, value in values.items()], notes
-
-
-def kernel_version() -> tuple[int, ...]:
-    """The first two numbers of the running kernel's release."""
-    return tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
-
-
-def in_pid_namespace() -> bool:
-    """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
-    try:
-        return Path("/proc/self/ns/pid").stat().st_ino != 0xEFFFFFFC
-    except OSError:
-        return False
 
 
 def _namespace_offsets(way: str) -> dict[str, int]:
@@ -130,10 +116,9 @@ def _namespace_offsets(way: str) -> dict[str, int]:
 
 def tracefs() -> Path:
     """Where tracefs is mounted, from /proc/self/mountinfo (looking into debugfs would make the kernel mount it)."""
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("tracefs "):
-            return Path(before.split()[4].replace("\\040", " "))
+    point = facts.mounted(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace"), "tracefs")
+    if point is not None:
+        return Path(point)
     raise LoadError("tracefs", "tracefs is not mounted: sudo mount -t tracefs tracefs /sys/kernel/tracing")
 
 
@@ -181,7 +166,7 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
                 links[event] = attach_perf(tracing or tracefs(), event, programs[event])
         except OSError as error:
             raise LoadError("attach", f"{event}: {_call(way, error)}: {error.strerror}", error.errno) from error
-    optional = {"wanted": bool(request.get("only_wanted")), "claims": in_pid_namespace()}
+    optional = {"wanted": bool(request.get("only_wanted")), "claims": facts.in_pid_namespace()}
     names = (*MAPS, *(name for name, there in optional.items() if there))
     tables = {name: module[name.encode()].map_fd for name in names}
     return {

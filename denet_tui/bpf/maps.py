@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import platform
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ def raw_tracepoint_open(name: str, program: int) -> int:
     """Attach a loaded program to a raw tracepoint; the returned descriptor is the attachment."""
     text = ctypes.create_string_buffer(name.encode())
     return bpf(RAW_TRACEPOINT_OPEN, struct.pack("<QII", ctypes.addressof(text), program, 0))
+
+
+def kernel_version(release: str = "") -> tuple[int, ...]:
+    """The first two numbers of a kernel's release, by default of the running one's."""
+    return tuple(int(number) for number in re.findall(r"\d+", release or platform.release())[:2])
 
 
 def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:

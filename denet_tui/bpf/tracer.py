@@ -96,6 +96,8 @@ class Tracer:
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
         self._missed = 0
+        self._statistics: list[tuple[int, int, int]] = []
+        """(runs, ns, skipped runs) of each program, as the last reading had them."""
         self._native: dict[int, Syscall] = {}
 
     @property
@@ -194,9 +196,8 @@ class Tracer:
         )
 
     def cost(self) -> OwnCost:
-        """What the programs took since they were loaded; zeros where the kernel does not count it."""
-        statistics = [maps.run_statistics(program) for program in self._kernel.programs.values()]
-        return OwnCost(sum(each[0] for each in statistics), sum(each[1] for each in statistics))
+        """What the programs took until the last reading; zeros before it, and where the kernel does not count it."""
+        return OwnCost(sum(each[0] for each in self._statistics), sum(each[1] for each in self._statistics))
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -291,7 +292,8 @@ class Tracer:
 
     def _read_loss(self, side: int) -> Loss:
         """What was lost since the last time; skipped runs are not told apart by side."""
-        missed = sum(maps.run_statistics(program)[2] for program in self._kernel.programs.values())
+        self._statistics = [maps.run_statistics(program) for program in self._kernel.programs.values()]
+        missed = sum(each[2] for each in self._statistics)
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         loss = Loss(**lost, missed=missed - self._missed)
         self._missed = missed
