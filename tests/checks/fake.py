@@ -15,6 +15,9 @@ from denet_tui.checks.host import LIMIT, Host, Mount, Output
 Content = str | bytes | OSError | int
 """Text, raw bytes, an error to raise when it is read, or the errno of one."""
 
+NOTHING, EVERYTHING = "0" * 16, "000001ffffffffff"
+"""No capability and all of them, as /proc/self/status has them."""
+
 
 def no_such(path: str) -> OSError:
     return OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
@@ -220,3 +223,16 @@ class FakeHost(Host):
         uid, gid = self.owners.get(path, (0, 0))
         time = self.times.get(path, 0)
         return os.stat_result((mode | kind, abs(hash(path)) % (1 << 32), 1, 1, uid, gid, size, time, time, time))
+
+
+def status(effective: str = NOTHING, bounding: str = EVERYTHING, nnp: int = 0, seccomp: int = 0, **more: str) -> str:
+    """The text of /proc/self/status."""
+    fields = {"CapEff": effective, "CapBnd": bounding, "NoNewPrivs": nnp, "Seccomp": seccomp, "Gid": "7\t7\t7\t7"}
+    return "".join(f"{name}:\t{value}\n" for name, value in (fields | more).items())
+
+
+def machine(text: str, **options: object) -> FakeHost:
+    """A process in the first user namespace, with that status."""
+    files = {"/proc/self/status": text, "/proc/self/uid_map": "0 0 4294967295", "/proc/sys/kernel/cap_last_cap": "40\n"}
+    files |= options.pop("files", {})  # type: ignore[arg-type]
+    return FakeHost(files, **options)  # type: ignore[arg-type]
