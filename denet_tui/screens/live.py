@@ -5,29 +5,31 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
+from textual.containers import Vertical
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from denet_tui.messages import SnapshotReady, WatchFailed
-from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.model import RunInfo, Snapshot
+from denet_tui.screens.frame import Frame
+from denet_tui.screens.panes import TABS
 from denet_tui.screens.rates import Rates
-from denet_tui.screens.scope import subtree, sums
-from denet_tui.widgets import processes, syscalls, words
-from denet_tui.widgets.chart import Chart
+from denet_tui.screens.scope import subtree
+from denet_tui.screens.view import View, crumbs, seen_through
+from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
-from denet_tui.widgets.lines import LineView
-from denet_tui.widgets.processes import ProcessTree, process_key, process_rows
-from denet_tui.widgets.switch import PaneSwitch
-from denet_tui.widgets.syscalls import SyscallTable, syscall_rows
+from denet_tui.widgets.processes import ProcessTree, process_key
+from denet_tui.widgets.syscalls import SyscallTable
+from denet_tui.widgets.tabs import TabRow
 
 _MOST_WAITING = 16
 """Snapshots that may wait for a screen that is busy; older ones are let go, their numbers are in the newer ones."""
@@ -55,20 +57,42 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     """Header, process tree, syscall table and chart over one stream of snapshots."""
 
     CSS_PATH = "live.tcss"
-    AUTO_FOCUS = "SyscallTable"
+    AUTO_FOCUS = None
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-short"), (18, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "space", "pause", "Pause", id="live.pause", tooltip="Freeze the view; counting goes on", key_display="space"
         ),
-        Binding("tab,shift+tab", "pane", "Pane", id="live.pane", tooltip="Go to the other pane", key_display="tab"),
+        Binding("tab", "pane(1)", "Pane", id="live.pane", tooltip="Go to the next pane of this tab", key_display="tab"),
+        Binding(
+            "shift+tab", "pane(-1)", "Pane back", id="live.pane-back", tooltip="Go to the previous pane", show=False
+        ),
+        *(
+            Binding(
+                str(number),
+                f"tab({number - 1})",
+                tab.name,
+                id=f"live.{tab.id}",
+                tooltip=f"Show the tab {tab.name}",
+                show=False,
+            )
+            for number, tab in enumerate(TABS, 1)
+        ),
+        Binding(
+            "c",
+            "cumulate",
+            "Since start or interval",
+            id="live.cumulate",
+            tooltip="Numbers since the start, or of the last interval alone",
+            show=False,
+        ),
         Binding(
             "backspace",
             "widen",
             "Widen",
             id="live.widen",
-            tooltip="Show the syscalls of all processes again",
+            tooltip="Take back the last step of narrowing",
             key_display="⌫",
         ),
     ]
@@ -80,32 +104,24 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._rates = Rates()
         self._newest: Snapshot | None = None
         self._shown: Snapshot | None = None
-        self._behind = 0
-        """Ticks between the newest snapshot and the one shown; more than 0 only while paused."""
-        self._narrowed: ProcessInfo | None = None
-        self.paused = False
+        self._tick = -1
+        """The tick of `_rates.whole` that is shown."""
+        self._view = View()
+        self._tab = 0
 
     def compose(self) -> ComposeResult:
-        """Lay the widgets out; which of them are shown is up to the style sheet."""
+        """Lay the widgets out; a tab is filled when it is shown first."""
         yield RunHeader(self._source.info)
-        yield PaneSwitch(("Syscalls", "Processes"))
-        with Horizontal(id="panes"):
-            with Vertical(id="left"):
-                yield Static("Process tree", classes="title")
-                yield ProcessTree()
-            with Vertical(id="right"):
-                yield Static("", classes="title", id="scope")
-                yield SyscallTable()
-                yield Chart()
+        yield TabRow([tab.name for tab in TABS])
+        yield Crumbs()
+        yield from (Vertical(id=tab.id, classes="tab") for tab in TABS)
         yield KeyLine()
         yield Static("terminal too small: needs 40x10", id="too-small")
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Start to watch."""
-        self._newest = self._source.latest
-        self._say_scope()
-        if self._newest is not None:
-            self._apply(self._newest)
+        self._newest = self._shown = self._source.latest
+        await self.action_tab(self._tab)
         self.run_worker(self._watch, name="watch", thread=True)
 
     # From the worker's thread
@@ -124,134 +140,103 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def on_snapshot_ready(self) -> None:
         """Take in all that wait; draw the last of them, unless paused."""
-        taken = 0
+        taken = False
         while self._waiting:
             self._newest = self._waiting.popleft()
             self._rates.add(self._newest)
-            taken += 1
-        if not taken or self._newest is None:
-            return
-        if self.paused:
-            self._behind += taken
-        else:
-            self._apply(self._newest)
+            taken = True
+        if taken and not self._view.paused:
+            self._catch_up()
 
-    def _apply(self, snapshot: Snapshot) -> None:
-        """Draw `snapshot`, everything at once."""
+    def _catch_up(self) -> None:
+        self._tick = self._rates.whole.tick
+        self._apply(self._newest)
+
+    def _apply(self, snapshot: Snapshot | None) -> None:
+        """Draw `snapshot`, everything at once: the header, and the tab that is shown."""
         self._shown = snapshot
-        rates = self._rates.processes
         with self.app.batch_update():
-            self.query_one(RunHeader).show(snapshot, paused=self.paused)
-            self.query_one(ProcessTree).show(
-                process_rows(
-                    snapshot.processes,
-                    snapshot.interval_ns,
-                    lambda key: rates.last(key, processes.SPARK_POINTS),
-                )
-            )
-            self._show_syscalls(snapshot)
+            self.query_one(RunHeader).show(snapshot, paused=self._view.paused)
+            self.query_one(Crumbs).show(crumbs(self._view), "" if self._view.cumulative else self._of_interval())
+            self._show_tab()
 
-    def _show_syscalls(self, snapshot: Snapshot) -> None:
-        view = self._rates.view
-        tick = view.tick - self._behind
-        known = sums(snapshot, process_key(self._narrowed) if self._narrowed else None)
-        self.query_one(SyscallTable).show(
-            syscall_rows(
-                known.counted,
-                known.recent,
-                snapshot.interval_ns,
-                lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, tick),
-            )
-        )
-        self._show_chart()
-
-    def _show_chart(self) -> None:
-        row = self.query_one(SyscallTable).current
-        view = self._rates.view
-        tick = view.tick - self._behind
-        times = view.times(view.length, tick)
-        if row is None:
-            self.query_one(Chart).show("", (), ())
+    def _show_tab(self) -> None:
+        if self._shown is None:
             return
-        values = view.last(row.syscall, view.length, tick)
-        final = self._shown is not None and not self._shown.running
-        self.query_one(Chart).show(
-            words.clean(row.syscall.name), [time - times[-1] for time in times], values, final=final
-        )
+        frame = Frame(self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._tick)
+        tab = TABS[self._tab]
+        for body in self.query_one(f"#{tab.id}").children:
+            tab.show(body, frame)
 
-    def _say_scope(self) -> None:
-        text = "Syscalls of all processes"
-        self.set_class(self._narrowed is not None, "-narrowed")
-        if self._narrowed is not None:
-            name = words.command(self._narrowed.cmdline, self._narrowed.comm)
-            text = f"Syscalls of {self._narrowed.pid} {words.clip(name, 30)} and everything below it"
-        self.query_one("#scope", Static).update(Content(text))
+    def _of_interval(self) -> str:
+        seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
+        return f"only the last {seconds:.1f} s"
 
     # What the user does
 
-    def on_line_view_moved(self, message: LineView.Moved) -> None:
-        """Chart the syscall that the cursor went to."""
-        if isinstance(message.view, SyscallTable):
-            self._show_chart()
+    async def action_tab(self, index: int) -> None:
+        """Show a tab; fill it where it is shown for the first time."""
+        self._tab = index
+        box = self.query_one(f"#{TABS[index].id}")
+        if not box.children:
+            await box.mount(TABS[index].make())
+        with self.app.batch_update():
+            for tab in TABS:
+                self.query_one(f"#{tab.id}").set_class(tab is TABS[index], "-shown")
+            self.query_one(TabRow).show(index)
+            self._show_tab()
+        panes = self._panes()
+        if panes and self.focused not in panes:
+            preferred = [pane for pane in panes if isinstance(pane, SyscallTable)]
+            (preferred or panes)[0].focus()
+
+    def _panes(self) -> list[Widget]:
+        """What can have the focus in the tab that is shown, whether or not there is room for it."""
+        return [widget for widget in self.query(f"#{TABS[self._tab].id} *") if widget.can_focus]
+
+    def action_pane(self, by: int) -> None:
+        """Go to the next pane of this tab, or the one before."""
+        panes = self._panes()
+        if panes:
+            at = panes.index(self.focused) if self.focused in panes else -1
+            panes[(at + by) % len(panes)].focus()
+
+    async def on_tab_row_picked(self, message: TabRow.Picked) -> None:
+        """Show the tab that was clicked."""
+        await self.action_tab(message.index)
 
     def on_process_tree_chosen(self, message: ProcessTree.Chosen) -> None:
         """Narrow to the chosen process."""
-        self._narrow(message.process)
-        if self.has_class("-narrow"):
-            self._show_pane(0)
-
-    def on_pane_switch_picked(self, message: PaneSwitch.Picked) -> None:
-        """Show the pane whose name was clicked."""
-        self._show_pane(message.index)
+        self._look(self._view.narrowed(message.process))
 
     def action_widen(self) -> None:
-        """Show all processes again."""
-        if self._narrowed is not None:
-            self._narrow(None)
+        """Take the last narrowing back."""
+        self._look(self._view.widened())
 
-    def _narrow(self, process: ProcessInfo | None) -> None:
-        self._narrowed = process
-        if self._newest is None or self._shown is None:
-            return
-        if process is None:
-            self._rates.narrow(None, [])
-        else:
-            root = process_key(process)
-            self._rates.narrow(root, subtree(self._newest.processes, root))
-        with self.app.batch_update():
-            self._say_scope()
-            self._show_syscalls(self._shown)
+    def action_cumulate(self) -> None:
+        """Between the numbers since the start and those of the last interval."""
+        self._look(replace(self._view, cumulative=not self._view.cumulative))
+
+    def _look(self, view: View) -> None:
+        """Show the same moment in another way."""
+        before, self._view = self._view.process, view
+        if view.process is not before and self._newest is not None:
+            root = process_key(view.process) if view.process else None
+            self._rates.narrow(root, subtree(self._newest.processes, root) if root else [])
+        self._apply(self._shown)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
         """Offer widening only where something is narrowed."""
-        return self._narrowed is not None if action == "widen" else True
+        return bool(self._view.trail) if action == "widen" else True
 
     def action_pause(self) -> None:
         """Freeze the view, or catch up."""
-        self.paused = not self.paused
-        if not self.paused:
-            self._behind = 0
-        snapshot = self._shown if self.paused else self._newest
-        if snapshot is not None:
-            self._apply(snapshot)
+        self._view = replace(self._view, paused=not self._view.paused)
+        if self._view.paused:
+            self._apply(self._shown)
         else:
-            self.query_one(RunHeader).show(None, paused=self.paused)
-
-    def action_pane(self) -> None:
-        """Go to the other pane."""
-        self._show_pane(0 if self.query_one(ProcessTree).has_focus else 1)
-
-    def _show_pane(self, index: int) -> None:
-        self.set_class(index == 1, "-tree")
-        self.query_one(PaneSwitch).show(index)
-        (self.query_one(ProcessTree) if index else self.query_one(SyscallTable)).focus()
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Remember the pane, so that it is the one that stays when the terminal gets narrow."""
-        index = int(isinstance(event.widget, ProcessTree))
-        self.set_class(index == 1, "-tree")
-        self.query_one(PaneSwitch).show(index)
+            self._catch_up()
 
     def on_resize(self, event: events.Resize) -> None:
         """The command's terminal is as large as ours."""

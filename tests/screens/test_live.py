@@ -11,6 +11,7 @@ from denet_tui.messages import SnapshotReady, WatchFailed
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.screens.help import HelpScreen
 from denet_tui.widgets.chart import Chart
+from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.processes import ProcessTree
@@ -35,6 +36,11 @@ def header(pilot: Pilot[object]) -> list[str]:
 
 def chart(pilot: Pilot[object]) -> list[str]:
     return lines(pilot.app.screen_stack[0].query_one(Chart))
+
+
+def crumbs(pilot: Pilot[object]) -> list[str]:
+    """What the view is narrowed to; nothing where the line is not there."""
+    return [line.strip() for line in lines(pilot.app.screen_stack[0].query_one(Crumbs))]
 
 
 async def test_the_sums_on_the_screen_are_those_of_the_snapshot() -> None:
@@ -172,7 +178,7 @@ async def test_enter_narrows_to_the_subtree_and_backspace_widens() -> None:
         assert session.latest is not None
         inside = [process for process in session.latest.processes if process.pid in {4243, 4245, 4246, 4249, 4250}]
         assert sum(row.counters.calls for row in table(pilot).rows) == sum(process.total.calls for process in inside)
-        assert "4243" in str(live(pilot.app).query_one("#scope").render())
+        assert crumbs(pilot) == ["all \u203a cc1 (4243)"]
         # What was before the narrowing is in the trends as well.
         first = table(pilot).rows[0]
         assert list(first.rates) == pytest.approx(
@@ -184,7 +190,7 @@ async def test_enter_narrows_to_the_subtree_and_backspace_widens() -> None:
         assert table(pilot).rows[0].rates[-1] == pytest.approx(table(pilot).rows[0].rate)
         await pilot.press("backspace")
         assert sum(row.counters.calls for row in table(pilot).rows) > everything
-        assert "all processes" in str(live(pilot.app).query_one("#scope").render())
+        assert crumbs(pilot) == []
 
 
 def _calls(snapshot: Snapshot, pid: int, row: object) -> int:

@@ -1,0 +1,216 @@
+"""What the user has chosen to see, and what a Snapshot looks like through that choice. Pure: no widget, no clock.
+
+Narrowing is a change of the Snapshot, not of the widgets: whatever is drawn from the outcome follows by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import NamedTuple
+
+from denet_tui.bpf.families import class_of
+from denet_tui.model import NOTHING, Counters, ProcessInfo, Snapshot, Syscall
+from denet_tui.record.text import errno_name
+from denet_tui.screens.scope import subtree
+from denet_tui.widgets import words
+from denet_tui.widgets.processes import parents, process_key
+
+
+class Family(NamedTuple):
+    """A class of syscalls, such as `file` or `network`."""
+
+    name: str
+
+
+class Errno(NamedTuple):
+    """An errno, as a positive number."""
+
+    number: int
+
+
+Step = ProcessInfo | Family | Syscall | Errno
+"""One thing that the view is narrowed to; a process stands for itself and everything below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The choices of the user; the newest narrowing is the last in `trail`."""
+
+    trail: tuple[Step, ...] = ()
+    paused: bool = False
+    cumulative: bool = True
+    """False: the numbers of the last interval in place of those since the start."""
+
+    def narrowed(self, step: Step) -> View:
+        """One step narrower; a step of a kind that is there already takes its place."""
+        kinds = [type(each) for each in self.trail]
+        if type(step) in kinds:
+            at = kinds.index(type(step))
+            return replace(self, trail=(*self.trail[:at], step, *self.trail[at + 1 :]))
+        return replace(self, trail=(*self.trail, step))
+
+    def widened(self) -> View:
+        """One step wider."""
+        return replace(self, trail=self.trail[:-1])
+
+    @property
+    def process(self) -> ProcessInfo | None:
+        """The process that the view is narrowed to."""
+        return next((step for step in self.trail if isinstance(step, ProcessInfo)), None)
+
+    def wants(self, syscall: Syscall) -> bool:
+        """True where the view is not narrowed to other syscalls."""
+        return all(_matches(step, syscall) for step in self.trail)
+
+
+def crumbs(view: View) -> list[str]:
+    """What the view is narrowed to, step by step: `all`, `make (1234)`, `%file`, `ENOENT`."""
+    return ["all", *map(_label, view.trail)]
+
+
+def seen_through(view: View, snapshot: Snapshot) -> Snapshot:
+    """The snapshot as `view` shows it: only what it is narrowed to, and of the last interval where it says so.
+
+    Under an errno, `errors` counts this errno alone, and only syscalls and processes that it came from are left.
+    """
+    if view.trail:
+        snapshot = _narrowed(view, snapshot)
+    if not view.cumulative:
+        snapshot = _of_interval(snapshot)
+    return snapshot
+
+
+def _matches(step: Step, syscall: Syscall) -> bool:
+    match step:
+        case Family(name):
+            return class_of(syscall) == name
+        case Syscall():
+            return step == syscall
+    return True
+
+
+def _label(step: Step) -> str:
+    match step:
+        case Family(name):
+            return f"%{name}"
+        case Errno(number):
+            return errno_name(number)
+        case Syscall():
+            return words.clean(step.name)
+    name = step.cmdline[0].rpartition("/")[2] if step.cmdline else step.comm
+    return f"{words.clip(words.clean(name), 24)} ({step.pid})"
+
+
+Table = Mapping[Syscall, Counters]
+Errnos = Mapping[tuple[Syscall, int], int]
+
+
+class _Numbers(NamedTuple):
+    """The tables that a Snapshot and a ProcessInfo have in common."""
+
+    syscalls: Table
+    recent: Table
+    errnos: Errnos
+
+
+def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
+    errno = next((step.number for step in view.trail if isinstance(step, Errno)), None)
+    inside: Sequence[ProcessInfo] = snapshot.processes
+    whole = _Numbers(snapshot.syscalls, snapshot.recent, snapshot.errnos)
+    if view.process is not None:
+        inside = subtree(snapshot.processes, process_key(view.process))
+        if len(inside) < len(snapshot.processes) or snapshot.forgotten or not snapshot.exact:
+            whole = _Numbers(
+                _added(process.syscalls for process in inside),
+                _added(process.recent for process in inside),
+                _counted(process.errnos for process in inside),
+            )
+    if any(not isinstance(step, ProcessInfo) for step in view.trail):
+        whole = _chosen(view, errno, whole)
+        inside = _that_called([_only(view, errno, process) for process in inside])
+    tgids = {process.tgid for process in inside}
+    return replace(
+        snapshot,
+        processes=tuple(inside),
+        syscalls=whole.syscalls,
+        recent=whole.recent,
+        errnos=whole.errnos,
+        total=_sum(whole.syscalls),
+        delta=_sum(whole.recent),
+        in_flight=tuple(each for each in snapshot.in_flight if each.tgid in tgids and view.wants(each.syscall)),
+    )
+
+
+def _only(view: View, errno: int | None, process: ProcessInfo) -> ProcessInfo:
+    kept = _chosen(view, errno, _Numbers(process.syscalls, process.recent, process.errnos))
+    return replace(process, **kept._asdict(), total=_sum(kept.syscalls), delta=_sum(kept.recent))
+
+
+def _chosen(view: View, errno: int | None, numbers: _Numbers) -> _Numbers:
+    errnos = {
+        key: count
+        for key, count in numbers.errnos.items()
+        if count and view.wants(key[0]) and (errno is None or key[1] == errno)
+    }
+    if errno is None:
+        syscalls = {call: counters for call, counters in numbers.syscalls.items() if view.wants(call)}
+    else:
+        syscalls = {call: _with_errors(numbers.syscalls[call], count) for (call, _), count in errnos.items()}
+    return _Numbers(syscalls, {call: counters for call, counters in numbers.recent.items() if call in syscalls}, errnos)
+
+
+def _with_errors(counters: Counters, errors: int) -> Counters:
+    return Counters(
+        counters.calls,
+        counters.returns,
+        errors,
+        counters.unreturned,
+        counters.time_ns,
+        counters.max_ns,
+        counters.buckets,
+    )
+
+
+def _that_called(processes: Sequence[ProcessInfo]) -> list[ProcessInfo]:
+    """Those with calls, and whatever stands above them in the tree."""
+    above = parents(processes)
+    kept: set[int] = set()
+    for index in range(len(processes) - 1, -1, -1):  # children come after their parents
+        if index in kept or processes[index].total.calls:
+            kept.add(index)
+            kept.add(above[index])
+    return [process for index, process in enumerate(processes) if index in kept]
+
+
+def _of_interval(snapshot: Snapshot) -> Snapshot:
+    return replace(
+        snapshot,
+        syscalls=snapshot.recent,
+        total=snapshot.delta,
+        processes=tuple(
+            replace(process, syscalls=process.recent, total=process.delta) for process in snapshot.processes
+        ),
+    )
+
+
+def _sum(table: Table) -> Counters:
+    return reduce(Counters.plus, table.values(), NOTHING)
+
+
+def _added(tables: Iterable[Table]) -> dict[Syscall, Counters]:
+    total: dict[Syscall, Counters] = {}
+    for table in tables:
+        for syscall, counters in table.items():
+            known = total.get(syscall)
+            total[syscall] = counters if known is None else known.plus(counters)
+    return total
+
+
+def _counted(tables: Iterable[Errnos]) -> dict[tuple[Syscall, int], int]:
+    total: Counter[tuple[Syscall, int]] = Counter()
+    for table in tables:
+        total.update(table)
+    return total
