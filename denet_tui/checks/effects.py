@@ -6,6 +6,7 @@ Only programs listed in EFFECTS are ever run: of any other nobody could say what
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,10 +76,13 @@ class Mounting(Effect):
     volatile: bool = True
 
     def state(self, host: Host, argv: Argv) -> Any:
-        """Mounts on the point, the topmost last, with the mode and owner of its root."""
+        """Mounts on the point, the topmost last, with the modes and owners of its root and, in tracefs, below it.
+
+        mode=, uid= and gid= are not among the options: a remount leaves them listed for ever, whatever is so.
+        """
         point = _point(argv)
         try:
-            found = [[m.kind, sorted(m.options), sorted(m.super_options)] for m in host.mounts() if m.point == point]
+            found = [[m.kind, sorted(m.options), _settled(m.super_options)] for m in host.mounts() if m.point == point]
         except OSError as error:
             raise EffectError(f"/proc/self/mountinfo: {error.strerror}") from None
         if not found:
@@ -87,7 +91,14 @@ class Mounting(Effect):
             root = host.stat(point)
         except OSError as error:
             raise EffectError(f"{point}: {error.strerror}") from None
-        return {"mounts": found, "root": [mode_of(root), root.st_uid, root.st_gid]}
+        below = sorted(_owners(host, point)) if found[-1][0] == "tracefs" else []
+        return {"mounts": found, "root": [mode_of(root), root.st_uid, root.st_gid], "below": below}
+
+    def left(self, old: Any, seen: Any, now: Any) -> Any:  # noqa: ARG002
+        """What of it is not as before."""
+        if old is None or now is None:
+            return now or old
+        return {name: now[name] for name in now if now[name] != old[name]}
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:
         """Mounted with that type; for a remount, with each of its options; for umount, nothing mounted."""
@@ -100,6 +111,31 @@ class Mounting(Effect):
         if "remount" not in options:
             return bool(kind == state["mounts"][-1][0])
         return all(_holds(host, option, state) for option in options if option != "remount")
+
+
+_SHOWN = frozenset({"mode", "uid", "gid"})
+
+
+def _settled(options: Sequence[str]) -> list[str]:
+    return sorted(option for option in options if option.partition("=")[0] not in _SHOWN)
+
+
+def _owners(host: Host, folder: str) -> set[str]:
+    """Each mode with owner that there is below a folder, as `0640 0:0`: a remount of tracefs changes all its files."""
+    try:
+        names = host.names(folder)
+    except OSError:
+        return set()
+    found: set[str] = set()
+    for path in (f"{folder}/{name}" for name in names):
+        try:
+            seen = host.lstat(path)
+        except OSError:  # tracefs has files that come and go
+            continue
+        found.add(f"{mode_of(seen):04o} {seen.st_uid}:{seen.st_gid}")
+        if stat.S_ISDIR(seen.st_mode):
+            found |= _owners(host, path)
+    return found
 
 
 def _point(argv: Argv) -> str:

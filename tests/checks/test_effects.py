@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.checks import effects
+from denet_tui.checks import effects, tracefs
 from denet_tui.checks.effects import EffectError, effect_of
 from denet_tui.checks.host import Host, Mount, Output
 from denet_tui.checks.model import Fix, RunCommand
 from denet_tui.checks.repair import Repair
 from denet_tui.checks.steps import Settings
 from tests.checks.fake import FakeHost
+from tests.checks.machine import in_own_mounts
 
 GROUPS = "root:x:0:\ndenet-trace:x:990:ann,bob\n"
 
@@ -197,3 +200,69 @@ def test_capabilities_are_taken_off_and_put_back(tool: Path, tmp_path: Path) -> 
     assert not repair.apply(fix).changed
     assert repair.undo()[0].left == ()
     assert os.getxattr(tool, "security.capability") == attribute
+
+
+POINT = Path(tracefs.POINT)
+
+
+def owners() -> list[str]:
+    """Mode and owner of each file of tracefs."""
+    found = subprocess.run(["find", POINT, "-printf", "%p %m %U:%G\n"], capture_output=True, text=True, check=True)
+    return sorted(found.stdout.splitlines())
+
+
+def opened_to_a_group(body: Callable[[], None]) -> None:
+    """Run with tracefs as other guides leave it (chgrp -R, chmod g+w), and give it back: all mounts share it."""
+
+    def run() -> None:
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", POINT], check=True)
+        before, file = owners(), POINT / "tracing_on"
+        assert not [line for line in before if not line.endswith(" 0:0")], "open already"
+        mode, top = stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(POINT.stat().st_mode)
+        try:
+            subprocess.run(["chgrp", "-R", "54321", POINT], check=True)
+            POINT.chmod(0o770)
+            file.chmod(mode | 0o020)
+            body()
+        finally:
+            subprocess.run(["mount", "-o", f"remount,mode={top:o},gid=0", POINT], check=True)
+            file.chmod(mode)
+            assert owners() == before
+
+    in_own_mounts(run)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+def test_undo_of_a_remount_is_judged_by_what_is_so_not_by_what_is_listed(tmp_path: Path) -> None:
+    """Once given, mode= and gid= are listed in mountinfo for ever, also where they say what was so without them."""
+
+    def body() -> None:
+        before = owners()
+        (fix,) = tracefs.check_writable(Host()).fixes
+        repair = Repair(Host(), settings=Settings(state=f"{tmp_path}/state"))
+        assert repair.apply(fix).changed
+        assert not [line for line in owners() if not line.endswith(" 0:0")]
+        assert not repair.apply(fix).changed
+        (undone,) = repair.undo()
+        assert undone.left == ()
+        assert owners() == before
+
+    opened_to_a_group(body)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+@pytest.mark.parametrize("path", [".", "tracing_on", "events/sched/enable"])
+def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path, path: str) -> None:
+    def body() -> None:
+        (fix,) = tracefs.check_writable(Host()).fixes
+        repair = Repair(Host(), settings=Settings(state=f"{tmp_path}/state"))
+        repair.apply(fix)
+        os.chown(POINT / path, -1, 12345)
+        theirs = owners()
+        (undone,) = repair.undo()
+        assert "was changed since, by somebody else: left as it is" in undone.left[0]
+        assert owners() == theirs
+
+    opened_to_a_group(body)
