@@ -22,12 +22,12 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.screens.frame import Frame
 from denet_tui.screens.panes import TABS
 from denet_tui.screens.rates import Rates
-from denet_tui.screens.scope import subtree
 from denet_tui.screens.view import View, crumbs, seen_through
+from denet_tui.widgets.chosen import Chosen
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
-from denet_tui.widgets.processes import ProcessTree, process_key
+from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
 
@@ -209,6 +209,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Narrow to the chosen process."""
         self._look(self._view.narrowed(message.process))
 
+    def on_chosen(self, message: Chosen) -> None:
+        """Narrow to whatever was chosen."""
+        self._look(self._view.narrowed(*message.steps))
+
     def action_widen(self) -> None:
         """Take the last narrowing back."""
         self._look(self._view.widened())
@@ -219,10 +223,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _look(self, view: View) -> None:
         """Show the same moment in another way."""
-        before, self._view = self._view.process, view
-        if view.process is not before and self._newest is not None:
-            root = process_key(view.process) if view.process else None
-            self._rates.narrow(root, subtree(self._newest.processes, root) if root else [])
+        before, self._view = self._view, view
+        if self._newest is not None and view.trail is not before.trail:
+            self._rates.narrow(view.inside if view.of_processes else None, self._newest.processes)
         self._apply(self._shown)
         self.refresh_bindings()
 

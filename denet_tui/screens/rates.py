@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.screens.scope import sums
+from denet_tui.screens.scope import added
 from denet_tui.watch.history import History, Rows
 from denet_tui.widgets.processes import ProcessKey, process_key
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""
 _MOST_VALUES = 4_000_000
+
+
+Inside = Callable[[Sequence[ProcessInfo]], Sequence[ProcessInfo]]
+"""Which of the processes the view is narrowed to."""
 
 
 class Rates:
@@ -22,7 +26,7 @@ class Rates:
         self.processes: History[ProcessKey] = History(_SHORT, 4096)
         self._pairs: Rows[ProcessKey, Syscall] = Rows(_SHORT, _MOST_VALUES)
         self._narrowed: History[Syscall] | None = None
-        self._root: ProcessKey | None = None
+        self._inside: Inside | None = None
 
     @property
     def view(self) -> History[Syscall]:
@@ -47,19 +51,23 @@ class Rates:
             self._pairs.put(key, [(syscall, counters.calls / seconds) for syscall, counters in process.recent.items()])
         if self._narrowed is not None:
             self._narrowed.begin(now)
-            _put(self._narrowed, sums(snapshot, self._root).recent, seconds)
+            inside = self._inside(snapshot.processes) if self._inside else snapshot.processes
+            _put(self._narrowed, added(process.recent for process in inside), seconds)
 
-    def narrow(self, root: ProcessKey | None, inside: list[ProcessInfo]) -> None:
-        """Follow only `root` and what is below it (`inside`) from now on; None: everything."""
-        self._root = root
+    def narrow(self, inside: Inside | None, processes: Sequence[ProcessInfo] = ()) -> None:
+        """Follow only those of the processes that `inside` picks from now on; None: all of them.
+
+        `processes` are those of the newest snapshot.
+        """
+        self._inside = inside
         self._narrowed = None
-        if root is None:
+        if inside is None:
             return
         narrowed: History[Syscall] = History(_LONG, 2048)
         self._narrowed = narrowed
         for time_s in self.whole.times(_SHORT):
             narrowed.begin(time_s)
-        for syscall, series in self._pairs.sums({process_key(process) for process in inside}).items():
+        for syscall, series in self._pairs.sums({process_key(process) for process in inside(processes)}).items():
             narrowed.seed(syscall, series)
 
 

@@ -1,19 +1,11 @@
-"""What a view is narrowed to, and the sums over it."""
+"""A process and everything below it, and sums over several processes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
-from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
+from denet_tui.model import Counters, ProcessInfo, Syscall
 from denet_tui.widgets.processes import ProcessKey, parents, process_key
-
-
-class Sums(NamedTuple):
-    """Counters per syscall, since the start and of the last interval."""
-
-    counted: Mapping[Syscall, Counters]
-    recent: Mapping[Syscall, Counters]
 
 
 def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessInfo]:
@@ -25,23 +17,11 @@ def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessI
     return [processes[index] for index in sorted(inside)]
 
 
-def sums(snapshot: Snapshot, root: ProcessKey | None) -> Sums:
-    """The counters of everything (root None), or of one process and its descendants."""
-    if root is None:
-        return Sums(snapshot.syscalls, snapshot.recent)
-    chosen = subtree(snapshot.processes, root)
-    if len(chosen) == len(snapshot.processes) and not snapshot.forgotten and snapshot.exact:
-        return Sums(snapshot.syscalls, snapshot.recent)
-    return Sums(
-        _added([process.syscalls for process in chosen]),
-        _added([process.recent for process in chosen]),
-    )
-
-
-def _added(parts: Sequence[Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
+def added(tables: Iterable[Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
+    """The sums over several tables."""
     total: dict[Syscall, Counters] = {}
-    for part in parts:
-        for syscall, counters in part.items():
+    for table in tables:
+        for syscall, counters in table.items():
             known = total.get(syscall)
             total[syscall] = counters if known is None else known.plus(counters)
     return total

@@ -11,28 +11,12 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
-from denet_tui.bpf.families import class_of
 from denet_tui.model import NOTHING, Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.record.text import errno_name
-from denet_tui.screens.scope import subtree
+from denet_tui.screens.scope import added, subtree
+from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
+from denet_tui.widgets.chosen import Errno, Family, Named, Step
 from denet_tui.widgets.processes import parents, process_key
-
-
-class Family(NamedTuple):
-    """A class of syscalls, such as `file` or `network`."""
-
-    name: str
-
-
-class Errno(NamedTuple):
-    """An errno, as a positive number."""
-
-    number: int
-
-
-Step = ProcessInfo | Family | Syscall | Errno
-"""One thing that the view is narrowed to; a process stands for itself and everything below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +28,39 @@ class View:
     cumulative: bool = True
     """False: the numbers of the last interval in place of those since the start."""
 
-    def narrowed(self, step: Step) -> View:
-        """One step narrower; a step of a kind that is there already takes its place."""
-        kinds = [type(each) for each in self.trail]
-        if type(step) in kinds:
-            at = kinds.index(type(step))
-            return replace(self, trail=(*self.trail[:at], step, *self.trail[at + 1 :]))
-        return replace(self, trail=(*self.trail, step))
+    def narrowed(self, *steps: Step) -> View:
+        """Narrower by so many steps; a step of a kind that is there already takes its place."""
+        trail = list(self.trail)
+        for step in steps:
+            kinds = [type(each) for each in trail]
+            if type(step) in kinds:
+                trail[kinds.index(type(step))] = step
+            else:
+                trail.append(step)
+        return replace(self, trail=tuple(trail))
 
     def widened(self) -> View:
         """One step wider."""
         return replace(self, trail=self.trail[:-1])
 
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those that the view is narrowed to, whatever they call."""
+        for step in self.trail:
+            if isinstance(step, ProcessInfo):
+                processes = subtree(processes, process_key(step))
+            elif isinstance(step, Named):
+                processes = [process for process in processes if process.comm == step.comm]
+        return processes
+
     @property
-    def process(self) -> ProcessInfo | None:
-        """The process that the view is narrowed to."""
-        return next((step for step in self.trail if isinstance(step, ProcessInfo)), None)
+    def of_processes(self) -> bool:
+        """True where the view is narrowed to some of the processes."""
+        return any(isinstance(step, ProcessInfo | Named) for step in self.trail)
+
+    @property
+    def of_syscalls(self) -> bool:
+        """True where the view is narrowed to some of the syscalls."""
+        return any(not isinstance(step, ProcessInfo | Named) for step in self.trail)
 
     def wants(self, syscall: Syscall) -> bool:
         """True where the view is not narrowed to other syscalls."""
@@ -98,8 +99,8 @@ def _label(step: Step) -> str:
             return f"%{name}"
         case Errno(number):
             return errno_name(number)
-        case Syscall():
-            return words.clean(step.name)
+        case Syscall() | Named():
+            return words.clean(step[-1])
     name = step.cmdline[0].rpartition("/")[2] if step.cmdline else step.comm
     return f"{words.clip(words.clean(name), 24)} ({step.pid})"
 
@@ -118,17 +119,15 @@ class _Numbers(NamedTuple):
 
 def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
     errno = next((step.number for step in view.trail if isinstance(step, Errno)), None)
-    inside: Sequence[ProcessInfo] = snapshot.processes
+    inside = view.inside(snapshot.processes)
     whole = _Numbers(snapshot.syscalls, snapshot.recent, snapshot.errnos)
-    if view.process is not None:
-        inside = subtree(snapshot.processes, process_key(view.process))
-        if len(inside) < len(snapshot.processes) or snapshot.forgotten or not snapshot.exact:
-            whole = _Numbers(
-                _added(process.syscalls for process in inside),
-                _added(process.recent for process in inside),
-                _counted(process.errnos for process in inside),
-            )
-    if any(not isinstance(step, ProcessInfo) for step in view.trail):
+    if len(inside) < len(snapshot.processes) or (view.of_processes and (snapshot.forgotten or not snapshot.exact)):
+        whole = _Numbers(
+            added(process.syscalls for process in inside),
+            added(process.recent for process in inside),
+            _counted(process.errnos for process in inside),
+        )
+    if view.of_syscalls:
         whole = _chosen(view, errno, whole)
         inside = _that_called([_only(view, errno, process) for process in inside])
     tgids = {process.tgid for process in inside}
@@ -198,15 +197,6 @@ def _of_interval(snapshot: Snapshot) -> Snapshot:
 
 def _sum(table: Table) -> Counters:
     return reduce(Counters.plus, table.values(), NOTHING)
-
-
-def _added(tables: Iterable[Table]) -> dict[Syscall, Counters]:
-    total: dict[Syscall, Counters] = {}
-    for table in tables:
-        for syscall, counters in table.items():
-            known = total.get(syscall)
-            total[syscall] = counters if known is None else known.plus(counters)
-    return total
 
 
 def _counted(tables: Iterable[Errnos]) -> dict[tuple[Syscall, int], int]:
