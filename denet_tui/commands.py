@@ -15,7 +15,6 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from denet_tui.bpf import families
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.bpf.handover import WAYS, Kernel
@@ -23,6 +22,7 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
+from denet_tui.vocabulary import class_of
 from denet_tui.watch import selftest as self_test
 from denet_tui.watch.command import Command, Output
 from denet_tui.watch.find import CommandError
@@ -72,6 +72,11 @@ def run(argv: tuple[str, ...], request: Request) -> NoReturn:
 def attach(pid: int, request: Request) -> NoReturn:
     """Watch a running process; exits with 0 when it has ended or the watching has."""
     _exit_with(lambda before: _attach(pid, request, before, with_screen=request.on_screen))
+
+
+def machine(request: Request) -> NoReturn:
+    """Watch every process of the machine until the watching is ended; exits with 0 then."""
+    _exit_with(lambda before: _machine(request, before, with_screen=request.on_screen))
 
 
 def selftest(name: str, request: Request) -> NoReturn:
@@ -179,6 +184,26 @@ def _attach(pid: int, request: Request, before: Before, *, with_screen: bool) ->
     return FAILED if recorder.failure else 0
 
 
+def _machine(request: Request, before: Before, *, with_screen: bool) -> int:
+    from denet_tui.watch import machine
+
+    start = Start(request.options, _report, for_command=False, sizes=machine.sizes(request.options))
+    _log_to(request, with_screen=with_screen)
+    info, tracer, sieve = machine.watch_everything(start, _say_how_many)
+    recorder = _recorder(info, request)
+    session = machine.MachineSession(info, tracer, sieve, recorder)
+    final = _watch(session, replace(request, on_quit="leave"), with_screen=with_screen)
+    recorder.finish(final)
+    _conclude(info, final, [recorder.failure])
+    before.remember()
+    return FAILED if recorder.failure else 0
+
+
+def _say_how_many(processes: int) -> None:
+    if os.isatty(2):
+        print(f"denet-tui: entering {processes:,} processes …", file=sys.stderr, flush=True)
+
+
 def _selftest(name: str, request: Request, before: Before) -> int:
     start = Start(request.options, _report, for_command=False)
     _log_to(request, with_screen=False)
@@ -241,7 +266,7 @@ def _recorder(info: RunInfo, request: Request) -> Recorder:
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
-    recorder = Recorder(info, families.class_of, path=request.recording, stream=stream, summary_path=request.summary)
+    recorder = Recorder(info, class_of, path=request.recording, stream=stream, summary_path=request.summary)
     recorder.start()
     return recorder
 

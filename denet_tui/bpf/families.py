@@ -1,97 +1,11 @@
-"""The class of every syscall: one table, no syscall in two classes.
-
-The classes follow the sections of the kernel's own tables (include/linux/syscalls.h is ordered by the
-source file that defines a call: fs/, mm/, net/, ipc/, kernel/signal.c, kernel/time/, security/, …).
-"""
+"""Lists of syscalls as users write them: names and %classes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from denet_tui.bpf.names import numbers
-from denet_tui.model import Syscall
-
-OTHER = "other"
-"""The class of numbers without a name."""
-
-_MEMBERS = {
-    "file": """
-        _llseek access cachestat chdir chmod chown chown32 chroot close close_range copy_file_range creat dup dup2 dup3
-        epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd
-        eventfd2 faccessat faccessat2 fadvise64 fadvise64_64 fallocate fanotify_init fanotify_mark fchdir fchmod
-        fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr file_getattr file_setattr
-        flistxattr flock fremovexattr fsconfig fsetxattr fsmount fsopen fspick fstat fstat64 fstatat64 fstatfs
-        fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents getdents64 getxattr getxattrat
-        inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
-        io_pgetevents io_pgetevents_time64 io_setup io_submit io_uring_enter io_uring_register io_uring_setup ioctl
-        ioprio_get ioprio_set lchown lchown32 lgetxattr link linkat listmount listns listxattr listxattrat llistxattr
-        lookup_dcookie lremovexattr lseek lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat mount mount_setattr
-        move_mount name_to_handle_at newfstatat nfsservctl oldfstat oldlstat oldstat open open_by_handle_at open_tree
-        open_tree_attr openat openat2 pivot_root poll ppoll ppoll_time64 pread64 preadv preadv2 pselect6
-        pselect6_time64 pwrite64 pwritev pwritev2 quotactl quotactl_fd read readahead readdir readlink readlinkat readv
-        removexattr removexattrat rename renameat renameat2 rmdir select _newselect sendfile sendfile64 setxattr
-        setxattrat splice stat stat64 statfs statfs64 statmount statx swapoff swapon symlink symlinkat sync
-        sync_file_range sync_file_range2 syncfs sysfs tee truncate truncate64 umask umount umount2 unlink unlinkat
-        userfaultfd uselib ustat utime utimensat utimensat_time64 utimes vmsplice write writev
-    """,
-    "network": """
-        accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64
-        recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socket socketcall socketpair
-    """,
-    "memory": """
-        brk get_mempolicy madvise map_shadow_stack mbind membarrier memfd_create memfd_secret migrate_pages mincore
-        mlock mlock2 mlockall mmap mmap2 move_pages mprotect mremap mseal msync munlock munlockall munmap
-        pkey_alloc pkey_free pkey_mprotect process_madvise process_mrelease process_vm_readv process_vm_writev
-        remap_file_pages set_mempolicy set_mempolicy_home_node
-    """,
-    "process": """
-        _exit arch_prctl capget capset clone clone3 execve execveat exit exit_group fork get_robust_list
-        get_thread_area getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getpgid getpgrp
-        getpid getppid getpriority getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid gettid
-        getuid getuid32 ioperm iopl kcmp modify_ldt nice personality pidfd_getfd pidfd_open prctl prlimit64 ptrace
-        rseq rseq_slice_yield sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr
-        sched_getparam
-        sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr
-        sched_setparam sched_setscheduler sched_yield set_robust_list set_thread_area set_tid_address setfsgid
-        setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setns setpgid setpriority setregid
-        setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setuid setuid32
-        ugetrlimit unshare vfork vm86 vm86old wait4 waitid waitpid
-    """,
-    "signal": """
-        kill pause pidfd_send_signal restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
-        rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sgetmask sigaction
-        sigaltstack signal signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend ssetmask tgkill tkill
-    """,
-    "ipc": """
-        futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake ipc mq_getsetattr mq_notify mq_open
-        mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd
-        pipe pipe2 semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget
-    """,
-    "time": """
-        adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
-        clock_nanosleep clock_nanosleep_time64 clock_settime clock_settime64 getitimer gettimeofday nanosleep
-        setitimer settimeofday stime time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64
-        timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime
-        timerfd_settime64 times
-    """,
-    "security": """
-        add_key bpf keyctl landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
-        lsm_list_modules lsm_set_self_attr request_key seccomp
-    """,
-    "system": """
-        _sysctl acct afs_syscall bdflush break create_module delete_module finit_module ftime get_kernel_syms getcpu
-        getpmsg getrandom gtty idle init_module kexec_file_load kexec_load lock mpx olduname oldolduname
-        perf_event_open prof profil putpmsg query_module reboot rtas security setdomainname sethostname stty sysinfo
-        syslog tuxcall ulimit uname uprobe uretprobe vhangup vserver
-    """,
-}
-CLASSES = tuple(_MEMBERS)
-_CLASS_OF = {name: kind for kind, names in _MEMBERS.items() for name in names.split()}
-
-
-def class_of(call: Syscall) -> str:
-    """The class of a syscall, the same in every ABI; `other` for a number without a name."""
-    return _CLASS_OF.get(call.name.rpartition(":")[2], OTHER)
+from denet_tui.vocabulary import CLASSES, MEMBERS
 
 
 def expand(words: Iterable[str]) -> set[str]:
@@ -100,9 +14,9 @@ def expand(words: Iterable[str]) -> set[str]:
     for word in words:
         if word.startswith("%"):
             kind = word[1:]
-            if kind not in _MEMBERS:
+            if kind not in MEMBERS:
                 raise ValueError(f"unknown class {word}; there are {', '.join('%' + each for each in CLASSES)}")
-            found |= {name for name in _MEMBERS[kind].split() if any(name in numbers(abi) for abi in range(3))}
+            found |= {name for name in MEMBERS[kind] if any(name in numbers(abi) for abi in range(3))}
         elif any(word in numbers(abi) for abi in range(3)):
             found.add(word)
         else:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from denet_tui.model import Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, encode, ending, errno_name, plain, wall_ms
+from denet_tui.record.text import Json, encode, ending, plain, wall_ms
+from denet_tui.vocabulary import errno_name
 
 
 def by_syscall(errnos: Mapping[tuple[Syscall, int], int]) -> dict[Syscall, dict[str, int]]:

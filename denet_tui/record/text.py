@@ -1,8 +1,7 @@
-"""Values as JSON text: names that hold any bytes, wall clock times, wait statuses, errnos."""
+"""Values as JSON text: names that hold any bytes, wall clock times, wait statuses."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import struct
@@ -19,9 +18,6 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 Pure ASCII (json's default): a cut never splits a character, every locale reads it, and a control
 character in a process name reaches no terminal.
 """
-
-# Several names share a number; these are the ones that strace and the man pages show.
-_ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
 
 _SCALARS = 5
 """Lanes of `Counters.packed` before the histogram: calls, returns, errors, unreturned, time_ns."""
@@ -43,11 +39,6 @@ def plain(text: str) -> str:
 def printable(text: str) -> str:
     """Text on one line that cannot move the cursor: a process chooses its own name (prctl(2), PR_SET_NAME)."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in plain(text))
-
-
-def errno_name(number: int) -> str:
-    """`ENOENT` for 2; `errno_524` for a number that has no name in user space."""
-    return _ERRNO_NAMES.get(number, f"errno_{number}")
 
 
 def wall_ms(info: RunInfo, time_ns: int) -> float:
