@@ -53,8 +53,8 @@ _MEMBERS = {
         getuid getuid32 ioperm iopl kcmp modify_ldt nice personality pidfd_getfd pidfd_open prctl prlimit64 ptrace
         rseq rseq_slice_yield sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr
         sched_getparam sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity
-        sched_setattr sched_setparam sched_setscheduler sched_yield set_robust_list set_thread_area set_tid_address setfsgid
-        setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setns setpgid setpriority setregid
+        sched_setattr sched_setparam sched_setscheduler sched_yield set_robust_list set_thread_area set_tid_address
+        setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setns setpgid setpriority setregid
         setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setuid setuid32
         ugetrlimit unshare vfork vm86 vm86old wait4 waitid waitpid
     """,
