@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -276,10 +276,13 @@ Look = Callable[[Sequence[str]], list[Finding]]
 def verify(fix: Fix, look: Look, checks: Iterable[Check] | None = None) -> list[Finding]:
     """The findings that a fix may have changed: its check, those after it, and the proof. `look` runs checks."""
     known = {check.id: check for check in (catalogue.ALL if checks is None else checks)}
-    mine = fix.id.partition(".")[0]
-    after = known[mine].after if mine in known else ()
-    ids = [mine, *after, PROOF]
-    return look([check for check in dict.fromkeys(ids) if check in known])
+    return look(verified_by(fix.id.partition(".")[0], known))
+
+
+def verified_by(identity: str, known: Mapping[str, Check]) -> list[str]:
+    """Ids of the checks to run again where something was done about one: itself, those after it, and the proof."""
+    after = known[identity].after if identity in known else ()
+    return [check for check in dict.fromkeys([identity, *after, PROOF]) if check in known]
 
 
 def holds(fix: Fix, findings: Iterable[Finding]) -> bool:

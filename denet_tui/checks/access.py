@@ -1,0 +1,116 @@
+"""The ways to the capabilities that loading needs, in the order in which they are offered, and what each opens."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from denet_tui.checks import asking
+from denet_tui.checks import capabilities as caps
+from denet_tui.checks.host import Host, program
+from denet_tui.checks.installed import GROUP, LAUNCHER
+from denet_tui.checks.model import Finding, State
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way to the capabilities. `means` is what it means for the security of the machine, in two lines."""
+
+    id: str
+    """`sudo`, `setpriv` or `group`."""
+    title: str
+    means: tuple[str, str]
+    command: tuple[str, ...]
+    """What to type to watch that way; `CMD` stands for the command to watch."""
+    works: bool
+    why_not: str = ""
+    recommended: bool = False
+    """The one that needs least of those that work here."""
+
+    @property
+    def text(self) -> str:
+        """The command as a shell takes it."""
+        return shlex.join(self.command)
+
+
+def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tuple[Access, ...]:
+    """All of them, for the user with this uid and gid, by what was found."""
+    blocked = _blocked(findings)
+    sudo = "" if host.uid == 0 or asking.sudo() else "there is no sudo that works in this session"
+    setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
+    setpriv = setpriv or (
+        "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
+    )
+    found = [
+        Access(
+            "sudo",
+            "sudo, for each run",
+            (
+                "Nothing stays on the machine. The loader is root for half a second; the screen, the recording and "
+                "the command run as you.",
+                "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
+            ),
+            ("sudo", asking.program(), "run", "--", "CMD"),
+            works=not (blocked or sudo),
+            why_not=blocked or sudo,
+        ),
+        Access(
+            "setpriv",
+            "two capabilities for one run, no root beside them",
+            (
+                "Nothing stays on the machine. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone: not even "
+                "the loader could change a file of root's.",
+                "With them it can read kernel memory while it loads; it gives them away before the command starts.",
+            ),
+            _setpriv(*me),
+            works=not (blocked or sudo or setpriv),
+            why_not=blocked or sudo or setpriv,
+        ),
+        Access(
+            "group",
+            f"a launcher for the group {GROUP}",
+            (
+                "It stays: members may watch without a password. Nobody is a member until you add somebody, and each "
+                "sees the calls of processes of their own only.",
+                "A mistake in the launcher would open CAP_BPF and CAP_PERFMON, and so kernel memory, to the group.",
+            ),
+            ("denet-tui", "run", "--", "CMD"),
+            works=not blocked and host.access(LAUNCHER, os.X_OK) and _is_active(findings),
+            why_not=blocked or _no_group(host, findings),
+        ),
+    ]
+    best = next((each.id for each in found if each.works), "")
+    return tuple(
+        Access(each.id, each.title, each.means, each.command, each.works, each.why_not, each.id == best)
+        for each in found
+    )
+
+
+def _setpriv(uid: int, gid: int) -> tuple[str, ...]:
+    wanted = "-all,+bpf,+perfmon"
+    sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
+    who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
+    return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", asking.program(), "run", "--", "CMD")
+
+
+def _blocked(findings: Mapping[str, Finding]) -> str:
+    """What keeps the capabilities out of reach, whoever one becomes."""
+    for identity in ("PRIV-002", "PRIV-003", "PRIV-004"):
+        finding = findings.get(identity)
+        if finding and finding.state is State.FAIL:
+            return f"{identity}: {finding.title}"
+    return ""
+
+
+def _is_active(findings: Mapping[str, Finding]) -> bool:
+    finding = findings.get("PRIV-006")
+    return finding is not None and finding.state is State.PASS
+
+
+def _no_group(host: Host, findings: Mapping[str, Finding]) -> str:
+    if not host.access(LAUNCHER, os.F_OK):
+        return "no such launcher is installed here"
+    finding = findings.get("PRIV-006")
+    return "" if finding is None or finding.state is State.PASS else finding.title

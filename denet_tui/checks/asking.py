@@ -1,0 +1,120 @@
+"""Root for one thing, where this process is not root: through sudo, or through an administrator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Finding, Fix
+from denet_tui.checks.plan import shown
+
+_PROGRAMS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command that was run through sudo ended, what it said, and the object that it printed."""
+
+    status: int
+    output: str = ""
+    """What it wrote for a person (and what sudo said), as far as it was not shown on the terminal."""
+    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> str:
+        """Why a fix was not applied, in one line; empty where it was."""
+        failed = [str(each["error"]) for each in self.said.get("failed", ())]
+        if failed or self.said.get("applied") or not self.status:
+            return "; ".join(failed)
+        if not self.said:
+            return f"sudo ended with status {self.status}: it was given no password, or does not let you do this"
+        return f"it ended with status {self.status}"
+
+
+def program() -> str:
+    """How denet-tui is called so that sudo finds it: by its path where that is not in secure_path (man sudoers)."""
+    path = shutil.which(sys.argv[0]) or ""
+    if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
+        return str(Path(path).absolute())
+    return "denet-tui"
+
+
+def sudo() -> str:
+    """The absolute path of sudo; empty where there is none that could work here."""
+    found = next((each for each in _PROGRAMS if os.access(each, os.X_OK)), "")
+    try:
+        no_new_privileges = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        no_new_privileges = False
+    return "" if no_new_privileges else found
+
+
+def as_root(*words: str) -> tuple[str, ...]:
+    """The argv of denet-tui with these words, through sudo; empty where there is no sudo."""
+    return (sudo(), *_itself(), *words) if sudo() else ()
+
+
+def apply(fix: str) -> tuple[str, ...]:
+    """The argv that applies one fix; empty where there is no sudo."""
+    return as_root("setup", "--only", fix, "--yes", "--json")
+
+
+def undo(fix: str) -> tuple[str, ...]:
+    """The argv that takes one fix back; empty where there is no sudo."""
+    return as_root("setup", "--undo", "--only", fix, "--json")
+
+
+def prove() -> tuple[str, ...]:
+    """The argv that makes the proof: its object is what `selftest --json` prints."""
+    return as_root("selftest", "--json")
+
+
+def _itself() -> tuple[str, ...]:
+    """Denet-tui as an absolute program: the installed script, or this Python with the module."""
+    path = shutil.which(sys.argv[0]) or ""
+    if Path(path).name == "denet-tui":
+        return (str(Path(path).absolute()),)
+    return (sys.executable, "-m", "denet_tui")
+
+
+def run(argv: tuple[str, ...]) -> Answer:
+    """Run it on this terminal, which sudo may ask a password on; the caller has put the screen away.
+
+    What it writes for a person is shown as it comes (standard error), its object is read (standard output).
+    """
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
+    except OSError as error:
+        return Answer(127, f"{argv[0]}: {error.strerror}")
+    except KeyboardInterrupt:
+        return Answer(130, "interrupted")
+    text = done.stdout.decode(errors="replace")
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = {}
+    return Answer(done.returncode, "" if said else text, said if isinstance(said, dict) else {})
+
+
+def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
+    """Text to hand to an administrator: what is wrong, the command of denet-tui, and what that would do, line by line."""
+    lines = ["These need root on this machine. Each says what it changes, and can be taken back.", ""]
+    for finding, fix in wanted:
+        lines += [f"# {finding.id}: {finding.title}", f"# {fix.title} ({fix.scope})"]
+        lines += [f"# opens: {fix.weakens}"] if fix.weakens else []
+        lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
+        if fix.changes:
+            lines.append(shlex.join([program(), "setup", "--only", fix.id, "--yes"]))
+            lines += [f"#   {line}" for line in shown(fix, host)]
+            lines.append(f"# undo: {shlex.join([program(), 'setup', '--undo', '--only', fix.id])}")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,311 @@
+"""What the setup screen can have done, and is told while it is done: nothing here makes it wait.
+
+A Jobs belongs to one run of the wizard. Its methods return at once unless they say otherwise; what comes of them is
+told to the listener, as events, from threads of this room: pass them on with `post_message`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from denet_tui.bpf import burst
+from denet_tui.bpf.errors import Explanation, LoadError, explain
+from denet_tui.bpf.facts import gather
+from denet_tui.bpf.handover import Kernel
+from denet_tui.bpf.names import numbers
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.checks import catalogue, wire
+from denet_tui.checks.client import Client
+from denet_tui.checks.model import Check, Finding, State
+from denet_tui.checks.repair import verified_by
+
+Kind = Literal["apply", "undo", "prove"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A check has begun."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A check is at work for two seconds, and goes on; nothing waits for it, and it can be skipped."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A check has ended (or was skipped); how long it took is `finding.seconds`."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Nothing that was asked for is looked at any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line of what a fix, or its undoing, does and prints; not clean for a terminal."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A fix was applied or undone, or was not. Looking again at what it may have changed has been asked for then."""
+
+    kind: Kind
+    fix: str
+    """Its id."""
+    good: bool
+    changed: bool = False
+    """False where it was in force already."""
+    cancelled: bool = False
+    """The user's wish; all of it was taken back."""
+    text: str = ""
+    """What went wrong, and what was unwound, in one or two lines."""
+    left: tuple[str, ...] = ()
+    """What an undoing had to leave, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The proof so far: calls that were made, and calls that were counted."""
+
+    made: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The proof's end: the outcome and the way in, or why there is none."""
+
+    outcome: burst.Outcome | None = None
+    way: str = ""
+    failure: Explanation | None = None
+
+    @property
+    def exact(self) -> bool:
+        """True where every known call was counted, and nothing more."""
+        return self.outcome is not None and self.outcome.exact
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The helper has ended before its time: nothing can be looked at or applied any more."""
+
+
+Event = Started | Slow | Found | Looked | Said | Ended | Counted | Proved | Gone
+Listener = Callable[[Event], None]
+
+
+class Jobs:
+    """Looks, applies, undoes and proves, through the helper. All of it may be called from any thread."""
+
+    def __init__(self, client: Client, checks: Iterable[Check] | None = None) -> None:
+        """Starts a thread that listens to the helper, so only after every fork. `checks` are for tests."""
+        self.checks: dict[str, Check] = {each.id: each for each in (catalogue.ALL if checks is None else checks)}
+        self.done: list[Ended] = []
+        """What was applied and undone through this object, in order: for the last words on the terminal."""
+        self.applied: tuple[str, ...] = ()
+        """Ids of the fixes that can be undone, also those of earlier runs."""
+        self.interrupted = False
+        """True where an earlier run was cut off half-way; applying or undoing anything takes it back first."""
+        self.busy: Kind | None = None
+        """What is at work: there is one job at a time. Looking is none."""
+        self._client = client
+        self._listener: Listener = lambda event: None  # noqa: ARG005
+        self._findings: dict[str, Finding] = {}
+        self._details: dict[str, list[str]] = {}
+        self._pending: set[str] = set()
+        self._slow: set[str] = set()
+        self._settled = threading.Condition()
+        self.root = client.root
+        """True where the helper can apply fixes: else see checks/asking.py."""
+        self.may_load = client.may_load
+        """True where the proof and the live screen can be had from here, without starting again."""
+        client.listen(self._hear)
+
+    def listen(self, listener: Listener) -> None:
+        """Who is told from now on; there is one listener."""
+        self._listener = listener
+
+    # Looking
+
+    @property
+    def findings(self) -> Mapping[str, Finding]:
+        """What was found last, by id, in the catalogue's order."""
+        with self._settled:
+            return {each: self._findings[each] for each in self.checks if each in self._findings}
+
+    @property
+    def looking(self) -> frozenset[str]:
+        """Ids that are being looked at, or wait for it."""
+        with self._settled:
+            return frozenset(self._pending)
+
+    @property
+    def slow(self) -> frozenset[str]:
+        """Ids of those that take long."""
+        with self._settled:
+            return frozenset(self._slow & self._pending)
+
+    def details(self, identity: str) -> tuple[str, ...]:
+        """All that a check asked the machine when it last looked, line by line (what --debug shows)."""
+        with self._settled:
+            return tuple(self._details.get(identity, ()))
+
+    def look(self, ids: Iterable[str] | None = None) -> None:
+        """Run these checks, all where `ids` is None; raises KeyError for an id that there is none of."""
+        wanted = [self.checks[each].id for each in (self.checks if ids is None else ids)]
+        with self._settled:
+            self._pending.update(wanted)
+        self._client.send({"look": wanted})
+
+    def recheck(self, identity: str) -> None:
+        """Run a check again, with those that depend on it, and the real probe."""
+        self.look(verified_by(identity, self.checks))
+
+    def skip(self, identity: str) -> None:
+        """Wait no longer for a check: its finding is `unknown: skipped`, and what it may say later is not heard."""
+        title = f"{self.checks[identity].title}: skipped"
+        with self._settled:
+            if identity not in self._pending:
+                return
+        self._take(Finding(identity, State.UNKNOWN, title, why="It took long, and you went on without it."))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is looked at any more, for that long at most; True where it is so. Not for screens."""
+        with self._settled:
+            return self._settled.wait_for(lambda: not self._pending, seconds)
+
+    # Changing
+
+    def apply(self, fix: str) -> None:
+        """Apply a fix by its id; said line by line, then Ended, then its checks and the real probe are run again."""
+        self._begin("apply", fix)
+
+    def undo(self, fix: str) -> None:
+        """Take back a fix of `applied`; told like apply."""
+        self._begin("undo", fix)
+
+    def cancel(self) -> None:
+        """End what is at work; what it had done is taken back, which can take some seconds. Ended tells."""
+        self._client.send({"cancel": True})
+
+    def _begin(self, kind: Kind, fix: str) -> None:
+        if self._occupied(kind):
+            self._listener(Ended(kind, fix, good=False, text="one thing at a time: something is at work already"))
+        else:
+            self._client.send({kind: fix})
+
+    def _occupied(self, kind: Kind) -> bool:
+        with self._settled:
+            if self.busy is None:
+                self.busy = kind
+                return False
+        return True
+
+    # Proving
+
+    def prove(self, way: str = "auto") -> None:
+        """Load the program and count 1,000 known calls: Counted again and again, then Proved."""
+        if not self._occupied("prove"):
+            threading.Thread(target=self._prove, args=(way,), name="proof", daemon=True).start()
+
+    def _prove(self, way: str) -> None:
+        try:
+            told = self._proved(way)
+        except LoadError as error:
+            told = Proved(way=error.way, failure=explain(error, error.facts or gather()))
+        except OSError as error:
+            told = Proved(failure=Explanation(f"the burst could not be made: {error.strerror or error}"))
+        with self._settled:
+            self.busy = None
+        self._listener(told)
+
+    def _proved(self, way: str) -> Proved:
+        tracer = Tracer(self.load(way))
+        try:
+            outcome = burst.count(
+                tracer, numbers()["read"], lambda made, counted: self._listener(Counted(made, counted))
+            )
+        finally:
+            tracer.close()
+        return Proved(outcome, tracer.way)
+
+    def load(self, way: str = "auto", **options: Any) -> Kernel:
+        """The program, loaded by the helper; waits for it, so not for screens. Raises LoadError."""
+        return self._client.loading(way, **options).receive()
+
+    def close(self) -> None:
+        """End the helper. What is at work is cancelled and taken back by it; nothing more is told."""
+        self.listen(lambda event: None)  # noqa: ARG005
+        self._client.close()
+
+    # Hearing
+
+    def _hear(self, message: dict[str, Any] | None) -> None:
+        """A message of the helper; None where it has gone."""
+        if message is None:
+            self._lose()
+            return
+        (kind, value), *_ = message.items()
+        match kind:
+            case "started":
+                self._listener(Started(value))
+            case "slow":
+                with self._settled:
+                    self._slow.add(value)
+                self._listener(Slow(value))
+            case "found":
+                self._take(wire.from_json(value), message["details"])
+            case "said":
+                self._listener(Said(value))
+            case "state":
+                self.applied, self.interrupted = tuple(value["applied"]), value["interrupted"]
+            case "ended":
+                self._end(Ended(**{**value, "left": tuple(value["left"])}))
+
+    def _take(self, finding: Finding, details: list[str] | None = None) -> None:
+        with self._settled:
+            if finding.id not in self._pending:
+                return
+            self._pending.discard(finding.id)
+            self._slow.discard(finding.id)
+            self._findings[finding.id] = finding
+            self._details[finding.id] = details or []
+            settled = not self._pending
+            self._settled.notify_all()
+        self._listener(Found(finding))
+        if settled:
+            self._listener(Looked())
+
+    def _end(self, ended: Ended) -> None:
+        with self._settled:
+            self.busy = None
+            self.done.append(ended)
+        if ended.good or ended.left:
+            with suppress(KeyError):  # a fix of another version, undone
+                self.recheck(ended.fix.partition(".")[0])
+        self._listener(ended)
+
+    def _lose(self) -> None:
+        with self._settled:
+            lost = self._pending.copy()
+            self.root = self.may_load = False
+            self.busy = None
+        for each in lost:
+            self._take(
+                Finding(each, State.UNKNOWN, f"{self.checks[each].title}: the helper has ended before it was done")
+            )
+        self._listener(Gone())

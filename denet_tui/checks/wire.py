@@ -1,0 +1,42 @@
+"""Findings as JSON that nothing is lost of, between the helper that looks and the process that shows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from denet_tui.checks.model import Change, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
+
+_CHANGES: dict[str, type[Change]] = {each.__name__: each for each in (RunCommand, WriteFile, SetValue)}
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """All of a finding."""
+    fixes = [
+        {
+            **asdict(replace(fix, changes=())),
+            "changes": [{"kind": type(each).__name__, **asdict(each)} for each in fix.changes],
+        }
+        for fix in finding.fixes
+    ]
+    return {**asdict(replace(finding, fixes=())), "fixes": fixes}
+
+
+def from_json(value: dict[str, Any]) -> Finding:
+    """The finding again; raises KeyError, TypeError, ValueError where it is none."""
+    fixes = tuple(
+        Fix(**{**_tuples(each), "changes": tuple(_change(change) for change in each["changes"])})
+        for each in value["fixes"]
+    )
+    evidence = tuple(Evidence(**each) for each in value["evidence"])
+    known = {**_tuples(value), "state": State(value["state"]), "fixes": fixes, "evidence": evidence}
+    return Finding(**{each.name: known[each.name] for each in fields(Finding)})
+
+
+def _change(value: dict[str, Any]) -> Change:
+    kind = _CHANGES[value["kind"]]
+    return kind(**{name: each for name, each in _tuples(value).items() if name != "kind"})
+
+
+def _tuples(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
