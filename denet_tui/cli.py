@@ -119,6 +119,7 @@ def main(context: click.Context) -> None:
     \b
     sudo denet-tui run -- make -j4        watch a command
     sudo denet-tui attach 1234            watch a running process
+    sudo denet-tui machine                watch every process of this machine
     sudo denet-tui selftest               1,000 known calls, counted and compared
     sudo denet-tui diag                   what works here, what does not, and what to do about it
     sudo denet-tui setup                  put right what does not, shown before and undone on request
@@ -158,6 +159,16 @@ def attach(pid: int, **options: Any) -> NoReturn:
     from denet_tui import commands
 
     commands.attach(pid, commands.Request(**options))
+
+
+@main.command()
+@watching_options
+@global_options
+def machine(**options: Any) -> NoReturn:
+    """Watch every process of this machine."""
+    from denet_tui import commands
+
+    commands.machine(commands.Request(**options))
 
 
 @main.command()

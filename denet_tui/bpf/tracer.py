@@ -138,8 +138,10 @@ class Tracer:
                 raise TimeoutError(f"process {pid} did not enter itself from its PID namespace")
             time.sleep(0.002)
 
-    def attach(self, tgid: int, parent: int = 0) -> None:
+    def attach(self, tgid: int, parent: int = 0) -> bool:
         """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
+
+        False where it is watched already: the kernel side enters the children of whom it watches.
 
         Only in the initial PID namespace: raises NotImplementedError in others.
 
@@ -150,9 +152,15 @@ class Tracer:
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         folder = Path(f"/proc/{tgid}/task")
-        expected = {int(entry.name) for entry in folder.iterdir()}
-        self._insert_process(tgid, parent, threads=len(expected))
-        entered = {tid for tid in expected | {int(entry.name) for entry in folder.iterdir()} if self._enter(tid, tgid)}
+        expected = set(map(int, os.listdir(folder)))  # noqa: PTH208 - names, not paths
+        if not self._insert_process(tgid, parent, len(expected), maps.NOEXIST):
+            return False
+        try:
+            there = set(map(int, os.listdir(folder)))  # noqa: PTH208
+        except FileNotFoundError:
+            self.forget([tgid])
+            raise
+        entered = {tid for tid in expected | there if self._enter(tid, tgid)}
         if len(entered) != len(expected):
             key = struct.pack("<I", tgid)
             value = self._maps["processes"].lookup(key)
@@ -160,6 +168,11 @@ class Tracer:
                 fields = list(_PROCESS.unpack(value))
                 fields[4] += len(entered) - len(expected)
                 self._maps["processes"].update(key, _PROCESS.pack(*fields))
+        return True
+
+    def watched(self) -> set[int]:
+        """The tgids of all watched processes, those that have ended and are not forgotten yet included."""
+        return {tgid for keys, _ in self._maps["processes"].read() for (tgid,) in struct.iter_unpack("<I", keys)}
 
     def _enter(self, tid: int, tgid: int) -> bool:
         """Watch one running thread; False where the kernel side has it already, or where it is gone."""
@@ -206,10 +219,10 @@ class Tracer:
                 os.close(descriptor)
             kind.clear()
 
-    def _insert_process(self, tgid: int, parent: int, threads: int) -> None:
+    def _insert_process(self, tgid: int, parent: int, threads: int, flags: int = maps.ANY) -> bool:
         comm, cmdline = _identity(tgid)
         fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
-        self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields))
+        return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), flags)
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
         """Keep a task as keep() in syscalls.c does; False where it is there already.

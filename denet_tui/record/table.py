@@ -94,7 +94,8 @@ def _layout(rows: list[list[str]], total: list[str], width: int) -> list[str]:
 
 
 def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
-    yield f"command: {printable(' '.join(info.argv))} ({info.pid})"
+    what = printable(" ".join(info.argv))
+    yield f"command: {what} ({info.pid})" if info.pid else f"watched: {what}"
     yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
     survivors = [process for process in snapshot.processes if process.alive]

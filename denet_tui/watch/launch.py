@@ -6,21 +6,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from denet_tui.bpf import families, handover
+from denet_tui.bpf import families, handover, release
 from denet_tui.bpf.handover import Kernel, Loading, User
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
 from denet_tui.watch import keeper
-from denet_tui.watch.command import Command, Output, find
+from denet_tui.watch.command import Command, find
+from denet_tui.watch.output import Output
 from denet_tui.watch.processes import descendants, owner
 from denet_tui.watch.worker import Attached
 
 FAILED = 125
 """Exit status when denet-tui itself fails, as env(1) and timeout(1) have it."""
+
+_EMULATED = {"TERM": "xterm-256color"}
+"""A command with a terminal of its own is told what that one can do, not what the user's can."""
 
 _ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}
 """Ways to become root, and where each says who asked."""
@@ -50,10 +55,18 @@ Report = Callable[[Kernel], None]
 class Start:
     """The privileged half second: from here on a loader works, and this process has given its privilege away."""
 
-    def __init__(self, options: Options, report: Report | None = None, *, for_command: bool = True) -> None:
+    def __init__(
+        self,
+        options: Options,
+        report: Report | None = None,
+        *,
+        for_command: bool = True,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Forks the keeper, starts the loader, becomes the invoking user; raises StartError.
 
-        `report` is called with what the loader handed over, for --debug.
+        `report` is called with what the loader handed over, for --debug; `sizes` are those of
+        the maps where they are not handover.SIZES.
         """
         self.options = options
         self._report = report
@@ -69,10 +82,12 @@ class Start:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
         self.keeper = keeper.start(self.runner) if for_command else None
+        self.only_uid = os.getuid() or None
+        """Whose calls alone the kernel side counts; None: everybody's."""
         self._loading = Loading(
             options.way,
-            sizes={"ROWS": options.rows},
-            only_uid=os.getuid() or None,
+            sizes={"ROWS": options.rows, **sizes},
+            only_uid=self.only_uid,
             only_wanted=bool(self._wanted),
         )
         handover.become(self.invoker, keep_bpf=handover.reads_need_capability())
@@ -86,10 +101,15 @@ class Start:
         if self._report:
             self._report(kernel)
         self.notes += kernel.notes
+        self._kernel = kernel
         tracer = Tracer(kernel)
         if self._wanted:
             tracer.want(self._wanted)
         return tracer
+
+    def release(self, tracer: Tracer) -> None:
+        """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
+        release.everybody(self._kernel, tracer.read)
 
     def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
         """What stays the same from now on."""
@@ -113,19 +133,26 @@ def hold_command(
     own_terminal: bool,
     stdio: tuple[int, int, int],
     output: Output | None = None,
+    tracer: Tracer | None = None,
 ) -> tuple[Command, Tracer, RunInfo]:
-    """A command at the barrier, and watched; raises CommandError, LoadError."""
+    """A command at the barrier, and watched; raises CommandError, LoadError.
+
+    With the `tracer` of the command before this one nothing is loaded again; that one must have ended.
+    """
     if start.keeper is None:
         raise ValueError("started without a keeper")
     path = find(start.keeper, argv[0], start.environment.get("PATH", os.defpath))
     size = os.get_terminal_size(1) if own_terminal and os.isatty(1) else os.terminal_size((80, 24))
-    tracer = start.tracer()
+    if tracer is None:
+        tracer = start.tracer()
+    else:
+        start.release(tracer)
     policy = {"ask": "kill" if own_terminal else "leave"}.get(start.options.on_quit, start.options.on_quit)
     command = Command(
         argv,
         path,
         keeper_of=start.keeper,
-        env=start.environment,
+        env=start.environment | _EMULATED if own_terminal else start.environment,
         own_terminal=own_terminal,
         size=(size.columns, size.lines),
         stdio=stdio,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from denet_tui.bpf.tracer import Tracer
+from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
@@ -122,8 +122,11 @@ class Session:
         with self._reading, _uncollected():
             return self._tick(running=running)
 
+    def _read(self) -> Reading:
+        return self._tracer.read()
+
     def _tick(self, *, running: bool) -> Snapshot:
-        reading = self._tracer.read()
+        reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
         usages, gone = self._usages.look(living, reading.rows)
         snapshot = self._sampler.add(

@@ -1,0 +1,236 @@
+"""The whole machine: every process there is, entered one by one, and every process that they fork."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from denet_tui.bpf.handover import SIZES
+from denet_tui.bpf.tracer import Reading, Tracer
+from denet_tui.model import RunInfo
+from denet_tui.watch.launch import Options, Start, StartError
+from denet_tui.watch.worker import Attached, Recorder, Session
+
+SECONDS_BETWEEN_LOOKS = 2.0
+"""How often /proc is looked through for processes that nobody watches."""
+_MOST_PASSES = 50
+_PF_KTHREAD = 0x00200000
+"""include/linux/sched.h; in field 9 of /proc/PID/stat."""
+
+
+class Listed(NamedTuple):
+    """A living process as /proc has it."""
+
+    pid: int
+    parent: int
+    born: int
+    """Clock ticks since boot."""
+    owner: int
+    """Effective uid."""
+    kernel: bool
+    """A kernel thread: it makes no system calls."""
+    starts_helpers: bool
+    """A kernel thread that others come from, among them programs that the kernel itself starts (modprobe)."""
+
+
+class Machine(Attached):
+    """In the place of one process: it has no end, and nobody ends it."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+
+    def poll(self, seconds: float) -> bool:
+        """Wait that long."""
+        time.sleep(max(0.0, seconds))
+        return False
+
+    def close(self, policy: str = "leave") -> None:
+        """Nothing was opened."""
+
+
+class Sieve:
+    """Hides watched processes that have nothing to show, until their first call: so do those that they fork.
+
+    These are kernel threads, which are watched for the programs that the kernel starts, and the processes
+    of other users where the kernel side may count this user's calls only.
+    """
+
+    def __init__(self, only_uid: int | None = None) -> None:
+        """`only_uid`: whose calls alone are counted."""
+        self._only_uid = only_uid
+        self._hidden: set[int] = set()
+        """tgids, as long as they are hidden."""
+        self._shown: set[tuple[int, int]] = set()
+
+    def meet(self, new: Listed) -> None:
+        """Hide a process that was just entered, where it is to be hidden."""
+        if new.kernel or self._only_uid not in (None, new.owner):
+            self._hidden.add(new.pid)
+
+    def sift(self, reading: Reading) -> tuple[Reading, list[int]]:
+        """The reading without what is hidden, and the tgids among the hidden that have ended."""
+        shown, gone = [], []
+        for process in sorted(reading.processes, key=lambda process: process.start_ns):  # parents before children
+            who = process.tgid, process.start_ns
+            if process.tgid in reading.rows or who in self._shown:
+                self._hidden.discard(process.tgid)
+            elif process.parent in self._hidden:
+                self._hidden.add(process.tgid)
+            if process.tgid not in self._hidden:
+                shown.append(process)
+            elif 0 < process.end_ns <= reading.time_ns:  # else it may have made calls since
+                gone.append(process.tgid)
+        self._shown = {(process.tgid, process.start_ns) for process in shown}
+        self._hidden.difference_update(gone)
+        return reading._replace(processes=shown), gone
+
+
+class MachineSession(Session):
+    """A session without an end, which also finds whoever got past the kernel side."""
+
+    def __init__(self, info: RunInfo, tracer: Tracer, sieve: Sieve, recorder: Recorder | None = None) -> None:
+        super().__init__(info, tracer, Machine(), recorder)
+        self._sieve = sieve
+        self._strangers: set[int] = set()
+        self._threads: set[int] = set()
+        """Those strangers that are kernel threads and stay strangers."""
+        self._next_look = 0.0
+        self._excused = 0
+        """Forks and threads that the kernel side has reported as not watched, and that were not found since."""
+
+    def _read(self) -> Reading:
+        reading = super()._read()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            reading = self._look(reading)
+        reading, gone = self._sieve.sift(reading)
+        self._tracer.forget(gone)
+        return reading
+
+    def _look(self, reading: Reading) -> Reading:
+        """Enter who is not watched, and count them as lost: their calls so far were not counted.
+
+        A child is in /proc a moment before the kernel side enters it, so only who was a stranger in the look
+        before, too, is one.
+        """
+        before, self._strangers = self._strangers, strangers(self._tracer)
+        lasting = listed((self._strangers & before) - self._threads)
+        self._threads = (self._threads & self._strangers) | {each.pid for each in lasting if each.kernel}
+        found = enter(self._tracer, lasting, self._sieve)
+        self._excused += reading.loss.processes + reading.loss.tasks
+        unexpected = max(0, found - self._excused)
+        self._excused = max(0, self._excused - found)
+        return reading._replace(loss=reading.loss._replace(processes=reading.loss.processes + unexpected))
+
+
+def sizes(options: Options) -> dict[str, int]:
+    """Entries of the maps for as many processes and threads as there are now, and as many again several times."""
+    processes = len(pids())
+    threads = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[2])
+    wanted = {
+        "ROWS": 16 * processes,
+        "ERRNOS": 8 * processes,
+        "SLOTS": 1 << (2 * threads).bit_length(),  # twice to four times as many, so that few share one
+        "TASKS": 2 * threads,
+        "PROCESSES": 4 * processes,
+    }
+    if options.rows != SIZES["ROWS"]:
+        wanted["ROWS"] = 0
+    return {name: max(options.rows if name == "ROWS" else SIZES[name], number) for name, number in wanted.items()}
+
+
+def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo, Tracer, Sieve]:
+    """Enter every process of this machine but this one; raises StartError, LoadError.
+
+    `say` is called with the number of processes there are, before they are entered.
+
+    Nobody is lost between a pass and the kernel side: whoever is forked by a watched process is watched before
+    it can run. So a process that no pass has met has ancestors that were not watched either, back to one that
+    was already there when the pass began, and every pass that finds such a one enters it. When two passes
+    find nobody, that chain is at its end; a process that forks and ends again and again, faster than /proc can
+    be listed, could still get past them. The session goes on looking (MachineSession), and counts such
+    a process as lost.
+    """
+    tracer, sieve = start.tracer(), Sieve(start.only_uid)
+    info = start.info(("whole machine",), "whole machine", 0, tracer)
+    say(len(pids()))
+    quiet = 0
+    for _ in range(_MOST_PASSES):
+        quiet = 0 if enter(tracer, listed(strangers(tracer)), sieve) else quiet + 1
+        if quiet == 2:
+            break
+    return replace(info, notes=(*info.notes, *_notes(start))), tracer, sieve
+
+
+def enter(tracer: Tracer, found: Iterable[Listed], sieve: Sieve) -> int:
+    """Watch these; returns how many were not watched before. Raises StartError."""
+    entered = 0
+    for each in found:
+        if each.kernel and not each.starts_helpers:
+            continue
+        try:
+            if tracer.attach(each.pid, each.parent):
+                sieve.meet(each)
+                entered += 1
+        except NotImplementedError:
+            raise StartError(
+                "inside a PID namespace (a container) the other processes of the machine cannot be named to the "
+                "kernel: run denet-tui outside, or watch a command with `denet-tui run`"
+            ) from None
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+    return entered
+
+
+def strangers(tracer: Tracer) -> set[int]:
+    """The ids of processes that are not watched, beside this one; listed first, so that a new child is rarely one."""
+    return pids() - tracer.watched() - {os.getpid()}
+
+
+def pids() -> set[int]:
+    """The ids of all processes in /proc."""
+    return {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 - names, not paths
+
+
+def listed(wanted: Iterable[int]) -> list[Listed]:
+    """What /proc says about these processes, parents before their children; without those that have ended."""
+    found = {each.pid: each for each in map(_listed, wanted) if each is not None}
+    children: defaultdict[int, list[Listed]] = defaultdict(list)
+    for each in sorted(found.values(), key=lambda each: (each.born, each.pid)):
+        children[each.parent if each.parent in found else 0].append(each)
+    todo, ordered = deque(children[0]), []
+    while todo:
+        each = todo.popleft()
+        ordered.append(each)
+        todo.extend(children[each.pid])
+    return ordered
+
+
+def _listed(pid: int) -> Listed | None:
+    """None for what has ended (a zombie has, too), and for what this user may not see."""
+    try:
+        with Path(f"/proc/{pid}/stat").open(encoding="utf-8", errors="replace") as file:
+            content, owner = file.read(), os.fstat(file.fileno()).st_uid
+    except OSError:
+        return None
+    name, _, rest = content.partition("(")[2].rpartition(")")
+    fields = rest.split()
+    state, parent, flags, threads, born = fields[0], *map(int, (fields[1], fields[6], fields[17], fields[19]))
+    if state in "ZX" and threads <= 1:
+        return None
+    kernel = bool(flags & _PF_KTHREAD)
+    return Listed(pid, parent, born, owner, kernel, kernel and (pid == 2 or name.startswith("kworker/u")))
+
+
+def _notes(start: Start) -> list[str]:
+    notes = ["denet-tui itself is not counted"]
+    if start.only_uid is not None:
+        notes.append(f"only the processes of {start.invoker.name} are counted: denet-tui was not started by root")
+    if os.getuid() and not os.access("/proc/1/stat", os.R_OK):
+        notes.append("/proc hides the processes of others here (hidepid): they are not counted")
+    return notes
