@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from denet_tui import __version__
 from denet_tui.bpf import handover
 from denet_tui.checks import catalogue, plan, repair, report, verdict
 from denet_tui.checks.host import Host
@@ -244,6 +245,8 @@ class Setup:
     def _object(self) -> dict[str, Any]:
         found, host = self.result.plan or Plan("raw"), self._host()
         return {
+            "format": report.FORMAT,
+            "version": __version__,
             "ready": self.result.ready,
             "way": found.way,
             "plan": [plan.as_json(choice, host) for choice in found.choices],

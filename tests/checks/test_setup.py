@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -22,6 +21,7 @@ from denet_tui.checks.runner import CancelledError
 from denet_tui.checks.steps import Settings
 from denet_tui.commands_setup import Setup, SetupError, SetupRequest
 from tests.checks.fake import FakeHost
+from tests.checks.test_setup_schema import parsed
 from tests.real import environment
 from tests.watch.helpers import DENET, denet
 
@@ -66,15 +66,15 @@ def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> Non
     assert "journal.jsonl" in head
     assert "journal.jsonl" not in head.partition("undone 0")[2]
     applied, again, undone, mounted, _ = ("{" + rest).split("###")
-    found = json.loads(applied)
+    found = parsed(applied)
     assert found["applied"] == [{"id": "FS-001.mount", "changed": True, "undo": found["plan"][0]["undo"]}]
     mount = "-t tracefs -o nosuid,nodev,noexec tracefs /sys/kernel/tracing"
     assert found["plan"][0]["commands"][0][1:] == mount.split()
     states = {each["id"]: each["state"] for each in found["verified"]}
     assert (states["FS-001"], states["FS-002"], states["E2E-001"]) == ("pass", "pass", "pass")
     assert found["ready"] is True
-    assert (json.loads(again)["plan"], json.loads(again)["applied"]) == ([], [])
-    assert json.loads(undone)["undone"] == [{"id": "FS-001.mount", "left": []}]
+    assert (parsed(again)["plan"], parsed(again)["applied"]) == ([], [])
+    assert parsed(undone)["undone"] == [{"id": "FS-001.mount", "left": []}]
     assert "/sys/kernel/tracing" in mounted
 
 
@@ -242,7 +242,7 @@ def test_a_fix_that_fails_is_one_line_and_status_1(bench: Bench, capsys: pytest.
     setup = bench.setup(yes=True, as_json=True)
     assert setup.run() == 1
     out, err = capsys.readouterr()
-    found = json.loads(out)
+    found = parsed(out)
     assert found["failed"][0]["id"] == "A-001.set"
     assert "not a regular file" in found["failed"][0]["error"]
     assert found["applied"] == []
