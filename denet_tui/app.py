@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, cast
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 
-from denet_tui.messages import WatchFailed
+from denet_tui.messages import RunAgain, WatchFailed
+from denet_tui.record.sink import RecordError
+from denet_tui.screens.again import AgainScreen
 from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.live import LiveScreen, Source
 from denet_tui.screens.quit import How, QuitScreen
+from denet_tui.watch.find import CommandError
+from denet_tui.watch.launch import StartError
 
 OnQuit = Literal["ask", "kill", "leave"]
 
@@ -28,6 +33,14 @@ class DenetApp(App[How], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+q", "quit", "Quit", id="app.quit", tooltip="Leave; asks what to do with a running command"),
         Binding("question_mark,f1", "help", "Help", id="app.help", tooltip="Explain this pane and its keys"),
+        Binding(
+            "R",
+            "again",
+            "Run again",
+            id="app.again",
+            tooltip="Run the same command again, and show what differs from the run before",
+            show=False,
+        ),
         Binding("ctrl+c", "quit", "Quit", id="app.interrupt", tooltip="The same as q", show=False),
         Binding(
             "ctrl+p",
@@ -39,10 +52,14 @@ class DenetApp(App[How], inherit_bindings=False):
         ),
     ]
 
-    def __init__(self, session: Source, on_quit: OnQuit = "ask") -> None:
+    def __init__(self, session: Source, on_quit: OnQuit = "ask", again: Callable[[], Source] | None = None) -> None:
+        """`again` ends the run, holds the same command once more and returns it; None where there is no command."""
         super().__init__()
         self._session = session
         self._on_quit = on_quit
+        self._again = again
+        self._starting = False
+        """True while `again` works."""
         self.failure: Exception | None = None
         """What ended the watching before its time."""
         self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session))
@@ -89,6 +106,39 @@ class DenetApp(App[How], inherit_bindings=False):
             self._leave_unasked()
         else:
             self.push_screen(QuitScreen(), self._leave)
+
+    def action_again(self) -> None:
+        """Run the command again; asks first where it still runs."""
+        if self._again is None:
+            self.notify("There is nothing to run again: denet-tui has not started it.", severity="warning")
+        elif self._ended:
+            self._run_again(wanted=True)
+        else:
+            self.push_screen(AgainScreen(), lambda wanted: self._run_again(wanted=bool(wanted)))
+
+    def _run_again(self, *, wanted: bool) -> None:
+        if wanted and not self._starting:
+            self._starting = True
+            self.run_worker(self._hold_again, name="again", thread=True)
+
+    def _hold_again(self) -> None:
+        """In a thread: a command may take seconds to end."""
+        again = cast(Callable[[], Source], self._again)
+        try:
+            self.post_message(RunAgain(again()))
+        except (CommandError, StartError, RecordError, OSError) as error:
+            self.post_message(RunAgain(None, error))
+
+    async def on_run_again(self, message: RunAgain) -> None:
+        """Show the new run in the place of the old one."""
+        self._starting = False
+        if message.error is not None:
+            self.notify(f"It cannot be run again: {message.error}", severity="error", timeout=15)
+            return
+        while not isinstance(self.screen, LiveScreen):
+            await self.pop_screen()
+        self._session = cast(Source, message.session)
+        await self.switch_screen(LiveScreen(self._session))
 
     def action_help(self) -> None:
         """Explain the widget that has the focus."""

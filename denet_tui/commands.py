@@ -18,18 +18,24 @@ from typing import BinaryIO, NoReturn
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.bpf.handover import WAYS, Kernel
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
 from denet_tui.vocabulary import class_of
 from denet_tui.watch import selftest as self_test
-from denet_tui.watch.command import Command, Output
+from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Options, Start, StartError, attach_process, hold_command
+from denet_tui.watch.log import RING
+from denet_tui.watch.output import Output
 from denet_tui.watch.worker import Session
 
 log = logging.getLogger("denet_tui")
+
+_NO_FILE = (None, "pane", "null")
+"""Values of --output that are no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,16 @@ class Request:
         """The part that watch/ needs."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
         return Options(self.way, self.interval, only, self.user, self.as_root, self.rows, self.on_quit)
+
+    def of_run(self, number: int) -> Request:
+        """The same for the run of this number: from the second on its files are others."""
+        if number == 1:
+            return self
+        recording, summary = (
+            path and path.with_name(f"{path.name}.{number}") for path in (self.recording, self.summary)
+        )
+        output = self.output if self.output in _NO_FILE else f"{self.output}.{number}"
+        return replace(self, recording=recording, summary=summary, output=output)
 
     @property
     def on_screen(self) -> bool:
@@ -153,22 +169,70 @@ def _complain(text: str, status: int = FAILED) -> int:
     return status
 
 
+class _Runs:
+    """Runs of one command, one after the other, on the same loaded programs."""
+
+    def __init__(self, argv: tuple[str, ...], request: Request, *, with_screen: bool) -> None:
+        self._argv, self._request, self._with_screen = argv, request, with_screen
+        self._start = Start(request.options, _report)
+        _log_to(request, with_screen=with_screen)
+        self._number = 0
+        self.failures: list[str | None] = []
+        self._next(None)
+
+    def _next(self, tracer: Tracer | None) -> None:
+        request = self._request.of_run(self._number + 1)
+        stdio, copy = _destinations(request, with_screen=self._with_screen)
+        command, tracer, info = hold_command(
+            self._start,
+            self._argv,
+            own_terminal=self._with_screen,
+            stdio=stdio,
+            output=Output(copy),
+            tracer=tracer,
+        )
+        try:
+            self._recorder = _recorder(info, request)
+        except RecordError:
+            command.kill()
+            raise
+        self._number += 1
+        self.command, self.tracer = command, tracer
+        self.session = Session(info, tracer, command, self._recorder)
+        log.info("run %d: %s, pid %d, as %s", self._number, info.executable, info.pid, info.user)
+
+    def again(self) -> Session:
+        """End the run that there is, and hold the same command once more; raises what `run` raises.
+
+        Recording, summary and output of run 2 go to FILE.2, and so on.
+        """
+        final = self.session.conclude("kill")
+        if final.running:
+            raise StartError("the command does not end: it cannot be run again")
+        self._recorder.finish(final)
+        self.command.release()
+        self.failures += [self._recorder.failure, self.command.output.failure]
+        self._next(self.tracer)
+        return self.session
+
+    def finish(self, final: Snapshot) -> bool:
+        """After the last snapshot of the last run; False where a recording is not complete."""
+        self._recorder.finish(final)
+        self.failures += [self._recorder.failure, self.command.output.failure]
+        _conclude(self.session.info, final, self.failures)
+        return self._recorder.failure is None
+
+
 def _run(argv: tuple[str, ...], request: Request, before: Before, *, with_screen: bool) -> int:
-    start = Start(request.options, _report)
-    _log_to(request, with_screen=with_screen)
-    stdio, copy = _destinations(request, with_screen=with_screen)
-    command, tracer, info = hold_command(start, argv, own_terminal=with_screen, stdio=stdio, output=Output(copy))
-    recorder = _recorder(info, request)
-    session = Session(info, tracer, command, recorder)
-    final = _watch(session, request, with_screen=with_screen)
-    recorder.finish(final)
-    _conclude(session.info, final, [recorder.failure, command.output.failure])
+    runs = _Runs(argv, request, with_screen=with_screen)
+    final = _watch(runs.session, request, with_screen=with_screen, runs=runs)
+    complete = runs.finish(final)
     before.remember()
     if final.status is None:
         return 0
     code = os.waitstatus_to_exitcode(final.status) if final.status >= 0 else FAILED
     status = 128 - code if code < 0 else code
-    return FAILED if recorder.failure and not status else status
+    return status if complete or status else FAILED
 
 
 def _attach(pid: int, request: Request, before: Before, *, with_screen: bool) -> int:
@@ -223,13 +287,14 @@ def _selftest(name: str, request: Request, before: Before) -> int:
     return 0 if outcome.exact else 1
 
 
-def _watch(session: Session, request: Request, *, with_screen: bool) -> Snapshot:
+def _watch(session: Session, request: Request, *, with_screen: bool, runs: _Runs | None = None) -> Snapshot:
     """Watch until the end; returns the last snapshot."""
     if with_screen:
         from denet_tui.app import DenetApp
 
-        app = DenetApp(session, on_quit=request.on_quit)  # type: ignore[arg-type]
+        app = DenetApp(session, on_quit=request.on_quit, again=runs.again if runs else None)  # type: ignore[arg-type]
         how = app.run()
+        session = runs.session if runs else session
         if how is None and app.return_code:
             session.finish("kill")
             raise StartError("the screen failed; please report what is shown above")
@@ -273,7 +338,7 @@ def _recorder(info: RunInfo, request: Request) -> Recorder:
 
 def _destinations(request: Request, *, with_screen: bool) -> tuple[tuple[int, int, int], BinaryIO | None]:
     """Descriptors 0 to 2 for the command, and the file that gets a copy of its terminal's output."""
-    named = request.output not in (None, "pane", "null")
+    named = request.output not in _NO_FILE
     copy: BinaryIO | None = None
     if named:
         try:
@@ -297,13 +362,14 @@ def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> Non
 
 
 def _report(kernel: Kernel) -> None:
-    log.debug("loaded by %s, bcc %s, maps %s", WAYS[kernel.way], kernel.bcc, ", ".join(kernel.maps))
+    log.info("loaded by %s, bcc %s, maps %s", WAYS[kernel.way], kernel.bcc, ", ".join(kernel.maps))
     if kernel.output:
         log.debug("what libbcc printed:\n%s", kernel.output)
 
 
 def _log_to(request: Request, *, with_screen: bool) -> None:
-    """Send log messages to --log-file or stderr; with a screen, to stderr when the screen is gone."""
+    """Send log messages to --log-file or stderr (with a screen, when that is gone), and to the Log tab."""
+    RING.listen()
     if not (request.debug or request.log_file or os.environ.get("DENET_LOG") == "debug"):
         return
     handler: logging.Handler = logging.StreamHandler()

@@ -19,3 +19,12 @@ class WatchFailed(Message):
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__()
+
+
+class RunAgain(Message):
+    """The command is held once more, in `session`; or `error` says why not."""
+
+    def __init__(self, session: object | None, error: Exception | None = None) -> None:
+        self.session = session
+        self.error = error
+        super().__init__()

@@ -5,52 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import select
 import signal
 import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 from denet_tui.watch import keeper
 from denet_tui.watch.find import CommandError
+from denet_tui.watch.output import Output
 
-
-class Output:
-    """What the command wrote to its terminal: the newest part in memory, all of it in a file if asked for."""
-
-    KEPT = 1 << 20
-    """Bytes kept in memory."""
-
-    def __init__(self, copy: BinaryIO | None = None) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._size = 0
-        self._copy = copy
-        self.total = 0
-        """Bytes written by the command so far."""
-        self.failure = ""
-        """Why the file does not have all of it, as one line."""
-
-    def add(self, data: bytes) -> None:
-        """Append what was read; never blocks on the reader's side, never grows beyond KEPT."""
-        self.total += len(data)
-        self._chunks.append(data)
-        self._size += len(data)
-        while self._size - len(self._chunks[0]) > self.KEPT:
-            self._size -= len(self._chunks.popleft())
-        if self._copy and not self.failure:
-            try:
-                self._copy.write(data)
-                self._copy.flush()
-            except OSError as error:
-                self.failure = f"the command's output file is cut off: {error.strerror}"
-
-    def tail(self) -> bytes:
-        """The newest bytes, about KEPT at most."""
-        return b"".join(tuple(self._chunks))
+_TYPED = 64 * 1024
+"""Bytes that wait for a command that does not read its terminal, at most."""
 
 
 def find(keeper_of: tuple[int, socket.socket], name: str, search: str) -> str:
@@ -108,12 +78,18 @@ class Command:
         reply, descriptors = self._receive()
         self.pid: int = reply["pid"]
         self._master = descriptors[0] if descriptors else -1
+        self.terminal: str = reply["terminal"]
+        """Path of its terminal, empty where it has none of its own."""
         self._drainer = threading.Thread(target=self._drain, name="output", daemon=True)
+        self._typed: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._untyped = 0
+        self._typist = threading.Thread(target=self._type, name="input", daemon=True)
 
     def go(self) -> None:
         """Let it run; raises CommandError where its execve fails."""
         if self._master >= 0:
             self._drainer.start()
+            self._typist.start()
         self._send({"go": True})
 
     def poll(self, seconds: float) -> bool:
@@ -137,6 +113,14 @@ class Command:
 
             with contextlib.suppress(OSError):
                 fcntl.ioctl(self._master, termios.TIOCSWINSZ, _winsize((columns, rows)))
+
+    def type(self, data: bytes) -> bool:
+        """Type on its terminal, without waiting for it to read; False where there is no room for more."""
+        if self._master < 0 or self._untyped + len(data) > _TYPED:
+            return False
+        self._untyped += len(data)
+        self._typed.put(data)
+        return True
 
     def signal(self, number: int) -> None:
         """Send a signal to it (on a terminal of its own: to its process group)."""
@@ -164,10 +148,32 @@ class Command:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._keeper, 0)
 
+    def release(self) -> None:
+        """After its end: let its terminal go, and leave the keeper to the next one.
+
+        Who has outlived it and still has the terminal open keeps it, and what they write is thrown away.
+        """
+        self._typed.put(b"")
+        for thread in (self._drainer, self._typist):
+            if thread.is_alive():
+                thread.join(timeout=0.5)
+        if self._master >= 0 and not self._drainer.is_alive() and not self._typist.is_alive():
+            os.close(self._master)
+        self._master = -1
+
+    def _type(self) -> None:
+        """write(2) blocks while the command does not read: here it may."""
+        master = self._master
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+            while data := self._typed.get():
+                self._untyped -= len(data)
+                os.write(master, data)
+
     def _drain(self) -> None:
+        master = self._master
         while True:
             try:
-                data = os.read(self._master, 65536)
+                data = os.read(master, 65536)
             except OSError:  # EIO: the last process with this terminal is gone
                 return
             if not data:

@@ -1,12 +1,13 @@
 """The keeper: parent of the command, and the one process that outlives a killed denet-tui.
 
-Forked from denet-tui before it has threads. It launches commands behind a barrier, reports how
-they end, and when denet-tui is gone (its socket closes) does with the command what --on-quit says.
+Forked from denet-tui before it has threads. It launches commands behind a barrier, one after the
+other, reports how they end, and when denet-tui is gone (its socket closes) does with the command
+what --on-quit says.
 It reads nothing but its socket, and runs as whoever the command runs as.
 
 Messages are JSON lines. To the keeper: {"find": [name, PATH]}, {"launch": …} with descriptors,
 {"go": true}, {"signal": n}, {"policy": "kill"|"leave"}. From it: {"found": path} or {"missing": [text, status]},
-{"pid": n}, {"failed": errno}, {"status": wait status}.
+{"pid": n, "terminal": path}, {"failed": errno}, {"status": wait status}.
 """
 
 from __future__ import annotations
@@ -120,12 +121,15 @@ class _Keeper:
     def _launch(self, request: dict[str, Any], descriptors: list[int]) -> None:
         waiting, self._barrier = os.pipe()
         self._errors, failing = os.pipe()
-        slave, sent = -1, []
+        slave, sent, terminal = -1, [], ""
+        if self._master >= 0:  # of the command before this one
+            os.close(self._master)
+            self._master = -1
         if request["pty"]:
             self._master, slave = pty.openpty()
             fcntl.ioctl(slave, termios.TIOCSWINSZ, bytes.fromhex(request["size"]))
             descriptors = [slave] * 3
-            sent = [self._master]
+            sent, terminal = [self._master], os.ttyname(slave)
         self._group = request["pty"]
         self._pid = os.fork()
         if self._pid == 0:
@@ -135,7 +139,7 @@ class _Keeper:
         for number in {waiting, failing, slave, *descriptors} - {-1}:
             os.close(number)
         self._pidfd = os.pidfd_open(self._pid)
-        self._send({"pid": self._pid}, sent)
+        self._send({"pid": self._pid, "terminal": terminal}, sent)
 
     def _report_exec(self) -> None:
         """The pipe closes at a successful execve, and says why at a failed one."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import math
 import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
-from denet_tui.model import RunInfo, Snapshot
+from denet_tui.model import NO_LOSS, InFlight, Loss, RunInfo, Snapshot
+from denet_tui.watch.asking import reader_of
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
+from denet_tui.watch.log import RING, Entry
+from denet_tui.watch.output import Output
 from denet_tui.watch.processes import Usages
 from denet_tui.watch.sampler import Sampler
+
+log = logging.getLogger("denet_tui")
 
 FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
@@ -49,6 +55,8 @@ class Attached:
 
     status: int | None = None
     failure: int | None = None
+    output: Output | None = None
+    terminal = ""
 
     def __init__(self, pid: int) -> None:
         """Raises ProcessLookupError where there is no such process."""
@@ -64,6 +72,10 @@ class Attached:
 
     def resize(self, columns: int, rows: int) -> None:
         """Its terminal is its own."""
+
+    def type(self, data: bytes) -> bool:  # noqa: ARG002 - the same shape as Command.type
+        """Its terminal is its own."""
+        return False
 
     def kill(self) -> None:
         """It was not started by us, so it is not ended by us."""
@@ -96,6 +108,13 @@ class Session:
         """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
+        self.asking: InFlight | None = None
+        """The thread that waits for somebody to type, where that can be told."""
+        self._told = NO_LOSS
+        """What was lost when that was last written to the log."""
+        self._over = threading.Event()
+        """Set when the ticks are to end for good; `_ticking` is held until they have."""
+        self._ticking = threading.Lock()
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
         """Let the command go and publish a snapshot per tick until it has ended or `stop` is set.
@@ -103,13 +122,19 @@ class Session:
         The last snapshot is final for a command that has ended. Raises CommandError where it cannot be
         executed, OSError where the kernel side cannot be read.
         """
+        with self._ticking:
+            self._run(publish, stop)
+
+    def _run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
+        if self._over.is_set():
+            return
         if self.latest is None:
             self.target.go()
         due = time.monotonic() + min(FIRST_SECONDS, self.interval_s)
         while True:
             ended = self._wait(due, stop)
-            if stop.is_set() and not ended:
-                return  # `finish` reads once more
+            if (stop.is_set() or self._over.is_set()) and not ended:
+                return  # `conclude` reads once more
             publish(self.tick(running=not ended))
             if ended:
                 return
@@ -139,6 +164,9 @@ class Session:
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
         if self._recorder:
             self._recorder.add(snapshot)
+        if self.target.terminal:
+            self.asking = reader_of(self.target.terminal, snapshot.in_flight, time.monotonic_ns()) if running else None
+        self._tell(snapshot.loss)
         self.latest = snapshot
         return snapshot
 
@@ -146,21 +174,49 @@ class Session:
         """Size of the command's terminal."""
         self.target.resize(columns, rows)
 
-    def finish(self, how: str) -> Snapshot:
-        """End the watching: `ended`, or `kill` or `leave` a command that still runs. Returns the last snapshot."""
-        if how == "kill":
-            self.target.kill()
-        if self.latest is None or self.latest.running:
-            self.tick(running=not self.target.poll(0))
-        with contextlib.suppress(OSError):
-            self.target.close("leave")
-        self._tracer.close()
+    def _tell(self, loss: Loss) -> None:
+        """Write to the log what was lost since the last time."""
+        if loss != self._told:
+            more = Loss(*(now - before for now, before in zip(loss, self._told, strict=True)))
+            log.warning("lost: %s", more.describe())
+            self._told = loss
+
+    @property
+    def output(self) -> Output | None:
+        """What the command writes to its terminal; None where that is not ours."""
+        return self.target.output if self.target.terminal else None
+
+    @property
+    def log(self) -> Sequence[Entry]:
+        """What denet-tui has to say about itself, the oldest first."""
+        return RING.entries
+
+    def type(self, data: bytes) -> bool:
+        """Type on the command's terminal; False where there is no room, or no terminal of ours."""
+        return self.target.type(data)
+
+    def conclude(self, how: str) -> Snapshot:
+        """End the ticks, and with `kill` the command; returns the last snapshot. May be called again."""
+        self._over.set()
+        with self._ticking:
+            if how == "kill":
+                self.target.kill()
+            if self.latest is None or self.latest.running:
+                self.tick(running=not self.target.poll(0))
         assert self.latest is not None  # noqa: S101 - tick sets it
         return self.latest
 
+    def finish(self, how: str) -> Snapshot:
+        """End the watching: `ended`, or `kill` or `leave` a command that still runs. Returns the last snapshot."""
+        final = self.conclude(how)
+        with contextlib.suppress(OSError):
+            self.target.close("leave")
+        self._tracer.close()
+        return final
+
     def _wait(self, due: float, stop: threading.Event) -> bool:
         """Until the deadline, a wish to stop, or the end of the command; True for the last."""
-        while not stop.is_set():
+        while not (stop.is_set() or self._over.is_set()):
             left = due - time.monotonic()
             if self.target.poll(min(left, _STOP_SECONDS)):
                 return True

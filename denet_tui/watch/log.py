@@ -1,0 +1,46 @@
+"""The newest messages of denet-tui itself, for the Log tab."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import NamedTuple
+
+KEPT = 1_000
+"""Messages."""
+
+
+class Entry(NamedTuple):
+    """One message; `time_s` is Unix time, `level` one of debug, info, warning, error."""
+
+    time_s: float
+    level: str
+    text: str
+
+
+class Ring(logging.Handler):
+    """Keeps the last messages of the logger `denet_tui`, whoever else listens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The oldest first."""
+        return tuple(self._entries)
+
+    def listen(self) -> None:
+        """From now on; messages of what goes on, and debug messages too where somebody else has asked for them."""
+        log = logging.getLogger("denet_tui")
+        if self not in log.handlers:
+            log.addHandler(self)
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        self._entries.append(Entry(record.created, record.levelname.lower(), self.format(record)))
+
+
+RING = Ring()

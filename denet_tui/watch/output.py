@@ -1,0 +1,72 @@
+"""What the command writes to its terminal: the newest part for the emulator, all of it for a file if asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import BinaryIO
+
+KEPT = 64 * 1024
+"""Bytes that wait for the emulator at most: a command writes hundreds of MB/s, and nobody can read that."""
+PIECE = 16 * 1024
+"""Bytes that it gets at once: short lines take it 3 ms per KB, and meanwhile the screen does nothing else."""
+RATE = 64 * 1024
+"""Bytes that it gets per second."""
+_LINE = 1024
+"""How far into a torn-off beginning the end of its line is looked for."""
+
+
+class Output:
+    """The end of a stream. `add` is for the thread that drains the terminal, `take` for the one that draws."""
+
+    def __init__(self, copy: BinaryIO | None = None) -> None:
+        """`copy` gets everything, as it comes."""
+        self._copy = copy
+        self._lock = threading.Lock()
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._skipped = 0
+        self._allowed = float(PIECE)
+        self._asked_at = 0.0
+        self.total = 0
+        """Bytes written by the command so far."""
+        self.failure = ""
+        """Why the file does not have all of it, as one line."""
+
+    def add(self, data: bytes) -> None:
+        """Append what was read. Never waits for the reader, never keeps more than about KEPT."""
+        with self._lock:
+            self.total += len(data)
+            self._waiting.append(data)
+            self._size += len(data)
+            while self._size - len(self._waiting[0]) >= KEPT:
+                self._drop(len(self._waiting.popleft()))
+        if self._copy and not self.failure:
+            try:
+                self._copy.write(data)
+            except OSError as error:
+                self.failure = f"the command's output file is cut off: {error.strerror}"
+
+    def take(self, now: float) -> tuple[bytes, int]:
+        """(what comes next, bytes left out before it) at the time `now` (seconds, monotonic).
+
+        At most PIECE at once and RATE per second: the rest is given later, or left out for what is newer.
+        """
+        with self._lock:
+            self._allowed = min(PIECE, self._allowed + (now - self._asked_at) * RATE)
+            self._asked_at = now
+            if not self._size or min(self._size, PIECE) > self._allowed:
+                return b"", 0
+            data, skipped = b"".join(self._waiting), self._skipped
+            start = data.find(b"\n", 0, _LINE) + 1 if skipped else 0
+            self._waiting.clear()
+            if data[start + PIECE :]:
+                self._waiting.append(data[start + PIECE :])
+            data = data[start : start + PIECE]
+            self._size, self._skipped = sum(map(len, self._waiting)), 0
+        self._allowed -= len(data)
+        return data, skipped + start
+
+    def _drop(self, size: int) -> None:
+        self._size -= size
+        self._skipped += size
