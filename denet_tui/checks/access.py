@@ -48,8 +48,7 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             "sudo",
             "sudo, for each run",
             (
-                "Nothing stays on the machine. The loader is root for half a second; the screen, the recording and "
-                "the command run as you.",
+                "Nothing stays. The loader is root for half a second; screen, recording and command run as you.",
                 "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
             ),
             ("sudo", asking.program(), "run", "--", "CMD"),
@@ -60,8 +59,7 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             "setpriv",
             "two capabilities for one run, no root beside them",
             (
-                "Nothing stays on the machine. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone: not even "
-                "the loader could change a file of root's.",
+                "Nothing stays. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone; no file of root's is in reach.",
                 "With them it can read kernel memory while it loads; it gives them away before the command starts.",
             ),
             _setpriv(*me),
@@ -72,8 +70,7 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             "group",
             f"a launcher for the group {GROUP}",
             (
-                "It stays: members may watch without a password. Nobody is a member until you add somebody, and each "
-                "sees the calls of processes of their own only.",
+                "It stays: members watch processes of their own without a password. Nobody is one until you add them.",
                 "A mistake in the launcher would open CAP_BPF and CAP_PERFMON, and so kernel memory, to the group.",
             ),
             ("denet-tui", "run", "--", "CMD"),

@@ -106,7 +106,7 @@ def run(argv: tuple[str, ...]) -> Answer:
 
 
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
-    """Text to hand to an administrator: what is wrong, the command of denet-tui, and what that would do, line by line."""
+    """Text to hand to an administrator: what is wrong, denet-tui's command for it, and what that would change."""
     lines = ["These need root on this machine. Each says what it changes, and can be taken back.", ""]
     for finding, fix in wanted:
         lines += [f"# {finding.id}: {finding.title}", f"# {fix.title} ({fix.scope})"]

@@ -52,11 +52,16 @@ class Client:
             self._channel.sendall(json.dumps(request).encode() + b"\n")
 
     def loading(
-        self, way: str = "auto", *, sizes: dict[str, int] | None = None, only_wanted: bool = False, **options: Any
+        self,
+        way: str = "auto",
+        *,
+        sizes: dict[str, int] | None = None,
+        only_uid: int | None = None,  # noqa: ARG002 - the helper knows by itself whose calls it may count
+        only_wanted: bool = False,
     ) -> Loading:
         """Have the program loaded: the same as handover.Loading, through the helper. One at a time."""
         self._loading = Loading()
-        self.send({"load": {"way": way, "rows": (sizes or {}).get("ROWS", 0), "only_wanted": only_wanted, **options}})
+        self.send({"load": {"way": way, "sizes": sizes or {}, "only_wanted": only_wanted}})
         return self._loading
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ for what it has found itself, by id, and for nothing else: never for a command, 
 line, at most LARGEST bytes:
 
     {"look": [CHECK, …]}   {"apply": FIX}   {"undo": FIX}   {"cancel": true}
-    {"load": {"way": "auto"|"raw"|"tracefs", "rows": N, "only_wanted": BOOL}}
+    {"load": {"way": "auto"|"raw"|"tracefs", "sizes": {NAME: N, …}, "only_wanted": BOOL}}
 
 It answers, one JSON object a line: {"root", "may_load"} first; then `started`, `slow`, `found` (with `details`),
 `said`, `state`, `ended`, and `loaded` (with descriptors, SCM_RIGHTS) or `refused`. Anything else that it reads, and the
@@ -47,7 +47,8 @@ _PATIENCE_S = 30
 """For a parent that does not read what it is told: then it counts as gone."""
 _UNWINDING_S = 120.0
 """For taking back what was at work when the parent went."""
-_MOST_ROWS = 4_000_000
+_MOST_ENTRIES = 1 << 23
+"""Of a map: more than there can be processes (pid_max is at most 1 << 22)."""
 _OUTPUT = 100_000
 """Characters of what libbcc printed that are passed on."""
 
@@ -254,20 +255,19 @@ class Helper:
 
     # Loading
 
-    def _load_beside(self, way: str, rows: int, *, only_wanted: bool) -> None:
+    def _load_beside(self, way: str, sizes: dict[str, int], *, only_wanted: bool) -> None:
         if self._occupied():
             self._refuse(LoadError("loader", "one thing at a time: something is at work already"))
             return
-        self._job = threading.Thread(target=self._load, args=(way, rows, only_wanted), name="load", daemon=True)
+        self._job = threading.Thread(target=self._load, args=(way, sizes, only_wanted), name="load", daemon=True)
         self._job.start()
 
-    def _load(self, way: str, rows: int, only_wanted: bool) -> None:  # noqa: FBT001
+    def _load(self, way: str, sizes: dict[str, int], only_wanted: bool) -> None:  # noqa: FBT001
         if not handover.may_load():
             self._job = None
             self._refuse(LoadError("loader", "loading the program needs root, which this is not"))
             return
         try:
-            sizes = {"ROWS": rows} if rows else {}
             only_uid = os.getuid() or None
             kernel = handover.Loading(way, sizes=sizes, only_uid=only_uid, only_wanted=only_wanted).receive()
         except LoadError as error:
@@ -308,9 +308,15 @@ class Helper:
 def _is_loading(request: dict[str, Any]) -> bool:
     """True where these are options of `load`, all of them, and each is one that there is."""
     match request:
-        case {"way": "auto" | "raw" | "tracefs", "rows": int(rows), "only_wanted": bool(), **rest}:
-            return not rest and 0 <= rows <= _MOST_ROWS
+        case {"way": "auto" | "raw" | "tracefs", "sizes": dict(sizes), "only_wanted": bool(), **rest}:
+            return not rest and all(_is_size(name, number) for name, number in sizes.items())
     return False
+
+
+def _is_size(name: str, number: object) -> bool:
+    if name not in handover.SIZES or type(number) is not int or not 0 < number <= _MOST_ENTRIES:
+        return False
+    return name != "SLOTS" or number.bit_count() == 1
 
 
 def _as_json(error: LoadError) -> dict[str, Any]:

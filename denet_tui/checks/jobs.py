@@ -243,9 +243,9 @@ class Jobs:
             tracer.close()
         return Proved(outcome, tracer.way)
 
-    def load(self, way: str = "auto", **options: Any) -> Kernel:
+    def load(self, way: str = "auto") -> Kernel:
         """The program, loaded by the helper; waits for it, so not for screens. Raises LoadError."""
-        return self._client.loading(way, **options).receive()
+        return self._client.loading(way).receive()
 
     def close(self) -> None:
         """End the helper. What is at work is cancelled and taken back by it; nothing more is told."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from denet_tui.bpf import families, handover, release
 from denet_tui.bpf.handover import Kernel, Loading, User
@@ -52,6 +53,20 @@ class Options:
 Report = Callable[[Kernel], None]
 
 
+class Loads(Protocol):
+    """A program on its way into the kernel: handover.Loading, or what stands for it."""
+
+    def receive(self) -> Kernel:
+        """The descriptors; raises LoadError."""
+
+
+class Loader(Protocol):
+    """Starts loading; the arguments are those of handover.Loading."""
+
+    def __call__(self, way: str, *, sizes: dict[str, int], only_uid: int | None, only_wanted: bool) -> Loads:
+        """Return at once."""
+
+
 class Start:
     """The privileged half second: from here on a loader works, and this process has given its privilege away."""
 
@@ -62,13 +77,16 @@ class Start:
         *,
         for_command: bool = True,
         sizes: Mapping[str, int] = MappingProxyType({}),
+        loader: Loader | None = None,
     ) -> None:
         """Forks the keeper, starts the loader, becomes the invoking user; raises StartError.
 
         `report` is called with what the loader handed over, for --debug; `sizes` are those of
-        the maps where they are not handover.SIZES.
+        the maps where they are not handover.SIZES. `loader` has privilege of its own, and is asked by `load`
+        only: then nothing is loaded here, and `sizes` may still be set before it.
         """
         self.options = options
+        self.sizes = dict(sizes)
         self._report = report
         try:
             self._wanted = numbers_of(families.expand(options.only))
@@ -76,7 +94,7 @@ class Start:
             raise StartError(str(error)) from None
         self.invoker = handover.invoking_user()
         self.runner = _runner(options, self.invoker)
-        if not handover.may_load():
+        if loader is None and not handover.may_load():
             raise StartError(_no_privilege())
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
@@ -84,24 +102,30 @@ class Start:
         self.keeper = keeper.start(self.runner) if for_command else None
         self.only_uid = os.getuid() or None
         """Whose calls alone the kernel side counts; None: everybody's."""
-        self._loading = Loading(
-            options.way,
-            sizes={"ROWS": options.rows, **sizes},
-            only_uid=self.only_uid,
-            only_wanted=bool(self._wanted),
-        )
-        handover.become(self.invoker, keep_bpf=handover.reads_need_capability())
+        self._loader: Loader = loader or Loading
+        self._loading = None if loader else self._begin()
+        self._kernel: Kernel | None = None
+        handover.become(self.invoker, keep_bpf=handover.may_load() and handover.reads_need_capability())
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
             self.notes = ("running as root: there is no other user to become",)
 
+    def _begin(self) -> Loads:
+        sizes = {"ROWS": self.options.rows, **self.sizes}
+        return self._loader(self.options.way, sizes=sizes, only_uid=self.only_uid, only_wanted=bool(self._wanted))
+
+    def load(self) -> Kernel:
+        """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
+        if self._kernel is None:
+            kernel = self._kernel = (self._loading or self._begin()).receive()
+            if self._report:
+                self._report(kernel)
+            self.notes += kernel.notes
+        return self._kernel
+
     def tracer(self) -> Tracer:
         """Wait for the loader; raises LoadError."""
-        kernel = self._loading.receive()
-        if self._report:
-            self._report(kernel)
-        self.notes += kernel.notes
-        self._kernel = kernel
+        kernel = self.load()
         tracer = Tracer(kernel)
         if self._wanted:
             tracer.want(self._wanted)
@@ -109,7 +133,7 @@ class Start:
 
     def release(self, tracer: Tracer) -> None:
         """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
-        release.everybody(self._kernel, tracer.read)
+        release.everybody(self.load(), tracer.read)
 
     def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
         """What stays the same from now on."""
