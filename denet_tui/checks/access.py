@@ -59,7 +59,7 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             "setpriv",
             "two capabilities for one run, no root beside them",
             (
-                "Nothing stays. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone; no file of root's is in reach.",
+                "Nothing stays. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone: root's files stay closed.",
                 "With them it can read kernel memory while it loads; it gives them away before the command starts.",
             ),
             _setpriv(*me),

@@ -171,16 +171,8 @@ class Helper:
                 self._work("undo", identity, self._undo)
             case {"cancel": True, **rest} if not rest:
                 self._cancel.set()
-            case {
-                "load": {
-                    "way": "auto" | "raw" | "tracefs" as way,
-                    "rows": int(rows),
-                    "only_wanted": bool(wanted),
-                    **more,
-                },
-                **rest,
-            } if not more and not rest and 0 <= rows <= _MOST_ROWS:
-                self._load_beside(way, rows, only_wanted=wanted)
+            case {"load": dict(wanted), **rest} if not rest and _is_loading(wanted):
+                self._load_beside(**wanted)
             case _:
                 raise Junk
 
