@@ -30,13 +30,22 @@ from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
+from denet_tui.widgets.timeview import TimeView
+from denet_tui.widgets.window import Window
 
 _MOST_WAITING = 16
 """Snapshots that may wait for a screen that is busy; older ones are let go, their numbers are in the newer ones."""
 
 
+_PACES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between two samples that `+` and `-` choose from."""
+
+
 class Source(Protocol):
     """Where snapshots come from: a session that watches a command, later a recording."""
+
+    interval_s: float
+    """Between two snapshots; may be changed at any time."""
 
     @property
     def info(self) -> RunInfo:
@@ -88,7 +97,16 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             show=False,
         ),
         Binding(
-            "backspace",
+            "plus,equals_sign",
+            "pace(1)",
+            "Slower",
+            id="live.slower",
+            tooltip="Look less often at the kernel",
+            show=False,
+        ),
+        Binding("minus", "pace(-1)", "Faster", id="live.faster", tooltip="Look more often at the kernel", show=False),
+        Binding(
+            "backspace,escape",
             "widen",
             "Widen",
             id="live.widen",
@@ -107,6 +125,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._tick = -1
         """The tick of `_rates.whole` that is shown."""
         self._view = View()
+        self._window = Window()
         self._tab = 0
 
     def compose(self) -> ComposeResult:
@@ -163,7 +182,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def _show_tab(self) -> None:
         if self._shown is None:
             return
-        frame = Frame(self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._tick)
+        frame = Frame(self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._window, self._tick)
         tab = TABS[self._tab]
         for body in self.query_one(f"#{tab.id}").children:
             tab.show(body, frame)
@@ -213,6 +232,11 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Narrow to whatever was chosen."""
         self._look(self._view.narrowed(*message.steps))
 
+    def on_time_view_looked(self, message: TimeView.Looked) -> None:
+        """Show another stretch of time."""
+        self._window = message.window
+        self._apply(self._shown)
+
     def action_widen(self) -> None:
         """Take the last narrowing back."""
         self._look(self._view.widened())
@@ -220,6 +244,14 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def action_cumulate(self) -> None:
         """Between the numbers since the start and those of the last interval."""
         self._look(replace(self._view, cumulative=not self._view.cumulative))
+
+    def action_pace(self, by: int) -> None:
+        """Take the next longer interval between two samples (1), or the next shorter one (-1)."""
+        now = self._source.interval_s
+        others = [pace for pace in _PACES if (pace > now if by > 0 else pace < now)]
+        if others:
+            self._source.interval_s = min(others) if by > 0 else max(others)
+        self.notify(f"one sample every {self._source.interval_s:g} s" + ("" if others else ": this is the limit"))
 
     def _look(self, view: View) -> None:
         """Show the same moment in another way."""

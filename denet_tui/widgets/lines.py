@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -25,6 +27,10 @@ Piece = tuple[str, str]
 
 CURSOR = "▸"
 """Marks the chosen row, so that it is not told by its colour alone."""
+
+_STYLE_OF = itemgetter(1)
+_ROOM_FOR_ALL = 1000
+"""Cells in which all columns of any table fit."""
 
 STYLES = ("text", "head", "cursor", "dim", "warn", "spark")
 
@@ -58,8 +64,14 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             "pagedown,ctrl+f", "page(1)", "Page down", id="lines.page-down", tooltip="Move down by a page", show=False
         ),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", id="lines.page-up", tooltip="Move up by a page", show=False),
+        Binding("ctrl+d", "page(0.5)", "Half down", id="lines.half-down", tooltip="Move down by half a page", show=False),
+        Binding("ctrl+u", "page(-0.5)", "Half up", id="lines.half-up", tooltip="Move up by half a page", show=False),
         Binding("home,g", "edge(0)", "First", id="lines.first", tooltip="Move to the first row", show=False),
         Binding("end,G", "edge(-1)", "Last", id="lines.last", tooltip="Move to the last row", show=False),
+        Binding(
+            "f", "follow", "Follow", id="lines.follow", tooltip="Keep to the first row, whichever it is", show=False
+        ),
+        Binding("y", "copy", "Copy", id="lines.copy", tooltip="Copy this row as text to the clipboard", show=False),
     ]
 
     class Moved(Message):
@@ -76,11 +88,13 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
+        self.columns: Sequence[Column] = self.COLUMNS
         self.rows: Sequence[RowT] = ()
         self.cursor = 0
         self._held = False
         """True once the user has moved the cursor: it then stays on its row, else on the first one."""
         self._strips: dict[int, Strip] = {}
+        """What was drawn of each row, and of the header (-1)."""
         self._layout: list[tuple[Column, int]] = []
         self._layout_width = -1
         self._palette: dict[str, Style] = {}
@@ -92,8 +106,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         """What stays the same about a row from one snapshot to the next."""
         raise NotImplementedError
 
-    def draw(self, row: RowT, column: Column, width: int) -> Sequence[Piece]:
-        """The pieces of one cell, `width` cells in all or fewer."""
+    def draw(self, row: RowT, column: Column, width: int) -> Sequence[Piece] | None:
+        """The pieces of one cell, `width` cells in all or fewer; None where the cell left of it goes on."""
         raise NotImplementedError
 
     def needs(self) -> dict[str, int]:
@@ -107,6 +121,9 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     def pick(self, column: Column) -> None:
         """The header of `column` was clicked."""
 
+    def press(self, row: RowT, column: Column, at: int) -> None:
+        """Cell `at` of a row's column was clicked."""
+
     # Rows and cursor
 
     @property
@@ -118,6 +135,10 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     def visible_columns(self) -> list[Column]:
         """The columns that fit at the moment."""
         return [column for column, _ in self._fitted(self.line_width)]
+
+    def shows(self, key: str) -> bool:
+        """True where the column `key` fits at the moment."""
+        return any(column.key == key for column, _ in self._layout)
 
     @property
     def line_width(self) -> int:
@@ -131,9 +152,9 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         in_sight = self._in_sight()
         self.rows = rows
         self.cursor = self._find(held_key)
-        self.forget_strips()
         self._layout_width = -1
         self.virtual_size = Size(self.line_width, len(rows) + 1)
+        self._renew_strips()
         if in_sight:
             self._keep_in_sight()
         now = self.current
@@ -143,6 +164,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     def _find(self, key: Hashable) -> int:
         if key is None:
             return 0
+        if self.cursor < len(self.rows) and self.identify(self.rows[self.cursor]) == key:
+            return self.cursor
         for index, row in enumerate(self.rows):
             if self.identify(row) == key:
                 return index
@@ -173,28 +196,64 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         elif self.cursor >= top + room:
             self.scroll_to(y=self.cursor - room + 1, animate=False)
 
+    def go_to_row(self, key: Hashable) -> None:
+        """Move the cursor to the row that is identified by `key`; stay where there is none."""
+        found = next((index for index, row in enumerate(self.rows) if self.identify(row) == key), self.cursor)
+        self._move_to(found)
+
     def action_move(self, by: int) -> None:
         """Move the cursor by so many rows."""
         self._move_to(self.cursor + by)
 
-    def action_page(self, by: int) -> None:
+    def action_page(self, by: float) -> None:
         """Move the cursor by so many pages."""
-        self._move_to(self.cursor + by * self._room())
+        self._move_to(self.cursor + int(by * self._room()))
 
     def action_edge(self, index: int) -> None:
         """Move the cursor to the first row (0) or the last (-1)."""
         self._move_to(index % max(1, len(self.rows)))
 
+    def action_follow(self) -> None:
+        """Keep the cursor on the first row from now on, whichever that is."""
+        self._move_to(0)
+        self._held = False
+
+    def action_copy(self) -> None:
+        """Copy the current row, by way of the terminal (OSC 52)."""
+        text = self.copied()
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"copied: {text}", markup=False)
+
+    def copied(self) -> str:
+        """The current row as text: all its columns, also those that do not fit, numbers with their titles."""
+        row = self.current
+        if row is None:
+            return ""
+        cells = []
+        for column, room in self._fitted(_ROOM_FOR_ALL):
+            pieces = self.draw(row, column, room) if column.key != "spark" else None
+            text = " ".join("".join(text for text, _ in pieces or ()).split())
+            if text:
+                cells.append(f"{column.title} {text}" if column.right else text)
+        self._layout_width = -1
+        return "  ".join(cells)
+
     def on_click(self, event: events.Click) -> None:
         """Select the row, or the column of the header, that was clicked."""
-        if event.y == 0:
-            at = 1
-            for column, width in self._fitted(self.line_width):
-                if at <= event.x < at + width + GAP:
+        index, at = self.scroll_offset.y + event.y - 1, 1
+        if event.y and index >= len(self.rows):
+            return
+        if event.y:
+            self._move_to(index)
+        for column, width in self._fitted(self.line_width):
+            if at <= event.x < at + width + GAP:
+                if event.y:
+                    self.press(self.rows[index], column, event.x - at)
+                else:
                     self.pick(column)
-                at += width + GAP
-        elif self.scroll_offset.y + event.y - 1 < len(self.rows):
-            self._move_to(self.scroll_offset.y + event.y - 1)
+                return
+            at += width + GAP
 
     def on_resize(self) -> None:
         """Lay the columns out anew."""
@@ -213,9 +272,24 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         self._strips = {}
         self.refresh()
 
+    def _renew_strips(self) -> None:
+        """Draw what is visible anew, and have only those lines painted that are different now."""
+        before, self._strips = self._strips, {}
+        if len(before) < 2 or not self.rows or not self.is_attached:
+            self.refresh()
+            return
+        width, top = self.line_width, self.scroll_offset.y
+        for y in range(self._room() + 1):
+            index = top + y - 1 if y else -1
+            old, new = before.get(index), self.render_line(y)
+            if old is not None and old == new and index in self._strips:
+                self._strips[index] = old  # it knows already what it looks like on the terminal
+            elif old is not None or index < len(self.rows):
+                self.refresh(Region(0, y, width, 1))
+
     def _fitted(self, width: int) -> list[tuple[Column, int]]:
         if width != self._layout_width:
-            self._layout = fit(self.COLUMNS, width - 1, self.needs())
+            self._layout = fit(self.columns, width - 1, self.needs())
             self._layout_width = width
         return self._layout
 
@@ -231,7 +305,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         """The line `y` of what is visible: the header, a row, or nothing."""
         width = self.line_width
         if y == 0:
-            return self.header_line(width)
+            head = self._strips[-1] = self.header_line(width)
+            return head
         index = self.scroll_offset.y + y - 1
         if index >= len(self.rows):
             text = f"  {self._empty}" if not self.rows and y == 2 else ""
@@ -250,17 +325,28 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         """Row `index`, with a mark before the one that the cursor is on."""
         chosen = index == self.cursor
         pieces: list[Piece] = [(CURSOR if chosen else " ", "text")]
-        for column, room in self._fitted(width):
+        for cell, room, right in self._cells(self.rows[index], width):
             if len(pieces) > 1:
                 pieces.append((" " * GAP, "text"))
-            pieces.extend(_justify(self.draw(self.rows[index], column, room), room, right=column.right))
+            pieces.extend(_justify(cell, room, right=right))
         ground = self._style("cursor") if chosen else None
-        segments = [
-            Segment(text, self._style(name) + ground if ground is not None else self._style(name))
-            for text, name in pieces
-            if text
-        ]
+        segments: list[Segment] = []
+        for name, group in groupby(pieces, _STYLE_OF):
+            style = self._style(name)
+            segments.append(Segment("".join(text for text, _ in group), style + ground if ground else style))
         return Strip(segments).adjust_cell_length(width, self._style("text") + ground)
+
+    def _cells(self, row: RowT, width: int) -> list[tuple[Sequence[Piece], int, bool]]:
+        """Pieces, width and side of every cell; one that goes on takes the room of the next."""
+        cells: list[tuple[Sequence[Piece], int, bool]] = []
+        for column, room in self._fitted(width):
+            pieces = self.draw(row, column, room)
+            if pieces is not None:
+                cells.append((pieces, room, column.right))
+            elif cells:
+                before, wide, right = cells.pop()
+                cells.append((before, wide + GAP + room, right))
+        return cells
 
 
 def _justify(pieces: Sequence[Piece], width: int, *, right: bool) -> list[Piece]:
