@@ -1,0 +1,80 @@
+"""The Textual App of the setup and the start screen; it ends with what is to be watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from textual.binding import Binding, BindingType
+
+from denet_tui.checks import jobs
+from denet_tui.screens.engine import Engine
+from denet_tui.screens.help import HelpScreen
+from denet_tui.screens.leaving import LeavingApp
+from denet_tui.screens.setup import SetupScreen
+from denet_tui.screens.start import Pick, Restart, StartScreen
+
+
+class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
+    """`run()` returns what is to be watched, or how to start again; None where the user left."""
+
+    TITLE = "denet-tui"
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q,q", "quit", "Quit", id="home.quit", tooltip="Leave; says what was done and what was not"),
+        Binding("f1,question_mark", "help", "Help", id="home.help", tooltip="Explain this pane and its keys"),
+        Binding("ctrl+c", "quit", "Quit", id="home.interrupt", tooltip="The same as q", show=False),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "Palette",
+            id="home.palette",
+            tooltip="Themes, a screenshot and all other commands by name",
+            priority=True,
+            show=False,
+        ),
+    ]
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        who: str = "",
+        first: Literal["setup", "start"] = "setup",
+        ask: Callable[[jobs.Kind, str], jobs.Ended] | None = None,
+        search: str = "",
+    ) -> None:
+        """`who` is said in the header, `ask` applies a fix through sudo, `search` is the PATH of commands."""
+        super().__init__()
+        self._engine, self._who, self._first, self._ask, self._search = engine, who, first, ask, search
+
+    def on_mount(self) -> None:
+        """Show the first screen."""
+        if self._first == "start":
+            self._start(True)
+        else:
+            self._setup()
+
+    def _setup(self) -> None:
+        self.push_screen(SetupScreen(self._engine, who=self._who, ask=self._ask), self._start)
+
+    def _start(self, go_on: bool | None) -> None:  # noqa: FBT001 (Textual's callback)
+        if go_on:
+            self.push_screen(StartScreen(search=self._search), self._picked)
+
+    def _picked(self, pick: Pick | None) -> None:
+        if pick is None:
+            self._setup()
+        else:
+            self.exit(pick)
+
+    async def action_quit(self) -> None:
+        """Leave; a setup that has changed something asks first."""
+        if isinstance(self.screen, SetupScreen):
+            self.screen.leave()
+        else:
+            self.exit()
+
+    def action_help(self) -> None:
+        """Explain the widget that has the focus."""
+        self.push_screen(HelpScreen(self.screen))

@@ -1,0 +1,78 @@
+"""What the setup screen can do to a step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from denet_tui.checks import access, catalogue
+from denet_tui.checks.access import Access
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Fix
+from denet_tui.checks.verdict import PROOF
+from denet_tui.screens import pages
+from denet_tui.screens.engine import Engine
+from denet_tui.screens.walk import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What can be done to the step `current` (a check's id, or the name of a group)."""
+
+    walk: Walk
+    engine: Engine
+    host: Host
+    current: str
+
+    @property
+    def fix(self) -> Fix | None:
+        """The fix that is chosen."""
+        return self.walk.chosen(self.current)
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """The ways to the capabilities, at the step where one is chosen, where the engine has none."""
+        if self.engine.may_load or self.current != pages.ACCESS:
+            return ()
+        return access.ways(self.host, self.walk.findings, (os.getuid(), os.getgid()))
+
+    @property
+    def access(self) -> Access | None:
+        """The one of them that is chosen."""
+        return pages.chosen_access(self.walk, self.accesses)
+
+    @property
+    def ids(self) -> list[str]:
+        """What the keys 1 to 9 choose from."""
+        return [each.id for each in self.accesses or self.walk.fixes(self.current)]
+
+    @property
+    def undoable(self) -> str:
+        """The fix that can be taken back; empty where there is none."""
+        return next((each for each in reversed(self.engine.applied) if each.partition(".")[0] == self.current), "")
+
+    @property
+    def text(self) -> str:
+        """What is copied."""
+        found, fix = self.access, self.fix
+        return found.text if found else pages.commands(fix) if fix else ""
+
+    def may(self, action: str) -> bool:
+        """True where an action of the screen makes sense here and now."""
+        walk, current, idle = self.walk, self.current, not self.walk.working
+        offered: dict[str, Callable[[], bool]] = {
+            "go_on": lambda: idle and walk.ready,
+            "apply": lambda: idle and (self.access is not None or self._applicable()),
+            "cancel": lambda: not idle,
+            "skip": lambda: idle and current != PROOF and (current in walk.looking or current in walk.open()),
+            "undo": lambda: idle and bool(self.undoable),
+            "recheck": lambda: idle and current in catalogue.by_id,
+            "copy_fix": lambda: bool(self.text),
+            "details": lambda: current in catalogue.by_id,
+        }
+        return offered[action]() if action in offered else True
+
+    def _applicable(self) -> bool:
+        fix = self.fix
+        return fix is not None and bool(fix.changes) and self.walk.state(self.current) not in ("pass", "repaired")
