@@ -14,13 +14,16 @@ from denet_tui.bpf.handover import SIZES
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.launch import Options, Start, StartError
+from denet_tui.watch.processes import stat
 from denet_tui.watch.worker import Attached, Recorder, Session
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often /proc is looked through for processes that nobody watches."""
 _MOST_PASSES = 50
 _PF_KTHREAD = 0x00200000
-"""include/linux/sched.h; in field 9 of /proc/PID/stat."""
+"""include/linux/sched.h."""
+_KTHREADD = 2
+"""Parent of all kernel threads (init/main.c)."""
 
 
 class Listed(NamedTuple):
@@ -212,19 +215,16 @@ def listed(wanted: Iterable[int]) -> list[Listed]:
 
 
 def _listed(pid: int) -> Listed | None:
-    """None for what has ended (a zombie has, too), and for what this user may not see."""
+    """None for what has ended, and for what this user may not see."""
     try:
-        with Path(f"/proc/{pid}/stat").open(encoding="utf-8", errors="replace") as file:
-            content, owner = file.read(), os.fstat(file.fileno()).st_uid
+        found, owner = stat(pid), Path(f"/proc/{pid}").stat().st_uid
     except OSError:
         return None
-    name, _, rest = content.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    state, parent, flags, threads, born = fields[0], *map(int, (fields[1], fields[6], fields[17], fields[19]))
-    if state in "ZX" and threads <= 1:
+    if found.ended:
         return None
-    kernel = bool(flags & _PF_KTHREAD)
-    return Listed(pid, parent, born, owner, kernel, kernel and (pid == 2 or name.startswith("kworker/u")))
+    kernel = bool(found.flags & _PF_KTHREAD)
+    starts_helpers = kernel and (pid == _KTHREADD or found.comm.startswith("kworker/u"))
+    return Listed(pid, found.parent, found.born, owner, kernel, starts_helpers)
 
 
 def _notes(start: Start) -> list[str]:
