@@ -1,0 +1,171 @@
+"""The user's settings file: what may stand in it, and what is wrong with one that cannot be used."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+LEAST_S, MOST_S = 0.1, 10.0
+"""Seconds between two samples."""
+
+EXAMPLE = """\
+# Settings of denet-tui's screens. Lines that start with # are the defaults.
+
+# Seconds between two samples, 0.1 to 10. --interval comes before it.
+#interval = 0.5
+
+# Colours: "dark", "light", or any theme that the palette (ctrl+p) lists. Where NO_COLOR is set there are none.
+# Without this line: the theme of the last run.
+#theme = "dark"
+
+# The columns of the tables, from left to right; those that do not fit are left out, the least important first.
+[columns]
+#processes = [{processes}]
+#syscalls = [{syscalls}]
+
+# Other keys: the name of a binding, and one key or several with commas between them. `denet-tui settings --keys`
+# lists the names. Keys are written as "x", "X", "ctrl+x", "f5", "space", "question_mark".
+[keys]
+#"app.quit" = "q,ctrl+q"
+"""
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; one line with the file, the line's number and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the screens know: themes, columns per table, and bindings."""
+
+    themes: Collection[str] = ()
+    columns: Mapping[str, Collection[str]] = field(default_factory=dict)
+    bindings: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the file says; None and empty where it says nothing."""
+
+    interval: float | None = None
+    theme: str | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Binding id to keys."""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file, to say where in it something stands."""
+
+    path: Path
+    text: str
+
+    def wrong(self, table: str, key: str, what: str) -> SettingsError:
+        """The error that names the line of `key` in `table` (empty: the top of the file)."""
+        return SettingsError(f"{self.path}:{_line_of(self.text, table, key)}: {what}")
+
+
+def where(environment: Mapping[str, str]) -> Path:
+    """The file of the user with this environment (XDG base directory specification)."""
+    return folder(environment, "XDG_CONFIG_HOME", ".config") / "settings.toml"
+
+
+def folder(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """denet-tui's own folder below the one that `variable` names, or below `default` in the user's home."""
+    named = environment.get(variable, "")
+    base = Path(named) if named.startswith("/") else Path(environment.get("HOME") or "/") / default
+    return base / "denet-tui"
+
+
+def read(path: Path, allowed: Allowed) -> Settings:
+    """The settings in `path`, the defaults where there is no such file; raises SettingsError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        line = at[1] if at else len(text.splitlines())
+        raise SettingsError(f"{path}:{line}: not TOML: {str(error)[: at.start() if at else None]}") from None
+    return _checked(Source(path, text), found, allowed)
+
+
+def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Settings:
+    _known(source, "", found, ("interval", "theme", "columns", "keys"))
+    interval, theme = found.get("interval"), found.get("theme")
+    number = isinstance(interval, int | float) and not isinstance(interval, bool)
+    if interval is not None and not (number and LEAST_S <= interval <= MOST_S):
+        raise source.wrong("", "interval", f"interval is a number of seconds from {LEAST_S} to {MOST_S:g}")
+    names = {"dark": "textual-dark", "light": "textual-light"}
+    if theme is not None and (not isinstance(theme, str) or names.get(theme, theme) not in allowed.themes):
+        raise source.wrong("", "theme", f"theme is one of {_listed(['dark', 'light', *sorted(allowed.themes)])}")
+    columns = _table(source, found, "columns", "lists of columns")
+    _known(source, "columns", columns, allowed.columns)
+    for table, names_of in columns.items():
+        some = isinstance(names_of, list) and names_of and all(name in allowed.columns[table] for name in names_of)
+        if not some or len(set(names_of)) < len(names_of):
+            raise source.wrong("columns", table, f"{table} is a list of some of {_listed(allowed.columns[table])}")
+    keys = _table(source, found, "keys", "names of bindings with their keys")
+    for name, value in list(keys.items()):
+        if isinstance(value, dict):  # app.quit = "x", without the quotes that TOML asks for
+            keys |= {f"{name}.{rest}": each for rest, each in keys.pop(name).items()}
+    _known(source, "keys", keys, allowed.bindings)
+    for name, value in keys.items():
+        if not isinstance(value, str) or not all(part.strip() for part in value.split(",")):
+            raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
+    return Settings(
+        interval=None if interval is None else float(interval),
+        theme=theme and names.get(theme, theme),
+        columns={table: tuple(names_of) for table, names_of in columns.items()},
+        keys=keys,
+        source=source,
+    )
+
+
+def _table(source: Source, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:
+    table = found.get(name, {})
+    if not isinstance(table, dict):
+        raise source.wrong("", name, f"{name} is a table, [{name}], of {what}")
+    return table
+
+
+def _known(source: Source, table: str, found: Collection[str], names: Collection[str]) -> None:
+    for name in found:
+        if name not in names:
+            close = get_close_matches(name, names, 3) or sorted(names)[:12]
+            more = ", …" if len(names) > len(close) else ""
+            raise source.wrong(table, name, f"there is no setting {name}; allowed are {_listed(close)}{more}")
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(names)
+
+
+def _line_of(text: str, table: str, key: str) -> int:
+    """The number of the line where `key` of `table` is set; tomllib does not say it. 1 where it is not found."""
+    key_of = re.compile(r"""\s*(?:\[\s*)?(?:"([^"]*)"|'([^']*)'|([\w.-]+))\s*[]=.]""")
+    now, at_table = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        found = key_of.match(line)
+        name = next((part for part in found.groups() if part), "") if found else ""
+        if line.lstrip().startswith("["):
+            now = name
+            at_table = number if now == table else at_table
+        # `keys.quit = …` and `[keys.quit]` name the table in the key.
+        if name and ((now == table and name == key) or name in {f"{table}.{key}", *([] if table else [key])}):
+            return number
+        if table and name.startswith(f"{table}."):
+            at_table = number
+    return at_table
