@@ -7,6 +7,7 @@ from typing import NamedTuple
 from denet_tui.model import Snapshot
 from denet_tui.screens.rates import Rates
 from denet_tui.screens.view import View
+from denet_tui.widgets.window import Window
 
 
 class Frame(NamedTuple):
@@ -18,6 +19,8 @@ class Frame(NamedTuple):
     whole: Snapshot
     """The same moment, not narrowed and since the start."""
     rates: Rates
+    window: Window
+    """The stretch of time that is shown of it."""
     tick: int
     """The tick of `rates.whole` that belongs to this moment."""
 

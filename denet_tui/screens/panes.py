@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from denet_tui.screens.frame import Frame
+from denet_tui.screens.latency_tab import LatencyTab
 from denet_tui.screens.overview import Overview
 
 
@@ -35,7 +36,7 @@ def _show_nothing(widget: Widget, frame: Frame) -> None:
 
 TABS = (
     Tab("overview", "Overview", Overview, Overview.show),
-    Tab("latency", "Latency", _nothing_yet, _show_nothing),
+    Tab("latency", "Latency", LatencyTab, LatencyTab.show),
     Tab("errors", "Errors", _nothing_yet, _show_nothing),
     Tab("inflight", "In flight", _nothing_yet, _show_nothing),
     Tab("output", "Output", _nothing_yet, _show_nothing),

@@ -1,58 +1,140 @@
-"""What the live screen remembers: calls/s over time, of everything and of what the view is narrowed to."""
+"""What the live screen remembers over time, of everything and of what the view is narrowed to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
 from denet_tui.screens.scope import added
 from denet_tui.watch.history import History, Rows
+from denet_tui.watch.timeline import Timeline, added_up
 from denet_tui.widgets.processes import ProcessKey, process_key
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""
 _MOST_VALUES = 4_000_000
+_MOST_TABLES = 40_000
+"""Rows of the last ticks that are kept whole, for narrowing: at most about 14 MB."""
 
-
+ErrorKey = tuple[Syscall, int]
+"""A syscall and the errno it failed with."""
 Inside = Callable[[Sequence[ProcessInfo]], Sequence[ProcessInfo]]
 """Which of the processes the view is narrowed to."""
 
 
-class Rates:
-    """Calls/s per syscall, per process and per both; at most about 22 MB, 16 MB of it for both."""
+class _Seen:
+    """What is remembered of all processes, or of those that the view is narrowed to."""
 
     def __init__(self) -> None:
-        self.whole: History[Syscall] = History(_LONG, 2048)
+        self.calls: History[Syscall] = History(_LONG, 2048)
+        self.errors: History[ErrorKey] = History(_LONG, 512)
+        self.timeline = Timeline()
+        self.errnos: Mapping[ErrorKey, int] = {}
+        """Errors so far."""
+
+    def begin(self, time_s: float) -> None:
+        self.calls.begin(time_s)
+        self.errors.begin(time_s)
+
+    def add(
+        self,
+        period: tuple[float, float],
+        total: Counters,
+        recent: Mapping[Syscall, Counters],
+        errnos: Mapping[ErrorKey, int],
+    ) -> None:
+        """Take in a tick: what was counted in `period` (s since the start), and all errors so far."""
+        start_s, end_s = period
+        for syscall, counters in recent.items():
+            if counters.calls:
+                self.calls.put(syscall, counters.calls / (end_s - start_s))
+        for key, count in errnos.items():
+            more = count - self.errnos.get(key, 0)
+            if more > 0:
+                self.errors.put(key, more / (end_s - start_s))
+        self.errnos = errnos
+        self.timeline.add(start_s, end_s, total, recent)
+
+
+class _Tick(NamedTuple):
+    start_s: float
+    end_s: float
+    tables: Mapping[ProcessKey, Mapping[Syscall, Counters]]
+
+
+class Rates:
+    """Calls/s and errors/s per syscall, calls/s per process, and a day of counters.
+
+    At most about 22 MB for calls/s, 16 MB of it per pair of process and syscall; 14 MB for the
+    tables that narrowing looks back at; and a Timeline for everything and for what is narrowed.
+    """
+
+    def __init__(self) -> None:
+        self._all = _Seen()
+        self._some: _Seen | None = None
         self.processes: History[ProcessKey] = History(_SHORT, 4096)
         self._pairs: Rows[ProcessKey, Syscall] = Rows(_SHORT, _MOST_VALUES)
-        self._narrowed: History[Syscall] | None = None
+        self._ticks: deque[_Tick] = deque(maxlen=_SHORT)
+        self._kept_rows = 0
         self._inside: Inside | None = None
+
+    @property
+    def whole(self) -> History[Syscall]:
+        """The series per syscall of everything."""
+        return self._all.calls
 
     @property
     def view(self) -> History[Syscall]:
         """The series per syscall of what is shown."""
-        return self._narrowed or self.whole
+        return (self._some or self._all).calls
+
+    @property
+    def errors(self) -> History[ErrorKey]:
+        """The errors/s of what is shown; narrowed, only from then on."""
+        return (self._some or self._all).errors
+
+    @property
+    def timeline(self) -> Timeline:
+        """The counters of what is shown; where it is narrowed, of the last minute and from then on."""
+        return (self._some or self._all).timeline
 
     def add(self, snapshot: Snapshot) -> None:
         """Take in the next snapshot; each has to come once, in order."""
         seconds = snapshot.interval_ns / 1e9
         now = snapshot.time_ns / 1e9
         self._pairs.begin()
-        for history in (self.whole, self.processes):
-            history.begin(now)
+        self.processes.begin(now)
+        self._all.begin(now)
+        if self._some is not None:
+            self._some.begin(now)
         if seconds <= 0:
             return
-        _put(self.whole, snapshot.recent, seconds)
-        for process in snapshot.processes:
-            if not process.delta.calls:
-                continue
+        end_s = snapshot.elapsed_ns / 1e9
+        period = (end_s - seconds, end_s)
+        self._all.add(period, snapshot.delta, snapshot.recent, snapshot.errnos)
+        busy = [process for process in snapshot.processes if process.delta.calls]
+        for process in busy:
             key = process_key(process)
             self.processes.put(key, process.delta.calls / seconds)
             self._pairs.put(key, [(syscall, counters.calls / seconds) for syscall, counters in process.recent.items()])
-        if self._narrowed is not None:
-            self._narrowed.begin(now)
-            inside = self._inside(snapshot.processes) if self._inside else snapshot.processes
-            _put(self._narrowed, added(process.recent for process in inside), seconds)
+        self._keep(_Tick(*period, {process_key(process): process.recent for process in busy}))
+        if self._some is not None and self._inside is not None:
+            inside = self._inside(snapshot.processes)
+            recent = added(process.recent for process in inside)
+            self._some.add(period, added_up(recent.values()), recent, _errnos(inside))
+
+    def _keep(self, tick: _Tick) -> None:
+        if len(self._ticks) == self._ticks.maxlen:
+            self._drop()
+        self._ticks.append(tick)
+        self._kept_rows += _rows(tick)
+        while self._kept_rows > _MOST_TABLES and self._ticks:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._kept_rows -= _rows(self._ticks.popleft())
 
     def narrow(self, inside: Inside | None, processes: Sequence[ProcessInfo] = ()) -> None:
         """Follow only those of the processes that `inside` picks from now on; None: all of them.
@@ -60,18 +142,40 @@ class Rates:
         `processes` are those of the newest snapshot.
         """
         self._inside = inside
-        self._narrowed = None
+        self._some = None
         if inside is None:
             return
-        narrowed: History[Syscall] = History(_LONG, 2048)
-        self._narrowed = narrowed
+        chosen = inside(processes)
+        keys = {process_key(process) for process in chosen}
+        self._some = some = _Seen()
+        some.errnos = _errnos(chosen)
         for time_s in self.whole.times(_SHORT):
-            narrowed.begin(time_s)
-        for syscall, series in self._pairs.sums({process_key(process) for process in inside(processes)}).items():
-            narrowed.seed(syscall, series)
+            some.begin(time_s)
+        series = self._pairs.sums(keys)
+        for syscall, values in series.items():
+            some.calls.seed(syscall, values)
+        self._look_back(some.timeline, keys, series)
+
+    def _look_back(self, timeline: Timeline, keys: set[ProcessKey], series: Mapping[Syscall, Sequence[float]]) -> None:
+        """Fill a timeline from the last ticks; of those whose tables are gone only the calls are known."""
+        periods = self._all.timeline.ticks(_SHORT)
+        for back, (start_s, end_s) in zip(range(-len(periods), 0), periods, strict=True):
+            if -back <= len(self._ticks):
+                tables = self._ticks[back].tables
+                recent = added(tables[key] for key in keys & tables.keys())
+            else:
+                calls = {syscall: round(values[back] * (end_s - start_s)) for syscall, values in series.items()}
+                recent = {syscall: Counters.without_row(count) for syscall, count in calls.items() if count}
+            timeline.add(start_s, end_s, added_up(recent.values()), recent)
 
 
-def _put(history: History[Syscall], recent: Mapping[Syscall, Counters], seconds: float) -> None:
-    for syscall, counters in recent.items():
-        if counters.calls:
-            history.put(syscall, counters.calls / seconds)
+def _rows(tick: _Tick) -> int:
+    return sum(map(len, tick.tables.values()))
+
+
+def _errnos(processes: Iterable[ProcessInfo]) -> Mapping[ErrorKey, int]:
+    total: Counter[ErrorKey] = Counter()
+    for process in processes:
+        if process.errnos:
+            total.update(process.errnos)
+    return total

@@ -1,32 +1,32 @@
-"""The chart of one rate over time; the only place that knows plotext."""
+"""The chart of calls/s over time; the only place that knows plotext."""
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.geometry import Size
-from textual.strip import Strip
-from textual.widget import Widget
 
 from denet_tui.widgets import words
+from denet_tui.widgets.timeview import Piece, TimeView, moment
+from denet_tui.widgets.window import Grid, Reader, Window, marks
 
-_SPANS = (15, 30, 60, 120, 300, 600, 1800, 3600)
-"""Seconds that a chart may cover, so that its scale does not move with every snapshot."""
+MOST_CURVES = 5
+_MARKS = "●▲■◆★"
+"""Drawn along the curves where there are several, so that they are not told by colour alone."""
+_MARK_EVERY = 24
+"""Points from one mark of a curve to its next."""
 _TOPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 _LEAST = Size(20, 4)
+_CODE = re.compile(r"\x1b\[([\d;]*)m")
 
 
-def thin(times: Sequence[float], values: Sequence[float], most: int) -> tuple[list[float], list[float]]:
-    """At most `most` points: of each run of neighbours the highest, so that a short peak still shows."""
-    step = -(-len(values) // most) if most > 0 else 1
-    if step <= 1:
-        return list(times), list(values)
-    starts = range(0, len(values), step)
-    return [times[start] for start in starts], [max(values[start : start + step]) for start in starts]
+class Curve(NamedTuple):
+    """One curve: what it is of, and where its numbers come from."""
+
+    name: str
+    read: Reader
 
 
 def round_top(value: float) -> float:
@@ -37,105 +37,164 @@ def round_top(value: float) -> float:
     return next(unit * factor for factor in _TOPS if value <= unit * factor)
 
 
-def draw_chart(times: Sequence[float], values: Sequence[float], width: int, height: int) -> list[str]:
-    """The chart of `values` at `times` (s, 0 is now, the past is negative) as `height` lines of `width` cells.
+def rates(read: Reader, grid: Grid) -> list[float | None]:
+    """Calls/s in every column; None where nothing was watched."""
+    columns = read(grid.start_s, grid.width_s, grid.count)
+    return [counters.calls / seconds if seconds else None for seconds, counters in columns]
 
-    Only one thread may call this: plotext has a single figure for the whole process.
+
+def draw_chart(
+    curves: Sequence[Sequence[float | None]], grid: Grid, ticks: Sequence[tuple[float, str]], size: Size
+) -> list[list[tuple[str, int]]]:
+    """The curves (calls/s in every column of `grid`) as `size.height` lines of text.
+
+    Every piece of a line comes with the number of the curve that it belongs to, from 1; 0 is the
+    frame. Only one thread may call this: plotext has a single figure for the whole process.
     """
+    import plotext
     from plotext import figure, terminal
 
     terminal.limit(False, False)  # it would cut the figure to what it takes for the terminal's size
-    span = next((span for span in _SPANS if -min(times, default=0.0) <= span), _SPANS[-1])
-    top = round_top(max(values, default=0.0))
+    top = round_top(max((value for curve in curves for value in curve if value is not None), default=0.0))
     figure.clear()
-    figure.plot_size(width, height)
+    figure.plot_size(size.width, size.height)
     # The upper and the right axis say nothing that the others do not.
     figure.axes(False, axis="x", side="upper")
     figure.axes(False, axis="y", side="right")
-    shown_times, shown = thin(times, values, 2 * width)
-    if len(shown) > 1:
-        figure.draw(figure.signal(shown_times, shown, marker="braille").lines().density("full"))
-    else:
-        figure.draw(figure.signal([-span, 0], [0, 0], marker=" "))
-    marks = [top * part for part in ((0, 0.5, 1) if height < 12 else (0, 0.25, 0.5, 0.75, 1))]
-    figure.ruler("y").lim(0, top).ticks(marks, [words.rate(mark) for mark in marks])
-    back = [-span, -span * 2 / 3, -span / 3, 0]
-    figure.ruler("x").lim(-span, 0).ticks(back, [*(f"{at:.0f}s" for at in back[:-1]), "now"])
-    text: str = figure.build().string(True)
-    return text.split("\n")[:height]
+    points = [[(grid.middle_s(at), rate) for at, rate in enumerate(curve) if rate is not None] for curve in curves]
+    figure.draw(figure.signal([grid.start_s, grid.end_s], [0, 0], marker=" "))  # there may be no points at all
+    for number, curve in enumerate(points, 1):
+        if len(curve) > 1:
+            marker = plotext.marker("braille", number)
+            figure.draw(figure.signal(*zip(*curve, strict=True), marker=marker).lines().density("full"))
+    for number, curve in enumerate(points, 1):
+        # Not one above the other, where curves run alongside.
+        marked = [] if len(curves) == 1 else curve[_MARK_EVERY * number // (MOST_CURVES + 1) :: _MARK_EVERY]
+        if marked:
+            marker = plotext.marker(_MARKS[number - 1], number)
+            figure.draw(figure.signal(*zip(*marked, strict=True), marker=marker))
+    heights = [top * part for part in ((0, 0.5, 1) if size.height < 12 else (0, 0.25, 0.5, 0.75, 1))]
+    figure.ruler("y").lim(0, top).ticks(heights, [words.pad(words.rate(at), _LABEL, right=True) for at in heights])
+    figure.ruler("x").lim(grid.start_s, grid.end_s).ticks([at for at, _ in ticks], [label for _, label in ticks])
+    return [_pieces(line, len(curves)) for line in figure.build().string(False).split("\n")[: size.height]]
 
 
-class Chart(Widget):
-    """A rate over time, under a line that says what it is."""
+_LABEL = 6
+"""Cells of a rate beside the axis, always: a chart that moves sideways is hard to read."""
 
-    ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--title", "chart--frame", "chart--curve"}
+
+def _pieces(line: str, most: int) -> list[tuple[str, int]]:
+    """The parts of a line by the palette number that plotext draws them in."""
+    found, number = [], 0
+    for place, part in enumerate(_CODE.split(line)):
+        if place % 2 == 0:
+            found.append((part, number))
+        elif part == "0":
+            number = 0
+        elif part.startswith("38;5;"):
+            number = int(part[5:])
+    return [(text, number if number <= most else 0) for text, number in found if text]
+
+
+class Chart(TimeView):
+    """Calls/s over time, under a line that says of what and how many."""
+
+    PREFIX = "chart"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chart--text", "chart--title", "chart--frame", "chart--cursor",
+        "chart--curve-1", "chart--curve-2", "chart--curve-3", "chart--curve-4", "chart--curve-5",
+    }  # fmt: skip
     DEFAULT_CSS = """
     Chart {
+        & > .chart--text { color: $foreground; }
         & > .chart--title { color: $foreground; text-style: bold; }
         & > .chart--frame { color: $text-muted; }
-        & > .chart--curve { color: $text-accent; }
+        & > .chart--cursor { color: $foreground; text-style: bold; }
+        & > .chart--curve-1 { color: $text-accent; }
+        & > .chart--curve-2 { color: $text-success; }
+        & > .chart--curve-3 { color: $text-error; }
+        & > .chart--curve-4 { color: $text-primary; }
+        & > .chart--curve-5 { color: $text-warning; }
     }
     """
-    LEAST_S = 0.5
-    """Between two redraws for new values; a new title or size is drawn at once."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
-        self._title = ""
-        self._subject = ""
-        self._times: Sequence[float] = ()
-        self._values: Sequence[float] = ()
-        self._lines: list[str] = []
-        self._drawn_for: tuple[str, Size] | None = None
-        self._drawn_at = 0.0
-        self._stale = True
-        self._waiting = False
+        self._curves: Sequence[Curve] = ()
+        self._final = False
 
-    def show(self, subject: str, times: Sequence[float], values: Sequence[float], *, final: bool = False) -> None:
-        """Chart `values` (calls/s) at `times` (s, 0 is now); `final`: no more will come."""
-        self._subject, self._times, self._values = subject, times, values
-        self._stale = True
-        if final:
-            self._drawn_for = None
-        now, peak = (values[-1], max(values)) if values else (0.0, 0.0)
-        self._title = (
-            f"{subject}   {'last' if final else 'now'} {words.rate(now)}/s   peak {words.rate(peak)}/s"
-            if subject
-            else ""
-        )
-        self.refresh()
+    def show(self, curves: Sequence[Curve], window: Window, now_s: float, *, final: bool = False) -> None:
+        """Chart the first few of `curves` in `window`, `now_s` being the newest moment; `final`: no more will come."""
+        self._curves, self._final = curves[:MOST_CURVES], final
+        self.set_content((tuple(curve.name for curve in self._curves), final), window, now_s)
 
-    def _build(self) -> None:
-        size = Size(self.size.width, self.size.height - 1)
-        now = time.monotonic()
-        wanted = (self._subject, size)
-        if wanted == self._drawn_for:
-            wait = self._drawn_at + self.LEAST_S - now
-            if self._stale and wait > 0 and self.is_attached and not self._waiting:
-                self._waiting = True
-                self.set_timer(wait, self._refresh_late)  # no newer values may come that would draw these
-            if not self._stale or wait > 0:
-                return
-        fits = size.width >= _LEAST.width and size.height >= _LEAST.height and self._subject
-        self._lines = draw_chart(self._times, self._values, size.width, size.height) if fits else []
-        self._drawn_for, self._drawn_at, self._stale = wanted, now, False
+    def first_cell(self) -> int:
+        """The plot starts beside the axis."""
+        return _LABEL + 1
 
-    def _refresh_late(self) -> None:
-        self._waiting = False
-        self.refresh()
+    def columns(self) -> int:
+        """A column is a cell wide; each holds two points of the curve."""
+        return max(1, self.size.width - self.first_cell())
 
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"chart--{name}") if self.is_attached else Style.null()
+    def build(self, size: Size) -> list[list[Piece]]:
+        """The title and the chart."""
+        if not self._curves:
+            return []
+        cells = self.grid
+        fine = Grid(cells.start_s, cells.width_s / 2, cells.count * 2)
+        curves = [rates(curve.read, fine) for curve in self._curves]
+        cursor = self.cursor_column(cells)
+        title = self._titles(cells, cursor, curves, size.width)
+        room = Size(size.width, size.height - len(title))
+        if room.width < _LEAST.width or room.height < _LEAST.height:
+            return title
+        ticks = marks(self.window, cells)
+        lines: list[list[Piece]] = [
+            [(text, f"curve-{number}" if number else "frame") for text, number in line]
+            for line in draw_chart(curves, fine, ticks, room)
+        ]
+        if cursor is not None:
+            lines[:-2] = [_with_cursor(line, self.first_cell() + cursor) for line in lines[:-2]]
+        return title + lines
 
-    def render_line(self, y: int) -> Strip:
-        """The title, or one line of the chart."""
-        width = self.size.width
-        if y == 0:
-            self._build()
-            return Strip([Segment(words.pad(self._title, width), self._style("title"))], width)
-        if y > len(self._lines):
-            return Strip([Segment(" " * width, self._style("frame"))], width)
-        line = words.pad(self._lines[y - 1], width)
-        frame = max(line.find(edge) for edge in "┤│└┼") + 1 if y < len(self._lines) - 1 else width
-        return Strip([Segment(line[:frame], self._style("frame")), Segment(line[frame:], self._style("curve"))], width)
+    def _titles(
+        self, grid: Grid, cursor: int | None, curves: Sequence[Sequence[float | None]], width: int
+    ) -> list[list[Piece]]:
+        """What the curves are, and their values at the cursor; two lines where one is too short."""
+        when = moment(self.window, self.now_s, grid, cursor) if not self._final or cursor is not None else "last"
+        values = [self._value(curve, grid, cursor) for curve in self._curves]
+        if len(curves) == 1:
+            peak = max((rate for rate in curves[0] if rate is not None), default=0.0)
+            text = f"{self._curves[0].name}   {when} {values[0]}/s   peak {words.rate(peak)}/s"
+            return [[(words.pad(text, width), "title")]]
+        lines: list[list[Piece]] = [[(f"calls/s {when}", "title")]]
+        left = width - len(lines[0][0][0])
+        for number, (curve, value) in enumerate(zip(self._curves, values, strict=True), 1):
+            text = f"{curve.name} {value}"
+            if len(text) + 5 > left and len(lines) < 2:
+                lines.append([])
+                left = width
+            left -= len(text) + 5
+            lines[-1] += [("   ", "title"), (f"{_MARKS[number - 1]} ", f"curve-{number}"), (text, "title")]
+        return lines
+
+    def _value(self, curve: Curve, grid: Grid, cursor: int | None) -> str:
+        """Calls/s at the cursor; where there is none, of the last tick that is shown."""
+        if cursor is not None:
+            grid = Grid(grid.start_s + cursor * grid.width_s, grid.width_s, 1)
+        else:
+            grid = Grid(min(grid.end_s, self.now_s) - 0.001, 0.001, 1)
+        rate = rates(curve.read, grid)[0]
+        return words.NONE if rate is None else words.rate(rate)
+
+
+def _with_cursor(line: list[Piece], at: int) -> list[Piece]:
+    """The line with a vertical stroke in cell `at`, where nothing else is drawn there."""
+    found: list[Piece] = []
+    for text, style in line:
+        if 0 <= at < len(text) and text[at] in " \u2800":
+            found += [(text[:at], style), ("│", "cursor"), (text[at + 1 :], style)]
+        else:
+            found.append((text, style))
+        at -= len(text)
+    return found

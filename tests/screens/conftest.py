@@ -2,10 +2,10 @@
 
 import pytest
 
-from denet_tui.widgets.chart import Chart
+from denet_tui.widgets.timeview import TimeView
 
 
 @pytest.fixture(autouse=True)
 def _chart_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chart always shows the newest values, so that pictures of it do not depend on the time."""
-    monkeypatch.setattr(Chart, "LEAST_S", 0.0)
+    """Chart and heat map always show the newest values, so that pictures of them do not depend on the time."""
+    monkeypatch.setattr(TimeView, "LEAST_S", 0.0)
