@@ -10,7 +10,6 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -23,6 +22,8 @@ from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Counters, Loss, OwnCos
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
 _TGID, _SIDE_BIT, _ABI_BIT = (1 << 22) - 1, 22, 23
+_SIDES = bytes(byte >> _SIDE_BIT % 8 & 1 for byte in range(256))
+"""The side by the byte of a row key that has it."""
 _FOREIGN = 1 << _ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
@@ -32,7 +33,6 @@ _SLOT = struct.Struct(f"<{_TASK.size}sII")
 _PROCESS = struct.Struct("<QQQIIIII16s128sI")
 _CLAIM = struct.Struct("<16sII")
 _, _NEW, _INSIDE, _, _HELD = range(5)
-_LITTLE = partial(int.from_bytes, byteorder="little")
 _UNKNOWN_STATUS = 0xFFFFFFFF
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
 
@@ -248,12 +248,10 @@ class Tracer:
     def _read_rows(self, side: int) -> dict[int, Mapping[Syscall, Counters]]:
         found: dict[int, dict[Syscall, Counters]] = {}
         native = self._native
+        make, number = Counters.of_lanes, int.from_bytes
         for keys, values in self._take("pid_syscall_map", side):
-            if not keys:
-                continue
-            lanes, peaks = zip(*_ROW.iter_unpack(values), strict=True)
-            rows = map(Counters.of_lanes, zip(map(_LITTLE, lanes), peaks, strict=True))
-            for (where, nr), counters in zip(_ROW_KEY.iter_unpack(keys), rows, strict=True):
+            # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
+            for (where, nr), (lanes, peak) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
                 tgid = where & _TGID
                 mine = found.get(tgid)
                 if mine is None:
@@ -261,7 +259,7 @@ class Tracer:
                 call = native.get(nr) if where < _FOREIGN else syscall(where >> _ABI_BIT, nr)
                 if call is None:
                     call = native[nr] = syscall(ABI_NATIVE, nr)
-                mine[call] = counters
+                mine[call] = make((number(lanes, "little"), peak))
         return {tgid: MappingProxyType(mine) for tgid, mine in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
@@ -275,12 +273,12 @@ class Tracer:
 
     def _take(self, name: str, side: int) -> Iterator[tuple[bytes, bytes]]:
         """Packed (keys, values) of the rows on the side at rest, which are deleted."""
-        table, bit = self._maps[name], 1 << _SIDE_BIT
+        table = self._maps[name]
         for keys, values in table.read():
             step, stride = table.key_size, table.stride
-            halves = [word & bit for word in memoryview(keys).cast("I")[:: step // 4]]
-            if halves.count(side * bit) < len(halves):
-                wanted = [at for at, half in enumerate(halves) if half == side * bit]
+            sides = keys[_SIDE_BIT // 8 :: step].translate(_SIDES)
+            if sides.count(side) < len(sides):
+                wanted = [at for at, its_side in enumerate(sides) if its_side == side]
                 keys = b"".join([keys[at * step : (at + 1) * step] for at in wanted])  # noqa: PLW2901
                 values = b"".join([values[at * stride : (at + 1) * stride] for at in wanted])  # noqa: PLW2901
             table.delete_many(keys)

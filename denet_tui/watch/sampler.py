@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -72,13 +72,13 @@ class Sampler:
         """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
         self._let_rest()
         replaced = self._meet(reading)
-        recent = _sum_rows(reading.rows)
+        self._add_errnos(reading)
+        recent = self._add_rows(reading)
         unsettled = _settle(reading, recent)
         self._loss = Loss(*map(sum, zip(self._loss, reading.loss, strict=True)))
         self._loss = self._loss._replace(unsettled=self._loss.unsettled + unsettled)
         for call, counters in recent.items():
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
-        self._add_errnos(reading)
         delta = _sum(recent.values())
         self._total = self._total.plus(delta)
         ended = (*replaced, *self._freeze(reading, usages, gone))
@@ -155,12 +155,7 @@ class Sampler:
         usages: Mapping[int, Usage],
         gone: frozenset[int],
     ) -> tuple[ProcessInfo, ...]:
-        """Renew the frozen form of whatever changed; returns the processes that are now final."""
-        for tgid, rows in reading.rows.items():
-            known = self._known.get(tgid)
-            if known is None:  # its record was lost: processes map full
-                known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
-            self._add_to(known, rows)
+        """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
         ended = []
         for tgid, known in list(self._known.items()):
@@ -179,26 +174,44 @@ class Sampler:
                     del self._known[tgid]
         return tuple(ended)
 
-    def _add_to(self, known: Known, rows: Mapping[Syscall, Counters]) -> None:
-        """Add the rows of an interval to a process. What is frozen into `info` is never written to again."""
-        before, make, delta = known.info.syscalls, Counters.of_lanes, _sum(rows.values())
-        rows_so_far = rows
-        if before:
-            mine = dict(before)
-            for call, counters in rows.items():
-                old = mine.get(call)
-                if old is None:
-                    mine[call] = counters
-                else:
-                    added, longest = counters
-                    lanes, peak = old
-                    mine[call] = make((lanes + added, longest if longest > peak else peak))
-            rows_so_far = MappingProxyType(mine)
+    def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
+        """Add the rows of an interval to their processes; returns them summed by syscall."""
+        sums: dict[Syscall, list[int]] = {}
+        for tgid, rows in reading.rows.items():
+            known = self._known.get(tgid)
+            if known is None:  # its record was lost: processes map full
+                known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
+            self._add_to(known, rows, sums)
+        return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
+
+    def _add_to(self, known: Known, rows: Mapping[Syscall, Counters], sums: dict[Syscall, list[int]]) -> None:
+        """Add the rows of an interval to a process and to `sums`, [lanes, maximum] by syscall.
+
+        What is frozen into `info` is never written to again. Each row is touched once: with thousands of
+        them, every further pass would wait for memory.
+        """
+        make, mine = Counters.of_lanes, dict(known.info.syscalls)
+        delta = highest = 0
+        for call, counters in rows.items():
+            lanes, peak = counters
+            delta += lanes
+            if peak > highest:
+                highest = peak
+            all_of_it = sums.get(call)
+            if all_of_it is None:
+                sums[call] = [lanes, peak]
+            else:
+                all_of_it[0] += lanes
+                if peak > all_of_it[1]:
+                    all_of_it[1] = peak
+            old = mine.get(call)
+            mine[call] = counters if old is None else make((old[0] + lanes, peak if peak > old[1] else old[1]))
+        change = make((delta, highest))
         known.info = replace(
             known.info,
-            total=known.info.total.plus(delta),
-            delta=delta,
-            syscalls=rows_so_far,
+            total=known.info.total.plus(change),
+            delta=change,
+            syscalls=MappingProxyType(mine),
             recent=rows,
             errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
         )
@@ -227,15 +240,6 @@ def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
 def _sum(rows: Collection[Counters]) -> Counters:
     """The sum of any number of counters; adds in C where there are thousands."""
     return Counters.of_lanes((sum(map(_LANES_OF, rows)), max(map(_PEAK_OF, rows), default=0)))
-
-
-def _sum_rows(rows: Mapping[int, Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
-    """The rows of all processes summed by syscall."""
-    by_call: defaultdict[Syscall, list[Counters]] = defaultdict(list)
-    for mine in rows.values():
-        for call, counters in mine.items():
-            by_call[call].append(counters)
-    return {call: _sum(each) for call, each in by_call.items()}
 
 
 def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:
