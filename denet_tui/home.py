@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from textual.binding import Binding, BindingType
 
-from denet_tui.checks import jobs
-from denet_tui.screens.engine import Engine
+from denet_tui.screens.engine import Asking, Engine
 from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.leaving import LeavingApp
 from denet_tui.screens.setup import SetupScreen
@@ -41,7 +39,7 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
         *,
         who: str = "",
         first: Literal["setup", "start"] = "setup",
-        ask: Callable[[jobs.Kind, str], jobs.Ended] | None = None,
+        ask: Asking | None = None,
         search: str = "",
     ) -> None:
         """`who` is said in the header, `ask` applies a fix through sudo, `search` is the PATH of commands."""

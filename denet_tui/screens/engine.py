@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from textual.message import Message
 
 from denet_tui.checks import jobs
+
+Asking = Callable[[jobs.Kind, str], jobs.Ended]
+"""Applies or undoes a fix where the engine is not root: on the terminal, which the screen has left, and as root."""
 
 
 class Engine(Protocol):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from denet_tui.checks import access, catalogue
+from denet_tui.checks import access, asking, catalogue
 from denet_tui.checks.access import Access
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Fix
@@ -24,6 +24,8 @@ class Offers:
     engine: Engine
     host: Host
     current: str
+    may_ask: bool = True
+    """False where there is no sudo."""
 
     @property
     def fix(self) -> Fix | None:
@@ -50,13 +52,33 @@ class Offers:
     @property
     def undoable(self) -> str:
         """The fix that can be taken back; empty where there is none."""
-        return next((each for each in reversed(self.engine.applied) if each.partition(".")[0] == self.current), "")
+        known = (*self.engine.applied, *self.walk.applied.values())
+        return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
+
+    @property
+    def privilege(self) -> str:
+        """As whom a fix is applied, in words."""
+        if self.engine.root:
+            return "root, by the one helper that stays root while this screen is open"
+        if self.may_ask:
+            return "root, through sudo: the screen makes room for its question, and comes back"
+        return "root, which this session cannot become: a writes it down for an administrator, y copies it"
 
     @property
     def text(self) -> str:
         """What is copied."""
         found, fix = self.access, self.fix
+        if fix and fix.changes and not (self.engine.root or self.may_ask):
+            return self.for_administrator
         return found.text if found else pages.commands(fix) if fix else ""
+
+    @property
+    def for_administrator(self) -> str:
+        """All that root has to do here, as a text to hand over; this step's first."""
+        found = self.walk.findings.get(self.current)
+        first = [(found, self.fix)] if found and self.fix else []
+        rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
+        return asking.for_administrator([*first, *rest], self.host)
 
     def may(self, action: str) -> bool:
         """True where an action of the screen makes sense here and now."""

@@ -12,6 +12,7 @@ from denet_tui.checks.access import Access
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, SetValue, State, WriteFile
 from denet_tui.checks.verdict import PROOF
+from denet_tui.screens.proof import proof_page
 from denet_tui.screens.walk import SIGNS, SPINNER, Walk
 from denet_tui.widgets.page import Paragraph
 
@@ -44,12 +45,24 @@ class Shown:
     """The ways to the capabilities, for the step that needs one."""
     log: Sequence[str] = ()
     """What was done to this step so far, and what came of it."""
+    spin: int = 0
+
+
+def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
+    """What there is to say about a step, or about a group."""
+    if not walk.looked or not current:
+        return welcome(walk, shown.spin)
+    if current in catalogue.AREAS:
+        return group_page(walk, current)
+    if current == PROOF:
+        return proof_page(walk.proof, step_page(walk, current, shown), spin=shown.spin)
+    return step_page(walk, current, shown)
 
 
 def welcome(walk: Walk, spin: int) -> list[Paragraph]:
     """While everything is looked at for the first time."""
     sign = SPINNER[spin % len(SPINNER)]
-    now = ", ".join(each for each in walk.order if each in walk.looking and each not in walk.findings)
+    now = ", ".join(f"{each} {catalogue.by_id[each].title}" for each in walk.order if each in walk.started)
     return [
         Paragraph(f"{sign} looking at this machine: {len(walk.findings)} of {len(walk.order)}", "Setup", "spark"),
         Paragraph(now, "", "dim"),

@@ -15,9 +15,7 @@ from denet_tui.widgets.spark import sparkline
 _BARS = 40
 
 
-def proof_page(
-    proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0, can_start: bool = True
-) -> list[Paragraph]:
+def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) -> list[Paragraph]:
     """The numbers, the bars, and what the layers below them said."""
     last = proof.readings[-1] if proof.readings else Counted(0, 0)
     found = [_head(proof, spin), Paragraph()]
@@ -46,7 +44,7 @@ def proof_page(
         if failure.check_id:
             found.append(Paragraph(f"{failure.check_id} has more about it", "", "dim", key=f"step:{failure.check_id}"))
     found.append(Paragraph())
-    if proof.end and proof.end.exact and can_start:
+    if proof.end and proof.end.exact:
         found += [Paragraph("enter goes on: choose what to watch.", "Next", "strong", key="go:start"), Paragraph()]
     return [*found, *evidence]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,13 @@ def write(findings: Sequence[Finding], folder: Path, *, uid: int) -> Path:
         ("denet-tui", "setup"),
         redact.secrets_of(host, [(invoker.name, invoker.home)]),
     )
-    text = report.as_markdown(found, host)
+    return write_beside(folder, "denet-tui-report.md", report.as_markdown(found, host))
+
+
+def write_beside(folder: Path, name: str, text: str) -> Path:
+    """Write a file under this name, or under one with a number where it is there already; raises OSError."""
     for number in range(_MOST):
-        path = folder / f"denet-tui-report{f'-{number}' if number else ''}.md"
+        path = folder / (name.replace(".", f"-{number}.") if number else name)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileExistsError:
@@ -37,4 +42,4 @@ def write(findings: Sequence[Finding], folder: Path, *, uid: int) -> Path:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         return path
-    raise FileExistsError(17, "there are many reports already", str(folder))
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,15 +14,13 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from denet_tui.checks import catalogue, jobs
+from denet_tui.checks import asking, jobs
 from denet_tui.checks.host import Host
-from denet_tui.checks.verdict import PROOF
 from denet_tui.screens import pages, reporting
-from denet_tui.screens.engine import Engine, Told
+from denet_tui.screens.engine import Asking, Engine, Told
 from denet_tui.screens.leave import Answer, LeaveScreen
 from denet_tui.screens.offers import Offers
 from denet_tui.screens.pages import Shown
-from denet_tui.screens.proof import proof_page
 from denet_tui.screens.start import Restart
 from denet_tui.screens.walk import Walk, in_words
 from denet_tui.widgets.keys import KeyLine
@@ -71,11 +69,8 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         ),
     ]
 
-    def __init__(self, engine: Engine, *, who: str, ask: Callable[[jobs.Kind, str], jobs.Ended] | None = None) -> None:
-        """`who` says in the header as whom this runs; `ask` applies or undoes a fix where the engine is not root.
-
-        `ask(kind, fix)` is called with the screen suspended and may ask for a password on the terminal.
-        """
+    def __init__(self, engine: Engine, *, who: str, ask: Asking | None = None) -> None:
+        """`who` says in the header as whom this runs; `ask` stands in where the engine is not root."""
         super().__init__()
         self._engine, self._who, self._ask = engine, who, ask
         self.walk = Walk()
@@ -169,32 +164,11 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self.query_one(Page).show(self._page(), to=to)
 
     def _page(self) -> list[Paragraph]:
-        current = self.current
-        if not current or (self._follow and not self.walk.met and not self._visited):
-            return pages.welcome(self.walk, self._spin)
-        if current in catalogue.AREAS:
-            return pages.group_page(self.walk, current)
+        current, offers = self.current, self.offers
         details = self._engine.details(current) if self._details else ()
-        shown = Shown(
-            self._host,
-            self._privilege,
-            details=self._details,
-            accesses=self.offers.accesses,
-            log=(*self.walk.logs.get(current, ()), *(f"- {line}" for line in details)),
-        )
-        if current == PROOF:
-            below = pages.step_page(self.walk, current, shown)
-            can_start = self._engine.may_load
-            return proof_page(self.walk.proof, below, spin=self._spin, can_start=can_start)
-        return pages.step_page(self.walk, current, shown)
-
-    @property
-    def _privilege(self) -> str:
-        if self._engine.root:
-            return "root, by the one helper that stays root while this screen is open"
-        if self._ask:
-            return "root, through sudo: the screen makes room for its question, and comes back"
-        return "root, which this session cannot become: y copies it for an administrator of this machine"
+        log = (*self.walk.logs.get(current, ()), *(f"- {line}" for line in details))
+        shown = Shown(self._host, offers.privilege, self._details, offers.accesses, log, self._spin)
+        return pages.page(self.walk, current, shown)
 
     @property
     def current(self) -> str:
@@ -212,7 +186,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     def on_line_view_moved(self) -> None:
         """Explain the step that the cursor went to."""
         current = self.current
-        if current and self._visited[-1:] != [current]:
+        if current and self.walk.looked and self._visited[-1:] != [current]:
             self._visited = [*self._visited[-50:], current]
         self._armed = ""
         self._draw_page(to="top")
@@ -244,7 +218,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     @property
     def offers(self) -> Offers:
         """What can be done to the step that is shown."""
-        return Offers(self.walk, self._engine, self._host, self.current)
+        return Offers(self.walk, self._engine, self._host, self.current, may_ask=self._ask is not None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
         """Offer only what can be done to the step that is shown."""
@@ -260,7 +234,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         """Apply the chosen fix; one that weakens the machine only when asked twice."""
         fix = self.offers.fix
         if found := self.offers.access:
-            self.app.exit(Restart(found.command[: found.command.index("run")]))
+            self.app.exit(Restart(asking.as_root("setup") if found.id == "sudo" else (*found.command[:-3], "setup")))
             return
         if fix is None:
             return
@@ -286,7 +260,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._ask_for(kind, fix)
         else:
             self.walk.working = ""
-            self._note("! only root can do this, and there is no sudo here: y copies it for an administrator")
+            self._write_for_administrator()
         self.draw()
         self._draw_page(to="end")
 
@@ -298,6 +272,13 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self.post_message(Told(ended))
         if ended.good:
             self._engine.recheck(fix.partition(".")[0])
+
+    def _write_for_administrator(self) -> None:
+        try:
+            path = reporting.write_beside(Path.cwd(), "denet-tui-for-root.txt", self.offers.for_administrator)
+            self._note(f"! only root can do this, and there is no sudo here: give {path} to an administrator")
+        except OSError as error:
+            self._note(f"! only root can do this; y copies it, as {Path.cwd()} cannot be written: {error.strerror}")
 
     def action_cancel(self) -> None:
         """End what is at work."""

@@ -42,7 +42,11 @@ class Walk:
     order: tuple[str, ...] = tuple(catalogue.by_id)
     findings: dict[str, Finding] = field(default_factory=dict)
     looking: set[str] = field(default_factory=set)
+    """Ids that are looked at, or wait for it."""
+    started: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    looked: bool = False
+    """True once all was looked at."""
     left: set[str] = field(default_factory=set)
     """Steps that the user goes on without."""
     applied: dict[str, str] = field(default_factory=dict)
@@ -93,14 +97,16 @@ class Walk:
         match event:
             case jobs.Started(identity):
                 self.looking.add(identity)
+                self.started.add(identity)
             case jobs.Slow(identity):
                 self.slow.add(identity)
             case jobs.Found(finding):
                 self.findings[finding.id] = finding
-                self.looking.discard(finding.id)
-                self.slow.discard(finding.id)
+                for each in (self.looking, self.started, self.slow):
+                    each.discard(finding.id)
             case jobs.Looked():
                 self.looking.clear()
+                self.looked = True
                 self.met |= set(self.needed()) | set(self.applied)
             case jobs.Said(text):
                 self.log(text)
@@ -146,7 +152,7 @@ class Walk:
     def progress(self) -> str:
         """`3 of 7 left`; the proof is one of them."""
         left, total = len(self.open()), len(self.met | {PROOF})
-        if len(self.findings) < len(self.order) and self.looking:
+        if not self.looked:
             return f"looking: {len(self.findings)} of {len(self.order)}"
         if not left:
             return "ready: nothing left to do"
@@ -157,7 +163,7 @@ class Walk:
         if identity == self.working:
             return "working"
         if identity in self.looking:
-            return "slow" if identity in self.slow else "looking"
+            return "slow" if identity in self.slow else "looking" if identity in self.started else "waiting"
         finding = self.findings.get(identity)
         if finding is None:
             return "waiting"
@@ -205,9 +211,15 @@ class Walk:
             mine = [each for each in self.order if catalogue.by_id[each].area == area]
             states = {each: self.state(each) for each in mine}
             rows.append(_group(area, list(states.values()), spin))
-            shown = [each for each in mine if everything or states[each] not in _QUIET or each == PROOF]
+            shown = [each for each in mine if everything or self._counts(each, states[each])]
             rows += [self._row(each, states[each], spin) for each in shown]
         return rows
+
+    def _counts(self, identity: str, state: str) -> bool:
+        """True where a step is shown in its own line: the first look at what is fine comes and goes unseen."""
+        if state in ("looking", "waiting"):
+            return identity in self.met or identity == PROOF
+        return state not in _QUIET or identity == PROOF
 
     def _row(self, identity: str, state: str, spin: int) -> Step:
         sign, word, tone = SIGNS[state]
