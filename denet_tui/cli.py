@@ -117,6 +117,7 @@ def main(context: click.Context) -> None:
     r"""Watch a command's syscalls, exactly and live, with its whole process tree.
 
     \b
+    sudo denet-tui                        watch the whole machine; set up first what is missing
     sudo denet-tui run -- make -j4        watch a command
     sudo denet-tui attach 1234            watch a running process
     sudo denet-tui machine                watch every process of this machine
@@ -125,6 +126,10 @@ def main(context: click.Context) -> None:
     sudo denet-tui setup                  put right what does not, shown before and undone on request
     """
     if context.invoked_subcommand is None:
+        from denet_tui import commands_home
+
+        if commands_home.has_terminal():
+            commands_home.home()
         click.echo(context.get_help())
 
 
@@ -215,10 +220,17 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
 def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     """Put right what keeps tracing from working: the safest fix for each finding, shown before it is made.
 
+    At a terminal, and without any of these options, it guides through all of it on a screen.
+
     Exits with 0 where watching works here (with --plan: and nothing is left to do), 1 where it does not, 64 for
     wrong options, 70 where setup broke.
     """
     from denet_tui import commands_setup
 
     ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
+    if not ids and not any(options.values()):
+        from denet_tui import commands_home
+
+        if commands_home.has_terminal():
+            commands_home.wizard()
     commands_setup.setup(commands_setup.SetupRequest(only=ids, **options))

@@ -79,28 +79,32 @@ class Request:
         return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
 
 
+Begin = Callable[..., Start]
+"""Makes the Start, with the arguments of Start; what comes before the watching (commands_home) has one already."""
+
+
 def run(argv: tuple[str, ...], request: Request) -> NoReturn:
     """Watch a command; exits with its status, or with 125, 126 or 127."""
     with_screen = request.on_screen
-    _exit_with(lambda before: _run(argv, request, before, with_screen=with_screen))
+    exit_with(lambda before: watch_command(argv, request, before, with_screen=with_screen))
 
 
 def attach(pid: int, request: Request) -> NoReturn:
     """Watch a running process; exits with 0 when it has ended or the watching has."""
-    _exit_with(lambda before: _attach(pid, request, before, with_screen=request.on_screen))
+    exit_with(lambda before: watch_process(pid, request, before, with_screen=request.on_screen))
 
 
 def machine(request: Request) -> NoReturn:
     """Watch every process of the machine until the watching is ended; exits with 0 then."""
-    _exit_with(lambda before: _machine(request, before, with_screen=request.on_screen))
+    exit_with(lambda before: watch_machine(request, before, with_screen=request.on_screen))
 
 
 def selftest(name: str, request: Request) -> NoReturn:
     """Count 1,000 known calls; exits with 0 where they were counted exactly, with 1 where not."""
-    _exit_with(lambda before: _selftest(name, request, before))
+    exit_with(lambda before: _selftest(name, request, before))
 
 
-def _exit_with(body: Callable[[Before], int]) -> NoReturn:
+def exit_with(body: Callable[[Before], int]) -> NoReturn:
     """Exit with what the body returns; every failure that a user can meet is one line on stderr."""
     before = Before()
     try:
@@ -109,7 +113,7 @@ def _exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = _complain(str(error), error.status)
     except LoadError as error:
         log.debug("what libbcc printed:\n%s", error.output)
-        status = _complain(str(_explained(error, before)))
+        status = _complain(str(explained(error, before)))
     except (StartError, RecordError) as error:
         status = _complain(str(error))
     except OSError as error:
@@ -155,7 +159,7 @@ class Before:
         return f" (changed since the last good run: {changed}{more})"
 
 
-def _explained(error: LoadError, before: Before) -> Explanation:
+def explained(error: LoadError, before: Before) -> Explanation:
     """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
     found = error.facts or gather()
     log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
@@ -172,9 +176,9 @@ def _complain(text: str, status: int = FAILED) -> int:
 class _Runs:
     """Runs of one command, one after the other, on the same loaded programs."""
 
-    def __init__(self, argv: tuple[str, ...], request: Request, *, with_screen: bool) -> None:
+    def __init__(self, argv: tuple[str, ...], request: Request, begin: Begin, *, with_screen: bool) -> None:
         self._argv, self._request, self._with_screen = argv, request, with_screen
-        self._start = Start(request.options, _report)
+        self._start = begin(request.options, report_loaded)
         _log_to(request, with_screen=with_screen)
         self._number = 0
         self.failures: list[str | None] = []
@@ -223,8 +227,11 @@ class _Runs:
         return self._recorder.failure is None
 
 
-def _run(argv: tuple[str, ...], request: Request, before: Before, *, with_screen: bool) -> int:
-    runs = _Runs(argv, request, with_screen=with_screen)
+def watch_command(
+    argv: tuple[str, ...], request: Request, before: Before, begin: Begin = Start, *, with_screen: bool
+) -> int:
+    """What `run` does; returns the exit status."""
+    runs = _Runs(argv, request, begin, with_screen=with_screen)
     final = _watch(runs.session, request, with_screen=with_screen, runs=runs)
     complete = runs.finish(final)
     before.remember()
@@ -235,8 +242,9 @@ def _run(argv: tuple[str, ...], request: Request, before: Before, *, with_screen
     return status if complete or status else FAILED
 
 
-def _attach(pid: int, request: Request, before: Before, *, with_screen: bool) -> int:
-    start = Start(request.options, _report, for_command=False)
+def watch_process(pid: int, request: Request, before: Before, begin: Begin = Start, *, with_screen: bool) -> int:
+    """What `attach` does; returns the exit status."""
+    start = begin(request.options, report_loaded, for_command=False)
     _log_to(request, with_screen=with_screen)
     attached, tracer, info = attach_process(start, pid)
     recorder = _recorder(info, request)
@@ -248,10 +256,11 @@ def _attach(pid: int, request: Request, before: Before, *, with_screen: bool) ->
     return FAILED if recorder.failure else 0
 
 
-def _machine(request: Request, before: Before, *, with_screen: bool) -> int:
+def watch_machine(request: Request, before: Before, begin: Begin = Start, *, with_screen: bool) -> int:
+    """What `machine` does; returns the exit status."""
     from denet_tui.watch import machine
 
-    start = Start(request.options, _report, for_command=False, sizes=machine.sizes(request.options))
+    start = begin(request.options, report_loaded, for_command=False, sizes=machine.sizes(request.options))
     _log_to(request, with_screen=with_screen)
     info, tracer, sieve = machine.watch_everything(start, _say_how_many)
     recorder = _recorder(info, request)
@@ -269,7 +278,7 @@ def _say_how_many(processes: int) -> None:
 
 
 def _selftest(name: str, request: Request, before: Before) -> int:
-    start = Start(request.options, _report, for_command=False)
+    start = Start(request.options, report_loaded, for_command=False)
     _log_to(request, with_screen=False)
     tracer = start.tracer()
     try:
@@ -283,7 +292,7 @@ def _selftest(name: str, request: Request, before: Before) -> int:
     if outcome.exact:
         before.remember()
     elif not outcome.counted:
-        _complain(str(_explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
+        _complain(str(explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
     return 0 if outcome.exact else 1
 
 
@@ -361,7 +370,8 @@ def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> Non
         _complain(failure)
 
 
-def _report(kernel: Kernel) -> None:
+def report_loaded(kernel: Kernel) -> None:
+    """Log what was loaded, and what libbcc said to it."""
     log.info("loaded by %s, bcc %s, maps %s", WAYS[kernel.way], kernel.bcc, ", ".join(kernel.maps))
     if kernel.output:
         log.debug("what libbcc printed:\n%s", kernel.output)

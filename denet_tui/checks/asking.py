@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from denet_tui.checks.host import Host
+from denet_tui.checks.jobs import Ended, Kind
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.checks.plan import shown
 
@@ -29,15 +30,18 @@ class Answer:
     """What it wrote for a person (and what sudo said), as far as it was not shown on the terminal."""
     said: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def failure(self) -> str:
-        """Why a fix was not applied, in one line; empty where it was."""
-        failed = [str(each["error"]) for each in self.said.get("failed", ())]
-        if failed or self.said.get("applied") or not self.status:
-            return "; ".join(failed)
+    def ended(self, kind: Kind, fix: str) -> Ended:
+        """The same as the helper tells it."""
+        failed = "; ".join(str(each["error"]) for each in self.said.get("failed", ()))
+        applied = [each for each in self.said.get("applied", ()) if each["id"] == fix]
+        undone = [each for each in self.said.get("undone", ()) if each["id"] == fix]
+        left = tuple(str(line) for each in undone for line in each["left"])
+        if not failed and (applied or undone):
+            changed = bool(undone) or bool(applied[0]["changed"])
+            return Ended(kind, fix, good=not left, changed=changed, left=left)
         if not self.said:
-            return f"sudo ended with status {self.status}: it was given no password, or does not let you do this"
-        return f"it ended with status {self.status}"
+            failed = self.output or f"sudo ended with status {self.status}: it got no password, or does not let you"
+        return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
 
 
 def program() -> str:
