@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GAP = 1
+EXTRA = 3
+"""Columns of a higher rank are not worth cutting another one short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,12 @@ class Column:
     """0: exactly `least`."""
     rank: int = 0
     """The column with the highest rank goes first when the width is short; rank 0 stays."""
+    ample: int = 0
+    """Room that it should have before columns of a rank above `EXTRA` are shown."""
     right: bool = True
     sortable: bool = True
+    rising: bool = False
+    """True where sorting by it puts the least first: names, process ids."""
 
 
 def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None = None) -> list[tuple[Column, int]]:
@@ -31,10 +37,11 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
     """
     needs = needs or {}
     least = {column.key: max(column.least, needs.get(column.key, 0)) for column in columns}
+    ample = {column.key: max(column.ample, least[column.key]) for column in columns}
     kept = list(columns)
-    while len(kept) > 1 and _taken(kept, least) > width:
+    while len(kept) > 1:
         victim = max(kept, key=lambda column: column.rank)
-        if victim.rank == 0:
+        if victim.rank == 0 or _taken(kept, ample if victim.rank > EXTRA else least) <= width:
             break
         kept.remove(victim)
     widths = [least[column.key] for column in kept]

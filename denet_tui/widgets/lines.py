@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from denet_tui.widgets.columns import GAP, Column, fit
-from denet_tui.widgets.words import clip, pad
+from denet_tui.widgets.words import NONE, clip, pad
 
 RowT = TypeVar("RowT")
 
@@ -64,7 +64,9 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             "pagedown,ctrl+f", "page(1)", "Page down", id="lines.page-down", tooltip="Move down by a page", show=False
         ),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", id="lines.page-up", tooltip="Move up by a page", show=False),
-        Binding("ctrl+d", "page(0.5)", "Half down", id="lines.half-down", tooltip="Move down by half a page", show=False),
+        Binding(
+            "ctrl+d", "page(0.5)", "Half down", id="lines.half-down", tooltip="Move down by half a page", show=False
+        ),
         Binding("ctrl+u", "page(-0.5)", "Half up", id="lines.half-up", tooltip="Move up by half a page", show=False),
         Binding("home,g", "edge(0)", "First", id="lines.first", tooltip="Move to the first row", show=False),
         Binding("end,G", "edge(-1)", "Last", id="lines.last", tooltip="Move to the last row", show=False),
@@ -230,13 +232,13 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         row = self.current
         if row is None:
             return ""
-        cells = []
-        for column, room in self._fitted(_ROOM_FOR_ALL):
-            pieces = self.draw(row, column, room) if column.key != "spark" else None
-            text = " ".join("".join(text for text, _ in pieces or ()).split())
-            if text:
-                cells.append(f"{column.title} {text}" if column.right else text)
+        drawn = [(column, self.draw(row, column, room)) for column, room in self._fitted(_ROOM_FOR_ALL)]
         self._layout_width = -1
+        cells = []
+        for (column, pieces), (_, after) in zip(drawn, [*drawn[1:], (None, ())], strict=True):
+            text = " ".join("".join(text for text, _ in pieces or ()).split())
+            if text not in ("", NONE) and column.key != "spark":
+                cells.append(f"{column.title} {text}" if column.right and after is not None else text)
         return "  ".join(cells)
 
     def on_click(self, event: events.Click) -> None:
@@ -318,7 +320,9 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def header_line(self, width: int) -> Strip:
         """The titles of the columns."""
-        parts = [pad(self.title(column), room, right=column.right) for column, room in self._fitted(width)]
+        parts = [
+            pad(_headline(self.title(column), room), room, right=column.right) for column, room in self._fitted(width)
+        ]
         return Strip([Segment(pad(" " + (" " * GAP).join(parts), width), self._style("head"))], width)
 
     def row_line(self, index: int, width: int) -> Strip:
@@ -347,6 +351,11 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
                 before, wide, right = cells.pop()
                 cells.append((before, wide + GAP + room, right))
         return cells
+
+
+def _headline(title: str, width: int) -> str:
+    """A title in its column; where it is too long, its last sign (how the column is sorted) stays."""
+    return title if len(title) <= width else title[: width - 1] + title[-1:]
 
 
 def _justify(pieces: Sequence[Piece], width: int, *, right: bool) -> list[Piece]:

@@ -2,141 +2,327 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
-from denet_tui.model import ProcessInfo
+from denet_tui.model import ProcessInfo, Snapshot
+from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
-from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.chosen import Chosen, Named
+from denet_tui.widgets.columns import GAP, Column
+from denet_tui.widgets.forest import Forest, Place
+from denet_tui.widgets.lines import Piece
+from denet_tui.widgets.process_rows import (
+    Blocked,
+    GroupRow,
+    ProcessKey,
+    ProcessRow,
+    Rates,
+    blocked,
+    group_rows,
+    parents,
+    process_key,
+)
 from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.table import TableView
 
-ProcessKey = tuple[int, int]
-"""(tgid, start_ns): a process id alone may be used again."""
+__all__ = ["SPARK_POINTS", "ProcessKey", "ProcessTree", "parents", "process_key"]
 
 SPARK_POINTS = 12
-_MOST_LEVELS = 12
-"""Guides deeper than this are not drawn wider, so that the names stay readable."""
+
+Row = ProcessRow | GroupRow
 
 
-def process_key(process: ProcessInfo) -> ProcessKey:
-    """What tells this process from every other one."""
-    return process.tgid, process.start_ns
-
-
-class ProcessRow(NamedTuple):
-    """One process as it stands in the tree; `rates` in calls/s, oldest first."""
-
-    process: ProcessInfo
-    guide: str
-    name: str
-    rate: float
-    rates: Sequence[float]
-
-
-def parents(processes: Sequence[ProcessInfo]) -> list[int]:
-    """For every process the place of its parent in `processes`, -1 where it is not among them."""
-    newest: dict[int, int] = {}
-    found: list[int] = []
-    for index, process in enumerate(processes):
-        # In the order of their start, so the newest one of that id so far is the one that forked.
-        found.append(newest.get(process.ppid, -1))
-        newest[process.pid] = index
-    return found
-
-
-def process_rows(
-    processes: Sequence[ProcessInfo], interval_ns: int, rates: Callable[[ProcessKey], Sequence[float]]
-) -> list[ProcessRow]:
-    """The rows of the tree, children under their parent in the order of their start."""
-    children: dict[int, list[int]] = {}
-    for index, parent in enumerate(parents(processes)):
-        children.setdefault(parent, []).append(index)
-    seconds = interval_ns / 1e9
-    rows: list[ProcessRow] = []
-    todo = [(index, "", "") for index in reversed(children.get(-1, ()))]
-    while todo:
-        index, guide, below = todo.pop()
-        process = processes[index]
-        calls_s = process.delta.calls / seconds if seconds and process.alive else 0.0
-        name = words.command(process.cmdline, process.comm)
-        rows.append(ProcessRow(process, guide, name, calls_s, rates(process_key(process))))
-        last = True
-        for child in reversed(children.get(index, ())):
-            if len(below) < 2 * _MOST_LEVELS:
-                todo.append((child, below + ("└─" if last else "├─"), below + ("  " if last else "│ ")))
-            else:
-                todo.append((child, guide, below))
-            last = False
-    return rows
-
-
-class ProcessTree(LineView[ProcessRow]):
-    """The watched processes; the dead stay, dimmed, with how they ended."""
+class ProcessTree(TableView[Row]):
+    """The watched processes; the dead stay, dimmed, with how they ended and what they called in all."""
 
     HELP = (
-        "Each line is one process, under the one that forked it. Ended processes stay, dimmed, and say how they\n"
-        "ended in place of CPU and memory. cpu% is of one core; rss is memory in use. calls/s counts the\n"
-        "process alone, without its children. Enter narrows the syscall table to the process and everything below it."
+        "Each line is one process, under the one that forked it; sorted by a column, it is a list. Ended processes "
+        "stay, dimmed: they say how they ended in place of CPU and memory, and how many calls they made in all in "
+        "place of the rate. cpu% is of one core; rss is memory in use. calls/s counts the process alone, without "
+        "its children. A process that makes no call says what it has been blocked in, once that takes longer than "
+        "a second. [+3] stands before a process whose 3 descendants are folded away. Enter narrows everything to "
+        "the process and what is below it. With t, all processes of one command name are one line: how many live, "
+        "and how many there were. A filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
     )
     EMPTY = "no process yet"
+    FILTER_HINT = "name, pid, %class or ERRNO"
+    UNSORTED = True
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("pid", "pid", 4),
-        Column("name", "process", 12, 400, right=False),
-        Column("usage", "cpu%  rss", 9, rank=1),
-        Column("threads", "thr", 4, rank=3),
+        Column("pid", "pid", 4, rising=True),
+        Column("name", "process", 12, 400, ample=24, right=False, rising=True),
+        Column("cpu", "cpu%", 4, rank=2),
+        Column("rss", "rss", 4, rank=1),
+        Column("threads", "thr", 4, rank=5),
         Column("rate", "calls/s", 7),
-        Column("spark", "trend", 5, SPARK_POINTS, rank=2, right=False, sortable=False),
+        Column("spark", "trend", 5, SPARK_POINTS, rank=3, right=False, sortable=False),
+        Column("blocked", "blocked in", 12, 22, rank=4, right=False),
+        Column("errors", "err/s", 6, rank=6),
+        Column("calls", "calls", 8, rank=7),
     )
+    ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "pid": lambda row: row.process.pid if isinstance(row, ProcessRow) else row.living,
+        "name": lambda row: row.name.lower(),
+        "blocked": lambda row: row.blocked.for_ns if row.blocked else 0,
+        **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls")},
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter",
             "narrow",
             "Narrow",
-            id="processes.narrow",
-            tooltip="Show only the syscalls of this process and of everything below it",
+            id="tree.narrow",
+            tooltip="Show only this process and everything below it, or only the processes of this name",
+        ),
+        Binding("left,h", "fold", "Fold", id="tree.collapse", tooltip="Fold away what is below, or go up", show=False),
+        Binding(
+            "right,l", "unfold", "Unfold", id="tree.expand", tooltip="Unfold what is below, or go down", show=False
+        ),
+        Binding("p", "parent", "Parent", id="tree.parent", tooltip="Go to the process that forked this one"),
+        Binding("t", "group", "By name", id="tree.group", tooltip="One line for all processes of a command name"),
+        Binding(
+            "a", "arguments", "Arguments", id="tree.arguments", tooltip="Whole command lines, or names", show=False
         ),
     ]
 
-    class Chosen(Message):
-        """The user wants to see one process and what is below it."""
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
+        super().__init__(id=id)
+        self.grouped = False
+        """True: a line for every command name."""
+        self.arguments = True
+        """True: whole command lines. False: the name of the command, as the kernel has it."""
+        self._processes: Sequence[ProcessInfo] = ()
+        self._seconds = 0.0
+        self._waiting: Mapping[int, Blocked] = {}
+        self._rates: Rates = lambda _: ()
+        self._keys: list[ProcessKey] = []
+        self._forest = Forest(())
+        self._folded: set[ProcessKey] = set()
+        self._places: list[Place] | None = None
+        """The lines of the whole tree, as long as it stays the same."""
 
-        def __init__(self, process: ProcessInfo) -> None:
-            self.process = process
-            super().__init__()
+    def take(self, snapshot: Snapshot, rates: Rates) -> None:
+        """Draw the processes of `snapshot`; `rates` is asked for those that are visible."""
+        self._processes, self._rates = snapshot.processes, rates
+        self._seconds = snapshot.interval_ns / 1e9
+        self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
+        keys = [(process.tgid, process.start_ns) for process in snapshot.processes]
+        if keys != self._keys:
+            self._keys, self._places = keys, None
+            self._forest = Forest(parents(snapshot.processes))
+            self._folded.intersection_update(keys)
+        self.renew()
+
+    # Rows
+
+    @property
+    def as_tree(self) -> bool:
+        """True where every process stands under its parent."""
+        return not self.grouped and not self.sort_key
+
+    def arranged(self) -> Sequence[Row]:
+        """The lines of the tree, or of the list."""
+        if self.grouped:
+            groups = group_rows(self._processes, self._seconds, self._waiting)
+            return self.ordered([group for group in groups if not self.terms or self.matches(group)])
+        if self.sort_key:
+            rows: list[Row] = [self._row(process) for process in self._processes]
+            return self.ordered([row for row in rows if self.matches(row)] if self.terms else rows)
+        processes = self._processes
+        return [self._row(processes[index], guide, folded) for index, guide, folded in self._lines()]
+
+    def _lines(self) -> list[Place]:
+        if self.terms:
+            chosen = [at for at, process in enumerate(self._processes) if self.matches(self._row(process))]
+            return self._forest.places((), self._forest.with_ancestors(chosen), last_first=self.reverse)
+        if self._places is None:
+            folded = {index for index, key in enumerate(self._keys) if key in self._folded} if self._folded else ()
+            self._places = self._forest.places(folded, last_first=self.reverse)
+        return self._places
+
+    def _row(self, process: ProcessInfo, guide: str = "", folded: int = 0) -> ProcessRow:
+        waits = self._waiting.get(process.tgid) if process.alive else None
+        return ProcessRow(process, self._seconds, waits, guide, folded)
+
+    def everything(self) -> int:
+        """How many lines there are without a filter."""
+        return len({process.comm for process in self._processes}) if self.grouped else len(self._processes)
+
+    def matches(self, row: Row) -> bool:
+        """True where the process, or one of the group, is what the filter asks for."""
+        members = row.members if isinstance(row, GroupRow) else [row.process]
+        return any(self._wanted(process) for process in members)
+
+    def _wanted(self, process: ProcessInfo) -> bool:
+        name = f"{process.pid} {process.comm} {' '.join(process.cmdline)}"
+        return all(
+            term.allows(
+                name,
+                (class_of(call) for call in process.syscalls) if term.kind == "class" else (),
+                (errno_name(number) for _, number in process.errnos) if term.kind == "errno" else (),
+            )
+            for term in self.terms
+        )
+
+    def sort_by(self, key: str, *, reverse: bool = False) -> None:
+        """Sort by the column `key`; by none: the tree again."""
+        self._places = None
+        super().sort_by(key, reverse=reverse)
+
+    # Drawing
+
+    def identify(self, row: Row) -> Hashable:
+        """The process, or the command name."""
+        return row.key
 
     def needs(self) -> dict[str, int]:
         """Room for the longest process id."""
-        return {"pid": max((len(str(row.process.pid)) for row in self.rows), default=0)}
+        if self.grouped:
+            return {"pid": max((len(_count(row)) for row in self.rows if isinstance(row, GroupRow)), default=0)}
+        return {"pid": len(str(max((process.pid for process in self._processes), default=0)))}
 
-    def identify(self, row: ProcessRow) -> Hashable:
-        """The process."""
-        return process_key(row.process)
+    def title(self, column: Column) -> str:
+        """As of any table, but a group has a count in place of an id."""
+        title = super().title(column)
+        return title.replace("pid", "n") if self.grouped and column.key == "pid" else title
 
-    def draw(self, row: ProcessRow, column: Column, width: int) -> Sequence[Piece]:
+    def draw(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """One cell of `row`."""
-        process = row.process
-        plain = "text" if process.alive else "dim"
+        plain = "text" if row.alive else "dim"
         match column.key:
             case "pid":
-                return ((str(process.pid), plain),)
+                return ((_count(row) if isinstance(row, GroupRow) else str(row.process.pid), plain),)
             case "name":
-                return ((row.guide, "dim"), (row.name, plain))
-            case "usage" if not process.alive:
-                return ((words.ended_short(process.status), plain),)
-            case "usage":
-                usage = process.usage
-                return ((f"{usage.cpu_percent:>4.0f} {words.size(usage.rss_bytes):>4}", plain),)
+                return self._named(row, plain)
+            case "cpu" | "rss" | "threads" if not row.alive:
+                return self._end(row, column.key)
+            case "cpu":
+                return ((f"{row.cpu:.0f}", "text"),)
+            case "rss":
+                return ((words.size(row.rss), "text"),)
             case "threads":
-                return ((str(process.usage.threads) if process.alive else "", plain),)
-            case "rate":
-                return ((words.rate(row.rate) if process.alive else words.NONE, plain if row.rate else "dim"),)
-        return ((sparkline(row.rates, width), "spark" if process.alive else "dim"),)
+                return ((str(row.threads), "text"),)
+            case "blocked":
+                return ((_waits(row.blocked, width), "text"),) if row.blocked else ()
+            case "errors":
+                return ((words.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
+            case "calls":
+                return ((f"{row.calls:,}", plain),)
+        return self._pace(row, column, width)
+
+    def _named(self, row: Row, plain: str) -> Sequence[Piece]:
+        if isinstance(row, GroupRow):
+            return ((row.name, plain),)
+        name = row.name if self.arguments else words.clean(row.process.comm)
+        if self.terms and self.as_tree and not self.matches(row):
+            plain = "dim"  # it is only there for what is below it
+        return ((row.guide, "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
+
+    def _end(self, row: Row, key: str) -> Sequence[Piece] | None:
+        """How a process ended, across the columns of CPU and memory."""
+        if key == "threads":
+            return ()
+        if key == "rss" and self.shows("cpu"):
+            return None
+        return (("ended" if isinstance(row, GroupRow) else words.ended_short(row.process.status), "dim"),)
+
+    def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
+        """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""
+        rate = column.key == "rate"
+        if not row.alive:
+            counted = not self.shows("calls") and self.shows("spark")
+            text = (words.rate(row.calls) if counted else words.NONE) if rate else "calls" if counted else ""
+            return ((text, "dim"),)
+        if row.blocked and not row.rate and not self.shows("blocked"):
+            if not rate:
+                return None
+            room = width + sum(GAP + wide for column, wide in self._fitted(self._layout_width) if column.key == "spark")
+            return ((_waits(row.blocked, room), "text"),)
+        if rate:
+            return ((words.rate(row.rate), "text" if row.rate else "dim"),)
+        return ((sparkline(self._trend(row, width), width), "spark"),)
+
+    def _trend(self, row: Row, width: int) -> Sequence[float]:
+        if isinstance(row, ProcessRow):
+            return self._rates(row.key)
+        trends = [trend for trend in (self._rates(process_key(each)) for each in row.members if each.alive) if trend]
+        return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
+
+    def copied(self) -> str:
+        """As of any table, without the guide."""
+        row = self.current
+        return super().copied().replace(row.guide if isinstance(row, ProcessRow) else "", "", 1)
+
+    # What the user does
+
+    def press(self, row: Row, column: Column, at: int) -> None:
+        """A click on the guide before a process folds away what is below it."""
+        if column.key == "name" and isinstance(row, ProcessRow):
+            mark = f"[+{row.folded}]" if row.folded else ""
+            if at < len(row.guide) + len(mark):
+                self._fold(row, fold=not row.folded)
 
     def action_narrow(self) -> None:
-        """Narrow the view to the process under the cursor."""
-        if self.current is not None:
-            self.post_message(self.Chosen(self.current.process))
+        """Narrow the view to what the cursor is on."""
+        row = self.current
+        if row is not None:
+            self.post_message(Chosen(row.process if isinstance(row, ProcessRow) else Named(row.comm)))
+
+    def action_fold(self) -> None:
+        """Fold away what is below the process; where there is nothing to fold away, go to its parent."""
+        row = self.current
+        if isinstance(row, ProcessRow) and not self._fold(row, fold=True):
+            self.action_parent()
+
+    def action_unfold(self) -> None:
+        """Unfold what is below the process; where it is unfolded, go to the first below it."""
+        row = self.current
+        if isinstance(row, ProcessRow) and not self._fold(row, fold=False) and self.as_tree:
+            below = self._forest.below[self._keys.index(row.key)]
+            if below:
+                self.go_to_row(self._keys[below[0]])
+
+    def _fold(self, row: ProcessRow, *, fold: bool) -> bool:
+        """Fold or unfold; False where there is nothing to do."""
+        if not self.as_tree or self.terms or fold == bool(row.folded):
+            return False
+        if fold and not self._forest.below[self._keys.index(row.key)]:
+            return False
+        (self._folded.add if fold else self._folded.discard)(row.key)
+        self._places = None
+        self.renew()
+        return True
+
+    def action_parent(self) -> None:
+        """Go to the process that forked this one; where it is folded away or not there, stay."""
+        row = self.current
+        if not isinstance(row, ProcessRow):
+            return
+        above = self._forest.above[self._keys.index(row.key)]
+        if above >= 0:
+            self.go_to_row(self._keys[above])
+
+    def action_group(self) -> None:
+        """A line for every command name, or for every process."""
+        self.grouped = not self.grouped
+        self.renew()
+
+    def action_arguments(self) -> None:
+        """Whole command lines, or the names of the commands."""
+        self.arguments = not self.arguments
+        self.renew()
+
+
+def _count(group: GroupRow) -> str:
+    """How many live, and how many there were."""
+    every = len(group.members)
+    return f"{every}" if group.living == every else f"{group.living}/{every}"
+
+
+def _waits(call: Blocked, width: int) -> str:
+    """`futex 3.2s`, the name cut where there is no room for all of it."""
+    time = words.duration(call.for_ns)
+    return f"{words.clip(words.clean(call.name), width - len(time) - 1)} {time}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
-from denet_tui.model import NOTHING, Counters, Syscall
+from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
+from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
+from denet_tui.widgets.chosen import Chosen, Family
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.lines import Piece
 from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 24
 
@@ -25,8 +28,27 @@ class SyscallRow(NamedTuple):
     counters: Counters
     share: float
     """Of the time that all the syscalls in the table took, 0..1."""
-    p99_ns: float
     rates: Sequence[float]
+
+    @property
+    def name(self) -> str:
+        """Its name, with the ABI where that is a foreign one."""
+        return self.syscall.name
+
+    @property
+    def family(self) -> str:
+        """Its class."""
+        return class_of(self.syscall)
+
+    @property
+    def p50(self) -> float:
+        """The median time."""
+        return self.counters.percentile_ns(0.5)
+
+    @property
+    def p99(self) -> float:
+        """The time that 99 of 100 calls stayed below."""
+        return self.counters.percentile_ns(0.99)
 
 
 def syscall_rows(
@@ -35,7 +57,7 @@ def syscall_rows(
     interval_ns: int,
     rates: Callable[[Syscall], Sequence[float]],
 ) -> list[SyscallRow]:
-    """The rows for cumulative and recent counters; `rates` gives the last calls/s of a syscall."""
+    """The rows, in the order of their names; `rates` gives the last calls/s of a syscall."""
     all_time = sum(counters.time_ns for counters in counted.values()) or 1
     seconds = interval_ns / 1e9
     return [
@@ -44,65 +66,76 @@ def syscall_rows(
             recent.get(syscall, NOTHING).calls / seconds if seconds else 0.0,
             counters,
             counters.time_ns / all_time,
-            counters.percentile_ns(0.99),
             rates(syscall),
         )
-        for syscall, counters in counted.items()
-        if counters.calls
+        for syscall, counters in sorted(counted.items(), key=lambda item: item[0].name)
     ]
 
 
-_SORT: dict[str, Callable[[SyscallRow], float]] = {
-    "rate": lambda row: row.rate,
-    "total": lambda row: row.counters.calls,
-    "share": lambda row: row.share,
-    "errors": lambda row: row.counters.errors,
-    "avg": lambda row: row.counters.mean_ns,
-    "p99": lambda row: row.p99_ns,
-    "max": lambda row: row.counters.max_ns,
-}
-
-
-class SyscallTable(LineView[SyscallRow]):
+class SyscallTable(TableView[SyscallRow]):
     """The syscalls of what is selected, one a line."""
 
     HELP = (
-        "Each line is one system call, over everything watched or over the process that the view is narrowed to.\n"
-        "calls/s and the bars on the right are of the last moments (bars start at zero, the highest is the peak\n"
-        "of what is shown); all other columns are since the start. time% is the share of the time spent in all\n"
-        "calls together, waiting included. p99: 99 of 100 calls took no longer. errors: calls that failed."
+        "Each line is one system call, over everything watched or over what the view is narrowed to. calls/s and "
+        "the bars on the right are of the last moments (bars start at zero, the highest is the peak of what is "
+        "shown); all other columns are since the start, or of the last interval alone (c). time% is the share of "
+        "the time spent in all calls together, waiting included. Half of the calls took no longer than p50, 99 of "
+        "100 no longer than p99. errors: calls that failed. Enter narrows everything to the call, % to its class. "
+        "A filter knows names, classes (%network) and errnos (ENOENT)."
     )
     EMPTY = "no system call yet"
+    FILTER_HINT = "name, %class or ERRNO"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("name", "syscall", 12, 22, right=False),
+        Column("name", "syscall", 12, 22, right=False, rising=True),
+        Column("class", "class", 8, rank=9, right=False, rising=True),
         Column("rate", "calls/s", 8),
         Column("total", "total", 8, rank=1),
         Column("share", "time%", 6, rank=3),
         Column("errors", "errors", 7, rank=2),
         Column("avg", "avg", 5, rank=6),
+        Column("p50", "p50", 5, rank=8),
         Column("p99", "p99", 5, rank=5),
         Column("max", "max", 5, rank=7),
         Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False, sortable=False),
     )
+    ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "class": attrgetter("family"),
+        "total": attrgetter("counters.calls"),
+        "errors": attrgetter("counters.errors"),
+        "avg": attrgetter("counters.mean_ns"),
+        "max": attrgetter("counters.max_ns"),
+        **{key: attrgetter(key) for key in ("name", "rate", "share", "p50", "p99")},
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "Sort", id="syscalls.sort", tooltip="Sort by the next column"),
-        Binding("r", "reverse", "Reverse", id="syscalls.reverse", tooltip="Turn the order of the rows round"),
+        Binding("enter", "narrow", "Narrow", id="syscalls.narrow", tooltip="Show only this system call, everywhere"),
+        Binding(
+            "percent_sign",
+            "family",
+            "Class",
+            id="syscalls.class",
+            tooltip="Show only system calls of this one's class, everywhere",
+            show=False,
+        ),
     ]
-
-    class Sorted(Message):
-        """The table is in another order now."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self.sort_key = "total"
-        self.reverse = False
         self._total_width = 0
+        self._errnos: dict[Syscall, set[str]] = {}
+
+    def take(self, snapshot: Snapshot, rates: Callable[[Syscall], Sequence[float]]) -> None:
+        """Draw the syscalls of `snapshot`; `rates` gives the last calls/s of one."""
+        self._errnos = {}
+        for syscall, number in snapshot.errnos:
+            self._errnos.setdefault(syscall, set()).add(errno_name(number))
+        self.show(syscall_rows(snapshot.syscalls, snapshot.recent, snapshot.interval_ns, rates))
 
     def show(self, rows: Sequence[SyscallRow]) -> None:
         """Draw `rows`, in the table's own order."""
         # Never narrower again: columns that jump are hard to read.
         self._total_width = max(self._total_width, max((len(f"{row.counters.calls:,}") for row in rows), default=0))
-        super().show(self._sorted(rows))
+        super().show(rows)
 
     def needs(self) -> dict[str, int]:
         """Room for the largest total."""
@@ -112,23 +145,23 @@ class SyscallTable(LineView[SyscallRow]):
         """The syscall itself."""
         return row.syscall
 
-    def title(self, column: Column) -> str:
-        """The column's title, with an arrow where the table is sorted by it."""
-        if column.key != self.sort_key:
-            return column.title
-        descending = (column.key == "name") == self.reverse
-        return f"{column.title}{'↓' if descending else '↑'}"
+    def matches(self, row: SyscallRow) -> bool:
+        """True where the syscall is what the filter asks for."""
+        errnos = self._errnos.get(row.syscall, ())
+        return all(term.allows(row.name, (row.family,), errnos) for term in self.terms)
 
     def draw(self, row: SyscallRow, column: Column, width: int) -> Sequence[Piece]:
         """One cell of `row`."""
         counters = row.counters
         match column.key:
             case "name":
-                return ((words.clean(row.syscall.name), "text"),)
+                return ((words.clean(row.name), "text"),)
+            case "class":
+                return ((row.family, "dim"),)
             case "rate":
                 return ((words.rate(row.rate), "text" if row.rate else "dim"),)
             case "total":
-                return ((f"{counters.calls:,}", "text"),)
+                return ((f"{counters.calls:,}", "text" if counters.calls else "dim"),)
             case "share":
                 return ((words.percent(row.share), "text" if row.share >= 0.0005 else "dim"),)
             case "errors":
@@ -137,34 +170,14 @@ class SyscallTable(LineView[SyscallRow]):
                 return ((sparkline(row.rates, width), "spark"),)
         if not counters.returns:
             return ((words.NONE, "dim"),)
-        times = {"avg": counters.mean_ns, "p99": row.p99_ns, "max": counters.max_ns}
-        return ((words.duration(times[column.key]), "text"),)
+        return ((words.duration(self.ORDERS[column.key](row)), "text"),)
 
-    def pick(self, column: Column) -> None:
-        """Sort by `column`; the other way round where the table already is."""
-        if column.key == self.sort_key:
-            self.action_reverse()
-        elif column.sortable:
-            self._sort_by(column.key, reverse=False)
+    def action_narrow(self) -> None:
+        """Narrow the view to the system call under the cursor."""
+        if self.current is not None:
+            self.post_message(Chosen(self.current.syscall))
 
-    def action_sort(self) -> None:
-        """Sort by the next column that is visible."""
-        keys = [column.key for column in self.visible_columns if column.sortable]
-        at = keys.index(self.sort_key) if self.sort_key in keys else -1
-        self._sort_by(keys[(at + 1) % len(keys)], reverse=False)
-
-    def action_reverse(self) -> None:
-        """Turn the order round."""
-        self._sort_by(self.sort_key, reverse=not self.reverse)
-
-    def _sort_by(self, key: str, *, reverse: bool) -> None:
-        self.sort_key, self.reverse = key, reverse
-        super().show(self._sorted(self.rows))
-        self.post_message(self.Sorted())
-
-    def _sorted(self, rows: Iterable[SyscallRow]) -> list[SyscallRow]:
-        # By name first: equal rows then never swap places between two snapshots.
-        ordered = sorted(rows, key=lambda row: row.syscall.name, reverse=self.sort_key == "name" and self.reverse)
-        if self.sort_key != "name":
-            ordered.sort(key=_SORT[self.sort_key], reverse=not self.reverse)
-        return ordered
+    def action_family(self) -> None:
+        """Narrow the view to the class of the system call under the cursor."""
+        if self.current is not None:
+            self.post_message(Chosen(Family(self.current.family)))

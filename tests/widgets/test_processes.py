@@ -1,48 +1,68 @@
 """The process tree, line by line, without an app."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
-from denet_tui.model import ProcessInfo, Usage
-from denet_tui.widgets.processes import ProcessRow, ProcessTree, parents, process_rows
-from tests.screens.double import counters
+from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
+from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
+from denet_tui.widgets.processes import ProcessTree
+from tests.screens.double import Build, counters
+from tests.widgets.still import Tree
 
-
-class Tree(ProcessTree):
-    """A tree that is `width` cells wide without a screen."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width_now = width
-
-    @property
-    def line_width(self) -> int:
-        return self.width_now
+FUTEX, WAIT, SOCKET = Syscall(0, 202, "futex"), Syscall(0, 61, "wait4"), Syscall(0, 41, "socket")
+NOW_NS = 90_000_000_000
 
 
 def process(pid: int, ppid: int, comm: str, **more: object) -> ProcessInfo:
     made = ProcessInfo(
-        pid, pid, ppid, comm, (), start_ns=pid, usage=Usage(12.0, 5_000_000, threads=2), delta=counters(50)
-    )
+        pid, pid, ppid, comm, (), start_ns=pid, usage=Usage(12.0, 5_000_000, threads=2), delta=counters(50),
+        total=counters(1234),
+    )  # fmt: skip
     return dataclasses.replace(made, **more)
 
 
 FAMILY = (
     process(10, 1, "make"),
-    process(11, 10, "sh"),
-    process(12, 10, "cc", end_ns=99, status=3 << 8, delta=counters(0)),
-    process(13, 11, "awk", end_ns=99, status=9),
-    process(14, 10, "ld", cmdline=("/usr/bin/ld", "-o", "a.out")),
+    process(11, 10, "sh", delta=counters(0)),
+    process(12, 10, "cc", end_ns=99, status=3 << 8, delta=counters(0), usage=NO_USAGE),
+    process(13, 11, "awk", end_ns=99, status=9, usage=NO_USAGE, errnos={(SOCKET, 2): 1}),
+    process(14, 10, "ld", cmdline=("/usr/bin/ld", "-o", "a.out"), delta=counters(90, errors=3), syscalls={SOCKET: 1}),
 )
 
 
-def rows(processes: tuple[ProcessInfo, ...] = FAMILY) -> list[ProcessRow]:
-    return process_rows(processes, 500_000_000, lambda _: (1, 2))
+def snapshot(processes: Sequence[ProcessInfo] = FAMILY, in_flight: Sequence[InFlight] = ()) -> Snapshot:
+    return dataclasses.replace(
+        Build(1, 0).step(), processes=tuple(processes), in_flight=tuple(in_flight), time_ns=NOW_NS
+    )
+
+
+def drawn(width: int, processes: Sequence[ProcessInfo] = FAMILY, in_flight: Sequence[InFlight] = ()) -> ProcessTree:
+    tree = Tree(width)
+    tree.take(snapshot(processes, in_flight), lambda _: (1, 2))
+    return tree
+
+
+def texts(tree: ProcessTree) -> list[str]:
+    return [tree.render_line(y).text for y in range(len(tree.rows) + 1)]
+
+
+def shown(tree: ProcessTree) -> list[str]:
+    """Guide and command of every line."""
+    return [row.guide + row.name for row in tree.rows if isinstance(row, ProcessRow)]
+
+
+def pids(tree: ProcessTree) -> list[int]:
+    return [row.process.pid for row in tree.rows if isinstance(row, ProcessRow)]
+
+
+def inside(pid: int, call: Syscall, seconds: float) -> InFlight:
+    return InFlight(pid, pid, call, int(NOW_NS - seconds * 1e9))
 
 
 def test_children_stand_under_their_parent_in_the_order_of_their_start() -> None:
-    assert [row.guide + row.name for row in rows()] == ["make", "├─sh", "│ └─awk", "├─cc", "└─ld -o a.out"]
+    assert shown(drawn(60)) == ["make", "├─sh", "│ └─awk", "├─cc", "└─ld -o a.out"]
 
 
 def test_a_used_again_pid_has_its_own_children() -> None:
@@ -51,57 +71,227 @@ def test_a_used_again_pid_has_its_own_children() -> None:
 
 
 def test_who_has_lost_its_parent_is_a_root() -> None:
-    assert [row.guide + row.name for row in rows(FAMILY[1:])] == ["sh", "└─awk", "cc", "ld -o a.out"]
+    assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "cc", "ld -o a.out"]
 
 
 def test_lines() -> None:
-    tree = Tree(52)
-    tree.show(rows())
-    assert [tree.render_line(y).text for y in range(6)] == [
-        "  pid process         cpu%  rss  thr calls/s trend  ",
-        "▸  10 make              12 4.8M    2     100      ▄▇",
-        "   11 ├─sh              12 4.8M    2     100      ▄▇",
-        "   13 │ └─awk           SIGKILL            -      ▄▇",
-        "   12 ├─cc               exit 3            -      ▄▇",
-        "   14 └─ld -o a.out     12 4.8M    2     100      ▄▇",
+    tree = drawn(46, in_flight=[inside(11, WAIT, 3.2)])
+    assert texts(tree) == [
+        "  pid process        cpu%  rss calls/s trend  ",
+        "▸  10 make             12 4.8M     100      ▄▇",
+        "   11 ├─sh             12 4.8M      wait4 3.2s",
+        "   13 │ └─awk          SIGKILL   1,234 calls  ",
+        "   12 ├─cc              exit 3   1,234 calls  ",
+        "   14 └─ld -o a.out    12 4.8M     180      ▄▇",
     ]
 
 
-def test_the_dead_say_how_they_ended_and_have_no_rate() -> None:
-    tree = Tree(60)
-    tree.show(rows())
-    awk, cc = tree.render_line(3).text, tree.render_line(4).text
-    assert "SIGKILL" in awk
-    assert "exit 3" in cc
-    assert "4.8M" not in awk
-    assert rows()[2].rate == 0
+def test_lines_where_there_is_room_for_everything() -> None:
+    tree = drawn(110, in_flight=[inside(11, WAIT, 3.2)])
+    first = [line.split() for line in texts(tree)]
+    assert first[0] == ["pid", "process", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"]
+    assert first[2] == ["11", "├─sh", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
+    assert first[4] == ["12", "├─cc", "exit", "3", "-", "1,234"]
+    assert first[5] == ["14", "└─ld", "-o", "a.out", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
 
 
-def test_rates_are_of_the_process_alone() -> None:
-    assert [row.rate for row in rows()] == [100, 100, 0, 0, 100]
+def test_the_dead_have_no_rate() -> None:
+    assert [row.rate for row in drawn(60).rows] == [100, 0, 0, 0, 180]
 
 
-@pytest.mark.parametrize("width", [30, 38, 46, 60, 110])
-def test_every_line_is_as_wide_as_the_tree(width: int) -> None:
-    tree = Tree(width)
-    tree.show(rows())
+@pytest.mark.parametrize("width", [30, 38, 46, 60, 75, 110, 200])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_every_line_is_as_wide_as_the_tree(width: int, grouped: bool) -> None:
+    tree = drawn(width, in_flight=[inside(11, Syscall(0, 230, "clock_nanosleep"), 72)])
+    tree.grouped = grouped
+    tree.renew()
     assert {tree.render_line(y).cell_length for y in range(8)} == {width}
 
 
-def test_a_deep_tree_keeps_room_for_names() -> None:
-    chain = tuple(process(pid, pid - 1, f"p{pid}") for pid in range(100, 160))
-    guides = [row.guide for row in rows(chain)]
-    assert max(map(len, guides)) == 24
-    assert len(guides) == 60
-
-
 def test_long_process_ids_get_their_room() -> None:
-    tree = Tree(50)
-    tree.show(rows((process(4_194_303, 1, "x"),)))
-    assert "4194303 x" in tree.render_line(1).text
+    assert "4194303 x" in drawn(50, (process(4_194_303, 1, "x"),)).render_line(1).text
 
 
 def test_hostile_names_are_shown_harmlessly() -> None:
-    tree = Tree(50)
-    tree.show(rows((process(1, 0, "a\x1b]0;x\x07b"),)))
-    assert "a\ufffd]0;x\ufffdb" in tree.render_line(1).text
+    assert "a\ufffd]0;x\ufffdb" in drawn(50, (process(1, 0, "a\x1b]0;x\x07b"),)).render_line(1).text
+
+
+# Blocked
+
+
+def test_blocked_is_the_longest_call_and_only_a_long_one() -> None:
+    calls = [inside(10, FUTEX, 5), inside(10, WAIT, 9), inside(11, FUTEX, 0.9), inside(12, FUTEX, -0.1)]
+    assert blocked(calls, NOW_NS) == {10: Blocked("wait4", 9_000_000_000)}
+
+
+def test_a_process_that_calls_something_shows_its_rate_in_place_of_what_a_thread_waits_in() -> None:
+    line = drawn(46, in_flight=[inside(10, FUTEX, 30)]).render_line(1).text
+    assert "futex" not in line
+    assert "100" in line
+
+
+def test_the_dead_are_not_blocked() -> None:
+    assert not any("futex" in line for line in texts(drawn(110, in_flight=[inside(12, FUTEX, 30)])))
+
+
+# Order
+
+
+@pytest.mark.parametrize(
+    ("key", "order"),
+    [("", [10, 11, 13, 12, 14]), ("pid", [10, 11, 12, 13, 14]), ("name", [13, 12, 14, 10, 11]),
+     ("rate", [14, 10, 11, 12, 13]), ("errors", [14, 10, 11, 12, 13]), ("cpu", [10, 11, 14, 12, 13])],
+)  # fmt: skip
+def test_sorted_by_a_column_it_is_a_list(key: str, order: list[int]) -> None:
+    tree = drawn(110)
+    tree.sort_by(key)
+    assert pids(tree) == order
+    assert any(row.guide for row in tree.rows if isinstance(row, ProcessRow)) == (not key)
+
+
+def test_reversed_the_tree_has_the_newest_first() -> None:
+    tree = drawn(60)
+    tree.action_reverse()
+    assert pids(tree) == [10, 14, 12, 11, 13]
+
+
+def test_sorting_begins_and_ends_with_the_tree() -> None:
+    tree = drawn(110)
+    texts(tree)
+    seen = []
+    for _ in range(10):
+        tree.action_sort()
+        seen.append(tree.sort_key)
+    assert seen == ["pid", "name", "cpu", "rss", "threads", "rate", "blocked", "errors", "calls", ""]
+
+
+# Folding
+
+
+def test_folding_says_how_many_it_hides_and_stays_through_snapshots() -> None:
+    tree = drawn(60)
+    tree.action_move(1)
+    tree.action_fold()
+    assert pids(tree) == [10, 11, 12, 14]
+    assert "├─[+1] sh" in tree.render_line(2).text
+    tree.take(snapshot((*FAMILY, process(15, 11, "new"))), lambda _: ())
+    assert pids(tree) == [10, 11, 12, 14]
+    assert "├─[+2] sh" in tree.render_line(2).text
+    tree.action_unfold()
+    assert pids(tree) == [10, 11, 13, 15, 12, 14]
+
+
+def test_what_cannot_be_folded_goes_up_and_what_is_unfolded_goes_down() -> None:
+    tree = drawn(60)
+    tree.action_edge(-1)
+    tree.action_fold()
+    assert tree.cursor == 0
+    tree.action_unfold()
+    assert tree.cursor == 1
+    tree.action_unfold()
+    assert tree.cursor == 2
+    tree.action_unfold()
+    assert tree.cursor == 2
+
+
+def test_the_parent_of_a_root_is_itself() -> None:
+    tree = drawn(60)
+    tree.action_move(2)
+    for cursor in (1, 0, 0):
+        tree.action_parent()
+        assert tree.cursor == cursor
+
+
+def test_the_parent_is_found_in_a_list_as_well() -> None:
+    tree = drawn(110)
+    tree.sort_by("pid")
+    tree.action_edge(-1)
+    tree.action_parent()
+    assert tree.cursor == 0
+
+
+# Filter
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("awk", [10, 11, 13]), ("ld", [10, 14]), ("a.out", [10, 14]), ("ENOENT", [10, 11, 13]), ("%network", [10, 14]),
+     ("ld %network", [10, 14]), ("awk %network", []), ("12", [10, 12])],
+)  # fmt: skip
+def test_a_filtered_tree_keeps_what_stands_above(text: str, left: list[int]) -> None:
+    tree = drawn(110)
+    tree.filter(text)
+    assert pids(tree) == left
+    if left:
+        assert tree.cursor == len(left) - 1
+    tree.sort_by("pid")
+    assert pids(tree) == left[-1:]
+
+
+def test_the_next_match_is_not_one_that_only_stands_above() -> None:
+    tree = drawn(110)
+    tree.filter("1")
+    tree.filter("s")
+    tree.filter("c")
+    tree.filter("awk")
+    tree.action_edge(0)
+    tree.action_match(1)
+    assert tree.cursor == 2
+    tree.action_match(1)
+    assert tree.cursor == 2
+
+
+# Groups
+
+
+def test_groups_are_sums_over_the_living_and_totals_over_all() -> None:
+    ended = process(16, 10, "sh", end_ns=99, usage=NO_USAGE)
+    found = group_rows((*FAMILY, process(15, 10, "sh"), ended), 0.5, {15: Blocked("x", 1)})
+    groups = {group.comm: group for group in found}
+    shell = groups["sh"]
+    assert (shell.living, len(shell.members), shell.rate, shell.calls) == (2, 3, 100.0, 3 * 1234)
+    assert (shell.cpu, shell.rss, shell.threads, shell.blocked) == (24.0, 10_000_000, 4, Blocked("x", 1))
+    assert sum(group.calls for group in groups.values()) == 7 * 1234
+
+
+def test_a_line_for_every_command_name() -> None:
+    tree = drawn(75, (*FAMILY, process(15, 10, "sh", end_ns=99)))
+    tree.action_group()
+    assert [line.split()[:2] for line in texts(tree)] == [
+        ["n", "process"], ["▸", "0/1"], ["0/1", "cc"], ["1", "ld"], ["1", "make"], ["1/2", "sh"]
+    ]  # fmt: skip
+    assert tree.everything() == 5
+    tree.sort_by("rate")
+    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld", "make", "awk", "cc", "sh"]
+    tree.filter("%network")
+    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld"]
+    # What only a single process has does nothing here.
+    for action in (tree.action_fold, tree.action_unfold, tree.action_parent):
+        action()
+
+
+def test_the_trend_of_a_group_is_the_sum_of_its_living() -> None:
+    tree = drawn(75, (process(1, 0, "a"), process(2, 1, "a"), process(3, 1, "a", end_ns=9)))
+    tree.action_group()
+    (group,) = tree.rows
+    assert tree._trend(group, 12) == [2, 4]
+
+
+# Text
+
+
+def test_names_in_place_of_command_lines() -> None:
+    tree = drawn(60)
+    tree.action_arguments()
+    assert texts(tree)[5].split()[1] == "└─ld"
+    assert "-o" not in texts(tree)[5]
+
+
+def test_a_row_is_copied_whole() -> None:
+    tree = drawn(46, in_flight=[inside(14, FUTEX, 3.2)])
+    tree.action_edge(-1)
+    assert tree.copied() == (
+        "pid 14  ld -o a.out  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
+    )
+    tree.action_move(-1)
+    assert tree.copied() == "pid 12  cc  exit 3  calls 1,234"

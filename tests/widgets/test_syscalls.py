@@ -1,35 +1,24 @@
 """The syscall table, line by line, without an app."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from denet_tui.model import Counters, Syscall
 from denet_tui.widgets.syscalls import SyscallRow, SyscallTable, syscall_rows
-from tests.screens.double import counters
+from tests.screens.double import Build, counters
+from tests.widgets.still import Table
 
 READ, WRITE, FUTEX = (Syscall(0, nr, name) for nr, name in ((0, "read"), (1, "write"), (202, "futex")))
+BIND = Syscall(1, 361, "ia32:bind")
 COUNTED = {
     READ: counters(1_234_567, each_ns=1_200, errors=4),
     WRITE: counters(20, each_ns=2_000_000),
     FUTEX: Counters(calls=3),
 }
 RECENT = {READ: counters(50)}
-
-
-class Table(SyscallTable):
-    """A table that is `width` cells wide without a screen."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width_now = width
-
-    @property
-    def line_width(self) -> int:
-        return self.width_now
-
-    def _room(self) -> int:
-        return 20
+ERRNOS = {(READ, 11): 3, (READ, 4): 1, (BIND, 98): 2}
 
 
 def rows(rates: Sequence[float] = (1, 2, 3)) -> list[SyscallRow]:
@@ -40,30 +29,38 @@ def texts(table: SyscallTable, count: int) -> list[str]:
     return [table.render_line(y).text for y in range(count)]
 
 
+def taken(table: SyscallTable, errnos: Mapping[tuple[Syscall, int], int] = ERRNOS) -> SyscallTable:
+    """The table with everything of a snapshot."""
+    snapshot = dataclasses.replace(
+        Build(1, 0).step(), syscalls={**COUNTED, BIND: counters(7, errors=2)}, recent=RECENT, errnos=errnos
+    )
+    table.take(snapshot, lambda _: (1, 2))
+    return table
+
+
+def names(table: SyscallTable) -> str:
+    return " ".join(row.name for row in table.rows)
+
+
 def test_a_line_says_everything_in_line_with_the_titles() -> None:
-    table = Table(84)
+    table = Table(100)
     table.show(rows())
     assert texts(table, 5) == [
-        " syscall             calls/s    total↓  time%  errors   avg   p99   max trend       ",
-        "▸read                    100 1,234,567   97.4       4 1.2µs 2.0µs  11µs          ▃▅▇",
-        " write                     0        20    2.6       0 2.0ms 2.1ms  18ms          ▃▅▇",
-        " futex                     0         3      0       0     -     -     -          ▃▅▇",
-        " " * 84,
+        " syscall             class     calls/s    total↓  time%  errors   avg   p50   p99   max trend       ",
+        "▸read                file          100 1,234,567   97.4       4 1.2µs 1.5µs 2.0µs  11µs          ▃▅▇",
+        " write               file            0        20    2.6       0 2.0ms 1.6ms 2.1ms  18ms          ▃▅▇",
+        " futex               ipc             0         3      0       0     -     -     -     -          ▃▅▇",
+        " " * 100,
     ]
 
 
 def test_rates_are_per_second_and_shares_of_the_whole() -> None:
-    first, second, third = rows()
-    assert (first.rate, second.rate) == (100.0, 0.0)
-    assert first.share + second.share == pytest.approx(1)
-    assert third.share == 0
-    assert first.p99_ns == COUNTED[READ].percentile_ns(0.99)
-
-
-def test_what_never_returned_has_no_times() -> None:
-    table = Table(90)
-    table.show(rows(()))
-    assert table.render_line(3).text.split() == ["futex", "0", "3", "0", "0", "-", "-", "-"]
+    by_name = {row.name: row for row in rows()}
+    assert (by_name["read"].rate, by_name["write"].rate) == (100.0, 0.0)
+    assert by_name["read"].share + by_name["write"].share == pytest.approx(1)
+    assert by_name["futex"].share == 0
+    assert by_name["read"].p99 == COUNTED[READ].percentile_ns(0.99)
+    assert by_name["read"].p50 == COUNTED[READ].percentile_ns(0.5)
 
 
 @pytest.mark.parametrize("width", [34, 48, 60, 72, 84, 120, 200])
@@ -74,20 +71,41 @@ def test_every_line_is_as_wide_as_the_table(width: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (49, "name rate total share errors"),
+        (73, "name rate total share errors avg p99 max spark"),
+        (79, "name rate total share errors avg p50 p99 max spark"),
+        (123, "name class rate total share errors avg p50 p99 max spark"),
+    ],
+)
+def test_which_columns_stay(width: int, columns: str) -> None:
+    """At 50, 120, 80 and 200 columns of the terminal, a scrollbar left out."""
+    table = Table(width)
+    table.show(rows())
+    assert [column.key for column in table.visible_columns] == columns.split()
+
+
+@pytest.mark.parametrize(
     ("key", "order"),
     [("total", "read write futex"), ("name", "futex read write"), ("rate", "read futex write"),
-     ("avg", "write read futex"), ("errors", "read futex write"), ("max", "write read futex")],
+     ("avg", "write read futex"), ("errors", "read futex write"), ("max", "write read futex"),
+     ("class", "read write futex"), ("p50", "write read futex"), ("p99", "write read futex"),
+     ("share", "read write futex")],
 )  # fmt: skip
 def test_order(key: str, order: str) -> None:
     table = Table(100)
     table.show(rows())
-    table._sort_by(key, reverse=False)
-    assert [row.syscall.name for row in table.rows] == order.split()
+    table.sort_by(key)
+    assert names(table) == order
     table.action_reverse()
-    turned = [row.syscall.name for row in table.rows]
     # Equal rows stay in the order of their names, whichever way the rest goes.
-    assert turned[0] == order.rsplit(maxsplit=1)[-1] or key in {"rate", "errors"}
-    assert turned != order.split()
+    turned = {"rate": "futex write read", "errors": "futex write read", "class": "futex read write"}
+    assert names(table) == turned.get(key, " ".join(reversed(order.split())))
+
+
+def test_every_column_but_the_trend_can_be_sorted_by() -> None:
+    assert {column.key for column in SyscallTable.COLUMNS} - SyscallTable.ORDERS.keys() == {"spark"}
 
 
 def test_the_arrow_says_the_column_and_the_direction() -> None:
@@ -96,7 +114,7 @@ def test_the_arrow_says_the_column_and_the_direction() -> None:
     assert "total↓" in table.render_line(0).text
     table.action_reverse()
     assert "total↑" in table.render_line(0).text
-    table._sort_by("name", reverse=False)
+    table.sort_by("name")
     assert "syscall↑" in table.render_line(0).text
 
 
@@ -107,9 +125,9 @@ def test_sorting_goes_through_the_visible_columns() -> None:
     for _ in range(4):
         table.action_sort()
         seen.append(table.sort_key)
-    visible = [column.key for column in table.visible_columns if column.sortable]
+    visible = [column.key for column in table.visible_columns]
     assert "max" not in visible
-    assert set(seen) == set(visible)
+    assert sorted(seen) == sorted(visible)
 
 
 def test_a_strip_is_built_once() -> None:
@@ -127,9 +145,9 @@ def test_the_cursor_stays_with_its_row_once_it_was_moved() -> None:
     table._held, table.cursor = True, 1
     assert table.current is not None
     assert table.current.syscall is WRITE
-    table._sort_by("avg", reverse=False)
+    table.sort_by("avg")
     assert (table.cursor, table.current.syscall) == (0, WRITE)
-    table._sort_by("total", reverse=False)
+    table.sort_by("total")
     assert (table.cursor, table.current.syscall) == (1, WRITE)
 
 
@@ -138,8 +156,10 @@ def test_nothing_to_show() -> None:
     table.show([])
     assert table.render_line(2).text.strip() == "no system call yet"
     assert table.current is None
+    assert table.copied() == ""
     table.action_move(1)
     table.action_edge(-1)
+    table.action_match(1)
     assert table.cursor == 0
 
 
@@ -147,5 +167,62 @@ def test_totals_never_make_their_column_narrower() -> None:
     table = Table(90)
     table.show(rows())
     wide = table.render_line(0).text
-    table.show(rows()[1:])
+    table.show([row for row in rows() if row.syscall != READ])
     assert table.render_line(0).text == wide
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("", "read write ia32:bind futex"), ("re", "read"), ("%file", "read write"), ("network", "ia32:bind"),
+     ("%file EAGAIN", "read"), ("e", "read write futex"), ("e %ipc", "futex"), ("EADDRINUSE", "ia32:bind"),
+     ("E", "read ia32:bind"), ("EPERM", ""), ("bind read", ""), ("time", "")],
+)  # fmt: skip
+def test_a_filter_leaves_what_matches_all_its_words(text: str, left: str) -> None:
+    table = taken(Table(100))
+    table.filter(text)
+    assert names(table) == left
+    assert table.everything() == 4
+
+
+def test_a_filter_that_leaves_nothing_says_so() -> None:
+    table = taken(Table(60))
+    table.filter("%security")
+    assert table.render_line(2).text.strip() == "nothing matches the filter"
+    table.filter("")
+    assert table.render_line(1).text.startswith("▸read")
+
+
+def test_the_cursor_stays_with_its_row_while_a_filter_is_typed() -> None:
+    table = taken(Table(100))
+    table.action_move(1)
+    for text in ("w", "wr", ""):
+        table.filter(text)
+        assert table.current is not None
+        assert table.current.syscall is WRITE
+
+
+def test_next_and_previous_match_go_round() -> None:
+    table = taken(Table(100))
+    table.filter("%file")
+    seen = []
+    for by in (1, 1, -1, -1):
+        table.action_match(by)
+        seen.append(table.cursor)
+    assert seen == [1, 0, 1, 0]
+
+
+def test_a_row_is_copied_whole_whatever_the_width() -> None:
+    table = Table(34)
+    table.show(rows())
+    line = table.render_line(1).text
+    assert table.copied() == (
+        "read  file  calls/s 100  total 1,234,567  time% 97.4  errors 4  avg 1.2µs  p50 1.5µs  p99 2.0µs  max 11µs"
+    )
+    table.forget_strips()
+    assert table.render_line(1).text == line
+
+
+def test_an_interval_without_calls_is_a_dim_row() -> None:
+    table = Table(60)
+    table.show(syscall_rows({READ: Counters()}, {}, 500_000_000, lambda _: ()))
+    assert table.render_line(1).text.split() == ["▸read", "0", "0", "0", "0", "-"]

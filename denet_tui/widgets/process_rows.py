@@ -1,0 +1,163 @@
+"""The rows of the process tree: a process, or all processes of one command name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from denet_tui.model import InFlight, ProcessInfo
+from denet_tui.widgets import words
+
+ProcessKey = tuple[int, int]
+"""(tgid, start_ns): a process id alone may be used again."""
+Rates = Callable[[ProcessKey], Sequence[float]]
+"""The last calls/s of a process, oldest first."""
+
+BLOCKED_NS = 1_000_000_000
+"""A process is called blocked once a thread of it is longer than this inside one call."""
+
+
+def process_key(process: ProcessInfo) -> ProcessKey:
+    """What tells this process from every other one."""
+    return process.tgid, process.start_ns
+
+
+def parents(processes: Sequence[ProcessInfo]) -> list[int]:
+    """For every process the place of its parent in `processes`, -1 where it is not among them."""
+    newest: dict[int, int] = {}
+    found: list[int] = []
+    for index, process in enumerate(processes):
+        # In the order of their start, so the newest one of that id so far is the one that forked.
+        found.append(newest.get(process.ppid, -1))
+        newest[process.pid] = index
+    return found
+
+
+class Blocked(NamedTuple):
+    """The call that a process has been inside for longest."""
+
+    name: str
+    for_ns: int
+
+
+class ProcessRow(NamedTuple):
+    """One process as it stands in the tree; `seconds` is the length of the interval that rates are of."""
+
+    process: ProcessInfo
+    seconds: float
+    blocked: Blocked | None = None
+    guide: str = ""
+    folded: int = 0
+
+    @property
+    def key(self) -> ProcessKey:
+        """What tells it from every other row."""
+        return process_key(self.process)
+
+    @property
+    def alive(self) -> bool:
+        """False once it has ended."""
+        return self.process.alive
+
+    @property
+    def name(self) -> str:
+        """Its command line."""
+        return words.command(self.process.cmdline, self.process.comm)
+
+    @property
+    def rate(self) -> float:
+        """Calls/s of the last interval; 0.0 for one that has ended."""
+        process = self.process
+        return process.delta.calls / self.seconds if self.seconds and process.alive else 0.0
+
+    @property
+    def errors(self) -> float:
+        """Failed calls/s of the last interval; 0.0 for one that has ended."""
+        process = self.process
+        return process.delta.errors / self.seconds if self.seconds and process.alive else 0.0
+
+    @property
+    def calls(self) -> int:
+        """Calls in all."""
+        return self.process.total.calls
+
+    @property
+    def cpu(self) -> float:
+        """CPU in percent of one core."""
+        return self.process.usage.cpu_percent
+
+    @property
+    def rss(self) -> int:
+        """Memory in use, in bytes."""
+        return self.process.usage.rss_bytes
+
+    @property
+    def threads(self) -> int:
+        """Threads that live."""
+        return self.process.usage.threads
+
+
+class GroupRow(NamedTuple):
+    """All processes of one command name; numbers are sums over them."""
+
+    comm: str
+    members: list[ProcessInfo]
+    living: int
+    rate: float
+    errors: float
+    calls: int
+    cpu: float
+    rss: int
+    threads: int
+    blocked: Blocked | None
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other row."""
+        return self.comm
+
+    @property
+    def alive(self) -> bool:
+        """True while one of them lives."""
+        return self.living > 0
+
+    @property
+    def name(self) -> str:
+        """The command name."""
+        return words.clean(self.comm)
+
+
+def blocked(in_flight: Iterable[InFlight], now_ns: int) -> dict[int, Blocked]:
+    """The longest call of every process that is inside one for longer than `BLOCKED_NS`, by tgid."""
+    found: dict[int, Blocked] = {}
+    for each in in_flight:
+        for_ns = now_ns - each.since_ns
+        if for_ns > BLOCKED_NS and (each.tgid not in found or for_ns > found[each.tgid].for_ns):
+            found[each.tgid] = Blocked(each.syscall.name, for_ns)
+    return found
+
+
+def group_rows(processes: Iterable[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked]) -> list[GroupRow]:
+    """One row for every command name, in the order of the names."""
+    groups: dict[str, list[ProcessInfo]] = {}
+    for process in processes:
+        groups.setdefault(process.comm, []).append(process)
+    return [_group(comm, groups[comm], seconds, waiting) for comm in sorted(groups)]
+
+
+def _group(comm: str, members: list[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked]) -> GroupRow:
+    living = [process for process in members if process.alive]
+    inside = [waiting[process.tgid] for process in living if process.tgid in waiting]
+    usages = [process.usage for process in living]
+    return GroupRow(
+        comm,
+        members,
+        len(living),
+        sum(process.delta.calls for process in living) / seconds if seconds else 0.0,
+        sum(process.delta.errors for process in living) / seconds if seconds else 0.0,
+        sum(process.total.calls for process in members),
+        sum(usage.cpu_percent for usage in usages),
+        sum(usage.rss_bytes for usage in usages),
+        sum(usage.threads for usage in usages),
+        max(inside, key=lambda each: each.for_ns, default=None),
+    )
