@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from denet_tui.model import (
     NOTHING,
     Counters,
+    InFlight,
     Loss,
     OwnCost,
     ProcessInfo,
@@ -19,6 +20,8 @@ from denet_tui.model import (
     Syscall,
     Usage,
 )
+from denet_tui.watch.log import Entry
+from denet_tui.watch.output import Output
 
 NAMES = (
     "read", "write", "openat", "close", "fstat", "mmap", "munmap", "brk", "futex", "epoll_wait", "clone3", "execve",
@@ -175,6 +178,10 @@ class Session:
         self.interval_s = info.interval_s
         self.latest: Snapshot | None = None
         self.sizes: list[tuple[int, int]] = []
+        self.output: Output | None = None
+        self.asking: InFlight | None = None
+        self.log: list[Entry] = []
+        self.typed = b""
         self.stopped = False
         self._snapshots = list(snapshots)
         self._publish: Callable[[Snapshot], None] | None = None
@@ -193,6 +200,10 @@ class Session:
         self.latest = snapshot
         assert self._publish is not None
         self._publish(snapshot)
+
+    def type(self, data: bytes) -> bool:
+        self.typed += data
+        return True
 
     def resize(self, columns: int, rows: int) -> None:
         self.sizes.append((columns, rows))
