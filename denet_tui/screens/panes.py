@@ -7,14 +7,21 @@ and each time that it becomes so: a hidden tab costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from textual.widget import Widget
 from textual.widgets import Static
 
+from denet_tui.model import Snapshot
 from denet_tui.screens.frame import Frame
 from denet_tui.screens.latency_tab import LatencyTab
 from denet_tui.screens.overview import Overview
+from denet_tui.screens.view import seen_through
+from denet_tui.widgets.errors import SPARK_POINTS, ErrorsView
+from denet_tui.widgets.inflight import InFlightView
+from denet_tui.widgets.log import LogView
+from denet_tui.widgets.output import OutputView
 
 
 class Tab(NamedTuple):
@@ -31,14 +38,28 @@ def _nothing_yet() -> Widget:
 
 
 def _show_nothing(widget: Widget, frame: Frame) -> None:
-    """A tab that is still to come."""
+    """A tab that is still to come, or that no snapshot has anything for (see LiveScreen)."""
+
+
+def _show_errors(view: ErrorsView, frame: Frame) -> None:
+    errors = frame.rates.errors
+    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind))
+
+
+def _show_in_flight(view: InFlightView, frame: Frame) -> None:
+    view.show(_since_start(frame))
+
+
+def _since_start(frame: Frame) -> Snapshot:
+    """What these tabs count has no interval of its own."""
+    return frame.snapshot if frame.view.cumulative else seen_through(replace(frame.view, cumulative=True), frame.whole)
 
 
 TABS = (
     Tab("overview", "Overview", Overview, Overview.show),
     Tab("latency", "Latency", LatencyTab, LatencyTab.show),
-    Tab("errors", "Errors", _nothing_yet, _show_nothing),
-    Tab("inflight", "In flight", _nothing_yet, _show_nothing),
-    Tab("output", "Output", _nothing_yet, _show_nothing),
-    Tab("log", "Log", _nothing_yet, _show_nothing),
+    Tab("errors", "Errors", ErrorsView, _show_errors),
+    Tab("inflight", "In flight", InFlightView, _show_in_flight),
+    Tab("output", "Output", OutputView, _show_nothing),
+    Tab("log", "Log", LogView, _show_nothing),
 )

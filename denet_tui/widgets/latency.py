@@ -182,7 +182,7 @@ class LatencyView(TimeView, can_focus=True):
         shown = bands(self._low, self._high, rows)
         scale = Scale.over(max((_rate(column, band) for column in columns for band in shown), default=0.0))
         most = max(sum(counts[band.start : band.stop]) for band in shown)
-        lines: list[list[Piece]] = [[] for _ in range(rows - len(shown))]
+        lines: list[list[Piece]] = []
         for band in reversed(shown):
             line: list[Piece] = [(words.pad(_floor(band), _LABEL, right=True), "label"), ("┤", "label")]
             line += self._row(columns, band, scale, cursor, bottom=band is shown[0])

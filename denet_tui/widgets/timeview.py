@@ -27,8 +27,11 @@ class TimeView(Widget):
     ALLOW_SELECT = False
     PREFIX: ClassVar[str] = ""
     """What the names of the component classes start with."""
-    LEAST_S = 0.5
-    """Between two redraws for new values; whatever else changes is drawn at once."""
+    LEAST_S = 0.45
+    """Between two redraws for new values, a little less than the half second between two ticks.
+
+    Whatever else changes is drawn at once.
+    """
 
     class Looked(Message):
         """The user wants to see another stretch of time."""

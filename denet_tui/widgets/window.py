@@ -110,7 +110,7 @@ def marks(window: Window, grid: Grid) -> list[tuple[float, str]]:
     parts = next((parts for parts in (3, 4, 5) if (span / unit) % parts == 0), 2) if grid.count >= 40 else 1
     times = [grid.end_s - span * part / parts for part in range(parts, -1, -1)]
     if not window.follows:
-        return [(time, words.elapsed(int(max(time, 0.0) * 1e9))) for time in times]
+        return [(time, words.elapsed(round(time * 1e9))) for time in times if time >= 0]
     # "now" is the end of the last column, which may still be filling.
     return [*((time, f"-{(grid.end_s - time) / unit:.0f}{letter}") for time in times[:-1]), (times[-1], "now")]
 
