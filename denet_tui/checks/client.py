@@ -81,6 +81,7 @@ class Client:
                 self._deliver(_error(refused))
             else:
                 self._hear(message)
+        self._channel.close()
         self._deliver(LoadError("loader", "the helper has ended before the program was loaded"))
         self._hear(None)
 
