@@ -307,8 +307,11 @@ class ProcessTree(TableView[Row]):
 
     def action_group(self) -> None:
         """A line for every command name, or for every process."""
+        row = self.current
         self.grouped = not self.grouped
         self.renew()
+        if row is not None and self._held:
+            self.go_to_row(row.process.comm if isinstance(row, ProcessRow) else process_key(row.members[0]))
 
     def action_arguments(self) -> None:
         """Whole command lines, or the names of the commands."""
