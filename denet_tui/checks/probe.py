@@ -7,17 +7,15 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from denet_tui.bpf.handover import SIZES, WAYS
 from denet_tui.bpf.loader import EVENTS, MAPS
 from denet_tui.bpf.tracer import ABIS, NUMBERS
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
+from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER
 
 SECONDS = 60.0
@@ -125,28 +123,7 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-class _Shared:
-    """PROG-001 and E2E-001 look at the same probe where they are run together: each takes it once, while it is new."""
-
-    _FRESH_S = 2.0
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: WeakKeyDictionary[Host, tuple[str, float, dict[Way, Proof]]] = WeakKeyDictionary()
-
-    def look(self, host: Host, asker: str) -> dict[Way, Proof]:
-        """The proofs; never those that the same asker was given before."""
-        asked = time.monotonic()
-        with self._lock:
-            by, ended, proofs = self._kept.pop(host, (asker, 0.0, {}))
-            if by != asker and ended > asked - self._FRESH_S:
-                return proofs
-            proofs = _look(host)
-            self._kept[host] = (asker, time.monotonic(), proofs)
-            return proofs
-
-
-_shared = _Shared()
+_shared = Shared(_look)
 
 
 def check_program(host: Host) -> Finding:

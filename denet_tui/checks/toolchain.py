@@ -16,6 +16,7 @@ from denet_tui.bpf import toolchain
 from denet_tui.checks.host import Host
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, State
+from denet_tui.checks.shared import Shared
 
 BPF_FOLDER = str(Path(bpf.__file__).parent)
 SHIM = (
@@ -124,9 +125,12 @@ def looked_at(host: Host) -> dict[str, Any]:
     return {"error": f"importing bcc {how}: {last}" if last else f"importing bcc {how}"}
 
 
+_shared = Shared(looked_at)
+
+
 def check_import(host: Host) -> Finding:
     """BCC-001: the distribution's bcc is there, and it and libbcc load."""
-    found = looked_at(host)
+    found = _shared.look(host, "BCC-001")
     if "error" not in found and found.get("folder"):
         seen = (Evidence("import bcc", f"{found['folder']} ({found.get('version')})"), _library(found))
         return Finding("BCC-001", State.PASS, f"bcc {found.get('version')} is there and loads", seen, _WHY_BCC, BOTH)
@@ -186,7 +190,7 @@ def _reinstall(host: Host) -> tuple[Fix, ...]:
 def check_version(host: Host) -> Finding:
     """BCC-002: a version of bcc that denet-tui is known to work with; another is a warning at most."""
     why = "Versions from 0.18 to 0.37 were run. Older ones compile less, and look for tracefs in debugfs only."
-    found = looked_at(host)
+    found = _shared.look(host, "BCC-002")
     if "error" in found:
         return Finding("BCC-002", State.SKIP, "bcc does not load (BCC-001)", why=why)
     version, library = found.get("version", "unknown"), found.get("library", "")

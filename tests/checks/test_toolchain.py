@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denet_tui.bpf import toolchain as found_by
-from denet_tui.checks import toolchain
+from denet_tui.checks import catalogue, toolchain
 from denet_tui.checks.host import Host, Output
 from denet_tui.checks.model import Finding, RunCommand, State
 from tests.checks.fake import Content, FakeHost
@@ -243,3 +244,18 @@ def test_nothing_that_a_machine_says_crashes_a_check(text: str, names: list[str]
     found = [check.run(here) for check in toolchain.CHECKS]
     assert [each.id for each in found] == ["BCC-001", "BCC-002", "BCC-003", "BCC-004"]
     assert all("\n" not in each.title for each in found[:3])
+
+
+def test_bcc_is_tried_once_for_the_two_checks_that_ask() -> None:
+    tried: list[str] = []
+
+    class Counting(FakeHost):
+        def run(self, argv: Sequence[str], seconds: float = 5.0) -> Output:
+            tried.append(argv[-1])
+            return Output(0, '{"folder": "/x", "version": "0.26.0", "library": "/x/libbcc.so.0.26.0"}', "")
+
+    host = Counting()
+    for _ in range(2):
+        found = catalogue.run(host, ["BCC-001", "BCC-002"])
+        assert [each.state for each in found] == [State.PASS, State.PASS]
+    assert tried == ["bcc", "bcc"], "once a run; the next run tries anew"
