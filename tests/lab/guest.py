@@ -105,7 +105,7 @@ def difference(before: list[str], after: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith(("@@", "---", "+++"))][:60]
 
 
-def shell(script: str, timeout: float = 240) -> dict[str, Any]:
+def shell(script: str, timeout: float = 900) -> dict[str, Any]:
     """Run a script; how it ended, what it said, and how long it took."""
     started = time.monotonic()
     try:

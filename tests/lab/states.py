@@ -222,10 +222,14 @@ _LOCKED_DOWN = Case(
     also={"loading": "denet-tui selftest --debug"},
 )
 
+# tracefs keeps modes and owners in another way from 6.6 on (eventfs): these states on each kernel.
+_TRACEFS = tuple(case for case in _FILES if case.name in ("no-tracefs", "tracefs-for-a-group"))
+
 BOOTS = (
     Boot("6.1", (*_FOR_ALL, *_SETTINGS, *_FILES, _GROUP, _NO_BPF_FOR_OTHERS)),
     Boot("6.1", _FOR_ALL, "lockdown=integrity"),
     Boot("6.1", (_LOCKED_DOWN,), "lockdown=confidentiality"),
-    Boot("5.10", (*_FOR_ALL, *_LOCKED_MEMORY)),
-    Boot("6.12", _FOR_ALL),
+    Boot("5.10", (*_FOR_ALL, *_TRACEFS, *_LOCKED_MEMORY)),
+    Boot("6.12", (*_FOR_ALL, *_TRACEFS, _GROUP)),
+    Boot("6.12", (_LOCKED_DOWN,), "lockdown=confidentiality"),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,16 @@ GROUPS = [pytest.param(boot, case, id=str(boot)) for boot in BOOTS for case in b
 
 
 class Lab:
-    """What each boot showed: each is made once, when the first of its states is asked for."""
+    """What each boot showed: it is made once, when the first of its states is asked for."""
 
     def __init__(self, machines: Path, folder: Path, wanted: set[str]) -> None:
         self._machines, self._folder, self._wanted = machines, folder, wanted
-        self._boot = cache(self._boot_once)
+        self._booted: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def _boot_once(self, boot: Boot) -> dict[str, dict[str, Any]]:
-        seen: dict[str, dict[str, Any]] = {}
+    def _boot(self, boot: Boot) -> dict[str, dict[str, Any]]:
+        if str(boot) in self._booted:
+            return self._booted[str(boot)]
+        seen = self._booted[str(boot)] = {}
         for attempt in ("first", "second"):
             left = tuple(case for case in boot.cases if f"{boot} {case.name}" in self._wanted - seen.keys())
             if left:
