@@ -109,6 +109,8 @@ class _Home:
         """Have the program loaded, and end the helper; why that did not work, empty where it did."""
         if kind == "machine":
             self._start.sizes = machine.sizes(self._request.options)
+        if kind != "command":
+            self._start.dismiss_keeper()
         try:
             self._start.load()
         except LoadError as error:

@@ -114,6 +114,14 @@ class Start:
         sizes = {"ROWS": self.options.rows, **self.sizes}
         return self._loader(self.options.way, sizes=sizes, only_uid=self.only_uid, only_wanted=bool(self._wanted))
 
+    def dismiss_keeper(self) -> None:
+        """End the keeper: no command will be started, after all."""
+        if self.keeper:
+            pid, channel = self.keeper
+            self.keeper = None
+            channel.close()
+            os.waitpid(pid, 0)
+
     def load(self) -> Kernel:
         """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
         if self._kernel is None:
