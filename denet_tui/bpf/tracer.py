@@ -11,13 +11,13 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.names import X32_BIT, numbers, syscall
-from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Counters, Loss, OwnCost, Syscall
+from denet_tui.bpf.rows import Rows
+from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Loss, OwnCost, Syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
@@ -75,7 +75,7 @@ class Reading(NamedTuple):
     """
 
     time_ns: int
-    rows: Mapping[int, Mapping[Syscall, Counters]]
+    rows: Mapping[int, Rows]
     errnos: Mapping[int, Mapping[tuple[Syscall, int], int]]
     calls: dict[tuple[int, int], int]
     loss: Loss
@@ -245,22 +245,23 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> dict[int, Mapping[Syscall, Counters]]:
-        found: dict[int, dict[Syscall, Counters]] = {}
-        native = self._native
-        make, number = Counters.of_lanes, int.from_bytes
+    def _read_rows(self, side: int) -> dict[int, Rows]:
+        found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
+        native, number = self._native, int.from_bytes
         for keys, values in self._take("pid_syscall_map", side):
             # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
             for (where, nr), (lanes, peak) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
                 tgid = where & _TGID
-                mine = found.get(tgid)
-                if mine is None:
-                    mine = found[tgid] = {}
+                columns = found.get(tgid)
+                if columns is None:
+                    columns = found[tgid] = ([], [], [])
                 call = native.get(nr) if where < _FOREIGN else syscall(where >> _ABI_BIT, nr)
                 if call is None:
                     call = native[nr] = syscall(ABI_NATIVE, nr)
-                mine[call] = make((number(lanes, "little"), peak))
-        return {tgid: MappingProxyType(mine) for tgid, mine in found.items()}
+                columns[0].append(call)
+                columns[1].append(number(lanes, "little"))
+                columns[2].append(peak)
+        return {tgid: Rows(*columns) for tgid, columns in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
         found: dict[int, dict[tuple[Syscall, int], int]] = {}

@@ -11,6 +11,7 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
+from denet_tui.bpf.rows import EMPTY
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.model import (
     NO_COST,
@@ -31,17 +32,17 @@ KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
 
 _LANES_OF, _PEAK_OF = itemgetter(0), itemgetter(1)
-_EMPTY: Mapping[Syscall, Counters] = MappingProxyType({})
 
 
 class Known:
     """A process as the sampler knows it; `info` is its newest frozen form."""
 
-    __slots__ = ("errnos", "info")
+    __slots__ = ("errnos", "info", "rows")
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
         self.errnos: dict[tuple[Syscall, int], int] = {}
+        self.rows = EMPTY
 
 
 class Sampler:
@@ -160,7 +161,7 @@ class Sampler:
         ended = []
         for tgid, known in list(self._known.items()):
             if tgid not in reading.rows and known.info.delta is not NOTHING:
-                known.info = replace(known.info, recent=_EMPTY, delta=NOTHING)
+                known.info = replace(known.info, recent=EMPTY, delta=NOTHING)
             usage = usages.get(tgid)
             if usage is not None and usage != known.info.usage:
                 known.info = replace(known.info, usage=usage)
@@ -181,40 +182,25 @@ class Sampler:
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
                 known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
-            self._add_to(known, rows, sums)
+            delta = rows.sum()
+            known.rows = known.rows.plus(rows)
+            known.info = replace(
+                known.info,
+                total=known.info.total.plus(delta),
+                delta=delta,
+                syscalls=known.rows,
+                recent=rows,
+                errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
+            )
+            for call, lanes, peak in zip(rows.calls, rows.lanes, rows.peaks, strict=True):
+                everywhere = sums.get(call)
+                if everywhere is None:
+                    sums[call] = [lanes, peak]
+                else:
+                    everywhere[0] += lanes
+                    if peak > everywhere[1]:
+                        everywhere[1] = peak
         return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
-
-    def _add_to(self, known: Known, rows: Mapping[Syscall, Counters], sums: dict[Syscall, list[int]]) -> None:
-        """Add the rows of an interval to a process and to `sums`, [lanes, maximum] by syscall.
-
-        What is frozen into `info` is never written to again. Each row is touched once: with thousands of
-        them, every further pass would wait for memory.
-        """
-        make, mine = Counters.of_lanes, dict(known.info.syscalls)
-        delta = highest = 0
-        for call, counters in rows.items():
-            lanes, peak = counters
-            delta += lanes
-            if peak > highest:
-                highest = peak
-            all_of_it = sums.get(call)
-            if all_of_it is None:
-                sums[call] = [lanes, peak]
-            else:
-                all_of_it[0] += lanes
-                if peak > all_of_it[1]:
-                    all_of_it[1] = peak
-            old = mine.get(call)
-            mine[call] = counters if old is None else make((old[0] + lanes, peak if peak > old[1] else old[1]))
-        change = make((delta, highest))
-        known.info = replace(
-            known.info,
-            total=known.info.total.plus(change),
-            delta=change,
-            syscalls=MappingProxyType(mine),
-            recent=rows,
-            errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
-        )
 
     def _finish(self, info: ProcessInfo) -> None:
         self._ended.append(info)
@@ -225,7 +211,7 @@ class Sampler:
         """What ended in the interval before this one has made no calls since."""
         last = len(self._ended)
         for index in range(max(0, last - self._newly_ended), last):
-            self._ended[index] = replace(self._ended[index], recent=_EMPTY, delta=NOTHING)
+            self._ended[index] = replace(self._ended[index], recent=EMPTY, delta=NOTHING)
         self._newly_ended = 0
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import maps
+from denet_tui.bpf.rows import Rows
+from denet_tui.model import Counters, Syscall
 from tests.real import environment
 
 _SCRIPT = Path(sys.executable).with_name("denet-tui")
@@ -195,3 +197,8 @@ def started(*words: str, env: Mapping[str, str] | None = None, **options: object
     """Start denet-tui, without a terminal, and do not wait."""
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | options
     return subprocess.Popen([*DENET, *words], env=env or environment(), **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def rows_of(counted: Mapping[Syscall, Counters]) -> Rows:
+    """Counters by syscall as a reading has them."""
+    return Rows(list(counted), [each[0] for each in counted.values()], [each.max_ns for each in counted.values()])

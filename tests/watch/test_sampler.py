@@ -12,6 +12,7 @@ from denet_tui.bpf.tracer import Process, Reading, Task, index_of
 from denet_tui.model import ABI_NATIVE, NOTHING, Counters, Loss, Snapshot, Syscall
 from denet_tui.watch.sampler import Sampler
 from tests.invariants import broken
+from tests.watch.helpers import rows_of
 
 NUMBERS = (0, 1, 39, 60, 1000, -1)
 """Two of them have no name, and share one place in the totals."""
@@ -106,7 +107,8 @@ class MadeUpKernel:
         """Cut here; `late` happens after the cut, but before the processes and tasks are read."""
         self.now += 1
         cut = self.now
-        rows, errnos, calls, loss = self.rows, self.errnos, self.calls, self.loss
+        rows = {tgid: rows_of(counted) for tgid, counted in self.rows.items()}
+        errnos, calls, loss = self.errnos, self.calls, self.loss
         self._clear()
         self.play(late)
         tasks = [

@@ -1,0 +1,96 @@
+"""The rows of one process: what the kernel side counted for it, by syscall."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from operator import add
+
+from denet_tui.model import Counters, Syscall
+
+
+class _Items(ItemsView[Syscall, Counters]):
+    _mapping: Rows
+
+    def __iter__(self) -> Iterator[tuple[Syscall, Counters]]:
+        return zip(self._mapping.calls, self._mapping.counters(), strict=True)
+
+
+class _Values(ValuesView[Counters]):
+    _mapping: Rows
+
+    def __iter__(self) -> Iterator[Counters]:
+        return self._mapping.counters()
+
+
+class Rows(Mapping[Syscall, Counters]):
+    """What was counted by syscall, never written to again; kept in columns, for there are thousands of rows a tick.
+
+    A Counters is only made where somebody looks: `calls`, `lanes` and `peaks` have one entry a row, the
+    last two as Counters keeps them.
+    """
+
+    __slots__ = ("_places", "calls", "lanes", "peaks")
+
+    def __init__(
+        self,
+        calls: Sequence[Syscall] = (),
+        lanes: Sequence[int] = (),
+        peaks: Sequence[int] = (),
+        places: dict[Syscall, int] | None = None,
+    ) -> None:
+        """`places` are those of `calls` in their order, where they are known already."""
+        self.calls, self.lanes, self.peaks, self._places = calls, lanes, peaks, places
+
+    @property
+    def _index(self) -> dict[Syscall, int]:
+        if self._places is None:
+            self._places = dict(zip(self.calls, range(len(self.calls)), strict=True))
+        return self._places
+
+    def __getitem__(self, call: Syscall) -> Counters:
+        at = self._index[call]
+        return Counters.of_lanes((self.lanes[at], self.peaks[at]))
+
+    def __iter__(self) -> Iterator[Syscall]:
+        return iter(self.calls)
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def counters(self) -> Iterator[Counters]:
+        """The counters of all rows, in the order of `calls`."""
+        return map(Counters.of_lanes, zip(self.lanes, self.peaks, strict=True))
+
+    def items(self) -> ItemsView[Syscall, Counters]:
+        """As of any mapping."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Counters]:
+        """As of any mapping."""
+        return _Values(self)
+
+    def sum(self) -> Counters:
+        """All rows together."""
+        return Counters.of_lanes((sum(self.lanes), max(self.peaks, default=0)))
+
+    def plus(self, other: Rows) -> Rows:
+        """Both added up, row by row."""
+        places = self._index
+        if self.calls == other.calls:
+            peaks = [a if a > b else b for a, b in zip(self.peaks, other.peaks, strict=True)]
+            return Rows(self.calls, list(map(add, self.lanes, other.lanes)), peaks, places)
+        calls, lanes, peaks = self.calls, list(self.lanes), list(self.peaks)
+        if new := [call for call in other.calls if call not in places]:
+            calls = [*calls, *new]
+            places = dict(zip(calls, range(len(calls)), strict=True))
+            lanes += [0] * len(new)
+            peaks += [0] * len(new)
+        for call, added, peak in zip(other.calls, other.lanes, other.peaks, strict=True):
+            at = places[call]
+            lanes[at] += added
+            if peak > peaks[at]:
+                peaks[at] = peak
+        return Rows(calls, lanes, peaks, places)
+
+
+EMPTY = Rows()
