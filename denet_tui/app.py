@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from denet_tui.messages import RunAgain, WatchFailed
 from denet_tui.record.sink import RecordError
 from denet_tui.screens.again import AgainScreen
 from denet_tui.screens.help import HelpScreen
+from denet_tui.screens.leaving import LeavingApp
 from denet_tui.screens.live import LiveScreen, Source
+from denet_tui.screens.preferences import Preferences, take_on
 from denet_tui.screens.quit import How, QuitScreen
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError
 
 OnQuit = Literal["ask", "kill", "leave"]
 
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
-
-class DenetApp(App[How], inherit_bindings=False):
+class DenetApp(LeavingApp[How], inherit_bindings=False):
     """Shows a session; `run()` returns how it was left: `ended`, `kill` or `leave` (None after a crash)."""
 
     TITLE = "denet-tui"
@@ -52,29 +50,28 @@ class DenetApp(App[How], inherit_bindings=False):
         ),
     ]
 
-    def __init__(self, session: Source, on_quit: OnQuit = "ask", again: Callable[[], Source] | None = None) -> None:
+    def __init__(
+        self,
+        session: Source,
+        on_quit: OnQuit = "ask",
+        again: Callable[[], Source] | None = None,
+        preferences: Preferences | None = None,
+    ) -> None:
         """`again` ends the run, holds the same command once more and returns it; None where there is no command."""
         super().__init__()
         self._session = session
         self._on_quit = on_quit
         self._again = again
+        self._preferences = preferences or Preferences()
         self._starting = False
         """True while `again` works."""
         self.failure: Exception | None = None
         """What ended the watching before its time."""
-        self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session))
+        self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session, self._preferences))
 
     def on_mount(self) -> None:
-        """Leave cleanly on signals: Python's own way out would leave the terminal in the alternate screen."""
-        loop = asyncio.get_running_loop()
-        for number in _ENDING_SIGNALS:
-            loop.add_signal_handler(number, self._leave_unasked)
-
-    def on_unmount(self) -> None:
-        """Give the signals back."""
-        loop = asyncio.get_running_loop()
-        for number in _ENDING_SIGNALS:
-            loop.remove_signal_handler(number)
+        """Look as the user prefers."""
+        take_on(self, self._preferences)
 
     def run(self, *args: Any, **options: Any) -> How | None:
         """Show the session until it is left; raises what the session raised, once the terminal is restored."""
@@ -93,17 +90,24 @@ class DenetApp(App[How], inherit_bindings=False):
         latest = self._session.latest
         return latest is not None and not latest.running
 
-    def _leave_unasked(self) -> None:
+    def leave_unasked(self) -> None:
+        """Leave without a question, as `on_quit` says."""
         self._leave("leave" if self._on_quit == "leave" else "kill")
 
     def _leave(self, how: How | None) -> None:
         if how is not None:
+            self._keep()
             self.exit("ended" if self._ended else how)
+
+    def _keep(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, LiveScreen):
+                self._preferences.keep(replace(screen.left_as(), theme=self.theme))
 
     async def action_quit(self) -> None:
         """Leave, after asking what is to become of a command that still runs."""
         if self._ended or self._on_quit != "ask":
-            self._leave_unasked()
+            self.leave_unasked()
         else:
             self.push_screen(QuitScreen(), self._leave)
 
@@ -138,7 +142,7 @@ class DenetApp(App[How], inherit_bindings=False):
         while not isinstance(self.screen, LiveScreen):
             await self.pop_screen()
         self._session = cast(Source, message.session)
-        await self.switch_screen(LiveScreen(self._session))
+        await self.switch_screen(LiveScreen(self._session, self._preferences))
 
     def action_help(self) -> None:
         """Explain the widget that has the focus."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -17,17 +16,24 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from denet_tui.kept import Kept
 from denet_tui.messages import SnapshotReady, WatchFailed
-from denet_tui.model import RunInfo, Snapshot
+from denet_tui.model import InFlight, RunInfo, Snapshot
 from denet_tui.screens.frame import Frame
+from denet_tui.screens.overview import Overview
 from denet_tui.screens.panes import TABS
+from denet_tui.screens.preferences import Preferences
 from denet_tui.screens.rates import Rates
+from denet_tui.screens.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.view import View, crumbs, seen_through
+from denet_tui.watch.log import Entry
+from denet_tui.watch.output import Output
 from denet_tui.widgets.chosen import Chosen
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
-from denet_tui.widgets.processes import ProcessTree
+from denet_tui.widgets.log import LogView
+from denet_tui.widgets.output import OutputView
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
 from denet_tui.widgets.timeview import TimeView
@@ -54,6 +60,21 @@ class Source(Protocol):
     @property
     def latest(self) -> Snapshot | None:
         """The newest snapshot."""
+
+    @property
+    def log(self) -> Sequence[Entry]:
+        """What denet-tui has to say about itself, the oldest first."""
+
+    @property
+    def output(self) -> Output | None:
+        """What the command writes to its terminal; None where that is not ours."""
+
+    @property
+    def asking(self) -> InFlight | None:
+        """The thread that waits for somebody to type, where that can be told."""
+
+    def type(self, data: bytes) -> bool:
+        """Type on the command's terminal; False where there is no room."""
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
         """Publish snapshots until the command has ended or `stop` is set."""
@@ -115,9 +136,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         ),
     ]
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, preferences: Preferences | None = None) -> None:
         super().__init__()
         self._source = source
+        self._preferences = preferences or Preferences()
         self._waiting: deque[Snapshot] = deque(maxlen=_MOST_WAITING)
         self._rates = Rates()
         self._newest: Snapshot | None = None
@@ -126,7 +148,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """The tick of `_rates.whole` that is shown."""
         self._view = View()
         self._window = Window()
-        self._tab = 0
+        self._tab = next((at for at, tab in enumerate(TABS) if tab.id == self._preferences.kept.tab), 0)
+        self._body: dict[str, Widget] = {}
+        """What the tabs are made of, as far as they were shown."""
+        self._terminal = Terminal(source)
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; a tab is filled when it is shown first."""
@@ -141,6 +166,12 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Start to watch."""
         self._newest = self._shown = self._source.latest
         await self.action_tab(self._tab)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        """Let the command go, now that its terminal has its size."""
+        self._fit_terminal()
+        self.set_interval(1 / POLLS_PER_SECOND, self._poll_terminal)
         self.run_worker(self._watch, name="watch", thread=True)
 
     # From the worker's thread
@@ -178,14 +209,22 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             self.query_one(RunHeader).show(snapshot, paused=self._view.paused)
             self.query_one(Crumbs).show(crumbs(self._view), "" if self._view.cumulative else self._of_interval())
             self._show_tab()
+        self._fit_terminal()
 
     def _show_tab(self) -> None:
         if self._shown is None:
             return
-        frame = Frame(self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._window, self._tick)
+        frame = Frame(
+            self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._window, self._tick
+        )
         tab = TABS[self._tab]
-        for body in self.query_one(f"#{tab.id}").children:
-            tab.show(body, frame)
+        tab.show(self._body[tab.id], frame)
+
+    def left_as(self) -> Kept:
+        """What is worth keeping for the next run."""
+        overview = self._body.get("overview")
+        kept = overview.left_as() if isinstance(overview, Overview) else self._preferences.kept
+        return replace(kept, tab=TABS[self._tab].id)
 
     def _of_interval(self) -> str:
         seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
@@ -195,15 +234,18 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     async def action_tab(self, index: int) -> None:
         """Show a tab; fill it where it is shown for the first time."""
-        self._tab = index
-        box = self.query_one(f"#{TABS[index].id}")
-        if not box.children:
-            await box.mount(TABS[index].make())
+        self._tab, tab = index, TABS[index]
+        if tab.id not in self._body:
+            body = self._body[tab.id] = tab.make()
+            if isinstance(body, Overview):
+                body.prefer(self._preferences)
+            await self.query_one(f"#{tab.id}").mount(body)
         with self.app.batch_update():
-            for tab in TABS:
-                self.query_one(f"#{tab.id}").set_class(tab is TABS[index], "-shown")
-            self.query_one(TabRow).show(index)
+            for each in TABS:
+                self.query_one(f"#{each.id}").set_class(each is tab, "-shown")
+            self.query_one(TabRow).show(index, self._terminal.hint and f"{self._terminal.hint} waits for input")
             self._show_tab()
+            self._terminal.show(self.query(OutputView))
         panes = self._panes()
         if panes and self.focused not in panes:
             preferred = [pane for pane in panes if isinstance(pane, SyscallTable)]
@@ -223,10 +265,6 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     async def on_tab_row_picked(self, message: TabRow.Picked) -> None:
         """Show the tab that was clicked."""
         await self.action_tab(message.index)
-
-    def on_process_tree_chosen(self, message: ProcessTree.Chosen) -> None:
-        """Narrow to the chosen process."""
-        self._look(self._view.narrowed(message.process))
 
     def on_chosen(self, message: Chosen) -> None:
         """Narrow to whatever was chosen."""
@@ -273,6 +311,25 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         else:
             self._catch_up()
 
-    def on_resize(self, event: events.Resize) -> None:
-        """The command's terminal is as large as ours."""
-        self._source.resize(event.size.width, event.size.height)
+    def on_resize(self) -> None:
+        """The command's terminal is as large as the pane that shows it."""
+        self.call_after_refresh(self._fit_terminal)
+
+    # The command's terminal
+
+    def _fit_terminal(self) -> None:
+        self._terminal.fit(self.query_one(f"#{TABS[self._tab].id}").size)
+
+    def _poll_terminal(self) -> None:
+        """Take what the command wrote, whatever tab is shown; draw it where that is the one."""
+        if self._terminal.poll():
+            hint = self._terminal.hint
+            self._terminal.show(self.query(OutputView))
+            self.query_one(TabRow).show(self._tab, hint and f"{hint} waits for input")
+        if TABS[self._tab].id == "log":
+            self.query_one(LogView).show_entries(self._source.log)
+
+    def on_output_view_typed(self, message: OutputView.Typed) -> None:
+        """Give it to the command."""
+        if not self._terminal.type(message.data):
+            self.notify("The command does not read what is typed.", severity="warning")

@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from denet_tui.kept import Kept
+from denet_tui.model import Syscall
 from denet_tui.screens.frame import Frame
-from denet_tui.widgets import processes, syscalls, words
-from denet_tui.widgets.chart import Chart
+from denet_tui.screens.over_time import OverTime, class_curves, syscall_curves
+from denet_tui.screens.preferences import Preferences
+from denet_tui.widgets import processes, syscalls
+from denet_tui.widgets.chart import MOST_CURVES, Chart
 from denet_tui.widgets.lines import LineView
-from denet_tui.widgets.processes import ProcessTree, process_rows
+from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.switch import PaneSwitch
-from denet_tui.widgets.syscalls import SyscallTable, syscall_rows
+from denet_tui.widgets.syscalls import SyscallTable
 
 
-class Overview(Vertical):
+class Overview(OverTime):
     """Side by side where there is room; else the tree and the table take turns."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "m",
+            "mark",
+            "Mark",
+            id="overview.mark",
+            tooltip="Keep this syscall on the chart beside others, or take it off",
+            show=False,
+        ),
+        Binding(
+            "M",
+            "classes",
+            "Classes",
+            id="overview.classes",
+            tooltip="Chart the classes of syscalls in place of single ones",
+            show=False,
+        ),
+        Binding(
+            "less_than_sign",
+            "divide(-4)",
+            "Narrower tree",
+            id="overview.less-tree",
+            tooltip="Give the tables more of the width, the process tree less",
+            show=False,
+        ),
+        Binding(
+            "greater_than_sign",
+            "divide(4)",
+            "Wider tree",
+            id="overview.more-tree",
+            tooltip="Give the process tree more of the width",
+            show=False,
+        ),
+    ]
+    TREE_WIDTH = 38
+    """Percent, where the user has not said otherwise."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._preferences = Preferences()
+        self._tree_width = self.TREE_WIDTH
         self._frame: Frame | None = None
+        self._marked: list[Syscall] = []
+        self._by_class = False
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; which of them are shown is up to the style sheet."""
@@ -32,42 +80,89 @@ class Overview(Vertical):
                 yield SyscallTable()
                 yield Chart()
 
+    def prefer(self, preferences: Preferences) -> None:
+        """Say how the user wants it; before it is mounted."""
+        self._preferences = preferences
+
+    def on_mount(self) -> None:
+        """Be as the user wants it."""
+        kept, columns = self._preferences.kept, self._preferences.settings.columns
+        self.action_divide(kept.tree_width - self._tree_width if kept.tree_width else 0)
+        for table, sort, reverse in (
+            (self.query_one(ProcessTree), kept.processes_sort, kept.processes_reverse),
+            (self.query_one(SyscallTable), kept.syscalls_sort, kept.syscalls_reverse),
+        ):
+            if sort in table.ORDERS:
+                table.sort_by(sort, reverse=reverse)
+        for name, view in (("processes", self.query_one(ProcessTree)), ("syscalls", self.query_one(SyscallTable))):
+            if name in columns:
+                known = {column.key: column for column in view.COLUMNS}
+                view.columns = [known[key] for key in columns[name]]
+
+    def left_as(self) -> Kept:
+        """What is worth keeping for the next run."""
+        tree, table = self.query_one(ProcessTree), self.query_one(SyscallTable)
+        return Kept(
+            tree_width=self._tree_width,
+            processes_sort=tree.sort_key,
+            processes_reverse=tree.reverse,
+            syscalls_sort=table.sort_key,
+            syscalls_reverse=table.reverse,
+        )
+
+    def action_divide(self, by: int) -> None:
+        """Give the tree so much more of the width, in percent."""
+        self._tree_width = min(70, max(15, self._tree_width + by))
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Divide the width, where the tree and the tables share it."""
+        alone = self.screen.has_class("-narrow")
+        self.query_one("#left").styles.width = "1fr" if alone else f"{self._tree_width}%"
+
     def show(self, frame: Frame) -> None:
         """Draw `frame`."""
         self._frame = frame
         snapshot, rates = frame.snapshot, frame.rates
-        self.query_one(ProcessTree).show(
-            process_rows(
-                snapshot.processes,
-                snapshot.interval_ns,
-                lambda key: rates.processes.last(key, processes.SPARK_POINTS, rates.processes.tick - frame.behind),
-            )
+        series, view = rates.processes, rates.view
+        self.query_one(ProcessTree).take(
+            snapshot, lambda key: series.last(key, processes.SPARK_POINTS, series.tick - frame.behind)
         )
-        view = rates.view
-        self.query_one(SyscallTable).show(
-            syscall_rows(
-                snapshot.syscalls,
-                snapshot.recent,
-                snapshot.interval_ns,
-                lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind),
-            )
+        self.query_one(SyscallTable).take(
+            snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)
         )
         self._show_chart(frame)
 
     def _show_chart(self, frame: Frame) -> None:
+        curves = class_curves(frame) if self._by_class else syscall_curves(frame, self._charted())
+        self.query_one(Chart).show(curves, frame.window, frame.whole.elapsed_ns / 1e9, final=not frame.whole.running)
+
+    def _charted(self) -> list[Syscall]:
+        """The syscalls that were marked, and the one under the cursor."""
         row = self.query_one(SyscallTable).current
-        if row is None:
-            self.query_one(Chart).show("", (), ())
+        if row is None or row.syscall in self._marked:
+            return self._marked
+        return [*self._marked[: MOST_CURVES - 1], row.syscall]
+
+    def action_mark(self) -> None:
+        """Keep the syscall under the cursor on the chart, or take it off."""
+        row = self.query_one(SyscallTable).current
+        if row is None or self._frame is None:
             return
-        view = frame.rates.view
-        tick = view.tick - frame.behind
-        times = view.times(view.length, tick)
-        self.query_one(Chart).show(
-            words.clean(row.syscall.name),
-            [time - times[-1] for time in times],
-            view.last(row.syscall, view.length, tick),
-            final=not frame.whole.running,
-        )
+        self._by_class = False
+        if row.syscall in self._marked:
+            self._marked.remove(row.syscall)
+        elif len(self._marked) < MOST_CURVES:
+            self._marked.append(row.syscall)
+        else:
+            self.notify(f"the chart holds {MOST_CURVES} curves: take one off first")
+        self._show_chart(self._frame)
+
+    def action_classes(self) -> None:
+        """Chart the classes in place of single syscalls, or the other way round."""
+        self._by_class = not self._by_class
+        if self._frame is not None:
+            self._show_chart(self._frame)
 
     def on_line_view_moved(self, message: LineView.Moved) -> None:
         """Chart the syscall that the cursor went to."""
@@ -78,9 +173,9 @@ class Overview(Vertical):
         """Show the pane whose name was clicked."""
         self._show_pane(message.index)
 
-    def on_process_tree_chosen(self) -> None:
-        """Where one pane is shown at a time: what was narrowed is the other one."""
-        if self.screen.has_class("-narrow"):
+    def on_chosen(self) -> None:
+        """Where one pane is shown at a time: what was narrowed by the tree is the table."""
+        if self.screen.has_class("-narrow") and self.has_class("-tree"):
             self._show_pane(0)
 
     def _show_pane(self, index: int) -> None:
@@ -89,7 +184,7 @@ class Overview(Vertical):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Remember the pane, so that it is the one that stays when the terminal gets narrow."""
-        self._mark(int(isinstance(event.widget, ProcessTree)))
+        self._mark(int(event.widget in self.query("#left *")))
 
     def _mark(self, index: int) -> None:
         self.set_class(index == 1, "-tree")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -40,6 +42,15 @@ async def settle(pilot: Pilot[object], session: Session) -> None:
             await pilot.pause()
             return
     raise AssertionError("the newest snapshot never arrived")
+
+
+async def until(pilot: Pilot[object], condition: Callable[[], bool]) -> None:
+    """Wait until that is so."""
+    for _ in range(500):
+        if condition():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it never came to that")
 
 
 def lines(widget: Widget) -> list[str]:

@@ -1,0 +1,45 @@
+"""What the screens keep from one run to the next: the theme, the tab, the order of a table. Never needed, only nice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How the screen was left; None and empty where nothing is known."""
+
+    theme: str = ""
+    tab: str = ""
+    tree_width: int = 0
+    """Percent of the screen."""
+    syscalls_sort: str = ""
+    syscalls_reverse: bool = False
+    processes_sort: str = ""
+    processes_reverse: bool = False
+
+
+def read(path: Path) -> Kept:
+    """What was kept in `path`; whatever is missing, broken or of another type is as if it had not been kept."""
+    found: Any = {}
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        return Kept()
+    defaults = asdict(Kept())
+    return Kept(**{name: found[name] for name in defaults if type(found.get(name)) is type(defaults[name])})
+
+
+def write(path: Path, kept: Kept) -> None:
+    """Keep it, all or nothing; a folder that cannot be written is no reason to complain."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    values = {field.name: getattr(kept, field.name) for field in fields(kept)}
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        fresh.replace(path)
