@@ -33,6 +33,7 @@ class Client:
         self._torn = b""
         self._descriptors: list[int] = []
         self._loading: Loading | None = None
+        self._gone = False
         self._sending = threading.Lock()
         self._hear: Hear = lambda message: None  # noqa: ARG005
         hello = self._next()
@@ -60,9 +61,11 @@ class Client:
         only_wanted: bool = False,
     ) -> Loading:
         """Have the program loaded: the same as handover.Loading, through the helper. One at a time."""
-        self._loading = Loading()
+        loading = self._loading = Loading()
         self.send({"load": {"way": way, "sizes": sizes or {}, "only_wanted": only_wanted}})
-        return self._loading
+        if self._gone:
+            self._deliver(_no_helper())
+        return loading
 
     def close(self) -> None:
         """End the helper, and wait for it for a moment: where it has to take something back, that takes longer."""
@@ -82,7 +85,8 @@ class Client:
             else:
                 self._hear(message)
         self._channel.close()
-        self._deliver(LoadError("loader", "the helper has ended before the program was loaded"))
+        self._gone = True
+        self._deliver(_no_helper())
         self._hear(None)
 
     def _kernel(self, said: dict[str, Any]) -> Kernel:
@@ -132,6 +136,10 @@ class Loading:
         if isinstance(self._result, Kernel):
             return self._result
         raise self._result or LoadError("loader", f"the helper did not answer within {timeout:.0f} s")
+
+
+def _no_helper() -> LoadError:
+    return LoadError("loader", "the helper has ended before the program was loaded")
 
 
 def _error(said: dict[str, Any]) -> LoadError:

@@ -1,0 +1,96 @@
+"""A helper in a process of its own, for tests: over a machine in a folder, with checks of the test's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from denet_tui.checks import helper, looking
+from denet_tui.checks.client import Client
+from denet_tui.checks.jobs import Event, Jobs
+from denet_tui.checks.model import Check
+from denet_tui.checks.steps import REAL, Settings
+from tests.watch.helpers import PATIENCE, eventually
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+class Heard:
+    """Everything that a Jobs tells."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.events: list[Event] = []
+        self._lock = threading.Lock()
+        jobs.listen(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        with self._lock:
+            self.events.append(event)
+
+    def all(self, kind: type[EventT]) -> list[EventT]:
+        with self._lock:
+            return [event for event in self.events if isinstance(event, kind)]
+
+    def wait(self, kind: type[EventT], number: int = 1) -> EventT:
+        """The event of this kind and number, counted from 1."""
+        eventually(lambda: len(self.all(kind)) >= number, f"{kind.__name__} {number}; so far: {self.events}")
+        return self.all(kind)[number - 1]
+
+
+def forked(checks: Iterable[Check] | None = None, settings: Settings = REAL) -> tuple[socket.socket, int]:
+    """The parent's end of a helper's socket, and its pid."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            looking.SLOW_S, helper._TICK_S = 0.3, 0.05
+            helper._settle(theirs)
+            helper.Helper(theirs, settings=settings, checks=checks).serve()
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    return ours, pid
+
+
+@contextmanager
+def helped(checks: Iterable[Check] | None = None, settings: Settings = REAL) -> Iterator[tuple[Jobs, Heard, int]]:
+    """Jobs over a helper, what they tell, and the helper's pid; the helper has ended afterwards."""
+    chosen = None if checks is None else tuple(checks)
+    channel, pid = forked(chosen, settings)
+    jobs = Jobs(Client(channel, pid), chosen)
+    try:
+        yield jobs, Heard(jobs), pid
+    finally:
+        jobs.close()
+        assert ended(pid), "the helper goes on without its parent"
+
+
+def ended(pid: int) -> bool:
+    """True once a child has ended; waits for it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return True
+        except ChildProcessError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def status_of(pid: int) -> int:
+    """The exit status of a child that ends by itself."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    raise AssertionError("the process does not end")
