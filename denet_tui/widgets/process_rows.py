@@ -153,8 +153,9 @@ def _group(comm: str, members: list[ProcessInfo], seconds: float, waiting: Mappi
         comm,
         members,
         len(living),
-        sum(process.delta.calls for process in living) / seconds if seconds else 0.0,
-        sum(process.delta.errors for process in living) / seconds if seconds else 0.0,
+        # With those that lived for less than an interval, as most of a shell loop's do.
+        sum(process.delta.calls for process in members) / seconds if seconds else 0.0,
+        sum(process.delta.errors for process in members) / seconds if seconds else 0.0,
         sum(process.total.calls for process in members),
         sum(usage.cpu_percent for usage in usages),
         sum(usage.rss_bytes for usage in usages),

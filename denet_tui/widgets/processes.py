@@ -232,7 +232,7 @@ class ProcessTree(TableView[Row]):
     def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""
         rate = column.key == "rate"
-        if not row.alive:
+        if not row.alive and not row.rate:
             counted = not self.shows("calls") and self.shows("spark")
             text = (words.rate(row.calls) if counted else words.NONE) if rate else "calls" if counted else ""
             return ((text, "dim"),)
@@ -248,7 +248,7 @@ class ProcessTree(TableView[Row]):
     def _trend(self, row: Row, width: int) -> Sequence[float]:
         if isinstance(row, ProcessRow):
             return self._rates(row.key)
-        trends = [trend for trend in (self._rates(process_key(each)) for each in row.members if each.alive) if trend]
+        trends = [trend for trend in (self._rates(process_key(each)) for each in row.members) if trend]
         return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
 
     def copied(self) -> str:

@@ -86,12 +86,12 @@ class SyscallTable(TableView[SyscallRow]):
     EMPTY = "no system call yet"
     FILTER_HINT = "name, %class or ERRNO"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("name", "syscall", 12, 22, right=False, rising=True),
+        Column("name", "syscall", 12, 22, ample=15, right=False, rising=True),
         Column("class", "class", 8, rank=9, right=False, rising=True),
-        Column("rate", "calls/s", 8),
-        Column("total", "total", 8, rank=1),
+        Column("rate", "calls/s", 7),
+        Column("total", "total", 7, rank=1),
         Column("share", "time%", 6, rank=3),
-        Column("errors", "errors", 7, rank=2),
+        Column("errors", "errors", 6, rank=2),
         Column("avg", "avg", 5, rank=6),
         Column("p50", "p50", 5, rank=8),
         Column("p99", "p99", 5, rank=5),
@@ -121,7 +121,7 @@ class SyscallTable(TableView[SyscallRow]):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self.sort_key = "total"
-        self._total_width = 0
+        self._widths: dict[str, int] = {}
         self._errnos: dict[Syscall, set[str]] = {}
 
     def take(self, snapshot: Snapshot, rates: Callable[[Syscall], Sequence[float]]) -> None:
@@ -134,12 +134,16 @@ class SyscallTable(TableView[SyscallRow]):
     def show(self, rows: Sequence[SyscallRow]) -> None:
         """Draw `rows`, in the table's own order."""
         # Never narrower again: columns that jump are hard to read.
-        self._total_width = max(self._total_width, max((len(f"{row.counters.calls:,}") for row in rows), default=0))
+        for key, most in (
+            ("total", max((row.counters.calls for row in rows), default=0)),
+            ("errors", max((row.counters.errors for row in rows), default=0)),
+        ):
+            self._widths[key] = max(self._widths.get(key, 0), len(f"{most:,}"))
         super().show(rows)
 
     def needs(self) -> dict[str, int]:
-        """Room for the largest total."""
-        return {"total": self._total_width}
+        """Room for the largest numbers."""
+        return self._widths
 
     def identify(self, row: SyscallRow) -> Hashable:
         """The syscall itself."""

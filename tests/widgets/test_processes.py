@@ -244,12 +244,12 @@ def test_the_next_match_is_not_one_that_only_stands_above() -> None:
 # Groups
 
 
-def test_groups_are_sums_over_the_living_and_totals_over_all() -> None:
+def test_groups_count_calls_of_all_and_use_of_the_living() -> None:
     ended = process(16, 10, "sh", end_ns=99, usage=NO_USAGE)
     found = group_rows((*FAMILY, process(15, 10, "sh"), ended), 0.5, {15: Blocked("x", 1)})
     groups = {group.comm: group for group in found}
     shell = groups["sh"]
-    assert (shell.living, len(shell.members), shell.rate, shell.calls) == (2, 3, 100.0, 3 * 1234)
+    assert (shell.living, len(shell.members), shell.rate, shell.calls) == (2, 3, 200.0, 3 * 1234)
     assert (shell.cpu, shell.rss, shell.threads, shell.blocked) == (24.0, 10_000_000, 4, Blocked("x", 1))
     assert sum(group.calls for group in groups.values()) == 7 * 1234
 
@@ -262,7 +262,7 @@ def test_a_line_for_every_command_name() -> None:
     ]  # fmt: skip
     assert tree.everything() == 5
     tree.sort_by("rate")
-    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld", "make", "awk", "cc", "sh"]
+    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld", "awk", "make", "sh", "cc"]
     tree.filter("%network")
     assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld"]
     # What only a single process has does nothing here.
@@ -270,11 +270,11 @@ def test_a_line_for_every_command_name() -> None:
         action()
 
 
-def test_the_trend_of_a_group_is_the_sum_of_its_living() -> None:
+def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
     tree = drawn(75, (process(1, 0, "a"), process(2, 1, "a"), process(3, 1, "a", end_ns=9)))
     tree.action_group()
     (group,) = tree.rows
-    assert tree._trend(group, 12) == [2, 4]
+    assert tree._trend(group, 12) == [3, 6]
 
 
 # Text
