@@ -30,6 +30,8 @@ _NOT_FIRST = frozenset({"PROG-001", "E2E-001", "OTHER-001", "LOG-001", "LEFT-001
 """What says nothing about whether watching works, and the proof: loading is that where all is right."""
 _LOOK_S = 5.0
 """For the first look: a check that takes longer is left to the setup screen."""
+_PROOF_S = 30.0
+"""For a proof that is at work when the user goes on: the helper does one thing at a time."""
 _OF_THE_USER = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "NO_COLOR", "COLORTERM", "TEXTUAL_THEME"})
 """What sudo takes away or makes root's, and the screen goes by."""
 
@@ -111,6 +113,7 @@ class _Home:
             self._start.sizes = machine.sizes(self._request.options)
         if kind != "command":
             self._start.dismiss_keeper()
+        self._jobs.idle(_PROOF_S)  # the proof may still be loading
         try:
             self._start.load()
         except LoadError as error:
@@ -132,6 +135,7 @@ class _Home:
             search=self._start.environment.get("PATH", os.defpath),
         )
         pick = app.run()
+        self._jobs.listen()
         if app.return_code:
             raise StartError("the screen failed; please report what is shown above")
         return pick

@@ -6,6 +6,7 @@ told to the listener, as events, from threads of this room: pass them on with `p
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from denet_tui.checks import catalogue, wire
 from denet_tui.checks.client import Client
 from denet_tui.checks.model import Check, Finding, State
 from denet_tui.checks.repair import verified_by
+
+log = logging.getLogger("denet_tui")
 
 Kind = Literal["apply", "undo", "prove"]
 
@@ -108,6 +111,10 @@ Event = Started | Slow | Found | Looked | Said | Ended | Counted | Proved | Gone
 Listener = Callable[[Event], None]
 
 
+def _nobody(event: Event) -> None:
+    """Hears it."""
+
+
 class Jobs:
     """Looks, applies, undoes and proves, through the helper. All of it may be called from any thread."""
 
@@ -123,7 +130,7 @@ class Jobs:
         self.busy: Kind | None = None
         """What is at work: there is one job at a time. Looking is none."""
         self._client = client
-        self._listener: Listener = lambda event: None  # noqa: ARG005
+        self._listener: Listener = _nobody
         self._findings: dict[str, Finding] = {}
         self._details: dict[str, list[str]] = {}
         self._pending: set[str] = set()
@@ -135,9 +142,15 @@ class Jobs:
         """True where the proof and the live screen can be had from here, without starting again."""
         client.listen(self._hear)
 
-    def listen(self, listener: Listener) -> None:
-        """Who is told from now on; there is one listener."""
+    def listen(self, listener: Listener = _nobody) -> None:
+        """Who is told from now on; there is one listener, or nobody."""
         self._listener = listener
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._listener(event)
+        except RuntimeError as error:  # the event loop of a screen that has just gone
+            log.debug("nobody hears %s: %s", type(event).__name__, error)
 
     # Looking
 
@@ -204,9 +217,19 @@ class Jobs:
 
     def _begin(self, kind: Kind, fix: str) -> None:
         if self._occupied(kind):
-            self._listener(Ended(kind, fix, good=False, text="one thing at a time: something is at work already"))
+            self._tell(Ended(kind, fix, good=False, text="one thing at a time: something is at work already"))
         else:
             self._client.send({kind: fix})
+
+    def idle(self, seconds: float) -> bool:
+        """Wait until nothing is at work, for that long at most; True where it is so. Not for screens."""
+        with self._settled:
+            return self._settled.wait_for(lambda: self.busy is None, seconds)
+
+    def _rest(self) -> None:
+        with self._settled:
+            self.busy = None
+            self._settled.notify_all()
 
     def _occupied(self, kind: Kind) -> bool:
         with self._settled:
@@ -229,16 +252,13 @@ class Jobs:
             told = Proved(way=error.way, failure=explain(error, error.facts or gather()))
         except OSError as error:
             told = Proved(failure=Explanation(f"the burst could not be made: {error.strerror or error}"))
-        with self._settled:
-            self.busy = None
-        self._listener(told)
+        self._rest()
+        self._tell(told)
 
     def _proved(self, way: str) -> Proved:
         tracer = Tracer(self.load(way))
         try:
-            outcome = burst.count(
-                tracer, numbers()["read"], lambda made, counted: self._listener(Counted(made, counted))
-            )
+            outcome = burst.count(tracer, numbers()["read"], lambda made, counted: self._tell(Counted(made, counted)))
         finally:
             tracer.close()
         return Proved(outcome, tracer.way)
@@ -249,7 +269,7 @@ class Jobs:
 
     def close(self) -> None:
         """End the helper. What is at work is cancelled and taken back by it; nothing more is told."""
-        self.listen(lambda event: None)  # noqa: ARG005
+        self.listen()
         self._client.close()
 
     # Hearing
@@ -262,15 +282,15 @@ class Jobs:
         (kind, value), *_ = message.items()
         match kind:
             case "started":
-                self._listener(Started(value))
+                self._tell(Started(value))
             case "slow":
                 with self._settled:
                     self._slow.add(value)
-                self._listener(Slow(value))
+                self._tell(Slow(value))
             case "found":
                 self._take(wire.from_json(value), message["details"])
             case "said":
-                self._listener(Said(value))
+                self._tell(Said(value))
             case "state":
                 self.applied, self.interrupted = tuple(value["applied"]), value["interrupted"]
             case "ended":
@@ -286,26 +306,25 @@ class Jobs:
             self._details[finding.id] = details or []
             settled = not self._pending
             self._settled.notify_all()
-        self._listener(Found(finding))
+        self._tell(Found(finding))
         if settled:
-            self._listener(Looked())
+            self._tell(Looked())
 
     def _end(self, ended: Ended) -> None:
-        with self._settled:
-            self.busy = None
-            self.done.append(ended)
+        self.done.append(ended)
+        self._rest()
         if ended.good or ended.left:
             with suppress(KeyError):  # a fix of another version, undone
                 self.recheck(ended.fix.partition(".")[0])
-        self._listener(ended)
+        self._tell(ended)
 
     def _lose(self) -> None:
+        self.root = self.may_load = False
+        self._rest()
         with self._settled:
             lost = self._pending.copy()
-            self.root = self.may_load = False
-            self.busy = None
         for each in lost:
             self._take(
                 Finding(each, State.UNKNOWN, f"{self.checks[each].title}: the helper has ended before it was done")
             )
-        self._listener(Gone())
+        self._tell(Gone())
