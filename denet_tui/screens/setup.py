@@ -160,8 +160,9 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._draw_page()
         self.refresh_bindings()
 
-    def _draw_page(self, *, to: str = "") -> None:
-        self.query_one(Page).show(self._page(), to=to)
+    def _draw_page(self, *, top: bool = False) -> None:
+        working = self.walk.working == self.current
+        self.query_one(Page).show(self._page(), top=top, follow=working)
 
     def _page(self) -> list[Paragraph]:
         current, offers = self.current, self.offers
@@ -189,7 +190,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         if current and self.walk.looked and self._visited[-1:] != [current]:
             self._visited = [*self._visited[-50:], current]
         self._armed = ""
-        self._draw_page(to="top")
+        self._draw_page(top=True)
         self.refresh_bindings()
 
     def on_page_picked(self, message: Page.Picked) -> None:
@@ -261,8 +262,8 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         else:
             self.walk.working = ""
             self._write_for_administrator()
+        self.query_one(Page).action_edge(1)
         self.draw()
-        self._draw_page(to="end")
 
     def _ask_for(self, kind: jobs.Kind, fix: str) -> None:
         """Have one fix applied through sudo, on the terminal; the screen waits aside."""

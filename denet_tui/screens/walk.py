@@ -31,7 +31,7 @@ SIGNS: dict[str, tuple[str, str, str]] = {
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LINES = 500
 """Lines of a fix's output that are kept."""
-_QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting"})
+_QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"})
 """What needs nothing from anybody: folded up into the line of its group."""
 
 
@@ -216,10 +216,8 @@ class Walk:
         return rows
 
     def _counts(self, identity: str, state: str) -> bool:
-        """True where a step is shown in its own line: the first look at what is fine comes and goes unseen."""
-        if state in ("looking", "waiting"):
-            return identity in self.met or identity == PROOF
-        return state not in _QUIET or identity == PROOF
+        """True where a step is shown in its own line: what needs something, or did; and the proof."""
+        return identity in self.met or identity == PROOF or state not in _QUIET
 
     def _row(self, identity: str, state: str, spin: int) -> Step:
         sign, word, tone = SIGNS[state]

@@ -133,16 +133,16 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines: list[Line] = []
         self._width = 0
 
-    def show(self, paragraphs: Sequence[Paragraph], *, to: str = "") -> None:
-        """Draw these from now on; `to` is `top`, `end`, or empty where the place is to stay."""
-        at_end = self.max_scroll_y > 0 and self.scroll_offset.y >= self.max_scroll_y
+    def show(self, paragraphs: Sequence[Paragraph], *, top: bool = False, follow: bool = False) -> None:
+        """Draw these from now on, at the same place; at the top, or, where the end is in sight, still at the end."""
+        at_end = self.scroll_offset.y >= self.max_scroll_y
         self._paragraphs = paragraphs
         self._width = 0
         self._lay_out()
-        if to == "top":
-            self.scroll_to(y=0, animate=False)
-        elif to == "end" or (at_end and not to):
-            self.scroll_to(y=max(0, len(self._lines) - self.size.height), animate=False)
+        if top:
+            self.scroll_to(y=0, animate=False, immediate=True, force=True)
+        elif follow and at_end:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         self.refresh()
 
     @property
@@ -175,7 +175,7 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_edge(self, end: int) -> None:
         """Scroll to the top (0) or the end (1)."""
-        self.scroll_to(y=end * len(self._lines), animate=False)
+        self.scroll_to(y=end * len(self._lines), animate=False, immediate=True, force=True)
 
     def on_click(self, event: events.Click) -> None:
         """Pick what was clicked."""
