@@ -111,7 +111,7 @@ def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
 
 def _logged(line: str, *, first: bool) -> Paragraph:
     style = "bad" if line.startswith("✗") else "good" if line.startswith("✓") else "code" if line[:1] == "$" else "text"
-    return Paragraph(line, "Done" if first else "", style, whole=not line.startswith(("✗", "✓")), hang=2)
+    return Paragraph(line, "Done" if first else "", style, hang=2)
 
 
 def _slow(state: str) -> list[Paragraph]:
@@ -152,7 +152,9 @@ def _needs(finding: Finding) -> list[Paragraph]:
     """Which way in needs this, and how that way is doing."""
     if finding.id == PROOF or not finding.required_for:
         return []
-    words = {True: "blocked by it", False: "does not need it"}
+    if finding.blocks == BOTH:
+        return [Paragraph("both ways in are blocked by it: raw tracepoints and tracefs tracepoints", "Needed")]
+    words = {True: "blocked by it", False: "not blocked by it"}
     parts = [f"{WAYS[way]}: {words[way in finding.blocks]}" for way in BOTH]
     if finding.state is not State.FAIL:
         parts = [WAYS[way] for way in finding.required_for]

@@ -20,7 +20,7 @@ def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) ->
     last = proof.readings[-1] if proof.readings else Counted(0, 0)
     found = [_head(proof, spin), Paragraph()]
     outcome = proof.end.outcome if proof.end else None
-    if proof.running or outcome:
+    if proof.readings or outcome:
         made, counted = (outcome.made, outcome.counted) if outcome else (last.made, last.counted)
         found += [
             Paragraph(f"{made:,} calls of read(2), made by a child of denet-tui", "Made", "strong"),

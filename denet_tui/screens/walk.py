@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -123,6 +124,8 @@ class Walk:
     def log(self, text: str) -> None:
         """Keep a line of the fix that is at work."""
         lines = self.logs.setdefault(self.working, [])
+        if lines and (how_far := _progress(text)) and how_far == _progress(lines[-1]):
+            lines.pop()  # a package manager draws its progress over the line before
         lines.append(text)
         del lines[:-_MOST_LINES]
 
@@ -243,6 +246,12 @@ def _group(area: str, states: Sequence[str], spin: int) -> Step:
     fine = sum(state in ("pass", "repaired") for state in states)
     others = [f"{states.count(each)} {each}" for each in ("left", "optional", "unknown") if each in states]
     return Step(area, "✓", ", ".join([f"{fine} fine", *others]), "good", "", "")
+
+
+def _progress(line: str) -> str:
+    """What a line of progress (`Reading database ... 30%`) has in common with the next one; empty for others."""
+    found = re.match(r"(.*?)\d+%", line)
+    return found[1] if found else ""
 
 
 def _turned(sign: str, spin: int) -> str:
