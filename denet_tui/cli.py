@@ -78,7 +78,9 @@ def watching_options(command: _Command) -> _Command:
             click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
             click.option(
-                "--interval", type=_Seconds(0.1, 10), default=0.5, show_default=True, help="Seconds per tick."
+                "--interval",
+                type=_Seconds(0.1, 10),
+                help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
             ),
             click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
             click.option(
@@ -234,3 +236,12 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
         if commands_home.has_terminal():
             commands_home.wizard()
     commands_setup.setup(commands_setup.SetupRequest(only=ids, **options))
+
+
+@main.command("settings")
+@click.option("--keys", is_flag=True, help="Instead: every binding by its name, with its keys and what it does.")
+def settings_command(*, keys: bool) -> None:
+    """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
+    from denet_tui import configure
+
+    click.echo(configure.list_bindings() if keys else configure.example(), nl=False)

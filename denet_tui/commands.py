@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
-from denet_tui.bpf.errors import Explanation, LoadError, explain
-from denet_tui.bpf.facts import gather
+from denet_tui.before import Before, explained
+from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import WAYS, Kernel
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo, Snapshot
@@ -46,14 +46,15 @@ class Request:
     as_json: bool = False
     summary: Path | None = None
     no_tui: bool = False
-    interval: float = 0.5
+    interval: float | None = None
+    """None: as the settings file says, else 0.5 s."""
     syscalls: str = ""
     way: str = "auto"
     rows: int = 65536
     as_root: bool = False
     user: str | None = None
     output: str | None = None
-    on_quit: str = "ask"
+    on_quit: Literal["ask", "kill", "leave"] = "ask"
     debug: bool = False
     log_file: Path | None = None
 
@@ -61,7 +62,7 @@ class Request:
     def options(self) -> Options:
         """The part that watch/ needs."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        return Options(self.way, self.interval, only, self.user, self.as_root, self.rows, self.on_quit)
+        return Options(self.way, self.interval or 0.5, only, self.user, self.as_root, self.rows, self.on_quit)
 
     def of_run(self, number: int) -> Request:
         """The same for the run of this number: from the second on its files are others."""
@@ -123,51 +124,6 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
     sys.exit(status)
 
 
-class Before:
-    """The machine as it was before privilege was given away, to be compared with what the last good run had."""
-
-    def __init__(self) -> None:
-        from denet_tui.checks.host import Host
-
-        self._host = Host()
-        status = self._host.status()
-        self._host.status = lambda: status  # type: ignore[method-assign]
-
-    def remember(self) -> None:
-        """After a good run: write the record, as the invoking user; the run does not fail because of it."""
-        from denet_tui.checks import drift
-
-        try:
-            drift.remember(self._host, drift.where(self._host))
-        except (OSError, drift.DriftError) as error:
-            log.debug("this good run is not remembered: %s", error)
-
-    def changes(self) -> str:
-        """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
-        from denet_tui.checks.drift import check_drift
-        from denet_tui.checks.model import State
-
-        try:
-            finding = check_drift(self._host)
-        except Exception:  # it only adds to a failure, and must not hide it
-            log.debug("what changed since the last good run cannot be told", exc_info=True)
-            return ""
-        if finding.state is not State.WARN:
-            return ""
-        changed = ", ".join(f"{each.source} ({each.value})" for each in finding.evidence[:3])
-        more = f" and {len(finding.evidence) - 3} more" if len(finding.evidence) > 3 else ""
-        return f" (changed since the last good run: {changed}{more})"
-
-
-def explained(error: LoadError, before: Before) -> Explanation:
-    """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
-    found = error.facts or gather()
-    log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
-    log.debug("what the process may do: %s", found)
-    explanation = explain(error, found)
-    return replace(explanation, cause=explanation.cause + before.changes())
-
-
 def _complain(text: str, status: int = FAILED) -> int:
     print(f"denet-tui: {text}", file=sys.stderr, flush=True)
     return status
@@ -176,10 +132,13 @@ def _complain(text: str, status: int = FAILED) -> int:
 class _Runs:
     """Runs of one command, one after the other, on the same loaded programs."""
 
-    def __init__(self, argv: tuple[str, ...], request: Request, begin: Begin, *, with_screen: bool) -> None:
+    def __init__(
+        self, argv: tuple[str, ...], request: Request, before: Before, begin: Begin, *, with_screen: bool
+    ) -> None:
         self._argv, self._request, self._with_screen = argv, request, with_screen
         self._start = begin(request.options, report_loaded)
         _log_to(request, with_screen=with_screen)
+        _prefer(request, before, self._start, with_screen=with_screen)
         self._number = 0
         self.failures: list[str | None] = []
         self._next(None)
@@ -231,8 +190,8 @@ def watch_command(
     argv: tuple[str, ...], request: Request, before: Before, begin: Begin = Start, *, with_screen: bool
 ) -> int:
     """What `run` does; returns the exit status."""
-    runs = _Runs(argv, request, begin, with_screen=with_screen)
-    final = _watch(runs.session, request, with_screen=with_screen, runs=runs)
+    runs = _Runs(argv, request, before, begin, with_screen=with_screen)
+    final = _watch(runs.session, request, before, with_screen=with_screen, runs=runs)
     complete = runs.finish(final)
     before.remember()
     if final.status is None:
@@ -246,10 +205,11 @@ def watch_process(pid: int, request: Request, before: Before, begin: Begin = Sta
     """What `attach` does; returns the exit status."""
     start = begin(request.options, report_loaded, for_command=False)
     _log_to(request, with_screen=with_screen)
+    _prefer(request, before, start, with_screen=with_screen)
     attached, tracer, info = attach_process(start, pid)
     recorder = _recorder(info, request)
     session = Session(info, tracer, attached, recorder)
-    final = _watch(session, request, with_screen=with_screen)
+    final = _watch(session, request, before, with_screen=with_screen)
     recorder.finish(final)
     _conclude(info, final, [recorder.failure])
     before.remember()
@@ -262,10 +222,11 @@ def watch_machine(request: Request, before: Before, begin: Begin = Start, *, wit
 
     start = begin(request.options, report_loaded, for_command=False, sizes=machine.sizes(request.options))
     _log_to(request, with_screen=with_screen)
+    _prefer(request, before, start, with_screen=with_screen)
     info, tracer, sieve = machine.watch_everything(start, _say_how_many)
     recorder = _recorder(info, request)
     session = machine.MachineSession(info, tracer, sieve, recorder)
-    final = _watch(session, replace(request, on_quit="leave"), with_screen=with_screen)
+    final = _watch(session, replace(request, on_quit="leave"), before, with_screen=with_screen)
     recorder.finish(final)
     _conclude(info, final, [recorder.failure])
     before.remember()
@@ -296,19 +257,31 @@ def _selftest(name: str, request: Request, before: Before) -> int:
     return 0 if outcome.exact else 1
 
 
-def _watch(session: Session, request: Request, *, with_screen: bool, runs: _Runs | None = None) -> Snapshot:
-    """Watch until the end; returns the last snapshot."""
+def _prefer(request: Request, before: Before, start: Start, *, with_screen: bool) -> None:
+    """With a screen: read what the invoking user prefers, who this process is by now; raises StartError."""
     if with_screen:
-        from denet_tui.app import DenetApp
+        from denet_tui import showing
 
-        app = DenetApp(session, on_quit=request.on_quit, again=runs.again if runs else None)  # type: ignore[arg-type]
-        how = app.run()
-        session = runs.session if runs else session
-        if how is None and app.return_code:
-            session.finish("kill")
-            raise StartError("the screen failed; please report what is shown above")
-        return session.finish(how or "kill")
-    return session.finish(_without_screen(session, request))
+        before.preferred = showing.preferences(before.environment)
+        interval = before.preferred.settings.interval
+        if request.interval is None and interval is not None:
+            start.options = replace(start.options, interval_s=interval)
+
+
+def _watch(
+    session: Session, request: Request, before: Before, *, with_screen: bool, runs: _Runs | None = None
+) -> Snapshot:
+    """Watch until the end; returns the last snapshot."""
+    if not with_screen:
+        return session.finish(_without_screen(session, request))
+    from denet_tui import showing
+
+    how, fault = showing.show(session, before.preferred, request.on_quit, runs.again if runs else None)
+    session = runs.session if runs else session
+    if fault:
+        session.finish("kill")
+        raise StartError(showing.explain_fault(fault, before.environment))
+    return session.finish(how or "kill")
 
 
 def _without_screen(session: Session, request: Request) -> str:

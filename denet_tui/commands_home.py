@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from denet_tui import commands
+from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
 from denet_tui.checks.text import plain
-from denet_tui.commands import Before, Request
+from denet_tui.commands import Request
 from denet_tui.watch import machine
 from denet_tui.watch.launch import Start, StartError
 
@@ -117,7 +118,7 @@ class _Home:
         try:
             self._start.load()
         except LoadError as error:
-            return str(commands.explained(error, before))
+            return str(explained(error, before))
         self._jobs.close()
         return ""
 

@@ -13,21 +13,17 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
 from denet_tui import kept, screens, settings, widgets
-from denet_tui.app import DenetApp
-from denet_tui.home import HomeApp
 from denet_tui.screens.live import LiveScreen
 from denet_tui.screens.preferences import Preferences
 from denet_tui.settings import Allowed, Settings
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 
-_APPS = (DenetApp, HomeApp)
-
 
 def load(environment: Mapping[str, str]) -> Preferences:
     """The preferences of the user with this environment; raises SettingsError."""
     file, found = settings.where(environment), Settings()
-    if file.exists():
+    if file.exists():  # else there is no need to know every binding
         found = settings.read(file, allowed())
         clashes(found)
     path = settings.folder(environment, "XDG_STATE_HOME", ".local/state") / "screen.json"
@@ -38,6 +34,13 @@ def example() -> str:
     """The settings file with every field explained, and the names of all columns."""
     columns = {table: ", ".join(f'"{name}"' for name in names) for table, names in allowed().columns.items()}
     return settings.EXAMPLE.format(**columns)
+
+
+def list_bindings() -> str:
+    """Every binding that may be given other keys, one a line: its name, its keys, and what it does."""
+    known = sorted({(str(each.id), each.key, each.tooltip) for _, each in bindings() if each.id})
+    first, second = (max(len(row[at]) for row in known) for at in (0, 1))
+    return "".join(f"{name:<{first}}  {keys:<{second}}  {does}\n" for name, keys, does in known)
 
 
 def allowed() -> Allowed:
@@ -54,11 +57,14 @@ def allowed() -> Allowed:
 
 def bindings() -> Iterator[tuple[type[DOMNode], Binding]]:
     """Every binding of ours, and the class that it is defined in."""
+    from denet_tui.app import DenetApp
+    from denet_tui.home import HomeApp
+
     for package in (screens, widgets):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
     seen: set[type[DOMNode]] = set()
-    todo: list[type[DOMNode]] = [*_APPS, DOMNode]
+    todo: list[type[DOMNode]] = [DenetApp, HomeApp, DOMNode]
     while todo:
         kind = todo.pop()
         if kind not in seen:
