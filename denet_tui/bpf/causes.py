@@ -104,6 +104,15 @@ def verifier(error: LoadError, facts: Facts) -> Explanation:
     )
 
 
+def locked_down(error: LoadError, facts: Facts) -> Explanation:
+    """A kernel that is locked down keeps bpf_probe_read_kernel from all programs, as if it did not know it."""
+    return Explanation(
+        "the kernel is locked down to confidentiality: tracefs is empty, and BPF programs may not read its memory",
+        "boot with lockdown=integrity",
+        "KERN-008",
+    )
+
+
 # tracefs and perf_event_open
 
 
@@ -112,11 +121,7 @@ def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     if facts.tracefs is None:
         return Explanation("tracefs is not mounted", "sudo mount -t tracefs tracefs /sys/kernel/tracing", "FS-001")
     if facts.lockdown == "confidentiality":
-        return Explanation(
-            f"tracefs ({facts.tracefs}) is empty, because the kernel is locked down (confidentiality)",
-            "use --way raw, which needs no tracefs",
-            "KERN-008",
-        )
+        return locked_down(error, facts)
     if error.number == errno.EACCES or "permission denied" in error.text.lower() + error.output.lower():
         return Explanation(
             f"the event files in {facts.tracefs} cannot be read by this process",

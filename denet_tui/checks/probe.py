@@ -46,7 +46,7 @@ _POINTERS = {
     ("program", errno.EACCES): "the verifier refused: that is a mistake in denet-tui; please report it",
     ("attach", errno.EPERM): "perf_event_open is refused by a seccomp filter (PRIV-004)",
     ("attach", errno.EACCES): "perf_event_paranoid (KERN-006) or a missing CAP_PERFMON (PRIV-001)",
-    ("load", None): "the text tells at which stage; BCC-001 to BCC-003 and KERN-009 look at what it needs",
+    ("load", None): "the text tells at which stage; BCC-001 to BCC-003, KERN-008 and KERN-009 look at what it needs",
 }
 
 
@@ -202,8 +202,8 @@ def _wrong(proof: Proof) -> list[str]:
 def _is_our_mistake(proof: Proof) -> bool:
     """A compiler's error, or a verifier's, where the simple layers were good: EACCES, EINVAL or E2BIG of the load."""
     layer = proof.failed
-    if layer is None or layer.name != "load":
-        return False
+    if layer is None or layer.name != "load" or "unknown func bpf_probe_read_kernel" in layer.output:
+        return False  # a kernel that is locked down (KERN-008) keeps that one from all programs
     rejected = layer.number in (errno.EACCES, errno.EINVAL, errno.E2BIG)
     return rejected or "error:" in layer.output or "processed " in layer.output
 

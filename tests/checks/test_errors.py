@@ -35,6 +35,13 @@ MAP_REFUSED = LoadError(
     "Failed to compile BPF module <text>",
     output="could not open bpf map: pid_syscall_map, error: Operation not permitted\n",
 )
+LOCKED_DOWN = LoadError(
+    "load",
+    "sys_exit: Failed to load BPF program b'on_sys_exit': Invalid argument",
+    output="8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n",
+    way="raw",
+)
+"""As a stock Debian 12 with lockdown=confidentiality says it."""
 EVENT_ID = "open(/sys/kernel/tracing/events/raw_syscalls/sys_enter/id)"
 
 
@@ -99,8 +106,9 @@ ROWS = [
         LoadError("compile", "Failed to compile", output="incomplete definition of type 'struct tracepoint__sched__x'"),
         {"lockdown": "confidentiality"},
         "KERN-008",
-        "locked down (confidentiality); use --way raw",
+        "locked down to confidentiality: tracefs is empty",
     ),
+    (LOCKED_DOWN, {"lockdown": "confidentiality"}, "KERN-008", "may not read its memory; boot with lockdown=integrity"),
     (LoadError("attach", f"sys_enter: {EVENT_ID}: Permission denied", 13, way="tracefs"), {}, "FS-002", "be read by"),
     (
         LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, way="tracefs"),
@@ -205,6 +213,9 @@ def test_ways_with_one_cause_are_told_once_and_with_two_both() -> None:
     both = LoadError("compile", "x")
     both.failures = tuple(refused)
     assert str(told(both, seccomp=2)).count("seccomp filter") == 1
+    file = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/format: No such file or directory"
+    both.failures = (LOCKED_DOWN, LoadError("tracefs", file, errno.ENOENT, way="tracefs"))
+    assert str(told(both, lockdown="confidentiality")).count("locked down") == 1
     both.failures = (LoadError("btf", "no BTF here", way="raw"), LoadError("tracefs", "gone", 2, way="tracefs"))
     line = str(told(both, tracefs=None))
     assert line.startswith("raw way: no BTF here; tracefs way: tracefs is not mounted")

@@ -182,6 +182,15 @@ def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
     assert "R1 invalid mem access" in {each.value for each in finding.evidence}
 
 
+def test_a_kernel_that_is_locked_down_is_not_our_mistake() -> None:
+    """As a stock Debian 12 with lockdown=confidentiality says it."""
+    log = "8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n"
+    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "Invalid argument", "output": log}
+    finding = probe.check_program(host(refused))
+    assert finding.state is State.UNKNOWN
+    assert "report this" not in finding.title
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "words"),
     [("syscall_counts", [2, 4, 8, 3840], "map syscall_counts is"), ("pid_syscall_map", None, "no map pid_syscall_map")],
