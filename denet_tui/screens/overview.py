@@ -142,7 +142,7 @@ class Overview(OverTime):
         row = self.query_one(SyscallTable).current
         if row is None or row.syscall in self._marked:
             return self._marked
-        return [*self._marked[: MOST_CURVES - 1], row.syscall]
+        return [*self._marked, row.syscall]
 
     def action_mark(self) -> None:
         """Keep the syscall under the cursor on the chart, or take it off."""
@@ -152,10 +152,10 @@ class Overview(OverTime):
         self._by_class = False
         if row.syscall in self._marked:
             self._marked.remove(row.syscall)
-        elif len(self._marked) < MOST_CURVES:
+        elif len(self._marked) < MOST_CURVES - 1:
             self._marked.append(row.syscall)
         else:
-            self.notify(f"the chart holds {MOST_CURVES} curves: take one off first")
+            self.notify(f"the chart keeps {MOST_CURVES - 1} calls: take one off first")
         self._show_chart(self._frame)
 
     def action_classes(self) -> None:

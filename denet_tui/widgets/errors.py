@@ -254,4 +254,4 @@ def _failed(snapshot: Snapshot) -> str:
     known = sum(snapshot.errnos.values())
     failed, returned = max(known, snapshot.total.errors), snapshot.total.returns
     said = f"{failed:,} of {returned:,} returned calls failed"
-    return f"{said}, {failed - known:,} of them with an errno that was not kept" if failed > known else said
+    return f"{said}, {failed - known:,} of them with no known errno" if failed > known else said

@@ -1,0 +1,132 @@
+"""The Errors tab: which errors, how many, and whose."""
+
+import dataclasses
+import errno
+
+import pytest
+from textual.app import App, ComposeResult
+
+from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
+from denet_tui.widgets.chosen import Chosen, Errno
+from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
+from tests.screens.double import Build
+
+OPENAT, READ, BIND = Syscall(0, 257, "openat"), Syscall(0, 0, "read"), Syscall(1, 361, "ia32:bind")
+MISSING, AGAIN, IN_USE = (OPENAT, errno.ENOENT), (READ, errno.EAGAIN), (BIND, errno.EADDRINUSE)
+RATES = {MISSING: [0.0, 20.0], AGAIN: [4.0, 0.0]}
+
+
+def process(number: int, errnos: dict[ErrorKey, int], *, status: int | None = None) -> ProcessInfo:
+    return ProcessInfo(
+        number, number, 1, "sh", ("/bin/sh", str(number)), number, 9 if status is not None else None, status,
+        errnos=errnos,
+    )  # fmt: skip
+
+
+def snapshot(unknown: int = 0) -> Snapshot:
+    errnos = {MISSING: 1000, AGAIN: 3, IN_USE: 1}
+    failed = sum(errnos.values()) + unknown
+    return dataclasses.replace(
+        Build(1, 0).step(),
+        syscalls={OPENAT: Counters(4001, 4000, 1000), READ: Counters(6, 6, 3), BIND: Counters(1, 1, 1)},
+        errnos=errnos,
+        total=Counters(4008, 4007, failed),
+        processes=(
+            process(11, {MISSING: 200}),
+            process(12, {}),
+            process(13, {MISSING: 700, AGAIN: 3, IN_USE: 1}, status=256),
+        ),
+    )
+
+
+def rates(key: ErrorKey) -> list[float]:
+    return RATES.get(key, [])
+
+
+def test_rows_say_what_failed_and_how_often() -> None:
+    rows = {row.key: row for row in error_rows(snapshot(), rates)}
+    assert [row.name for row in rows.values()] == ["EADDRINUSE", "ENOENT", "EAGAIN"]
+    row = rows[MISSING]
+    assert (row.times, row.share, row.rate, row.meaning) == (1000, 0.25, 20.0, "No such file or directory")
+    assert (rows[AGAIN].share, rows[AGAIN].rate, rows[IN_USE].rate) == (0.5, 0.0, 0.0)
+
+
+def test_sources_are_all_of_them() -> None:
+    rows = {row.key: row for row in error_rows(snapshot(), rates)}
+    found = [(row.process.pid if row.process else None, row.times) for row in source_rows(snapshot(), rows[MISSING])]
+    assert found == [(13, 700), (11, 200), (None, 100)]
+    assert sum(row.share for row in source_rows(snapshot(), rows[MISSING])) == pytest.approx(1)
+    assert [row.times for row in source_rows(snapshot(), rows[IN_USE])] == [1]
+    assert source_rows(snapshot(), None) == []
+
+
+class Shown(App[None]):
+    """Only the Errors tab."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chosen: list[tuple[object, ...]] = []
+
+    def compose(self) -> ComposeResult:
+        yield ErrorsView()
+
+    def on_chosen(self, message: Chosen) -> None:
+        self.chosen.append(message.steps)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(
+            "".join(segment.text for segment in strip) for strip in self.screen._compositor.render_strips()
+        )
+
+
+async def test_the_tab() -> None:
+    app = Shown()
+    async with app.run_test(size=(110, 24)) as pilot:
+        view, table = app.query_one(ErrorsView), app.query_one(ErrorTable)
+        view.show(snapshot(), rates)
+        await pilot.pause()
+        assert "1,004 of 4,007 returned calls failed" in app.text
+        line = next(line for line in app.text.split("\n") if "ENOENT" in line and "▸" in line)
+        assert line.split()[:5] == ["▸openat", "ENOENT", "1,000", "20", "25.0%"]
+        assert line.rstrip().endswith("No such file or directory")
+        assert "Processes in which openat failed with ENOENT" in app.text
+        assert "sh 13  (exited 1)" in app.text
+        assert "ended, and no longer in the list" in app.text
+        table.focus()
+        await pilot.press("j", "enter")
+        assert "Processes in which read failed with EAGAIN" in app.text
+        assert [row.times for row in app.query_one(ErrorSources).rows] == [3]
+        app.query_one(ErrorSources).focus()
+        await pilot.press("enter")
+        assert app.chosen == [(READ, Errno(errno.EAGAIN)), (snapshot().processes[2],)]
+        # The cursor stays with its error, and the sources with the cursor.
+        view.show(dataclasses.replace(snapshot(5), errnos={AGAIN: 9, MISSING: 2000}), rates)
+        await pilot.pause()
+        assert table.current is not None
+        assert table.current.key == AGAIN
+        assert [row.times for row in app.query_one(ErrorSources).rows] == [3, 6]
+
+
+async def test_filter_and_order() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 24)) as pilot:
+        view, table = app.query_one(ErrorsView), app.query_one(ErrorTable)
+        view.show(snapshot(unknown=7), rates)
+        await pilot.pause()
+        assert "1,011 of 4,007 returned calls failed, 7 of them with no known errno" in app.text
+        for text, names in (("EADDR", ["EADDRINUSE"]), ("%file", ["ENOENT", "EAGAIN"]), ("bind", ["EADDRINUSE"])):
+            table.filter(text)
+            assert [row.name for row in table.rows] == names
+        table.filter("")
+        table.sort_by("errno")
+        assert [row.name for row in table.rows] == ["EADDRINUSE", "EAGAIN", "ENOENT"]
+
+
+async def test_without_errors() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.query_one(ErrorsView).show(dataclasses.replace(snapshot(), errnos={}, total=Counters(9, 8)), rates)
+        await pilot.pause()
+        assert "0 of 8 returned calls failed" in app.text
+        assert "no call has failed" in app.text
