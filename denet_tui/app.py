@@ -18,6 +18,7 @@ from denet_tui.screens.preferences import Preferences, take_on
 from denet_tui.screens.quit import How, QuitScreen
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError
+from denet_tui.widgets.output import typing_into
 
 OnQuit = Literal["ask", "kill", "leave"]
 
@@ -111,6 +112,10 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         else:
             self.push_screen(QuitScreen(), self._leave)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer nothing while keys are for the command."""
+        return super().check_action(action, parameters) and not typing_into(self.focused)
+
     def action_again(self) -> None:
         """Run the command again; asks first where it still runs."""
         if self._again is None:
@@ -141,8 +146,13 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
             return
         while not isinstance(self.screen, LiveScreen):
             await self.pop_screen()
-        self._session = cast(Source, message.session)
-        await self.switch_screen(LiveScreen(self._session, self._preferences))
+        before, self._session = self._session.latest, cast(Source, message.session)
+        preferences = replace(self._preferences, kept=self.screen.left_as())
+        ended, following = self.current_mode, f"run of {self._session.info.pid}"
+        screen = LiveScreen(self._session, preferences, before)
+        self.add_mode(following, lambda: screen)
+        await self.switch_mode(following)
+        await self.remove_mode(ended)
 
     def action_help(self) -> None:
         """Explain the widget that has the focus."""

@@ -162,7 +162,6 @@ class _Runs:
         self._number += 1
         self.command, self.tracer = command, tracer
         self.session = Session(info, tracer, command, self._recorder)
-        log.info("run %d: %s, pid %d, as %s", self._number, info.executable, info.pid, info.user)
 
     def again(self) -> Session:
         """End the run that there is, and hold the same command once more; raises what `run` raises.

@@ -11,7 +11,7 @@ from denet_tui.model import NOTHING, Counters, Syscall
 class Change(NamedTuple):
     """One system call in both runs; what was not called at all is NOTHING."""
 
-    name: str
+    syscall: Syscall
     before: Counters
     after: Counters
 
@@ -34,7 +34,7 @@ class Change(NamedTuple):
 def compare(before: Mapping[Syscall, Counters], after: Mapping[Syscall, Counters]) -> list[Change]:
     """Every system call of either run, the largest change in calls first, then in errors, then in time."""
     changes = [
-        Change(syscall.name, before.get(syscall, NOTHING), after.get(syscall, NOTHING))
+        Change(syscall, before.get(syscall, NOTHING), after.get(syscall, NOTHING))
         for syscall in before.keys() | after.keys()
     ]
-    return sorted(changes, key=lambda each: (-abs(each.calls), -abs(each.errors), -abs(each.time_ns), each.name))
+    return sorted(changes, key=lambda each: (-abs(each.calls), -abs(each.errors), -abs(each.time_ns), each.syscall))

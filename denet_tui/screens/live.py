@@ -19,6 +19,7 @@ from textual.worker import get_current_worker
 from denet_tui.kept import Kept
 from denet_tui.messages import SnapshotReady, WatchFailed
 from denet_tui.model import InFlight, RunInfo, Snapshot
+from denet_tui.screens.difference import DifferenceScreen
 from denet_tui.screens.frame import Frame
 from denet_tui.screens.overview import Overview
 from denet_tui.screens.panes import TABS
@@ -33,7 +34,7 @@ from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.log import LogView
-from denet_tui.widgets.output import OutputView
+from denet_tui.widgets.output import OutputView, typing_into
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
 from denet_tui.widgets.timeview import TimeView
@@ -127,6 +128,13 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         ),
         Binding("minus", "pace(-1)", "Faster", id="live.faster", tooltip="Look more often at the kernel", show=False),
         Binding(
+            "d",
+            "difference",
+            "Difference",
+            id="live.difference",
+            tooltip="What differs from the run before, system call by system call",
+        ),
+        Binding(
             "backspace,escape",
             "widen",
             "Widen",
@@ -136,8 +144,11 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         ),
     ]
 
-    def __init__(self, source: Source, preferences: Preferences | None = None) -> None:
+    def __init__(self, source: Source, preferences: Preferences | None = None, before: Snapshot | None = None) -> None:
+        """`before` is the end of the run before, where this is the same command once more."""
         super().__init__()
+        self._before = before
+        self._compared = False
         self._source = source
         self._preferences = preferences or Preferences()
         self._waiting: deque[Snapshot] = deque(maxlen=_MOST_WAITING)
@@ -197,6 +208,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             taken = True
         if taken and not self._view.paused:
             self._catch_up()
+        if self._newest is not None and not self._newest.running and not self._compared and self.is_current:
+            self._compared = True
+            self.action_difference()
 
     def _catch_up(self) -> None:
         self._tick = self._rates.whole.tick
@@ -300,7 +314,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
-        """Offer widening only where something is narrowed."""
+        """Offer widening only where something is narrowed, and nothing while keys are for the command."""
+        if typing_into(self.focused) or (action == "difference" and self._before is None):
+            return False
         return bool(self._view.trail) if action == "widen" else True
 
     def action_pause(self) -> None:
@@ -314,6 +330,11 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def on_resize(self) -> None:
         """The command's terminal is as large as the pane that shows it."""
         self.call_after_refresh(self._fit_terminal)
+
+    def action_difference(self) -> None:
+        """Compare this run with the one before."""
+        if self._before is not None and self._newest is not None:
+            self.app.push_screen(DifferenceScreen(self._before, self._newest))
 
     # The command's terminal
 

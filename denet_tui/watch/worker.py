@@ -46,6 +46,10 @@ def _uncollected() -> Iterator[None]:
 class Recorder(Protocol):
     """Takes every snapshot in turn; see record/."""
 
+    @property
+    def failure(self) -> str | None:
+        """Why it does not take any more, None where it does."""
+
     def add(self, snapshot: Snapshot) -> None:
         """One tick."""
 
@@ -112,6 +116,7 @@ class Session:
         """The thread that waits for somebody to type, where that can be told."""
         self._told = NO_LOSS
         """What was lost when that was last written to the log."""
+        self._complaints: set[str] = set()
         self._over = threading.Event()
         """Set when the ticks are to end for good; `_ticking` is held until they have."""
         self._ticking = threading.Lock()
@@ -129,6 +134,9 @@ class Session:
         if self._over.is_set():
             return
         if self.latest is None:
+            log.info("watching %s, pid %d, as %s", self.info.executable, self.info.pid, self.info.user)
+            for note in self.info.notes:
+                log.warning("%s", note)
             self.target.go()
         due = time.monotonic() + min(FIRST_SECONDS, self.interval_s)
         while True:
@@ -166,7 +174,7 @@ class Session:
             self._recorder.add(snapshot)
         if self.target.terminal:
             self.asking = reader_of(self.target.terminal, snapshot.in_flight, time.monotonic_ns()) if running else None
-        self._tell(snapshot.loss)
+        self._tell(snapshot)
         self.latest = snapshot
         return snapshot
 
@@ -174,12 +182,23 @@ class Session:
         """Size of the command's terminal."""
         self.target.resize(columns, rows)
 
-    def _tell(self, loss: Loss) -> None:
-        """Write to the log what was lost since the last time."""
-        if loss != self._told:
-            more = Loss(*(now - before for now, before in zip(loss, self._told, strict=True)))
+    def _tell(self, snapshot: Snapshot) -> None:
+        """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
+        if snapshot.loss != self._told:
+            more = Loss(*(now - before for now, before in zip(snapshot.loss, self._told, strict=True)))
             log.warning("lost: %s", more.describe())
-            self._told = loss
+            self._told = snapshot.loss
+        for failure in (self._recorder and self._recorder.failure, self.output and self.output.failure):
+            if failure and failure not in self._complaints:
+                self._complaints.add(failure)
+                log.error("%s", failure)
+        if not snapshot.running:
+            log.info(
+                "pid %d has ended (wait status %s) after %.1f s",
+                self.info.pid,
+                snapshot.status,
+                snapshot.elapsed_ns / 1e9,
+            )
 
     @property
     def output(self) -> Output | None:

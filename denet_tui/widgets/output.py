@@ -12,12 +12,12 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from denet_tui.widgets.emulator import APPLICATION_CURSOR, BRACKETED_PASTE, Emulator
 from denet_tui.widgets.keystrokes import bytes_of
 from denet_tui.widgets.words import pad
 
-_GIVE_BACK = "ctrl+right_square_bracket"
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."
 
 
@@ -42,6 +42,14 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i,enter", "type", "Type into it", id="output.type", tooltip="Send keys to the command until ctrl+]"),
+        Binding(
+            "ctrl+right_square_bracket",
+            "give_back",
+            "Keys for denet-tui again",
+            id="output.give-back",
+            tooltip="Stop typing into the command",
+            key_display="^]",
+        ),
         Binding("down,j", "move(1)", "Down", id="output.down", tooltip="Scroll down by a line", show=False),
         Binding("up,k", "move(-1)", "Up", id="output.up", tooltip="Scroll up by a line", show=False),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", id="output.page-down", tooltip="One page down", show=False),
@@ -84,7 +92,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
             self._emulator, self._scrolled, self._strips = emulator, emulator.scrolled if emulator else 0, {}
         self._asking, self._running = asking, running
         if self.typing and not running:
-            self.give_back()
+            self.action_give_back()
         if emulator is not None:
             self._lay_out(emulator)
         self.refresh()
@@ -139,24 +147,31 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         if self._emulator is None or not self._running:
             self.notify("Nobody is there to type for.", severity="warning")
             return
-        self.typing = True
         self.action_edge(1)
-        self.refresh()
+        self._type(typing=True)
 
-    def give_back(self) -> None:
+    def action_give_back(self) -> None:
         """Keys are for denet-tui again."""
-        self.typing = False
-        self.refresh()
+        self._type(typing=False)
+
+    def _type(self, *, typing: bool) -> None:
+        if typing != self.typing:
+            self.typing = typing
+            self.refresh()
+            self.screen.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
+        """While typing there is one key that is not the command's."""
+        return (action == "give_back") == self.typing
 
     def on_key(self, event: events.Key) -> None:
         """While typing, every key but one is for the command."""
-        if not self.typing:
+        bound = self.screen.active_bindings.get(event.key)
+        if not self.typing or (bound is not None and bound.binding.action == "give_back"):
             return
         event.stop()
         event.prevent_default()
-        if event.key == _GIVE_BACK:
-            self.give_back()
-        elif self._emulator is not None:
+        if self._emulator is not None:
             application = self._emulator.in_mode(APPLICATION_CURSOR)
             self._send(bytes_of(event.key, event.character, application=application))
 
@@ -170,7 +185,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_blur(self) -> None:
         """Whoever looks elsewhere does not type here."""
-        self.give_back()
+        self.action_give_back()
 
     def _send(self, data: bytes) -> None:
         if data:
@@ -186,7 +201,9 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         if self.typing:
             return "keys go to the command; ctrl+] gives them back"
         parts = [f"{self._asking} waits for input: press i to type" if self._asking else ""]
-        if self._running and not self._asking:
+        if not self._running:
+            parts.append("the command has ended: R runs it again")
+        elif not self._asking:
             parts.append("i: type into the command")
         if emulator.skipped:
             parts.append(f"skipped {emulator.skipped / 1024:,.0f} KB")
@@ -231,6 +248,11 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw in the new colours."""
         super().notify_style_update()
         self._strips = {}
+
+
+def typing_into(widget: Widget | None) -> bool:
+    """True where this widget takes every key for the command: no key is for anybody else then."""
+    return isinstance(widget, OutputView) and widget.typing
 
 
 def _with_cursor(strip: Strip, column: int) -> Strip:

@@ -1,0 +1,117 @@
+"""What changed from one run to the next, one system call a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from denet_tui.model import Counters, Syscall
+from denet_tui.vocabulary import class_of
+from denet_tui.widgets import words
+from denet_tui.widgets.columns import Column
+from denet_tui.widgets.lines import Piece
+from denet_tui.widgets.table import TableView
+
+SAME = "="
+"""Stands where both runs have the same number."""
+
+
+class Change(Protocol):
+    """One system call in both runs, and how much more there is in the second."""
+
+    @property
+    def syscall(self) -> Syscall:
+        """Which one."""
+
+    @property
+    def before(self) -> Counters:
+        """In the run before."""
+
+    @property
+    def after(self) -> Counters:
+        """In this run."""
+
+    @property
+    def calls(self) -> int:
+        """Calls more."""
+
+    @property
+    def errors(self) -> int:
+        """Errors more."""
+
+    @property
+    def time_ns(self) -> int:
+        """Time more, in ns."""
+
+
+class ChangeTable(TableView[Change]):
+    """Calls, errors and time of both runs and their differences; the largest difference first."""
+
+    HELP = (
+        "Each line is one system call: how often it was made in the run before and in this one, and the difference; "
+        "then the same for its errors and for the time spent in it (was: in the run before). = stands for no difference. Numbers of calls and "
+        "errors are exact; times differ a little between any two runs."
+    )
+    EMPTY = "no system call in either run"
+    FILTER_HINT = "name or %class"
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("syscall", "syscall", 12, 22, right=False, rising=True),
+        Column("calls_before", "was", 8, 11, rank=2, sortable=False),
+        Column("calls_after", "calls", 8, 11, sortable=False),
+        Column("calls", "±calls", 8, 11),
+        Column("errors_after", "errors", 7, 9, rank=4, sortable=False),
+        Column("errors", "±errors", 8, 9),
+        Column("time_before", "was", 7, 9, rank=3, sortable=False),
+        Column("time_after", "time", 7, 9, rank=1, sortable=False),
+        Column("time_ns", "±time", 8, 9),
+    )
+    ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "syscall": lambda row: row.syscall.name,
+        "calls": lambda row: abs(row.calls),
+        "errors": lambda row: abs(row.errors),
+        "time_ns": lambda row: abs(row.time_ns),
+    }
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
+        super().__init__(id=id)
+        self.sort_key = "calls"
+
+    def identify(self, row: Change) -> Hashable:
+        """The system call."""
+        return row.syscall
+
+    def matches(self, row: Change) -> bool:
+        """True where the system call is what the filter asks for."""
+        return all(term.allows(row.syscall.name, (class_of(row.syscall),), ()) for term in self.terms)
+
+    def draw(self, row: Change, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 - LineView's signature
+        """One cell of `row`."""
+        match column.key:
+            case "syscall":
+                return ((words.clean(row.syscall.name), "text"),)
+            case "calls_before":
+                return ((f"{row.before.calls:,}", "dim"),)
+            case "calls_after":
+                return ((f"{row.after.calls:,}", "dim"),)
+            case "errors_after":
+                return ((f"{row.after.errors:,}", "dim"),)
+            case "time_before":
+                return ((words.duration(row.before.time_ns), "dim"),)
+            case "time_after":
+                return ((words.duration(row.after.time_ns), "dim"),)
+            case "time_ns":
+                return ((signed(row.time_ns, words.duration), "text"),)
+            case "errors":
+                return ((signed(row.errors, _number), "warn" if row.errors > 0 else "text"),)
+        return ((signed(row.calls, _number), "text"),)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def signed(difference: int, words_for: Callable[[float], str]) -> str:
+    """A difference with its sign: `+12`, `-3.1ms`, `=`."""
+    if not difference:
+        return SAME
+    return f"{'+' if difference > 0 else '-'}{words_for(abs(difference))}"
