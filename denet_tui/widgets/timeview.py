@@ -166,7 +166,7 @@ class TimeView(Widget):
         """Line `y`; all of them are drawn at once, for the first."""
         if y == 0:
             self._bring_up_to_date()
-        line = self._lines[y] if y < len(self._lines) else Strip.blank(0)
+        line = self._lines[y] if y < len(self._lines) else Strip([])
         return line.adjust_cell_length(self.size.width, self._style("text"))
 
 
