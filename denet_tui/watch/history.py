@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from operator import add
 from typing import Generic, TypeVar
 
 GroupT = TypeVar("GroupT", bound=Hashable)
@@ -12,6 +14,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 _ROW_COST = 42
 """What a row takes beside its values, in values of 4 bytes."""
+_NO_ROW = array("f")
 
 SERIES_OVERHEAD = 250
 """Bytes that a series takes beside its values: the ring, its key and their places in the dict (CPython 3.11)."""
@@ -173,13 +176,17 @@ class Rows(Generic[GroupT, KeyT]):
         total: dict[KeyT, list[float]] = {}
         first = self.tick - self.length + 1
         for group in groups:
-            keys = list(self._places.get(group, ()))
+            by_tick = [_NO_ROW] * self.length
             for tick, row in self._rows.get(group, ()):
-                if tick < first:
-                    continue
-                for key, value in zip(keys, row, strict=False):  # a key that came later is not in older rows
-                    if value:
-                        total.setdefault(key, [0.0] * self.length)[tick - first] += value
+                if tick >= first:
+                    by_tick[tick - first] = row
+            # Key by key, not tick by tick: adding then is done in C. A key that came later is not in older rows.
+            for key, values in zip(self._places.get(group, ()), zip_longest(*by_tick, fillvalue=0.0), strict=False):
+                known = total.get(key)
+                if known is not None:
+                    total[key] = list(map(add, known, values))
+                elif any(values):
+                    total[key] = list(values)
         return total
 
     def _make_room(self) -> None:
