@@ -336,7 +336,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         ground = self._style("cursor") if chosen else None
         segments: list[Segment] = []
         for name, group in groupby(pieces, _STYLE_OF):
-            style = self._style(name)
+            # What is dim could not be read on the ground of the cursor.
+            style = self._style("text" if chosen and name == "dim" else name)
             segments.append(Segment("".join(text for text, _ in group), style + ground if ground else style))
         return Strip(segments).adjust_cell_length(width, self._style("text") + ground)
 

@@ -8,6 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
+from denet_tui.app import DenetApp
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.vocabulary import class_of
 from denet_tui.widgets.chosen import Chosen, Family, Named, Step
@@ -16,6 +17,7 @@ from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.table import TableView
 from tests.screens.double import Build, counters
+from tests.screens.driving import running, settle
 from tests.widgets.test_processes import FAMILY, process, snapshot
 
 
@@ -104,6 +106,22 @@ async def test_while_a_filter_is_typed_the_arrows_move_and_escape_clears() -> No
         assert not app.query_one(FilterLine).region
         await pilot.press("slash", "w")
         assert app.query_one(FilterInput).value == "w"
+
+
+async def test_the_filter_of_one_pane_keeps_that_pane_and_takes_the_keys_of_the_app() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, session)
+        await pilot.press("tab", "slash", *"q 1c", "space", "backspace", "backspace")
+        assert isinstance(app.focused, FilterInput)
+        assert app.focused.value == "q 1"
+        tree = app.screen.query_one(ProcessTree)
+        assert tree.region
+        assert "nothing matches" in tree.render_line(2).text
+        await pilot.press("escape")
+        assert tree.has_focus
+        assert len(tree.rows) == 9
 
 
 async def test_the_count_follows_what_comes_in() -> None:
