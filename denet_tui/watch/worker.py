@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -193,12 +194,7 @@ class Session:
                 self._complaints.add(failure)
                 log.error("%s", failure)
         if not snapshot.running:
-            log.info(
-                "pid %d has ended (wait status %s) after %.1f s",
-                self.info.pid,
-                snapshot.status,
-                snapshot.elapsed_ns / 1e9,
-            )
+            log.info("pid %d has ended %s, after %.1f s", self.info.pid, _fate(snapshot), snapshot.elapsed_ns / 1e9)
 
     @property
     def output(self) -> Output | None:
@@ -242,3 +238,10 @@ class Session:
             if left <= 0:
                 break
         return False
+
+
+def _fate(snapshot: Snapshot) -> str:
+    if snapshot.status is None or snapshot.status < 0:
+        return "somehow"
+    code = os.waitstatus_to_exitcode(snapshot.status)
+    return f"with status {code}" if code >= 0 else f"by signal {-code} ({signal.strsignal(-code)})"

@@ -49,8 +49,8 @@ class ChangeTable(TableView[Change]):
 
     HELP = (
         "Each line is one system call: how often it was made in the run before and in this one, and the difference; "
-        "then the same for its errors and for the time spent in it (was: in the run before). = stands for no difference. Numbers of calls and "
-        "errors are exact; times differ a little between any two runs."
+        "then the same for its errors and for the time spent in it (was: in the run before). = stands for no "
+        "difference. Numbers of calls and errors are exact; times differ a little between any two runs."
     )
     EMPTY = "no system call in either run"
     FILTER_HINT = "name or %class"
