@@ -91,7 +91,7 @@ class Mounting(Effect):
             root = host.stat(point)
         except OSError as error:
             raise EffectError(f"{point}: {error.strerror}") from None
-        below = sorted(_owners(host, point)) if found[-1][0] == "tracefs" else []
+        below = sorted(owners(host, point)) if found[-1][0] == "tracefs" else []
         return {"mounts": found, "root": [mode_of(root), root.st_uid, root.st_gid], "below": below}
 
     def left(self, old: Any, seen: Any, now: Any) -> Any:  # noqa: ARG002
@@ -120,7 +120,7 @@ def _settled(options: Sequence[str]) -> list[str]:
     return sorted(option for option in options if option.partition("=")[0] not in _SHOWN)
 
 
-def _owners(host: Host, folder: str) -> set[str]:
+def owners(host: Host, folder: str) -> set[str]:
     """Each mode with owner that there is below a folder, as `0640 0:0`: a remount of tracefs changes all its files."""
     try:
         names = host.names(folder)
@@ -134,7 +134,7 @@ def _owners(host: Host, folder: str) -> set[str]:
             continue
         found.add(f"{mode_of(seen):04o} {seen.st_uid}:{seen.st_gid}")
         if stat.S_ISDIR(seen.st_mode):
-            found |= _owners(host, path)
+            found |= owners(host, path)
     return found
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import capabilities
+from denet_tui.checks.effects import owners
 from denet_tui.checks.host import Host, Mount, mode_of
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
@@ -281,7 +282,11 @@ def _close_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
     program = find(host, "mount")
     if not program:
         return ()
-    change = _remount(program, mount.point, "mode=700,gid=0", _old_options(host, mount))
+    old, gid = _old_options(host, mount), host.stat(mount.point).st_gid
+    if all(each.endswith(f":{gid}") for each in owners(host, mount.point)):
+        change = _remount(program, mount.point, "mode=700,gid=0", old)
+    else:  # gid= is for every file at once: nothing could give each its own group back
+        change = _remount(program, mount.point, "mode=700", old.partition(",")[0])
     title = "close tracefs to all but root again"
     advice = (
         "This shuts the door of tracefs at once. Modes that chmod gave to single files inside stay as they are until "

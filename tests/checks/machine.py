@@ -35,21 +35,66 @@ shift
 for name; do sed -i "/^$name /d" "$list"; done
 """
 QUERY = '#!/bin/sh\ncat "$(dirname "$0")/../packages"\n'
+GROUPADD = '#!/bin/sh\necho "$2:x:990:" >> "$(dirname "$0")/../etc/group"\n'
+GROUPDEL = '#!/bin/sh\nsed -i "/^$1:/d" "$(dirname "$0")/../etc/group"\n'
+SYSTEMCTL = """#!/bin/sh
+# A service manager with one unit, which knows its files as they were when it read them last.
+root="$(dirname "$0")/.."
+case $1 in
+is-*) cat "$root/unit/$1" ;;
+daemon-reload) cat "$root"/etc/systemd/x.mount.d/* > "$root/unit/read" 2> /dev/null || : > "$root/unit/read" ;;
+start) echo active > "$root/unit/is-active" ;;
+stop) echo inactive > "$root/unit/is-active" ;;
+mask) echo masked > "$root/unit/is-enabled" ;;
+unmask) echo static > "$root/unit/is-enabled" ;;
+esac
+"""
+PROGRAMS = {
+    "apt-get": APT,
+    "dpkg": DPKG,
+    "dpkg-query": QUERY,
+    "groupadd": GROUPADD,
+    "groupdel": GROUPDEL,
+    "systemctl": SYSTEMCTL,
+}
 
 
-class Machine:
-    """A folder that stands for a machine: /etc, a value of the kernel, a package manager, and a place to mount on."""
+class Inside(Host):
+    """The real machine, but for the groups, which are those of a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("etc/sysctl.d", "etc/systemd", "proc", "bin", "var/lib", "mnt"):
+
+    def read(self, path: str) -> str:
+        return super().read(f"{self.root}{path}" if path == "/etc/group" else path)
+
+
+CARRIED = bytes.fromhex("0100000200200000000000000000000000000000")
+"""CAP_NET_RAW, permitted and effective."""
+
+
+class Machine:
+    """A folder that stands for a machine.
+
+    It has /etc, a value of the kernel, a package manager, a service manager, groups, an interpreter that carries
+    capabilities, and a place to mount on.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("etc/sysctl.d", "etc/systemd", "proc", "bin", "var/lib", "mnt", "unit"):
             (root / name).mkdir(parents=True)
         (root / "proc/value").write_text("3\n")
         (root / "etc/sysctl.d/99-denet-tui-old.conf").write_text("old = 1\n")
         (root / "etc/sysctl.d/99-denet-tui-old.conf").chmod(0o640)
         (root / "etc/leftover.rules").write_text("SUBSYSTEM==x\n")
         (root / "packages").write_text("base:amd64 installed\n")
-        for name, text in (("apt-get", APT), ("dpkg", DPKG), ("dpkg-query", QUERY)):
+        (root / "etc/group").write_text("root:x:0:\n")
+        for name, text in (("is-enabled", "masked\n"), ("is-active", "inactive\n"), ("read", "")):
+            (root / "unit" / name).write_text(text)
+        (root / "interpreter").write_text("#!/bin/true\n")
+        os.setxattr(root / "interpreter", "security.capability", CARRIED)
+        for name, text in PROGRAMS.items():
             (root / "bin" / name).write_text(text)
             (root / "bin" / name).chmod(0o755)
         self.settings = Settings(
@@ -62,7 +107,8 @@ class Machine:
 
     def fix(self, name: str) -> Fix:
         """A fix of each kind; the first three together are `all`."""
-        etc, apt = f"{self.root}/etc", f"{self.root}/bin/apt-get"
+        etc, programs = f"{self.root}/etc", f"{self.root}/bin"
+        apt = f"{programs}/apt-get"
         changes: dict[str, tuple[Any, ...]] = {
             "file": (
                 WriteFile(f"{etc}/sysctl.d/50-denet-tui.conf", "kernel.perf_event_paranoid = 2\n"),
@@ -81,6 +127,25 @@ class Machine:
                     undo=("/usr/bin/mount", "-o", "remount,suid", f"{self.root}/mnt"),
                 ),
             ),
+            "group": (
+                RunCommand((f"{programs}/groupadd", "--system", "trace"), undo=(f"{programs}/groupdel", "trace")),
+            ),
+            "unit": (
+                WriteFile(f"{etc}/systemd/x.mount.d/50-denet-tui.conf", "[Mount]\n"),
+                RunCommand((f"{programs}/systemctl", "daemon-reload")),
+                *(
+                    RunCommand(
+                        (f"{programs}/systemctl", do, "x.mount"), undo=(f"{programs}/systemctl", back, "x.mount")
+                    )
+                    for do, back in (("unmask", "mask"), ("start", "stop"))
+                ),
+            ),
+            "capabilities": (
+                RunCommand(
+                    ("/usr/sbin/setcap", "-r", f"{self.root}/interpreter"),
+                    undo=("/usr/sbin/setcap", "cap_net_raw=ep", f"{self.root}/interpreter"),
+                ),
+            ),
             "packages": (RunCommand((apt, "install", "-y", "bcc"), undo=(apt, "purge", "-y", "bcc"), streams=True),),
         }
         changes["all"] = (*changes["file"], *changes["value"], *changes["packages"])
@@ -95,15 +160,20 @@ class Machine:
                 seen = os.lstat(path)
                 content: Any = Path(path).read_bytes() if stat.S_ISREG(seen.st_mode) else None
                 content = str(Path(path).readlink()) if stat.S_ISLNK(seen.st_mode) else content
-                found[path] = (stat.filemode(seen.st_mode), seen.st_uid, seen.st_gid, content)
+                carried = {name: os.getxattr(path, name, follow_symlinks=False) for name in _attributes(path)}
+                found[path] = (stat.filemode(seen.st_mode), seen.st_uid, seen.st_gid, content, carried)
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         return found | {"mounts": sorted(line for line in lines if str(self.root) in line)}
 
     def repair(self, say: Callable[[str], None] = lambda line: None, **named: Any) -> Repair:
-        return Repair(Host(), say, settings=self.settings, **named)
+        return Repair(Inside(self.root), say, settings=self.settings, **named)
 
 
-KINDS = ("file", "value", "packages", "mount", "all")
+def _attributes(path: str) -> list[str]:
+    return [name for name in os.listxattr(path, follow_symlinks=False) if name == "security.capability"]
+
+
+KINDS = ("file", "value", "packages", "mount", "group", "unit", "capabilities", "all")
 
 
 def in_own_mounts(body: Callable[[], None]) -> None:

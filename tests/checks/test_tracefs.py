@@ -6,7 +6,7 @@ import errno
 import json
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given, settings
@@ -229,8 +229,15 @@ OPEN = {f"{tracefs.POINT}/{name}": 0o670 for name in tracefs._DANGEROUS}
 TRACING = dict.fromkeys((tracefs.POINT, *OPEN), (0, 1001))
 
 
+def with_folders(here: FakeHost) -> dict[str, tuple[int, int]]:
+    """All of tracefs in one group."""
+    paths = {str(each) for path in here.files for each in (PurePath(path), *PurePath(path).parents)}
+    return {path: (0, 1001) for path in paths if path.startswith(tracefs.POINT)}
+
+
 def test_a_group_that_can_write_fails_and_blocks_no_way() -> None:
-    here = host(TRACEFS, modes=OPEN | {tracefs.POINT: 0o770}, owners=TRACING)
+    here = host(TRACEFS, modes=OPEN | {tracefs.POINT: 0o770})
+    here.owners = with_folders(here)
     found = findings(here)["FS-003"]
     assert found.state is State.FAIL
     assert found.blocks == ()
@@ -238,6 +245,13 @@ def test_a_group_that_can_write_fails_and_blocks_no_way() -> None:
     assert commands(fix) == ["/usr/bin/mount -o remount,mode=700,gid=0 /sys/kernel/tracing"]
     assert undone(fix) == ["/usr/bin/mount -o remount,mode=770,gid=1001 /sys/kernel/tracing"]
     assert "until the next reboot" in fix.advice
+
+
+def test_files_of_several_groups_keep_them_for_no_remount_could_give_them_back() -> None:
+    here = host(TRACEFS, modes=OPEN | {tracefs.POINT: 0o770}, owners=TRACING)
+    (fix,) = findings(here)["FS-003"].fixes
+    assert commands(fix) == ["/usr/bin/mount -o remount,mode=700 /sys/kernel/tracing"]
+    assert undone(fix) == ["/usr/bin/mount -o remount,mode=770 /sys/kernel/tracing"]
 
 
 def test_the_same_behind_a_closed_door_is_a_warning() -> None:
