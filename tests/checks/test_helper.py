@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -13,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import burst, handover
 from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.names import numbers
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.checks import catalogue, helper, wire
 from denet_tui.checks.client import Client, HelperError
 from denet_tui.checks.host import Host
@@ -22,7 +26,7 @@ from denet_tui.checks.jobs import Counted, Ended, Found, Gone, Jobs, Looked, Pro
 from denet_tui.checks.looking import Looking
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
 from tests.checks.helped import Heard, ended, forked, helped, status_of
-from tests.checks.machine import APT, Machine
+from tests.checks.machine import APT, Machine, in_own_mounts
 from tests.watch.helpers import descriptors, eventually
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it writes as root")
@@ -441,5 +445,49 @@ def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> No
         assert counted == [(made, made) for made in range(50, 1001, 50)]
         assert not [name for name in descriptors(os.getpid()).values() if "bpf" in name], "nothing is held afterwards"
         jobs.close()
+
+    in_child(body)
+
+
+@pytest.mark.root
+def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -> None:
+    """FS-001 in a mount namespace of its own: mounted, seen by the real checks, and unmounted again."""
+
+    def body() -> None:
+        subprocess.run(["sh", "-c", "umount -a -t tracefs; mount -t tmpfs -o mode=755 tmpfs /var/lib"], check=True)
+        channel, pid = forked([catalogue.by_id[each] for each in ("FS-001", "FS-002")])
+        handover.become(handover.find_user("65534"))
+        jobs = Jobs(Client(channel, pid), [catalogue.by_id[each] for each in ("FS-001", "FS-002")])
+        heard = Heard(jobs)
+        jobs.look()
+        heard.wait(Looked)
+        assert jobs.findings["FS-001"].state is State.FAIL
+        jobs.apply("FS-001.mount")
+        assert heard.wait(Ended).good, heard.events
+        heard.wait(Looked, 2)
+        assert {jobs.findings[each].state for each in ("FS-001", "FS-002")} == {State.PASS}
+        assert any("mount -t tracefs" in said.text for said in heard.all(Said))
+        jobs.undo("FS-001.mount")
+        assert heard.wait(Ended, 2).good, heard.events
+        heard.wait(Looked, 3)
+        assert jobs.findings["FS-001"].state is State.FAIL
+        jobs.close()
+
+    in_own_mounts(body)
+
+
+@pytest.mark.root
+def test_the_burst_is_counted_beside_a_handler_of_sigcont() -> None:
+    """Textual has one: in the child that is stopped and continued it would run the screen's code."""
+
+    def body() -> None:
+        signal.signal(signal.SIGCONT, lambda *_: os._exit(3))
+        kernel = handover.Loading("raw").receive()
+        tracer = Tracer(kernel)
+        seen: list[tuple[int, int]] = []
+        outcome = burst.count(tracer, numbers()["read"], lambda made, counted: seen.append((made, counted)))
+        assert outcome.exact
+        assert seen[-1] == (1000, 1000)
+        assert len(seen) == 20
 
     in_child(body)
