@@ -7,15 +7,15 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 from denet_tui.bpf import handover
 from denet_tui.checks import catalogue, redact, report, text, verdict
 from denet_tui.checks.host import Host
+from denet_tui.checks.looking import logged
 
 log = logging.getLogger("denet_tui")
 
@@ -58,7 +58,7 @@ def diag(request: DiagRequest) -> NoReturn:
 
 
 def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
-    host = Host() if not log.isEnabledFor(logging.DEBUG) else looking(Host())
+    host = Host() if not log.isEnabledFor(logging.DEBUG) else logged(Host())
     invoker = handover.invoking_user()
     started = time.monotonic()
     uid = host.uid
@@ -120,35 +120,6 @@ def _write(path: Path, complete: str) -> None:
             file.write(complete)
     except OSError as error:
         raise DiagError(f"cannot write the report to {path}: {error.strerror}") from None
-
-
-def looking(host: Host) -> Host:
-    """The same machine; everything that is asked of it, and what it answered, goes to the log."""
-    return cast("Host", _Looking(host))
-
-
-class _Looking:
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._host, name)
-        return _logged(name, value) if callable(value) else value
-
-
-def _logged(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*arguments: Any, **named: Any) -> Any:
-        asked = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())])
-        try:
-            answer = method(*arguments, **named)
-        except OSError as error:
-            log.debug("host.%s(%s): %s", name, asked, error.strerror or error)
-            raise
-        shown = repr(answer)
-        log.debug("host.%s(%s) = %s%s", name, asked, shown[:400], "..." if len(shown) > 400 else "")
-        return answer
-
-    return called
 
 
 def _command(uid: int) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from denet_tui import commands_diag
 from denet_tui.checks import catalogue
+from denet_tui.checks.looking import logged
 from denet_tui.commands_diag import DiagError
 from tests.checks.fake import FakeHost
 from tests.real import DENET, REPOSITORY, WITH_TRACEFS, environment
@@ -292,7 +293,7 @@ def test_debug_shows_all_that_was_looked_at() -> None:
 
 
 def test_a_host_that_is_looked_at_answers_as_the_real_one(caplog: pytest.LogCaptureFixture) -> None:
-    host = commands_diag.looking(FakeHost({"/a": "x" * 1000}, uid=7))
+    host = logged(FakeHost({"/a": "x" * 1000}, uid=7))
     with caplog.at_level("DEBUG", "denet_tui"):
         assert host.read("/a") == "x" * 1000
         with pytest.raises(OSError, match="No such file"):
