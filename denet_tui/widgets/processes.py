@@ -41,12 +41,12 @@ class ProcessTree(TableView[Row]):
 
     HELP = (
         "Each line is one process, under the one that forked it; sorted by a column, it is a list. Ended processes "
-        "stay, dimmed: they say how they ended in place of CPU and memory, and how many calls they made in all in "
-        "place of the rate. cpu% is of one core; rss is memory in use. calls/s counts the process alone, without "
-        "its children. A process that makes no call says what it has been blocked in, once that takes longer than "
-        "a second. [+3] stands before a process whose 3 descendants are folded away. Enter narrows everything to "
-        "the process and what is below it. With t, all processes of one command name are one line: how many live, "
-        "and how many there were. A filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
+        "stay, dimmed: they say how they ended, how many calls they made and how many of those failed. cpu% is of "
+        "one core; rss is memory in use. calls/s counts the process alone, without its children. A process that "
+        "makes no call says what it has been blocked in, once that takes longer than a second. [+3] stands before "
+        "a process whose 3 descendants are folded away. Enter narrows everything to the process and what is below "
+        "it. With t, all processes of one command name are one line: how many live, and how many there were. A "
+        "filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
     )
     EMPTY = "no process yet"
     FILTER_HINT = "name, pid, %class or ERRNO"
@@ -107,13 +107,12 @@ class ProcessTree(TableView[Row]):
     def take(self, snapshot: Snapshot, rates: Rates) -> None:
         """Draw the processes of `snapshot`; `rates` is asked for those that are visible."""
         self._processes, self._rates = snapshot.processes, rates
-        self._seconds = snapshot.interval_ns / 1e9
+        self._seconds = snapshot.interval_ns / 1e9 if snapshot.running else 0.0
         self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
         keys = [(process.tgid, process.start_ns) for process in snapshot.processes]
         if keys != self._keys:
             self._keys, self._places = keys, None
             self._forest = Forest(parents(snapshot.processes))
-            self._folded.intersection_update(keys)
         self.renew()
 
     # Rows
@@ -206,7 +205,7 @@ class ProcessTree(TableView[Row]):
             case "threads":
                 return ((str(row.threads), "text"),)
             case "blocked":
-                return ((_waits(row.blocked, width), "text"),) if row.blocked else ()
+                return ((_waits(row.blocked, width), "text"),) if row.blocked else _failed(row)
             case "errors":
                 return ((words.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
             case "calls":
@@ -323,6 +322,12 @@ def _count(group: GroupRow) -> str:
     """How many live, and how many there were."""
     every = len(group.members)
     return f"{every}" if group.living == every else f"{group.living}/{every}"
+
+
+def _failed(row: Row) -> Sequence[Piece]:
+    """How many calls of an ended process failed in all: it is blocked in nothing any more."""
+    errors = 0 if row.alive or isinstance(row, GroupRow) else row.process.total.errors
+    return ((f"{errors:,} error{'s' if errors > 1 else ''}", "dim"),) if errors else ()
 
 
 def _waits(call: Blocked, width: int) -> str:

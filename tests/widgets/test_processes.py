@@ -134,6 +134,24 @@ def test_the_dead_are_not_blocked() -> None:
     assert not any("futex" in line for line in texts(drawn(110, in_flight=[inside(12, FUTEX, 30)])))
 
 
+# The end
+
+
+def test_the_dead_say_how_many_calls_failed() -> None:
+    ended = process(10, 1, "make", end_ns=99, status=0, total=counters(1234, errors=7))
+    assert texts(drawn(110, [ended]))[1].split() == ["▸", "10", "make", "exit", "0", "-", "7", "errors", "1,234"]
+
+
+def test_after_the_end_there_are_totals_and_no_rates() -> None:
+    tree = Tree(75)
+    ended = [dataclasses.replace(each, end_ns=99, status=0) for each in FAMILY]
+    tree.take(dataclasses.replace(snapshot(ended), running=False, status=0), lambda _: (1, 2))
+    for _ in range(2):
+        assert [row.rate for row in tree.rows] == [0] * 5
+        assert all("1,234" in line for line in texts(tree)[1:])
+        tree.action_group()
+
+
 # Order
 
 
