@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui.bpf.facts import in_pid_namespace
 from denet_tui.bpf.handover import SIZES
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import RunInfo
@@ -159,6 +160,11 @@ def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo,
     be listed, could still get past them. The session goes on looking (MachineSession), and counts such
     a process as lost.
     """
+    if in_pid_namespace():
+        raise StartError(
+            "inside a PID namespace (a container) the processes of the machine cannot be named to the kernel: "
+            "run denet-tui outside, or watch a command with `denet-tui run`"
+        )
     tracer, sieve = start.tracer(), Sieve(start.only_uid)
     info = start.info(("whole machine",), "whole machine", 0, tracer)
     say(len(pids()))
@@ -171,20 +177,16 @@ def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo,
 
 
 def enter(tracer: Tracer, found: Iterable[Listed], sieve: Sieve) -> int:
-    """Watch these; returns how many were not watched before. Raises StartError."""
+    """Watch these, but for denet-tui's own and kernel threads; returns how many were not watched before."""
     entered = 0
     for each in found:
-        if each.kernel and not each.starts_helpers:
+        ours = each.parent == os.getpid()  # the keeper, and who loads
+        if ours or (each.kernel and not each.starts_helpers):
             continue
         try:
             if tracer.attach(each.pid, each.parent):
                 sieve.meet(each)
                 entered += 1
-        except NotImplementedError:
-            raise StartError(
-                "inside a PID namespace (a container) the other processes of the machine cannot be named to the "
-                "kernel: run denet-tui outside, or watch a command with `denet-tui run`"
-            ) from None
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             continue
     return entered

@@ -1,0 +1,267 @@
+"""The whole machine: who was there before is entered, who comes later is found, and every call is counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.bpf.handover import SIZES, Loading
+from denet_tui.bpf.tracer import Process, Reading, Tracer
+from denet_tui.model import NO_LOSS, RunInfo
+from denet_tui.watch import machine
+from denet_tui.watch.launch import Options
+from denet_tui.watch.processes import BUDGET, Usages
+from tests import real
+from tests.watch.conftest import Person
+from tests.watch.helpers import DENET, eventually, run, text_of
+
+SHORT = 300
+
+
+@dataclass
+class Outcome:
+    """What denet-tui and strace counted while a shell that was there before them worked."""
+
+    summary: dict[str, Any]
+    strace: dict[int, Counter[str]]
+    watcher: int
+    shell: int
+    gate: list[int]
+    new: int
+
+    def calls(self, pid: int) -> Counter[str]:
+        """By name, of the one process with that id that was there meanwhile."""
+        (found,) = (each for each in self.summary["processes"] if each["pid"] == pid)
+        counted = Counter[str]()
+        for name, row in found["syscalls"].items():
+            counted[real.plain(name)] += row["calls"]  # strace does not tell ABIs apart
+        return +counted
+
+
+def family(pid: int) -> list[int]:
+    return [pid, *map(int, text_of(Path(f"/proc/{pid}/task/{pid}/children")).split())]
+
+
+@pytest.fixture(scope="module")
+def outcome(workload: Path, calls: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """One run of the whole machine, with a shell under strace and a process with threads that are older."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace, which this is compared with")
+    folder = tmp_path_factory.mktemp("machine")
+    recording, summary, log = folder / "recording", folder / "summary", folder / "strace"
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "cwd": folder, "env": real.environment()}
+    shell = subprocess.Popen(["sh"], **piped)  # type: ignore[call-overload]
+    gate = subprocess.Popen([calls, "gate"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "signal=none", "-o", log, "-p", str(shell.pid)])
+    assert gate.stdout.readline() == b"ready\n"
+    eventually(lambda: len(family(gate.pid)) == 3, "the gate's children")
+    tracer = f"TracerPid:\t{strace.pid}\n"
+    eventually(lambda: tracer in text_of(Path(f"/proc/{shell.pid}/status")), "strace is there")
+    files = ["-o", str(recording), "--summary", str(summary)]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    watcher = subprocess.Popen([*DENET, "machine", "--no-tui", *files], env=real.environment(), **quiet)  # type: ignore[call-overload]
+    eventually(lambda: text_of(recording).count("\n") >= 2, "everybody is entered")
+    older = family(gate.pid)
+    gate.stdin.write(b"x")
+    gate.stdin.close()
+    new = subprocess.Popen([calls, "short", "7"], cwd=folder)
+    lines = f"{workload}; {calls} short {SHORT}; sh -c '{calls} children 1600; echo' | cat; echo done > done\n"
+    shell.stdin.write(lines.encode())
+    shell.stdin.close()
+    assert (shell.wait(60), gate.wait(60), new.wait(60)) == (0, 0, 0)
+    strace.wait(60)
+    watcher.send_signal(signal.SIGINT)
+    assert watcher.wait(60) == 0
+    found = real._Log()
+    for line in log.read_text(errors="replace").splitlines():
+        found.line(line)
+    by_process: dict[int, Counter[str]] = {}
+    for tid, counted in found.calls.items():
+        by_process.setdefault(found.process_of(tid), Counter()).update(counted)
+    return Outcome(json.loads(summary.read_text()), by_process, watcher.pid, shell.pid, older, new.pid)
+
+
+@pytest.mark.root
+def test_what_an_older_shell_starts_is_counted_as_strace_counts_it(outcome: Outcome) -> None:
+    assert outcome.summary["exact"] is True, outcome.summary["lost"]
+    started = outcome.strace.keys() - {outcome.shell}
+    assert len(started) > SHORT + 20
+    for pid in started:
+        ours, theirs = outcome.calls(pid), outcome.strace[pid]
+        for name in real.SHIFTING:
+            del ours[name], theirs[name]
+        assert ours == theirs, pid
+
+
+@pytest.mark.root
+def test_the_older_shell_itself_is_counted_from_the_start_on(outcome: Outcome) -> None:
+    ours, theirs = outcome.calls(outcome.shell), outcome.strace[outcome.shell]
+    assert ours["clone"] + ours["vfork"] == theirs["clone"] + theirs["vfork"] >= 4
+    # strace has seen the end of the read that was under way when each began.
+    assert theirs["read"] - 1 <= ours["read"] <= theirs["read"]
+    (shell,) = (each for each in outcome.summary["processes"] if each["pid"] == outcome.shell)
+    assert shell["ppid"] == os.getpid()
+    assert shell["exit_code"] == 0
+
+
+@pytest.mark.root
+def test_older_threads_and_children_are_counted(outcome: Outcome) -> None:
+    assert sorted(outcome.calls(pid)["getpgrp"] for pid in outcome.gate) == [50, 50, 307]
+
+
+@pytest.mark.root
+def test_every_short_process_is_there(outcome: Outcome) -> None:
+    short = [each for each in outcome.summary["processes"] if "getppid" in each["syscalls"] and each["end_ms"]]
+    of_new = [each for each in short if each["ppid"] == outcome.new]
+    assert len(of_new) == 7
+    assert all(each["syscalls"]["getppid"]["calls"] == 1 for each in of_new)
+
+
+@pytest.mark.root
+def test_denet_itself_and_kernel_threads_are_left_out(outcome: Outcome) -> None:
+    there = {each["pid"]: each for each in outcome.summary["processes"]}
+    assert outcome.watcher not in there
+    assert 2 not in there
+    assert not [each for each in there.values() if each["comm"].startswith("kworker")]
+    assert os.getpid() in there
+
+
+@pytest.mark.root
+def test_in_a_pid_namespace_it_says_what_to_do_instead() -> None:
+    if not shutil.which("unshare"):
+        pytest.skip("needs unshare")
+    done = run("unshare", "--pid", "--fork", "--mount-proc", *DENET, "machine", "--no-tui")
+    assert done.returncode == 125
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("denet-tui: inside a PID namespace")
+
+
+@pytest.mark.root
+def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> None:
+    become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
+    script = "$denet machine --no-tui --summary mine -o rec & p=$!; until [ -s rec ] && [ $(wc -l < rec) -gt 2 ]; do "
+    done = person.shell(f"trap '' INT; cd; {script} sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become)
+    assert done.returncode == 0, done.stderr
+    assert f"only the processes of {person.name} are counted" in done.stderr
+    summary = json.loads((person.home / "mine").read_text())
+    assert [each for each in summary["processes"] if each["comm"] == "id"]
+    assert 1 not in [each["pid"] for each in summary["processes"]]
+    assert os.getpid() not in [each["pid"] for each in summary["processes"]]
+
+
+@pytest.mark.root
+def test_who_got_past_is_found_and_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stray:
+        monkeypatch.setattr(machine, "SECONDS_BETWEEN_LOOKS", 0)
+        monkeypatch.setattr(machine, "pids", lambda: {stray.pid})
+        monkeypatch.setattr(machine.os, "getpid", lambda: 1)  # or our child would be one of denet-tui's own
+        tracer = Tracer(Loading("raw").receive())
+        info = RunInfo(("machine",), "machine", 0, "raw", "root", 0.5, 0, time.monotonic_ns())
+        session = machine.MachineSession(info, tracer, machine.Sieve())
+        assert not session.tick().processes, "it may be a child that the kernel side is just entering"
+        second = session.tick()
+        third = session.tick()
+        stray.kill()
+        tracer.close()
+    assert [each.pid for each in third.processes] == [stray.pid]
+    assert (second.loss.processes, third.loss.processes) == (1, 1), "its calls so far were not counted"
+
+
+def reading(*processes: Process, rows: tuple[int, ...] = (), time_ns: int = 100) -> Reading:
+    return Reading(time_ns, {tgid: {} for tgid in rows}, {}, {}, NO_LOSS, [], list(processes))
+
+
+def process(tgid: int, parent: int = 1, start_ns: int = 0, end_ns: int = 0) -> Process:
+    return Process(tgid, parent, start_ns or tgid, end_ns, 0, 1, 0, 0 if end_ns else None, "x", (), tgid)
+
+
+def shown(sieve: machine.Sieve, given: Reading) -> list[int]:
+    return [each.tgid for each in sieve.sift(given)[0].processes]
+
+
+def hiding(*tgids: int) -> machine.Sieve:
+    sieve = machine.Sieve()
+    for tgid in tgids:
+        sieve.meet(machine.Listed(tgid, 0, 0, 0, kernel=True, starts_helpers=True))
+    return sieve
+
+
+def test_what_a_kernel_thread_forks_shows_with_its_first_call() -> None:
+    sieve = hiding(2)
+    assert shown(sieve, reading(process(1), process(2), process(30, 2), process(31, 30))) == [1]
+    assert shown(sieve, reading(process(1), process(2), process(30, 2), process(31, 30), rows=(31,))) == [1, 31]
+    assert shown(sieve, reading(process(31, 30), process(2), process(40, 31))) == [31, 40], "it stays"
+
+
+def test_hidden_ones_that_end_are_forgotten_once_they_cannot_show_any_more() -> None:
+    sieve = hiding(2)
+    found, gone = sieve.sift(reading(process(2), process(30, 2, end_ns=101)))
+    assert not found.processes
+    assert not gone, "it ended after this reading, and may have made a call before"
+    assert sieve.sift(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [30]
+    assert shown(sieve, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
+
+
+def test_of_others_only_those_with_own_calls_show() -> None:
+    sieve = machine.Sieve(1000)
+    for tgid, owner in ((10, 0), (11, 1000)):
+        sieve.meet(machine.Listed(tgid, 1, 0, owner, kernel=False, starts_helpers=False))
+    assert shown(sieve, reading(process(10), process(11))) == [11]
+    assert shown(sieve, reading(process(10), process(11), rows=(10,))) == [10, 11]
+
+
+def test_parents_are_entered_before_their_children() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        child = family(shell.pid)[1]
+        found = machine.listed([child, shell.pid, os.getpid(), 2**22])
+        assert [each.pid for each in found] == [os.getpid(), shell.pid, child]
+        assert [each.parent for each in found] == [os.getppid(), os.getpid(), shell.pid]
+        os.kill(child, signal.SIGKILL)
+
+
+def test_maps_grow_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "pids", lambda: set(range(10)))
+    assert machine.sizes(Options())["PROCESSES"] == SIZES["PROCESSES"]
+    monkeypatch.setattr(machine, "pids", lambda: set(range(10_000)))
+    large = machine.sizes(Options())
+    assert large["PROCESSES"] >= 40_000
+    assert large["ROWS"] >= 160_000
+    assert machine.sizes(Options(rows=64))["ROWS"] == 64, "what is asked for is asked for"
+
+
+def test_usage_is_that_of_the_process() -> None:
+    burn = "import time\nblock = b'x' * 50_000_000\nprint(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout is not None
+        busy.stdout.readline()
+        usages, who = Usages(), process(busy.pid, start_ns=time.monotonic_ns())
+        usages.look([who], {})
+        eventually(lambda: usages.look([who], {})[0][busy.pid].cpu_percent > 5, "it is seen to be busy")
+        usage = usages.look([who], {})[0][busy.pid]
+        assert 50_000_000 < usage.rss_bytes < 200_000_000 < 50_000_000 + usage.vms_bytes * 10
+        assert usage.threads == 1
+        busy.kill()
+    assert usages.look([who], {}) == ({}, frozenset())
+    assert usages.look([who], {}) == ({}, frozenset({busy.pid})), "gone when it is missing twice"
+
+
+def test_everybody_has_a_turn() -> None:
+    crowd = [process(10_000_000 + number) for number in range(3 * BUDGET)]
+    chosen: set[int] = set()
+    usages = Usages()
+    for _ in range(2 * len(crowd) // BUDGET):
+        chosen |= {each.tgid for each in usages._chosen(crowd, {})}
+    assert len(chosen) == len(crowd)
