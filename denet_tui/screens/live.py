@@ -155,6 +155,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._rates = Rates()
         self._newest: Snapshot | None = None
         self._shown: Snapshot | None = None
+        self._earlier: Snapshot | None = None
+        self._shown_earlier: Snapshot | None = None
+        """The snapshots right before the newest one and before the one that is shown."""
         self._tick = -1
         """The tick of `_rates.whole` that is shown."""
         self._view = View()
@@ -203,7 +206,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Take in all that wait; draw the last of them, unless paused."""
         taken = False
         while self._waiting:
-            self._newest = self._waiting.popleft()
+            self._earlier, self._newest = self._newest, self._waiting.popleft()
             self._rates.add(self._newest)
             taken = True
         if taken and not self._view.paused:
@@ -214,6 +217,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _catch_up(self) -> None:
         self._tick = self._rates.whole.tick
+        self._shown_earlier = self._earlier
         self._apply(self._newest)
 
     def _apply(self, snapshot: Snapshot | None) -> None:
@@ -228,9 +232,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def _show_tab(self) -> None:
         if self._shown is None:
             return
-        frame = Frame(
-            self._view, seen_through(self._view, self._shown), self._shown, self._rates, self._window, self._tick
-        )
+        seen = seen_through(self._view, self._shown, self._shown_earlier)
+        frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick)
         tab = TABS[self._tab]
         tab.show(self._body[tab.id], frame)
 

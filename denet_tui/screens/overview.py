@@ -126,7 +126,10 @@ class Overview(OverTime):
         snapshot, rates = frame.snapshot, frame.rates
         series, view = rates.processes, rates.view
         self.query_one(ProcessTree).take(
-            snapshot, lambda key: series.last(key, processes.SPARK_POINTS, series.tick - frame.behind)
+            snapshot,
+            (lambda key: rates.of_process(key, processes.SPARK_POINTS, frame.behind, snapshot.syscalls))
+            if frame.view.of_syscalls
+            else (lambda key: series.last(key, processes.SPARK_POINTS, series.tick - frame.behind)),
         )
         self.query_one(SyscallTable).take(
             snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
@@ -124,6 +125,16 @@ class Rates:
             inside = self._inside(snapshot.processes)
             recent = added(process.recent for process in inside)
             self._some.add(period, added_up(recent.values()), recent, _errnos(inside))
+
+    def of_process(self, key: ProcessKey, count: int, behind: int, wanted: Container[Syscall]) -> list[float]:
+        """Calls/s of one process in the `wanted` syscalls: `count` ticks, the last of them `behind` the newest."""
+        last = len(self._ticks) - behind
+        ticks = islice(self._ticks, max(0, last - count), max(0, last))
+        return [
+            sum(counters.calls for syscall, counters in tick.tables.get(key, {}).items() if syscall in wanted)
+            / (tick.end_s - tick.start_s)
+            for tick in ticks
+        ]
 
     def _keep(self, tick: _Tick) -> None:
         if len(self._ticks) == self._ticks.maxlen:

@@ -72,16 +72,15 @@ def crumbs(view: View) -> list[str]:
     return ["all", *map(_label, view.trail)]
 
 
-def seen_through(view: View, snapshot: Snapshot) -> Snapshot:
+def seen_through(view: View, snapshot: Snapshot, before: Snapshot | None = None) -> Snapshot:
     """The snapshot as `view` shows it: only what it is narrowed to, and of the last interval where it says so.
 
+    `before` is the snapshot before this one: errnos are only counted since the start.
     Under an errno, `errors` counts this errno alone, and only syscalls and processes that it came from are left.
     """
-    if view.trail:
-        snapshot = _narrowed(view, snapshot)
     if not view.cumulative:
-        snapshot = _of_interval(snapshot)
-    return snapshot
+        snapshot = _of_interval(snapshot, before)
+    return _narrowed(view, snapshot) if view.trail else snapshot
 
 
 def _matches(step: Step, syscall: Syscall) -> bool:
@@ -157,7 +156,9 @@ def _chosen(view: View, errno: int | None, numbers: _Numbers) -> _Numbers:
     if errno is None:
         syscalls = {call: counters for call, counters in numbers.syscalls.items() if view.wants(call)}
     else:
-        syscalls = {call: _with_errors(numbers.syscalls[call], count) for (call, _), count in errnos.items()}
+        syscalls = {
+            call: _with_errors(numbers.syscalls.get(call, NOTHING), count) for (call, _), count in errnos.items()
+        }
     return _Numbers(syscalls, {call: counters for call, counters in numbers.recent.items() if call in syscalls}, errnos)
 
 
@@ -184,15 +185,29 @@ def _that_called(processes: Sequence[ProcessInfo]) -> list[ProcessInfo]:
     return [process for index, process in enumerate(processes) if index in kept]
 
 
-def _of_interval(snapshot: Snapshot) -> Snapshot:
+def _of_interval(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
+    known = {process_key(process): process.errnos for process in before.processes} if before else {}
     return replace(
         snapshot,
         syscalls=snapshot.recent,
         total=snapshot.delta,
+        errnos=_since(snapshot.errnos, before.errnos if before else {}),
         processes=tuple(
-            replace(process, syscalls=process.recent, total=process.delta) for process in snapshot.processes
+            replace(
+                process,
+                syscalls=process.recent,
+                total=process.delta,
+                errnos=_since(process.errnos, known.get(process_key(process), {})),
+            )
+            for process in snapshot.processes
         ),
     )
+
+
+def _since(errnos: Errnos, before: Errnos) -> Errnos:
+    if errnos is before:
+        return {}
+    return {key: count - before.get(key, 0) for key, count in errnos.items() if count > before.get(key, 0)}
 
 
 def _sum(table: Table) -> Counters:

@@ -83,7 +83,7 @@ class SyscallTable(TableView[SyscallRow]):
         "100 no longer than p99. errors: calls that failed. Enter narrows everything to the call, % to its class. "
         "A filter knows names, classes (%network) and errnos (ENOENT)."
     )
-    EMPTY = "no system call yet"
+    EMPTY = "no system call here"
     FILTER_HINT = "name, %class or ERRNO"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("name", "syscall", 12, 22, ample=15, right=False, rising=True),

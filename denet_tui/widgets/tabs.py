@@ -53,25 +53,40 @@ class TabRow(Widget):
                 return found
         return [f"{at + 1} {name}" if at == self._shown else str(at + 1) for at, name in enumerate(self._names)]
 
+    def pieces(self, width: int) -> list[tuple[str, int | None]]:
+        """What stands in the line, part by part, and which tab each part belongs to (None: to none)."""
+        labels = self.labels(width)
+        # Two cells between two names where there is room, else one, which the brackets then share.
+        roomy = sum(map(len, labels)) + 2 * len(labels) <= width
+        found: list[tuple[str, int | None]] = []
+        for index, label in enumerate(labels):
+            shown = index == self._shown
+            if roomy:
+                found.append((f"[{label}]" if shown else f" {label} ", index))
+            else:
+                before = "[" if shown else "]" if index and index - 1 == self._shown else " "
+                found += [(before, self._shown if before != " " else None), (label, index)]
+        if not roomy:
+            found.append(("]" if self._shown == len(labels) - 1 else " ", self._shown))
+        return found
+
     def on_click(self, event: events.Click) -> None:
         """Pick the tab whose name was clicked."""
         at = 0
-        for index, label in enumerate(self.labels(self.size.width)):
-            at += len(label) + 1
-            if event.x <= at:
-                self.post_message(self.Picked(index))
+        for text, index in self.pieces(self.size.width):
+            at += len(text)
+            if event.x < at:
+                if index is not None:
+                    self.post_message(self.Picked(index))
                 return
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 (there is one line)
         """The one line."""
         width = self.size.width
-        segments = []
-        for index, label in enumerate(self.labels(width)):
-            shown = index == self._shown
-            before = "[" if shown else "]" if index and index - 1 == self._shown else " "
-            segments.append(Segment(before, self._style("shown" if before != " " else "hidden")))
-            segments.append(Segment(label, self._style("shown" if shown else "hidden")))
-        segments.append(Segment("]" if self._shown == len(self._names) - 1 else " ", self._style("shown")))
+        segments = [
+            Segment(text, self._style("shown" if index == self._shown else "hidden"))
+            for text, index in self.pieces(width)
+        ]
         room = width - sum(segment.cell_length for segment in segments)
         if cell_len(self._aside) + 2 <= room:
             segments.append(Segment(f"{self._aside} ".rjust(room), self._style("hidden")))

@@ -61,7 +61,7 @@ async def test_before_the_first_snapshot() -> None:
     async with DenetApp(Session()).run_test(size=WIDE) as pilot:
         await pilot.pause()
         assert header(pilot)[0].startswith(" starting  make -j4 all")
-        assert "no system call yet" in "".join(lines(table(pilot)))
+        assert "no system call here" in "".join(lines(table(pilot)))
         await pilot.press("j", "enter", "s", "r", "space", "backspace", "tab", "enter", "G")
         assert "paused" in header(pilot)[0]
 

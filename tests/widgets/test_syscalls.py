@@ -154,7 +154,7 @@ def test_the_cursor_stays_with_its_row_once_it_was_moved() -> None:
 def test_nothing_to_show() -> None:
     table = Table(60)
     table.show([])
-    assert table.render_line(2).text.strip() == "no system call yet"
+    assert table.render_line(2).text.strip() == "no system call here"
     assert table.current is None
     assert table.copied() == ""
     table.action_move(1)
