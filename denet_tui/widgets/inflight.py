@@ -241,6 +241,4 @@ class InFlightView(Vertical):
 
 def _inside(listed: int, inside: int, threshold: str) -> str:
     """What the list is of."""
-    if not threshold:
-        return f"Threads inside a call: {inside:,}"
-    return f"Threads inside the same call for {threshold} or longer: {listed:,}, of {inside:,} inside a call"
+    return f"Threads inside a call: {inside:,}" + (f"   for {threshold} or longer: {listed:,}" if threshold else "")

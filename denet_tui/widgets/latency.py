@@ -20,8 +20,8 @@ LINES = ((0.5, "p50", "○"), (0.9, "p90", "◐"), (0.99, "p99", "●"))
 UNKEPT = "·"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 6
-_BESIDES = 4
-"""Lines that are not of the map: the title, the axis, its marks and the legend."""
+_BESIDES = 5
+"""Lines that are not of the map: the title, the axis, its marks and two of the legend."""
 _LEAST_ROWS = 3
 
 
@@ -57,9 +57,9 @@ def heat_columns(read: Reader, grid: Grid) -> list[Column]:
 def bands(low: int, high: int, rows: int) -> list[range]:
     """The buckets of each row, from the bottom up, so that at least `low`..`high` are in at most `rows` rows."""
     step = -(-(high - low + 1) // rows)
-    if step == 1:  # room for more: first above, where what is rare and slow will show
-        high = min(BUCKETS - 1, low + rows - 1)
-        low = max(0, high - rows + 1)
+    # Where there is room for more: first above, where what is rare and slow will show.
+    high = min(BUCKETS - 1, low + rows * step - 1)
+    low = max(0, high - rows * step + 1)
     return [range(at, min(at + step, BUCKETS)) for at in range(low, high + 1, step)]
 
 
@@ -116,15 +116,15 @@ class LatencyView(TimeView, can_focus=True):
         & > .latency--label { color: $text-muted; }
         & > .latency--mark { color: $foreground; text-style: bold; }
         & > .latency--cursor { color: $foreground; text-style: bold; }
-        & > .latency--bar { color: $text-accent; }
-        & > .latency--shade-1 { color: $text-primary 45%; }
-        & > .latency--shade-2 { color: $text-primary 75%; }
+        & > .latency--bar { color: $text-success; }
+        & > .latency--shade-1 { color: $text-primary 60%; }
+        & > .latency--shade-2 { color: $text-primary 80%; }
         & > .latency--shade-3 { color: $text-primary; }
         & > .latency--shade-4 { color: $text-warning; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "choose(1)", "Next call", id="latency.next", tooltip="Show the next syscall of the table"),
+        Binding("down,j", "choose(1)", "Next call", id="latency.next", tooltip="Show the next syscall"),
         Binding(
             "up,k", "choose(-1)", "Previous", id="latency.previous", tooltip="Show the previous syscall", show=False
         ),
@@ -140,15 +140,15 @@ class LatencyView(TimeView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
-        self._name = ""
+        self._subject = ""
         self._read: Reader = lambda *_: []
         self._low, self._high = BUCKETS, -1
 
     def show(self, name: str, read: Reader, window: Window, now_s: float, *, final: bool = False) -> None:
         """Draw the latencies of what is called `name`; `final`: no more will come."""
-        if name != self._name:
+        if name != self._subject:
             self._low, self._high = BUCKETS, -1
-        self._name, self._read = name, read
+        self._subject, self._read = name, read
         self.set_content((name, final), window, now_s)
 
     def action_choose(self, by: int) -> None:
@@ -188,14 +188,14 @@ class LatencyView(TimeView, can_focus=True):
             line += self._row(columns, band, scale, cursor, bottom=band is shown[0])
             lines.append([*line, *self._histogram(sum(counts[band.start : band.stop]), most)])
         axis, labels = _axis(marks(self.window, grid), grid, cursor)
-        said = f"{chosen.calls:,} calls in {seconds:.1f} s"
-        under = words.pad(said, self._side(), right=True)
+        said = [f"{chosen.calls:,} calls in {seconds:.1f} s", f"{chosen.calls:,} in {seconds:.1f} s"]
+        under = words.pad(next((text for text in said if len(text) <= self._side()), said[1]), self._side(), right=True)
         return [
             title,
             *lines,
             [(" " * _LABEL + axis, "label")],
             [(" " * (_LABEL + 1) + labels, "label"), (" " + under, "label")],
-            self._legend(scale, columns),
+            *self._legend(scale, columns, size.width),
         ]
 
     def _chosen(self, grid: Grid, cursor: int | None) -> tuple[float, Counters]:
@@ -207,11 +207,14 @@ class LatencyView(TimeView, can_focus=True):
     def _title(self, grid: Grid, cursor: int | None, seconds: float, chosen: Counters) -> str:
         when = moment(self.window, self.now_s, grid, cursor)
         rate = words.rate(chosen.calls / seconds) if seconds else words.NONE
-        said = [f"{self._name}   {when} {rate}/s"]
+        said = [f"{self._subject}   {when} {rate}/s"]
         if chosen.returns:
             said += [f"{name} {words.duration(chosen.percentile_ns(share))}" for share, name, _ in LINES]
             said.append(f"max {words.duration(chosen.max_ns)}")
-        return words.pad("   ".join(said), self.size.width)
+        line = "   ".join(said)
+        if len(line) > self.size.width:  # the percentiles are what one is here for
+            line = " ".join([self._subject, when, *said[1:]])
+        return words.pad(line, self.size.width)
 
     def _reach(self, columns: Sequence[Column], counts: Sequence[int]) -> bool:
         """Widen the range of buckets to all that is shown, never narrower again; False where there is nothing."""
@@ -245,13 +248,16 @@ class LatencyView(TimeView, can_focus=True):
             (words.pad(number if count else "", 10, right=True), "text"),
         ]
 
-    def _legend(self, scale: Scale, columns: Sequence[Column]) -> list[Piece]:
-        pieces: list[Piece] = [(" " * (_LABEL + 1), "label"), *scale.legend(), ("  ", "label")]
+    def _legend(self, scale: Scale, columns: Sequence[Column], width: int) -> list[list[Piece]]:
+        """What shades and marks mean; in two lines where one is too short."""
+        shades, lines = [(" " * (_LABEL + 1), "label"), *scale.legend()], []
         for _, name, char in LINES:
-            pieces += [(f"  {char}", "mark"), (f" {name}", "label")]
+            lines += [(f"  {char}", "mark"), (f" {name}", "label")]
         if not all(column.kept for column in columns):
-            pieces.append((f"   {UNKEPT} counted, times not kept", "label"))
-        return pieces
+            lines.append((f"   {UNKEPT} counted, times not kept", "label"))
+        if sum(len(text) for text, _ in shades + lines) < width:
+            return [[*shades, ("  ", "label"), *lines]]
+        return [shades[1:], lines]
 
 
 def _floor(band: range) -> str:
