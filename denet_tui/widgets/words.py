@@ -108,11 +108,15 @@ def clean(text: str) -> str:
 
 
 def command(argv: Iterable[str], fallback: str) -> str:
-    """An argv as one line, the directory of the program left out; `fallback` where it is empty."""
+    """An argv as one line, the directory of the program left out; `fallback` where it is empty.
+
+    Line breaks and tabs are spaces in it, so that a script given as an argument can be read.
+    """
     words = tuple(argv)
     if not words:
         return clean(fallback)
-    return clean(" ".join((words[0].rpartition("/")[2] or words[0], *words[1:])))
+    line = " ".join((words[0].rpartition("/")[2] or words[0], *words[1:]))
+    return clean(line if line.isprintable() else " ".join(line.split()))
 
 
 def clip(text: str, width: int) -> str:

@@ -81,7 +81,7 @@ def test_short_ends_keep_their_width(status: int | None) -> None:
 def test_clean_leaves_nothing_that_a_terminal_obeys() -> None:
     hostile = "a\x1b[2Jb\nc\rd\x9be\u202ef\udc80"
     assert words.clean(hostile) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\ufffdf\ufffd"
-    assert words.command(("/bin/ls", "x\ny"), "ls") == "ls x\ufffdy"
+    assert words.command(("/bin/ls", "x\n\ty\x1b"), "ls") == "ls x y\ufffd"
     assert words.command((), "kworker\x1b") == "kworker\ufffd"
 
 
