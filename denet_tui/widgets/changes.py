@@ -56,13 +56,13 @@ class ChangeTable(TableView[Change]):
     FILTER_HINT = "name or %class"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("syscall", "syscall", 12, 22, right=False, rising=True),
-        Column("calls_before", "was", 8, 11, rank=2, sortable=False),
-        Column("calls_after", "calls", 8, 11, sortable=False),
+        Column("calls_before", "was", 8, 11, rank=2),
+        Column("calls_after", "calls", 8, 11),
         Column("calls", "±calls", 8, 11),
-        Column("errors_after", "errors", 7, 9, rank=4, sortable=False),
+        Column("errors_after", "errors", 7, 9, rank=4),
         Column("errors", "±errors", 8, 9),
-        Column("time_before", "was", 7, 9, rank=3, sortable=False),
-        Column("time_after", "time", 7, 9, rank=1, sortable=False),
+        Column("time_before", "was", 7, 9, rank=3),
+        Column("time_after", "time", 7, 9, rank=1),
         Column("time_ns", "±time", 8, 9),
     )
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {

@@ -24,7 +24,6 @@ class Column:
     ample: int = 0
     """Room that it should have before columns of a rank above `EXTRA` are shown."""
     right: bool = True
-    sortable: bool = True
     rising: bool = False
     """True where sorting by it puts the least first: names, process ids."""
 

@@ -117,8 +117,8 @@ class ErrorTable(TableView[ErrorRow]):
         Column("count", "count", 9),
         Column("rate", "errors/s", 9, rank=1),
         Column("share", "of calls", 9, rank=3),
-        Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False, sortable=False),
-        Column("meaning", "meaning", 25, 60, rank=2, right=False, sortable=False),
+        Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False),
+        Column("meaning", "meaning", 25, 60, rank=2, right=False),
     )
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "syscall": attrgetter("syscall.name"),

@@ -58,7 +58,7 @@ class ProcessTree(TableView[Row]):
         Column("rss", "rss", 4, rank=1),
         Column("threads", "thr", 4, rank=5),
         Column("rate", "calls/s", 7),
-        Column("spark", "trend", 5, SPARK_POINTS, rank=3, right=False, sortable=False),
+        Column("spark", "trend", 5, SPARK_POINTS, rank=3, right=False),
         Column("blocked", "blocked in", 12, 22, rank=4, right=False),
         Column("errors", "err/s", 6, rank=6),
         Column("calls", "calls", 8, rank=7),

@@ -37,9 +37,9 @@ class StepList(LineView[Step]):
     )
     EMPTY = "nothing has been looked at yet"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("state", "", 12, right=False, sortable=False),
-        Column("id", "", 9, 10, right=False, sortable=False),
-        Column("title", "", 12, 200, rank=1, right=False, sortable=False),
+        Column("state", "", 12, right=False),
+        Column("id", "", 9, 10, right=False),
+        Column("title", "", 12, 200, rank=1, right=False),
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"step-list--{tone}" for tone in _TONES}
     DEFAULT_CSS = """

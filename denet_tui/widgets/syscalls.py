@@ -96,7 +96,7 @@ class SyscallTable(TableView[SyscallRow]):
         Column("p50", "p50", 5, rank=8),
         Column("p99", "p99", 5, rank=5),
         Column("max", "max", 5, rank=7),
-        Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False, sortable=False),
+        Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False),
     )
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "class": attrgetter("family"),
