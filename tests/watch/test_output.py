@@ -1,0 +1,73 @@
+"""What waits for the emulator is bounded, whoever is slow; what is left out is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from denet_tui.watch.output import KEPT, PIECE, RATE, Output
+
+
+def everything(output: Output, now: float = 100.0) -> tuple[bytes, int]:
+    """All that is still to come, with all the time in the world."""
+    data, skipped = b"", 0
+    while (taken := output.take(now)) != (b"", 0):
+        data, skipped, now = data + taken[0], skipped + taken[1], now + PIECE / RATE
+    return data, skipped
+
+
+def test_what_is_little_comes_whole_and_at_once() -> None:
+    output = Output()
+    output.add(b"one\n")
+    output.add(b"two")
+    assert output.take(5.0) == (b"one\ntwo", 0)
+    assert output.take(5.0) == (b"", 0)
+
+
+def test_a_piece_at_a_time_and_no_more_than_the_rate() -> None:
+    output = Output()
+    output.add(b"x" * 3 * PIECE)
+    assert len(output.take(1.0)[0]) == PIECE
+    assert output.take(1.0 + PIECE / RATE / 2) == (b"", 0)
+    assert len(output.take(1.0 + PIECE / RATE)[0]) == PIECE
+    assert len(output.take(99.0)[0]) == PIECE
+
+
+def test_a_flood_leaves_its_end_and_says_what_is_missing() -> None:
+    output = Output()
+    for number in range(20_000):
+        output.add(b"line %d\n" % number)
+    data, skipped = everything(output)
+    assert len(data) + skipped == output.total
+    assert KEPT - PIECE < len(data) <= KEPT + PIECE
+    assert data.endswith(b"line 19999\n")
+    assert data.startswith(b"line ")
+
+
+@given(st.lists(st.binary(max_size=3 * PIECE), max_size=12))
+def test_every_byte_is_given_or_counted(chunks: list[bytes]) -> None:
+    output = Output()
+    for chunk in chunks:
+        output.add(chunk)
+    data, skipped = everything(output)
+    assert len(data) + skipped == output.total == sum(map(len, chunks))
+    assert b"".join(chunks).endswith(data)
+
+
+def test_the_file_has_all_of_it(tmp_path: Path) -> None:
+    with (tmp_path / "copy").open("wb", buffering=0) as copy:
+        output = Output(copy)
+        for _ in range(40):
+            output.add(b"y" * PIECE)
+    assert (tmp_path / "copy").stat().st_size == 40 * PIECE
+
+
+def test_a_full_disk_is_told_and_harms_nobody() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        output = Output(full)
+        output.add(b"lost")
+        output.add(b" and found")
+    assert output.failure == "the command's output file is cut off: No space left on device"
+    assert output.take(1.0)[0] == b"lost and found"
