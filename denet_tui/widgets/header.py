@@ -46,8 +46,9 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     name = words.command(info.argv, info.executable)
     way = _WAYS.get(info.way, info.way)
     notes = tuple(words.clean(note) for note in info.notes)
+    who = (f"pid {info.pid}", info.user) if info.pid else (info.user,)  # 0: the whole machine
     if snapshot is None:
-        return Facts(name, (f"pid {info.pid}", info.user), "starting", "", True, (way,), notes, paused)
+        return Facts(name, who, "starting", "", True, (way,), notes, paused)
     seconds = snapshot.interval_ns / 1e9
     calls_s = snapshot.delta.calls / seconds if seconds and snapshot.running else 0.0
     alive = sum(process.alive for process in snapshot.processes)
@@ -63,7 +64,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     short = () if snapshot.exact else (snapshot.loss.describe(),)
     return Facts(
         command=name,
-        where=(words.elapsed(snapshot.elapsed_ns), f"pid {info.pid}", info.user),
+        where=(words.elapsed(snapshot.elapsed_ns), *who),
         state="running" if snapshot.running else words.ended(snapshot.status),
         badge=badge(snapshot.loss),
         exact=snapshot.exact,
