@@ -305,7 +305,7 @@ class RunInfo:
     argv: tuple[str, ...]
     executable: str
     pid: int
-    """Of the command, as the user sees it."""
+    """Of the command, as the user sees it; 0 for the whole machine."""
     way: str
     """`raw` (raw tracepoints) or `tracefs` (tracefs tracepoints)."""
     user: str
