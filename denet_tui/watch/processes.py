@@ -15,6 +15,8 @@ from denet_tui.model import Counters, Syscall, Usage
 BUDGET = 600
 """Processes looked at in one tick, at about 25 µs each; the busy ones first, the idle ones in turn."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+_SLACK_S = 0.1
+"""A process that is older than its record by more than this was there before it was watched."""
 
 
 class Stat(NamedTuple):
@@ -79,7 +81,7 @@ class Usages:
     """Looks processes up again and again; keeps what CPU percentages need in between."""
 
     def __init__(self) -> None:
-        self._spent: dict[int, tuple[float, int]] = {}
+        self._spent: dict[int, tuple[float | None, int]] = {}
         """CPU seconds by tgid, and when that was read (CLOCK_MONOTONIC ns)."""
         self._missing: set[int] = set()
         self._turn = 0
@@ -128,17 +130,20 @@ class Usages:
             return Usage()
         if now.ended:
             return Usage()
-        return Usage(self._percent(info, now.spent_s), now.rss, now.vms, now.threads, *_disk(info.pid))
+        return Usage(self._percent(info, now), now.rss, now.vms, now.threads, *_disk(info.pid))
 
-    def _percent(self, process: Process, spent_s: float) -> float:
+    def _percent(self, process: Process, found: Stat) -> float:
         """CPU since the last look; at the first since the start, for a process that we have seen start."""
         now = time.monotonic_ns()
-        before, then = self._spent.get(process.tgid, (0.0, process.start_ns))
-        self._spent[process.tgid] = (spent_s, now)
+        before, then = self._spent.get(process.tgid, (None, process.start_ns))
+        self._spent[process.tgid] = (found.spent_s, now)
         span_s = (now - then) / 1e9
-        used = spent_s - before
-        seen_start = before or used <= span_s * (process.threads + 1)
-        return 100 * used / span_s if span_s > 0 and seen_start else 0.0
+        if before is None:
+            age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
+            if age_s > span_s + _SLACK_S:
+                return 0.0
+            before = 0.0
+        return 100 * (found.spent_s - before) / span_s if span_s > 0 else 0.0
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:

@@ -243,12 +243,12 @@ def test_maps_grow_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_usage_is_that_of_the_process() -> None:
-    burn = "import time\nblock = b'x' * 50_000_000\nprint(flush=True)\nwhile True: pass"
+    burn = "import time\ntime.sleep(0.2)\nblock = b'x' * 50_000_000\nprint(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as busy:
         assert busy.stdout is not None
         busy.stdout.readline()
         usages, who = Usages(), process(busy.pid, start_ns=time.monotonic_ns())
-        usages.look([who], {})
+        assert usages.look([who], {})[0][busy.pid].cpu_percent == 0, "what it spent before it was watched"
         eventually(lambda: usages.look([who], {})[0][busy.pid].cpu_percent > 5, "it is seen to be busy")
         usage = usages.look([who], {})[0][busy.pid]
         assert 50_000_000 < usage.rss_bytes < 200_000_000 < 50_000_000 + usage.vms_bytes * 10
@@ -256,6 +256,14 @@ def test_usage_is_that_of_the_process() -> None:
         busy.kill()
     assert usages.look([who], {}) == ({}, frozenset())
     assert usages.look([who], {}) == ({}, frozenset({busy.pid})), "gone when it is missing twice"
+
+
+def test_a_process_that_was_seen_to_start_is_measured_from_there() -> None:
+    start_ns = time.monotonic_ns()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        time.sleep(0.3)
+        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[0][busy.pid].cpu_percent > 1
+        busy.kill()
 
 
 def test_everybody_has_a_turn() -> None:
