@@ -271,3 +271,19 @@ async def test_lines_that_stay_the_same_are_not_painted_again(monkeypatch: pytes
         assert asked == []
         app.view.take(snapshot((*FAMILY[:4], dataclasses.replace(FAMILY[4], delta=counters(7)))), flat)
         assert asked == [5]
+
+
+async def test_of_the_last_interval_rows_stay_where_nothing_is_called() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, session)
+        table = app.screen.query_one(SyscallTable)
+        every = set(names(table))
+        await pilot.press("j", "j", "c")
+        held = table.current.syscall
+        session.feed(dataclasses.replace(session.latest, recent={}, interval_ns=session.latest.interval_ns + 1))
+        await settle(pilot, session)
+        assert set(names(table)) == every
+        assert table.current.syscall == held
+        assert all(row.counters.calls == 0 for row in table.rows)
