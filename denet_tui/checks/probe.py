@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -199,13 +200,17 @@ def _wrong(proof: Proof) -> list[str]:
     return found
 
 
+_REJECTED = re.compile(r"^(?!could not open bpf map).*error:|processed \d", re.MULTILINE)
+"""A compiler's words, or the verifier's; libbcc says `error:` also where it is refused a map."""
+
+
 def _is_our_mistake(proof: Proof) -> bool:
     """A compiler's error, or a verifier's, where the simple layers were good: EACCES, EINVAL or E2BIG of the load."""
     layer = proof.failed
     if layer is None or layer.name != "load" or "unknown func bpf_probe_read_kernel" in layer.output:
         return False  # a kernel that is locked down (KERN-008) keeps that one from all programs
     rejected = layer.number in (errno.EACCES, errno.EINVAL, errno.E2BIG)
-    return rejected or "error:" in layer.output or "processed " in layer.output
+    return rejected or bool(_REJECTED.search(layer.output))
 
 
 def check_counting(host: Host) -> Finding:

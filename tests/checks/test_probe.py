@@ -182,10 +182,17 @@ def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
     assert "R1 invalid mem access" in {each.value for each in finding.evidence}
 
 
-def test_a_kernel_that_is_locked_down_is_not_our_mistake() -> None:
-    """As a stock Debian 12 with lockdown=confidentiality says it."""
-    log = "8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n"
-    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "Invalid argument", "output": log}
+@pytest.mark.parametrize(
+    "log",
+    [
+        "8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n",
+        "could not open bpf map: syscall_counts, error: Operation not permitted\n",
+    ],
+    ids=["lockdown=confidentiality", "RLIMIT_MEMLOCK, Linux 5.10"],
+)
+def test_what_the_kernel_refuses_is_not_our_mistake(log: str) -> None:
+    """As stock Debian kernels say it."""
+    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
     finding = probe.check_program(host(refused))
     assert finding.state is State.UNKNOWN
     assert "report this" not in finding.title
@@ -227,3 +234,9 @@ def test_no_output_of_the_prober_crashes_the_checks(text: str, status: int) -> N
     assert probe.check_program(here).state in (State.PASS, State.FAIL, State.UNKNOWN)
     assert probe.check_counting(here).state in (State.PASS, State.FAIL)
     assert probe.parse(json.dumps({"way": "raw", "programs": 5, "maps": []}), 0, "")["raw"].programs == {}
+
+
+def test_a_program_that_does_not_compile_is_our_mistake() -> None:
+    log = "/virtual/main.c:9:5: error: use of undeclared identifier 'x'\n1 error generated.\n"
+    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
+    assert probe.check_program(host(refused)).state is State.FAIL
