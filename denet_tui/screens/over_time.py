@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -12,10 +12,11 @@ from textual.containers import Vertical
 from denet_tui.model import Syscall
 from denet_tui.screens.frame import Frame
 from denet_tui.vocabulary import class_of
+from denet_tui.watch.timeline import Timeline
 from denet_tui.widgets import words
 from denet_tui.widgets.chart import MOST_CURVES, Curve
 from denet_tui.widgets.timeview import TimeView
-from denet_tui.widgets.window import Reader
+from denet_tui.widgets.window import Reader, Watched
 
 
 class OverTime(Vertical):
@@ -79,9 +80,20 @@ class OverTime(Vertical):
         self.query_one(TimeView).latest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads the sums over `syscalls` (None: over all) from a timeline."""
+
+    timeline: Timeline
+    syscalls: frozenset[Syscall] | None
+
+    def __call__(self, start_s: float, width_s: float, count: int) -> Sequence[Watched]:
+        return self.timeline.columns(start_s, width_s, count, self.syscalls)
+
+
 def reader(frame: Frame, syscalls: Collection[Syscall] | None) -> Reader:
     """What reads the sums over `syscalls` (None: over all) within what the view is narrowed to."""
-    return partial(frame.rates.timeline.columns, syscalls=syscalls)
+    return _Reading(frame.rates.timeline, None if syscalls is None else frozenset(syscalls))
 
 
 def syscall_curves(frame: Frame, syscalls: Sequence[Syscall]) -> list[Curve]:

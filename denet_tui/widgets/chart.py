@@ -10,7 +10,7 @@ from textual.geometry import Size
 
 from denet_tui.widgets import words
 from denet_tui.widgets.timeview import Piece, TimeView, moment
-from denet_tui.widgets.window import Grid, Reader, Window, marks
+from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
 
 MOST_CURVES = 5
 _MARKS = "●▲■◆★"
@@ -37,9 +37,8 @@ def round_top(value: float) -> float:
     return next(unit * factor for factor in _TOPS if value <= unit * factor)
 
 
-def rates(read: Reader, grid: Grid) -> list[float | None]:
+def rates(columns: Sequence[Watched]) -> list[float | None]:
     """Calls/s in every column; None where nothing was watched."""
-    columns = read(grid.start_s, grid.width_s, grid.count)
     return [counters.calls / seconds if seconds else None for seconds, counters in columns]
 
 
@@ -121,12 +120,15 @@ class Chart(TimeView):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self._curves: Sequence[Curve] = ()
+        self._columns: dict[Reader, Columns] = {}
         self._final = False
 
     def show(self, curves: Sequence[Curve], window: Window, now_s: float, *, final: bool = False) -> None:
         """Chart the first few of `curves` in `window`, `now_s` being the newest moment; `final`: no more will come."""
-        self._curves, self._final = curves[:MOST_CURVES], final
-        self.set_content((tuple(curve.name for curve in self._curves), final), window, now_s)
+        self._curves, self._final = tuple(curves[:MOST_CURVES]), final
+        readers = [curve.read for curve in self._curves]
+        self._columns = {read: self._columns.get(read) or Columns(read) for read in readers}
+        self.set_content((self._curves, final), window, now_s)
 
     def first_cell(self) -> int:
         """The plot starts beside the axis."""
@@ -142,7 +144,7 @@ class Chart(TimeView):
             return []
         cells = self.grid
         fine = Grid(cells.start_s, cells.width_s / 2, cells.count * 2)
-        curves = [rates(curve.read, fine) for curve in self._curves]
+        curves = [rates(self._columns[curve.read].of(fine, self.now_s)) for curve in self._curves]
         cursor = self.cursor_column(cells)
         title = self._titles(cells, cursor, curves, size.width)
         room = Size(size.width, size.height - len(title))
@@ -184,7 +186,7 @@ class Chart(TimeView):
             grid = Grid(grid.start_s + cursor * grid.width_s, grid.width_s, 1)
         else:
             grid = Grid(min(grid.end_s, self.now_s) - 0.001, 0.001, 1)
-        rate = rates(curve.read, grid)[0]
+        rate = rates(curve.read(grid.start_s, grid.width_s, 1))[0]
         return words.NONE if rate is None else words.rate(rate)
 
 

@@ -13,7 +13,7 @@ from textual.message import Message
 from denet_tui.model import BUCKETS, Counters, bucket_floor_ns, unpack_buckets
 from denet_tui.widgets import words
 from denet_tui.widgets.timeview import Piece, TimeView, moment
-from denet_tui.widgets.window import Grid, Reader, Window, marks
+from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
 
 SHADES = "░▒▓█"
 LINES = ((0.5, "p50", "○"), (0.9, "p90", "◐"), (0.99, "p99", "●"))
@@ -43,10 +43,10 @@ def percentile_bucket(buckets: Sequence[int], share: float) -> int:
     return 0
 
 
-def heat_columns(read: Reader, grid: Grid) -> list[Column]:
-    """The columns of `grid`."""
+def heat_columns(columns: Sequence[Watched]) -> list[Column]:
+    """What is drawn of every column."""
     found = []
-    for seconds, counters in read(grid.start_s, grid.width_s, grid.count):
+    for seconds, counters in columns:
         buckets = unpack_buckets(counters.buckets)
         lines = tuple(percentile_bucket(buckets, share) for share, *_ in LINES) if counters.returns else ()
         rates = [count / seconds for count in buckets] if counters.returns else ()
@@ -142,14 +142,17 @@ class LatencyView(TimeView, can_focus=True):
         super().__init__(id=id)
         self._subject = ""
         self._read: Reader = lambda *_: []
+        self._columns = Columns(self._read)
         self._low, self._high = BUCKETS, -1
 
     def show(self, name: str, read: Reader, window: Window, now_s: float, *, final: bool = False) -> None:
         """Draw the latencies of what is called `name`; `final`: no more will come."""
         if name != self._subject:
             self._low, self._high = BUCKETS, -1
+        if read != self._read:
+            self._columns = Columns(read)
         self._subject, self._read = name, read
-        self.set_content((name, final), window, now_s)
+        self.set_content((name, read, final), window, now_s)
 
     def action_choose(self, by: int) -> None:
         """Ask for another syscall."""
@@ -175,7 +178,7 @@ class LatencyView(TimeView, can_focus=True):
         rows = size.height - _BESIDES
         if rows < _LEAST_ROWS or self.columns() < 8:
             return [title]
-        columns = heat_columns(self._read, grid)
+        columns = heat_columns(self._columns.of(grid, self.now_s))
         counts = unpack_buckets(chosen.buckets)
         if not self._reach(columns, counts):
             return [title, [], [("  no call that returned in this time", "label")]]

@@ -12,8 +12,10 @@ from denet_tui.widgets import words
 SPANS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0)
 """Seconds that a view over time may show; few enough that zooming is quick, and all with round marks."""
 
-Reader = Callable[[float, float, int], Sequence[tuple[float, Counters]]]
-"""`read(start_s, width_s, count)`: per column for how many seconds it was watched, and what was counted."""
+Watched = tuple[float, Counters]
+"""For how many seconds a stretch of time was watched, and what was counted in it."""
+Reader = Callable[[float, float, int], Sequence[Watched]]
+"""`read(start_s, width_s, count)` gives so many stretches; two of the same numbers are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,30 @@ class Grid:
     def place(self, time_s: float) -> int:
         """The column that `time_s` lies in; outside of 0..count-1 where it is not shown."""
         return int((time_s - self.start_s) // self.width_s)
+
+
+class Columns:
+    """Columns that were read once, so that a day is not read again at every tick."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+        self._width_s = 0.0
+        self._known: dict[int, Watched] = {}
+
+    def of(self, grid: Grid, now_s: float) -> list[Watched]:
+        """The columns of `grid`; those that end after `now_s` are read anew the next time."""
+        if grid.width_s != self._width_s:
+            self._width_s, self._known = grid.width_s, {}
+        first = round(grid.start_s / grid.width_s)
+        places = range(first, first + grid.count)
+        missing = [place for place in places if place not in self._known]
+        if missing:
+            count = missing[-1] - missing[0] + 1
+            found = self._read(missing[0] * grid.width_s, grid.width_s, count)
+            self._known.update(zip(range(missing[0], missing[0] + count), found, strict=True))
+        columns = {place: self._known[place] for place in places}
+        self._known = {place: each for place, each in columns.items() if (place + 1) * grid.width_s <= now_s}
+        return list(columns.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,3 +206,16 @@ async def test_hidden_tabs_draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         assert drawn == []
         await pilot.press("2")
         assert drawn == ["LatencyView"]
+
+
+async def test_narrowing_while_paused_is_seen_at_once() -> None:
+    session = running(ticks=16)
+    async with DenetApp(session).run_test(size=WIDE) as pilot:
+        await settle(pilot, session)
+        await pilot.press("M")
+        before = chart(pilot)
+        await pilot.press("space", "tab", "j", "enter")
+        assert pilot.app.screen.query_one(Chart)._drawn_now_s == 8.0
+        assert chart(pilot) != before
+        await pilot.press("backspace")
+        assert chart(pilot) == before

@@ -74,7 +74,7 @@ def ramp(factor: int = 1) -> Reader:
 
 
 def test_rates_are_none_where_nothing_was_watched() -> None:
-    assert rates(ramp(), Grid(-2.0, 1.0, 5)) == [None, None, 0.0, 1.0, 2.0]
+    assert rates(ramp()(-2.0, 1.0, 5)) == [None, None, 0.0, 1.0, 2.0]
 
 
 class Still(Chart):

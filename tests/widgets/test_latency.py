@@ -18,7 +18,7 @@ from denet_tui.widgets.latency import (
     heat_columns,
     percentile_bucket,
 )
-from denet_tui.widgets.window import Grid, Reader, Window
+from denet_tui.widgets.window import Reader, Window
 
 
 def counted(buckets: dict[int, int], **more: int) -> Counters:
@@ -85,8 +85,8 @@ def test_bars(share: float, drawn: str) -> None:
 
 
 def test_columns_tell_zero_from_not_known() -> None:
-    read = lambda *_: [(0.0, Counters()), (0.5, counted({3: 9, 8: 1})), (0.5, Counters.without_row(7))]  # noqa: E731
-    nothing, some, unkept = heat_columns(read, Grid(0, 1, 3))
+    columns = [(0.0, Counters()), (0.5, counted({3: 9, 8: 1})), (0.5, Counters.without_row(7))]
+    nothing, some, unkept = heat_columns(columns)
     assert (nothing.lines, nothing.kept) == ((), True)
     assert (some.rates[3], some.rates[8], some.lines, some.kept) == (18.0, 2.0, (3, 3, 8), True)
     assert (unkept.lines, unkept.kept) == ((), False)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.widgets.window import SPANS, Grid, Window, marks
+from denet_tui.model import Counters
+from denet_tui.widgets.window import SPANS, Columns, Grid, Watched, Window, marks
 
 times = st.floats(0, 200_000)
 
@@ -93,3 +94,34 @@ def test_marks_of_a_window_that_stands_still_are_times_of_the_run() -> None:
     assert said(Window(120.0, 3600.0), 9999.0) == ["58:00", "58:40", "59:20", "1:00:00"]
     # Nothing was before the start.
     assert said(Window(15.0, 10.0), 10.0) == ["0:00.0", "0:05.0", "0:10.0"]
+
+
+def test_columns_are_read_once_and_the_last_ones_again() -> None:
+    asked: list[tuple[float, int]] = []
+    now = [100.0]
+
+    def read(start_s: float, width_s: float, count: int) -> list[Watched]:
+        asked.append((start_s, count))
+        ends = [start_s + (at + 1) * width_s for at in range(count)]
+        return [(width_s, Counters(int(min(end, now[0]) * 10))) for end in ends]
+
+    columns = Columns(read)
+
+    def shown(window: Window, count: int) -> list[int]:
+        grid = window.grid(now[0], count)
+        found = [counters.calls for _, counters in columns.of(grid, now[0])]
+        assert found == [counters.calls for _, counters in read(grid.start_s, grid.width_s, grid.count)]
+        asked.pop()
+        return found
+
+    shown(Window(60), 60)
+    assert asked == [(40.0, 60)]
+    shown(Window(60), 60)
+    assert len(asked) == 1
+    for now[0] in (100.5, 101.2, 103.0):
+        shown(Window(60), 60)
+    assert asked[1:] == [(100.0, 1), (100.0, 2), (101.0, 2)]
+    shown(Window(60, 90), 60)
+    assert asked[4:] == [(30.0, 13)]
+    shown(Window(60, 90), 30)
+    assert asked[5:] == [(30.0, 30)]
