@@ -240,3 +240,12 @@ def test_a_program_that_does_not_compile_is_our_mistake() -> None:
     log = "/virtual/main.c:9:5: error: use of undeclared identifier 'x'\n1 error generated.\n"
     refused = {"way": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
     assert probe.check_program(host(refused)).state is State.FAIL
+
+
+def test_a_loader_that_takes_too_long_proves_nothing() -> None:
+    late = {"layer": "load", "errno": -1, "text": "the loader did not answer within 20 s"}
+    finding = probe.check_counting(host(late | {"way": "raw"}, late | {"way": "tracefs"}))
+    assert finding.state is State.UNKNOWN
+    assert "too busy to tell; look again" in finding.title
+    refused = {"way": "tracefs", "layer": "map", "errno": errno.EPERM, "text": "no"}
+    assert probe.check_counting(host(late | {"way": "raw"}, refused)).state is State.FAIL
