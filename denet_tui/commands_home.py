@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _NOT_FIRST = frozenset({"PROG-001", "E2E-001", "OTHER-001", "LOG-001", "LEFT-001", "DRIFT-001", "PRIV-007", "BCC-004"})
 """What says nothing about whether watching works, and the proof: loading is that where all is right."""
-_LOOK_S = 5.0
-"""For the first look: a check that takes longer is left to the setup screen."""
+_SILENT_S, _LOOK_S = 1.5, 5.0
+"""For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
 _PROOF_S = 30.0
 """For a proof that is at work when the user goes on: the helper does one thing at a time."""
 _OF_THE_USER = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "NO_COLOR", "COLORTERM", "TEXTUAL_THEME"})
@@ -80,11 +80,12 @@ class _Home:
             self._jobs.close()
 
     def _run(self, before: Before, *, always: bool) -> int:
-        from denet_tui.screens.start import Restart
+        if not always:
+            self._jobs.look(each for each in self._jobs.checks if each not in _NOT_FIRST)
+        from denet_tui.screens.start import Restart  # takes a moment, while the checks run
 
         failure = ""
-        if not always and self._in_the_way():
-            always = True
+        always = always or self._in_the_way()
         if not always and not (failure := self._load("machine", before)):
             return commands.watch_machine(self._request, before, self._begin, with_screen=True)
         while True:
@@ -99,12 +100,12 @@ class _Home:
                 return self._watch(pick, before)
 
     def _in_the_way(self) -> bool:
-        """True where some of what every way in needs is not right, by a quick look without the proof."""
-        wanted = [each for each in self._jobs.checks if each not in _NOT_FIRST]
-        self._jobs.look(wanted)
-        if not self._jobs.wait(_LOOK_S):
-            for each in self._jobs.looking:
-                self._jobs.skip(each)
+        """True where some of what every way in needs is not right, by the quick look that was asked for."""
+        if not self._jobs.wait(_SILENT_S):
+            _say(f"still looking: {', '.join(sorted(self._jobs.looking))} …")
+            self._jobs.wait(_LOOK_S)
+        for each in self._jobs.looking:
+            self._jobs.skip(each)
         found = verdict.ways(list(self._jobs.findings.values()), whole=False)
         return all(way.verdict == "blocked" for way in found)
 

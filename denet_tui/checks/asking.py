@@ -87,7 +87,7 @@ def _itself() -> tuple[str, ...]:
     path = shutil.which(sys.argv[0]) or ""
     if Path(path).name == "denet-tui":
         return (str(Path(path).absolute()),)
-    return (sys.executable, "-m", "denet_tui")
+    return (sys.executable, "-I", "-m", "denet_tui")  # -I: nothing of this folder is imported as root
 
 
 def run(argv: tuple[str, ...]) -> Answer:

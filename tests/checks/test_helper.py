@@ -477,6 +477,29 @@ def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -
 
 
 @pytest.mark.root
+def test_a_file_of_the_kernel_that_never_answers_holds_up_its_check_alone() -> None:
+    """A pipe that nobody writes to lies where KERN-002 reads: the real catalogue goes on."""
+
+    def body() -> None:
+        fifo = "mount -t tmpfs tmpfs /mnt && mkfifo /mnt/f && mount --bind /mnt/f /proc/config.gz"
+        if not Path("/proc/config.gz").exists() or subprocess.run(["sh", "-c", fifo]).returncode:
+            return
+        kernel = [each.id for each in catalogue.ALL if each.area == "kernel"]
+        channel, pid = forked()
+        jobs = Jobs(Client(channel, pid))
+        heard = Heard(jobs)
+        jobs.look(kernel)
+        eventually(lambda: len(heard.all(Found)) == len(kernel) - 1 and jobs.slow, "all the others")
+        assert jobs.looking == jobs.slow == {"KERN-002"}
+        jobs.skip("KERN-002")
+        heard.wait(Looked)
+        jobs.close()
+        assert ended(pid)
+
+    in_own_mounts(body)
+
+
+@pytest.mark.root
 def test_the_burst_is_counted_beside_a_handler_of_sigcont() -> None:
     """Textual has one: in the child that is stopped and continued it would run the screen's code."""
 
