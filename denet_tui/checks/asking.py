@@ -77,11 +77,6 @@ def undo(fix: str) -> tuple[str, ...]:
     return as_root("setup", "--undo", "--only", fix, "--json")
 
 
-def prove() -> tuple[str, ...]:
-    """The argv that makes the proof: its object is what `selftest --json` prints."""
-    return as_root("selftest", "--json")
-
-
 def _itself() -> tuple[str, ...]:
     """Denet-tui as an absolute program: the installed script, or this Python with the module."""
     path = shutil.which(sys.argv[0]) or ""
