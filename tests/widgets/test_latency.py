@@ -175,3 +175,10 @@ def test_without_calls() -> None:
     assert "no call that returned in this time" in "".join(shown(view))
     view.show("wait4", always(Counters(calls=3)), Window(), 5.0)
     assert "no call that returned" in "".join(shown(view))
+
+
+def test_where_percentiles_meet_the_highest_is_drawn() -> None:
+    view = sized(100, 20)
+    view.show("read", always(counted({2: 95, 5: 5})), Window(), 500.0)
+    first = [line[view.first_cell()] for line in shown(view) if "┤" in line]
+    assert [char for char in first if char != " "] == ["●", "◐"]
