@@ -128,6 +128,7 @@ async def test_the_count_follows_what_comes_in() -> None:
     build = Build()
     app = Stage(table(build))
     async with app.run_test(size=(80, 24)) as pilot:
+        app.view.take(dataclasses.replace(build.step(), errnos={}), flat)
         await pilot.press("slash", *"ENOENT")
         assert count(app).startswith("0 of")
         later = build.step()
