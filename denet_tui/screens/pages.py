@@ -230,7 +230,9 @@ def _chosen(fix: Fix, shown: Shown) -> list[Paragraph]:
         found[0] = found[0]._replace(label="Does")
         found.append(Paragraph(shown.privilege, "As"))
     found += _advice(fix.advice)
-    return [*found, Paragraph(fix.undo, "Undo")] if fix.changes else found
+    if not fix.changes:
+        return found
+    return [*found, Paragraph(fix.undo, "Undo"), Paragraph("a applies this; s goes on without it", "Next", "strong")]
 
 
 def _change(change: RunCommand | SetValue | WriteFile, shown: Shown) -> list[Paragraph]:

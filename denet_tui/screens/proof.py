@@ -12,7 +12,7 @@ from denet_tui.screens.walk import SPINNER
 from denet_tui.widgets.page import Paragraph
 from denet_tui.widgets.spark import sparkline
 
-_BARS = 40
+_BARS = 20
 
 
 def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) -> list[Paragraph]:
@@ -69,4 +69,4 @@ def _way(proof: Proof) -> str:
 def _scale(proof: Proof) -> str:
     if not proof.steps:
         return ""
-    return f"  {len(proof.readings)} readings, at most {max(proof.steps):,} calls in one"
+    return f"  {len(proof.readings)} readings, up to {max(proof.steps):,}"

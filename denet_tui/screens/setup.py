@@ -126,6 +126,8 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             case jobs.Gone():
                 self._note("✗ the helper has ended: nothing can be looked at or changed any more; q leaves")
         self.draw()
+        if isinstance(event, jobs.Ended):
+            self.query_one(Page).action_edge(1)  # what came of it is the last line
 
     def _looked(self) -> None:
         walk = self.walk

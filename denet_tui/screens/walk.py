@@ -10,6 +10,7 @@ from denet_tui.checks import catalogue, jobs, plan, verdict
 from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.plan import Plan
 from denet_tui.checks.verdict import PROOF, WayIn
+from denet_tui.screens.failed import cause_of
 from denet_tui.screens.proving import Proof
 from denet_tui.widgets.steps import Step
 
@@ -22,7 +23,7 @@ SIGNS: dict[str, tuple[str, str, str]] = {
     State.CRASH: ("#", "crash", "bad"),
     "waiting": ("·", "waiting", "dim"),
     "looking": ("⠋", "looking", "spark"),
-    "slow": ("⧖", "slow", "warn"),
+    "slow": ("~", "slow", "warn"),
     "optional": ("○", "optional", "dim"),
     "left": ("»", "left", "dim"),
     "repaired": ("✓", "repaired", "good"),
@@ -131,8 +132,13 @@ class Walk:
 
     def _end(self, event: jobs.Ended) -> None:
         identity = event.fix.partition(".")[0]
+        why = cause_of("\n".join((*self.logs.get(self.working, ()), event.text)))
+        lines = self.logs.setdefault(self.working, [])
+        lines[:] = [line for line in lines if not line.startswith(f"{event.fix}: ")]  # the end says it once more
         for line in (in_words(event), *(f"✗ left as it is: {each}" for each in event.left)):
             self.log(line)
+        if not event.good and not event.cancelled and why:
+            self.log(f"✗ {why}")
         self.working = ""
         if not event.good:
             return
@@ -238,7 +244,8 @@ def _group(area: str, states: Sequence[str], spin: int) -> Step:
     ):
         number = sum(state in wanted for state in states)
         if number and like == "looking":
-            return Step(area, _turned(SIGNS[like][0], spin), "looking", SIGNS[like][2], "", "")
+            sign, _, tone = SIGNS[like]
+            return Step(area, _turned(sign, spin), "working" if "working" in states else "looking", tone, "", "")
         if number:
             return Step(area, SIGNS[like][0], f"{number} {word}", SIGNS[like][2], "", "")
     if all(state == "waiting" for state in states):

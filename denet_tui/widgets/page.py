@@ -69,7 +69,9 @@ def _broken(each: Paragraph, room: int) -> list[str]:
     if each.whole:
         text = clean(each.text.expandtabs(8))
         return [text[at : at + room] for at in range(0, max(1, len(text)), room)]
-    wrapped = textwrap.wrap(clean(" ".join(each.text.split())), room, subsequent_indent=" " * each.hang)
+    wrapped = textwrap.wrap(
+        clean(" ".join(each.text.split())), room, subsequent_indent=" " * each.hang, break_on_hyphens=False
+    )
     return [clip(line, room) for line in wrapped] or [""]
 
 
@@ -97,6 +99,7 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size: 0 1;
+        scrollbar-gutter: stable;
         & > .page--label { color: $text-muted; text-style: bold; }
         & > .page--text { color: $foreground; }
         & > .page--strong { color: $foreground; text-style: bold; }

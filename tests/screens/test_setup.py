@@ -16,6 +16,7 @@ from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import PROOF
 from denet_tui.home import HomeApp
 from denet_tui.screens import pages
+from denet_tui.screens.failed import cause_of
 from denet_tui.screens.leave import LeaveScreen
 from denet_tui.screens.pages import Shown
 from denet_tui.screens.setup import SetupScreen
@@ -310,7 +311,7 @@ async def test_a_check_that_hangs_is_slow_can_be_skipped_and_blocks_no_key() -> 
         for each in catalogue.by_id:
             if each != "FS-001":
                 engine.tell(jobs.Found(engine.found[each]))
-        await driver.until(lambda: "⧖ slow" in driver.steps)
+        await driver.until(lambda: "~ slow" in driver.steps)
         assert "looking: 31 of 32" in driver.progress
         await driver.go_to("FS-001")
         await driver.press("s")
@@ -507,6 +508,21 @@ async def test_what_programs_print_cannot_reach_the_terminal() -> None:
         await driver.until(lambda: "gone" in driver.page)
         assert "\x1b" not in driver.page
         assert "[bold]not markup[/]" in driver.page
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("E: Could not resolve 'deb.debian.org'", "no network"),
+        ("E: Unable to locate package python3-bpfcc", "does not have it"),
+        ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 12", "Another package manager"),
+        ("dpkg: error: No space left on device", "disk is full"),
+        ("mount: permission denied", ""),
+    ],
+)
+def test_what_a_failure_means(output: str, says: str) -> None:
+    assert says in cause_of(output)
+    assert bool(says) == bool(cause_of(output))
 
 
 def test_a_ready_machine_is_ready_by_one_way() -> None:
