@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
-from denet_tui.model import BUCKETS, Counters, bucket_floor_ns, unpack_buckets
+from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
 from denet_tui.widgets import words
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
@@ -141,7 +141,7 @@ class LatencyView(TimeView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self._subject = ""
-        self._read: Reader = lambda *_: []
+        self._read: Reader = lambda *asked: [(0.0, NOTHING)] * asked[2]
         self._columns = Columns(self._read)
         self._low, self._high = BUCKETS, -1
 

@@ -7,10 +7,12 @@ import pytest
 from denet_tui import configure, kept
 from denet_tui.app import DenetApp
 from denet_tui.kept import Kept
+from denet_tui.screens.panes import TABS
 from denet_tui.screens.preferences import Preferences
 from denet_tui.settings import Settings, SettingsError
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
+from tests.screens.double import Session
 from tests.screens.driving import live, running, settle
 
 
@@ -74,6 +76,17 @@ async def test_what_was_kept_and_is_not_known_any_more_does_no_harm() -> None:
         await settle(pilot, session)
         assert live(app).query_one(ProcessTree).region
         assert live(app).query_one(SyscallTable).region
+
+
+@pytest.mark.parametrize("size", [(120, 40), (50, 20)])
+async def test_any_tab_can_be_the_first_even_before_there_is_anything_to_show(size: tuple[int, int]) -> None:
+    for tab in TABS:
+        app = DenetApp(Session(), on_quit="leave", preferences=Preferences(kept=Kept(tab=tab.id)))
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            assert app.screen.query_one(f"#{tab.id}").region
+            await pilot.press("q")
+        assert app.return_value == "leave"
 
 
 @pytest.mark.parametrize(
