@@ -40,6 +40,10 @@ class TimeView(Widget):
             self.window = window
             super().__init__()
 
+        def can_replace(self, message: Message) -> bool:
+            """Only the last of several wishes counts."""
+            return isinstance(message, TimeView.Looked)
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self.window = Window()
@@ -74,11 +78,11 @@ class TimeView(Widget):
 
     def scroll_window(self, by: float) -> None:
         """Ask for a window that is so many spans later."""
-        self.post_message(self.Looked(self.window.scrolled(by, self.now_s)))
+        self._look(self.window.scrolled(by, self.now_s))
 
     def zoom(self, by: int) -> None:
         """Ask for a window that is so many steps longer."""
-        self.post_message(self.Looked(self.window.zoomed(by, self.now_s)))
+        self._look(self.window.zoomed(by, self.now_s))
 
     def move_cursor(self, by: int) -> None:
         """Ask for the cursor to be so many columns later; past the last one there is none."""
@@ -93,11 +97,15 @@ class TimeView(Widget):
         if column >= grid.count:
             self.latest()
         else:
-            self.post_message(self.Looked(self.window.pointed(grid.middle_s(column), self.now_s)))
+            self._look(self.window.pointed(grid.middle_s(column), self.now_s))
 
     def latest(self) -> None:
         """Ask for the newest moment, without a cursor."""
-        self.post_message(self.Looked(self.window.latest()))
+        self._look(self.window.latest())
+
+    def _look(self, window: Window) -> None:
+        self.window = window  # the next key may come before the screen has answered
+        self.post_message(self.Looked(window))
 
     def cursor_column(self, grid: Grid) -> int | None:
         """The column that the cursor is in, None where there is none in sight."""

@@ -58,6 +58,18 @@ async def test_the_keys_move_the_window_of_both_views(tab: str, view: type[TimeV
         assert other.window.cursor_s is None
 
 
+async def test_keys_that_come_in_one_go_all_count() -> None:
+    session = running(ticks=300)
+    async with DenetApp(session).run_test(size=WIDE) as pilot:
+        await settle(pilot, session)
+        view = pilot.app.screen.query_one(Chart)
+        for _ in range(6):
+            view.move_cursor(-1)
+        await pilot.pause()
+        assert live(pilot.app)._window == view.window
+        assert view.cursor_column(view.grid) == view.grid.count - 6
+
+
 async def test_the_window_stands_still_while_new_values_come() -> None:
     session, build = Session(), Build()
     session._snapshots = [build.step() for _ in range(200)]
