@@ -102,15 +102,42 @@ def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:
     script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size > size\ntrap 'stty size > size' WINCH\n" + UNTIL_GO
     with tmux(tmp_path) as terminal:
         start(terminal, tmp_path, "echo 'for the pane'\n" + script, "--output kept")
-        eventually(lambda: text_of(tmp_path / "size") == "40 120\n", "it has the size of ours")
+        eventually(lambda: re.fullmatch(r"3\d 119\n", text_of(tmp_path / "size")), "it has the size of the pane")
         terminal.resize(90, 30)
-        eventually(lambda: text_of(tmp_path / "size") == "30 90\n", "it is resized with ours")
+        eventually(lambda: re.fullmatch(r"2\d 89\n", text_of(tmp_path / "size")), "it is resized with the pane")
         (tmp_path / "go").touch()
         eventually(lambda: re.search(r"exit(ed)?\D{0,8}0\b", terminal.screen()), "the end is shown")
         terminal.type("q")
         assert end_of(terminal, tmp_path) == 0
         assert "for the pane" not in terminal.history()
         assert (tmp_path / "kept").read_bytes() == b"for the pane\r\n"
+
+
+def test_a_wrong_setting_is_one_line_and_nothing_is_run(tmp_path: Path) -> None:
+    (tmp_path / "denet-tui").mkdir()
+    (tmp_path / "denet-tui" / "settings.toml").write_text("[keys]\napp.quit = 'space'\n")
+    with tmux(tmp_path) as terminal:
+        terminal.line("stty -a > before")
+        terminal.line("clear")
+        terminal.line(f"XDG_CONFIG_HOME=$PWD {RUN} -- touch ran; echo $? > status; stty -a > after; echo all over")
+        assert end_of(terminal, tmp_path) == 125
+        (line,) = [line for line in terminal.history().splitlines() if line.startswith("denet-tui: ")]
+        assert line.startswith(f"denet-tui: {tmp_path}/denet-tui/settings.toml:2: space is app.quit and live.pause")
+        assert not (tmp_path / "ran").exists()
+
+
+def test_the_settings_are_obeyed_and_the_command_sees_no_color(tmp_path: Path) -> None:
+    (tmp_path / "denet-tui").mkdir()
+    (tmp_path / "denet-tui" / "settings.toml").write_text("interval = 0.25\n[keys]\napp.quit = 'x'\n")
+    with tmux(tmp_path) as terminal:
+        terminal.line("export NO_COLOR=1 XDG_CONFIG_HOME=$PWD")
+        start(terminal, tmp_path, "echo $NO_COLOR > color\n" + UNTIL_GO, "-o kept")
+        (tmp_path / "go").touch()
+        eventually(lambda: "exited 0" in terminal.screen(), "the end is shown")
+        terminal.type("x")
+        assert end_of(terminal, tmp_path) == 0
+        assert (tmp_path / "color").read_text() == "1\n"
+        assert '"interval_ms":250' in (tmp_path / "kept").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize(
