@@ -1,0 +1,134 @@
+"""The Output tab and running again on a real terminal, with commands that want something of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_terminal import end_of, start
+from tests.watch.helpers import Tmux, alive, eventually, text_of, tmux
+
+pytestmark = pytest.mark.root
+
+MEGABYTES = 30
+
+
+def output_tab(terminal: Tmux) -> None:
+    """Show it, and type into the command from now on."""
+    eventually(lambda: "Overview" in terminal.screen(), "the tabs are there")
+    terminal.type("5")
+    eventually(lambda: "[5 Output]" in terminal.screen(), "the tab is shown")
+    terminal.type("i")
+    eventually(lambda: "keys go to the command" in terminal.screen(), "it says who gets the keys")
+
+
+FULL_SCREEN = """
+import curses
+def main(screen):
+    curses.curs_set(0)
+    curses.init_pair(1, curses.COLOR_YELLOW, curses.COLOR_BLUE)
+    while True:
+        rows, columns = screen.getmaxyx()
+        screen.erase()
+        screen.border()
+        screen.addstr(1, 2, f"full screen of {columns}x{rows}", curses.color_pair(1))
+        if screen.getch() == ord("q"):
+            break
+curses.wrapper(main)
+"""
+
+
+def test_prompts_passwords_and_full_screens(tmp_path: Path) -> None:
+    (tmp_path / "full.py").write_text(FULL_SCREEN)
+    script = f"""echo $$ > pid
+printf 'secret? '; stty -echo; read secret; stty echo; echo; echo "got $secret" > got
+{sys.executable} full.py
+echo "back again"; trap '' TERM; echo deaf > deaf; while :; do sleep 0.1; done"""
+    with tmux(tmp_path) as terminal:
+        pid = start(terminal, tmp_path, script)
+        eventually(lambda: "waits for input" in terminal.screen(), "the question is seen on another tab")
+        output_tab(terminal)
+        eventually(lambda: "secret?" in terminal.screen(), "the question is shown")
+        terminal.type("open", "Space", "sesame", "q", "Enter")
+        eventually(lambda: text_of(tmp_path / "got") == "got open sesameq\n", "it has read the answer")
+        eventually(lambda: re.search(r"│ full screen of 119x3\d +│", terminal.screen()), "the full screen is drawn")
+        assert "sesame" not in terminal.screen()
+        assert re.search(r"┌─{117}┐", terminal.screen())
+        terminal.resize(90, 30)
+        eventually(lambda: re.search(r"│ full screen of 89x2\d +│", terminal.screen()), "and drawn anew")
+        terminal.type("q")
+        eventually(lambda: "back again" in terminal.screen() and "full screen" not in terminal.screen(), "it has ended")
+        eventually(lambda: text_of(tmp_path / "deaf"), "the command ignores SIGTERM")
+        terminal.type("C-]", "q")
+        eventually(lambda: "still running" in terminal.screen(), "q is ours again")
+        terminal.type("k")
+        assert end_of(terminal, tmp_path) == 128 + signal.SIGKILL
+        assert not alive(pid)
+
+
+def test_a_flood_passes_and_says_what_was_left_out(tmp_path: Path) -> None:
+    flood = f"yes 'a line of output like many others' | head -c {MEGABYTES}000000; touch flooded; until [ -e go ]; do"
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, f"echo $$ > pid; {flood} sleep 0.1; done; echo; echo over")
+        terminal.type("5")
+        eventually((tmp_path / "flooded").exists, "the command has written all of it", 120)
+        (tmp_path / "go").touch()
+        eventually(lambda: re.search(r"^over", terminal.screen(), re.MULTILINE), "the end of it is shown")
+        skipped = re.search(r"skipped ([\d,]+) KB", terminal.screen())
+        assert skipped
+        assert int(skipped[1].replace(",", "")) > MEGABYTES * 900
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 0
+        assert "like many others" not in terminal.history()
+
+
+def test_run_again_on_the_same_program_and_without_who_is_left(tmp_path: Path) -> None:
+    left = "(trap '' HUP; while [ -e keep ]; do cat /nonexistent; done) > /dev/null 2>&1 &"
+    script = f"echo $$ >> pid; [ -e keep ] || {{ touch keep; {left} }}\n[ $(wc -l < pid) = 1 ] || exit 3\nls / /nope"
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, script, "--summary sum -o recorded --output written")
+        eventually(lambda: "exited 2" in terminal.screen(), "the first run has ended")
+        terminal.type("R")
+        eventually(lambda: "What changed from the run before" in terminal.screen(), "the second has, too")
+        assert re.search(r"before +exited 2 .*\n.*this run +exited 3 ", terminal.screen())
+        assert re.search(r"\bmmap +\d+ +\d+ +-\d+ ", terminal.screen())
+        terminal.type("d")
+        eventually(lambda: "What changed" not in terminal.screen(), "it is closed")
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 3
+        (tmp_path / "keep").unlink()
+    first, second = (json.loads(text_of(tmp_path / name)) for name in ("sum", "sum.2"))
+    assert [first["exact"], second["exact"]] == [True, True]
+    assert [summary["processes"][0]["pid"] for summary in (first, second)] == [
+        int(p) for p in text_of(tmp_path / "pid").split()
+    ]
+    assert any(process["end_ms"] is None for process in first["processes"])  # who is left of the first run …
+    assert [process["comm"] for process in second["processes"]] == ["sh", "wc"]  # … is not in the second
+    assert all(process["end_ms"] for process in second["processes"])
+    assert second["syscalls"]["execve"]["calls"] == 2
+    assert b"cannot access" in (tmp_path / "written").read_bytes()
+    assert (tmp_path / "written.2").read_bytes() == b""
+    assert text_of(tmp_path / "recorded.2").splitlines()[-1] == text_of(tmp_path / "sum.2").strip()
+
+
+def test_run_again_ends_who_does_not_want_to(tmp_path: Path) -> None:
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, "echo $$ >> pid; trap '' TERM HUP; while :; do sleep 0.1; done")
+        eventually(lambda: "sleep" in terminal.screen(), "it runs")
+        terminal.type("R")
+        eventually(lambda: "still running" in terminal.screen(), "it asks")
+        terminal.type("e")
+        eventually(lambda: len(text_of(tmp_path / "pid").split()) == 2, "it runs again")
+        before, after = map(int, text_of(tmp_path / "pid").split())
+        assert not alive(before)
+        assert alive(after)
+        os.kill(after, signal.SIGKILL)
+        eventually(lambda: "What changed" in terminal.screen(), "the end is shown")
+        terminal.type("q", "q")  # the comparison, then the screen
+        assert end_of(terminal, tmp_path) == 128 + signal.SIGKILL
