@@ -137,8 +137,8 @@ def sizes(options: Options) -> dict[str, int]:
     processes = len(pids())
     threads = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[2])
     wanted = {
-        "ROWS": 16 * processes,
-        "ERRNOS": 8 * processes,
+        "ROWS": 48 * processes,
+        "ERRNOS": 24 * processes,
         "SLOTS": 1 << (2 * threads).bit_length(),  # twice to four times as many, so that few share one
         "TASKS": 2 * threads,
         "PROCESSES": 4 * processes,

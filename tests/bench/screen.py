@@ -18,6 +18,7 @@ from types import MappingProxyType
 from denet_tui.app import DenetApp
 from denet_tui.model import NOTHING, Counters, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from tests.screens.double import INFO, START_NS, SYSCALLS, TICK_NS, Session, added, counters, total
+from tests.watch.helpers import rows_of
 
 ROUND = 8
 """Snapshots made before they come round."""
@@ -75,8 +76,8 @@ def _process(place: int, tick: int, counted: dict[Syscall, Counters], recent: di
         usage=Usage((tick * 7 + place) % 100, (place + tick + 1) * 3_700, threads=1 + place % 3),
         total=total(counted.values()),
         delta=total(recent.values()),
-        syscalls=MappingProxyType(counted),
-        recent=MappingProxyType(recent),
+        syscalls=rows_of(counted),
+        recent=rows_of(recent),
         errnos={(SYSCALLS[2], ERRNO): counted[SYSCALLS[2]].errors},
     )
 
