@@ -30,6 +30,16 @@ def test_the_highest_rank_goes_first() -> None:
 
 def test_rank_zero_stays_whatever_happens() -> None:
     assert keys(3) == [("name", 10)]
+    both = (NAME, Column("pid", "pid", 4))
+    assert [column for column, _ in fit(both, 5)] == list(both)
+
+
+def test_what_is_extra_goes_before_another_column_is_cut_short() -> None:
+    name, extra = Column("name", "name", 5, 20, ample=12), Column("extra", "extra", 6, rank=4)
+    assert [(column.key, room) for column, room in fit((name, extra), 18)] == [("name", 18)]
+    assert [(column.key, room) for column, room in fit((name, extra), 19)] == [("name", 12), ("extra", 6)]
+    needed = Column("needed", "needed", 6, rank=3)
+    assert [(column.key, room) for column, room in fit((name, needed), 18)] == [("name", 11), ("needed", 6)]
 
 
 def test_long_values_widen_their_column() -> None:

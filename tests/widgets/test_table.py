@@ -268,8 +268,11 @@ async def test_lines_that_stay_the_same_are_not_painted_again(monkeypatch: pytes
             return refresh(*regions, **options)
 
         monkeypatch.setattr(app.view, "refresh", note)
+        strips = [app.view.render_line(y) for y in range(6)]
         app.view.take(snapshot(FAMILY), flat)
         assert asked == []
+        # What a strip knows about itself (its length, its form on the terminal) is kept with it.
+        assert all(app.view.render_line(y) is strip for y, strip in enumerate(strips) if y)
         app.view.take(snapshot((*FAMILY[:4], dataclasses.replace(FAMILY[4], delta=counters(7)))), flat)
         assert asked == [5]
 
