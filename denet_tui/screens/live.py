@@ -270,7 +270,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _panes(self) -> list[Widget]:
         """What can have the focus in the tab that is shown, whether or not there is room for it."""
-        return [widget for widget in self.query(f"#{TABS[self._tab].id} *") if widget.can_focus]
+        return [widget for widget in self.query(f"#{TABS[self._tab].id} *") if widget.can_focus and widget.display]
 
     def action_pane(self, by: int) -> None:
         """Go to the next pane of this tab, or the one before."""

@@ -227,7 +227,7 @@ class ErrorsView(Vertical):
         """Lay the two lists out, each under a line that says what it is."""
         yield Static("", classes="caption", id="failed")
         yield ErrorTable()
-        yield Static("", classes="caption", id="sources")
+        yield Static("", classes="caption lower", id="sources")
         yield ErrorSources()
 
     def show(self, snapshot: Snapshot, rates: Callable[[ErrorKey], Sequence[float]]) -> None:
@@ -254,4 +254,4 @@ def _failed(snapshot: Snapshot) -> str:
     known = sum(snapshot.errnos.values())
     failed, returned = max(known, snapshot.total.errors), snapshot.total.returns
     said = f"{failed:,} of {returned:,} returned calls failed"
-    return f"{said}, {failed - known:,} of them with no known errno" if failed > known else said
+    return f"{said}, {failed - known:,} with no known errno" if failed > known else said

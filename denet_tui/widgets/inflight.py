@@ -220,7 +220,7 @@ class InFlightView(Vertical):
         """Lay the two lists out, each under a line that says what it is."""
         yield Static("", classes="caption", id="inside")
         yield FlightTable()
-        yield Static("Calls that never returned: their thread ended inside them", classes="caption")
+        yield Static("Calls that never returned: their thread ended inside them", classes="caption lower")
         yield UnreturnedTable()
 
     def show(self, snapshot: Snapshot) -> None:

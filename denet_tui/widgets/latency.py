@@ -177,7 +177,7 @@ class LatencyView(TimeView, can_focus=True):
         title: list[Piece] = [(self._title(grid, cursor, seconds, chosen), "title")]
         rows = size.height - _BESIDES
         if rows < _LEAST_ROWS or self.columns() < 8:
-            return [title]
+            return [title, [], [("  too little room for the map", "label")]]
         columns = heat_columns(self._columns.of(grid, self.now_s))
         counts = unpack_buckets(chosen.buckets)
         if not self._reach(columns, counts):

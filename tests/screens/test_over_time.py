@@ -233,3 +233,13 @@ async def test_narrowing_while_paused_is_seen_at_once() -> None:
         assert chart(pilot) != before
         await pilot.press("backspace")
         assert chart(pilot) == before
+
+
+async def test_in_a_flat_terminal_only_the_first_list_is_left() -> None:
+    session = with_errors(running())
+    async with DenetApp(session).run_test(size=(60, 14)) as pilot:
+        await settle(pilot, session)
+        for tab, first in (("3", ErrorTable), ("4", FlightTable)):
+            await pilot.press(tab, "tab")
+            assert isinstance(pilot.app.focused, first)
+            assert pilot.app.focused.size.height > 5

@@ -114,7 +114,7 @@ async def test_filter_and_order() -> None:
         view, table = app.query_one(ErrorsView), app.query_one(ErrorTable)
         view.show(snapshot(unknown=7), rates)
         await pilot.pause()
-        assert "1,011 of 4,007 returned calls failed, 7 of them with no known errno" in app.text
+        assert "1,011 of 4,007 returned calls failed, 7 with no known errno" in app.text
         for text, names in (("EADDR", ["EADDRINUSE"]), ("%file", ["ENOENT", "EAGAIN"]), ("bind", ["EADDRINUSE"])):
             table.filter(text)
             assert [row.name for row in table.rows] == names
