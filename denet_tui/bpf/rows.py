@@ -7,6 +7,8 @@ from operator import add
 
 from denet_tui.model import Counters, Syscall
 
+_LOWEST = (1 << 64) - 1
+
 
 class _Items(ItemsView[Syscall, Counters]):
     _mapping: Rows
@@ -60,6 +62,10 @@ class Rows(Mapping[Syscall, Counters]):
     def counters(self) -> Iterator[Counters]:
         """The counters of all rows, in the order of `calls`."""
         return map(Counters.of_lanes, zip(self.lanes, self.peaks, strict=True))
+
+    def numbers(self) -> list[int]:
+        """How often each was called, in the order of `calls`."""
+        return [lane & _LOWEST for lane in self.lanes]
 
     def items(self) -> ItemsView[Syscall, Counters]:
         """As of any mapping."""

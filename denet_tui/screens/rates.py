@@ -7,9 +7,11 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from denet_tui.bpf.rows import Rows
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
 from denet_tui.screens.scope import added
-from denet_tui.watch.history import History, Rows
+from denet_tui.watch import history
+from denet_tui.watch.history import History
 from denet_tui.watch.timeline import Timeline, added_up
 from denet_tui.widgets.processes import ProcessKey, process_key
 
@@ -76,7 +78,7 @@ class Rates:
         self._all = _Seen()
         self._some: _Seen | None = None
         self.processes: History[ProcessKey] = History(_SHORT, 4096)
-        self._pairs: Rows[ProcessKey, Syscall] = Rows(_SHORT, _MOST_VALUES)
+        self._pairs: history.Rows[ProcessKey, Syscall] = history.Rows(_SHORT, _MOST_VALUES)
         self._ticks: deque[_Tick] = deque(maxlen=_SHORT)
         self._kept_rows = 0
         self._inside: Inside | None = None
@@ -119,7 +121,8 @@ class Rates:
         for process in busy:
             key = process_key(process)
             self.processes.put(key, process.delta.calls / seconds)
-            self._pairs.put(key, [(syscall, counters.calls / seconds) for syscall, counters in process.recent.items()])
+            calls, numbers = _columns(process.recent)
+            self._pairs.put(key, calls, [number / seconds for number in numbers])
         self._keep(_Tick(*period, {process_key(process): process.recent for process in busy}))
         if self._some is not None and self._inside is not None:
             inside = self._inside(snapshot.processes)
@@ -178,6 +181,13 @@ class Rates:
                 calls = {syscall: round(values[back] * (end_s - start_s)) for syscall, values in series.items()}
                 recent = {syscall: Counters.without_row(count) for syscall, count in calls.items() if count}
             timeline.add(start_s, end_s, added_up(recent.values()), recent)
+
+
+def _columns(rows: Mapping[Syscall, Counters]) -> tuple[Sequence[Syscall], list[int]]:
+    """The syscalls, and how often each was called; there are thousands of them a tick."""
+    if isinstance(rows, Rows):
+        return rows.calls, rows.numbers()
+    return list(rows), [counters.calls for counters in rows.values()]
 
 
 def _rows(tick: _Tick) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import zip_longest
-from operator import add
+from operator import add, itemgetter
 from typing import Generic, TypeVar
 
 GroupT = TypeVar("GroupT", bound=Hashable)
@@ -122,6 +122,38 @@ class History(Generic[KeyT]):
         return len(self._rings) < self.max_series
 
 
+_LAYOUTS = 2
+"""How many orders of its keys are known of a group: the kernel lists the rows of its two sides each in its own."""
+
+
+class _Group(Generic[KeyT]):
+    """The rows of a group, oldest first, each with its tick; and in which place of them a key is."""
+
+    __slots__ = ("layouts", "places", "rows")
+
+    def __init__(self) -> None:
+        self.places: dict[KeyT, int] = {}
+        self.rows: deque[tuple[int, array[float]]] = deque()
+        self.layouts: list[tuple[Sequence[KeyT], Callable[[Sequence[float]], Iterable[float]]]] = []
+
+    def row(self, keys: Sequence[KeyT], values: list[float]) -> array[float]:
+        """The values in their places."""
+        for known, pick in self.layouts:
+            if known == keys:
+                return array("f", pick([*values, 0.0]))
+        for key in keys:
+            self.places.setdefault(key, len(self.places))
+        row = array("f", bytes(4 * len(self.places)))
+        for key, value in zip(keys, values, strict=True):
+            row[self.places[key]] = value
+        if self.rows and keys:  # who comes again will come again
+            order = [-1] * (len(self.places) + 1)  # -1 is the 0.0 behind all values; one place alone would be no tuple
+            for at, key in enumerate(keys):
+                order[self.places[key]] = at
+            self.layouts = [(keys, itemgetter(*order)), *self.layouts[: _LAYOUTS - 1]]
+        return row
+
+
 class Rows(Generic[GroupT, KeyT]):
     """The last `length` ticks of many small tables, one table a group (the syscalls of one process).
 
@@ -136,34 +168,23 @@ class Rows(Generic[GroupT, KeyT]):
         self.max_values = max_values
         self.tick = -1
         self.values = 0
-        self._places: dict[GroupT, dict[KeyT, int]] = {}
-        self._rows: dict[GroupT, deque[tuple[int, array[float]]]] = {}
+        self._groups: dict[GroupT, _Group[KeyT]] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._groups)
 
     def begin(self) -> int:
         """Start the next tick; returns its number."""
         self.tick += 1
         return self.tick
 
-    def put(self, group: GroupT, numbers: Iterable[tuple[KeyT, float]]) -> None:
-        """Write all of a group's values at the current tick; what is left out is 0.0."""
-        places = self._places.get(group)
-        if places is None:
-            places = self._places[group] = {}
-        rows = self._rows.pop(group, None)
-        if rows is None:
-            rows = deque()
-        self._rows[group] = rows  # the longest idle one is then always the first
-        row = array("f", bytes(4 * len(places)))
-        for key, number in numbers:
-            place = places.get(key)
-            if place is None:
-                places[key] = len(row)
-                row.append(number)
-            else:
-                row[place] = number
+    def put(self, group: GroupT, keys: Sequence[KeyT], values: list[float]) -> None:
+        """Write all of a group's values at the current tick, each key once; what is left out is 0.0."""
+        mine = self._groups.pop(group, None)
+        if mine is None:
+            mine = _Group()
+        self._groups[group] = mine  # the longest idle one is then always the first
+        row, rows = mine.row(keys, values), mine.rows
         rows.append((self.tick, row))
         self.values += len(row) + _ROW_COST
         while rows[0][0] <= self.tick - self.length:
@@ -176,12 +197,15 @@ class Rows(Generic[GroupT, KeyT]):
         total: dict[KeyT, list[float]] = {}
         first = self.tick - self.length + 1
         for group in groups:
+            mine = self._groups.get(group)
+            if mine is None:
+                continue
             by_tick = [_NO_ROW] * self.length
-            for tick, row in self._rows.get(group, ()):
+            for tick, row in mine.rows:
                 if tick >= first:
                     by_tick[tick - first] = row
             # Key by key, not tick by tick: adding then is done in C. A key that came later is not in older rows.
-            for key, values in zip(self._places.get(group, ()), zip_longest(*by_tick, fillvalue=0.0), strict=False):
+            for key, values in zip(mine.places, zip_longest(*by_tick, fillvalue=0.0), strict=False):
                 known = total.get(key)
                 if known is not None:
                     total[key] = list(map(add, known, values))
@@ -190,7 +214,6 @@ class Rows(Generic[GroupT, KeyT]):
         return total
 
     def _make_room(self) -> None:
-        while self.values > self.max_values and len(self._rows) > 1:
-            idle = next(iter(self._rows))
-            self.values -= sum(len(row) + _ROW_COST for _, row in self._rows.pop(idle))
-            del self._places[idle]
+        while self.values > self.max_values and len(self._groups) > 1:
+            idle = next(iter(self._groups))
+            self.values -= sum(len(row) + _ROW_COST for _, row in self._groups.pop(idle).rows)

@@ -77,9 +77,9 @@ def test_rows_sum_over_groups() -> None:
     rows: Rows[int, str] = Rows(length=3)
     for tick in range(4):
         rows.begin()
-        rows.put(1, [("read", tick), ("write", 10)])
+        rows.put(1, ("read", "write"), [tick, 10])
         if tick == 3:
-            rows.put(2, [("write", 5), ("open", 1)])
+            rows.put(2, ("write", "open"), [5, 1])
     assert rows.sums([1, 2, 99]) == {"read": [1, 2, 3], "write": [10, 10, 15], "open": [0, 0, 1]}
     assert rows.sums([2]) == {"write": [0, 0, 5], "open": [0, 0, 1]}
 
@@ -87,16 +87,29 @@ def test_rows_sum_over_groups() -> None:
 def test_rows_of_a_group_that_learns_keys() -> None:
     rows: Rows[int, str] = Rows(length=4)
     rows.begin()
-    rows.put(1, [("a", 1)])
+    rows.put(1, ("a",), [1])
     rows.begin()
-    rows.put(1, [("b", 2)])
+    rows.put(1, ("b",), [2])
     assert rows.sums([1]) == {"a": [0, 0, 1, 0], "b": [0, 0, 0, 2]}
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True), min_size=1, max_size=20))
+def test_rows_in_any_order_of_their_keys(ticks: list[list[str]]) -> None:
+    rows: Rows[int, str] = Rows(length=20)
+    expected: dict[str, list[float]] = {key: [0.0] * 20 for key in "abcdef"}
+    for tick, keys in enumerate(ticks):
+        rows.begin()
+        values = [float(10 * tick + ord(key)) for key in keys]
+        rows.put(1, tuple(keys), values)
+        for key, value in zip(keys, values, strict=True):
+            expected[key][20 - len(ticks) + tick] = value
+    assert rows.sums([1]) == {key: values for key, values in expected.items() if any(values)}
 
 
 def test_idle_rows_are_out_of_date_not_wrong() -> None:
     rows: Rows[int, str] = Rows(length=2)
     rows.begin()
-    rows.put(1, [("a", 1)])
+    rows.put(1, ("a",), [1])
     for _ in range(3):
         rows.begin()
     assert rows.sums([1]) == {}
@@ -106,10 +119,10 @@ def test_rows_stay_bounded_and_the_longest_idle_goes() -> None:
     rows: Rows[int, str] = Rows(length=5, max_values=1000)
     for tick in range(500):
         rows.begin()
-        rows.put(-1, [("a", 1)])
-        rows.put(tick, [("a", 1), ("b", 2)])
+        rows.put(-1, ("a",), [1])
+        rows.put(tick, ("a", "b"), [1, 2])
         assert rows.values <= 1000
         assert tick < 5 or rows.sums([-1]) == {"a": [1] * 5}
     assert 10 < len(rows) < 30
-    assert set(range(490, 500)) <= set(rows._rows)
+    assert set(range(490, 500)) <= set(rows._groups)
     assert rows.sums([-1, 499])["b"][-1] == 2
