@@ -64,9 +64,9 @@ PICTURES = [
     ("running", 200, "dark", "a"),
     ("paused", 50, "light", "space"),
     ("paused", 120, "none", "space"),
-    ("narrowed", 50, "dark", "tab j enter enter"),
-    ("narrowed", 80, "none", "tab j enter tab s"),
-    ("narrowed", 120, "light", "tab j enter"),
+    ("narrowed", 50, "dark", "tab,j,enter,enter"),
+    ("narrowed", 80, "none", "tab,j,enter,tab,s"),
+    ("narrowed", 120, "light", "tab,j,enter"),
     ("lossy", 50, "dark", ""),
     ("lossy", 80, "none", "j"),
     ("lossy", 120, "light", ""),
@@ -92,7 +92,9 @@ def test_states(
     if theme == "none":
         monkeypatch.setenv("NO_COLOR", "1")
     session = SESSIONS.get(state, running)()
-    prepare = after(session, *keys.split(), theme="textual-light" if theme == "light" else "textual-dark")
+    prepare = after(
+        session, *filter(None, keys.split(",")), theme="textual-light" if theme == "light" else "textual-dark"
+    )
     assert snap_compare(DenetApp(session), terminal_size=SIZES[width], run_before=prepare)
 
 
