@@ -14,15 +14,7 @@ from textual.widgets import Static
 class AgainScreen(ModalScreen[bool], inherit_bindings=False):
     """True where it is to be ended and run again."""
 
-    DEFAULT_CSS = """
-    AgainScreen {
-        align: center middle;
-
-        Vertical { width: 56; max-width: 100%; height: auto; padding: 1 2; background: $panel; border: round $warning; }
-        Static { width: 100%; height: auto; text-align: center; }
-        #question { text-style: bold; margin-bottom: 1; }
-    }
-    """
+    CSS_PATH = "again.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "answer(True)", "End it and run it again", id="again.yes", tooltip="End the command, run it anew"),
         Binding("c,escape", "answer(False)", "Cancel", id="again.no", tooltip="Back to the screen; nothing changes"),

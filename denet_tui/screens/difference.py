@@ -21,15 +21,7 @@ from denet_tui.widgets.keys import KeyLine
 class DifferenceScreen(ModalScreen[None], inherit_bindings=False):
     """Two runs of one command, system call by system call."""
 
-    DEFAULT_CSS = """
-    DifferenceScreen {
-        align: center middle;
-
-        Vertical { width: 96%; height: 92%; background: $surface; border: round $primary; }
-        #runs { height: auto; padding: 0 1; }
-        ChangeTable { height: 1fr; }
-    }
-    """
+    CSS_PATH = "difference.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,d,q", "dismiss", "Close", id="difference.close", tooltip="Back to the run"),
         Binding("question_mark,f1", "app.help", "Help", id="difference.help", tooltip="Explain this table"),
@@ -74,8 +66,8 @@ def in_words(before: Snapshot, after: Snapshot) -> str:
 def _run(snapshot: Snapshot) -> str:
     seen = len(snapshot.processes) + snapshot.forgotten
     state = "running" if snapshot.running else words.ended(snapshot.status)
-    exact = "exact" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
+    short = "" if snapshot.exact else f", not exact: {snapshot.loss.describe()}"
     return (
         f"{state} after {words.elapsed(snapshot.elapsed_ns)}, {snapshot.total.calls:,} calls, "
-        f"{snapshot.total.errors:,} errors, {seen:,} process{'es' if seen != 1 else ''}, {exact}"
+        f"{snapshot.total.errors:,} errors, {seen:,} process{'es' if seen != 1 else ''}{short}"
     )

@@ -18,6 +18,7 @@ from denet_tui.widgets.emulator import APPLICATION_CURSOR, BRACKETED_PASTE, Emul
 from denet_tui.widgets.keystrokes import bytes_of
 from denet_tui.widgets.words import pad
 
+_STYLES = ("head", "typing", "asking", "note")
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."
 
 
@@ -28,7 +29,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
     from then on it gets every key, ctrl+c included, until ctrl+] gives the keys back. Where it writes faster than can
     be drawn, the view leaves something out and says how much; --output FILE keeps all of it."""
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"output-view--head", "output-view--typing", "output-view--note"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"output-view--{style}" for style in _STYLES}
     DEFAULT_CSS = """
     OutputView {
         overflow-x: hidden;
@@ -37,6 +38,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         scrollbar-gutter: stable;
         & > .output-view--head { color: $text-muted; }
         & > .output-view--typing { color: $text-warning; text-style: bold reverse; }
+        & > .output-view--asking { color: $text-warning; text-style: bold; }
         & > .output-view--note { color: $text-muted; }
     }
     """
@@ -222,7 +224,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         width = self.scrollable_content_region.width
         emulator = self._emulator
         if y == 0:
-            style = "typing" if self.typing else "head"
+            style = "typing" if self.typing else "asking" if self._asking else "head"
             return Strip([Segment(pad(f" {self.head()}", width), self._style(style))], width)
         if emulator is None:
             text = f" {_NOTHING}" if y == 2 else ""
