@@ -55,6 +55,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         & > .line-view--warn { color: $text-warning; }
         & > .line-view--spark { color: $text-accent; }
         &:focus > .line-view--cursor { background: $block-cursor-background 60%; text-style: bold; }
+        &:light:focus > .line-view--cursor { background: $block-cursor-background 30%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
