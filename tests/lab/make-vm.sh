@@ -14,7 +14,7 @@ dir=$1 wheels=$2
 new=$dir.new
 root=$new/root
 base=systemd,systemd-sysv,dbus,udev,sudo,python3,python3-venv,python3-bpfcc,libcap2-bin,kmod,procps,iproute2
-base=$base,initramfs-tools,linux-base,strace,tmux,zstd
+base=$base,initramfs-tools,linux-base,strace,tmux,zstd,make,git
 export DEBIAN_FRONTEND=noninteractive
 
 trap 'rm -rf --one-file-system "$new"' EXIT

@@ -17,23 +17,37 @@ from tests.lab.machines import CACHE
 
 MAKE_VM = Path(__file__).with_name("make-vm.sh")
 GUEST = Path(__file__).with_name("guest.py")
+TYPIST = Path(__file__).with_name("typist.py")
 REPOSITORY = Path(__file__).parents[2]
 BOOT_S, STATE_S = 900, 1500
 """At most, with everything emulated: 45 s and 30 to 180 s have been seen, many times that on a busy machine."""
 
-# denet-tui as it is now takes the place of the one that the image was made with; its packages are the image's.
-_RUN = """
-exec > /mnt/log 2>&1 # not the console: getty hangs it up
-cp -a /mnt/denet_tui/. /opt/denet-tui/lib/python3.11/site-packages/denet_tui/
-cd /opt/denet-tui/lib/python3.11/site-packages/denet_tui
 # Emulated on a busy machine, everything takes ten times as long: only patience is changed.
+_PATIENCE = """
 sed -i 's/^SECONDS = 20.0/SECONDS = 300.0/' bpf/prober.py
 sed -i 's/^SECONDS = 60.0/SECONDS = 700.0/' checks/probe.py
 sed -i 's/timeout: float = 20.0/timeout: float = 300.0/' bpf/handover.py
 sed -i 's/^SECONDS = 30$/SECONDS = 300/' bpf/loader.py
 sed -i 's/seconds: float = 5.0/seconds: float = 100.0/' checks/host.py
 sed -i 's/seconds=20)/seconds=300)/' checks/toolchain.py
+"""
+
+# denet-tui as it is now takes the place of the one that the image was made with; its packages are the image's.
+_STATES = """
+exec > /mnt/log 2>&1 # not the console: getty hangs it up
+cp -a /mnt/denet_tui/. /opt/denet-tui/lib/python3.11/site-packages/denet_tui/
+cd /opt/denet-tui/lib/python3.11/site-packages/denet_tui && sh /mnt/patience
 cd / && python3 /mnt/guest.py
+"""
+
+# A machine that has never had denet-tui. The wheels stand in for the network: pip takes them from the disk.
+_TYPING = """
+exec > /mnt/log 2>&1
+rm -rf /opt/denet-tui /usr/local/bin/denet-tui
+printf '[global]\\nno-index = true\\nfind-links = /mnt/wheels\\n' > /etc/pip.conf
+chown -R anna:anna /mnt/repository
+systemctl stop sys-kernel-tracing.mount
+python3 /mnt/typist.py
 """
 _WATCHDOG = "softlockup_panic=1 watchdog_thresh=60"
 """A panic after two minutes (twice the threshold)."""
@@ -103,7 +117,8 @@ def missing() -> str:
 
 def wheels(folder: Path) -> Path:
     """denet-tui and all that it depends on as wheels, for machines without a network."""
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, REPOSITORY], check=True)
+    what = [REPOSITORY, "hatchling"]  # which `make install` builds it with
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, *what], check=True)
     return folder
 
 
@@ -112,8 +127,34 @@ def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]
 
     `folder` is for the second disk and the console. Whatever stays unsaid (a hang, a panic) is missing in the result.
     """
-    machine = machines / wanted.kernel
-    disk = _second_disk(wanted.cases, folder)
+    inside = folder / "inside"
+    shutil.copytree(REPOSITORY / "denet_tui", inside / "denet_tui", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(GUEST, inside)
+    (inside / "states.json").write_text(json.dumps([asdict(case) for case in wanted.cases]))
+    disk = _second_disk(inside, _STATES)
+    _run(machines / wanted.kernel, disk, wanted.options, BOOT_S + STATE_S * len(wanted.cases))
+    return {case.name: seen for case in wanted.cases if (seen := _read(disk, case.name))}
+
+
+def typed(machines: Path, kernel: str, wheels: Path, keys: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Boot a machine without denet-tui, with a clone of this repository at hand, and have an ordinary user type.
+
+    Returns what typist.py saw; raises AssertionError where it never came to its end.
+    """
+    inside = folder / "inside"
+    shutil.copytree(wheels, inside / "wheels")
+    subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, inside / "repository"], check=True)
+    shutil.copy(TYPIST, inside)
+    (inside / "keys.json").write_text(json.dumps(keys))
+    disk = _second_disk(inside, _TYPING)
+    _run(machines / kernel, disk, "", BOOT_S + STATE_S * 3)
+    seen = _read(disk, "typed")
+    assert seen, f"it never came to its end: see {folder}/console"
+    return seen
+
+
+def _run(machine: Path, disk: Path, options: str, seconds: float) -> None:
+    """Boot it with that second disk, until it powers off or the time is over."""
     command: list[str | Path] = [
         "qemu-system-x86_64",
         # Emulated: hardware help may be missing, or not work, where this is run. One processor: of two, emulated on a
@@ -122,30 +163,19 @@ def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]
         *("-kernel", machine / "vmlinuz", "-initrd", machine / "initrd"),
         *("-drive", f"file={machine / 'disk.img'},format=raw,if=virtio,snapshot=on"),
         *("-drive", f"file={disk},format=raw,if=virtio"),
-        *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 {_WATCHDOG} {wanted.options}"),
+        *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 {_WATCHDOG} {options}"),
     ]
-    with (folder / "console").open("wb") as console, suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            timeout=BOOT_S + STATE_S * len(wanted.cases),
-            check=True,
-        )
-    return {case.name: seen for case in wanted.cases if (seen := _read(disk, case.name))}
+    with disk.with_name("console").open("wb") as console, suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=seconds, check=True)
 
 
-def _second_disk(cases: Sequence[Case], folder: Path) -> Path:
-    inside = folder / "inside"
-    shutil.copytree(REPOSITORY / "denet_tui", inside / "denet_tui", ignore=shutil.ignore_patterns("__pycache__"))
+def _second_disk(inside: Path, script: str) -> Path:
     (inside / "out").mkdir()
-    shutil.copy(GUEST, inside)
-    (inside / "run").write_text(_RUN)
-    (inside / "states.json").write_text(json.dumps([asdict(case) for case in cases]))
-    disk = folder / "second.img"
+    (inside / "run").write_text(script)
+    (inside / "patience").write_text(_PATIENCE)
+    disk = inside.with_name("second.img")
     with disk.open("wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(128 << 20)
     subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", inside, disk], check=True)
     return disk
 
