@@ -195,7 +195,7 @@ class ProcessTree(TableView[Row]):
             case "pid":
                 return ((_count(row) if isinstance(row, GroupRow) else str(row.process.pid), plain),)
             case "name":
-                return self._named(row, plain)
+                return self._named(row, plain, width)
             case "cpu" | "rss" | "threads" if not row.alive:
                 return self._end(row, column.key)
             case "cpu":
@@ -212,13 +212,13 @@ class ProcessTree(TableView[Row]):
                 return ((f"{row.calls:,}", plain),)
         return self._pace(row, column, width)
 
-    def _named(self, row: Row, plain: str) -> Sequence[Piece]:
+    def _named(self, row: Row, plain: str, width: int) -> Sequence[Piece]:
         if isinstance(row, GroupRow):
             return ((row.name, plain),)
         name = row.name if self.arguments else words.clean(row.process.comm)
         if self.terms and self.as_tree and not self.matches(row):
             plain = "dim"  # it is only there for what is below it
-        return ((row.guide, "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
+        return ((_guide(row, width), "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
 
     def _end(self, row: Row, key: str) -> Sequence[Piece] | None:
         """How a process ended, across the columns of CPU and memory."""
@@ -253,7 +253,8 @@ class ProcessTree(TableView[Row]):
     def copied(self) -> str:
         """As of any table, without the guide."""
         row = self.current
-        return super().copied().replace(row.guide if isinstance(row, ProcessRow) else "", "", 1)
+        guide = " ".join(row.guide.split()) if isinstance(row, ProcessRow) else ""
+        return super().copied().replace(guide, "", 1)
 
     # What the user does
 
@@ -261,7 +262,8 @@ class ProcessTree(TableView[Row]):
         """A click on the guide before a process folds away what is below it."""
         if column.key == "name" and isinstance(row, ProcessRow):
             mark = f"[+{row.folded}]" if row.folded else ""
-            if at < len(row.guide) + len(mark):
+            room = next(room for shown, room in self._fitted(self.line_width) if shown is column)
+            if at < len(_guide(row, room)) + len(mark):
                 self._fold(row, fold=not row.folded)
 
     def action_narrow(self) -> None:
@@ -316,6 +318,12 @@ class ProcessTree(TableView[Row]):
         """Whole command lines, or the names of the commands."""
         self.arguments = not self.arguments
         self.renew()
+
+
+def _guide(row: ProcessRow, width: int) -> str:
+    """The guide before a process; half the width at most, so that a name deep in the tree can be read."""
+    most = max(2, width // 2)
+    return row.guide if len(row.guide) <= most else "…" + row.guide[1 - most :]
 
 
 def _count(group: GroupRow) -> str:

@@ -70,6 +70,16 @@ def test_a_used_again_pid_has_its_own_children() -> None:
     assert parents(again) == [-1, 0, -1, 2]
 
 
+def test_deep_in_the_tree_there_is_room_for_the_name() -> None:
+    chain = [process(pid, pid - 1, f"name{pid}") for pid in range(100, 112)]
+    tree = drawn(44, chain)
+    assert [line[6:20].rstrip() for line in texts(tree)[1:8]] == [
+        "name100", "└─name101", "  └─name102", "    └─name103", "…   └─name104", "…   └─name105", "…   └─name106"
+    ]  # fmt: skip
+    tree.action_edge(-1)
+    assert tree.copied().startswith("pid 111  name111  ")
+
+
 def test_who_has_lost_its_parent_is_a_root() -> None:
     assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "cc", "ld -o a.out"]
 
