@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 GroupT = TypeVar("GroupT", bound=Hashable)
 KeyT = TypeVar("KeyT", bound=Hashable)
 
-_ROW_COST = 42
-"""What a row takes beside its values, in values of 4 bytes."""
+_ROW_COST, _GROUP_COST = 42, 500
+"""What a row takes beside its values, and a group beside its rows, in values of 4 bytes."""
 _NO_ROW = array("f")
 
 SERIES_OVERHEAD = 250
@@ -159,8 +159,9 @@ class Rows(Generic[GroupT, KeyT]):
 
     A tick of a group is one array of floats, so that it is written as a whole: with one series per
     pair of group and key, writing would take most of what a tick may cost. A value takes 4 bytes,
-    and a group's tick about 170 more; `max_values` bounds the values that are kept in all. When
-    there are more, the group that has been idle longest goes first.
+    a group's tick about 170 more, and a group about 2,000; `max_values` bounds all of it, in values.
+    A group goes when it has been idle for `length` ticks; where there are too many values, the one
+    that has been idle longest goes first.
     """
 
     def __init__(self, length: int = 120, max_values: int = 2_000_000) -> None:
@@ -176,6 +177,11 @@ class Rows(Generic[GroupT, KeyT]):
     def begin(self) -> int:
         """Start the next tick; returns its number."""
         self.tick += 1
+        while self._groups:
+            idle = next(iter(self._groups))
+            if self._groups[idle].rows[-1][0] > self.tick - self.length:
+                break
+            self._drop(idle)
         return self.tick
 
     def put(self, group: GroupT, keys: Sequence[KeyT], values: list[float]) -> None:
@@ -183,6 +189,7 @@ class Rows(Generic[GroupT, KeyT]):
         mine = self._groups.pop(group, None)
         if mine is None:
             mine = _Group()
+            self.values += _GROUP_COST
         self._groups[group] = mine  # the longest idle one is then always the first
         row, rows = mine.row(keys, values), mine.rows
         rows.append((self.tick, row))
@@ -215,5 +222,7 @@ class Rows(Generic[GroupT, KeyT]):
 
     def _make_room(self) -> None:
         while self.values > self.max_values and len(self._groups) > 1:
-            idle = next(iter(self._groups))
-            self.values -= sum(len(row) + _ROW_COST for _, row in self._groups.pop(idle).rows)
+            self._drop(next(iter(self._groups)))
+
+    def _drop(self, group: GroupT) -> None:
+        self.values -= _GROUP_COST + sum(len(row) + _ROW_COST for _, row in self._groups.pop(group).rows)

@@ -116,13 +116,26 @@ def test_idle_rows_are_out_of_date_not_wrong() -> None:
 
 
 def test_rows_stay_bounded_and_the_longest_idle_goes() -> None:
-    rows: Rows[int, str] = Rows(length=5, max_values=1000)
+    rows: Rows[int, str] = Rows(length=50, max_values=10_000)
     for tick in range(500):
         rows.begin()
         rows.put(-1, ("a",), [1])
         rows.put(tick, ("a", "b"), [1, 2])
-        assert rows.values <= 1000
-        assert tick < 5 or rows.sums([-1]) == {"a": [1] * 5}
+        assert rows.values <= 10_000
+        assert tick < 50 or rows.sums([-1]) == {"a": [1] * 50}
     assert 10 < len(rows) < 30
     assert set(range(490, 500)) <= set(rows._groups)
     assert rows.sums([-1, 499])["b"][-1] == 2
+
+
+def test_groups_go_when_nothing_of_them_is_left() -> None:
+    rows: Rows[int, str] = Rows(length=5)
+    for tick in range(100):
+        rows.begin()
+        rows.put(tick, ("a", "b"), [1, 2])
+        assert len(rows) == min(tick + 1, 5)
+    before = rows.values
+    for _ in range(9):
+        rows.begin()
+    assert (len(rows), rows.values) == (0, 0)
+    assert before > 0
