@@ -16,7 +16,7 @@ from tests.watch.helpers import DENET, eventually, text_of, tmux
 
 pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
-ROUNDS = 7
+ROUNDS = 5
 FLOOD = "yes 'hello this is a line of output from some program' | head -c 100000000"
 SIDES = {"Output tab": ("", "5"), "Overview tab": ("", "1"), "--output FILE": ("--output kept", "1")}
 
