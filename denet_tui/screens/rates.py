@@ -71,7 +71,8 @@ class Rates:
     """Calls/s and errors/s per syscall, calls/s per process, and a day of counters.
 
     At most about 22 MB for calls/s, 16 MB of it per pair of process and syscall; 14 MB for the
-    tables that narrowing looks back at; and a Timeline for everything and for what is narrowed.
+    tables that narrowing looks back at; and a Timeline for everything and one for what is narrowed,
+    each about 12 MB after a day of 40 busy syscalls.
     """
 
     def __init__(self) -> None:
