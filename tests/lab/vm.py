@@ -49,8 +49,8 @@ chown -R anna:anna /mnt/repository
 systemctl stop sys-kernel-tracing.mount
 python3 /mnt/typist.py
 """
-_WATCHDOG = "softlockup_panic=1 watchdog_thresh=60"
-"""A panic after two minutes (twice the threshold)."""
+_WATCHDOG = "softlockup_panic=1 watchdog_thresh=60 no_timer_check"
+"""A panic after two minutes (twice the threshold), and none where a busy machine keeps the clock from ticking."""
 
 
 @dataclass(frozen=True)
