@@ -12,7 +12,7 @@ CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sl
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lab venv install uninstall _venv
+.PHONY: help run test lint bench lab screenshots venv install uninstall _venv
 
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
@@ -85,7 +85,7 @@ trap give_back EXIT
 endef
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 _venv:
 	@$(SH)
@@ -132,6 +132,13 @@ lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/
 	@$(SH)
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare qemu-system-x86_64 mke2fs || say "missing still:$$left"
 	as_root "to make chroots and disks, and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
+
+screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
+	@$(SH)
+	want "installing what is shown" bcc gcc libc-headers || fail "missing still:$$left: see above"
+	as_root "to load BPF programs" $(VENV)/bin/python -B -m tests.screens.shoot
+	as_root "to load BPF programs, and to break a machine that only it sees" \
+	    $(VENV)/bin/python -B -m tests.screens.shoot_setup
 
 install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)

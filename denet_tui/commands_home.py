@@ -89,7 +89,7 @@ class _Home:
         if not always and not (failure := self._load("machine", before)):
             return commands.watch_machine(self._request, before, self._begin, with_screen=True)
         while True:
-            pick = self._ask()
+            pick = self._ask(failure)
             if pick is None:
                 return self._leave(failure)
             if isinstance(pick, Restart):
@@ -126,8 +126,9 @@ class _Home:
     def _begin(self, *_: Any, **__: Any) -> Start:
         return self._start
 
-    def _ask(self) -> Pick | Restart | None:
-        """Show the setup screen; what is to be watched, None where the user left."""
+    def _ask(self, failure: str) -> Pick | Restart | None:
+        """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
+        from denet_tui import showing
         from denet_tui.home import HomeApp
 
         app = HomeApp(
@@ -135,11 +136,13 @@ class _Home:
             who=self._who(),
             ask=self._through_sudo_once if asking.sudo() else None,
             search=self._start.environment.get("PATH", os.defpath),
+            note=f"✗ {plain(failure)}" if failure else "",
+            preferences=showing.preferences(self._start.environment),
         )
         pick = app.run()
         self._jobs.listen()
         if app.return_code:
-            raise StartError("the screen failed; please report what is shown above")
+            raise StartError(showing.explain_fault(app.fault, self._start.environment))
         return pick
 
     def _who(self) -> str:

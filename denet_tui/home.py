@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from denet_tui.screens.engine import Asking, Engine
 from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.leaving import LeavingApp
+from denet_tui.screens.preferences import Preferences, take_on
 from denet_tui.screens.setup import SetupScreen
 from denet_tui.screens.start import Pick, Restart, StartScreen
 
@@ -41,20 +42,24 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
         first: Literal["setup", "start"] = "setup",
         ask: Asking | None = None,
         search: str = "",
+        note: str = "",
+        preferences: Preferences | None = None,
     ) -> None:
-        """`who` is said in the header, `ask` applies a fix through sudo, `search` is the PATH of commands."""
+        """`who` is said in the header, `note` (what went wrong before) below; `search` is the PATH of commands."""
         super().__init__()
+        self._note, self._preferences = note, preferences or Preferences()
         self._engine, self._who, self._first, self._ask, self._search = engine, who, first, ask, search
 
     def on_mount(self) -> None:
-        """Show the first screen."""
+        """Look as the user prefers, and show the first screen."""
+        take_on(self, self._preferences)
         if self._first == "start":
             self._start(True)
         else:
             self._setup()
 
     def _setup(self) -> None:
-        self.push_screen(SetupScreen(self._engine, who=self._who, ask=self._ask), self._start)
+        self.push_screen(SetupScreen(self._engine, who=self._who, ask=self._ask, note=self._note), self._start)
 
     def _start(self, go_on: bool | None) -> None:  # noqa: FBT001 (Textual's callback)
         if go_on:

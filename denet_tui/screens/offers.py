@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from denet_tui.checks import access, asking, catalogue
 from denet_tui.checks.access import Access
@@ -19,6 +19,11 @@ from denet_tui.screens.walk import Walk
 @dataclass(frozen=True, slots=True)
 class Offers:
     """What can be done to the step `current` (a check's id, or the name of a group)."""
+
+    SOMETIMES: ClassVar = frozenset(
+        {"go_on", "apply", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back"}
+    )
+    """Actions of the screen that are not always offered."""
 
     walk: Walk
     engine: Engine
@@ -80,20 +85,23 @@ class Offers:
         rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
         return asking.for_administrator([*first, *rest], self.host)
 
-    def may(self, action: str) -> bool:
-        """True where an action of the screen makes sense here and now."""
+    @property
+    def actions(self) -> frozenset[str]:
+        """Those of SOMETIMES that make sense here and now."""
         walk, current, idle = self.walk, self.current, not self.walk.working
-        offered: dict[str, Callable[[], bool]] = {
-            "go_on": lambda: idle and walk.ready,
-            "apply": lambda: idle and (self.access is not None or self._applicable()),
-            "cancel": lambda: not idle,
-            "skip": lambda: idle and current != PROOF and (current in walk.looking or current in walk.open()),
-            "undo": lambda: idle and bool(self.undoable),
-            "recheck": lambda: idle and current in catalogue.by_id,
-            "copy_fix": lambda: bool(self.text),
-            "details": lambda: current in catalogue.by_id,
+        is_step = current in catalogue.by_id
+        pending = current != PROOF and (current in walk.looking or current in walk.open())
+        found = {
+            "go_on": idle and walk.ready,
+            "apply": idle and (self.access is not None or self._applicable()),
+            "cancel": not idle,
+            "skip": idle and pending,
+            "undo": idle and bool(self.undoable),
+            "recheck": idle and is_step,
+            "copy_fix": self.access is not None or self.fix is not None,
+            "details": is_step,
         }
-        return offered[action]() if action in offered else True
+        return frozenset(action for action, offered in found.items() if offered)
 
     def _applicable(self) -> bool:
         fix = self.fix

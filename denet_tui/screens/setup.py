@@ -8,26 +8,27 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from denet_tui.checks import asking, jobs
+from denet_tui.checks import asking, catalogue, jobs
 from denet_tui.checks.host import Host
 from denet_tui.screens import pages, reporting
 from denet_tui.screens.engine import Asking, Engine, Told
 from denet_tui.screens.leave import Answer, LeaveScreen
 from denet_tui.screens.offers import Offers
 from denet_tui.screens.pages import Shown
+from denet_tui.screens.setup_keys import KEYS
 from denet_tui.screens.start import Restart
 from denet_tui.screens.walk import Walk, in_words
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.page import Page, Paragraph
 from denet_tui.widgets.steps import StepList
 
-_SPIN_S = 0.1
+_SPIN_S, _SOON_S = 0.1, 0.03
 
 
 class SetupScreen(Screen[bool], inherit_bindings=False):
@@ -37,50 +38,26 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     AUTO_FOCUS = "StepList"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-single"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-tall")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "enter", "go_on", "Start watching", id="setup.go-on", tooltip="Choose what to watch", key_display="enter"
-        ),
-        Binding("a", "apply", "Apply", id="setup.apply", tooltip="Apply the chosen fix, exactly as it is shown"),
-        Binding(
-            "c,escape", "cancel", "Cancel", id="setup.cancel", tooltip="End what is at work; what it did is undone"
-        ),
-        Binding("s", "skip", "Skip", id="setup.skip", tooltip="Go on without this step; nothing is changed"),
-        Binding("u", "undo", "Undo", id="setup.undo", tooltip="Take back the fix that was applied to this step"),
-        Binding(
-            "r", "recheck", "Re-check", id="setup.recheck", tooltip="Look again at this step and what depends on it"
-        ),
-        Binding("y", "copy_fix", "Copy", id="setup.copy", tooltip="Copy the commands of the chosen fix (OSC 52)"),
-        Binding(
-            "backspace", "back", "Back", id="setup.back", tooltip="The step that was shown before", key_display="⌫"
-        ),
-        Binding(
-            "d", "details", "Details", id="setup.details", tooltip="All that was asked and answered, as --debug says it"
-        ),
-        Binding("w", "report", "Report", id="setup.report", tooltip="Write a report to share; it names nobody"),
-        Binding(
-            "v", "unfold", "All steps", id="setup.unfold", tooltip="Show every step, or only those that need something"
-        ),
-        Binding("R", "look", "Look again", id="setup.look", tooltip="Run every check again", show=False),
-        Binding("tab,shift+tab", "pane", "Pane", id="setup.pane", tooltip="Go to the other side", show=False),
-        *(
-            Binding(str(n), f"choose({n})", "Choose", id=f"setup.choose-{n}", tooltip=f"Choose fix {n}", show=False)
-            for n in range(1, 10)
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
-    def __init__(self, engine: Engine, *, who: str, ask: Asking | None = None) -> None:
+    def __init__(self, engine: Engine, *, who: str, ask: Asking | None = None, note: str = "") -> None:
         """`who` says in the header as whom this runs; `ask` stands in where the engine is not root."""
         super().__init__()
-        self._engine, self._who, self._ask = engine, who, ask
+        self._engine, self._who, self._ask, self._first_note = engine, who, ask, note
         self.walk = Walk()
         self._visited: list[str] = []
         self._spin = 0
         self._details = self._everything = False
         self._follow = True
         """True where the cursor is to go to the next step once all is looked at."""
+        self._going = catalogue.AREAS[0]
+        """The step that the cursor is being put on, not by the user."""
         self._armed = ""
         """A fix that weakens the machine, and was asked for once."""
+        self._waiting = False
+        """True where a drawing is on its way."""
+        self._progress = ""
+        self._offered: frozenset[str] = frozenset()
         self._leaving: list[str] | None = None
         """Fixes that are still to be taken back before this is left."""
         self._host = Host()
@@ -103,6 +80,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self._engine.listen(self._hear)
         self.set_interval(_SPIN_S, self._turn)
         self._look(None)
+        self._note(self._first_note)
         if self._engine.interrupted:
             self._note(
                 "! an earlier setup was interrupted half-way; the next fix, or its undoing, takes that back first"
@@ -125,6 +103,9 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
                 self._ended(event)
             case jobs.Gone():
                 self._note("✗ the helper has ended: nothing can be looked at or changed any more; q leaves")
+        if isinstance(event, jobs.Started | jobs.Found | jobs.Said | jobs.Counted):
+            self._draw_soon()
+            return
         self.draw()
         if isinstance(event, jobs.Ended):
             self.query_one(Page).action_edge(1)  # what came of it is the last line
@@ -153,14 +134,29 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._spin += 1
             self.draw()
 
+    def _draw_soon(self) -> None:
+        """Draw what has come once for all that comes within a moment: keys have their turn in between."""
+        if not self._waiting:
+            self._waiting = True
+            self.set_timer(_SOON_S, self.draw)
+
     def draw(self) -> None:
-        """Draw everything anew."""
+        """Draw what has changed."""
+        self._waiting = False
         with self.app.batch_update():
-            progress = self.walk.progress()
-            self.query_one("#progress", Static).update(Content(progress))
+            if (progress := self.walk.progress()) != self._progress:
+                self._progress = progress
+                self.query_one("#progress", Static).update(Content(progress))
             self.query_one(StepList).show(self.walk.rows(everything=self._everything, spin=self._spin))
             self._draw_page()
-        self.refresh_bindings()
+        self._offer()
+
+    def _offer(self) -> None:
+        """Have the line of keys say what can be done now."""
+        back = {"back"} if len(self._visited) > 1 else set()
+        if (offered := self.offers.actions | back) != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def _draw_page(self, *, top: bool = False) -> None:
         working = self.walk.working == self.current
@@ -189,11 +185,14 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     def on_line_view_moved(self) -> None:
         """Explain the step that the cursor went to."""
         current = self.current
+        if current != self._going:
+            self._follow = False  # whoever looks around is not called away
+        self._going = ""
         if current and self.walk.looked and self._visited[-1:] != [current]:
             self._visited = [*self._visited[-50:], current]
         self._armed = ""
         self._draw_page(top=True)
-        self.refresh_bindings()
+        self._offer()
 
     def on_page_picked(self, message: Page.Picked) -> None:
         """Do what was clicked: choose a fix, go to a step, or go on."""
@@ -210,7 +209,9 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         if all(row.key != identity for row in steps.rows):
             self._everything = True
             self.draw()
-        steps.go_to(identity)
+        if self.current != identity:
+            self._going = identity
+            steps.go_to(identity)
 
     def _look(self, ids: Sequence[str] | None) -> None:
         self._follow = ids is None
@@ -225,9 +226,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
         """Offer only what can be done to the step that is shown."""
-        if not self.is_mounted or not self.query(StepList):
-            return True
-        return len(self._visited) > 1 if action == "back" else self.offers.may(action)
+        return action in self._offered if action in Offers.SOMETIMES else True
 
     def action_go_on(self) -> None:
         """To what is to be watched."""
@@ -319,7 +318,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self._note("")
         self.walk.picked[self.current] = fix
         self._draw_page()
-        self.refresh_bindings()
+        self._offer()
 
     def action_copy_fix(self) -> None:
         """Copy what the chosen fix runs."""

@@ -62,6 +62,7 @@ class Walk:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
     proof: Proof = field(default_factory=Proof)
+    _last: tuple[list[Finding], tuple[Plan, tuple[WayIn, ...]]] | None = None
 
     # What is so
 
@@ -73,12 +74,19 @@ class Walk:
     @property
     def plan(self) -> Plan:
         """What would be done for the way in that needs least."""
-        return plan.plan(self.known)
+        return self._judged()[0]
 
     @property
     def ways(self) -> tuple[WayIn, ...]:
         """The verdict of each way in."""
-        return verdict.ways(self.known)
+        return self._judged()[1]
+
+    def _judged(self) -> tuple[Plan, tuple[WayIn, ...]]:
+        """Plan and verdict, made once for the same findings: they are asked for often while the screen is drawn."""
+        known = self.known
+        if self._last is None or not _same(known, self._last[0]):
+            self._last = (known, (plan.plan(known), verdict.ways(known)))
+        return self._last[1]
 
     @property
     def ready(self) -> bool:
@@ -259,6 +267,10 @@ def _progress(line: str) -> str:
     """What a line of progress (`Reading database ... 30%`) has in common with the next one; empty for others."""
     found = re.match(r"(.*?)\d+%", line)
     return found[1] if found else ""
+
+
+def _same(some: Sequence[Finding], others: Sequence[Finding]) -> bool:
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
 
 
 def _turned(sign: str, spin: int) -> str:

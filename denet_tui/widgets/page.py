@@ -138,6 +138,8 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
 
     def show(self, paragraphs: Sequence[Paragraph], *, top: bool = False, follow: bool = False) -> None:
         """Draw these from now on, at the same place; at the top, or, where the end is in sight, still at the end."""
+        if paragraphs == self._paragraphs and not top:
+            return
         at_end = self.scroll_offset.y >= self.max_scroll_y
         self._paragraphs = paragraphs
         self._width = 0
@@ -155,6 +157,11 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
         return [
             f"{line.label:<{LABEL}} {line.text}".strip() if line.label else line.text.rstrip() for line in self._lines
         ]
+
+    def notify_style_update(self) -> None:
+        """Draw in the new colours."""
+        super().notify_style_update()
+        self.refresh()
 
     def on_resize(self) -> None:
         """Wrap anew."""

@@ -320,6 +320,18 @@ async def test_a_check_that_hangs_is_slow_can_be_skipped_and_blocks_no_key() -> 
         await driver.until(lambda: driver.screen.walk.looked)
 
 
+async def test_whoever_looks_around_is_not_called_away_when_the_looking_ends() -> None:
+    engine = Recorded(broken(), slowly=True)
+    async with setup(engine) as driver:
+        engine.end_looking([*catalogue.by_id])
+        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        await driver.press("R", "j", "j")
+        at = driver.screen.current
+        engine.end_looking([*catalogue.by_id])
+        await driver.until(lambda: not driver.screen.walk.looking)
+        assert driver.screen.current == at == "FS-001"
+
+
 async def test_details_are_what_debug_says() -> None:
     async with setup(Recorded(broken())) as driver:
         await driver.go_to("FS-001")

@@ -31,6 +31,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "denet-tui" / "commands").write_text("ls -l\nmake -j4 all\n")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(start.StartScreen.__init__, "__defaults__", (lambda: PROCESSES,))
+    monkeypatch.setattr("denet_tui.screens.setup._SPIN_S", 1000.0)
     monkeypatch.setattr("denet_tui.checks.asking.sudo", lambda: "/usr/bin/sudo")
 
 
@@ -119,7 +120,6 @@ def test_looking(snap_compare: Compare) -> None:
         await show()(pilot)
         screen = pilot.app.screen
         assert isinstance(screen, SetupScreen)
-        screen._turn = lambda: None  # type: ignore[method-assign]
         for each in [*catalogue.by_id][:-2]:
             engine.tell(jobs.Found(engine.found[each]))
         engine.tell(jobs.Slow("E2E-001"))
