@@ -17,7 +17,7 @@ from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.double import INFO, Build, Session
-from tests.screens.driving import ended, lines, live, running, settle
+from tests.screens.driving import ended, lines, live, running, settle, until
 
 WIDE, NARROW = (120, 40), (80, 24)
 
@@ -322,12 +322,18 @@ async def test_a_click_on_a_key_presses_it() -> None:
         assert line.tooltip == "Freeze the view; counting goes on"
 
 
-async def test_the_palette_opens() -> None:
+async def test_the_palette_knows_what_the_keys_do() -> None:
     session = running()
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
-        await pilot.press("ctrl+p")
-        assert type(pilot.app.screen).__name__ == "CommandPalette"
+        app = pilot.app
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"Theme", "Screenshot", "Pause", "Errors", "Sort", "Slower"} <= commands.keys()
+        assert not {"Down", "First"} & commands.keys()
+        await pilot.press("ctrl+p", *"pause")
+        await until(pilot, lambda: "Pause" in str(app.screen.query_one("CommandList").get_option_at_index(0).prompt))  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: live(app)._view.paused)  # type: ignore[arg-type]
 
 
 class Broken(Session):
