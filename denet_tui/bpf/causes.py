@@ -14,6 +14,8 @@ from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
 
 OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
 """As the dynamic linker, C++, LLVM, Python and the kernel say it."""
+NO_READING = r"(?:unknown func|cannot use helper) bpf_probe_read_kernel"
+"""As the verifier of Linux 6.1 and of 6.12 says it, where the kernel is locked down to confidentiality."""
 _MIB = 1 << 20
 _MEMLOCK_NEEDED = 64 * _MIB
 """The maps with their default sizes, charged to RLIMIT_MEMLOCK below Linux 5.11."""

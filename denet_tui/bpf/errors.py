@@ -32,7 +32,7 @@ SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
     (r"perf_event_open(?:\(.*\))?: Operation not permitted", causes.perf_not_permitted),
     (r"Need super-user privileges to run", causes.perfmon_missing),
     (r"Failed to load (?:BPF )?program\b.*: Permission denied", causes.verifier),
-    (r"unknown func bpf_probe_read_kernel", causes.locked_down),
+    (causes.NO_READING, causes.locked_down),
     (r"maps (?:stay|are) empty|maps empty", causes.not_counted),
 )
 """Texts, and what may be behind each; the first that fits counts."""

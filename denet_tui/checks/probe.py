@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from denet_tui.bpf.causes import NO_READING
 from denet_tui.bpf.handover import SIZES, WAYS
 from denet_tui.bpf.loader import EVENTS, MAPS
 from denet_tui.bpf.tracer import ABIS, NUMBERS
@@ -207,7 +208,7 @@ _REJECTED = re.compile(r"^(?!could not open bpf map).*error:|processed \d", re.M
 def _is_our_mistake(proof: Proof) -> bool:
     """A compiler's error, or a verifier's, where the simple layers were good: EACCES, EINVAL or E2BIG of the load."""
     layer = proof.failed
-    if layer is None or layer.name != "load" or "unknown func bpf_probe_read_kernel" in layer.output:
+    if layer is None or layer.name != "load" or re.search(NO_READING, layer.output):
         return False  # a kernel that is locked down (KERN-008) keeps that one from all programs
     rejected = layer.number in (errno.EACCES, errno.EINVAL, errno.E2BIG)
     return rejected or bool(_REJECTED.search(layer.output))

@@ -108,6 +108,12 @@ ROWS = [
         "KERN-008",
         "locked down to confidentiality: tracefs is empty",
     ),
+    (
+        LoadError("load", "x: Invalid argument", output="program of this type cannot use helper bpf_probe_read_kernel"),
+        {"lockdown": "confidentiality"},
+        "KERN-008",
+        "may not read its memory; boot with lockdown=integrity",
+    ),
     (LOCKED_DOWN, {"lockdown": "confidentiality"}, "KERN-008", "may not read its memory; boot with lockdown=integrity"),
     (LoadError("attach", f"sys_enter: {EVENT_ID}: Permission denied", 13, way="tracefs"), {}, "FS-002", "be read by"),
     (

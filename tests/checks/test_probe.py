@@ -186,9 +186,10 @@ def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
     "log",
     [
         "8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n",
+        "program of this type cannot use helper bpf_probe_read_kernel#113\nprocessed 9 insns\n",
         "could not open bpf map: syscall_counts, error: Operation not permitted\n",
     ],
-    ids=["lockdown=confidentiality", "RLIMIT_MEMLOCK, Linux 5.10"],
+    ids=["lockdown=confidentiality, Linux 6.1", "the same, Linux 6.12", "RLIMIT_MEMLOCK, Linux 5.10"],
 )
 def test_what_the_kernel_refuses_is_not_our_mistake(log: str) -> None:
     """As stock Debian kernels say it."""
