@@ -8,8 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from denet_tui.bpf import toolchain
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes its time
+settings.load_profile("any machine")
 
 SOURCES = Path(__file__).parent / "bpf"
 

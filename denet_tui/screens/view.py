@@ -189,6 +189,7 @@ def _of_interval(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
     known = {process_key(process): process.errnos for process in before.processes} if before else {}
     return replace(
         snapshot,
+        elapsed_ns=snapshot.interval_ns,
         # Those that were not called stay, as 0: rows that come and go could not be read.
         syscalls={call: snapshot.recent.get(call, NOTHING) for call in snapshot.syscalls},
         total=snapshot.delta,

@@ -78,7 +78,8 @@ class SyscallTable(TableView[SyscallRow]):
     HELP = (
         "Each line is one system call, over everything watched or over what the view is narrowed to. calls/s and "
         "the bars on the right are of the last moments (bars start at zero, the highest is the peak of what is "
-        "shown); all other columns are since the start, or of the last interval alone (c). time% is the share of "
+        "shown), and calls/s of the whole run once the command has ended; all other columns are since the start, or "
+        "of the last interval alone (c). time% is the share of "
         "the time spent in all calls together, waiting included. Half of the calls took no longer than p50, 99 of "
         "100 no longer than p99. errors: calls that failed. Enter narrows everything to the call, % to its class. "
         "A filter knows names, classes (%network) and errnos (ENOENT)."
@@ -129,7 +130,10 @@ class SyscallTable(TableView[SyscallRow]):
         self._errnos = {}
         for syscall, number in snapshot.errnos:
             self._errnos.setdefault(syscall, set()).add(errno_name(number))
-        self.show(syscall_rows(snapshot.syscalls, snapshot.recent, snapshot.interval_ns, rates))
+        span = (snapshot.recent, snapshot.interval_ns)
+        if not snapshot.running:  # the last interval was cut short by the end: it says nothing about the run
+            span = (snapshot.syscalls, snapshot.elapsed_ns)
+        self.show(syscall_rows(snapshot.syscalls, *span, rates))
 
     def show(self, rows: Sequence[SyscallRow]) -> None:
         """Draw `rows`, in the table's own order."""

@@ -150,7 +150,7 @@ def test_a_chain_that_fits_and_makes_no_sense_is_refused(tmp_path: Path) -> None
             Journal(str(state))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300), st.integers(0, 3000), st.booleans())
 def test_any_bytes_are_mended_or_refused(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, insert: bool

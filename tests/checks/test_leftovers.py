@@ -123,7 +123,7 @@ def test_files_that_may_not_be_read_are_passed_over() -> None:
 
 
 @given(st.binary(max_size=3000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_content_crashes_or_is_taken_for_one_that_is_known(content: bytes) -> None:
     finding = leftovers.check_left(host(dict.fromkeys(ALL, content)))
     assert all(fix.changes == () for fix in finding.fixes)
@@ -229,7 +229,7 @@ def test_the_real_log_is_read_and_not_consumed() -> None:
 
 
 @given(st.text())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_log_crashes_the_check(text: str) -> None:
     finding = leftovers.check_log(FakeHost(answers={"kernel_log": text}))
     assert finding.state in (State.PASS, State.WARN)

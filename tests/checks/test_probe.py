@@ -229,7 +229,7 @@ def test_counted_but_not_exactly_is_a_failure_of_that_way() -> None:
 
 
 @given(st.text() | st.lists(st.sampled_from(GOOD)).map(lambda lines: "\n".join(map(json.dumps, lines))), ENDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_output_of_the_prober_crashes_the_checks(text: str, status: int) -> None:
     here = FakeHost({}, commands={sys.executable: Output(status, text, text)})
     assert probe.check_program(here).state in (State.PASS, State.FAIL, State.UNKNOWN)

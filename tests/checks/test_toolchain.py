@@ -234,7 +234,7 @@ def test_boot_and_package_lists_count_as_well() -> None:
 
 
 @given(st.text(), st.lists(st.text(max_size=30), max_size=5), st.text(), st.integers(-70, 300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nothing_that_a_machine_says_crashes_a_check(text: str, names: list[str], release: str, status: int) -> None:
     here = asked(text, status)
     here.fake_release = release

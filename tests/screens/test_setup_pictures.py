@@ -113,7 +113,8 @@ def test_no_color(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, state:
     assert snap_compare(app(engine()), terminal_size=SIZES[80], run_before=prepare)
 
 
-def test_looking(snap_compare: Compare) -> None:
+def test_looking(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("denet_tui.screens.setup._SPIN_S", 3600)
     engine = looking()
 
     async def prepare(pilot: Pilot[object]) -> None:
@@ -123,8 +124,6 @@ def test_looking(snap_compare: Compare) -> None:
         for each in [*catalogue.by_id][:-2]:
             engine.tell(jobs.Found(engine.found[each]))
         engine.tell(jobs.Slow("E2E-001"))
-        await pilot.pause()
-        screen._spin = 0
         screen.draw()
         await pilot.pause()
 

@@ -149,7 +149,7 @@ PIECES = [b"\x1b[", b"\x1b]", b"\x1b[?1049h", b"\x1b[2;3r", b"\x1b[?6h", b"\x1bM
 PIECES += [b"\x1bc", b";1;5m", b"\x0e", "漢".encode() * 9, "\u202e\u2066\u200f".encode()]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(PIECES))))
 def test_nothing_gets_through_and_nothing_breaks(pieces: list[bytes]) -> None:
     emulator = Emulator(12, 5)
