@@ -142,7 +142,8 @@ def typed(machines: Path, kernel: str, wheels: Path, keys: Sequence[dict[str, An
     Returns what typist.py saw; raises AssertionError where it never came to its end.
     """
     inside = folder / "inside"
-    shutil.copytree(wheels, inside / "wheels")
+    # All but denet-tui itself, which is built there, from the clone.
+    shutil.copytree(wheels, inside / "wheels", ignore=shutil.ignore_patterns("denet_tui-*"))
     subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, inside / "repository"], check=True)
     shutil.copy(TYPIST, inside)
     (inside / "keys.json").write_text(json.dumps(keys))
