@@ -18,8 +18,8 @@ from denet_tui.widgets import processes, syscalls
 from denet_tui.widgets.chart import MOST_CURVES, Chart
 from denet_tui.widgets.lines import LineView
 from denet_tui.widgets.processes import ProcessTree
-from denet_tui.widgets.switch import PaneSwitch
 from denet_tui.widgets.syscalls import SyscallTable
+from denet_tui.widgets.tabs import PaneSwitch
 
 
 class Overview(OverTime):

@@ -20,7 +20,7 @@ from denet_tui.watch.candidates import Candidate, candidates
 from denet_tui.watch.find import CommandError, resolve
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.pick import Pickable, ProcessPicker, matching
-from denet_tui.widgets.switch import PaneSwitch
+from denet_tui.widgets.tabs import PaneSwitch
 
 NAMES = ("Run a command", "Attach to a process", "Whole machine")
 _ABOUT = (

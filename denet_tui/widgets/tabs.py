@@ -94,3 +94,14 @@ class TabRow(Widget):
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"tab-row--{name}") if self.is_attached else Style.null()
+
+
+class PaneSwitch(TabRow):
+    """The names of panes of which only one fits; no keys are theirs, so no numbers."""
+
+    class Picked(TabRow.Picked):
+        """The user wants to see pane `index`."""
+
+    def labels(self, width: int) -> list[str]:  # noqa: ARG002 (they are few and short)
+        """The names."""
+        return list(self._names)

@@ -4,8 +4,8 @@ from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 
 
-class Table(SyscallTable):
-    """A table that is `width` cells wide and 20 lines high."""
+class Still:
+    """Is `width` cells wide and 20 lines high."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -19,16 +19,9 @@ class Table(SyscallTable):
         return 20
 
 
-class Tree(ProcessTree):
-    """A tree that is `width` cells wide and 20 lines high."""
+class Table(Still, SyscallTable):
+    """The syscall table."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width_now = width
 
-    @property
-    def line_width(self) -> int:
-        return self.width_now
-
-    def _room(self) -> int:
-        return 20
+class Tree(Still, ProcessTree):
+    """The process tree."""

@@ -4,12 +4,12 @@ import dataclasses
 import errno
 
 import pytest
-from textual.app import App, ComposeResult
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.widgets.chosen import Chosen, Errno
+from denet_tui.widgets.chosen import Errno
 from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
 from tests.screens.double import Build
+from tests.widgets.shown import Shown
 
 OPENAT, READ, BIND = Syscall(0, 257, "openat"), Syscall(0, 0, "read"), Syscall(1, 361, "ia32:bind")
 MISSING, AGAIN, IN_USE = (OPENAT, errno.ENOENT), (READ, errno.EAGAIN), (BIND, errno.EADDRINUSE)
@@ -60,28 +60,8 @@ def test_sources_are_all_of_them() -> None:
     assert source_rows(snapshot(), None) == []
 
 
-class Shown(App[None]):
-    """Only the Errors tab."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.chosen: list[tuple[object, ...]] = []
-
-    def compose(self) -> ComposeResult:
-        yield ErrorsView()
-
-    def on_chosen(self, message: Chosen) -> None:
-        self.chosen.append(message.steps)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(
-            "".join(segment.text for segment in strip) for strip in self.screen._compositor.render_strips()
-        )
-
-
 async def test_the_tab() -> None:
-    app = Shown()
+    app = Shown(ErrorsView)
     async with app.run_test(size=(110, 24)) as pilot:
         view, table = app.query_one(ErrorsView), app.query_one(ErrorTable)
         view.show(snapshot(), rates)
@@ -109,7 +89,7 @@ async def test_the_tab() -> None:
 
 
 async def test_filter_and_order() -> None:
-    app = Shown()
+    app = Shown(ErrorsView)
     async with app.run_test(size=(80, 24)) as pilot:
         view, table = app.query_one(ErrorsView), app.query_one(ErrorTable)
         view.show(snapshot(unknown=7), rates)
@@ -124,7 +104,7 @@ async def test_filter_and_order() -> None:
 
 
 async def test_without_errors() -> None:
-    app = Shown()
+    app = Shown(ErrorsView)
     async with app.run_test(size=(80, 24)) as pilot:
         app.query_one(ErrorsView).show(dataclasses.replace(snapshot(), errnos={}, total=Counters(9, 8)), rates)
         await pilot.pause()

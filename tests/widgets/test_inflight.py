@@ -2,12 +2,10 @@
 
 import dataclasses
 
-from textual.app import App, ComposeResult
-
 from denet_tui.model import Counters, InFlight, Snapshot
-from denet_tui.widgets.chosen import Chosen
 from denet_tui.widgets.inflight import FlightTable, InFlightView, UnreturnedTable, flight_rows, unreturned_rows
 from tests.screens.double import SYSCALLS, Build
+from tests.widgets.shown import Shown
 
 READ, FUTEX, EXIT = SYSCALLS[0], SYSCALLS[8], SYSCALLS[-1]
 SECOND = 10**9
@@ -48,28 +46,8 @@ def test_what_never_returned() -> None:
     assert unreturned_rows(snapshot()) == [(EXIT, 3, 3), (READ, 2, 9)]
 
 
-class Shown(App[None]):
-    """Only the In flight tab."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.chosen: list[tuple[object, ...]] = []
-
-    def compose(self) -> ComposeResult:
-        yield InFlightView()
-
-    def on_chosen(self, message: Chosen) -> None:
-        self.chosen.append(message.steps)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(
-            "".join(segment.text for segment in strip) for strip in self.screen._compositor.render_strips()
-        )
-
-
 async def test_the_tab() -> None:
-    app = Shown()
+    app = Shown(InFlightView)
     async with app.run_test(size=(90, 24)) as pilot:
         table = app.query_one(FlightTable)
         app.query_one(InFlightView).show(snapshot())
@@ -97,7 +75,7 @@ async def test_the_tab() -> None:
 
 
 async def test_filter() -> None:
-    app = Shown()
+    app = Shown(InFlightView)
     async with app.run_test(size=(90, 24)) as pilot:
         app.query_one(InFlightView).show(snapshot())
         await pilot.pause()
