@@ -241,8 +241,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """What is worth keeping for the next run."""
         overview = self._body.get("overview")
         kept = overview.left_as() if isinstance(overview, Overview) else self._preferences.kept
-        tab = TABS[self._tab].id
-        return replace(kept, tab=kept.tab if tab == "output" else tab)  # the next command's is empty at first
+        return replace(kept, tab=TABS[self._tab].id)
 
     def _of_interval(self) -> str:
         seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s

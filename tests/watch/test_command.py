@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.person import Person
 from tests.real import environment
-from tests.watch.conftest import Person
 from tests.watch.helpers import DENET, alive, denet, eventually, run, text_of
 from tests.watch.test_privilege import EVERYTHING
 

@@ -18,7 +18,7 @@ from denet_tui.checks import asking
 from denet_tui.checks.jobs import Ended
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
 from tests.checks.states import without
-from tests.watch.conftest import Person
+from tests.person import Person
 from tests.watch.helpers import DENET, Tmux, children, command_line, denets, eventually, run, status, tmux
 
 SETS = ("CapEff", "CapPrm", "CapInh", "CapAmb")

@@ -23,7 +23,7 @@ from denet_tui.watch import machine
 from denet_tui.watch.launch import Options
 from denet_tui.watch.processes import BUDGET, Usages
 from tests import real
-from tests.watch.conftest import Person
+from tests.person import Person
 from tests.watch.helpers import DENET, eventually, run, text_of
 
 SHORT = 300
@@ -150,11 +150,11 @@ def test_in_a_pid_namespace_it_says_what_to_do_instead() -> None:
 @pytest.mark.root
 def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> None:
     become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
-    script = "$denet machine --no-tui --summary mine -o rec & p=$!; until [ -s rec ] && [ $(wc -l < rec) -gt 2 ]; do "
+    script = "$denet machine --no-tui --summary machine.json -o machine.jsonl & p=$!; until [ -s machine.jsonl ] && [ $(wc -l < machine.jsonl) -gt 2 ]; do "
     done = person.shell(f"trap '' INT; cd; {script} sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become)
     assert done.returncode == 0, done.stderr
     assert f"only the processes of {person.name} are counted" in done.stderr
-    summary = json.loads((person.home / "mine").read_text())
+    summary = json.loads((person.home / "machine.json").read_text())
     assert [each for each in summary["processes"] if each["comm"] == "id"]
     assert 1 not in [each["pid"] for each in summary["processes"]]
     assert os.getpid() not in [each["pid"] for each in summary["processes"]]
