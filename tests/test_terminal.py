@@ -157,7 +157,7 @@ def test_a_command_that_cannot_run_leaves_one_line(
         terminal.line(f"{RUN} -- ./program; echo $? > status; stty -a > after; echo all over")
         assert end_of(terminal, tmp_path) == status
         said = terminal.history().split("all over\n")[1].splitlines()
-        assert [says in line and line.startswith("denet-tui: ") for line in said if line] == [True]
+        assert [says in line and line.startswith("denet-tui: ") for line in said if line] == [True], said
 
 
 def test_nothing_is_drawn_where_nobody_would_see_it(tmp_path: Path) -> None:

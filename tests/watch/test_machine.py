@@ -150,8 +150,11 @@ def test_in_a_pid_namespace_it_says_what_to_do_instead() -> None:
 @pytest.mark.root
 def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> None:
     become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
-    script = "$denet machine --no-tui --summary machine.json -o machine.jsonl & p=$!; until [ -s machine.jsonl ] && [ $(wc -l < machine.jsonl) -gt 2 ]; do "
-    done = person.shell(f"trap '' INT; cd; {script} sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become)
+    watch = "$denet machine --no-tui --summary machine.json -o machine.jsonl & p=$!"
+    begun = "[ -s machine.jsonl ] && [ $(wc -l < machine.jsonl) -gt 2 ]"
+    done = person.shell(
+        f"trap '' INT; cd; {watch}; until {begun}; do sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become
+    )
     assert done.returncode == 0, done.stderr
     assert f"only the processes of {person.name} are counted" in done.stderr
     summary = json.loads((person.home / "machine.json").read_text())
