@@ -17,7 +17,7 @@ from denet_tui.widgets.processes import ProcessKey, process_key
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""
-_MOST_VALUES = 4_000_000
+_MOST_VALUES = 1_500_000
 _MOST_TABLES = 40_000
 """Rows of the last ticks that are kept whole, for narrowing: at most about 14 MB."""
 
@@ -70,7 +70,7 @@ class _Tick(NamedTuple):
 class Rates:
     """Calls/s and errors/s per syscall, calls/s per process, and a day of counters.
 
-    At most about 22 MB for calls/s, 16 MB of it per pair of process and syscall; 14 MB for the
+    At most about 12 MB for calls/s, 6 MB of it per pair of process and syscall; 14 MB for the
     tables that narrowing looks back at; and a Timeline for everything and one for what is narrowed,
     each about 12 MB after a day of 40 busy syscalls.
     """
@@ -164,7 +164,7 @@ class Rates:
         keys = {process_key(process) for process in chosen}
         self._some = some = _Seen()
         some.errnos = _errnos(chosen)
-        for time_s in self.whole.times(_SHORT):
+        for time_s in self.whole.times(self._pairs.span):
             some.begin(time_s)
         series = self._pairs.sums(keys)
         for syscall, values in series.items():
@@ -173,7 +173,7 @@ class Rates:
 
     def _look_back(self, timeline: Timeline, keys: set[ProcessKey], series: Mapping[Syscall, Sequence[float]]) -> None:
         """Fill a timeline from the last ticks; of those whose tables are gone only the calls are known."""
-        periods = self._all.timeline.ticks(_SHORT)
+        periods = self._all.timeline.ticks(self._pairs.span)
         for back, (start_s, end_s) in zip(range(-len(periods), 0), periods, strict=True):
             if -back <= len(self._ticks):
                 tables = self._ticks[back].tables

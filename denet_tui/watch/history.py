@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 GroupT = TypeVar("GroupT", bound=Hashable)
 KeyT = TypeVar("KeyT", bound=Hashable)
 
+_LEAST_SPAN = 2
+"""Ticks that are always kept: in the midst of one, some groups have their newest row in the one before."""
 _ROW_COST, _GROUP_COST = 42, 500
 """What a row takes beside its values, and a group beside its rows, in values of 4 bytes."""
 _NO_ROW = array("f")
@@ -160,12 +162,12 @@ class Rows(Generic[GroupT, KeyT]):
     A tick of a group is one array of floats, so that it is written as a whole: with one series per
     pair of group and key, writing would take most of what a tick may cost. A value takes 4 bytes,
     a group's tick about 170 more, and a group about 2,000; `max_values` bounds all of it, in values.
-    A group goes when it has been idle for `length` ticks; where there are too many values, the one
-    that has been idle longest goes first.
+    A group goes when it has been idle for `span` ticks. Where there are too many values, those that are idle
+    go first, and then the oldest ticks of all: `span`, at most `length`, is how far back the values reach.
     """
 
     def __init__(self, length: int = 120, max_values: int = 2_000_000) -> None:
-        self.length = length
+        self.length = self.span = length
         self.max_values = max_values
         self.tick = -1
         self.values = 0
@@ -177,11 +179,9 @@ class Rows(Generic[GroupT, KeyT]):
     def begin(self) -> int:
         """Start the next tick; returns its number."""
         self.tick += 1
-        while self._groups:
-            idle = next(iter(self._groups))
-            if self._groups[idle].rows[-1][0] > self.tick - self.length:
-                break
-            self._drop(idle)
+        if self.span < self.length and self.values < self.max_values // 2:
+            self.span += 1
+        self._drop_idle(self.span)
         return self.tick
 
     def put(self, group: GroupT, keys: Sequence[KeyT], values: list[float]) -> None:
@@ -194,20 +194,19 @@ class Rows(Generic[GroupT, KeyT]):
         row, rows = mine.row(keys, values), mine.rows
         rows.append((self.tick, row))
         self.values += len(row) + _ROW_COST
-        while rows[0][0] <= self.tick - self.length:
-            self.values -= len(rows.popleft()[1]) + _ROW_COST
+        self._trim(rows)
         if self.values > self.max_values:
             self._make_room()
 
     def sums(self, groups: Iterable[GroupT]) -> dict[KeyT, list[float]]:
-        """Per key the sum over the groups at each of the last `length` ticks, oldest first."""
+        """Per key the sum over the groups at each of the last `span` ticks, oldest first."""
         total: dict[KeyT, list[float]] = {}
-        first = self.tick - self.length + 1
+        first = self.tick - self.span + 1
         for group in groups:
             mine = self._groups.get(group)
             if mine is None:
                 continue
-            by_tick = [_NO_ROW] * self.length
+            by_tick = [_NO_ROW] * self.span
             for tick, row in mine.rows:
                 if tick >= first:
                     by_tick[tick - first] = row
@@ -221,8 +220,26 @@ class Rows(Generic[GroupT, KeyT]):
         return total
 
     def _make_room(self) -> None:
-        while self.values > self.max_values and len(self._groups) > 1:
-            self._drop(next(iter(self._groups)))
+        for ticks in range(self.span, 1, -1):
+            if self.values <= self.max_values:
+                return
+            self._drop_idle(ticks)
+        while self.values > self.max_values and self.span > _LEAST_SPAN:
+            self.span = max(_LEAST_SPAN, self.span * 7 // 8)
+            for group in self._groups.values():
+                self._trim(group.rows)
+
+    def _trim(self, rows: deque[tuple[int, array[float]]]) -> None:
+        while rows[0][0] <= self.tick - self.span:
+            self.values -= len(rows.popleft()[1]) + _ROW_COST
+
+    def _drop_idle(self, ticks: int) -> None:
+        """Drop the groups that were not written in the last `ticks` ticks, this one included."""
+        while self._groups:
+            idle = next(iter(self._groups))
+            if self._groups[idle].rows[-1][0] > self.tick - ticks:
+                return
+            self._drop(idle)
 
     def _drop(self, group: GroupT) -> None:
         self.values -= _GROUP_COST + sum(len(row) + _ROW_COST for _, row in self._groups.pop(group).rows)

@@ -128,6 +128,22 @@ def test_rows_stay_bounded_and_the_longest_idle_goes() -> None:
     assert rows.sums([-1, 499])["b"][-1] == 2
 
 
+def test_where_all_are_busy_the_oldest_ticks_of_all_go() -> None:
+    rows: Rows[int, str] = Rows(length=50, max_values=30_000)
+    for _ in range(60):
+        rows.begin()
+        for group in range(20):
+            rows.put(group, ("a", "b"), [1, 2])
+        assert rows.values <= 30_000
+    assert 10 < rows.span < 50
+    assert len(rows) == 20
+    assert rows.sums(range(20)) == {"a": [20] * rows.span, "b": [40] * rows.span}
+    for _ in range(100):
+        rows.begin()
+        rows.put(0, ("a",), [1])
+    assert rows.span == 50, "with less to keep it reaches back as far as before"
+
+
 def test_groups_go_when_nothing_of_them_is_left() -> None:
     rows: Rows[int, str] = Rows(length=5)
     for tick in range(100):
