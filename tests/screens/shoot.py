@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ from denet_tui.watch.worker import Session
 
 FOLDER = Path(__file__).parents[2] / "screenshots"
 SIZE = (120, 36)
+FRAME_S = 1.6
 WIDTH = 24
 """Files that the build compiles, again and again."""
 
@@ -62,11 +65,15 @@ AGAIN = "while make -s -j2 program 2> /dev/null; do make -s clean; done"
 
 
 class Shot(NamedTuple):
-    """A picture: the command (None: the whole machine), how long to wait, the keys to press then."""
+    """A picture: the command (None: the whole machine), how long to wait, the keys to press then.
+
+    With `then`, an animated one: its further frames, each a second apart, by the keys before them.
+    """
 
     argv: tuple[str, ...] | None
     seconds: float
     keys: str = ""
+    then: tuple[str, ...] = ()
 
 
 SHOTS = {
@@ -75,6 +82,7 @@ SHOTS = {
     "errors": Shot(("sh", "-c", AGAIN), 12, "3"),
     "inflight": Shot(("python3", "waiting.py"), 12, "4"),
     "output": Shot(("make", "-j2", "program"), 4, "5"),
+    "tour": Shot(("sh", "-c", AGAIN), 8, "", ("", "", "tab t", "j enter", "backspace t tab", "2", "z", "3", "4", "1")),
     "machine": Shot(None, 12, "tab t slash c c enter s s s s s"),
 }
 
@@ -82,14 +90,33 @@ SHOTS = {
 async def shoot(session: Session, shot: Shot) -> str:
     """The picture, as SVG."""
     app = DenetApp(session, on_quit="kill")
+    frames = []
     async with app.run_test(size=SIZE) as pilot:
         await asyncio.sleep(shot.seconds)
-        for key in shot.keys.split():
-            await pilot.press(key)
-        await asyncio.sleep(1.5)
-        await pilot.pause()
-        assert isinstance(app.screen, LiveScreen)
-        return app.export_screenshot(title="denet-tui", simplify=True)
+        for keys in (shot.keys, *shot.then):
+            for key in keys.split():
+                await pilot.press(key)
+            await asyncio.sleep(1.0 if shot.then else 1.5)
+            await pilot.pause()
+            assert isinstance(app.screen, LiveScreen)
+            frames.append(app.export_screenshot(title="denet-tui", simplify=True))
+    return animated(frames) if shot.then else frames[0]
+
+
+def animated(frames: Sequence[str]) -> str:
+    """One SVG that shows each frame for `FRAME_S` seconds, again and again; the first where nothing moves."""
+    box = re.search(r'viewBox="[^"]+"', frames[0])
+    assert box is not None
+    style = (
+        f"@keyframes once {{ 0% {{ visibility: visible }} {100 / len(frames):.3f}%, 100% {{ visibility: hidden }} }}"
+        f" .frame {{ animation: once {FRAME_S * len(frames)}s step-end infinite }}"
+    )
+    shown = (
+        f'<g class="frame" visibility="{"hidden" if at else "visible"}" style="animation-delay: {at * FRAME_S}s">'
+        f"{frame}</g>"
+        for at, frame in enumerate(frames)
+    )
+    return f'<svg {box[0]} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{"".join(shown)}</svg>'
 
 
 def run(shot: Shot) -> Session:
