@@ -225,7 +225,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._shown = snapshot
         with self.app.batch_update():
             self.query_one(RunHeader).show(snapshot, paused=self._view.paused)
-            self.query_one(Crumbs).show(crumbs(self._view), "" if self._view.cumulative else self._of_interval())
+            self.query_one(Crumbs).show(crumbs(self._view), self._aside())
             self._show_tab()
         self._fit_terminal()
 
@@ -243,9 +243,13 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         kept = overview.left_as() if isinstance(overview, Overview) else self._preferences.kept
         return replace(kept, tab=TABS[self._tab].id)
 
-    def _of_interval(self) -> str:
-        seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
-        return f"only the last {seconds:.1f} s"
+    def _aside(self) -> str:
+        """What the numbers are not of, in a few words."""
+        if not self._view.cumulative:
+            seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
+            return f"only the last {seconds:.1f} s"
+        forgotten = self._shown.forgotten if self._shown else 0
+        return f"without {forgotten:,} processes that ended earlier" if self._view.of_processes and forgotten else ""
 
     # What the user does
 

@@ -78,6 +78,20 @@ async def test_everything_follows_the_narrowing_and_escape_widens() -> None:
         assert crumbs(screen) == ""
 
 
+async def test_ended_processes_that_a_narrowing_cannot_count_are_said() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot, session)
+        assert session.latest is not None
+        session.feed(dataclasses.replace(session.latest, forgotten=1234))
+        await settle(pilot, session)
+        assert crumbs(live(app)) == ""
+        await pilot.press("tab", "j", "enter")
+        await pilot.pause()
+        assert crumbs(live(app)).endswith("cc1 (4243)  (without 1,234 processes that ended earlier)")
+
+
 async def test_c_shows_the_last_interval_alone() -> None:
     session = running()
     app = DenetApp(session)
