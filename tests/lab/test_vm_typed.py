@@ -23,7 +23,7 @@ KEYS: list[dict[str, Any]] = [
     {"name": "command", "text": "sh -c 'ls / > /dev/null; id -un'", "until": "id -un"},
     {"name": "watch", "keys": ["Enter"], "until": "exited 0"},
     {"name": "output", "keys": ["5"], "until": "anna"},
-    {"name": "quit", "keys": ["q"], "until": r"\$ $"},
+    {"name": "quit", "keys": ["q"], "until": r"\$\s*\Z"},
     {"name": "left", "text": "clear; grep -c tracefs /proc/self/mountinfo\n", "until": "^[12]$"},
     {"name": "undo", "text": "clear; sudo denet-tui setup --undo; echo undone $?\n"},
     {"name": "given back", "text": "clear; grep -c tracefs /proc/self/mountinfo; echo counted\n"},
