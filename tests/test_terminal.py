@@ -26,6 +26,18 @@ def start(terminal: Tmux, folder: Path, script: str, options: str = "") -> int:
     return int(text_of(folder / "pid"))
 
 
+def type_whole(terminal: Tmux, folder: Path, words: str) -> None:
+    """Run denet-tui from a file: what is typed ahead of a prompt is echoed twice, and would be taken for output."""
+    ending = "echo $? > status; stty -a > after; echo all over"
+    (folder / "typed").write_text(f"stty -a > before; clear; echo from here\n{words}; {ending}\n")
+    terminal.line(". ./typed")
+
+
+def said_on(terminal: Tmux) -> list[str]:
+    """The lines between the two marks of `type_whole`."""
+    return terminal.history().split("from here\n")[-1].split("all over\n")[0].splitlines()
+
+
 def end_of(terminal: Tmux, folder: Path) -> int:
     """Exit status of denet-tui, after a look at what it has left behind."""
     eventually(lambda: text_of(folder / "after").endswith("\n"), "the shell has its terminal again")
@@ -117,13 +129,10 @@ def test_a_wrong_setting_is_one_line_and_nothing_is_run(tmp_path: Path) -> None:
     (tmp_path / "denet-tui").mkdir()
     (tmp_path / "denet-tui" / "settings.toml").write_text("[keys]\napp.quit = 'space'\n")
     with tmux(tmp_path) as terminal:
-        terminal.line("stty -a > before")
-        terminal.line("clear")
-        terminal.line(f"XDG_CONFIG_HOME=$PWD {RUN} -- touch ran; echo $? > status; stty -a > after; echo all over")
+        type_whole(terminal, tmp_path, f"XDG_CONFIG_HOME=$PWD {RUN} -- touch ran")
         assert end_of(terminal, tmp_path) == 125
-        said = terminal.history()
-        assert said.count("denet-tui: ") == 1
-        assert f"denet-tui: {tmp_path}/denet-tui/settings.toml:2: space is app.quit and live.pause" in said
+        (said,) = said_on(terminal)
+        assert said.startswith(f"denet-tui: {tmp_path}/denet-tui/settings.toml:2: space is app.quit and live.pause")
         assert not (tmp_path / "ran").exists()
 
 
@@ -152,18 +161,16 @@ def test_a_command_that_cannot_run_leaves_one_line(
         (tmp_path / "program").write_text(f"{first_line}\n")
         (tmp_path / "program").chmod(0o755)
     with tmux(tmp_path) as terminal:
-        terminal.line("stty -a > before")
-        terminal.line("clear")
-        terminal.line(f"{RUN} -- ./program; echo $? > status; stty -a > after; echo all over")
+        type_whole(terminal, tmp_path, f"{RUN} -- ./program")
         assert end_of(terminal, tmp_path) == status
-        said = terminal.history().split("all over\n")[1].splitlines()
-        assert [says in line and line.startswith("denet-tui: ") for line in said if line] == [True], said
+        (said,) = said_on(terminal)
+        assert said.startswith("denet-tui: ")
+        assert says in said
 
 
 def test_nothing_is_drawn_where_nobody_would_see_it(tmp_path: Path) -> None:
     with tmux(tmp_path) as terminal:
-        terminal.line("stty -a > before")
-        terminal.line(f"{RUN} -- echo x 2> said; echo $? > status; stty -a > after; echo all over")
+        type_whole(terminal, tmp_path, f"{RUN} -- echo x 2> said")
         assert end_of(terminal, tmp_path) == 0
         assert "\x1b" not in text_of(tmp_path / "said")
         assert "exact: nothing lost" in text_of(tmp_path / "said")
