@@ -216,11 +216,26 @@ class Usage(NamedTuple):
 NO_LOSS, NO_COST, NO_USAGE = Loss(), OwnCost(), Usage()
 
 
+ErrorKey = tuple[Syscall, int]
+"""A syscall and the errno it failed with."""
+Errnos = Mapping[ErrorKey, int]
+"""How often each was met."""
+ProcessKey = tuple[int, int]
+"""The tgid and the start: what tells a process from a later one with the same id."""
+
+
+def new_errnos(now: Errnos, before: Errnos) -> Errnos:
+    """What `now` counts more than `before`."""
+    if now is before:
+        return {}
+    return {key: count - before.get(key, 0) for key, count in now.items() if count > before.get(key, 0)}
+
+
 def _no_counters() -> Mapping[Syscall, Counters]:
     return MappingProxyType({})
 
 
-def _no_errnos() -> Mapping[tuple[Syscall, int], int]:
+def _no_errnos() -> Errnos:
     return MappingProxyType({})
 
 
@@ -249,7 +264,12 @@ class ProcessInfo:
     delta: Counters = NOTHING
     syscalls: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
     recent: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
-    errnos: Mapping[tuple[Syscall, int], int] = field(default_factory=_no_errnos)
+    errnos: Errnos = field(default_factory=_no_errnos)
+
+    @property
+    def key(self) -> ProcessKey:
+        """What tells it from a later one with the same id."""
+        return self.tgid, self.start_ns
 
     @property
     def alive(self) -> bool:
@@ -277,7 +297,7 @@ class Snapshot:
     """Length of the interval that `recent` and every `delta` cover."""
     syscalls: Mapping[Syscall, Counters]
     recent: Mapping[Syscall, Counters]
-    errnos: Mapping[tuple[Syscall, int], int]
+    errnos: Errnos
     processes: tuple[ProcessInfo, ...]
     total: Counters
     delta: Counters

@@ -17,7 +17,7 @@ from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.names import X32_BIT, numbers, syscall
 from denet_tui.bpf.rows import Rows
-from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Loss, OwnCost, Syscall
+from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, OwnCost, Syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
@@ -76,7 +76,7 @@ class Reading(NamedTuple):
 
     time_ns: int
     rows: Mapping[int, Rows]
-    errnos: Mapping[int, Mapping[tuple[Syscall, int], int]]
+    errnos: Mapping[int, Errnos]
     calls: dict[tuple[int, int], int]
     loss: Loss
     tasks: list[Task]
@@ -263,8 +263,8 @@ class Tracer:
                 columns[2].append(peak)
         return {tgid: Rows(*columns) for tgid, columns in found.items()}
 
-    def _read_errnos(self, side: int) -> dict[int, dict[tuple[Syscall, int], int]]:
-        found: dict[int, dict[tuple[Syscall, int], int]] = {}
+    def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
+        found: dict[int, dict[ErrorKey, int]] = {}
         for keys, values in self._take("errnos", side):
             for (where, nr, number), (count,) in zip(
                 _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from denet_tui.model import ProcessInfo, RunInfo, Snapshot
-from denet_tui.record.text import Json, encode, ending, identity, plain, wall_ms
+from denet_tui.record.text import Json, encode, ending, plain, wall_ms
 
 _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
@@ -29,7 +29,7 @@ class Lifecycle:
         steps: list[tuple[int, int, ProcessInfo]] = []
         now: dict[tuple[int, int], tuple[int, bool]] = {}
         for process in chain(snapshot.processes, snapshot.ended):
-            who = identity(process)
+            who = process.key
             before = now.get(who) or self._seen.get(who)
             execs, had_ended = before or (0, False)
             # The command forked before anybody watched: its story begins with its exec.
@@ -41,15 +41,15 @@ class Lifecycle:
             if process.end_ns is not None and not had_ended:
                 steps.append((process.end_ns, _EXIT, process))
             now[who] = process.execs, process.end_ns is not None
-        kept = {identity(process) for process in snapshot.processes}
+        kept = {process.key for process in snapshot.processes}
         self._seen = {who: state for who, state in now.items() if who in kept}
         return steps
 
     def _is_command(self, process: ProcessInfo) -> bool:
         # Only the first that has its pid: a descendant may get the same one later.
         if self._command is None and process.pid == self._info.pid:
-            self._command = identity(process)
-        return self._command == identity(process)
+            self._command = process.key
+        return self._command == process.key
 
     def _event(self, step: int, process: ProcessInfo) -> Json:
         name, time_ns = (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from denet_tui.model import Counters, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, encode, ending, plain, wall_ms
 from denet_tui.vocabulary import errno_name
 
 
-def by_syscall(errnos: Mapping[tuple[Syscall, int], int]) -> dict[Syscall, dict[str, int]]:
+def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
     """Errno counts, {syscall: {"ENOENT": 3}}, the most frequent errno first."""
     grouped: dict[Syscall, dict[str, int]] = {}
     for (syscall, number), count in sorted(errnos.items(), key=lambda item: -item[1]):

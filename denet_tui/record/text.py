@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 
-from denet_tui.model import Counters, ProcessInfo, RunInfo
+from denet_tui.model import Counters, RunInfo
 
 Json = dict[str, object]
 
@@ -56,11 +56,6 @@ def ending(status: int | None) -> Json:
         return {"exit_code": None, "signal": None}
     code = os.waitstatus_to_exitcode(status)
     return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
-
-
-def identity(process: ProcessInfo) -> tuple[int, int]:
-    """What tells a process from a later one with the same id."""
-    return process.tgid, process.start_ns
 
 
 @cache

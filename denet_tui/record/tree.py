@@ -6,9 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from denet_tui import __version__
-from denet_tui.model import Counters, InFlight, ProcessInfo, RunInfo, Snapshot, Syscall, Usage
+from denet_tui.model import (
+    Counters,
+    Errnos,
+    InFlight,
+    ProcessInfo,
+    ProcessKey,
+    RunInfo,
+    Snapshot,
+    Syscall,
+    Usage,
+    new_errnos,
+)
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, encode, identity, key, plain, row, wall_ms
+from denet_tui.record.text import Json, encode, key, plain, row, wall_ms
 
 Category = Callable[[Syscall], str]
 """The class of a syscall: file, memory, process, network, time, ipc, signal, ..., other."""
@@ -26,8 +37,6 @@ _INTENSITIES = {
     "cpu_intensity": ("process", "time"),
     "network_intensity": ("network",),
 }
-
-Errnos = Mapping[tuple[Syscall, int], int]
 
 
 def metadata_line(info: RunInfo) -> str:
@@ -57,7 +66,7 @@ class Ticks:
     def __init__(self, info: RunInfo, category: Category) -> None:
         self._info = info
         self._category = category
-        self._errnos: dict[tuple[int, int], Errnos] = {}
+        self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
         self._ended_read_bytes = 0
         self._ended_write_bytes = 0
@@ -128,7 +137,7 @@ class Ticks:
 
     def _interval(self, snapshot: Snapshot) -> str:
         """Our object, open for its last field, the processes: together all that a Snapshot is made from."""
-        new = _new_errnos(snapshot.errnos, self._all_errnos)
+        new = new_errnos(snapshot.errnos, self._all_errnos)
         self._all_errnos = snapshot.errnos
         ours: Json = {
             "time_ns": snapshot.time_ns,
@@ -146,26 +155,22 @@ class Ticks:
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of everybody who called something in the interval."""
-        everybody = {identity(process): process for process in (*snapshot.processes, *snapshot.ended)}
+        everybody = {process.key: process for process in (*snapshot.processes, *snapshot.ended)}
         written: set[int] = set()
         for who, process in everybody.items():
-            new = _new_errnos(process.errnos, self._errnos.get(who, {})) if process.delta.errors else {}
+            new = new_errnos(process.errnos, self._errnos.get(who, {})) if process.delta.errors else {}
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
                 name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
                 yield f'{"," if written else ""}"{name}":{_rows(process.recent, new)}'
                 written.add(process.pid)
-        self._errnos = {identity(process): process.errnos for process in snapshot.processes}
+        self._errnos = {process.key: process.errnos for process in snapshot.processes}
 
 
 def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> str:
     errnos = by_syscall(new) if new else {}
     rows = (f"{key(syscall.name)}:{row(counted, errnos.get(syscall, {}))}" for syscall, counted in recent.items())
     return f"{{{','.join(rows)}}}"
-
-
-def _new_errnos(now: Errnos, before: Errnos) -> Errnos:
-    return {key: count - before.get(key, 0) for key, count in now.items() if count != before.get(key, 0)}
 
 
 def _in_flight(call: InFlight) -> Json:

@@ -12,7 +12,6 @@ from denet_tui.record.events import Lifecycle
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
 from denet_tui.record.summary import process_item, summary_pieces
-from denet_tui.record.text import identity
 from denet_tui.record.tree import Category, Ticks, metadata_line
 
 Path = str | os.PathLike[str]
@@ -76,7 +75,7 @@ class Recorder:
         """Add the last snapshot if add() has not had it, write the summary, close everything."""
         self.add(snapshot)
         if self._spool is not None and self._active():
-            self._spool_all([process for process in snapshot.processes if identity(process) not in self._spooled])
+            self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
             self._emit(sinks, summary_pieces(snapshot, self._spool))
         self.close()
@@ -114,8 +113,8 @@ class Recorder:
     def _keep_ended(self, snapshot: Snapshot) -> None:
         self._spool_all(snapshot.ended)
         # Whoever is no longer in a snapshot cannot come back: forgetting them keeps memory flat.
-        shown = {identity(process) for process in snapshot.processes}
-        self._spooled = {who for who in chain(self._spooled, map(identity, snapshot.ended)) if who in shown}
+        shown = {process.key for process in snapshot.processes}
+        self._spooled = {who for who in chain(self._spooled, (each.key for each in snapshot.ended)) if who in shown}
 
     def _spool_all(self, processes: Iterable[ProcessInfo]) -> None:
         if self._spool is None:

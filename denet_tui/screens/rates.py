@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from denet_tui.bpf.rows import Rows
-from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.screens.scope import added
+from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Snapshot, Syscall
+from denet_tui.screens.scope import added, counted
 from denet_tui.watch import history
 from denet_tui.watch.history import History
 from denet_tui.watch.timeline import Timeline, added_up
-from denet_tui.widgets.processes import ProcessKey, process_key
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""
@@ -21,8 +20,6 @@ _MOST_VALUES = 1_500_000
 _MOST_TABLES = 40_000
 """Rows of the last ticks that are kept whole, for narrowing: at most about 14 MB."""
 
-ErrorKey = tuple[Syscall, int]
-"""A syscall and the errno it failed with."""
 Inside = Callable[[Sequence[ProcessInfo]], Sequence[ProcessInfo]]
 """Which of the processes the view is narrowed to."""
 
@@ -34,7 +31,7 @@ class _Seen:
         self.calls: History[Syscall] = History(_LONG, 2048)
         self.errors: History[ErrorKey] = History(_LONG, 512)
         self.timeline = Timeline()
-        self.errnos: Mapping[ErrorKey, int] = {}
+        self.errnos: Errnos = {}
         """Errors so far."""
 
     def begin(self, time_s: float) -> None:
@@ -46,7 +43,7 @@ class _Seen:
         period: tuple[float, float],
         total: Counters,
         recent: Mapping[Syscall, Counters],
-        errnos: Mapping[ErrorKey, int],
+        errnos: Errnos,
     ) -> None:
         """Take in a tick: what was counted in `period` (s since the start), and all errors so far."""
         start_s, end_s = period
@@ -120,15 +117,15 @@ class Rates:
         self._all.add(period, snapshot.delta, snapshot.recent, snapshot.errnos)
         busy = [process for process in snapshot.processes if process.delta.calls]
         for process in busy:
-            key = process_key(process)
+            key = process.key
             self.processes.put(key, process.delta.calls / seconds)
             calls, numbers = _columns(process.recent)
             self._pairs.put(key, calls, [number / seconds for number in numbers])
-        self._keep(_Tick(*period, {process_key(process): process.recent for process in busy}))
+        self._keep(_Tick(*period, {process.key: process.recent for process in busy}))
         if self._some is not None and self._inside is not None:
             inside = self._inside(snapshot.processes)
             recent = added(process.recent for process in inside)
-            self._some.add(period, added_up(recent.values()), recent, _errnos(inside))
+            self._some.add(period, added_up(recent.values()), recent, counted(process.errnos for process in inside))
 
     def of_process(self, key: ProcessKey, count: int, behind: int, wanted: Container[Syscall]) -> list[float]:
         """Calls/s of one process in the `wanted` syscalls: `count` ticks, the last of them `behind` the newest."""
@@ -161,9 +158,9 @@ class Rates:
         if inside is None:
             return
         chosen = inside(processes)
-        keys = {process_key(process) for process in chosen}
+        keys = {process.key for process in chosen}
         self._some = some = _Seen()
-        some.errnos = _errnos(chosen)
+        some.errnos = counted(process.errnos for process in chosen)
         for time_s in self.whole.times(self._pairs.span):
             some.begin(time_s)
         series = self._pairs.sums(keys)
@@ -193,11 +190,3 @@ def _columns(rows: Mapping[Syscall, Counters]) -> tuple[Sequence[Syscall], list[
 
 def _rows(tick: _Tick) -> int:
     return sum(map(len, tick.tables.values()))
-
-
-def _errnos(processes: Iterable[ProcessInfo]) -> Mapping[ErrorKey, int]:
-    total: Counter[ErrorKey] = Counter()
-    for process in processes:
-        if process.errnos:
-            total.update(process.errnos)
-    return total

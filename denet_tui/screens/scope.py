@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from denet_tui.model import Counters, ProcessInfo, Syscall
-from denet_tui.widgets.processes import ProcessKey, parents, process_key
+from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Syscall
+from denet_tui.widgets.processes import parents
 
 
 def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessInfo]:
     """The process `root` and all its descendants, as far as they are in `processes`."""
     inside: set[int] = set()
     for index, parent in enumerate(parents(processes)):
-        if parent in inside or process_key(processes[index]) == root:
+        if parent in inside or processes[index].key == root:
             inside.add(index)
     return [processes[index] for index in sorted(inside)]
 
@@ -24,4 +25,13 @@ def added(tables: Iterable[Mapping[Syscall, Counters]]) -> dict[Syscall, Counter
         for syscall, counters in table.items():
             known = total.get(syscall)
             total[syscall] = counters if known is None else known.plus(counters)
+    return total
+
+
+def counted(tables: Iterable[Errnos]) -> Errnos:
+    """The sums over the errnos of several processes."""
+    total: Counter[ErrorKey] = Counter()
+    for table in tables:
+        if table:
+            total.update(table)
     return total

@@ -5,18 +5,17 @@ Narrowing is a change of the Snapshot, not of the widgets: whatever is drawn fro
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import NamedTuple
 
-from denet_tui.model import NOTHING, Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.screens.scope import added, subtree
+from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, new_errnos
+from denet_tui.screens.scope import added, counted, subtree
 from denet_tui.vocabulary import class_of, errno_name
+from denet_tui.watch.timeline import added_up
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Errno, Family, Named, Step
-from denet_tui.widgets.processes import parents, process_key
+from denet_tui.widgets.processes import parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class View:
         """Those that the view is narrowed to, whatever they call."""
         for step in self.trail:
             if isinstance(step, ProcessInfo):
-                processes = subtree(processes, process_key(step))
+                processes = subtree(processes, step.key)
             elif isinstance(step, Named):
                 processes = [process for process in processes if process.comm == step.comm]
         return processes
@@ -105,7 +104,6 @@ def _label(step: Step) -> str:
 
 
 Table = Mapping[Syscall, Counters]
-Errnos = Mapping[tuple[Syscall, int], int]
 
 
 class _Numbers(NamedTuple):
@@ -124,7 +122,7 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
         whole = _Numbers(
             added(process.syscalls for process in inside),
             added(process.recent for process in inside),
-            _counted(process.errnos for process in inside),
+            counted(process.errnos for process in inside),
         )
     if view.of_syscalls:
         whole = _chosen(view, errno, whole)
@@ -136,15 +134,17 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
         syscalls=whole.syscalls,
         recent=whole.recent,
         errnos=whole.errnos,
-        total=_sum(whole.syscalls),
-        delta=_sum(whole.recent),
+        total=added_up(whole.syscalls.values()),
+        delta=added_up(whole.recent.values()),
         in_flight=tuple(each for each in snapshot.in_flight if each.tgid in tgids and view.wants(each.syscall)),
     )
 
 
 def _only(view: View, errno: int | None, process: ProcessInfo) -> ProcessInfo:
     kept = _chosen(view, errno, _Numbers(process.syscalls, process.recent, process.errnos))
-    return replace(process, **kept._asdict(), total=_sum(kept.syscalls), delta=_sum(kept.recent))
+    return replace(
+        process, **kept._asdict(), total=added_up(kept.syscalls.values()), delta=added_up(kept.recent.values())
+    )
 
 
 def _chosen(view: View, errno: int | None, numbers: _Numbers) -> _Numbers:
@@ -186,38 +186,21 @@ def _that_called(processes: Sequence[ProcessInfo]) -> list[ProcessInfo]:
 
 
 def _of_interval(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
-    known = {process_key(process): process.errnos for process in before.processes} if before else {}
+    known = {process.key: process.errnos for process in before.processes} if before else {}
     return replace(
         snapshot,
         elapsed_ns=snapshot.interval_ns,
         # Those that were not called stay, as 0: rows that come and go could not be read.
         syscalls={call: snapshot.recent.get(call, NOTHING) for call in snapshot.syscalls},
         total=snapshot.delta,
-        errnos=_since(snapshot.errnos, before.errnos if before else {}),
+        errnos=new_errnos(snapshot.errnos, before.errnos if before else {}),
         processes=tuple(
             replace(
                 process,
                 syscalls=process.recent,
                 total=process.delta,
-                errnos=_since(process.errnos, known.get(process_key(process), {})),
+                errnos=new_errnos(process.errnos, known.get(process.key, {})),
             )
             for process in snapshot.processes
         ),
     )
-
-
-def _since(errnos: Errnos, before: Errnos) -> Errnos:
-    if errnos is before:
-        return {}
-    return {key: count - before.get(key, 0) for key, count in errnos.items() if count > before.get(key, 0)}
-
-
-def _sum(table: Table) -> Counters:
-    return reduce(Counters.plus, table.values(), NOTHING)
-
-
-def _counted(tables: Iterable[Errnos]) -> dict[tuple[Syscall, int], int]:
-    total: Counter[tuple[Syscall, int]] = Counter()
-    for table in tables:
-        total.update(table)
-    return total

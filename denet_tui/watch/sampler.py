@@ -19,6 +19,7 @@ from denet_tui.model import (
     NO_USAGE,
     NOTHING,
     Counters,
+    ErrorKey,
     InFlight,
     Loss,
     OwnCost,
@@ -41,7 +42,7 @@ class Known:
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
-        self.errnos: dict[tuple[Syscall, int], int] = {}
+        self.errnos: dict[ErrorKey, int] = {}
         self.rows = EMPTY
 
 
@@ -56,7 +57,7 @@ class Sampler:
         self._ended_count = 0
         self._newly_ended = 0
         self._syscalls: dict[Syscall, Counters] = {}
-        self._errnos: dict[tuple[Syscall, int], int] = {}
+        self._errnos: dict[ErrorKey, int] = {}
         self._total = NOTHING
         self._loss = NO_LOSS
 

@@ -13,19 +13,16 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from denet_tui.model import NOTHING, ProcessInfo, Snapshot, Syscall
+from denet_tui.model import NOTHING, ErrorKey, ProcessInfo, Snapshot, Syscall
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen, Errno
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.lines import LineView, Piece
-from denet_tui.widgets.processes import process_key
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
-ErrorKey = tuple[Syscall, int]
-"""A syscall and the errno it failed with."""
 
 
 class ErrorRow(NamedTuple):
@@ -186,7 +183,7 @@ class ErrorSources(LineView[SourceRow]):
 
     def identify(self, row: SourceRow) -> Hashable:
         """The process."""
-        return process_key(row.process) if row.process else None
+        return row.process.key if row.process else None
 
     def draw(self, row: SourceRow, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 (cut to fit)
         """One cell of `row`."""

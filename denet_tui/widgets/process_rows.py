@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from denet_tui.model import InFlight, ProcessInfo
+from denet_tui.model import InFlight, ProcessInfo, ProcessKey
 from denet_tui.widgets import words
 
-ProcessKey = tuple[int, int]
-"""(tgid, start_ns): a process id alone may be used again."""
 Rates = Callable[[ProcessKey], Sequence[float]]
 """The last calls/s of a process, oldest first."""
 
 BLOCKED_NS = 1_000_000_000
 """A process is called blocked once a thread of it is longer than this inside one call."""
-
-
-def process_key(process: ProcessInfo) -> ProcessKey:
-    """What tells this process from every other one."""
-    return process.tgid, process.start_ns
 
 
 def parents(processes: Sequence[ProcessInfo]) -> list[int]:
@@ -52,7 +45,7 @@ class ProcessRow(NamedTuple):
     @property
     def key(self) -> ProcessKey:
         """What tells it from every other row."""
-        return process_key(self.process)
+        return self.process.key
 
     @property
     def alive(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from denet_tui.model import ProcessInfo, Snapshot
+from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen, Named
@@ -18,18 +18,16 @@ from denet_tui.widgets.lines import Piece
 from denet_tui.widgets.process_rows import (
     Blocked,
     GroupRow,
-    ProcessKey,
     ProcessRow,
     Rates,
     blocked,
     group_rows,
     parents,
-    process_key,
 )
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
-__all__ = ["SPARK_POINTS", "ProcessKey", "ProcessTree", "parents", "process_key"]
+__all__ = ["SPARK_POINTS", "ProcessTree", "parents"]
 
 SPARK_POINTS = 12
 
@@ -247,7 +245,7 @@ class ProcessTree(TableView[Row]):
     def _trend(self, row: Row, width: int) -> Sequence[float]:
         if isinstance(row, ProcessRow):
             return self._rates(row.key)
-        trends = [trend for trend in (self._rates(process_key(each)) for each in row.members) if trend]
+        trends = [trend for trend in (self._rates(each.key) for each in row.members) if trend]
         return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
 
     def copied(self) -> str:
@@ -312,7 +310,7 @@ class ProcessTree(TableView[Row]):
         self.grouped = not self.grouped
         self.renew()
         if row is not None and self._held:
-            self.go_to_row(row.process.comm if isinstance(row, ProcessRow) else process_key(row.members[0]))
+            self.go_to_row(row.process.comm if isinstance(row, ProcessRow) else row.members[0].key)
 
     def action_arguments(self) -> None:
         """Whole command lines, or the names of the commands."""

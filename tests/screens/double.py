@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from denet_tui.model import (
     NOTHING,
     Counters,
+    ErrorKey,
     InFlight,
     Loss,
     OwnCost,
@@ -150,7 +151,7 @@ class Build:
         )
 
 
-def errnos(counted: Mapping[Syscall, Counters]) -> dict[tuple[Syscall, int], int]:
+def errnos(counted: Mapping[Syscall, Counters]) -> dict[ErrorKey, int]:
     """Every error is ENOENT, but each fifth EACCES."""
     found = {}
     for syscall, numbers in counted.items():

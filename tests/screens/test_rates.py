@@ -10,7 +10,6 @@ from denet_tui.screens import rates as module
 from denet_tui.screens.rates import Rates
 from denet_tui.screens.scope import added
 from denet_tui.watch.timeline import added_up
-from denet_tui.widgets.processes import process_key
 from tests.screens.double import SYSCALLS, Build
 
 READ, OPENAT, BOTH = SYSCALLS[0], SYSCALLS[2], SYSCALLS[9]
@@ -110,6 +109,6 @@ def test_errors_are_told_by_the_second() -> None:
 def test_an_ended_process_stays_in_what_was_narrowed() -> None:
     rates, snapshots = fed(12)
     gone = next(process for process in snapshots[-1].processes if not process.alive)
-    rates.narrow(lambda processes: [each for each in processes if process_key(each) == process_key(gone)],
+    rates.narrow(lambda processes: [each for each in processes if each.key == gone.key],
                  snapshots[-1].processes)  # fmt: skip
     assert sum(column.counters.calls for column in rates.timeline.columns(0, 0.5, 12)) == gone.total.calls

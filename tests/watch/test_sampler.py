@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from denet_tui.bpf.names import syscall
 from denet_tui.bpf.tracer import Process, Reading, Task, index_of
-from denet_tui.model import ABI_NATIVE, NOTHING, Counters, Loss, Snapshot, Syscall
+from denet_tui.model import ABI_NATIVE, NOTHING, Counters, ErrorKey, Loss, Snapshot, Syscall
 from denet_tui.watch.sampler import Sampler
 from tests.invariants import broken
 from tests.watch.helpers import rows_of
@@ -41,7 +41,7 @@ class MadeUpKernel:
 
     def _clear(self) -> None:
         self.rows: dict[int, dict[Syscall, Counters]] = {}
-        self.errnos: dict[int, dict[tuple[Syscall, int], int]] = {}
+        self.errnos: dict[int, dict[ErrorKey, int]] = {}
         self.calls: dict[tuple[int, int], int] = {}
         self.loss = Loss()
 

@@ -1,11 +1,11 @@
 """The syscall table, line by line, without an app."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from denet_tui.model import Counters, Syscall
+from denet_tui.model import Counters, Errnos, Syscall
 from denet_tui.widgets.syscalls import SyscallRow, SyscallTable, syscall_rows
 from tests.screens.double import Build, counters
 from tests.widgets.still import Table
@@ -29,7 +29,7 @@ def texts(table: SyscallTable, count: int) -> list[str]:
     return [table.render_line(y).text for y in range(count)]
 
 
-def taken(table: SyscallTable, errnos: Mapping[tuple[Syscall, int], int] = ERRNOS) -> SyscallTable:
+def taken(table: SyscallTable, errnos: Errnos = ERRNOS) -> SyscallTable:
     """The table with everything of a snapshot."""
     snapshot = dataclasses.replace(
         Build(1, 0).step(), syscalls={**COUNTED, BIND: counters(7, errors=2)}, recent=RECENT, errnos=errnos
