@@ -34,7 +34,7 @@ def system_call(name: str, *arguments: int) -> int:
         number = _NUMBERS[platform.machine()][name]
     except KeyError:
         raise OSError(errno.ENOSYS, f"{name} is not known on {platform.machine()}") from None
-    result = _libc.syscall(ctypes.c_long(number), *(ctypes.c_ulong(value & (1 << 64) - 1) for value in arguments))
+    result = _libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -94,8 +94,24 @@ class Map:
 
     def lookup(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
-        value = ctypes.create_string_buffer(self.stride)
-        return value.raw if self._element(LOOKUP, key, value) else None
+        return next(self.lookup_many(key))
+
+    def lookup_many(self, keys: bytes) -> Iterator[bytes | None]:
+        """The value of each of these packed keys, or None; one system call a key, all in the same buffers."""
+        size = self.key_size
+        key, value = ctypes.create_string_buffer(size), ctypes.create_string_buffer(self.stride)
+        packed = struct.pack("<IIQQQ", self.fd, 0, ctypes.addressof(key), ctypes.addressof(value), ANY)
+        attributes = ctypes.create_string_buffer(packed, len(packed))
+        for start in range(0, len(keys), size):
+            key.raw = keys[start : start + size]
+            try:
+                bpf(LOOKUP, attributes)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                yield None
+            else:
+                yield value.raw
 
     def update(self, key: bytes, value: bytes, flags: int = ANY) -> bool:
         """Set a value; False where NOEXIST was asked for and the key was there."""

@@ -314,10 +314,8 @@ class Tracer:
     def _read_tasks(self) -> list[Task]:
         found = []
         for indexes, _ in self._maps["owners"].read():
-            for start in range(0, len(indexes), 4):
-                task, tid, _ = self._slot(indexes[start : start + 4])
-                if tid:
-                    found.append(_task(tid, task))
+            slots = b"".join(slot or bytes(_SLOT.size) for slot in self._maps["slots"].lookup_many(indexes))
+            found += [_task(tid, task) for task, tid, _ in _SLOT.iter_unpack(slots) if tid]
         for keys, values in self._maps["tasks"].read():
             for (tid,), (task,) in zip(
                 struct.iter_unpack("<I", keys), struct.iter_unpack(f"{_TASK.size}s", values), strict=True
