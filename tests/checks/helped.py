@@ -8,16 +8,22 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import pytest
 
 from denet_tui.checks import helper, looking
 from denet_tui.checks.client import Client
+from denet_tui.checks.host import Host
 from denet_tui.checks.jobs import Event, Jobs
-from denet_tui.checks.model import Check
+from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State
 from denet_tui.checks.steps import REAL, Settings
+from tests.checks.machine import Machine
 from tests.watch.helpers import PATIENCE, eventually
 
 EventT = TypeVar("EventT", bound=Event)
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it writes as root")
 
 
 class Heard:
@@ -94,3 +100,44 @@ def status_of(pid: int) -> int:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     raise AssertionError("the process does not end")
+
+
+def check(machine: Machine, name: str = "value", after: tuple[str, ...] = ()) -> Check:
+    """TEST-001: content where the machine has the value 2; offers a fix of this name."""
+
+    def look(host: Host) -> Finding:
+        value = host.read(f"{machine.root}/proc/value").strip()
+        if value == "2":
+            return Finding("TEST-001", State.PASS, "good", (Evidence("value", value),))
+        fixes = (machine.fix(name),)
+        return Finding("TEST-001", State.FAIL, "bad", (Evidence("value", value),), "because", BOTH, fixes)
+
+    return Check("TEST-001", "kernel", "a value", look, after=after)
+
+
+def simple(identity: str, state: State = State.PASS, area: str = "kernel") -> Check:
+    """A check that looks at nothing."""
+    return Check(identity, area, identity.lower(), lambda host: Finding(identity, state, "so it is"))
+
+
+def hanging(identity: str) -> Check:
+    """A check that never answers."""
+
+    def hang(host: Host) -> Finding:
+        time.sleep(600)
+        raise AssertionError
+
+    return Check(identity, "kernel", "a dead network mount", hang)
+
+
+def in_child(body: Any) -> None:
+    """Run `body` in a process of its own, which may give up its privilege."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            body()
+            status = 0
+        finally:
+            os._exit(status)
+    assert status_of(pid) == 0
