@@ -179,7 +179,9 @@ def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
         found.append(Paragraph(_marks(fix, recommended=fix.id in best), style="dim", key=f"fix:{fix.id}"))
         if fix.weakens:
             found.append(Paragraph(f"! weakens this machine: {fix.weakens}", style="warn", hang=2))
-    return found + (_chosen(chosen, shown) if chosen else [Paragraph("1 to 9 choose one", "", "dim")])
+    if chosen is None:
+        return [*found, Paragraph("1 to 9 choose one", "", "dim")]
+    return found + _chosen(chosen, shown, working=walk.state(finding.id) == "working")
 
 
 def chosen_access(walk: Walk, accesses: Sequence[Access]) -> Access | None:
@@ -221,7 +223,7 @@ def _marks(fix: Fix, *, recommended: bool) -> str:
     return "    " + ("; ".join(words) or "for you to do")
 
 
-def _chosen(fix: Fix, shown: Shown) -> list[Paragraph]:
+def _chosen(fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     """What the chosen fix does: the exact commands and differences, and how it is undone."""
     found: list[Paragraph] = []
     for change in fix.changes:
@@ -232,7 +234,8 @@ def _chosen(fix: Fix, shown: Shown) -> list[Paragraph]:
     found += _advice(fix.advice)
     if not fix.changes:
         return found
-    return [*found, Paragraph(fix.undo, "Undo"), Paragraph("a applies this; s goes on without it", "Next", "strong")]
+    following = "c cancels this, and takes back what it did" if working else "a applies this; s goes on without it"
+    return [*found, Paragraph(fix.undo, "Undo"), Paragraph(following, "Next", "strong")]
 
 
 def _change(change: RunCommand | SetValue | WriteFile, shown: Shown) -> list[Paragraph]:

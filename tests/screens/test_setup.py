@@ -197,6 +197,8 @@ async def test_a_long_step_shows_its_output_as_it_comes_and_can_be_cancelled() -
         assert "working" in driver.steps
         assert "package 59" in "\n".join(lines(driver.screen.query_one(Page))), "the newest line is in sight"
         assert "apply" not in driver.keys
+        assert "c cancels this" in driver.flat
+        assert "a applies this" not in driver.flat
         await driver.press("c")
         assert engine.asked[-1] == "cancel"
         engine.fails = "BCC-001.install was cancelled, and what it had done was taken back"
