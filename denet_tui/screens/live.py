@@ -245,11 +245,15 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _aside(self) -> str:
         """What the numbers are not of, in a few words."""
-        if not self._view.cumulative:
+        view, said = self._view, []
+        if not view.cumulative:
             seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
-            return f"only the last {seconds:.1f} s"
-        forgotten = self._shown.forgotten if self._shown else 0
-        return f"without {forgotten:,} processes that ended earlier" if self._view.of_processes and forgotten else ""
+            said.append(f"only the last {seconds:.1f} s")
+        elif view.of_processes and self._shown and self._shown.forgotten:
+            said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
+        if view.errno is not None:
+            said.append("times are of all calls, failed or not")
+        return "; ".join(said)
 
     # What the user does
 

@@ -52,6 +52,11 @@ class View:
         return processes
 
     @property
+    def errno(self) -> int | None:
+        """The errno that the view is narrowed to."""
+        return next((step.number for step in self.trail if isinstance(step, Errno)), None)
+
+    @property
     def of_processes(self) -> bool:
         """True where the view is narrowed to some of the processes."""
         return any(isinstance(step, ProcessInfo | Named) for step in self.trail)
@@ -115,7 +120,6 @@ class _Numbers(NamedTuple):
 
 
 def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
-    errno = next((step.number for step in view.trail if isinstance(step, Errno)), None)
     inside = view.inside(snapshot.processes)
     whole = _Numbers(snapshot.syscalls, snapshot.recent, snapshot.errnos)
     if len(inside) < len(snapshot.processes) or (view.of_processes and (snapshot.forgotten or not snapshot.exact)):
@@ -125,8 +129,8 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
             counted(process.errnos for process in inside),
         )
     if view.of_syscalls:
-        whole = _chosen(view, errno, whole)
-        inside = _that_called([_only(view, errno, process) for process in inside])
+        whole = _chosen(view, whole)
+        inside = _that_called([_only(view, process) for process in inside])
     tgids = {process.tgid for process in inside}
     return replace(
         snapshot,
@@ -140,14 +144,15 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _only(view: View, errno: int | None, process: ProcessInfo) -> ProcessInfo:
-    kept = _chosen(view, errno, _Numbers(process.syscalls, process.recent, process.errnos))
+def _only(view: View, process: ProcessInfo) -> ProcessInfo:
+    kept = _chosen(view, _Numbers(process.syscalls, process.recent, process.errnos))
     return replace(
         process, **kept._asdict(), total=added_up(kept.syscalls.values()), delta=added_up(kept.recent.values())
     )
 
 
-def _chosen(view: View, errno: int | None, numbers: _Numbers) -> _Numbers:
+def _chosen(view: View, numbers: _Numbers) -> _Numbers:
+    errno = view.errno
     errnos = {
         key: count
         for key, count in numbers.errnos.items()

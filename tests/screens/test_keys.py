@@ -71,7 +71,7 @@ async def test_everything_follows_the_narrowing_and_escape_widens() -> None:
         assert screen._rates.of_process(first.key, 12, 0, {row.syscall for row in table.rows})[-1] == first.rate
         screen.post_message(Chosen(SYSCALLS[2], Errno(errno.ENOENT)))
         await pilot.pause()
-        assert crumbs(screen) == "all > %file > cc1 (4243) > openat > ENOENT"
+        assert crumbs(screen) == "all > %file > cc1 (4243) > openat > ENOENT  (times are of all calls, failed or not)"
         await pilot.press("escape", "backspace", "escape")
         assert crumbs(screen) == "all > %file"
         await pilot.press("escape", "escape")
