@@ -212,7 +212,8 @@ static __always_inline struct self myself(void)
 {
     struct self self = {};
 #ifdef TASK_BTF
-    char *task = ((void *(*)(void))158)();
+    void *(*current_task)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
+    char *task = current_task();
     self.tid = *(u32 *)(task + OFF_PID);
 #ifdef OFF_THREAD_STATUS
     self.status = *(u32 *)(task + OFF_THREAD_STATUS);
