@@ -1,4 +1,4 @@
-"""How long 20,000 rows take from the kernel's maps to a Snapshot, how soon a run counts, and what it weighs."""
+"""How long 20,000 rows and a diagnosis take, how soon a run counts, and what it weighs."""
 
 from __future__ import annotations
 
@@ -79,6 +79,17 @@ def test_first_call():
         assert time.monotonic_ns() > before
     print(f"\nfrom start to the first counted call: {statistics.median(seconds):.2f} s (best {min(seconds):.2f})")
     assert statistics.median(seconds) < 1.0
+
+
+def test_diagnosis():
+    """Every check of a machine on which watching works, the real probe included."""
+    seconds = []
+    for _ in range(5):
+        before = time.monotonic()
+        subprocess.run([*DENET, "diag"], check=True, capture_output=True)
+        seconds.append(time.monotonic() - before)
+    print(f"\ndiag: {statistics.median(seconds):.2f} s (best {min(seconds):.2f})")
+    assert statistics.median(seconds) < 1.5
 
 
 def test_memory():
