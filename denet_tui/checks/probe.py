@@ -225,7 +225,7 @@ def check_counting(host: Host) -> Finding:
         return Finding("E2E-001", State.PASS, "1,000 known calls are counted exactly, both ways", evidence, why, BOTH)
     stops = "; ".join(f"{WAYS[way]} {_stop(proofs[way])}" for way in bad)
     works = f"{WAYS[good[0]]} count exactly; " if good else ""
-    if all(_was_slow(proofs[way]) for way in bad):  # which proves nothing
+    if any(_was_slow(proofs[way]) for way in bad):  # which proves nothing, and the other one may not be needed
         title = f"{works}{stops}: this machine was too busy to tell; look again"
         return Finding("E2E-001", State.UNKNOWN, title, evidence, why, bad)
     return Finding("E2E-001", State.FAIL, f"{works}{stops}", evidence, why, bad)

@@ -58,7 +58,7 @@ def ways(findings: Sequence[Finding], *, whole: bool = True) -> tuple[WayIn, ...
 
 def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
     proof = next((finding for finding in findings if finding.id == PROOF), None)
-    if proof and proof.state in _TRIED and way not in proof.blocks:
+    if proof and _proves(proof, way):
         return WayIn(way, "ready")
     if blocking := tuple(finding.id for finding in findings if way in finding.blocks):
         return WayIn(way, "blocked", blocking)
@@ -68,6 +68,13 @@ def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
         if finding.state in _UNSURE and (way in finding.required_for or finding.id == PROOF)
     )
     return WayIn(way, "unknown", unsure) if unsure or whole else WayIn(way, "ready", proven=False)
+
+
+def _proves(proof: Finding, way: Way) -> bool:
+    """True where it has counted exactly by this way; unsure of the other one, it names that alone."""
+    if proof.state in _TRIED:
+        return way not in proof.blocks
+    return bool(proof.required_for) and way not in proof.required_for
 
 
 def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool = False) -> int:

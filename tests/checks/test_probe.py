@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.checks import probe
+from denet_tui.checks import probe, verdict
 from denet_tui.checks.host import Output
 from denet_tui.checks.model import State
 from tests.checks.fake import FakeHost
@@ -249,4 +249,10 @@ def test_a_loader_that_takes_too_long_proves_nothing() -> None:
     assert finding.state is State.UNKNOWN
     assert "too busy to tell; look again" in finding.title
     refused = {"way": "tracefs", "layer": "map", "errno": errno.EPERM, "text": "no"}
-    assert probe.check_counting(host(late | {"way": "raw"}, refused)).state is State.FAIL
+    finding = probe.check_counting(host(late | {"way": "raw"}, refused))
+    assert finding.state is State.UNKNOWN, "raw tracepoints may work, and no more is needed"
+    assert "tracefs tracepoints stop at" in finding.title
+    raw = [line for line in GOOD if line["way"] == "raw"]
+    finding = probe.check_counting(host(*raw, late | {"way": "tracefs"}))
+    assert (finding.state, finding.required_for) == (State.UNKNOWN, ("tracefs",))
+    assert [way.verdict for way in verdict.ways([finding])] == ["ready", "unknown"]

@@ -67,6 +67,7 @@ def valid(result: Report) -> dict[str, Any]:
         ([finding("PRIV-001"), finding("E2E-001")], "blocked", "blocked"),
         ([finding("FS-001", ways=("tracefs",)), finding("E2E-001", State.UNKNOWN)], "unknown", "blocked"),
         ([finding("E2E-001", State.CRASH, ())], "unknown", "unknown"),
+        ([finding("E2E-001", State.UNKNOWN, ("tracefs",))], "ready", "unknown"),
         ([finding("KERN-004", State.FAIL, ()), finding("E2E-001", State.PASS)], "ready", "ready"),
         ([finding("KERN-002", State.UNKNOWN), finding("E2E-001", State.PASS)], "ready", "ready"),
     ],
