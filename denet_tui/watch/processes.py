@@ -12,7 +12,7 @@ import psutil
 from denet_tui.bpf.tracer import Process
 from denet_tui.model import Counters, Syscall, Usage
 
-BUDGET = 600
+BUDGET = 400
 """Processes looked at in one tick, at about 25 µs each; the busy ones first, the idle ones in turn."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _SLACK_S = 0.1
