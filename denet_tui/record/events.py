@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.text import Json, encode, ending, plain, wall_ms
 
 _FORK, _EXEC, _EXIT = range(3)
@@ -17,8 +17,8 @@ class Lifecycle:
 
     def __init__(self, info: RunInfo) -> None:
         self._info = info
-        self._seen: dict[tuple[int, int], tuple[int, bool]] = {}
-        self._command: tuple[int, int] | None = None
+        self._seen: dict[ProcessKey, tuple[int, bool]] = {}
+        self._command: ProcessKey | None = None
 
     def lines(self, snapshot: Snapshot) -> Iterator[str]:
         """A `process` line for everything that happened since the last snapshot, in the order of time."""
@@ -27,7 +27,7 @@ class Lifecycle:
 
     def _steps(self, snapshot: Snapshot) -> list[tuple[int, int, ProcessInfo]]:
         steps: list[tuple[int, int, ProcessInfo]] = []
-        now: dict[tuple[int, int], tuple[int, bool]] = {}
+        now: dict[ProcessKey, tuple[int, bool]] = {}
         for process in chain(snapshot.processes, snapshot.ended):
             who = process.key
             before = now.get(who) or self._seen.get(who)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import BinaryIO
 
-from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.events import Lifecycle
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
@@ -40,7 +40,7 @@ class Recorder:
         self._lines: list[Sink] = []
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None
-        self._spooled: set[tuple[int, int]] = set()
+        self._spooled: set[ProcessKey] = set()
         self._spool_failure: str | None = None
         self._last: Snapshot | None = None
 

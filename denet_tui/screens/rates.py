@@ -8,11 +8,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from denet_tui.bpf.rows import Rows
-from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Snapshot, Syscall
+from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Snapshot, Syscall, added_up
 from denet_tui.screens.scope import added, counted
 from denet_tui.watch import history
 from denet_tui.watch.history import History
-from denet_tui.watch.timeline import Timeline, added_up
+from denet_tui.watch.timeline import Timeline
 
 _LONG, _SHORT = 240, 120
 """Ticks kept per syscall and process, and per pair of both."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Syscall
-from denet_tui.widgets.processes import parents
+from denet_tui.widgets.process_rows import parents
 
 
 def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessInfo]:

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, new_errnos
+from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, added_up, new_errnos
 from denet_tui.screens.scope import added, counted, subtree
 from denet_tui.vocabulary import class_of, errno_name
-from denet_tui.watch.timeline import added_up
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Errno, Family, Named, Step
-from denet_tui.widgets.processes import parents
+from denet_tui.widgets.process_rows import parents
 
 
 @dataclass(frozen=True, slots=True)

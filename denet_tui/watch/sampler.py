@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
-from operator import itemgetter
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
@@ -27,12 +26,11 @@ from denet_tui.model import (
     Snapshot,
     Syscall,
     Usage,
+    added_up,
 )
 
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
-
-_LANES_OF, _PEAK_OF = itemgetter(0), itemgetter(1)
 
 
 class Known:
@@ -81,7 +79,7 @@ class Sampler:
         self._loss = self._loss._replace(unsettled=self._loss.unsettled + unsettled)
         for call, counters in recent.items():
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
-        delta = _sum(recent.values())
+        delta = added_up(recent.values())
         self._total = self._total.plus(delta)
         ended = (*replaced, *self._freeze(reading, usages, gone))
         snapshot = Snapshot(
@@ -222,11 +220,6 @@ def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
         for task in reading.tasks
         if task.inside
     )
-
-
-def _sum(rows: Collection[Counters]) -> Counters:
-    """The sum of any number of counters; adds in C where there are thousands."""
-    return Counters.of_lanes((sum(map(_LANES_OF, rows)), max(map(_PEAK_OF, rows), default=0)))
 
 
 def _settle(reading: Reading, recent: dict[Syscall, Counters]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
-from denet_tui.model import BUCKETS, NOTHING, Counters, Syscall
+from denet_tui.model import BUCKETS, NOTHING, Counters, Syscall, added_up
 
 LEVELS = ((0.0, 480), (5.0, 720), (60.0, 1440))
 """Per level how many seconds a slot covers at least (0: one tick) and how many slots are kept:
@@ -156,8 +156,3 @@ class Timeline:
             rows = [slot.total for slot in slots] if syscalls is None else [r for s in slots for r in s.read(syscalls)]
             found.append(Column(sum(slot.end_s - slot.start_s for slot in slots), added_up(rows)))
         return found
-
-
-def added_up(rows: Collection[Counters]) -> Counters:
-    """The sum of any number of counters; adds in C where there are many."""
-    return Counters.of_lanes((sum(row[0] for row in rows), max((row[1] for row in rows), default=0)))

@@ -160,7 +160,7 @@ class Session:
         snapshot = self._sampler.add(
             reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
         )
-        ended = {(process.tgid, process.start_ns) for process in snapshot.ended}  # not one that has such an id since
+        ended = {process.key for process in snapshot.ended}  # not one that has such an id since
         self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
         rows = sum(map(len, reading.rows.values()))
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)

@@ -27,8 +27,6 @@ from denet_tui.widgets.process_rows import (
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
-__all__ = ["SPARK_POINTS", "ProcessTree", "parents"]
-
 SPARK_POINTS = 12
 
 Row = ProcessRow | GroupRow
@@ -107,7 +105,7 @@ class ProcessTree(TableView[Row]):
         self._processes, self._rates = snapshot.processes, rates
         self._seconds = snapshot.interval_ns / 1e9 if snapshot.running else 0.0
         self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
-        keys = [(process.tgid, process.start_ns) for process in snapshot.processes]
+        keys = [process.key for process in snapshot.processes]
         if keys != self._keys:
             self._keys, self._places = keys, None
             self._forest = Forest(parents(snapshot.processes))

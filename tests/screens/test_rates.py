@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
+from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall, added_up
 from denet_tui.screens import rates as module
 from denet_tui.screens.rates import Rates
 from denet_tui.screens.scope import added
-from denet_tui.watch.timeline import added_up
 from tests.screens.double import SYSCALLS, Build
 
 READ, OPENAT, BOTH = SYSCALLS[0], SYSCALLS[2], SYSCALLS[9]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.model import NOTHING, Counters, Syscall
-from denet_tui.watch.timeline import LEVELS, Timeline, added_up
+from denet_tui.model import NOTHING, Counters, Syscall, added_up
+from denet_tui.watch.timeline import LEVELS, Timeline
 
 READ, WRITE, LATE = (Syscall(0, number, name) for number, name in enumerate(("read", "write", "late")))
 SMALL = ((0.0, 8), (2.0, 6), (10.0, 12))
