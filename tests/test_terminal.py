@@ -18,9 +18,7 @@ UNTIL_GO = "echo $$ > pid; until [ -e go ]; do ls > /dev/null; sleep 0.1; done"
 def start(terminal: Tmux, folder: Path, script: str, options: str = "") -> int:
     """Start a script on the screen from the shell; returns the script's pid once both are there."""
     (folder / "script").write_text(script)
-    terminal.line("stty -a > before")
-    eventually(lambda: text_of(folder / "before").endswith("\n"), "stty has answered")
-    terminal.line(f"{RUN} {options} -- sh script; echo $? > status; stty -a > after; echo all over")
+    type_whole(terminal, folder, f"{RUN} {options} -- sh script")
     eventually(lambda: text_of(folder / "pid").strip(), "the command runs")
     eventually(lambda: terminal.flag("alternate_on") == "1", "the screen is there")
     return int(text_of(folder / "pid"))

@@ -186,8 +186,7 @@ async def test_a_failure_is_explained_and_what_was_unwound_is_said() -> None:
 async def test_a_long_step_shows_its_output_as_it_comes_and_can_be_cancelled() -> None:
     engine = Recorded(broken(), slowly=True)
     async with setup(engine) as driver:
-        engine.end_looking([*catalogue.by_id])
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.looked()
         await driver.go_to("BCC-001")
         await driver.press("a")
         await driver.until(lambda: "a line of its output" in driver.page)

@@ -196,8 +196,7 @@ async def test_quitting_in_the_middle_says_what_was_done_and_offers_to_undo_it(k
 async def test_quitting_while_something_is_at_work_cancels_it_first() -> None:
     engine = Recorded(broken(), slowly=True)
     async with setup(engine) as driver:
-        engine.end_looking([*catalogue.by_id])
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.looked()
         await driver.go_to("BCC-001")
         await driver.press("a", "q", "l")
         await driver.until(lambda: engine.asked[-1] == "cancel")
@@ -216,8 +215,7 @@ async def test_a_helper_that_goes_is_said() -> None:
 async def test_resize_in_the_middle() -> None:
     engine = Recorded(broken(), slowly=True)
     async with setup(engine, size=(200, 60)) as driver:
-        engine.end_looking([*catalogue.by_id])
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.looked()
         await driver.go_to("BCC-001")
         await driver.press("a")
         for size in ((80, 24), (50, 15), (30, 5), (120, 40)):

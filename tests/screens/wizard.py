@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
+from denet_tui.checks import catalogue
 from denet_tui.home import HomeApp
 from denet_tui.screens.setup import SetupScreen
 from denet_tui.widgets.page import Page
@@ -45,6 +46,11 @@ class Driver:
             if reached():
                 return
         raise AssertionError(f"it never came to that; now at {self.screen.current}:\n{self.page}")
+
+    async def looked(self) -> None:
+        """Every check has ended."""
+        self.engine.end_looking([*catalogue.by_id])
+        await self.until(lambda: self.screen.walk.looked)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
