@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from denet_tui.bpf import unprivileged
 from denet_tui.checks import asking
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks.host import Host, program
@@ -38,7 +39,7 @@ class Access:
 def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tuple[Access, ...]:
     """All of them, for the user with this uid and gid, by what was found."""
     blocked = _blocked(findings)
-    sudo = "" if host.uid == 0 or asking.sudo() else "there is no sudo that works in this session"
+    sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
     setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
     setpriv = setpriv or (
         "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"

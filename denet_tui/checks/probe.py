@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from denet_tui.bpf.causes import NO_READING
-from denet_tui.bpf.handover import SIZES, WAYS
+from denet_tui.bpf.handover import WAYS
 from denet_tui.bpf.loader import EVENTS, MAPS
+from denet_tui.bpf.request import SIZES
 from denet_tui.bpf.tracer import ABIS, NUMBERS
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
@@ -30,6 +31,7 @@ EXPECTED = {
 """Type, bytes of a key and of a value, entries: as syscalls.c has them."""
 
 LAYERS = {
+    "service": "asking the loader's service",
     "event": "reading the event's number in tracefs",
     "map": "creating a map",
     "program": "loading a program that does nothing",
@@ -38,6 +40,7 @@ LAYERS = {
     "count": "counting a known burst",
 }
 _POINTERS = {
+    ("service", None): "PRIV-005 looks at the loader's service",
     ("event", None): "FS-001 and FS-002 say what is wrong with tracefs",
     (
         "map",
