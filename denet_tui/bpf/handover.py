@@ -146,8 +146,8 @@ class Loading:
     ) -> None:
         """Start it with this process's privilege; must be called before `become`.
 
-        `only_uid` is whose calls alone may be counted, None: everyone's. With a `channel` it answers there, and gets its
-        request there, too; then there is nothing to `receive` here. `program` is for tests.
+        `only_uid` is whose calls alone may be counted, None: everyone's. With a `channel` it gets its request and
+        answers there; then there is nothing to `receive` here. `program` is for tests.
         """
         self.started = time.monotonic()
         self._channel, theirs = socket.socketpair() if channel is None else (channel, channel)
@@ -227,7 +227,9 @@ def _die_with_parent() -> None:
 def read_reply(channel: socket.socket, seconds: float) -> tuple[dict[str, Any], list[int]]:
     """A loader's answer and its descriptors; raises TimeoutError, OSError, ValueError, struct.error."""
     channel.settimeout(seconds)
-    head, descriptors, _, _ = socket.recv_fds(channel, 4, 64, socket.MSG_CMSG_CLOEXEC)
+    head, descriptors, _, _ = socket.recv_fds(channel, 4, 64)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     (length,) = struct.unpack("<I", head)
     with channel.makefile("rb") as stream:
         return json.loads(stream.read(length)), descriptors

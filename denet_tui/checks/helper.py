@@ -136,7 +136,7 @@ class Helper:
         torn = b""
         while not self._gone:
             if select.select([self._channel], [], [], _TICK_S)[0]:
-                data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1, socket.MSG_CMSG_CLOEXEC)
+                data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1)
                 self._received += more
                 if not data:
                     return
