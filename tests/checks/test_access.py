@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from denet_tui.checks import access, asking
+from denet_tui.bpf import unprivileged
+from denet_tui.checks import access
 from denet_tui.checks.installed import LAUNCHER
 from denet_tui.checks.model import Finding, State
 from tests.checks.fake import FakeHost
@@ -16,7 +17,7 @@ MODES = {"/usr/bin/setpriv": 0o755}
 
 @pytest.fixture(autouse=True)
 def sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr(unprivileged, "sudo", lambda: "/usr/bin/sudo")
 
 
 def host(**more: str) -> FakeHost:
@@ -43,7 +44,7 @@ def test_setpriv_gives_two_capabilities_and_no_more() -> None:
 
 
 def test_without_sudo_the_launcher_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "sudo", lambda: "")
+    monkeypatch.setattr(unprivileged, "sudo", lambda: "")
     machine = FakeHost({**TOOLS, LAUNCHER: "x"}, modes={**MODES, LAUNCHER: 0o755}, uid=1000)
     found = by_id(machine, PRIV_006=State.PASS)
     assert [each.id for each in found.values() if each.recommended] == ["group"]
