@@ -1,12 +1,13 @@
 """An attacker who holds every descriptor that the watching side has, and nothing of what that side takes from itself.
 
-Run as root by `python -m tests.attack.holder UID GID WAY`: loads as denet-tui under sudo does, becomes that user for good
-with the descriptors alone, and tries what they are good for. Prints one JSON object: what each attempt came to
+Run as root by `python -m tests.attack.holder UID GID WAY`: loads as denet-tui under sudo does, becomes that user for
+good with the descriptors alone, and tries what they are good for. Prints one JSON object: what each attempt came to
 (`refused ERRNO` or `done`), and what of root's showed in the maps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -112,7 +113,7 @@ def sampling(held: dict[str, int]) -> dict[str, str]:
 
     found = {}
     for who, fd in held.items():
-        if not who.startswith("links") or "perf_event" not in os.readlink(f"/proc/self/fd/{fd}"):
+        if not who.startswith("links") or "perf_event" not in str(Path(f"/proc/self/fd/{fd}").readlink()):
             continue
         found[f"period of {who}"] = attempt(lambda fd=fd: fcntl.ioctl(fd, PERIOD, struct.pack("<Q", 1)))
         for other in held.values():
@@ -148,6 +149,15 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int) -> list[s
     return seen
 
 
+def targets() -> list[str]:
+    """What this process's descriptors are."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own
+            found.append(str(entry.readlink()))
+    return found
+
+
 def main() -> None:
     uid, gid, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     waiting, go = os.pipe()
@@ -159,15 +169,13 @@ def main() -> None:
     os.setresuid(uid, uid, uid)
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: an attacker hides nothing from itself
     held = {f"{kind} {name}": fd for kind in ("maps", "links") for name, fd in getattr(kernel, kind).items()}
-    inherited = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in map(int, os.listdir("/proc/self/fd"))  # noqa: PTH208
-                 if os.path.exists(f"/proc/self/fd/{fd}")}  # noqa: PTH110  # fmt: skip
     attempts = {**attaching(held), **making(held), **sampling(held)}
     capabilities = re.findall(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
     print(
         json.dumps(
             {
                 "capabilities": capabilities,
-                "programs": [text for text in inherited.values() if "bpf-prog" in text],
+                "programs": [name for name in targets() if "bpf-prog" in name],
                 "attempts": attempts,
                 "seen": entering(Tracer(kernel), victim, go),
             }

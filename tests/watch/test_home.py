@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from denet_tui import commands_home
-from denet_tui.bpf import toolchain
-from denet_tui.bpf import unprivileged
+from denet_tui.bpf import toolchain, unprivileged
 from denet_tui.checks import asking
 from denet_tui.checks.jobs import Ended
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
