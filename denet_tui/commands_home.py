@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from denet_tui import commands
 from denet_tui.before import Before, explained
@@ -93,8 +93,10 @@ class _Home:
         always = always or self._in_the_way()
         if not always and self._privileged and not (failure := self._load(Pick("machine"), before)):
             return commands.watch_machine(self._request, before, self._begin, with_screen=True)
+        first: Literal["setup", "start"] = "setup" if always or failure else "start"
         while True:
-            pick = self._ask(failure)
+            pick = self._ask(failure, first)
+            first = "setup"
             if pick is None:
                 return self._leave(failure)
             if isinstance(pick, Restart):
@@ -134,7 +136,7 @@ class _Home:
     def _begin(self, *_: Any, **__: Any) -> Start:
         return self._start
 
-    def _ask(self, failure: str) -> Pick | Restart | None:
+    def _ask(self, failure: str, first: Literal["setup", "start"]) -> Pick | Restart | None:
         """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
         from denet_tui import showing
         from denet_tui.home import HomeApp
@@ -142,6 +144,7 @@ class _Home:
         app = HomeApp(
             self._jobs,
             who=self._who(),
+            first=first,
             ask=self._through_sudo_once if sudo() else None,
             search=self._start.environment.get("PATH", os.defpath),
             note=f"✗ {plain(failure)}" if failure else "",

@@ -6,9 +6,11 @@ The loader is executed by this process and has what this process has, so this pr
 from __future__ import annotations
 
 import errno
+import os
 import re
 import signal
 
+from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import installed
 from denet_tui.checks.host import Host
@@ -38,6 +40,10 @@ def effective(host: Host) -> Finding:
         )
     if not missing:
         return Finding("PRIV-001", State.PASS, f"{_who(host)} may load BPF programs", _seen(host, "CapEff"))
+    if host.access(SOCKET, os.W_OK):
+        title = f"this process need not load BPF programs itself: as a member of {GROUP} it asks the loader's service"
+        seen = (*_seen(host, "CapEff"), Evidence(SOCKET, "may be written to"))
+        return Finding("PRIV-001", State.PASS, title, seen)
     out_of_reach = bool(caps.missing(host, "CapBnd")) or _no_new_privileges(host)
     return Finding(
         "PRIV-001",
