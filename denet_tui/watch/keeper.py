@@ -15,6 +15,7 @@ From it: {"found": path} or {"missing": [text, status]}, {"pid": n, "terminal": 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -29,10 +30,13 @@ from typing import Any, NoReturn
 
 from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.handover import User, become
+from denet_tui.bpf.names import numbers
 from denet_tui.watch.find import CommandError, resolve
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when the command is to be ended."""
+_JOIN_SESSION_KEYRING = 1
+"""KEYCTL_JOIN_SESSION_KEYRING of include/uapi/linux/keyctl.h."""
 
 
 def start(user: User, *, foreign: bool) -> tuple[int, socket.socket]:
@@ -59,10 +63,7 @@ def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
     close on exec.
     """
     if foreign:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nothing, number)
+        _leave_session()
     for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names, not paths
         with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
             if number > 2 and number != channel.fileno() and (foreign or not os.get_inheritable(number)):
@@ -75,6 +76,18 @@ def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
         keeper.run()
     keeper.left_alone()
     os._exit(0)
+
+
+def _leave_session() -> None:
+    """Lead a new one, without a terminal, and with a keyring of its own: whoever has one can read its keys."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = libc.syscall(ctypes.c_long(numbers()["keyctl"]), ctypes.c_long(_JOIN_SESSION_KEYRING), None) < 0
+    if failed and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):  # where it is refused, so is reading keys
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _child_news() -> int:

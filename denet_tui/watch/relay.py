@@ -86,6 +86,7 @@ class Relayed(Command):
         """As Command's; all that it has written is on this terminal then, and its modes are as before."""
         if self.status is not None and self._drainer.is_alive():
             self._drainer.join()
+        self._wants = False
         self.give_back()
         super().close(policy)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from denet_tui.bpf.names import numbers
 from denet_tui.vocabulary import PASSED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
@@ -28,6 +29,7 @@ from tests.watch.helpers import (
     denets,
     descriptors,
     eventually,
+    run,
     status,
     text_of,
     tmux,
@@ -207,6 +209,31 @@ def test_nor_on_the_screen_also_when_it_runs_again(person: Person, root_shell: T
     root_shell.type("e")
     eventually(lambda: text_of(mark).strip(), "it runs again")
     check_processes(person, root_shell.shell, int(text_of(mark)))
+
+
+KEYS = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+add_key, keyctl = map(int, sys.argv[1:3])
+SESSION, JOIN, SEARCH = -3, 1, 10
+if os.getuid() == 0:
+    if libc.syscall(keyctl, JOIN, None) < 0 or libc.syscall(add_key, b"user", b"roots", b"secret", 6, SESSION) < 0:
+        sys.exit(99)
+    os.execvp(sys.argv[3], sys.argv[3:])
+print("found" if libc.syscall(keyctl, SEARCH, SESSION, b"user", b"roots", 0) > 0 else "not found")
+"""
+"""As root: puts a key into a session keyring and goes on as the rest of its words; as another user: looks for it."""
+
+
+def test_keys_of_roots_session_are_not_the_commands(person: Person) -> None:
+    program = person.home / "keys.py"
+    program.write_text(KEYS)
+    words = [sys.executable, str(program), *(str(numbers()[name]) for name in ("add_key", "keyctl"))]
+    alone = run(*words, "setpriv", f"--reuid={person.uid}", "--clear-groups", *words)
+    if alone.returncode == 99:
+        pytest.skip("needs a kernel with keyrings, and leave to use them")
+    assert alone.stdout == "found\n"  # it is there to be found
+    assert run(*words, *as_person(person).split(), "--no-tui", "--", *words).stdout == "not found\n"
 
 
 # What reaches the command of the caller's environment
