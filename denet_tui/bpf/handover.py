@@ -27,6 +27,7 @@ SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCES
 processes, all between two readings. SLOTS is a power of two."""
 
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+_PR_SET_DUMPABLE = 4
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 8, 47, 4
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -247,3 +248,11 @@ def _failure(reply: dict[str, Any], output: str) -> LoadError:
     if "facts" in reply:  # the loader's own: this process has given its privilege away by now
         error.facts = Facts.of_dict(reply["facts"])
     return error
+
+
+def protect() -> None:
+    """Keep other processes of the same user out of this one: no ptrace(2), no pidfd_getfd(2), no core file.
+
+    Until an execve(2) (man 2 PR_SET_DUMPABLE).
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)

@@ -99,6 +99,7 @@ class Start:
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
+        handover.protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
         self.keeper = keeper.start(self.runner) if for_command else None
         self.only_uid = os.getuid() or None
         """Whose calls alone the kernel side counts; None: everybody's."""
