@@ -52,6 +52,16 @@ def program() -> str:
     return "denet-tui"
 
 
+def to_apply(fix: str) -> str:
+    """What root types to apply one fix."""
+    return shlex.join((program(), "setup", "--only", fix))
+
+
+def to_undo(fix: str) -> str:
+    """What root types to take one fix back."""
+    return shlex.join((program(), "setup", "--undo", "--only", fix))
+
+
 def sudo() -> str:
     """The absolute path of sudo; empty where there is none that could work here."""
     found = next((each for each in _PROGRAMS if os.access(each, os.X_OK)), "")
@@ -67,14 +77,23 @@ def as_root(*words: str) -> tuple[str, ...]:
     return (sudo(), *_itself(), *words) if sudo() else ()
 
 
+def can() -> bool:
+    """Whether `apply` and `undo` have an argv here."""
+    return os.geteuid() == 0 or bool(sudo())
+
+
 def apply(fix: str) -> tuple[str, ...]:
-    """The argv that applies one fix; empty where there is no sudo."""
-    return as_root("setup", "--only", fix, "--yes", "--json")
+    """The argv that applies one fix; empty where this is not root, and there is no sudo."""
+    return _setup("--only", fix, "--yes", "--json")
 
 
 def undo(fix: str) -> tuple[str, ...]:
-    """The argv that takes one fix back; empty where there is no sudo."""
-    return as_root("setup", "--undo", "--only", fix, "--json")
+    """The argv that takes one fix back; empty where this is not root, and there is no sudo."""
+    return _setup("--undo", "--only", fix, "--json")
+
+
+def _setup(*words: str) -> tuple[str, ...]:
+    return as_root("setup", *words) if os.geteuid() else (*_itself(), "setup", *words)
 
 
 def _itself() -> tuple[str, ...]:
@@ -112,8 +131,8 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
         lines += [f"# opens: {fix.weakens}"] if fix.weakens else []
         lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
         if fix.changes:
-            lines.append(shlex.join([program(), "setup", "--only", fix.id, "--yes"]))
+            lines.append(f"{to_apply(fix.id)} --yes")
             lines += [f"#   {line}" for line in shown(fix, host)]
-            lines.append(f"# undo: {shlex.join([program(), 'setup', '--undo', '--only', fix.id])}")
+            lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
     return "\n".join(lines)

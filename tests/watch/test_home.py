@@ -164,7 +164,7 @@ print(asking.run(("/nowhere/sudo",)))
 
 def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "_PROGRAMS", ("/nowhere/sudo",))
-    assert asking.apply("FS-001.mount") == ()
+    assert asking.as_root("setup", "--only", "FS-001.mount") == ()
     look = "from denet_tui.checks import asking; print(asking.sudo() == '')"
     done = run("setpriv", "--no-new-privs", sys.executable, "-c", look)
     assert done.stdout == "True\n", done.stderr
