@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -108,19 +108,28 @@ def run(argv: tuple[str, ...]) -> Answer:
     """Run it on this terminal, which sudo may ask a password on; the caller has put the screen away.
 
     What it writes for a person is shown as it comes (standard error), its object is read (standard output).
+    ctrl+c is for that command alone. Only the main thread may call this.
     """
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
+        reading, writing = os.pipe()
+        with open(reading, "rb") as stream:  # noqa: PTH123 - a descriptor
+            try:
+                to_pipe = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+                pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=to_pipe, setsigdef=[signal.SIGINT])
+            finally:
+                os.close(writing)
+            text = stream.read().decode(errors="replace")
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
         return Answer(127, f"{argv[0]}: {error.strerror}")
-    except KeyboardInterrupt:
-        return Answer(130, "interrupted")
-    text = done.stdout.decode(errors="replace")
+    finally:
+        signal.signal(signal.SIGINT, mine)
     try:
         said = json.loads(text)
     except ValueError:
         said = {}
-    return Answer(done.returncode, "" if said else text, said if isinstance(said, dict) else {})
+    return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
 
 
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
