@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from denet_tui import commands
 from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
@@ -145,7 +144,7 @@ class _Home:
             self._jobs,
             who=self._who(),
             first=first,
-            ask=self._through_sudo_once if sudo() else None,
+            ask=self._as_root_once if asking.can() else None,
             search=self._start.environment.get("PATH", os.defpath),
             note=f"✗ {plain(failure)}" if failure else "",
             preferences=showing.preferences(self._start.environment),
@@ -173,13 +172,13 @@ class _Home:
 
     # Without root
 
-    def _through_sudo_once(self, kind: Kind, fix: str) -> Ended:
+    def _as_root_once(self, kind: Kind, fix: str) -> Ended:
         """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
         argv = asking.undo(fix) if kind == "undo" else asking.apply(fix)
         _say(f"as root: {shlex.join(argv)}")
         answer = asking.run(argv)
         ended = answer.ended(kind, fix)
-        self._jobs.done.append(ended)
+        self._jobs.add(ended)
         return ended
 
     def _through_sudo(self, pick: Pick) -> int:
@@ -211,7 +210,7 @@ def farewell(jobs: Jobs) -> Left:
     findings = list(jobs.findings.values())
     ready = any(way.verdict == "ready" and way.proven for way in verdict.ways(findings))
     in_force = _in_force(jobs.done)
-    words = [f"applied and in force: {fix}; to take it back: {_to_undo(fix)}" for fix in in_force]
+    words = [f"applied and in force: {fix}; to take it back: sudo {asking.to_undo(fix)}" for fix in in_force]
     words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in jobs.done if each.left]
     if jobs.busy in ("apply", "undo"):
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
@@ -232,10 +231,6 @@ def _in_force(done: Iterable[Ended]) -> list[str]:
         elif each.kind == "undo" and each.good:
             found.pop(each.fix, None)
     return list(found)
-
-
-def _to_undo(fix: str) -> str:
-    return shlex.join(("sudo", asking.program(), "setup", "--undo", "--only", fix))
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from denet_tui.bpf import facts, families, handover, release, request, unprivileged
-from denet_tui.bpf.confine import confine
+from denet_tui.bpf.confine import confine, protect
 from denet_tui.bpf.handover import Kernel, Loading, User
 from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Tracer, numbers_of
@@ -98,6 +98,7 @@ class Start:
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
+        protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
         self.foreign = is_foreign(self.runner)
         """Whether the command gets a session of its own: this terminal is another user's."""
         self.keeper = keeper.start(self.runner, foreign=self.foreign) if aim == "command" else None
