@@ -15,6 +15,7 @@ from denet_tui.bpf.causes import NO_READING
 from denet_tui.bpf.handover import SIZES, WAYS
 from denet_tui.bpf.loader import EVENTS, MAPS
 from denet_tui.bpf.tracer import ABIS, NUMBERS
+from denet_tui.checks import service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
 from denet_tui.checks.shared import Shared
@@ -35,6 +36,7 @@ LAYERS = {
     "program": "loading a program that does nothing",
     "attach": "attaching it",
     "load": "compiling, loading and attaching the real program",
+    "served": f"counting a known burst through {service.UNIT}",
     "count": "counting a known burst",
 }
 _POINTERS = {
@@ -83,7 +85,16 @@ class Proof:
 
 def _look(host: Host) -> dict[Way, Proof]:
     done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
-    return parse(done.stdout, done.status, done.stderr)
+    proofs = parse(done.stdout, done.status, done.stderr)
+    if not proofs["raw"].exact and service.is_open(host) and (trial := service.trial.look(host, "E2E-001")):
+        proofs["raw"] = _served(trial)
+    return proofs
+
+
+def _served(trial: service.Trial) -> Proof:
+    """What a member saw, whose program the service loads."""
+    layer = Layer("served", 0 if trial.exact else -1, "" if trial.exact else trial.text)
+    return Proof("raw", [layer], counted=trial.text, exact=trial.exact)
 
 
 def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
@@ -238,7 +249,7 @@ def _was_slow(proof: Proof) -> bool:
 def _layers_seen(proof: Proof) -> list[Evidence]:
     found = []
     for layer in proof.layers:
-        value = proof.counted if layer.name == "count" and proof.counted else "done"
+        value = proof.counted if layer.name in ("count", "served") and proof.counted else "done"
         if layer.number:
             value = f"{_errno(layer.number)}{layer.text}".strip()
             pointer = _POINTERS.get((layer.name, layer.number)) or _POINTERS.get((layer.name, None))
