@@ -98,6 +98,7 @@ def watching_options(command: _Command) -> _Command:
                 help="Process x syscall rows kept between two ticks.",
             ),
             click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
+            click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
         ]
     ):
         command = option(command)

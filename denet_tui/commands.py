@@ -52,6 +52,7 @@ class Request:
     way: str = "auto"
     rows: int = 65536
     as_root: bool = False
+    no_sudo: bool = False
     user: str | None = None
     output: str | None = None
     on_quit: Literal["ask", "kill", "leave"] = "ask"
@@ -62,7 +63,8 @@ class Request:
     def options(self) -> Options:
         """The part that watch/ needs."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        return Options(self.way, self.interval or 0.5, only, self.user, self.as_root, self.rows, self.on_quit)
+        interval = self.interval or 0.5
+        return Options(self.way, interval, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
 
     def of_run(self, number: int) -> Request:
         """The same for the run of this number: from the second on its files are others."""
@@ -124,8 +126,13 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
     sys.exit(status)
 
 
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(f"denet-tui: {line}", file=sys.stderr, flush=True)
+
+
 def _complain(text: str, status: int = FAILED) -> int:
-    print(f"denet-tui: {text}", file=sys.stderr, flush=True)
+    say(text)
     return status
 
 
@@ -136,7 +143,7 @@ class _Runs:
         self, argv: tuple[str, ...], request: Request, before: Before, begin: Begin, *, with_screen: bool
     ) -> None:
         self._argv, self._request, self._with_screen = argv, request, with_screen
-        self._start = begin(request.options, report_loaded)
+        self._start = begin(request.options, report_loaded, say=say)
         _log_to(request, with_screen=with_screen)
         _prefer(request, before, self._start, with_screen=with_screen)
         self._number = 0
@@ -202,7 +209,7 @@ def watch_command(
 
 def watch_process(pid: int, request: Request, before: Before, begin: Begin = Start, *, with_screen: bool) -> int:
     """What `attach` does; returns the exit status."""
-    start = begin(request.options, report_loaded, for_command=False)
+    start = begin(request.options, report_loaded, aim="process", pid=pid, say=say)
     _log_to(request, with_screen=with_screen)
     _prefer(request, before, start, with_screen=with_screen)
     attached, tracer, info = attach_process(start, pid)
@@ -219,7 +226,7 @@ def watch_machine(request: Request, before: Before, begin: Begin = Start, *, wit
     """What `machine` does; returns the exit status."""
     from denet_tui.watch import machine
 
-    start = begin(request.options, report_loaded, for_command=False, sizes=machine.sizes(request.options))
+    start = begin(request.options, report_loaded, aim="machine", scale=machine.scale(request.options))
     _log_to(request, with_screen=with_screen)
     _prefer(request, before, start, with_screen=with_screen)
     info, tracer, sieve = machine.watch_everything(start, _say_how_many)
@@ -234,11 +241,11 @@ def watch_machine(request: Request, before: Before, begin: Begin = Start, *, wit
 
 def _say_how_many(processes: int) -> None:
     if os.isatty(2):
-        print(f"denet-tui: entering {processes:,} processes …", file=sys.stderr, flush=True)
+        say(f"entering {processes:,} processes …")
 
 
 def _selftest(name: str, request: Request, before: Before) -> int:
-    start = Start(request.options, report_loaded, for_command=False)
+    start = Start(request.options, report_loaded, aim="itself", say=say)
     _log_to(request, with_screen=False)
     tracer = start.tracer()
     try:

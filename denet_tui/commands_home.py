@@ -11,20 +11,23 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from denet_tui import commands
 from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
 from denet_tui.checks.text import plain
 from denet_tui.commands import Request
 from denet_tui.watch import machine
-from denet_tui.watch.launch import Start, StartError
+from denet_tui.watch.launch import Start, StartError, without_privilege
 
 if TYPE_CHECKING:
+    from denet_tui.bpf.request import Request as LoadRequest
+    from denet_tui.bpf.unprivileged import Loads
     from denet_tui.screens.start import Pick, Restart
 
 _NOT_FIRST = frozenset({"PROG-001", "E2E-001", "OTHER-001", "LOG-001", "LEFT-001", "DRIFT-001", "PRIV-007", "BCC-004"})
@@ -68,7 +71,9 @@ class _Home:
             client = helper.start()
         except HelperError as error:
             raise StartError(str(error)) from None
-        self._start = Start(self._request.options, commands.report_loaded, loader=client.loading)
+        self._privileged = client.may_load
+        loader = client.loading if client.may_load else self._ask_for_a_loader
+        self._start = Start(self._request.options, commands.report_loaded, loader=loader)
         os.environ.update({name: value for name, value in self._start.environment.items() if name in _OF_THE_USER})
         self._jobs = Jobs(client)
 
@@ -82,11 +87,11 @@ class _Home:
     def _run(self, before: Before, *, always: bool) -> int:
         if not always:
             self._jobs.look(each for each in self._jobs.checks if each not in _NOT_FIRST)
-        from denet_tui.screens.start import Restart  # takes a moment, while the checks run
+        from denet_tui.screens.start import Pick, Restart  # takes a moment, while the checks run
 
         failure = ""
         always = always or self._in_the_way()
-        if not always and not (failure := self._load("machine", before)):
+        if not always and self._privileged and not (failure := self._load(Pick("machine"), before)):
             return commands.watch_machine(self._request, before, self._begin, with_screen=True)
         while True:
             pick = self._ask(failure)
@@ -94,9 +99,9 @@ class _Home:
                 return self._leave(failure)
             if isinstance(pick, Restart):
                 self._become(pick.argv)
-            if not self._jobs.may_load:
+            if pick.kind == "machine" and not self._privileged:
                 return self._through_sudo(pick)
-            if not (failure := self._load(pick.kind, before)):
+            if not (failure := self._load(pick, before)):
                 return self._watch(pick, before)
 
     def _in_the_way(self) -> bool:
@@ -109,11 +114,11 @@ class _Home:
         found = verdict.ways(list(self._jobs.findings.values()), whole=False)
         return all(way.verdict == "blocked" for way in found)
 
-    def _load(self, kind: Literal["command", "process", "machine"], before: Before) -> str:
+    def _load(self, pick: Pick, before: Before) -> str:
         """Have the program loaded, and end the helper; why that did not work, empty where it did."""
-        if kind == "machine":
-            self._start.sizes = machine.sizes(self._request.options)
-        if kind != "command":
+        scale = machine.scale(self._request.options) if pick.kind == "machine" else 0
+        self._start.aim_at(pick.kind, pick.pid, scale)
+        if pick.kind != "command":
             self._start.dismiss_keeper()
         self._jobs.idle(_PROOF_S)  # the proof may still be loading
         try:
@@ -122,6 +127,9 @@ class _Home:
             return str(explained(error, before))
         self._jobs.close()
         return ""
+
+    def _ask_for_a_loader(self, wanted: LoadRequest, only_uid: int | None) -> Loads:
+        return without_privilege(self._request.options, "command", _say)(wanted, only_uid)
 
     def _begin(self, *_: Any, **__: Any) -> Start:
         return self._start
@@ -134,7 +142,7 @@ class _Home:
         app = HomeApp(
             self._jobs,
             who=self._who(),
-            ask=self._through_sudo_once if asking.sudo() else None,
+            ask=self._through_sudo_once if sudo() else None,
             search=self._start.environment.get("PATH", os.defpath),
             note=f"✗ {plain(failure)}" if failure else "",
             preferences=showing.preferences(self._start.environment),

@@ -169,19 +169,43 @@ class Loss(NamedTuple):
     """Forks that found the process map full: neither the child nor its descendants are watched."""
     reused: int = 0
     """Process ids used again before the first one was read: two processes share one row."""
-    missed: int = 0
-    """Runs of the BPF programs that the kernel skipped (recursion_misses)."""
+    missed: int | None = 0
+    """Runs of the BPF programs that the kernel skipped: an entry without its exit, or an exit without its entry that
+    no filter and no tracer explains. None where that cannot be seen: programs on tracefs tracepoints are skipped while
+    the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
+    foreign: int = 0
+    """Calls and forks of watched processes while they belonged to another user, whose calls may not be counted."""
     unsettled: int = 0
     """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
 
     @property
     def exact(self) -> bool:
-        """True where nothing at all is short."""
-        return not any(self)
+        """Whether nothing at all is short, as far as the kernel side can vouch for it."""
+        return not self.short and self.missed is not None
+
+    @property
+    def short(self) -> int:
+        """Events that are known to be missing."""
+        return sum(value for value in self if value)
+
+    @property
+    def counted(self) -> str:
+        """What is known to be missing and by how much, as one line; empty where nothing is."""
+        return ", ".join(f"{value:,} {_LOSS_WORDS[name]}" for name, value in self._asdict().items() if value)
 
     def describe(self) -> str:
-        """What is short and by how much, as one line; empty where nothing is."""
-        return ", ".join(f"{value:,} {_LOSS_WORDS[name]}" for name, value in self._asdict().items() if value)
+        """What keeps the counts from being exact, as one line; empty where nothing does."""
+        return self.counted or ("" if self.exact else _UNSEEN)
+
+    def plus(self, other: Loss) -> Loss:
+        """Both added up; what cannot be seen in one of them cannot be seen in the sum."""
+        missed = None if None in (self.missed, other.missed) else (self.missed or 0) + (other.missed or 0)
+        added = (sum(filter(None, pair)) for pair in zip(self, other, strict=True))
+        return Loss(*added)._replace(missed=missed)
+
+    def since(self, before: Loss) -> Loss:
+        """What has come since an earlier one."""
+        return self.plus(Loss(*(-(each or 0) for each in before)))
 
 
 _LOSS_WORDS = {
@@ -192,15 +216,10 @@ _LOSS_WORDS = {
     "processes": "forks not watched (process map full)",
     "reused": "process ids reused before they were read",
     "missed": "probe runs skipped by the kernel",
+    "foreign": "calls and forks as another user not counted (see --as-root)",
     "unsettled": "calls not accounted for",
 }
-
-
-class OwnCost(NamedTuple):
-    """What the BPF programs themselves took so far; zeros where kernel.bpf_stats_enabled is 0."""
-
-    runs: int = 0
-    time_ns: int = 0
+_UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
 
 
 class Usage(NamedTuple):
@@ -215,7 +234,7 @@ class Usage(NamedTuple):
     write_bytes: int = 0
 
 
-NO_LOSS, NO_COST, NO_USAGE = Loss(), OwnCost(), Usage()
+NO_LOSS, NO_USAGE = Loss(), Usage()
 
 
 def added_up(rows: Collection[Counters]) -> Counters:
@@ -309,7 +328,6 @@ class Snapshot:
     total: Counters
     delta: Counters
     loss: Loss = NO_LOSS
-    cost: OwnCost = NO_COST
     in_flight: tuple[InFlight, ...] = ()
     ended: tuple[ProcessInfo, ...] = ()
     """Processes whose numbers became final in this interval; each ended one is in exactly one snapshot's `ended`."""

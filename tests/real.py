@@ -120,6 +120,12 @@ def totals(summary: dict[str, Any], what: str = "calls") -> Counter[str]:
     return Counter({name: row[what] for name, row in summary["syscalls"].items() if row[what]})
 
 
+def vouched(summary: dict[str, Any], way: str) -> bool:
+    """Whether nothing is missing; by tracefs tracepoints nobody can tell whether the kernel skipped calls."""
+    missing = [name for name, count in summary["lost"].items() if count]
+    return not missing and summary["exact"] is (way == "raw") and (summary["lost"]["missed"] is None) is (way != "raw")
+
+
 def plain(name: str) -> str:
     """A syscall's name without its ABI."""
     return name.rpartition(":")[2]

@@ -49,9 +49,9 @@ class Btf:
             raise BtfError(f"{path}: {error.strerror}") from error
 
     def offsets(self, wanted: Iterable[str]) -> dict[str, int]:
-        """Byte offsets of members given as `struct.member[.member…]`; those that do not exist are left out.
+        """Byte offsets of members given as `struct.member[.member…]`, the size in bytes of a struct given alone.
 
-        Raises BtfError where the BTF contradicts itself.
+        What does not exist is left out. Raises BtfError where the BTF contradicts itself.
         """
         names = list(wanted)
         found: dict[str, int] = {}
@@ -59,7 +59,8 @@ class Btf:
             structs = self._find({name.partition(".")[0] for name in names})
             for name in names:
                 type_name, *path = name.split(".")
-                offset = self._offset(structs.get(type_name), path)
+                position = structs.get(type_name)
+                offset = self._offset(position, path) if path else self._size(position)
                 if offset is not None:
                     found[name] = offset
         except (struct.error, IndexError, ValueError, RecursionError) as error:
@@ -91,6 +92,9 @@ class Btf:
             if name_offset in offsets and info >> 24 & 0x1F == _STRUCT and info & 0xFFFF:
                 found.setdefault(offsets[name_offset], position)
         return found
+
+    def _size(self, position: int | None) -> int | None:
+        return None if position is None else _TYPE.unpack_from(self._types, position)[2]
 
     def _offset(self, position: int | None, path: list[str]) -> int | None:
         if position is None:

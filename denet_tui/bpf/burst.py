@@ -8,7 +8,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from denet_tui.bpf.names import syscall
 from denet_tui.model import ABI_NATIVE
@@ -33,6 +33,15 @@ class Outcome(NamedTuple):
     expected_errnos: dict[int, int]
     errnos: dict[int, int]
     loss: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As the prober tells it."""
+        return {**self._asdict(), "expected_errnos": [*self.expected_errnos.items()], "errnos": [*self.errnos.items()]}
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> Outcome:
+        """From `to_json`."""
+        return cls(**{**said, "expected_errnos": dict(said["expected_errnos"]), "errnos": dict(said["errnos"])})
 
     @property
     def exact(self) -> bool:
@@ -66,7 +75,7 @@ def count(tracer: Tracer, number: int, grown: Grown | None = None) -> Outcome:
             counted += sum(rows[call].calls for rows in reading.rows.values() if call in rows)
             for mine in reading.errnos.values():
                 errnos.update({key[1]: seen for key, seen in mine.items() if key[0] == call})
-            losses += [reading.loss.describe()] if reading.loss.describe() else []
+            losses += [reading.loss.counted] if reading.loss.counted else []
             if grown:
                 grown(made, counted)
             if not os.WIFSTOPPED(status):

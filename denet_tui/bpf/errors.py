@@ -52,9 +52,9 @@ BY_ERRNO: dict[int, _Cause] = {
 
 _LIBBCC_SPEAKS = ("compile", "load", "attach", "loader", "read")
 """Stages where what libbcc and LLVM printed tells more than our own text; it is that of all ways that were tried."""
-_PLAIN = ("bcc", "btf", "namespace")
+_PLAIN = ("bcc", "btf", "namespace", "request", "service", "sudo")
 """Stages whose own text says what to do."""
-_CHECKS = {"bcc": "BCC-001", "btf": "KERN-009", "tracefs": "FS-001", "namespace": "NS-001"}
+_CHECKS = {"service": "PRIV-005", "bcc": "BCC-001", "btf": "KERN-009", "tracefs": "FS-001", "namespace": "NS-001"}
 
 
 def explain(error: LoadError, facts: Facts) -> Explanation:

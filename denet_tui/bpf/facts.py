@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from denet_tui.bpf import maps
+
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 UNLIMITED = -1
 
@@ -159,6 +161,16 @@ def mounted(mountinfo: str, kind: str) -> str | None:
         if after.startswith(f"{kind} ") and len(fields) > 4:
             return fields[4].replace("\\040", " ")
     return None
+
+
+def reads_need_capability(release: str = "") -> bool:
+    """Whether this kernel refuses map reads to unprivileged processes: below 5.19, unless the sysctl is 0."""
+    if maps.kernel_version(release) >= (5, 19):
+        return False
+    try:
+        return read_file("/proc/sys/kernel/unprivileged_bpf_disabled").strip() != "0"
+    except OSError:
+        return True
 
 
 def in_pid_namespace(stat: Stat = os.stat) -> bool:

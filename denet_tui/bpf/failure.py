@@ -31,6 +31,20 @@ class LoadError(Exception):
         """As it travels from the loader."""
         return {"stage": self.stage, "text": self.text, "errno": self.number}
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as the prober tells it."""
+        facts = self.facts.as_dict() if self.facts else None
+        failures = [each.to_json() for each in self.failures]
+        return {**self.as_dict(), "way": self.way, "output": self.output, "failures": failures, "facts": facts}
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> LoadError:
+        """From `to_json`."""
+        error = cls(said["stage"], said["text"], said["errno"], said["output"], said["way"])
+        error.failures = tuple(map(cls.of_json, said["failures"]))
+        error.facts = Facts.of_dict(said["facts"]) if said["facts"] else None
+        return error
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

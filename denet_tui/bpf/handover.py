@@ -1,4 +1,4 @@
-"""Starts the privileged loader, receives its descriptors, and turns everybody else into the invoking user."""
+"""Starts the privileged loader, receives its descriptors, and turns every other process into the invoking user."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from denet_tui.bpf.confine import protect
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
-from denet_tui.bpf.maps import kernel_version
+from denet_tui.bpf.request import Request, write_reply
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
-SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
-"""Entries of pid_syscall_map, of the errno map, watched threads (those whose slot is taken are in TASKS), and
-processes, all between two readings. SLOTS is a power of two."""
-
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 8, 47, 4
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
@@ -48,13 +45,14 @@ class Kernel:
     """What the loader handed over: open descriptors by name, and how it attached."""
 
     maps: dict[str, int]
-    programs: dict[str, int]
     links: dict[str, int]
     way: str
     notes: tuple[str, ...]
     bcc: str
     output: str
     """What libbcc and LLVM printed while loading."""
+    verified: dict[str, int]
+    """Instructions of each program that the verifier walked, by event; 0 where the kernel does not say."""
 
 
 def invoking_user() -> User:
@@ -97,22 +95,13 @@ def may_load() -> bool:
     return bool(held >> CAP_SYS_ADMIN & 1 or (held >> CAP_BPF & 1 and held >> CAP_PERFMON & 1))
 
 
-def reads_need_capability(release: str = "") -> bool:
-    """True on kernels that refuse map reads to unprivileged processes: below 5.19, unless the sysctl is 0."""
-    if kernel_version(release) >= (5, 19):
-        return False
-    try:
-        return Path("/proc/sys/kernel/unprivileged_bpf_disabled").read_text(encoding="ascii").strip() != "0"
-    except OSError:
-        return True
-
-
 def become(user: User, *, keep_bpf: bool = False) -> None:
     """Become the user for good: groups, gid, uid, no capability in any set; CAP_BPF alone stays where asked for.
 
-    Raises OSError where the kernel refuses. The process stays not dumpable, so other programs of the
-    same user can neither trace it nor take the map descriptors from it.
+    Raises OSError where the kernel refuses. From here on other programs of the same user can neither trace it nor take
+    descriptors from it.
     """
+    protect()
     if keep_bpf:
         _prctl(_PR_SET_KEEPCAPS, 1)
     if os.geteuid() == 0 and user.uid != 0:
@@ -149,37 +138,41 @@ class Loading:
 
     def __init__(
         self,
-        way: str = "auto",
+        request: Request = Request(),  # noqa: B008 - frozen
         *,
-        sizes: dict[str, int] | None = None,
         only_uid: int | None = None,
-        only_wanted: bool = False,
+        channel: socket.socket | None = None,
         program: tuple[str, ...] = ("-m", "denet_tui.bpf.loader"),
     ) -> None:
-        """Start it with this process's privilege; must be called before `become`. `program` is for tests."""
+        """Start it with this process's privilege; must be called before `become`.
+
+        `only_uid` is whose calls alone may be counted, None: everyone's. With a `channel` it gets its request and
+        answers there; then there is nothing to `receive` here. `program` is for tests.
+        """
         self.started = time.monotonic()
-        self._channel, theirs = socket.socketpair()
+        self._channel, theirs = socket.socketpair() if channel is None else (channel, channel)
         self._output = os.memfd_create("loader-output")
-        request = {"way": way, "sizes": SIZES | (sizes or {}), "only_uid": only_uid, "only_wanted": only_wanted}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", *program, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                pass_fds=[theirs.fileno()],
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-                cwd="/",
-                process_group=0,  # ctrl+c is for the command, and for whoever waits for it
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
-            )
-        self._channel.sendall(json.dumps(request).encode() + b"\n")
+        who = "everyone" if only_uid is None else str(only_uid)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", *program, "channel", str(theirs.fileno()), who],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            pass_fds=[theirs.fileno()],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            cwd="/",
+            process_group=0,  # ctrl+c is for the command, and for whoever waits for it
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
+        )
+        theirs.close()
+        if channel is None:
+            self._channel.sendall(request.line())
 
     def receive(self, timeout: float = 20.0) -> Kernel:
         """The descriptors; raises LoadError where the loader failed, died, or said nothing for `timeout` seconds."""
-        self._channel.settimeout(max(0.1, self.started + timeout - time.monotonic()))
+        left = max(0.1, self.started + timeout - time.monotonic())
         try:
-            reply, descriptors = self._read()
+            reply, descriptors = read_reply(self._channel, left)
         except TimeoutError:
             self.cancel()
             raise LoadError(
@@ -192,14 +185,17 @@ class Loading:
         self._process.wait()
         output = self.output()
         os.close(self._output)
-        if not descriptors:
-            raise _failure(reply, output)
-        kinds: dict[str, dict[str, int]] = {"maps": {}, "programs": {}, "links": {}}
-        for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
-            os.set_inheritable(descriptor, False)
-            kinds[kind][name] = descriptor
-        notes = [f"{WAYS[failure['way']]} did not work: {failure['text']}" for failure in reply["failures"]]
-        return Kernel(**kinds, way=reply["way"], notes=(*notes, *reply["notes"]), bcc=reply["bcc"], output=output)
+        return kernel_of({"output": output, **reply}, descriptors)
+
+    def wait(self, timeout: float = 20.0) -> bool:
+        """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
+        try:
+            return self._process.wait(timeout) == 0
+        except subprocess.TimeoutExpired:
+            self.cancel()
+            return False
+        finally:
+            os.close(self._output)
 
     def cancel(self) -> None:
         """End the loader where it still runs. One that cannot be ended from here ends itself (loader.SECONDS)."""
@@ -213,12 +209,6 @@ class Loading:
         """What the loader printed so far, libbcc's and LLVM's text included."""
         size = os.fstat(self._output).st_size
         return os.pread(self._output, size, 0).decode(errors="replace")
-
-    def _read(self) -> tuple[dict[str, Any], list[int]]:
-        head, descriptors, _, _ = socket.recv_fds(self._channel, 4, 64)
-        (length,) = struct.unpack("<I", head)
-        with self._channel.makefile("rb") as stream:
-            return json.loads(stream.read(length)), descriptors
 
     def _fate(self) -> str:
         try:
@@ -234,8 +224,45 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
-def _failure(reply: dict[str, Any], output: str) -> LoadError:
+def read_reply(channel: socket.socket, seconds: float) -> tuple[dict[str, Any], list[int]]:
+    """A loader's answer and its descriptors; raises TimeoutError, OSError, ValueError, struct.error."""
+    channel.settimeout(seconds)
+    head, descriptors, _, _ = socket.recv_fds(channel, 4, 64)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    (length,) = struct.unpack("<I", head)
+    with channel.makefile("rb") as stream:
+        return json.loads(stream.read(length)), descriptors
+
+
+def refuse(channel: socket.socket, error: LoadError) -> None:
+    """Answer in the place of a loader that is not started."""
+    failure = {"way": "raw", **error.as_dict()}
+    write_reply(channel, {"failures": [failure], "output": ""}, [])
+
+
+def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
+    """What a loader's answer says; raises LoadError where that is a failure."""
+    if not descriptors:
+        raise _failure(reply)
+    kinds: dict[str, dict[str, int]] = {"maps": {}, "links": {}}
+    for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
+        kinds[kind][name] = descriptor
+    notes = [f"{WAYS[failure['way']]} did not work: {failure['text']}" for failure in reply["failures"]]
+    return Kernel(
+        kinds["maps"],
+        kinds["links"],
+        reply["way"],
+        (*notes, *reply["notes"]),
+        reply["bcc"],
+        reply["output"],
+        reply["verified"],
+    )
+
+
+def _failure(reply: dict[str, Any]) -> LoadError:
     """One error for all ways that were tried; the first is the preferred one, and says it best."""
+    output = reply["output"]
     failures = [
         LoadError(each["stage"], each["text"], each.get("errno"), output, each["way"]) for each in reply["failures"]
     ]

@@ -1,15 +1,19 @@
-"""The privileged process: compile, load, attach, hand every descriptor over, exit.
+"""The privileged process: compile, load, attach, hand the descriptors of maps and links over, exit.
 
-Started as `python -I -m denet_tui.bpf.loader SOCKET` by handover.py, with a memory file as its
-stdout and stderr: bcc and LLVM print there from C++. It reads one JSON request from the socket,
-answers with one JSON object and the descriptors (SCM_RIGHTS), and ends. Nothing that a user can
-write is read here: no file, no environment, no text but the request's numbers and flags.
+Started as `python -I -m denet_tui.bpf.loader` with where its socket is, and whose calls it may count:
+
+    channel N UID|everyone  by a process with its privilege: descriptor N, and what that process says
+    serve                   by systemd for a connection: descriptor 0, and the uid at its other end (SO_PEERCRED)
+    connect NAME            by sudo, for a process that listens at that abstract address: its uid (SO_PEERCRED)
+
+It reads one request (request.py) from the socket, answers with one JSON object and the descriptors (SCM_RIGHTS), and
+ends; those of programs end with it, for who holds one can attach it where it reads what it likes. Nothing that a user
+can write is read here: no file, no environment, no text but the request.
 """
 
 from __future__ import annotations
 
 import array
-import json
 import os
 import platform
 import signal
@@ -17,14 +21,22 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import btf, facts, maps, toolchain
+from denet_tui.bpf import btf, confine, facts, maps, programs, toolchain
 from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, write_reply
 
 SECONDS = 30
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
+PATIENCE_S = 5.0
+"""For a request, once there is a connection."""
+LARGEST_SCALE_SERVED = 2
+"""Of the tables for who has no privilege: 4 times the usual ones, about 80 MB of kernel memory."""
+OUTPUT = 100_000
+"""Bytes of what libbcc and LLVM printed that are passed on."""
 
 MAPS = (
     "pid_syscall_map",
@@ -59,6 +71,11 @@ _EXECVE = {"x86_64": (59, 322)}
 """Numbers of execve and execveat where they are not those of the generic table, (221, 281)."""
 _OFFSETS = {
     "task_struct.pid": "OFF_PID",
+    "task_struct.real_parent": "OFF_REAL_PARENT",
+    "task_struct.stack": "OFF_STACK",
+    "task_struct.ptrace": "OFF_PTRACE",
+    "task_struct.seccomp.mode": "OFF_SECCOMP_MODE",
+    "pt_regs": "SIZE_REGS",
     "task_struct.exit_code": "OFF_EXIT_CODE",
     "task_struct.mm": "OFF_MM",
     "mm_struct.arg_start": "OFF_ARG_START",
@@ -70,11 +87,17 @@ _OFFSETS_OF = {
 }
 
 
-def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[list[str], list[str]]:
+_HELPERS = {"TASK_BTF": (5, 11), "TASK_REGS": (5, 15)}
+"""Helpers of the kernel that the program uses, by the version that brought them."""
+_NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
+"""By raw tracepoints."""
+
+
+def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | None) -> tuple[list[str], list[str]]:
     """(-D flags, notes for the user) for this kernel and way; raises LoadError where the way cannot work."""
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
-    values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, **request["sizes"]}
+    values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})
     try:
         found = btf.Btf.of_kernel().offsets(wanted)
@@ -86,19 +109,19 @@ def flags_for(request: dict[str, Any], way: str, tracing: Path | None) -> tuple[
     values.update((wanted[name], offset) for name, offset in found.items())
     if machine == "x86_64":
         values["HAS_X32"] = 1
-    if "OFF_PID" in values and maps.kernel_version() >= (5, 11):
-        values["TASK_BTF"] = 1
+    kernel = maps.kernel_version()
+    values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
     if way == "raw":
-        if not {"OFF_PID", "OFF_SYSCALL_NR"} <= values.keys():
-            raise LoadError("btf", "this kernel's BTF lacks task_struct.pid or pt_regs; use --way tracefs")
-        values.update(WAY_RAW=1, KNOWS_REFUSED=1)
+        if missing := _NEEDED - values.keys():
+            raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --way tracefs")
+        values["WAY_RAW"] = 1
     else:
-        values.update(_field_offsets(tracing), KNOWS_REFUSED=1)
+        values.update(_field_offsets(tracing))
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(way))
-    if request.get("only_uid") is not None:
-        values["ONLY_UID"] = request["only_uid"]
-    if request.get("only_wanted"):
+    if only_uid is not None:
+        values["ONLY_UID"] = only_uid
+    if request.only_wanted:
         values["ONLY_WANTED"] = 1
     return [f"-D{name}={value}" for name, value in values.items()], notes
 
@@ -141,32 +164,36 @@ def _field_offsets(tracing: Path | None) -> dict[str, int]:
     return values
 
 
-def load(request: dict[str, Any], way: str) -> dict[str, Any]:
-    """Compile, load and attach; returns descriptors by name under `maps`, `programs` and `links`; raises LoadError."""
+def load(request: Request, only_uid: int | None, way: str) -> dict[str, Any]:
+    """Compile, load and attach; returns descriptors by name under `maps` and `links`; raises LoadError.
+
+    `verified` are the instructions of each program that the verifier walked. `keep` has to live until the descriptors
+    are handed over: bcc closes them when it is collected.
+    """
     try:
         found = toolchain.find()
         bcc = toolchain.load(found)
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     tracing = tracefs() if way == "tracefs" else None
-    flags, notes = flags_for(request, way, tracing)
+    flags, notes = flags_for(request, only_uid, way, tracing)
     module = _compile(bcc, flags, (_HERE / "syscalls.c").read_bytes())
     kind = _RAW_TRACEPOINT if way == "raw" else _TRACEPOINT
-    programs, links = {}, {}
+    loaded, links = {}, {}
     for event in EVENTS:
         try:
-            programs[event] = module.load_func(f"on_{event}".encode(), kind).fd
+            loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
         except Exception as error:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     for event in reversed(EVENTS):
         try:
             if way == "raw":
-                links[event] = maps.raw_tracepoint_open(event, programs[event])
+                links[event] = maps.raw_tracepoint_open(event, loaded[event])
             else:
-                links[event] = attach_perf(tracing or tracefs(), event, programs[event])
+                links[event] = attach_perf(tracing or tracefs(), event, loaded[event])
         except OSError as error:
             raise LoadError("attach", f"{event}: {_call(way, error)}: {error.strerror}", error.errno) from error
-    optional = {"wanted": bool(request.get("only_wanted")), "claims": facts.in_pid_namespace()}
+    optional = {"wanted": request.only_wanted, "claims": facts.in_pid_namespace()}
     names = (*MAPS, *(name for name, there in optional.items() if there))
     tables = {name: module[name.encode()].map_fd for name in names}
     return {
@@ -174,8 +201,8 @@ def load(request: dict[str, Any], way: str) -> dict[str, Any]:
         "bcc": found.version,
         "notes": notes,
         "maps": tables,
-        "programs": programs,
         "links": links,
+        "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.items()},
         "keep": module,
     }
 
@@ -199,12 +226,15 @@ def _call(way: str, error: OSError) -> str:
 
 
 def attach_perf(tracing: Path, event: str, program: int) -> int:
-    """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all."""
+    """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all.
+
+    It takes no samples: who holds the descriptor could map them, and they have the arguments of everyone's calls.
+    """
     import fcntl
 
     path = tracing / "events" / EVENTS[event] / event / "id"
     number = int(path.read_text(encoding="ascii"))
-    attributes = array.array("B", struct.pack("<IIQQQQQ16x", 2, 64, number, 1, 1 << 10, 0, 0))
+    attributes = array.array("B", struct.pack("<IIQ48x", 2, 64, number))
     address, _ = attributes.buffer_info()
     descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
     set_program, enable = 0x40042408, 0x2400
@@ -213,42 +243,91 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
     return descriptor
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """The reply object and the descriptors that go with it, in the order of its `names`."""
-    ways: Iterable[str] = ("raw", "tracefs") if request["way"] == "auto" else (request["way"],)
+def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Any]:
+    """The reply object, the descriptors that go with it in the order of its `names`, and what keeps them open."""
+    ways: Iterable[str] = ("raw", "tracefs") if request.way == "auto" else (request.way,)
     failures = []
     for way in ways:
         try:
-            loaded = load(request, way)
+            loaded = load(request, only_uid, way)
         except LoadError as error:
             failures.append({"way": way, **error.as_dict()})
             continue
-        names, descriptors = [], []
-        for kind in ("maps", "programs", "links"):
-            for name, descriptor in loaded[kind].items():
-                names.append([kind, name])
-                descriptors.append(descriptor)
-        reply = {key: loaded[key] for key in ("way", "bcc", "notes")}
-        request["keep"] = loaded["keep"]  # bcc closes its descriptors when it is collected
-        return {**reply, "names": names, "failures": failures}, descriptors
-    return {"failures": failures, "facts": facts.gather().as_dict()}, []
+        names = [[kind, name] for kind in ("maps", "links") for name in loaded[kind]]
+        descriptors = [loaded[kind][name] for kind, name in names]
+        reply = {key: loaded[key] for key in ("way", "bcc", "notes", "verified")}
+        return {**reply, "names": names, "failures": failures}, descriptors, loaded["keep"]
+    return {"failures": failures, "facts": facts.gather().as_dict()}, [], None
+
+
+def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
+    """The socket, whose calls may be counted (None: everyone's), and the largest scale of the tables."""
+    match words:
+        case ["channel", number, who]:
+            return socket.socket(fileno=int(number)), None if who == "everyone" else int(who), LARGEST_SCALE
+        case ["serve"]:
+            channel = socket.socket(fileno=os.dup(0))
+        case ["connect", name]:
+            channel = socket.socket(socket.AF_UNIX)
+            channel.connect(f"\0{name}")
+            if _peer(channel) != int(os.environ.get("SUDO_UID") or -1):
+                sys.exit(77)  # somebody else listens there
+        case _:
+            sys.exit(64)
+    output = os.memfd_create("loader-output")
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    return channel, _peer(channel), LARGEST_SCALE_SERVED
+
+
+def _peer(channel: socket.socket) -> int:
+    """The uid at the other end, as the kernel has it."""
+    _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
+
+
+def _refusal(request: Request, largest: int) -> LoadError | None:
+    """Why who asks by a socket cannot have this."""
+    if request.scale > largest:
+        rows = SIZES["ROWS"] << largest
+        return LoadError("request", f"without root there are at most {rows:,} rows; use --rows {rows}, or sudo")
+    if largest != LARGEST_SCALE and facts.reads_need_capability():
+        text = "this kernel (below 5.19) lets only root read what is counted; use `sudo denet-tui`"
+        return LoadError("request", text)
+    return None
+
+
+def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple[dict[str, Any], list[int], Any]:
+    """The answer to the request that comes in; whatever goes wrong, the other side hears of it."""
+    channel.settimeout(PATIENCE_S)
+    way = "raw"
+    try:
+        with channel.makefile("rb") as lines:
+            request = Request.of_line(lines.readline(LARGEST))
+        way = request.way
+        if refused := _refusal(request, largest):
+            return {"failures": [{"way": way, **refused.as_dict()}]}, [], None
+        return answer(request, only_uid)
+    except Exception as error:  # noqa: BLE001
+        return {"failures": [{"way": way, "stage": "loader", "text": repr(error)}]}, [], None
+
+
+def _output() -> str:
+    """What libbcc and LLVM printed: standard output is a memory file."""
+    sys.stdout.flush()
+    with suppress(OSError):
+        return os.pread(1, OUTPUT, 0).decode(errors="replace")
+    return ""
 
 
 def main() -> None:
     """Serve one request."""
+    confine.protect()
     signal.alarm(SECONDS)
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    with channel.makefile("rb") as lines:
-        request = json.loads(lines.readline())
-    try:
-        reply, descriptors = answer(request)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other side must hear of it
-        reply, descriptors = {"failures": [{"way": request["way"], "stage": "loader", "text": repr(error)}]}, []
-    sys.stdout.flush()
-    body = json.dumps(reply).encode()
-    socket.send_fds(channel, [struct.pack("<I", len(body))], descriptors)
-    channel.sendall(body)
-    os._exit(0)
+    channel, only_uid, largest = _asked(sys.argv[1:])
+    reply, descriptors, _kept = _served(channel, only_uid, largest)
+    write_reply(channel, {**reply, "output": _output()}, descriptors)
+    os._exit(0 if descriptors else 1)
 
 
 if __name__ == "__main__":

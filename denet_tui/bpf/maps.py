@@ -17,24 +17,28 @@ ANY, NOEXIST = 0, 1
 
 PERCPU_HASH, PERCPU_ARRAY = 5, 6
 
-_GENERIC = {"bpf": 280, "perf_event_open": 241}
+_GENERIC = {"bpf": 280, "perf_event_open": 241, "seccomp": 277}
 _NUMBERS = {
-    "x86_64": {"bpf": 321, "perf_event_open": 298},
+    "x86_64": {"bpf": 321, "perf_event_open": 298, "seccomp": 317},
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
-    "ppc64le": {"bpf": 361, "perf_event_open": 319},
-    "s390x": {"bpf": 351, "perf_event_open": 331},
+    "ppc64le": {"bpf": 361, "perf_event_open": 319, "seccomp": 358},
+    "s390x": {"bpf": 351, "perf_event_open": 331, "seccomp": 348},
 }
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def system_call(name: str, *arguments: int) -> int:
-    """Make the system call with integer arguments and return its result; raises OSError."""
+def number_of(name: str) -> int:
+    """The number of a system call on this machine; raises OSError where it is not known."""
     try:
-        number = _NUMBERS[platform.machine()][name]
+        return _NUMBERS[platform.machine()][name]
     except KeyError:
         raise OSError(errno.ENOSYS, f"{name} is not known on {platform.machine()}") from None
-    result = _libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+
+
+def system_call(name: str, *arguments: int) -> int:
+    """Make the system call with integer arguments and return its result; raises OSError."""
+    result = _libc.syscall(ctypes.c_long(number_of(name)), *map(ctypes.c_long, arguments))
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -227,20 +231,3 @@ class Map:
 
 def _count(attributes: ctypes.Array[ctypes.c_char]) -> int:
     return int(struct.unpack_from("<I", attributes, 32)[0])
-
-
-def run_statistics(program: int) -> tuple[int, int, int]:
-    """(runs, run time in ns, skipped runs) of a program, from its descriptor's fdinfo; zeros where it says nothing.
-
-    Runs and time are counted only while kernel.bpf_stats_enabled is 1; skipped runs always (Linux 5.12).
-    """
-    found = {"run_cnt": 0, "run_time_ns": 0, "recursion_misses": 0}
-    try:
-        text = Path(f"/proc/self/fdinfo/{program}").read_text(encoding="ascii")
-    except OSError:
-        return 0, 0, 0
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name in found:
-            found[name] = int(value)
-    return found["run_cnt"], found["run_time_ns"], found["recursion_misses"]

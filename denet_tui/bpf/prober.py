@@ -1,11 +1,13 @@
 """Tries the kernel side layer by layer, in a process of its own: a crash or a seccomp kill ends nobody else.
 
-Started as `python -I -m denet_tui.bpf.prober ways|bcc`. Prints one JSON object a line, as soon as it is known, so
-that what was reached is known even where this process is killed. Nothing that it makes outlives it.
+Started as `python -I -m denet_tui.bpf.prober ways|bcc|prove WAY`. Prints one JSON object a line, as soon as it is
+known, so that what was reached is known even where this process is killed. Nothing that it makes outlives it.
 
 ways: `{"way", "layer", "errno", "text"}` for each layer (errno 0 is good), and after `load` one with `programs`
 (verified instructions by event) and `maps` (type, key size, value size and entries by name), after `count` one
 with `made`, `counted` and `loss`.
+prove: `{"made", "counted"}` again and again, then `{"way"}` with the `outcome`, a `failure` (LoadError), or what was
+`refused`.
 bcc: `{"folder", "version", "library"}`, or `{"error"}`.
 """
 
@@ -18,14 +20,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import burst, loader, maps, programs, toolchain
+from denet_tui.bpf import burst, confine, loader, maps, programs, toolchain, unprivileged
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.handover import Kernel, Loading
+from denet_tui.bpf.handover import Kernel, Loading, may_load
 from denet_tui.bpf.names import numbers
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 
-LAYERS = ("event", "map", "program", "attach", "load", "count")
-"""`event` (files in tracefs) is the second way's alone; `load` is the real program, with all that bcc does."""
+LAYERS = ("service", "event", "map", "program", "attach", "load", "count")
+"""`service` is for who has no privilege, `event` (files in tracefs) the second way's alone; `load` is the real program,
+with all that bcc does."""
 SECONDS = 20.0
 
 
@@ -77,17 +81,17 @@ def _event() -> Path:
     return tracing
 
 
-def real_layers(way: str, loading: Loading) -> None:
+def real_layers(way: str, loading: unprivileged.Loads) -> None:
     """Load the real program, look at what the kernel holds of it, and count a known burst."""
     kernel: Kernel | None = _tries(way, "load", lambda: loading.receive(SECONDS))
     if kernel is None:
         return
+    confine.confine()
     tracer = Tracer(kernel)
     try:
-        verified = {event: programs.info(descriptor).verified for event, descriptor in kernel.programs.items()}
         tables = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         shapes = {name: [each.type, each.key_size, each.value_size, each.max_entries] for name, each in tables.items()}
-        _say(way=way, programs=verified, maps=shapes, bcc=kernel.bcc)
+        _say(way=way, programs=kernel.verified, maps=shapes, bcc=kernel.bcc)
         outcome = _tries(way, "count", lambda: burst.count(tracer, numbers()["read"]))
         if outcome is not None:
             _say(way=way, made=outcome.made, counted=outcome.counted, loss=outcome.loss, exact=outcome.exact)
@@ -96,10 +100,35 @@ def real_layers(way: str, loading: Loading) -> None:
 
 
 def ways() -> None:
-    """Both ways; the two loaders work at the same time."""
+    """Both ways; the two loaders work at the same time. Without privilege, through the loader's service."""
+    confine.protect()
+    if not may_load() and unprivileged.has_service():
+        served = _tries("raw", "service", lambda: unprivileged.Served(Request("raw")))
+        if served:
+            real_layers("raw", served)
+        return
     good = [way for way in ("raw", "tracefs") if simple_layers(way)]
-    for way, loading in [(way, Loading(way)) for way in good]:
+    for way, loading in [(way, Loading(Request(way))) for way in good]:
         real_layers(way, loading)
+
+
+def prove(way: str) -> None:
+    """Count 1,000 known calls, by one way; each step of it is said."""
+    confine.protect()
+    try:
+        wanted = Request(way)
+        loading = Loading(wanted) if may_load() or not unprivileged.has_service() else unprivileged.Served(wanted)
+        kernel = loading.receive(SECONDS)
+    except LoadError as error:
+        _say(way=error.way, failure=error.to_json())
+        return
+    confine.confine()
+    tracer = Tracer(kernel)
+    try:
+        outcome = burst.count(tracer, numbers()["read"], lambda made, counted: _say(made=made, counted=counted))
+        _say(way=kernel.way, outcome=outcome.to_json())
+    except OSError as error:
+        _say(way=kernel.way, refused=error.strerror or str(error))
 
 
 def bcc() -> None:
@@ -116,4 +145,5 @@ def bcc() -> None:
 
 
 if __name__ == "__main__":
-    {"ways": ways, "bcc": bcc}[sys.argv[1]]()
+    what: dict[str, Callable[..., None]] = {"ways": ways, "bcc": bcc, "prove": prove}
+    what[sys.argv[1]](*sys.argv[2:])

@@ -22,8 +22,8 @@ _NAMES = (
 TYPES = tuple(_NAMES.split())
 """Names of enum bpf_prog_type (include/uapi/linux/bpf.h), by number."""
 
-_RETURN_0 = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
-"""r0 = 0; exit."""
+_RETURN_1 = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
+"""r0 = 1; exit. On a tracefs tracepoint 0 would take the event away from everyone else (see syscalls.c)."""
 _MOST = 100_000
 """Programs that are listed at most."""
 
@@ -47,9 +47,9 @@ def create_map() -> int:
 
 
 def load_program(kind: int) -> int:
-    """Descriptor of a new program that returns 0; raises OSError."""
-    code, license_ = ctypes.create_string_buffer(_RETURN_0, len(_RETURN_0)), ctypes.create_string_buffer(b"GPL")
-    head = struct.pack("<IIQQ", kind, len(_RETURN_0) // 8, ctypes.addressof(code), ctypes.addressof(license_))
+    """Descriptor of a new program that returns 1; raises OSError."""
+    code, license_ = ctypes.create_string_buffer(_RETURN_1, len(_RETURN_1)), ctypes.create_string_buffer(b"GPL")
+    head = struct.pack("<IIQQ", kind, len(_RETURN_1) // 8, ctypes.addressof(code), ctypes.addressof(license_))
     return bpf(PROG_LOAD, head + bytes(24))
 
 

@@ -1,3 +1,77 @@
-"""What is asked of the loader through its socket."""
+"""What may be asked of the loader: a few choices from fixed sets, and nothing else, whoever asks."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 SOCKET = "/run/denet-tui/loader.socket"
+"""Where the loader's service listens for members of the group (checks/units)."""
+GROUP = "denet-trace"
+"""Its members may connect there."""
+SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
+"""Entries of pid_syscall_map, of the errno map, watched threads (those whose slot is taken are in TASKS), and
+processes, all between two readings. SLOTS is a power of two."""
+LARGEST_SCALE = 6
+"""All tables may be 2^scale times as large: 64 times is 1.3 GB of kernel memory, for a million processes."""
+LARGEST = 4096
+"""Bytes of a request, at most."""
+WAYS = ("auto", "raw", "tracefs")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How the program is to be loaded; raises ValueError for what is in none of the sets.
+
+    The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller. With `only_wanted`
+    the calls that are named in its map are counted, and no others.
+    """
+
+    way: str = "auto"
+    scale: int = 0
+    rows: int | None = None
+    only_wanted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS or type(self.only_wanted) is not bool:
+            raise ValueError("not a request")
+        if type(self.scale) is not int or not 0 <= self.scale <= LARGEST_SCALE:
+            raise ValueError("not a size")
+        if self.rows is not None and (type(self.rows) is not int or not 0 < self.rows <= SIZES["ROWS"] << self.scale):
+            raise ValueError("not a number of rows")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Entries of each table."""
+        sizes = {name: number << self.scale for name, number in SIZES.items()}
+        return sizes if self.rows is None else sizes | {"ROWS": self.rows}
+
+    def line(self) -> bytes:
+        """As it is sent."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Request:
+        """As it was sent; raises ValueError where that is no request."""
+        try:
+            fields = json.loads(line)
+            return cls(**fields)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("not a request") from error
+
+
+def write_reply(channel: socket.socket, reply: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """The loader's answer: its length, the descriptors with that, and the object; raises OSError."""
+    body = json.dumps(reply).encode()
+    socket.send_fds(channel, [struct.pack("<I", len(body))], descriptors)
+    channel.sendall(body)
+
+
+def scale_for(wanted: dict[str, int]) -> int:
+    """The scale at which the tables hold that many entries, or the largest there is."""
+    fitting = (s for s in range(LARGEST_SCALE) if all(SIZES[name] << s >= number for name, number in wanted.items()))
+    return next(fitting, LARGEST_SCALE)

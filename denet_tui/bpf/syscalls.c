@@ -22,7 +22,9 @@
 #define X32 2
 #define X32_BIT 0x40000000
 #define CMDLINE 128
-#define CLONE_THREAD 0x10000 /* include/uapi/linux/sched.h */
+#define CLONE_PARENT 0x8000 /* include/uapi/linux/sched.h */
+#define CLONE_THREAD 0x10000
+#define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
 /* Which row: tgid (PID_MAX_LIMIT is 2^22), side and ABI in the lower half, the number in the upper one. */
 #define ROW_KEY(tgid, side, abi, nr) ((u64)(u32)(nr) << 32 | (u32)(abi) << 23 | (u32)(side) << 22 | (tgid))
@@ -83,7 +85,7 @@ struct process {
     u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
 };
 
-enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, LOSSES };
+enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, LOSSES };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
@@ -114,6 +116,8 @@ BPF_TABLE("array", u32, struct claim, claims, 1);
 #ifdef ONLY_WANTED
 BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 #endif
+
+#define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
 
 static __always_inline u8 current_side(void)
 {
@@ -249,7 +253,10 @@ static __always_inline int is_wanted(u8 abi, s32 nr)
 #endif
 }
 
-/* A caller without root's rights may count the calls of its own user only, whatever it writes into the maps. */
+/*
+ * Who reads the maps may see what this user does and nothing of others, whatever it writes into them. Asked for all
+ * that is recorded: calls, forks, names, command lines, exit statuses.
+ */
 static __always_inline int is_allowed(void)
 {
 #ifdef ONLY_UID
@@ -286,28 +293,34 @@ static __always_inline void count_unreturned(u8 side, struct task *task)
         lose(side, LOST_RETURN);
 }
 
-static __always_inline int enter(s32 nr)
+static __always_inline void enter(s32 nr)
 {
     struct self self = myself();
     struct task *task = task_of(self.tid);
     if (!task)
-        return 0;
+        return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
-        return 0;
+        return;
     u8 side = current_side();
-    if (task->state == INSIDE) /* its exit was not seen */
-        count_unreturned(side, task);
+    if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
+        lose(side, SKIPPED);
+        if (task->state == INSIDE)
+            count_unreturned(side, task);
+    }
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
-    if (!is_wanted(abi, nr) || !is_allowed())
-        return 0;
+    if (!is_wanted(abi, nr))
+        return;
+    if (!is_allowed()) {
+        lose(side, FOREIGN);
+        return;
+    }
     if (!count_call(side, task->tgid, abi, nr))
-        return 0;
+        return;
     task->nr = nr;
     task->abi = abi;
     task->state = INSIDE;
     task->since_ns = bpf_ktime_get_ns();
-    return 0;
 }
 
 /* Bucket 0 is below 256 ns, bucket i from 2^(7+i), the last one has no end (model.BUCKETS says the same). */
@@ -341,13 +354,13 @@ static __always_inline void count_error(u8 side, u64 row, s64 result)
         lose(side, LOST_ERRNO);
 }
 
-static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
+static __always_inline void count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
 {
     u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
     struct row *row = row_of(&key);
     if (!row) {
         lose(side, LOST_RETURN);
-        return 0;
+        return;
     }
     __sync_fetch_and_add(&row->returns, 1);
     if (spent_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0, which a refused call makes of it */
@@ -362,35 +375,76 @@ static __always_inline int count_return(u8 side, struct task *task, u64 spent_ns
         __sync_fetch_and_add(&row->errors, 1);
         count_error(side, key, result);
     }
-    return 0;
 }
 
 /*
- * `nr` is only used for a call whose entry was not traced: a seccomp filter or a tracer refused it
- * before the entry tracepoint. It is a call like others for who makes it, and for strace.
+ * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
+ * others for who makes it, and for strace. It stands in the registers of the running task, which helper 175,
+ * bpf_task_pt_regs (Linux 5.15), gives; before, what the tracepoint gives is read only where that can be these: at the
+ * very top of the task's kernel stack, whose size is a power of two.
  */
-static __always_inline int leave(s64 result, s32 nr)
+static __always_inline s32 refused_number(void *ctx)
+{
+#ifndef WAY_RAW
+    return FIELD(s64, TP_EXIT_NR);
+#elif defined(TASK_REGS)
+    void *(*current_task)(void) = (void *)158;
+    void *(*registers)(void *) = (void *)175;
+    return *(u64 *)((char *)registers(current_task()) + OFF_SYSCALL_NR);
+#else
+    u64 regs = ((struct bpf_raw_tracepoint_args *)ctx)->args[0], stack = 0, number = -1;
+    bpf_probe_read_kernel(&stack, sizeof(stack), (char *)bpf_get_current_task() + OFF_STACK);
+    u64 size = regs + SIZE_REGS - stack;
+    if (size == 8192 || size == 16384 || size == 32768 || size == 65536)
+        bpf_probe_read_kernel(&number, sizeof(number), (char *)regs + OFF_SYSCALL_NR);
+    return number;
+#endif
+}
+
+/* Whether a seccomp filter or a tracer can have refused a call of the running task. */
+static __always_inline int may_be_refused(void)
+{
+#if defined(OFF_SECCOMP_MODE) && defined(OFF_PTRACE)
+    char *task = (char *)bpf_get_current_task();
+    u32 mode = 0, traced = 0;
+    bpf_probe_read_kernel(&mode, sizeof(mode), task + OFF_SECCOMP_MODE);
+    bpf_probe_read_kernel(&traced, sizeof(traced), task + OFF_PTRACE);
+    return mode || traced;
+#else
+    return 0;
+#endif
+}
+
+static __always_inline void leave(void *ctx, s64 result)
 {
     struct self self = myself();
     struct task *task = task_of(self.tid);
     if (!task || task->state == HELD)
-        return 0;
+        return;
     u8 side = current_side();
     u8 state = task->state;
     task->state = IDLE;
-    if (state == INSIDE)
-        return count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
-#ifdef KNOWS_REFUSED
-    if (state == IDLE && is_allowed()) {
-        u8 abi = abi_of(&self, nr);
-        if (!is_wanted(abi, nr) || !count_call(side, task->tgid, abi, nr))
-            return 0;
-        task->nr = nr;
-        task->abi = abi;
-        return count_return(side, task, 0, result);
+    if (state == INSIDE) {
+        count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
+        return;
     }
-#endif
-    return 0;
+    if (state != IDLE)
+        return;
+    s32 nr = refused_number(ctx);
+    u8 abi = abi_of(&self, nr);
+    if (!is_wanted(abi, nr))
+        return;
+    if (!is_allowed()) {
+        lose(side, FOREIGN);
+        return;
+    }
+    if (!may_be_refused()) /* the kernel has skipped us at its entry */
+        lose(side, SKIPPED);
+    if (!count_call(side, task->tgid, abi, nr))
+        return;
+    task->nr = nr;
+    task->abi = abi;
+    count_return(side, task, 0, result);
 }
 
 #ifdef PID_NAMESPACE
@@ -401,10 +455,14 @@ static __always_inline char *pid_of(void *task)
     return pid;
 }
 
-static __always_inline u32 pid_in_namespace(void *task, struct claim *claim)
+/* Its id in the namespace of that level, which may be any number: who reads the maps writes to them, too. */
+static __always_inline u32 pid_in_namespace(void *task, u32 level)
 {
-    u32 number = 0;
-    bpf_probe_read_kernel(&number, sizeof(number), pid_of(task) + OFF_NUMBERS + claim->level * SIZE_UPID);
+    char *pid = pid_of(task);
+    u32 number = 0, deepest = 0;
+    bpf_probe_read_kernel(&deepest, sizeof(deepest), pid + OFF_LEVEL);
+    if (level <= deepest && level < NAMESPACES)
+        bpf_probe_read_kernel(&number, sizeof(number), pid + OFF_NUMBERS + level * SIZE_UPID);
     return number;
 }
 
@@ -421,7 +479,7 @@ static __always_inline void enter_claimant(void)
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
     struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
-    process.pid = pid_in_namespace(current, claim);
+    process.pid = pid_in_namespace(current, claim->level);
     struct task task = {.state = claim->state, .tgid = tgid};
     processes.update(&tgid, &process);
     keep(tid, &task);
@@ -429,17 +487,39 @@ static __always_inline void enter_claimant(void)
 }
 #endif
 
-/* Runs in the parent, before the child can run. `task_struct` is the child, where the way in tells it. */
-static __always_inline int begin(void *task_struct, u32 child, u64 clone_flags)
+#ifdef WAY_RAW
+/* Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). */
+static __always_inline int is_child(void *child, u64 clone_flags)
+{
+    char *current = (char *)bpf_get_current_task(), *parent = current, *claimed = 0;
+    if (clone_flags & (CLONE_PARENT | CLONE_THREAD))
+        bpf_probe_read_kernel(&parent, sizeof(parent), current + OFF_REAL_PARENT);
+    bpf_probe_read_kernel(&claimed, sizeof(claimed), (char *)child + OFF_REAL_PARENT);
+    return claimed == parent;
+}
+#endif
+
+/* Runs in the parent, before the child can run. Raw tracepoints tell the child's task_struct, the others its tid. */
+static __always_inline void begin(void *task_struct, u32 child, u64 clone_flags)
 {
     u32 parent = bpf_get_current_pid_tgid() >> 32;
     struct process *process = processes.lookup(&parent);
+    if (!is_allowed()) {
+        if (process)
+            lose(current_side(), FOREIGN);
+        return;
+    }
 #ifdef PID_NAMESPACE
     if (!process)
         enter_claimant();
 #endif
     if (!process || process->end_ns)
-        return 0;
+        return;
+#ifdef WAY_RAW
+    if (!is_child(task_struct, clone_flags))
+        return;
+    bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
+#endif
     struct task task = {.state = NEW, .tgid = parent};
     if (clone_flags & CLONE_THREAD) {
         __sync_fetch_and_add(&process->threads, 1);
@@ -456,14 +536,14 @@ static __always_inline int begin(void *task_struct, u32 child, u64 clone_flags)
         u32 zero = 0;
         struct claim *claim = claims.lookup(&zero);
         if (claim)
-            new.pid = pid_in_namespace(task_struct, claim);
+            new.pid = pid_in_namespace(task_struct, claim->level);
 #endif
         struct process *old = processes.lookup(&child);
         if (old)
             lose(current_side(), REUSED);
         if (processes.update(&child, &new)) {
             lose(current_side(), LOST_PROCESS);
-            return 0;
+            return;
         }
         task.tgid = child;
     }
@@ -474,7 +554,6 @@ static __always_inline int begin(void *task_struct, u32 child, u64 clone_flags)
         else
             processes.delete(&child);
     }
-    return 0;
 }
 
 static __always_inline void note_cmdline(struct process *process)
@@ -494,17 +573,19 @@ static __always_inline void note_cmdline(struct process *process)
 }
 
 /* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
-static __always_inline int replace(u32 old_tid)
+static __always_inline void replace(u32 old_tid)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
     struct process *process = processes.lookup(&tgid);
     if (!process)
-        return 0;
-    process->execs += 1;
-    process->exec_ns = bpf_ktime_get_ns();
-    bpf_get_current_comm(&process->comm, sizeof(process->comm));
-    note_cmdline(process);
+        return;
+    if (is_allowed()) {
+        process->execs += 1;
+        process->exec_ns = bpf_ktime_get_ns();
+        bpf_get_current_comm(&process->comm, sizeof(process->comm));
+        note_cmdline(process);
+    }
     if (old_tid != tid) {
         struct task *task = task_of(old_tid);
         if (task) {
@@ -514,84 +595,100 @@ static __always_inline int replace(u32 old_tid)
             drop(old_tid);
         }
     }
-    return 0;
 }
 
-static __always_inline int end(void)
+static __always_inline void end(void)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
     struct task *task = task_of(tid);
     if (!task)
-        return 0;
+        return;
     if (task->state == INSIDE)
         count_unreturned(current_side(), task);
     drop(tid);
     struct process *process = processes.lookup(&tgid);
     if (!process)
-        return 0;
+        return;
     __sync_fetch_and_add(&process->threads, -1);
     u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
-    bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
+    if (is_allowed())
+        bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
     if (tid == tgid || (process->threads == 0 && status))
         process->status = status;
     if (process->threads == 0)
         process->end_ns = bpf_ktime_get_ns();
-    return 0;
 }
 
+/*
+ * Each program looks at what it is given before it reads by it: only the kernel's own attaching can be meant.
+ * All return 1: 0 would take the event away from everyone else who counts it (trace_call_bpf in kernel/trace).
+ */
 #ifdef WAY_RAW
+#define IS_CURRENT(task) ((u64)(task) == bpf_get_current_task())
+
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-    return enter(ctx->args[1]);
+    enter(ctx->args[1]);
+    return 1;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 nr = 0;
-    bpf_probe_read_kernel(&nr, sizeof(nr), (char *)ctx->args[0] + OFF_SYSCALL_NR);
-    return leave(ctx->args[1], nr);
+    leave(ctx, ctx->args[1]);
+    return 1;
 }
 
 int on_task_newtask(struct bpf_raw_tracepoint_args *ctx)
 {
-    u32 child = 0;
-    bpf_probe_read_kernel(&child, sizeof(child), (char *)ctx->args[0] + OFF_PID);
-    return begin((void *)ctx->args[0], child, ctx->args[1]);
+    begin((void *)ctx->args[0], 0, ctx->args[1]);
+    return 1;
 }
 
 int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-    return replace(ctx->args[1]);
+    if (IS_CURRENT(ctx->args[0]))
+        replace(ctx->args[1]);
+    return 1;
+}
+
+int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    if (IS_CURRENT(ctx->args[0]))
+        end();
+    return 1;
 }
 #else
-#define FIELD(type, offset) (*(type *)((char *)ctx + (offset)))
-
 int on_sys_enter(void *ctx)
 {
-    return enter(FIELD(s64, TP_ENTER_NR));
+    enter(FIELD(s64, TP_ENTER_NR));
+    return 1;
 }
 
 int on_sys_exit(void *ctx)
 {
-    return leave(FIELD(s64, TP_EXIT_RESULT), FIELD(s64, TP_EXIT_NR));
+    leave(ctx, FIELD(s64, TP_EXIT_RESULT));
+    return 1;
 }
 
 int on_task_newtask(void *ctx)
 {
-    return begin(0, FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
+    begin(0, FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
+    return 1;
 }
 
 int on_sched_process_exec(void *ctx)
 {
-    return replace(FIELD(u32, TP_OLD_PID));
+    replace(FIELD(u32, TP_OLD_PID));
+    return 1;
 }
-#endif
 
 int on_sched_process_exit(void *ctx)
 {
-    return end();
+    end();
+    return 1;
 }
+#endif

@@ -17,7 +17,7 @@ from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.names import X32_BIT, numbers, syscall
 from denet_tui.bpf.rows import Rows
-from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, OwnCost, Syscall
+from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
@@ -34,7 +34,7 @@ _PROCESS = struct.Struct("<QQQIIIII16s128sI")
 _CLAIM = struct.Struct("<16sII")
 _, _NEW, _INSIDE, _, _HELD = range(5)
 _UNKNOWN_STATUS = 0xFFFFFFFF
-_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused")
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign")
 
 
 class Task(NamedTuple):
@@ -95,9 +95,6 @@ class Tracer:
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
-        self._missed = 0
-        self._statistics: list[tuple[int, int, int]] = []
-        """(runs, ns, skipped runs) of each program, as the last reading had them."""
         self._native: dict[int, Syscall] = {}
 
     @property
@@ -208,13 +205,9 @@ class Tracer:
             self._read_processes(),
         )
 
-    def cost(self) -> OwnCost:
-        """What the programs took until the last reading; zeros before it, and where the kernel does not count it."""
-        return OwnCost(sum(each[0] for each in self._statistics), sum(each[1] for each in self._statistics))
-
     def close(self) -> None:
         """Detach and free everything."""
-        for kind in (self._kernel.links, self._kernel.programs, self._kernel.maps):
+        for kind in (self._kernel.links, self._kernel.maps):
             for descriptor in kind.values():
                 os.close(descriptor)
             kind.clear()
@@ -303,13 +296,9 @@ class Tracer:
         return {divmod(index, NUMBERS): calls for index, calls in growth}
 
     def _read_loss(self, side: int) -> Loss:
-        """What was lost since the last time; skipped runs are not told apart by side."""
-        self._statistics = [maps.run_statistics(program) for program in self._kernel.programs.values()]
-        missed = sum(each[2] for each in self._statistics)
+        """What was lost since the last time."""
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
-        loss = Loss(**lost, missed=missed - self._missed)
-        self._missed = missed
-        return loss
+        return Loss(**lost) if self.way == "raw" else Loss(**lost)._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:
         found = []

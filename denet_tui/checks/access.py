@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from denet_tui.bpf import unprivileged
+from denet_tui.bpf.request import GROUP
 from denet_tui.checks import asking, service
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks.host import Host, program
@@ -38,7 +40,7 @@ class Access:
 def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tuple[Access, ...]:
     """All of them, for the user with this uid and gid, by what was found."""
     blocked = _blocked(findings)
-    sudo = "" if host.uid == 0 or asking.sudo() else "there is no sudo that works in this session"
+    sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
     setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
     setpriv = setpriv or (
         "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
@@ -80,7 +82,7 @@ def _group(findings: Mapping[str, Finding]) -> Access:
     works = len(states) == len(("PRIV-005", "PRIV-006")) and wrong is None
     return Access(
         "group",
-        f"to keep: {service.UNIT}, for members of the group {service.GROUP}",
+        f"to keep: {service.UNIT}, for members of the group {GROUP}",
         service.MEANS,
         ("denet-tui", "run", "--", "CMD"),
         works=works,

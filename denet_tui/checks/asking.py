@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -13,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks.host import Host
 from denet_tui.checks.jobs import Ended, Kind
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.checks.plan import shown
-
-_PROGRAMS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +48,6 @@ def program() -> str:
     if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
         return str(Path(path).absolute())
     return "denet-tui"
-
-
-def sudo() -> str:
-    """The absolute path of sudo; empty where there is none that could work here."""
-    found = next((each for each in _PROGRAMS if os.access(each, os.X_OK)), "")
-    try:
-        no_new_privileges = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        no_new_privileges = False
-    return "" if no_new_privileges else found
 
 
 def as_root(*words: str) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ for what it has found itself, by id, and for nothing else: never for a command, 
 line, at most LARGEST bytes:
 
     {"look": [CHECK, …]}   {"apply": FIX}   {"undo": FIX}   {"cancel": true}
-    {"load": {"way": "auto"|"raw"|"tracefs", "sizes": {NAME: N, …}, "only_wanted": BOOL}}
+    {"prove": "auto"|"raw"|"tracefs"}
+    {"load": {"everyone": BOOL}} with a descriptor: the socket of a loader, whose answer the helper does not see
 
 It answers, one JSON object a line: {"root", "may_load"} first; then `started`, `slow`, `found` (with `details`),
-`said`, `state`, `ended`, and `loaded` (with descriptors, SCM_RIGHTS) or `refused`. Anything else that it reads, and the
-end of its socket, ends it: what it was at is cancelled and taken back before.
+`said`, `state`, `ended`, `proof` (what the prober says). Anything else that it reads, and the end of its socket, ends
+it: what it was at is cancelled and taken back before.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import select
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -28,7 +31,7 @@ from typing import Any
 
 from denet_tui.bpf import handover
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.handover import Kernel
+from denet_tui.bpf.request import WAYS
 from denet_tui.checks import repair, wire
 from denet_tui.checks.client import Client
 from denet_tui.checks.host import Host
@@ -47,10 +50,8 @@ _PATIENCE_S = 30
 """For a parent that does not read what it is told: then it counts as gone."""
 _UNWINDING_S = 120.0
 """For taking back what was at work when the parent went."""
-_MOST_ENTRIES = 1 << 23
-"""Of a map: more than there can be processes (pid_max is at most 1 << 22)."""
-_OUTPUT = 100_000
-"""Characters of what libbcc printed that are passed on."""
+_TRIES = 5
+"""Loads, at most, until one has worked; then there is none any more."""
 
 
 class Junk(Exception):  # noqa: N818 - it is what it is
@@ -114,6 +115,8 @@ class Helper:
         self._looking = Looking(self, host, checks)
         self._cancel = threading.Event()
         self._job: threading.Thread | None = None
+        self._tries = _TRIES
+        self._received: list[int] = []
 
     def serve(self) -> None:
         """Until the parent has gone, or says what makes no sense."""
@@ -133,7 +136,8 @@ class Helper:
         torn = b""
         while not self._gone:
             if select.select([self._channel], [], [], _TICK_S)[0]:
-                data = self._channel.recv(LARGEST)
+                data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1)
+                self._received += more
                 if not data:
                     return
                 *lines, torn = (torn + data).split(b"\n")
@@ -171,8 +175,10 @@ class Helper:
                 self._work("undo", identity, self._undo)
             case {"cancel": True, **rest} if not rest:
                 self._cancel.set()
-            case {"load": dict(wanted), **rest} if not rest and _is_loading(wanted):
-                self._load_beside(**wanted)
+            case {"prove": str(way), **rest} if not rest and way in WAYS:
+                self._prove_beside(way)
+            case {"load": {"everyone": bool(everyone), **more}, **rest} if not rest and not more and self._received:
+                self._load_beside(socket.socket(fileno=self._received.pop()), everyone=everyone)
             case _:
                 raise Junk
 
@@ -245,77 +251,64 @@ class Helper:
             interrupted = repair.interrupted(self._settings)
         self._say(state={"applied": applied, "interrupted": interrupted})
 
-    # Loading
+    # Proving and loading
 
-    def _load_beside(self, way: str, sizes: dict[str, int], *, only_wanted: bool) -> None:
+    def _prove_beside(self, way: str) -> None:
         if self._occupied():
-            self._refuse(LoadError("loader", "one thing at a time: something is at work already"))
+            self._say(proof={"way": way, "refused": "one thing at a time: something is at work already"})
             return
-        self._job = threading.Thread(target=self._load, args=(way, sizes, only_wanted), name="load", daemon=True)
+        self._job = threading.Thread(target=self._prove, args=(way,), name="proof", daemon=True)
         self._job.start()
 
-    def _load(self, way: str, sizes: dict[str, int], only_wanted: bool) -> None:  # noqa: FBT001
-        if not handover.may_load():
+    def _prove(self, way: str) -> None:
+        """In a process of its own, which keeps the descriptors to itself; pass on what it says."""
+        argv = [sys.executable, "-I", "-m", "denet_tui.bpf.prober", "prove", way]
+        said = False
+        with suppress(OSError), subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as prober:
+            for line in prober.stdout or ():
+                proof = json.loads(line)
+                said = said or "way" in proof
+                if "way" in proof:
+                    self._job = None
+                self._say(proof=proof)
+        if not said:
             self._job = None
-            self._refuse(LoadError("loader", "loading the program needs root, which this is not"))
-            return
-        try:
-            only_uid = os.getuid() or None
-            kernel = handover.Loading(way, sizes=sizes, only_uid=only_uid, only_wanted=only_wanted).receive()
-        except LoadError as error:
-            self._job = None
-            self._refuse(error)
-        except OSError as error:
-            self._job = None
-            self._refuse(LoadError("loader", f"the loader could not be started: {error.strerror}", error.errno))
+            self._say(proof={"way": way, "refused": "the process that tries it has ended before it was done"})
+
+    def _load_beside(self, channel: socket.socket, *, everyone: bool) -> None:
+        if self._occupied():
+            self._refuse(channel, "one thing at a time: something is at work already")
+        elif not handover.may_load():
+            self._refuse(channel, "loading the program needs root, which this is not")
+        elif not self._tries:
+            self._refuse(channel, "the program was loaded already: start denet-tui once more")
         else:
+            self._tries -= 1
+            asker = os.getuid() or handover.invoking_user().uid
+            only_uid = asker if asker and not (everyone and os.getuid() == 0) else None
+            self._job = threading.Thread(target=self._load, args=(channel, only_uid), name="load", daemon=True)
+            self._job.start()
+
+    def _load(self, channel: socket.socket, only_uid: int | None) -> None:
+        """Until the loader has answered, on that channel, which is its own from now on."""
+        try:
+            if handover.Loading(only_uid=only_uid, channel=channel).wait():
+                self._tries = 0
+        except OSError as error:
+            self._refuse(channel, f"the loader could not be started: {error.strerror}")
+        finally:
             self._job = None
-            self._hand_over(kernel)
 
-    def _hand_over(self, kernel: Kernel) -> None:
-        tables = {"maps": kernel.maps, "programs": kernel.programs, "links": kernel.links}
-        names = [(kind, name) for kind, table in tables.items() for name in table]
-        descriptors = [tables[kind][name] for kind, name in names]
-        how = {"way": kernel.way, "notes": kernel.notes, "bcc": kernel.bcc, "output": kernel.output[-_OUTPUT:]}
-        self._say(descriptors, loaded={"names": names, **how})
-        for each in descriptors:
-            os.close(each)
+    def _refuse(self, channel: socket.socket, text: str) -> None:
+        with channel, suppress(OSError):
+            handover.refuse(channel, LoadError("loader", text))
 
-    def _refuse(self, error: LoadError) -> None:
-        self._say(refused=_as_json(error))
-
-    def _say(self, descriptors: Iterable[int] = (), **message: Any) -> None:
+    def _say(self, **message: Any) -> None:
         """Tell the parent; one that does not listen counts as gone."""
         data = json.dumps(message).encode() + b"\n"
         try:
             with self._sending:
-                if held := list(descriptors):
-                    data = data[socket.send_fds(self._channel, [data], held) :]
                 self._channel.sendall(data)
         except OSError:
             self._gone = True
             self._cancel.set()
-
-
-def _is_loading(request: dict[str, Any]) -> bool:
-    """True where these are options of `load`, all of them, and each is one that there is."""
-    match request:
-        case {"way": "auto" | "raw" | "tracefs", "sizes": dict(sizes), "only_wanted": bool(), **rest}:
-            return not rest and all(_is_size(name, number) for name, number in sizes.items())
-    return False
-
-
-def _is_size(name: str, number: object) -> bool:
-    if name not in handover.SIZES or type(number) is not int or not 0 < number <= _MOST_ENTRIES:
-        return False
-    return name != "SLOTS" or number.bit_count() == 1
-
-
-def _as_json(error: LoadError) -> dict[str, Any]:
-    return {
-        **error.as_dict(),
-        "way": error.way,
-        "output": error.output[-_OUTPUT:],
-        "failures": [_as_json(each) for each in error.failures],
-        "facts": error.facts.as_dict() if error.facts else None,
-    }

@@ -13,12 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from denet_tui.bpf import burst
+from denet_tui.bpf import burst, unprivileged
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
-from denet_tui.bpf.handover import Kernel
-from denet_tui.bpf.names import numbers
-from denet_tui.bpf.tracer import Tracer
 from denet_tui.checks import catalogue, wire
 from denet_tui.checks.client import Client
 from denet_tui.checks.model import Check, Finding, State
@@ -138,7 +135,7 @@ class Jobs:
         self._settled = threading.Condition()
         self.root = client.root
         """True where the helper can apply fixes: else see checks/asking.py."""
-        self.may_load = client.may_load
+        self.may_load = client.may_load or unprivileged.has_service()
         """True where the proof and the live screen can be had from here, without starting again."""
         client.listen(self._hear)
 
@@ -243,29 +240,22 @@ class Jobs:
     def prove(self, way: str = "auto") -> None:
         """Load the program and count 1,000 known calls: Counted again and again, then Proved."""
         if not self._occupied("prove"):
-            threading.Thread(target=self._prove, args=(way,), name="proof", daemon=True).start()
+            self._client.send({"prove": way})
 
-    def _prove(self, way: str) -> None:
-        try:
-            told = self._proved(way)
-        except LoadError as error:
-            told = Proved(way=error.way, failure=explain(error, error.facts or gather()))
-        except OSError as error:
-            told = Proved(failure=Explanation(f"the burst could not be made: {error.strerror or error}"))
+    def _hear_proof(self, said: dict[str, Any]) -> None:
+        match said:
+            case {"made": made, "counted": counted}:
+                self._tell(Counted(made, counted))
+                return
+            case {"outcome": outcome, "way": way}:
+                told = Proved(burst.Outcome.of_json(outcome), way)
+            case {"failure": failure, "way": way}:
+                error = LoadError.of_json(failure)
+                told = Proved(way=way, failure=explain(error, error.facts or gather()))
+            case _:
+                told = Proved(failure=Explanation(f"the burst could not be made: {said['refused']}"))
         self._rest()
         self._tell(told)
-
-    def _proved(self, way: str) -> Proved:
-        tracer = Tracer(self.load(way))
-        try:
-            outcome = burst.count(tracer, numbers()["read"], lambda made, counted: self._tell(Counted(made, counted)))
-        finally:
-            tracer.close()
-        return Proved(outcome, tracer.way)
-
-    def load(self, way: str = "auto") -> Kernel:
-        """The program, loaded by the helper; waits for it, so not for screens. Raises LoadError."""
-        return self._client.loading(way).receive()
 
     def close(self) -> None:
         """End the helper. What is at work is cancelled and taken back by it; nothing more is told."""
@@ -293,6 +283,8 @@ class Jobs:
                 self._tell(Said(value))
             case "state":
                 self.applied, self.interrupted = tuple(value["applied"]), value["interrupted"]
+            case "proof":
+                self._hear_proof(value)
             case "ended":
                 self._end(Ended(**{**value, "left": tuple(value["left"])}))
 

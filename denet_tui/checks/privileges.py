@@ -10,7 +10,7 @@ import errno
 import re
 import signal
 
-from denet_tui.bpf.request import SOCKET
+from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import installed, service
 from denet_tui.checks.host import Host
@@ -72,11 +72,11 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         return (sudo,)
     group = Fix(
         "PRIV-001.group",
-        f"become a member of {service.GROUP}, whose members need no sudo",
+        f"become a member of {GROUP}, whose members need no sudo",
         (),
         "permanent",
         "nothing to undo",
-        advice=f"PRIV-006 says what is missing: membership (`sudo gpasswd --add USER {service.GROUP}`) or a new login",
+        advice=f"PRIV-006 says what is missing: membership (`sudo gpasswd --add USER {GROUP}`) or a new login",
     )
     gid = host.status().get("Gid", "").split()[:1] or [str(host.uid)]
     wanted = "-all,+bpf,+perfmon"

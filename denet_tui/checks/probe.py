@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from denet_tui.bpf.causes import NO_READING
-from denet_tui.bpf.handover import SIZES, WAYS
+from denet_tui.bpf.handover import WAYS
 from denet_tui.bpf.loader import EVENTS, MAPS
+from denet_tui.bpf.request import SIZES
 from denet_tui.bpf.tracer import ABIS, NUMBERS
-from denet_tui.checks import service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
 from denet_tui.checks.shared import Shared
@@ -31,15 +31,16 @@ EXPECTED = {
 """Type, bytes of a key and of a value, entries: as syscalls.c has them."""
 
 LAYERS = {
+    "service": "asking the loader's service",
     "event": "reading the event's number in tracefs",
     "map": "creating a map",
     "program": "loading a program that does nothing",
     "attach": "attaching it",
     "load": "compiling, loading and attaching the real program",
-    "served": f"counting a known burst through {service.UNIT}",
     "count": "counting a known burst",
 }
 _POINTERS = {
+    ("service", None): "PRIV-005 looks at the loader's service",
     ("event", None): "FS-001 and FS-002 say what is wrong with tracefs",
     (
         "map",
@@ -85,16 +86,7 @@ class Proof:
 
 def _look(host: Host) -> dict[Way, Proof]:
     done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
-    proofs = parse(done.stdout, done.status, done.stderr)
-    if not proofs["raw"].exact and service.is_open(host) and (trial := service.trial.look(host, "E2E-001")):
-        proofs["raw"] = _served(trial)
-    return proofs
-
-
-def _served(trial: service.Trial) -> Proof:
-    """What a member saw, whose program the service loads."""
-    layer = Layer("served", 0 if trial.exact else -1, "" if trial.exact else trial.text)
-    return Proof("raw", [layer], counted=trial.text, exact=trial.exact)
+    return parse(done.stdout, done.status, done.stderr)
 
 
 def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
@@ -249,7 +241,7 @@ def _was_slow(proof: Proof) -> bool:
 def _layers_seen(proof: Proof) -> list[Evidence]:
     found = []
     for layer in proof.layers:
-        value = proof.counted if layer.name in ("count", "served") and proof.counted else "done"
+        value = proof.counted if layer.name == "count" and proof.counted else "done"
         if layer.number:
             value = f"{_errno(layer.number)}{layer.text}".strip()
             pointer = _POINTERS.get((layer.name, layer.number)) or _POINTERS.get((layer.name, None))

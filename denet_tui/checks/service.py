@@ -16,14 +16,14 @@ from pathlib import Path
 
 from denet_tui.bpf.handover import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.maps import kernel_version
-from denet_tui.bpf.request import SOCKET
+from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, mode_of, parse_fields, program
+from denet_tui.checks.limits import INITIAL_PID_NAMESPACE
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
-from denet_tui.checks.shared import Shared
 
-FOLDER, GROUP = "/opt/denet-tui", "denet-trace"
-"""The copy of denet-tui that `make install` puts there, which the service runs, and whom the socket lets in."""
+FOLDER = "/opt/denet-tui"
+"""Where `make install` puts the copy that the service runs."""
 UNIT, SLICE = "denet-tui-loader.socket", "denet_tui.slice"
 SYSTEMD = "/etc/systemd/system"
 MEANS = (
@@ -62,8 +62,16 @@ def is_there(host: Host) -> bool:
 
 
 def is_open(host: Host) -> bool:
-    """Whether this process, which is not root, may connect to the socket."""
-    return host.uid != 0 and host.access(SOCKET, os.W_OK)
+    """Whether this process, which is not root, has its commands counted through the socket."""
+    return host.uid != 0 and host.access(SOCKET, os.W_OK) and not _in_pid_namespace(host)
+
+
+def _in_pid_namespace(host: Host) -> bool:
+    """Whether processes have other ids here than for the service of the machine, which is not asked from here then."""
+    try:
+        return host.namespace("pid") != INITIAL_PID_NAMESPACE
+    except OSError:
+        return False
 
 
 def _exists(host: Host, path: str) -> bool:
@@ -191,6 +199,8 @@ def cannot(host: Host) -> str:
         return "systemd does not run this machine"
     if kernel_version(host.release) < _MEMBERS_READ:
         return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
+    if _in_pid_namespace(host):
+        return "this is a PID namespace (a container), from which the service is not asked"
     bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
     if re.fullmatch(r"[0-9a-f]+", bounding) and not all(
         int(bounding, 16) >> number & 1 for number in (CAP_BPF, CAP_PERFMON)
@@ -363,13 +373,9 @@ def _try(host: Host) -> Trial | None:
         return Trial(name, exact=False, text=lines[-1])
 
 
-trial = Shared(_try)
-"""Shared with the proof of a member's `diag` (probe.py), which asks as "E2E-001"."""
-
-
 def _tried(host: Host, evidence: list[Evidence]) -> Finding:
     """Units and socket are right: whether it counts."""
-    seen = trial.look(host, "PRIV-005")
+    seen = _try(host)
     if seen is None:
         title = f"members of {GROUP} watch their own commands through {UNIT}; only they and root can try it"
         return Finding("PRIV-005", State.PASS, title, tuple(evidence), _WHY)

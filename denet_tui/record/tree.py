@@ -148,7 +148,6 @@ class Ticks:
             "status": snapshot.status,
             "forgotten": snapshot.forgotten,
             "loss": snapshot.loss._asdict(),
-            "cost": snapshot.cost._asdict(),
             "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }
         return f'{encode(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'

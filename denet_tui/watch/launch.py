@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
+from typing import Literal
 
-from denet_tui.bpf import families, handover, release
+from denet_tui.bpf import facts, families, handover, release, request, unprivileged
+from denet_tui.bpf.confine import confine
 from denet_tui.bpf.handover import Kernel, Loading, User
+from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
 from denet_tui.watch import keeper
@@ -46,25 +47,22 @@ class Options:
     """Names and %classes of the syscalls to count; all where it is empty."""
     user: str | None = None
     as_root: bool = False
-    rows: int = handover.SIZES["ROWS"]
+    rows: int = SIZES["ROWS"]
     on_quit: str = "ask"
+    no_sudo: bool = False
 
 
 Report = Callable[[Kernel], None]
 
 
-class Loads(Protocol):
-    """A program on its way into the kernel: handover.Loading, or what stands for it."""
+Loader = Callable[[Request, int | None], unprivileged.Loads]
+"""Starts loading, for the calls of this uid alone (None: everyone's), and returns at once."""
+Aim = Literal["command", "process", "machine", "itself"]
+"""What is watched; `itself` are denet-tui's own children, for the self-test."""
 
-    def receive(self) -> Kernel:
-        """The descriptors; raises LoadError."""
 
-
-class Loader(Protocol):
-    """Starts loading; the arguments are those of handover.Loading."""
-
-    def __call__(self, way: str, *, sizes: dict[str, int], only_uid: int | None, only_wanted: bool) -> Loads:
-        """Return at once."""
+def _load_here(wanted: Request, only_uid: int | None) -> Loading:
+    return Loading(wanted, only_uid=only_uid)
 
 
 class Start:
@@ -75,18 +73,19 @@ class Start:
         options: Options,
         report: Report | None = None,
         *,
-        for_command: bool = True,
-        sizes: Mapping[str, int] = MappingProxyType({}),
+        aim: Aim = "command",
+        pid: int = 0,
+        scale: int = 0,
         loader: Loader | None = None,
+        say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     ) -> None:
-        """Forks the keeper, starts the loader, becomes the invoking user; raises StartError.
+        """Forks the keeper, starts the loader, becomes the invoking user; raises StartError, LoadError.
 
-        `report` is called with what the loader handed over, for --debug; `sizes` are those of
-        the maps where they are not handover.SIZES. `loader` has privilege of its own, and is asked by `load`
-        only: then nothing is loaded here, and `sizes` may still be set before it.
+        `report` is called with what the loader handed over, for --debug; `say` with what is to be known at once. `aim`
+        is what will be watched, `pid` which process, `scale` how large the tables are (see request.py). `loader` has
+        privilege of its own, and is asked by `load` only: until then nothing is loaded, and `aim_at` may be called.
         """
         self.options = options
-        self.sizes = dict(sizes)
         self._report = report
         try:
             self._wanted = numbers_of(families.expand(options.only))
@@ -94,25 +93,36 @@ class Start:
             raise StartError(str(error)) from None
         self.invoker = handover.invoking_user()
         self.runner = _runner(options, self.invoker)
-        if loader is None and not handover.may_load():
-            raise StartError(_no_privilege())
+        self._privileged = os.getuid() == 0
+        self.aim_at(aim, pid, scale)
+        self._loader: Loader = loader or (_load_here if handover.may_load() else without_privilege(options, aim, say))
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
-        self.keeper = keeper.start(self.runner) if for_command else None
-        self.only_uid = os.getuid() or None
-        """Whose calls alone the kernel side counts; None: everybody's."""
-        self._loader: Loader = loader or Loading
+        self.keeper = keeper.start(self.runner) if aim == "command" else None
         self._loading = None if loader else self._begin()
         self._kernel: Kernel | None = None
-        handover.become(self.invoker, keep_bpf=handover.may_load() and handover.reads_need_capability())
+        handover.become(self.invoker, keep_bpf=handover.may_load() and facts.reads_need_capability())
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
             self.notes = ("running as root: there is no other user to become",)
 
-    def _begin(self) -> Loads:
-        sizes = {"ROWS": self.options.rows, **self.sizes}
-        return self._loader(self.options.way, sizes=sizes, only_uid=self.only_uid, only_wanted=bool(self._wanted))
+    def aim_at(self, aim: Aim, pid: int = 0, scale: int = 0) -> None:
+        """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
+        self._scale = scale
+        uid = {"command": self.runner.uid, "itself": self.invoker.uid, "process": owner(pid), "machine": 0}[aim]
+        allowed = uid in (self.runner.uid, self.invoker.uid)
+        self.only_uid = uid or None if allowed and self.invoker.uid else None
+        """Whose calls alone the kernel side counts; None: everyone's."""
+        if not self._privileged:
+            self.only_uid = os.getuid()
+
+    def _begin(self) -> unprivileged.Loads:
+        rows, scale = self.options.rows, self._scale
+        if rows != SIZES["ROWS"]:
+            scale = max(scale, request.scale_for({"ROWS": rows}))
+        wanted = Request(self.options.way, scale, None if rows == SIZES["ROWS"] else rows, bool(self._wanted))
+        return self._loader(wanted, self.only_uid)
 
     def dismiss_keeper(self) -> None:
         """End the keeper: no command will be started, after all."""
@@ -126,6 +136,7 @@ class Start:
         """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
         if self._kernel is None:
             kernel = self._kernel = (self._loading or self._begin()).receive()
+            confine()
             if self._report:
                 self._report(kernel)
             self.notes += kernel.notes
@@ -281,6 +292,19 @@ def _ancestors() -> Iterator[int]:
         pid = int(text.rpartition(")")[2].split()[1])
 
 
+def without_privilege(options: Options, aim: Aim, say: Callable[[str], None]) -> Loader:
+    """The loader of somebody who may not load: the service for the group, or sudo for it alone; raises StartError."""
+    if aim == "machine":
+        raise StartError(_no_privilege())
+    if unprivileged.has_service():
+        return lambda wanted, _: unprivileged.Served(wanted)
+    sudo = unprivileged.sudo()
+    if options.no_sudo or not sudo or not os.isatty(0) or not os.isatty(2):
+        raise StartError(_no_privilege())
+    say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
+    return lambda wanted, _: unprivileged.ThroughSudo(sudo, wanted)
+
+
 def _no_privilege() -> str:
     held = handover.capabilities()
     needed = {"CAP_BPF": handover.CAP_BPF, "CAP_PERFMON": handover.CAP_PERFMON}
@@ -291,6 +315,12 @@ def _no_privilege() -> str:
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
         )
     words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
+    if unprivileged.is_shut_out():
+        return (
+            f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "
+            f"lets you in with `gpasswd --add {handover.invoking_user().name} {request.GROUP}`, then log in again; "
+            f"or run `{words} …`"
+        )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
     return f"loading the BPF program needs root for half a second: run `{words} …`{lacking}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from denet_tui.bpf.facts import in_pid_namespace
-from denet_tui.bpf.handover import SIZES
+from denet_tui.bpf.request import SIZES, scale_for
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.launch import Options, Start, StartError
@@ -60,20 +60,19 @@ class Machine(Attached):
 class Sieve:
     """Hides watched processes that have nothing to show, until their first call: so do those that they fork.
 
-    These are kernel threads, which are watched for the programs that the kernel starts, and the processes
-    of other users where the kernel side may count this user's calls only.
+    These are kernel threads, which are watched for the programs that the kernel starts.
     """
 
     def __init__(self, only_uid: int | None = None) -> None:
-        """`only_uid`: whose calls alone are counted."""
-        self._only_uid = only_uid
+        """`only_uid`: whose processes alone are watched, the others are not even entered."""
+        self.only_uid = only_uid
         self._hidden: set[int] = set()
         """tgids, as long as they are hidden."""
         self._shown: set[tuple[int, int]] = set()
 
     def meet(self, new: Listed) -> None:
         """Hide a process that was just entered, where it is to be hidden."""
-        if new.kernel or self._only_uid not in (None, new.owner):
+        if new.kernel:
             self._hidden.add(new.pid)
 
     def sift(self, reading: Reading) -> tuple[Reading, list[int]]:
@@ -132,20 +131,14 @@ class MachineSession(Session):
         return reading._replace(loss=reading.loss._replace(processes=reading.loss.processes + unexpected))
 
 
-def sizes(options: Options) -> dict[str, int]:
-    """Entries of the maps for as many processes and threads as there are now, and as many again several times."""
+def scale(options: Options) -> int:
+    """How large the maps have to be, for as many processes and threads as there are now, and as many again twice."""
     processes = len(pids())
     threads = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[2])
-    wanted = {
-        "ROWS": 48 * processes,
-        "ERRNOS": 24 * processes,
-        "SLOTS": 1 << (2 * threads).bit_length(),  # twice to four times as many, so that few share one
-        "TASKS": 2 * threads,
-        "PROCESSES": 4 * processes,
-    }
-    if options.rows != SIZES["ROWS"]:
-        wanted["ROWS"] = 0
-    return {name: max(options.rows if name == "ROWS" else SIZES[name], number) for name, number in wanted.items()}
+    wanted = {"ERRNOS": 24 * processes, "SLOTS": 2 * threads, "TASKS": 2 * threads, "PROCESSES": 4 * processes}
+    if options.rows == SIZES["ROWS"]:
+        wanted["ROWS"] = 48 * processes
+    return scale_for(wanted)
 
 
 def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo, Tracer, Sieve]:
@@ -181,7 +174,8 @@ def enter(tracer: Tracer, found: Iterable[Listed], sieve: Sieve) -> int:
     entered = 0
     for each in found:
         ours = each.parent == os.getpid()  # the keeper, and who loads
-        if ours or (each.kernel and not each.starts_helpers):
+        foreign = sieve.only_uid not in (None, each.owner)
+        if ours or foreign or (each.kernel and not each.starts_helpers):
             continue
         try:
             if tracer.attach(each.pid, each.parent):

@@ -13,15 +13,12 @@ from denet_tui.bpf.names import syscall
 from denet_tui.bpf.rows import EMPTY
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.model import (
-    NO_COST,
     NO_LOSS,
     NO_USAGE,
     NOTHING,
     Counters,
     ErrorKey,
     InFlight,
-    Loss,
-    OwnCost,
     ProcessInfo,
     Snapshot,
     Syscall,
@@ -65,7 +62,6 @@ class Sampler:
         usages: Mapping[int, Usage] = MappingProxyType({}),
         gone: frozenset[int] = frozenset(),
         *,
-        cost: OwnCost = NO_COST,
         running: bool = True,
         status: int | None = None,
     ) -> Snapshot:
@@ -75,8 +71,7 @@ class Sampler:
         self._add_errnos(reading)
         recent = self._add_rows(reading)
         unsettled = _settle(reading, recent)
-        self._loss = Loss(*map(sum, zip(self._loss, reading.loss, strict=True)))
-        self._loss = self._loss._replace(unsettled=self._loss.unsettled + unsettled)
+        self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
@@ -99,7 +94,6 @@ class Sampler:
             total=self._total,
             delta=delta,
             loss=self._loss,
-            cost=cost,
             in_flight=_in_flight(reading),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),

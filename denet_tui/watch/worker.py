@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
-from denet_tui.model import NO_LOSS, InFlight, Loss, RunInfo, Snapshot
+from denet_tui.model import NO_LOSS, InFlight, RunInfo, Snapshot
 from denet_tui.watch.asking import reader_of
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
@@ -157,9 +157,7 @@ class Session:
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
         usages, gone = self._usages.look(living, reading.rows)
-        snapshot = self._sampler.add(
-            reading, usages, gone, cost=self._tracer.cost(), running=running, status=self.target.status
-        )
+        snapshot = self._sampler.add(reading, usages, gone, running=running, status=self.target.status)
         ended = {process.key for process in snapshot.ended}  # not one that has such an id since
         self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
         rows = sum(map(len, reading.rows.values()))
@@ -180,8 +178,7 @@ class Session:
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
         if snapshot.loss != self._told:
-            more = Loss(*(now - before for now, before in zip(snapshot.loss, self._told, strict=True)))
-            log.warning("lost: %s", more.describe())
+            log.warning("lost: %s", snapshot.loss.since(self._told).describe())
             self._told = snapshot.loss
         for failure in (self._recorder and self._recorder.failure, self.output and self.output.failure):
             if failure and failure not in self._complaints:

@@ -37,8 +37,8 @@ class Facts(NamedTuple):
 
 
 def badge(loss: Loss) -> str:
-    """` exact `, or by how many events the counts are short."""
-    return " exact " if loss.exact else f" {sum(loss):,} short "
+    """` exact `, by how many events the counts are short, or ` unproven ` where not all that may be missing shows."""
+    return " exact " if loss.exact else f" {loss.short:,} short " if loss.short else " unproven "
 
 
 def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> Facts:
@@ -59,8 +59,6 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
         f"{seen:,} process{'es' if seen != 1 else ''}" + (f", {alive:,} alive" if alive != seen else ""),
         way,
     ]
-    if snapshot.cost.runs and snapshot.elapsed_ns:
-        details.append(f"tracing costs {words.percent(snapshot.cost.time_ns / snapshot.elapsed_ns)}% of a core")
     short = () if snapshot.exact else (snapshot.loss.describe(),)
     return Facts(
         command=name,

@@ -10,6 +10,7 @@ import sys
 
 from denet_tui.bpf import loader, maps, toolchain
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 
 EMPTY = b"""
@@ -28,7 +29,7 @@ def main() -> None:
         ]
         assert held
     else:
-        tracer = Tracer(Loading("raw").receive())
+        tracer = Tracer(Loading(Request("raw")).receive())
         tracer.attach(pid)
     print("ready", flush=True)
     sys.stdin.read()

@@ -15,6 +15,7 @@ import pytest
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.worker import Attached, Session
@@ -41,7 +42,7 @@ def fill(tracer):
 
 
 def test_rows_to_snapshot():
-    tracer = Tracer(Loading("raw").receive())
+    tracer = Tracer(Loading(Request("raw")).receive())
     info = RunInfo(("x",), "/x", os.getpid(), "raw", "root", 0.5, 0, time.monotonic_ns())
     session = Session(info, tracer, Attached(os.getpid()))
     full_ms, empty_ms = [], []

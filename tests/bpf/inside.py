@@ -19,6 +19,7 @@ from typing import Any
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel, Loading
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import Snapshot
 from denet_tui.watch.launch import Options, Start, hold_command
@@ -104,7 +105,7 @@ def quiet(argv: list[str]) -> dict[str, Any]:
 
 def identities(kernel: Kernel) -> dict[int, list[int]]:
     """Ids of the programs and the maps behind descriptors, by the command that opens them again."""
-    programs = [_number(f"/proc/self/fdinfo/{each}", "prog_id") for each in kernel.programs.values()]
+    programs = [_number(f"/proc/self/fdinfo/{each}", "prog_id") for each in kernel.links.values()]
     tables = [_number(f"/proc/self/fdinfo/{each}", "map_id") for each in kernel.maps.values()]
     return {PROGRAM_BY_ID: programs, MAP_BY_ID: tables}
 
@@ -123,7 +124,7 @@ def cycles(argv: list[str]) -> dict[str, Any]:
     """Load and close ten times in this one process."""
     loaded, left = 0, 0
     for _ in range(10):
-        kernel = Loading("raw").receive()
+        kernel = Loading(Request("raw")).receive()
         ids = identities(kernel)
         loaded += sum(1 for command, numbers in ids.items() for each in numbers if _exists(command, each))
         Tracer(kernel).close()

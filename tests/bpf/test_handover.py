@@ -13,11 +13,12 @@ import pytest
 
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
 from tests.real import REPOSITORY
 
 ANSWER = """
 import json, os, socket, struct, sys
-channel = socket.socket(fileno=int(sys.argv[1]))
+channel = socket.socket(fileno=int(sys.argv[2]))
 request = json.loads(channel.makefile("rb").readline())
 def answer(reply, descriptors=()):
     body = json.dumps(reply).encode()
@@ -80,10 +81,10 @@ def test_garbage_on_its_output_is_kept_and_does_no_harm() -> None:
     kernel = loading(
         "os.write(1, b'\\xff\\x00 warning'); a, b = os.pipe()\n"
         "answer({'way': 'raw', 'bcc': '0', 'notes': ['a note'], 'failures': [],"
-        " 'names': [['maps', 'one'], ['links', 'two']]}, [a, b])"
+        " 'verified': {}, 'names': [['maps', 'one'], ['links', 'two']]}, [a, b])"
     ).receive()
     assert kernel.output == "\N{REPLACEMENT CHARACTER}\0 warning"
-    assert (list(kernel.maps), list(kernel.programs), list(kernel.links)) == (["one"], [], ["two"])
+    assert (list(kernel.maps), list(kernel.links)) == (["one"], ["two"])
     for descriptor in (*kernel.maps.values(), *kernel.links.values()):
         assert not os.get_inheritable(descriptor)
         os.close(descriptor)
@@ -130,8 +131,9 @@ def _ended(pidfd: int) -> bool:
 
 @pytest.mark.root
 def test_the_real_loader_reports_what_the_kernel_refuses_with_what_libbcc_printed() -> None:
+    script = "from denet_tui.bpf import loader, request; request.SIZES['ROWS'] = 0; loader.main()"
     with pytest.raises(LoadError) as caught:
-        Loading("raw", sizes={"ROWS": 0}).receive()
+        Loading(Request("raw"), program=("-c", script)).receive()
     assert caught.value.stage == "compile"
     assert "\n" not in caught.value.text
     assert "pid_syscall_map" in caught.value.output

@@ -112,4 +112,3 @@ def test_single_elements(make: Make) -> None:
 def test_what_is_no_map_is_refused() -> None:
     with pytest.raises(OSError, match=r"Bad file|Invalid"):
         Map(0)
-    assert maps.run_statistics(0) == (0, 0, 0)

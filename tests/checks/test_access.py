@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from denet_tui.checks import access, asking
+from denet_tui.bpf import unprivileged
+from denet_tui.checks import access
 from denet_tui.checks.model import Finding, Fix, RunCommand, State
 from tests.checks.fake import FakeHost
 
@@ -15,7 +16,7 @@ MODES = {"/usr/bin/setpriv": 0o755}
 
 @pytest.fixture(autouse=True)
 def sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr(unprivileged, "sudo", lambda: "/usr/bin/sudo")
 
 
 def host(**more: str) -> FakeHost:
@@ -81,7 +82,7 @@ def test_without_systemd_it_is_not_offered() -> None:
 
 
 def test_without_sudo_the_socket_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "sudo", lambda: "")
+    monkeypatch.setattr(unprivileged, "sudo", lambda: "")
     found = {each.id: each for each in access.ways(host(), GOOD, ANN)}
     assert [each.id for each in found.values() if each.recommended] == ["group"]
     assert found["sudo"].why_not == "there is no sudo that works in this session"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.request import Request
 from denet_tui.checks import catalogue, wire
 from denet_tui.checks.client import Client, HelperError
 from denet_tui.checks.host import Host
@@ -141,7 +142,7 @@ def test_a_helper_that_dies_is_told_and_leaves_nothing_waiting() -> None:
         assert not jobs.looking
         assert not jobs.root
         with pytest.raises(LoadError, match="the helper"):
-            jobs.load()
+            jobs._client.loading(Request(), None).receive()
 
 
 def test_a_helper_that_does_not_start_is_one_error() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from denet_tui.bpf import handover
 from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.request import Request
 from denet_tui.checks import helper
 from denet_tui.checks.client import Client
 from denet_tui.checks.jobs import Ended, Jobs, Looked
@@ -167,7 +168,7 @@ def test_without_root_nothing_is_changed_or_loaded() -> None:
         heard.wait(Looked)
         assert jobs.findings["PRIV-001"].state is State.FAIL
         with pytest.raises(LoadError, match="needs root"):
-            jobs.load()
+            jobs._client.loading(Request(), None).receive()
         jobs.close()
 
     if os.geteuid() != 0:

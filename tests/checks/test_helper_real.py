@@ -11,6 +11,7 @@ import pytest
 
 from denet_tui.bpf import burst, handover
 from denet_tui.bpf.names import numbers
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.checks import catalogue
 from denet_tui.checks.client import Client
@@ -96,7 +97,7 @@ def test_the_burst_is_counted_beside_a_handler_of_sigcont() -> None:
 
     def body() -> None:
         signal.signal(signal.SIGCONT, lambda *_: os._exit(3))
-        kernel = handover.Loading("raw").receive()
+        kernel = handover.Loading(Request("raw")).receive()
         tracer = Tracer(kernel)
         seen: list[tuple[int, int]] = []
         outcome = burst.count(tracer, numbers()["read"], lambda made, counted: seen.append((made, counted)))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
 from denet_tui.checks import leftovers
 from denet_tui.checks.holders import LoadedProgram
 from denet_tui.checks.host import Host
@@ -157,7 +158,7 @@ os.execv(sys.executable, [sys.executable, "-c", {program!r}])
 @pytest.mark.root
 def test_programs_of_others_are_listed_with_their_holder_and_ours_are_not() -> None:
     """The other one is started by a process that ends at once: it is no child of ours."""
-    kernel = Loading("raw").receive()
+    kernel = Loading(Request("raw")).receive()
     started = started_by_another(HOLDER)
     try:
         deadline = time.monotonic() + 10
@@ -172,7 +173,7 @@ def test_programs_of_others_are_listed_with_their_holder_and_ours_are_not() -> N
         assert leftovers.check_others(Host()).state is State.PASS
     finally:
         os.kill(started, 9)
-        for kind in (kernel.links, kernel.programs, kernel.maps):
+        for kind in (kernel.links, kernel.maps):
             for descriptor in kind.values():
                 os.close(descriptor)
 

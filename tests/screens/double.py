@@ -15,7 +15,6 @@ from denet_tui.model import (
     ErrorKey,
     InFlight,
     Loss,
-    OwnCost,
     ProcessInfo,
     RunInfo,
     Snapshot,
@@ -120,7 +119,6 @@ class Build:
             total=total(whole.values()),
             delta=total(recent.values()),
             loss=self.loss,
-            cost=OwnCost(1000 * self.tick, 1_550_000 * self.tick),
             running=status is None,
             status=status,
         )
@@ -180,7 +178,7 @@ def total(parts: Iterable[Counters]) -> Counters:
 
 def empty() -> Snapshot:
     """The snapshot before the command's first system call."""
-    return dataclasses.replace(Build(size=1, width=0).step(), processes=(), elapsed_ns=0, cost=OwnCost())
+    return dataclasses.replace(Build(size=1, width=0).step(), processes=(), elapsed_ns=0)
 
 
 class Session:

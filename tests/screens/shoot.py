@@ -123,7 +123,7 @@ def run(shot: Shot) -> Session:
     """What is watched, started; this process is no longer root then, where there is somebody else to be."""
     options = Options()
     if shot.argv is None:
-        start = Start(options, for_command=False, sizes=machine.sizes(options))
+        start = Start(options, aim="machine", scale=machine.scale(options))
         info, tracer, sieve = machine.watch_everything(start, lambda _: None)
         return machine.MachineSession(info, tracer, sieve, None)
     start = Start(options)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from denet_tui import commands_home
-from denet_tui.bpf import toolchain
+from denet_tui.bpf import toolchain, unprivileged
 from denet_tui.checks import asking
 from denet_tui.checks.jobs import Ended
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
@@ -163,7 +163,7 @@ print(asking.run(("/nowhere/sudo",)))
 
 
 def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_PROGRAMS", ("/nowhere/sudo",))
+    monkeypatch.setattr(unprivileged, "_SUDO", ("/nowhere/sudo",))
     assert asking.apply("FS-001.mount") == ()
     look = "from denet_tui.checks import asking; print(asking.sudo() == '')"
     done = run("setpriv", "--no-new-privs", sys.executable, "-c", look)

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf.handover import SIZES, Loading
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Process, Reading, Tracer
 from denet_tui.model import NO_LOSS, RunInfo
 from denet_tui.watch import machine
@@ -169,7 +170,7 @@ def test_who_got_past_is_found_and_counted_as_lost(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(machine, "SECONDS_BETWEEN_LOOKS", 0)
         monkeypatch.setattr(machine, "pids", lambda: {stray.pid})
         monkeypatch.setattr(machine.os, "getpid", lambda: 1)  # or our child would be one of denet-tui's own
-        tracer = Tracer(Loading("raw").receive())
+        tracer = Tracer(Loading(Request("raw")).receive())
         info = RunInfo(("machine",), "machine", 0, "raw", "root", 0.5, 0, time.monotonic_ns())
         session = machine.MachineSession(info, tracer, machine.Sieve())
         assert not session.tick().processes, "it may be a child that the kernel side is just entering"
@@ -216,12 +217,20 @@ def test_hidden_ones_that_end_are_forgotten_once_they_cannot_show_any_more() -> 
     assert shown(sieve, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
 
 
-def test_of_others_only_those_with_own_calls_show() -> None:
-    sieve = machine.Sieve(1000)
-    for tgid, owner in ((10, 0), (11, 1000)):
-        sieve.meet(machine.Listed(tgid, 1, 0, owner, kernel=False, starts_helpers=False))
-    assert shown(sieve, reading(process(10), process(11))) == [11]
-    assert shown(sieve, reading(process(10), process(11), rows=(10,))) == [10, 11]
+def test_of_others_none_is_entered_where_only_own_calls_may_be_counted() -> None:
+    entered: list[int] = []
+
+    class Entering:
+        def attach(self, tgid: int, parent: int) -> bool:
+            entered.append(tgid)
+            return True
+
+    found = [
+        machine.Listed(tgid, 1, 0, owner, kernel=False, starts_helpers=False) for tgid, owner in ((10, 0), (11, 9))
+    ]
+    assert machine.enter(Entering(), found, machine.Sieve(9)) == 1  # type: ignore[arg-type]
+    assert entered == [11]
+    assert machine.enter(Entering(), found, machine.Sieve()) == 2  # type: ignore[arg-type]
 
 
 def test_parents_are_entered_before_their_children() -> None:
@@ -237,12 +246,11 @@ def test_parents_are_entered_before_their_children() -> None:
 
 def test_maps_grow_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "pids", lambda: set(range(10)))
-    assert machine.sizes(Options())["PROCESSES"] == SIZES["PROCESSES"]
+    assert machine.scale(Options()) == 0
     monkeypatch.setattr(machine, "pids", lambda: set(range(10_000)))
-    large = machine.sizes(Options())
-    assert large["PROCESSES"] >= 40_000
-    assert large["ROWS"] >= 160_000
-    assert machine.sizes(Options(rows=64))["ROWS"] == 64, "what is asked for is asked for"
+    scale = machine.scale(Options())
+    assert SIZES["PROCESSES"] << scale >= 40_000
+    assert SIZES["ROWS"] << scale >= 160_000
 
 
 def test_usage_is_that_of_the_process() -> None:

@@ -103,10 +103,11 @@ def test_no_call_of_the_kernel_is_confused_with_another() -> None:
 
 EVERY = """
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.watch import selftest
 import sys
-tracer = Tracer(Loading("raw").receive())
+tracer = Tracer(Loading(Request("raw")).receive())
 wrong = [outcome for outcome in (selftest.run(tracer, name) for name in sys.argv[1:]) if not outcome.exact]
 print(*wrong, sep="\\n")
 sys.exit(bool(wrong))

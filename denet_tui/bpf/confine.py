@@ -1,0 +1,82 @@
+"""What a process of ours that holds descriptors of the kernel side takes from itself, for good."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import platform
+import struct
+
+from denet_tui.bpf import maps
+
+log = logging.getLogger("denet_tui")
+
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3, "ppc64le": 0xC0000015,
+                  "s390x": 0x80000016}  # fmt: skip
+"""AUDIT_ARCH_* (include/uapi/linux/audit.h)."""
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+"""Of classic BPF: ld [k], jeq, jge, ret."""
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16 if struct.pack("=H", 1) == b"\1\0" else 20
+"""Offsets in struct seccomp_data; of the first argument the lower half, which is what bpf(2) takes."""
+_X32_BIT = 0x40000000
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+_READING_AND_UPDATING = (
+    maps.LOOKUP, maps.UPDATE, maps.DELETE, maps.NEXT_KEY, maps.OBJECT_INFO, maps.LOOKUP_BATCH, maps.DELETE_BATCH
+)  # fmt: skip
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def protect() -> None:
+    """Keep other processes of this user from tracing this one and from taking its descriptors (pidfd_getfd).
+
+    Before it gives capabilities away: until then they protect it (man 2 ptrace). An execve takes it back.
+    """
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def confine() -> None:
+    """Leave all threads of this process, for ever, of bpf(2) what reading and updating maps takes; no new privileges.
+
+    Also refused are perf_event_open and all calls of foreign ABIs. Inherited by what this process starts from now on.
+    """
+    protect()
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    try:
+        code = b"".join(_filter(platform.machine()))
+        instructions = ctypes.create_string_buffer(code, len(code))
+        program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(instructions)))
+        maps.system_call("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, ctypes.addressof(program))
+    except (OSError, KeyError) as error:  # no seccomp here: what is left is what the descriptors themselves refuse
+        log.warning("bpf(2) is not filtered in this process: %s", error)
+
+
+def _filter(machine: str) -> list[bytes]:
+    """The filter, one instruction after the other."""
+    commands = _READING_AND_UPDATING
+    head = [
+        _instruction(_LOAD, _ARCHITECTURE),
+        _instruction(_EQUAL, _ARCHITECTURES[machine], yes=1),
+        _instruction(_RETURN, _REFUSE),
+        _instruction(_LOAD, _NUMBER),
+    ]
+    if machine == "x86_64":
+        head += [_instruction(_AT_LEAST, _X32_BIT, no=1), _instruction(_RETURN, _REFUSE)]
+    return [
+        *head,
+        _instruction(_EQUAL, maps.number_of("perf_event_open"), no=1),
+        _instruction(_RETURN, _REFUSE),
+        _instruction(_EQUAL, maps.number_of("bpf"), yes=1),
+        _instruction(_RETURN, _ALLOW),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        *(_instruction(_EQUAL, command, yes=len(commands) - at) for at, command in enumerate(commands)),
+        _instruction(_RETURN, _REFUSE),
+        _instruction(_RETURN, _ALLOW),
+    ]
+
+
+def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+    """A struct sock_filter; `yes` and `no` are how many instructions are passed over."""
+    return struct.pack("=HBBI", code, yes, no, value)

@@ -1,0 +1,131 @@
+"""Ways to a loader for a process without privilege: the service for members of the group, or sudo for it alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from denet_tui.bpf import facts
+from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
+from denet_tui.bpf.request import SOCKET, Request
+
+_TYPING_S = 120.0
+"""For who has to type a password."""
+_OTHERWISE = "an administrator can let you watch without it: `denet-tui setup`"
+_SUDO = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
+_STATUS = "see `systemctl status denet-tui-loader.socket`, and `journalctl -u 'denet-tui-loader@*'` as root"
+
+
+class Loads(Protocol):
+    """A program on its way into the kernel."""
+
+    def receive(self, timeout: float = ...) -> Kernel:
+        """The descriptors; raises LoadError where they do not come within `timeout` seconds."""
+
+
+def sudo() -> str:
+    """The absolute path of sudo; empty where there is none that could work here."""
+    found = next((each for each in _SUDO if os.access(each, os.X_OK)), "")
+    try:
+        no_new_privileges = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        no_new_privileges = False
+    return "" if no_new_privileges else found
+
+
+def has_service() -> bool:
+    """Whether this process may ask the loader's service: it is there, and the group is active in this session."""
+    return os.access(SOCKET, os.W_OK) and not facts.in_pid_namespace()
+
+
+def is_shut_out() -> bool:
+    """Whether the service is there, and not for this process."""
+    return os.path.exists(SOCKET) and not os.access(SOCKET, os.W_OK)  # noqa: PTH110 - False where it is hidden
+
+
+class Waiting:
+    """For the answer of a loader that somebody else has started, at this end of its socket."""
+
+    def __init__(self, channel: socket.socket, silence: str) -> None:
+        """`silence` is what is said where it does not answer."""
+        self._channel, self._silence = channel, silence
+
+    def receive(self, timeout: float = 25.0) -> Kernel:
+        """The descriptors; raises LoadError."""
+        try:
+            with self._channel:
+                reply, descriptors = read_reply(self._channel, timeout)
+        except (OSError, ValueError, struct.error):
+            raise LoadError("loader", self._silence) from None
+        return kernel_of(reply, descriptors)
+
+
+class Served:
+    """Asked of the loader's service, which knows by itself whose calls it may count."""
+
+    def __init__(self, request: Request, *, address: str = SOCKET) -> None:
+        """Raises LoadError where it cannot be reached. `address` is for tests."""
+        self._channel = socket.socket(socket.AF_UNIX)
+        self._channel.settimeout(20)
+        try:
+            self._channel.connect(address)
+            self._channel.sendall(request.line())
+        except OSError as error:
+            raise LoadError("service", f"the loader's service does not answer ({error.strerror}); {_STATUS}") from None
+
+    def receive(self, timeout: float = 25.0) -> Kernel:
+        """The descriptors; raises LoadError."""
+        return Waiting(self._channel, f"the loader's service ended without an answer; {_STATUS}").receive(timeout)
+
+
+class ThroughSudo:
+    """A loader of its own, started by sudo, which may ask for a password on this terminal."""
+
+    def __init__(self, sudo: str, request: Request) -> None:
+        """Start `sudo`, an absolute path, with the loader, which connects to an address that nobody can guess."""
+        name = f"denet-tui-{secrets.token_hex(16)}"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"\0{name}")
+        self._listener.listen()
+        self._request = request
+        self._process = subprocess.Popen([sudo, sys.executable, "-I", "-m", "denet_tui.bpf.loader", "connect", name])
+
+    def receive(self, timeout: float = 25.0) -> Kernel:
+        """The descriptors; raises LoadError, also where sudo does not let this user."""
+        try:
+            with self._listener:
+                channel = self._accepted()
+            channel.sendall(self._request.line())
+            return Waiting(channel, "the loader that sudo started ended without an answer").receive(timeout)
+        except KeyboardInterrupt:
+            raise LoadError("sudo", "interrupted") from None
+        finally:
+            with suppress(subprocess.TimeoutExpired):  # root's: it ends by itself (loader.SECONDS)
+                self._process.wait(timeout=1)
+
+    def _accepted(self) -> socket.socket:
+        """The loader's connection: root's, and nobody else's."""
+        self._listener.settimeout(0.1)
+        deadline = time.monotonic() + _TYPING_S
+        while time.monotonic() < deadline:
+            try:
+                channel, _ = self._listener.accept()
+            except TimeoutError:
+                if (status := self._process.poll()) is not None:
+                    text = f"sudo ended with status {status}: it got no password, or does not let you; {_OTHERWISE}"
+                    raise LoadError("sudo", text) from None
+                continue
+            _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if uid == 0:
+                return channel
+            channel.close()
+        raise LoadError("sudo", f"sudo did not start the loader within {_TYPING_S:.0f} s")
