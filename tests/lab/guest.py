@@ -25,7 +25,10 @@ _SYSCTLS = ("kernel", "net/core", "vm", "fs")
 _MOVING = {"fs/dentry-state", "fs/file-nr", "fs/inode-nr", "fs/inode-state", "fs/aio-nr"}
 _SHOWN = re.compile(r",(gid|mode)=\d+\b")
 """Once given, they are listed for ever, also where they say what is so without them; kernel_modes() says what is so."""
-_UNITS = ("sys-kernel-tracing.mount", "sys-kernel-debug.mount", "tracefs-permissions.service")
+_UNITS = (
+    *("sys-kernel-tracing.mount", "sys-kernel-debug.mount", "tracefs-permissions.service"),
+    *("denet-tui-loader.socket", "denet_tui.slice"),
+)
 
 
 def files() -> Iterator[str]:
