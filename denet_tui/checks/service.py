@@ -262,16 +262,16 @@ def _changes(host: Host, *, again: bool) -> tuple[Change, ...]:
     """The steps; where it is there and not right (`again`) the socket is made anew."""
     systemctl = program(host, "systemctl")
     enabled = _exists(host, f"{SYSTEMD}/sockets.target.wants/{UNIT}")
-    stop = RunCommand((systemctl, "stop", UNIT), undo=(systemctl, "start", UNIT))
     end = ("stop",) if enabled else ("disable", "--now")
+    restart = RunCommand((systemctl, "restart", UNIT), undo=(systemctl, "restart", UNIT))
     return (
-        *((stop,) if again and is_there(host) else ()),
         *_group(host),
         *(WriteFile(f"{SYSTEMD}/{name}", text) for name, text in units().items()),
         RunCommand((systemctl, "daemon-reload")),
         # By itself the slice would stay when the socket goes, and instances that are at work with it.
         RunCommand((systemctl, "start", SLICE), undo=(systemctl, "stop", SLICE)),
         RunCommand((systemctl, "enable", "--now", UNIT), undo=(systemctl, *end, UNIT)),
+        *((restart,) if again and is_there(host) else ()),
     )
 
 

@@ -135,7 +135,7 @@ def play(state: dict[str, Any]) -> dict[str, Any]:
         if seen["make"]["status"] == 0:
             seen["diag"] = shell(f"{state['who']} denet-tui diag --json")
             seen["also"] = {name: shell(script) for name, script in state["also"].items()}
-            if state["fixes"] or state["fixed_by"]:
+            if state["fixes"]:
                 seen |= repair(state)
     finally:
         seen["clean"] = shell(state["clean"])
@@ -146,7 +146,7 @@ def repair(state: dict[str, Any]) -> dict[str, Any]:
     """Fix, ask for the fix once more (which looks at everything again), undo; and what differed after each."""
     setup = "denet-tui setup --json"
     only = " ".join(f"--only {each}" for each in state["fixes"])
-    fix = state["fixed_by"] or f"{setup} --yes {only}"
+    fix = f"{setup} --yes {only}"
     before = picture()
     seen: dict[str, Any] = {"fixed": shell(fix)}
     fixed = picture()

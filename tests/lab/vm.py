@@ -76,8 +76,6 @@ class Case:
     """Exactly these ids warn."""
     fixes: tuple[str, ...] = ()
     """What `setup --only` is asked for."""
-    fixed_by: str = ""
-    """A script that applies a fix where no finding of root's offers it to setup."""
     when_fixed: dict[str, str] = field(default_factory=dict)
     """Name -> a script that is run while it is fixed."""
     mends: tuple[str, ...] = ()
