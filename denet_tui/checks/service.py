@@ -27,7 +27,7 @@ FOLDER = "/opt/denet-tui"
 UNIT, SLICE = "denet-tui-loader.socket", "denet_tui.slice"
 SYSTEMD = "/etc/systemd/system"
 MEANS = (
-    "It stays: members watch processes of their own without a password. Nobody is one until you add them.",
+    "Members watch their own processes without a password. It stays; nobody is one until you add them.",
     "A mistake in the loader would open CAP_BPF and CAP_PERFMON, and so kernel memory, to these members.",
 )
 """What it means for the security of the machine."""
@@ -252,8 +252,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
             _changes(host, again=again),
             "permanent",
             f"stops {UNIT} and deletes its units; the group goes as well where it was made for this and has no members",
-            weakens=f"members of {GROUP} (nobody at first) have a service with CAP_BPF and CAP_PERFMON load the fixed "
-            "program for their own processes, without a password",
+            weakens=" ".join(MEANS),
         ),
     )
 

@@ -64,7 +64,7 @@ SOCKET = Fix(
     ),
     "permanent",
     "stops denet-tui-loader.socket and deletes its units",
-    weakens="members of denet-trace (nobody at first) have a service load the program for their own processes",
+    weakens=" ".join(service.MEANS),
 )
 INSTALL = Fix(
     "BCC-001.install",

@@ -129,7 +129,7 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_and_asked_tw
         assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
         await driver.go_to("PRIV-005")
         assert "( ) 1 let members of denet-trace watch their own commands" in driver.flat
-        assert "! weakens this machine: members of denet-trace (nobody at first)" in driver.flat
+        assert "! weakens this machine: Members watch their own processes without a password" in driver.flat
         assert "apply" not in driver.keys
         await driver.press("1")
         assert "(•) 1" in driver.page
