@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from denet_tui.bpf import unprivileged
-from denet_tui.checks import asking
+from denet_tui.bpf.request import GROUP
+from denet_tui.checks import asking, service
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks.host import Host, program
-from denet_tui.checks.installed import GROUP, LAUNCHER
-from denet_tui.checks.model import Finding, State
+from denet_tui.checks.model import Finding, Fix, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class Access:
     why_not: str = ""
     recommended: bool = False
     """The one that needs least of those that work here."""
+    fix: Fix | None = None
+    """What makes it work where it does not yet."""
 
     @property
     def text(self) -> str:
@@ -67,22 +68,26 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             works=not (blocked or sudo or setpriv),
             why_not=blocked or sudo or setpriv,
         ),
-        Access(
-            "group",
-            f"a launcher for the group {GROUP}",
-            (
-                "It stays: members watch processes of their own without a password. Nobody is one until you add them.",
-                "A mistake in the launcher would open CAP_BPF and CAP_PERFMON, and so kernel memory, to the group.",
-            ),
-            ("denet-tui", "run", "--", "CMD"),
-            works=not blocked and host.access(LAUNCHER, os.X_OK) and _is_active(findings),
-            why_not=blocked or _no_group(host, findings),
-        ),
+        *([_group(findings)] if service.has_systemd(host) else []),
     ]
-    best = next((each.id for each in found if each.works), "")
-    return tuple(
-        Access(each.id, each.title, each.means, each.command, each.works, each.why_not, each.id == best)
-        for each in found
+    # Where the socket lets one in already, nothing needs less.
+    best = next((each.id for each in (*found[2:], *found[:2]) if each.works), "")
+    return tuple(replace(each, recommended=each.id == best) for each in found)
+
+
+def _group(findings: Mapping[str, Finding]) -> Access:
+    """The way to keep; what keeps it from working is what the two checks of it say, and so is the fix."""
+    states = [(each.state, each) for each in (findings.get("PRIV-005"), findings.get("PRIV-006")) if each is not None]
+    wrong = next((each for state, each in states if state is not State.PASS), None)
+    works = len(states) == len(("PRIV-005", "PRIV-006")) and wrong is None
+    return Access(
+        "group",
+        f"to keep: {service.UNIT}, for members of the group {GROUP}",
+        service.MEANS,
+        ("denet-tui", "run", "--", "CMD"),
+        works=works,
+        why_not="" if works else wrong.title if wrong else "it was not looked at",
+        fix=next((fix for fix in wrong.fixes if fix.changes), None) if wrong else None,
     )
 
 
@@ -100,15 +105,3 @@ def _blocked(findings: Mapping[str, Finding]) -> str:
         if finding and finding.state is State.FAIL:
             return f"{identity}: {finding.title}"
     return ""
-
-
-def _is_active(findings: Mapping[str, Finding]) -> bool:
-    finding = findings.get("PRIV-006")
-    return finding is not None and finding.state is State.PASS
-
-
-def _no_group(host: Host, findings: Mapping[str, Finding]) -> str:
-    if not host.access(LAUNCHER, os.F_OK):
-        return "no such launcher is installed here"
-    finding = findings.get("PRIV-006")
-    return "" if finding is None or finding.state is State.PASS else finding.title

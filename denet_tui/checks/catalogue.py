@@ -18,7 +18,7 @@ log = logging.getLogger("denet_tui")
 AREAS = ("permissions", "capabilities", "tracefs", "kernel", "bcc", "proof")
 """The steps of the setup screen, in order."""
 
-WAITS = frozenset({"BCC-001", "BCC-002", "BCC-003", "PROG-001", "E2E-001", "OTHER-001", "LOG-001"})
+WAITS = frozenset({"PRIV-005", "BCC-001", "BCC-002", "BCC-003", "PROG-001", "E2E-001", "OTHER-001", "LOG-001"})
 """Checks that mostly wait for another process: they start first, beside the others."""
 _SLOW_S = 1.0
 

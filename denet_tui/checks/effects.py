@@ -256,11 +256,19 @@ class Units(Effect):
     """systemctl enable, disable, start, stop, mask: whether each unit is enabled and active."""
 
     def state(self, host: Host, argv: Argv) -> Any:
-        """The two words of systemctl for each unit."""
+        """The two words of systemctl for each unit; one that has failed does not run either."""
         units = [word for word in argv[2:] if not word.startswith("-")]
         return [
-            [host.run([argv[0], ask, unit]).stdout.strip() for ask in ("is-enabled", "is-active")] for unit in units
+            [
+                host.run([argv[0], ask, unit]).stdout.strip().replace("failed", "inactive")
+                for ask in ("is-enabled", "is-active")
+            ]
+            for unit in units
         ]
+
+    def ours(self, old: Any, seen: Any, now: Any) -> bool:  # noqa: ARG002
+        """Whether they are enabled as the command left them: units end by themselves, too."""
+        return [each[0] for each in seen] == [each[0] for each in now]
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
         """True where every unit is what the verb makes it, and with --now runs, or does not."""

@@ -1,22 +1,22 @@
-"""What is installed to give privilege, and what must never carry any: PRIV-005 to PRIV-007."""
+"""Who is let in by the loader's socket, and what must never carry privilege: PRIV-006 and PRIV-007."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from denet_tui.bpf.request import GROUP
 from denet_tui.checks import capabilities as caps
-from denet_tui.checks.host import Host, program
+from denet_tui.checks import service
+from denet_tui.checks.host import Host, parse_fields, program
 from denet_tui.checks.model import Check, Evidence, Finding, Fix, RunCommand, State
 
-FOLDER, LAUNCHER, GROUP = "/opt/denet-tui", "/usr/local/bin/denet-tui", "denet-trace"
-"""Where the group's loader and launcher are installed, and the group that may execute the launcher."""
-
-_MOST_FILES = 20_000
 _SHOWN = 5
+_MOST_ABOVE = 20
+"""Processes above this one that are looked at for the session that it was started from."""
+_WHY = f"Members of {GROUP} have the loader count for them through {service.UNIT}, without sudo."
 _INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|wish|guile|java|gdb|[gmn]?awk|"
     r"r?bash|dash|ash|sh|zsh|ksh|mksh|fish|busybox|env)[\d.-]*(-dbg|-config|t|d)?"
@@ -25,83 +25,13 @@ _PYTHON_INSIDE = (b"Py_BytesMain", b"libpython")
 """Symbols of a Python interpreter under another name (they stand early in the file: dynamic linking)."""
 
 
-def launcher(host: Host) -> Finding:
-    """PRIV-005: what the group's launcher executes belongs to root, and nobody else can write there."""
-    try:
-        host.lstat(FOLDER)
-    except OSError:
-        return Finding("PRIV-005", State.SKIP, "no launcher is installed for a group", (Evidence(FOLDER, "not there"),))
-    wrong, looked = [], 0
-    for path in _installed(host):
-        looked += 1
-        if looked > _MOST_FILES:
-            break
-        if problem := _writable_by_others(host, path):
-            wrong.append(Evidence(path, problem))
-    if wrong:
-        return Finding(
-            "PRIV-005",
-            State.FAIL,
-            f"others than root can change {len(wrong)} of the installed launcher's files",
-            tuple(wrong[:_SHOWN]),
-            "Members of the group execute these files with CAP_BPF and CAP_PERFMON: who can change one has them, too.",
-            fixes=(
-                Fix(
-                    "PRIV-005.reinstall",
-                    "remove the launcher and install it again",
-                    (),
-                    "permanent",
-                    "install it again",
-                    advice=f"remove {FOLDER} and {LAUNCHER} and install again: closing the modes alone would keep "
-                    "what somebody may have changed meanwhile",
-                ),
-            ),
-        )
-    if looked > _MOST_FILES:
-        return Finding("PRIV-005", State.UNKNOWN, f"{FOLDER} has more than {_MOST_FILES} files: not all looked at")
-    evidence = (Evidence(FOLDER, f"{looked} files, all of root, none writable by others"),)
-    return Finding("PRIV-005", State.PASS, "the installed launcher is root's alone", evidence)
-
-
-def _installed(host: Host) -> Iterator[str]:
-    """The launcher, the folder, all below it, and what is above it: who can write there can swap it.
-
-    Not what is above the launcher: a file in its place would have no capabilities.
-    """
-    yield from ("/opt", LAUNCHER)
-    waiting = [FOLDER]
-    while waiting:
-        path = waiting.pop()
-        yield path
-        try:
-            if stat.S_ISDIR(host.lstat(path).st_mode):
-                waiting += [f"{path}/{name}" for name in host.names(path)]
-        except OSError:
-            continue
-
-
-def _writable_by_others(host: Host, path: str) -> str:
-    """Why somebody else than root can change what is executed there; empty where nobody can."""
-    try:
-        found = host.stat(path)  # of a link what it leads to: that is what is executed
-        owner = host.lstat(path).st_uid
-    except OSError:
-        return ""
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid or owner:
-        return f"belongs to uid {found.st_uid or owner}"
-    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid):
-        return f"mode {mode:04o}, group {found.st_gid}"
-    return ""
-
-
 def group(host: Host) -> Finding:
-    """PRIV-006: where the group exists, its members' sessions know of it (groups are read at login)."""
-    members = _members(host)
-    if members is None:
-        title = f"there is no group {GROUP}; it is only for tracing without sudo"
+    """PRIV-006: whether the socket lets the user in: a member, whose session knows of it (groups are read at login)."""
+    found = service.members(host)
+    if found is None:
+        title = f"there is no group {GROUP}: it comes with {service.UNIT} (PRIV-005)"
         return Finding("PRIV-006", State.SKIP, title, (Evidence("/etc/group", "no such group"),))
-    gid, names = members
+    gid, names = found
     evidence = [Evidence("/etc/group", f"{GROUP}, gid {gid}: {', '.join(names) or 'nobody'}")]
     try:
         user = host.asker()
@@ -109,25 +39,26 @@ def group(host: Host) -> Finding:
         return Finding("PRIV-006", State.UNKNOWN, "the user who asks does not exist", tuple(evidence))
     if user.uid == 0:
         return Finding("PRIV-006", State.SKIP, f"root needs no group {GROUP}", tuple(evidence))
+    if not service.is_there(host):
+        title = f"the group {GROUP} gives nothing here: {service.UNIT} is not there (PRIV-005)"
+        return Finding("PRIV-006", State.SKIP, title, tuple(evidence))
     if user.name not in names and gid != user.gid:
         title = f"you are not in the group {GROUP}: sudo is your way"
-        return Finding("PRIV-006", State.PASS, title, tuple(evidence), fixes=_joining(host, user.name))
-    if host.uid == 0:  # the groups of a root process say nothing about the session that it was started from
-        return Finding("PRIV-006", State.PASS, f"you are in the group {GROUP}", tuple(evidence))
-    try:
-        groups = host.status().get("Groups", "").split()
-        active = str(gid) in groups or host.status().get("Gid", "").split()[1:2] == [str(gid)]
-    except OSError:
-        return Finding("PRIV-006", State.UNKNOWN, "the groups of this session could not be read", tuple(evidence))
-    evidence.append(Evidence("/proc/self/status", f"Groups: {' '.join(groups)}"))
-    if active:
-        return Finding("PRIV-006", State.PASS, f"the group {GROUP} is active in this session", tuple(evidence))
+        return Finding("PRIV-006", State.SKIP, title, tuple(evidence), _WHY, fixes=_joining(host, user.name))
+    groups = _groups_of(host, user.uid)
+    if groups is None:
+        title = f"you are in the group {GROUP}; whether this session knows of it cannot be told"
+        return Finding("PRIV-006", State.UNKNOWN, title, tuple(evidence), _WHY)
+    evidence.append(Evidence("groups of this session (/proc)", " ".join(groups)))
+    if str(gid) in groups:
+        title = f"you are in the group {GROUP}, and this session knows it"
+        return Finding("PRIV-006", State.PASS, title, tuple(evidence), _WHY)
     return Finding(
         "PRIV-006",
         State.WARN,
         f"you are in the group {GROUP}, but this session does not know it yet",
         tuple(evidence),
-        "Groups are taken at login. The launcher refuses this session until then; sudo works all the same.",
+        f"{_WHY} Groups are taken at login, so this session is still refused; sudo works all the same.",
         fixes=(
             Fix(
                 "PRIV-006.login",
@@ -141,36 +72,33 @@ def group(host: Host) -> Finding:
     )
 
 
-def _members(host: Host) -> tuple[int, list[str]] | None:
-    """(gid, names of the members) of our group from /etc/group; None where there is none."""
-    try:
-        lines = host.read("/etc/group").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split(":")
-        if len(fields) >= 4 and fields[0] == GROUP and fields[2].isdecimal():
-            return int(fields[2]), [name.strip() for name in fields[3].split(",") if name.strip()]
+def _groups_of(host: Host, uid: int) -> list[str] | None:
+    """Gids of the session: those of this process, or of the nearest above it that is this user's, not root's."""
+    pid = "self"
+    for _ in range(_MOST_ABOVE):
+        try:
+            fields = parse_fields(host.read(f"/proc/{pid}/status"))
+            if int(fields["Uid"].split()[0]) == uid:
+                return [*fields["Gid"].split()[1:2], *fields["Groups"].split()]
+            pid = fields["PPid"]
+        except (OSError, KeyError, ValueError, IndexError):
+            return None
     return None
 
 
 def _joining(host: Host, name: str) -> tuple[Fix, ...]:
-    """Only where there is a launcher: without one the group gives nothing."""
     gpasswd = program(host, "gpasswd")
-    try:
-        host.lstat(LAUNCHER)
-    except OSError:
-        return ()
     if not gpasswd or not re.fullmatch(r"[A-Za-z_][\w.-]*\$?", name):
         return ()
     return (
         Fix(
             "PRIV-006.join",
-            f"let {name} trace without sudo, through the group {GROUP}",
+            f"let {name} watch without sudo, as a member of {GROUP}",
             (RunCommand((gpasswd, "--add", name, GROUP), undo=(gpasswd, "--delete", name, GROUP)),),
             "permanent",
             f"takes {name} out of the group again",
-            weakens=f"every program that {name} runs can watch {name}'s own syscalls, without a password",
+            weakens=f"every program that {name} runs can watch {name}'s own processes, without a password",
+            advice=f"then log out and in again, or for one shell: `newgrp {GROUP}`",
         ),
     )
 
@@ -258,7 +186,6 @@ def _taking_off(host: Host, found: list[_Carrier]) -> Fix:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("PRIV-005", "capabilities", "launcher of the group", launcher, after=("PRIV-006",)),
-    Check("PRIV-006", "permissions", f"group {GROUP}", group),
+    Check("PRIV-006", "permissions", f"group {GROUP}", group, after=("PRIV-001",)),
     Check("PRIV-007", "capabilities", "interpreters with capabilities", carriers),
 )

@@ -8,7 +8,7 @@ import re
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """Inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
 _MIB = 2**20
 
@@ -111,7 +111,7 @@ def namespace(host: Host) -> Finding:
     except OSError as error:
         return Finding("NS-001", State.UNKNOWN, f"the PID namespace could not be read: {error.strerror}")
     evidence = (Evidence("/proc/self/ns/pid", f"pid:[{inode}]"),)
-    if inode == _INITIAL_PID_NAMESPACE:
+    if inode == INITIAL_PID_NAMESPACE:
         return Finding("NS-001", State.PASS, "the initial PID namespace", evidence)
     return Finding(
         "NS-001",

@@ -68,6 +68,9 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] | None = None, *, perma
             advice += [Choice(finding, fix) for fix in chosen if not fix.changes]
             stuck += [finding] if not chosen and way in finding.blocks else []
             offered += [Choice(finding, fix) for fix in finding.fixes if not chosen]
+    if asked is None:  # what could be had beyond: nothing is wrong without it
+        able = (each for each in findings if each.state is State.SKIP)
+        offered += [Choice(each, fix) for each in able for fix in each.fixes if fix.changes]
     if any(way in finding.blocks for finding in wrong if finding.id != PROOF):
         stuck = [finding for finding in stuck if finding.id != PROOF]  # it fails because of the others
     return Plan(way, *map(tuple, (_once(choices), _once(advice), offered, stuck)))  # type: ignore[arg-type]

@@ -1,22 +1,23 @@
 """May this process load BPF programs, and if not, what holds it back: PRIV-001 to PRIV-004.
 
-The loader is executed by this process and has what this process has, so this process's own sets are looked at.
+The loader is executed by this process and has what this process has, so this process's own sets are looked at;
+but for members of the group of service.py, for whom systemd executes it.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import signal
 
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
-from denet_tui.checks import installed
+from denet_tui.checks import installed, service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
 _STATUS = "/proc/self/status"
+_SERVED = Evidence(SOCKET, "lets this session in (PRIV-005, PRIV-006)")
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD
 """Inode of the initial user namespace (PROC_USER_INIT_INO in include/linux/proc_ns.h)."""
 _CAPABILITIES_7 = "https://man7.org/linux/man-pages/man7/capabilities.7.html"
@@ -40,10 +41,9 @@ def effective(host: Host) -> Finding:
         )
     if not missing:
         return Finding("PRIV-001", State.PASS, f"{_who(host)} may load BPF programs", _seen(host, "CapEff"))
-    if host.access(SOCKET, os.W_OK):
-        title = f"this process need not load BPF programs itself: as a member of {GROUP} it asks the loader's service"
-        seen = (*_seen(host, "CapEff"), Evidence(SOCKET, "may be written to"))
-        return Finding("PRIV-001", State.PASS, title, seen)
+    if service.is_open(host):
+        title = f"your own commands need no privilege: {service.UNIT} has the program loaded for members of the group"
+        return Finding("PRIV-001", State.PASS, title, (*_seen(host, "CapEff"), _SERVED))
     out_of_reach = bool(caps.missing(host, "CapBnd")) or _no_new_privileges(host)
     return Finding(
         "PRIV-001",
@@ -70,10 +70,18 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)
-    group = host.status().get("Gid", "").split()[:1] or [str(host.uid)]
+    group = Fix(
+        "PRIV-001.group",
+        f"become a member of {GROUP}, whose members need no sudo",
+        (),
+        "permanent",
+        "nothing to undo",
+        advice=f"PRIV-006 says what is missing: membership (`sudo gpasswd --add USER {GROUP}`) or a new login",
+    )
+    gid = host.status().get("Gid", "").split()[:1] or [str(host.uid)]
     wanted = "-all,+bpf,+perfmon"
     line = (
-        f"sudo setpriv --reuid={host.uid} --regid={group[0]} --init-groups --inh-caps={wanted} "
+        f"sudo setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
         f"--ambient-caps={wanted} --bounding-set={wanted} --no-new-privs -- denet-tui …"
     )
     setpriv = Fix(
@@ -84,7 +92,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         "nothing stays",
         advice=f"run `{line}`",
     )
-    return (sudo, setpriv)
+    return (sudo, setpriv, group) if service.is_there(host) else (sudo, setpriv)
 
 
 def bounding(host: Host) -> Finding:
@@ -93,6 +101,9 @@ def bounding(host: Host) -> Finding:
     if missing is None:
         return _unread(host, "PRIV-002", "the bounding set of this process")
     evidence = _seen(host, "CapBnd", "NoNewPrivs")
+    if service.is_open(host):
+        title = "what this session cannot have does not matter: systemd starts the loader, outside of it"
+        return Finding("PRIV-002", State.PASS, title, (*evidence, _SERVED))
     if missing:
         return Finding(
             "PRIV-002",
@@ -278,5 +289,6 @@ CHECKS: tuple[Check, ...] = (
     Check("PRIV-002", "capabilities", "bounding set and no_new_privs", bounding),
     Check("PRIV-003", "permissions", "user namespace and container", namespace),
     Check("PRIV-004", "permissions", "seccomp", seccomp),
+    *service.CHECKS,
     *installed.CHECKS,
 )

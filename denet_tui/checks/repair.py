@@ -295,9 +295,14 @@ def verified_by(identity: str, known: Mapping[str, Check]) -> list[str]:
 
 
 def holds(fix: Fix, findings: Iterable[Finding]) -> bool:
-    """True where the fix's own check no longer fails or warns."""
-    mine = fix.id.partition(".")[0]
-    return not any(each.id == mine and each.state in (State.FAIL, State.WARN, State.CRASH) for each in findings)
+    """Whether the fix's own check no longer fails, and warns at most of what only a person can do (log in again)."""
+    mine = [each for each in findings if each.id == fix.id.partition(".")[0]]
+    warns = any(each.state is State.WARN and not _is_yours(each.fixes) for each in mine)
+    return not warns and not any(each.state in (State.FAIL, State.CRASH) for each in mine)
+
+
+def _is_yours(fixes: Sequence[Fix]) -> bool:
+    return bool(fixes) and not any(fix.changes for fix in fixes)
 
 
 def _named(fix: str, wanted: set[str] | None) -> bool:

@@ -35,7 +35,7 @@ class Settings:
     files: tuple[str, ...] = (
         *(f"/etc/{name}/*denet-tui*" for name in ("sysctl.d", "modules-load.d", "tmpfiles.d", "sysusers.d")),
         "/etc/security/limits.d/*denet-tui*",
-        *(f"{_SYSTEMD}/*denet-tui*", f"{_SYSTEMD}/sys-kernel-*.mount.d/*denet-tui*"),
+        *(f"{_SYSTEMD}/{name}" for name in ("*denet-tui*", "denet_tui.slice", "sys-kernel-*.mount.d/*denet-tui*")),
         "/opt/denet-tui/*",
     )
     """Patterns of files that may be written: each has our name in it, so nobody else's file can be meant."""

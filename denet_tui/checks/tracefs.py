@@ -17,12 +17,11 @@ from denet_tui.checks.effects import owners
 from denet_tui.checks.host import Host, Mount, mode_of
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.checks.service import has_systemd
 
 POINT = "/sys/kernel/tracing"
 DEBUGFS = "/sys/kernel/debug"
-GROUP = "denet-trace"
 UNIT = "sys-kernel-tracing.mount"
-DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-denet-tui.conf"
 SERVICE = "/etc/systemd/system/denet-tui-tracefs.service"
 _TRACEFS = 0x74726163
 MAGICS = {_TRACEFS: "tracefs", 0x62656572: "bare sysfs, with nothing mounted on it", 0x01021994: "tmpfs"}
@@ -32,7 +31,6 @@ _UNITS = tuple(f"{folder}/{UNIT}" for folder in ("/usr/lib/systemd/system", "/li
 _DANGEROUS = ("kprobe_events", "uprobe_events", "dynamic_events", "set_event", "tracing_on", "set_ftrace_filter")
 """Files that instrument the kernel. trace_marker is left out: everybody's group may write to it by default."""
 _UNDO_CLOSE = "remount with the old options, unless they let everybody in: that is not done again"
-_ONE_MOUNT = "There is one tracefs: every mount of it changes, in containers as well."
 
 
 def mounted(host: Host) -> Mount | None:
@@ -49,11 +47,6 @@ def _hidden(host: Host, point: str) -> bool:
         return host.filesystem(point) != _TRACEFS
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
-
-
-def _has_systemd(host: Host) -> bool:
-    """True where systemd runs the machine (man 3 sd_booted)."""
-    return _exists(host, "/run/systemd/system")
 
 
 def _exists(host: Host, path: str) -> bool:
@@ -103,7 +96,7 @@ def _mount_fixes(host: Host) -> tuple[Fix, ...]:
 def _mount_at_boot(host: Host, mount: str) -> Fix | None:
     """What makes tracefs come back after a reboot: the unit that systemd brings, or one of our own. Never fstab."""
     systemctl = find(host, "systemctl")
-    if not systemctl or not _has_systemd(host):
+    if not systemctl or not has_systemd(host):
         return None
     if any(_exists(host, unit) for unit in _UNITS):
         masked = host.run([systemctl, "is-enabled", UNIT]).stdout.strip().startswith("masked")
@@ -154,25 +147,22 @@ def check_events(host: Host) -> Finding:
                 (refused if error.errno in (errno.EACCES, errno.EPERM) else absent).append(path)
                 evidence.append(Evidence(path, str(error.strerror)))
     if refused:
-        return _refused(host, mount, tuple(evidence), why)
+        return _refused(host, tuple(evidence), why)
     if absent:
         title, seen = _absent(host, mount, absent)
         return Finding("FS-002", State.FAIL, title, (*evidence, seen), why, ("tracefs",))
     single = f"{mount.point}/events/syscalls/sys_enter_read"
     there = "there" if _exists(host, single) else "not there: no event for each syscall (CONFIG_FTRACE_SYSCALLS)"
     evidence.append(Evidence(single, f"{there}; not needed"))
-    # Nobody needs these: they are there for who asks for them by name.
-    closed = host.uid == 0 and not mode_of(host.stat(mount.point)) & 0o077
-    fixes = _group_fixes(host, mount) if closed else ()
-    return Finding("FS-002", State.PASS, "the event files can be read", tuple(evidence), why, ("tracefs",), fixes)
+    return Finding("FS-002", State.PASS, "the event files can be read", tuple(evidence), why, ("tracefs",))
 
 
-def _refused(host: Host, mount: Mount, evidence: tuple[Evidence, ...], why: str) -> Finding:
+def _refused(host: Host, evidence: tuple[Evidence, ...], why: str) -> Finding:
     """Not root's problem: root loads. It is one for a process that has the capabilities and is not root."""
     if host.uid != 0 and capabilities.missing(host, "CapEff") != []:
         return Finding("FS-002", State.UNKNOWN, "event files: needs root", evidence, why)
     title = "the event files are closed to this process: tracefs lets only root in"
-    return Finding("FS-002", State.FAIL, title, evidence, why, ("tracefs",), _group_fixes(host, mount))
+    return Finding("FS-002", State.FAIL, title, evidence, why, ("tracefs",), (_RAW,))
 
 
 def _absent(host: Host, mount: Mount, absent: list[str]) -> tuple[str, Evidence]:
@@ -191,39 +181,15 @@ def _absent(host: Host, mount: Mount, absent: list[str]) -> tuple[str, Evidence]
     return f"{len(absent)} event files are missing: this kernel was built without them, or tracefs is hidden", seen
 
 
-def _group_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
-    """Tracefs readable for one group: a remount covers every file at once, and gives no write access."""
-    program, systemctl = find(host, "mount"), find(host, "systemctl")
-    if not program:
-        return ()
-    opens = f"members of {GROUP} can read all of tracefs (kernel addresses, other people's traces), but not write"
-    group = _group(host)
-    remount = _remount(program, mount.point, f"mode=750,gid={GROUP}", _old_options(host, mount))
-    undo = f"remount with the old options. {_ONE_MOUNT}"
-    fixes = [
-        Fix("FS-002.group", f"let group {GROUP} read tracefs", (*group, remount), "until-reboot", undo, weakens=opens)
-    ]
-    if systemctl and _has_systemd(host) and mount.point == POINT and any(_exists(host, unit) for unit in _UNITS):
-        reload = RunCommand((systemctl, "daemon-reload"))
-        options = f"nosuid,nodev,noexec,mode=750,gid={GROUP}"
-        text = f"# Written by denet-tui (FS-002.group-at-boot)\n[Mount]\nOptions={options}\n"
-        # The remount comes last: undone first, it takes the group back, which a restart of the unit would leave.
-        changes: tuple[Change, ...] = (*group, WriteFile(DROP_IN, text), reload, remount)
-        title = f"let group {GROUP} read tracefs, after a reboot as well"
-        undo = f"delete {DROP_IN} and remount with the old options. {_ONE_MOUNT}"
-        fixes.append(Fix("FS-002.group-at-boot", title, changes, "permanent", undo, weakens=opens))
-    return tuple(fixes)
-
-
-def _group(host: Host) -> tuple[RunCommand, ...]:
-    """Makes the group, with nobody in it, where there is none."""
-    try:
-        if any(line.startswith(f"{GROUP}:") for line in host.read("/etc/group").splitlines()):
-            return ()
-    except OSError:
-        pass
-    add, remove = find(host, "groupadd"), find(host, "groupdel")
-    return (RunCommand((add, "--system", GROUP), undo=(remove, GROUP)),) if add and remove else ()
+_RAW = Fix(
+    "FS-002.raw",
+    "use raw tracepoints, which need no tracefs",
+    (),
+    "until-reboot",
+    "nothing to undo",
+    advice="leave out `--way tracefs`, or start with sudo. tracefs is not opened to a group: who reads there sees the "
+    "kernel's addresses and what others trace",
+)
 
 
 def _old_options(host: Host, mount: Mount) -> str:

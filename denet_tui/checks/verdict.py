@@ -94,7 +94,7 @@ def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], c
         return Step("Look at everything", (*(sudo or ()), command, "diag"))
     if any(way.verdict == "ready" and way.proven for way in found):
         # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
-        prefix = (sudo or ()) if host.uid == 0 else ()
+        prefix = (sudo or ()) if host.uid == 0 and not _is_served(findings) else ()
         return Step("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
     for way in BOTH:  # raw first: it needs least
         for finding in findings:
@@ -110,6 +110,11 @@ def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], c
     if any(finding.state is State.CRASH for finding in findings):
         return Step("Report what broke, with", (command, "diag", "--report", "FILE"))
     return Step("Try it, and see what it says", (*(sudo or ()), command, "selftest", "--debug"))
+
+
+def _is_served(findings: Sequence[Finding]) -> bool:
+    """Whether who asked needs no sudo: the socket counts, and lets this session in."""
+    return {"PRIV-005", "PRIV-006"} <= {finding.id for finding in findings if finding.state is State.PASS}
 
 
 def _repair(finding: Finding, fix: Fix, command: str, sudo: tuple[str, ...] | None, *, is_root: bool) -> Step:

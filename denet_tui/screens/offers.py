@@ -34,8 +34,8 @@ class Offers:
 
     @property
     def fix(self) -> Fix | None:
-        """The fix that is chosen."""
-        return self.walk.chosen(self.current)
+        """The fix that is chosen; at a way to the capabilities, what makes that way work."""
+        return self.access.fix if self.access else self.walk.chosen(self.current)
 
     @property
     def accesses(self) -> tuple[Access, ...]:
@@ -95,7 +95,7 @@ class Offers:
         found, fix = self.access, self.fix
         if fix and fix.changes and not (self.applies or self.may_ask):
             return self.for_administrator
-        return found.text if found else pages.commands(fix) if fix else ""
+        return pages.commands(fix) if fix else found.text if found else ""
 
     @property
     def for_administrator(self) -> str:

@@ -101,7 +101,9 @@ def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
     found += [Paragraph(), *_evidence(finding, details=shown.details)]
     found += [Paragraph(finding.why, "Why")] if finding.why else []
     found += _needs(finding)
-    if finding.state in (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH):
+    if finding.state in (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH) or (
+        finding.state is State.SKIP and finding.fixes
+    ):
         found += _fixes(walk, finding, shown)
     found += [Paragraph(link, "See" * (not number), whole=True) for number, link in enumerate(finding.links)]
     if shown.details:
@@ -169,7 +171,7 @@ def _needs(finding: Finding) -> list[Paragraph]:
 def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
     fixes = walk.fixes(finding.id)
     if shown.accesses:
-        return _accesses(walk, finding, shown.accesses)
+        return _accesses(walk, finding, shown)
     if not fixes:
         if finding.id == PROOF or not finding.blocks:
             return []
@@ -190,18 +192,17 @@ def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
 
 
 def chosen_access(walk: Walk, accesses: Sequence[Access]) -> Access | None:
-    """The way to the capabilities that was picked, else the one that needs least; none that does not work here."""
+    """The way to the capabilities that was picked, else the one that needs least; none that cannot work here."""
     picked = walk.picked.get(ACCESS, "")
-    return next(
-        (each for each in accesses if each.works and (each.id == picked or (not picked and each.recommended))), None
-    )
+    able = (each for each in accesses if each.works or each.fix)
+    return next((each for each in able if each.id == picked or (not picked and each.recommended)), None)
 
 
-def _accesses(walk: Walk, finding: Finding, accesses: Sequence[Access]) -> list[Paragraph]:
-    """The ways to the capabilities, what each means for the machine, and what to type for it."""
-    chosen = chosen_access(walk, accesses)
+def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
+    """The ways to the capabilities, what each means for the machine, and what to do or to type for it."""
+    chosen = chosen_access(walk, shown.accesses)
     found = [Paragraph()]
-    for number, each in enumerate(accesses, 1):
+    for number, each in enumerate(shown.accesses, 1):
         mark, key = ("(•)" if each == chosen else "( )"), f"fix:{each.id}"
         best = " (recommended: needs least)" if each.recommended else ""
         style = "strong" if each.works else "dim"
@@ -210,8 +211,12 @@ def _accesses(walk: Walk, finding: Finding, accesses: Sequence[Access]) -> list[
         )
         found += [Paragraph(f"- {line}", style="dim", hang=2, key=key) for line in each.means]
         if not each.works:
-            found.append(Paragraph(f"not here: {each.why_not}", style="warn", hang=2))
-    if chosen:
+            word = "not yet" if each.fix else "not here"
+            found.append(Paragraph(f"{word}: {each.why_not}", style="warn", hang=2))
+    if chosen and chosen.fix:
+        found += [Paragraph(), Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")]
+        found += _chosen(chosen.fix, shown, working=walk.state(finding.id) == "working")
+    elif chosen:
         found += [Paragraph(), Paragraph(label="Type", style="code", words=("$", *chosen.command))]
         found.append(Paragraph("a starts denet-tui again in this way; y copies the command.", "Apply"))
     else:

@@ -235,8 +235,8 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def action_apply(self) -> None:
         """Apply the chosen fix; one that weakens the machine only when asked twice."""
-        fix = self.offers.fix
-        if found := self.offers.access:
+        fix, found = self.offers.fix, self.offers.access
+        if found and not fix:
             self.app.exit(Restart(asking.as_root("setup") if found.id == "sudo" else (*found.command[:-3], "setup")))
             return
         if fix is None:

@@ -25,6 +25,7 @@ SIGNS: dict[str, tuple[str, str, str]] = {
     "looking": ("⠋", "looking", "spark"),
     "slow": ("~", "slow", "warn"),
     "optional": ("○", "optional", "dim"),
+    "offered": ("+", "offered", "spark"),
     "left": ("»", "left", "dim"),
     "repaired": ("✓", "repaired", "good"),
     "working": ("⠋", "working", "spark"),
@@ -190,6 +191,8 @@ class Walk:
             return "repaired" if identity in self.applied else State.PASS
         if identity in self.left:
             return "left"
+        if finding.state is State.SKIP and any(fix.changes for fix in finding.fixes):
+            return "offered"
         if finding.state in (State.FAIL, State.WARN) and identity != PROOF and identity not in self.needed():
             return "optional"
         return finding.state
@@ -259,7 +262,7 @@ def _group(area: str, states: Sequence[str], spin: int) -> Step:
     if all(state == "waiting" for state in states):
         return Step(area, *SIGNS["waiting"], "", "")
     fine = sum(state in ("pass", "repaired") for state in states)
-    others = [f"{states.count(each)} {each}" for each in ("left", "optional", "unknown") if each in states]
+    others = [f"{states.count(each)} {each}" for each in ("left", "offered", "optional", "unknown") if each in states]
     return Step(area, "✓", ", ".join([f"{fine} fine", *others]), "good", "", "")
 
 

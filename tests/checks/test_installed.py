@@ -1,7 +1,8 @@
-"""PRIV-005 to PRIV-007: the launcher, the group, and interpreters that carry capabilities."""
+"""PRIV-006 and PRIV-007: the group, and interpreters that carry capabilities."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import struct
@@ -14,80 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from denet_tui.bpf.handover import User
-from denet_tui.checks import capabilities, installed
+from denet_tui.bpf.request import SOCKET
+from denet_tui.checks import capabilities, installed, repair
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, RunCommand, State
 from tests.checks.fake import FakeHost, machine, status
 from tests.checks.states import Seen, again, nobody, see
-
-
-class Elsewhere(Host):
-    """The real machine with /opt and /usr/local below another folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def lstat(self, path: str) -> os.stat_result:
-        return super().lstat(f"{self.root}{path}")
-
-    def stat(self, path: str) -> os.stat_result:
-        return super().stat(f"{self.root}{path}")
-
-    def names(self, path: str) -> list[str]:
-        return super().names(f"{self.root}{path}")
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Path:
-    """A launcher as it should be."""
-    inside = tmp_path / "opt/denet-tui/lib"
-    inside.mkdir(parents=True)
-    (inside / "loader.py").write_text("")
-    (tmp_path / "usr/local/bin").mkdir(parents=True)
-    (tmp_path / "usr/local/bin/denet-tui").write_text("")
-    (inside / "python3").symlink_to(os.path.realpath("/usr/bin/env"))
-    for path in (*tmp_path.rglob("*"), tmp_path):
-        if not path.is_symlink():
-            path.chmod(0o755)
-    return tmp_path
-
-
-def test_no_launcher_is_no_fault(tmp_path: Path) -> None:
-    assert installed.launcher(Elsewhere(tmp_path)).state is State.SKIP
-
-
-@pytest.mark.root
-def test_a_launcher_of_root_alone_passes(installation: Path) -> None:
-    found = installed.launcher(Elsewhere(installation))
-    assert (found.state, found.evidence[0].value[:7]) == (State.PASS, "6 files")
-
-
-@pytest.mark.root
-@pytest.mark.parametrize("path", ["opt", "opt/denet-tui/lib/loader.py", "opt/denet-tui/lib", "usr/local/bin/denet-tui"])
-@pytest.mark.parametrize("how", ["others", "group", "owner"])
-def test_a_launcher_that_others_can_change_fails(installation: Path, path: str, how: str) -> None:
-    target = installation / path
-    if how == "owner":
-        os.chown(target, 65534, 0)
-    else:
-        os.chown(target, 0, 65534)
-        target.chmod(0o757 if how == "others" else 0o775)
-    found = installed.launcher(Elsewhere(installation))
-    assert found.state is State.FAIL
-    assert [each.source for each in found.evidence] == [f"/{path}"]
-    assert found.blocks == ()
-    assert found.fixes[0].advice
-
-
-@pytest.mark.root
-def test_a_link_out_of_the_launcher_is_followed(installation: Path, tmp_path: Path) -> None:
-    planted = tmp_path / "planted"
-    planted.write_text("")
-    os.chown(planted, 65534, 65534)
-    (installation / "opt/denet-tui/lib/more.py").symlink_to(planted)
-    found = installed.launcher(Elsewhere(installation))
-    assert [each.source for each in found.evidence] == ["/opt/denet-tui/lib/more.py"]
-
 
 # PRIV-006
 
@@ -96,7 +29,8 @@ def test_a_link_out_of_the_launcher_is_followed(installation: Path, tmp_path: Pa
 def test_a_group_of_this_session_and_one_that_it_does_not_know_yet(tmp_path: Path) -> None:
     groups = tmp_path / "group"
     groups.write_text(Path("/etc/group").read_text() + "denet-trace:x:4999:nobody\n")
-    change = ["unshare", "--mount", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "sh"]
+    made = f"mount --bind {groups} /etc/group && mount -t tmpfs tmpfs /run && mkdir {Path(SOCKET).parent} && > {SOCKET}"
+    change = ["unshare", "--mount", "sh", "-c", f'{made} && exec "$@"', "sh"]
     late = see([*change, *nobody()], "privileges")
     assert late.found["PRIV-006"]["state"] == "warn"
     assert late.found["PRIV-006"]["fixes"][0][0] == "PRIV-006.login"
@@ -104,11 +38,18 @@ def test_a_group_of_this_session_and_one_that_it_does_not_know_yet(tmp_path: Pat
     assert see([*change, *known, *again()], "privileges").found["PRIV-006"]["state"] == "pass"
 
 
+def group(text: str, *, uid: int = 1000, there: bool = True, **more: object) -> Finding:
+    """PRIV-006 for ann (1000), whose session has the groups in `text`, or root where `uid` is 0."""
+    files = {"/etc/group": text, "/usr/bin/gpasswd": "", **({SOCKET: ""} if there else {})}
+    files |= more.pop("files", {})  # type: ignore[arg-type]
+    answers = {"asker": User(1000, 1000, "ann", "/"), **more}
+    own = status(Uid=f"{uid}\t" * 4, Groups="1000 27", PPid="77")
+    return installed.group(machine(own, files=files, uid=uid, modes={"/usr/bin/gpasswd": 0o755}, answers=answers))
+
+
 def test_who_is_not_in_the_group_may_join_it() -> None:
-    files = {"/etc/group": "denet-trace:x:990:bob\n", "/usr/bin/gpasswd": "", "/usr/local/bin/denet-tui": ""}
-    host = machine(status(), files=files, uid=1000, modes={"/usr/bin/gpasswd": 0o755})
-    found = installed.group(host)
-    assert found.state is State.PASS
+    found = group("denet-trace:x:990:bob\n")
+    assert (found.state, found.title) == (State.SKIP, "you are not in the group denet-trace: sudo is your way")
     (fix,) = found.fixes
     assert fix.changes == (
         RunCommand(
@@ -117,21 +58,37 @@ def test_who_is_not_in_the_group_may_join_it() -> None:
         ),
     )
     assert fix.weakens
-    without_launcher = machine(status(), files={"/etc/group": files["/etc/group"]}, uid=1000)
-    assert installed.group(without_launcher).fixes == ()
-    host.answers["asker"] = User(1000, 1000, "--root=/tmp", "/")
-    assert installed.group(host).fixes == ()
+    assert group("denet-trace:x:990:bob\n", asker=User(1000, 1000, "--root=/tmp", "/")).fixes == ()
+
+
+def test_a_group_without_the_socket_gives_nothing() -> None:
+    for names in ("", "ann"):
+        found = group(f"denet-trace:x:990:{names}\n", there=False)
+        assert (found.state, found.fixes) == (State.SKIP, ())
+        assert "denet-tui-loader.socket is not there" in found.title
 
 
 def test_root_and_machines_without_the_group_need_nothing() -> None:
-    assert installed.group(machine(status(), files={"/etc/group": "root:x:0:\n"})).state is State.SKIP
-    assert installed.group(machine(status(), files={"/etc/group": "denet-trace:x:990:\n"})).state is State.SKIP
-    behind_sudo = machine(
-        status(), files={"/etc/group": "denet-trace:x:990:ann\n"}, answers={"asker": User(1000, 1000, "ann", "/")}
-    )
-    assert installed.group(behind_sudo).state is State.PASS
-    nobody_there = machine(status(), files={"/etc/group": "denet-trace:x:990:\n"}, answers={"asker": KeyError("x")})
-    assert installed.group(nobody_there).state is State.UNKNOWN
+    assert group("root:x:0:\n").state is State.SKIP
+    assert group("denet-trace:x:990:\n", uid=0, asker=User(0, 0, "root", "/")).state is State.SKIP
+    assert group("denet-trace:x:990:\n", asker=KeyError("x")).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(("groups", "state"), [("1000 990", State.PASS), ("1000", State.WARN)])
+def test_under_sudo_the_session_that_it_was_started_from_counts(groups: str, state: State) -> None:
+    sudo, shell = status(Uid="0\t" * 4, Groups="0", PPid="60"), status(Uid="1000\t" * 4, Groups=groups, PPid="1")
+    above = {"/proc/77/status": sudo, "/proc/60/status": shell}
+    assert group("denet-trace:x:990:ann\n", uid=0, files=above).state is state
+
+
+def test_a_session_that_cannot_be_seen_is_unknown() -> None:
+    assert group("denet-trace:x:990:ann\n", uid=0).state is State.UNKNOWN
+
+
+def test_a_membership_counts_as_applied_though_a_new_login_is_needed() -> None:
+    (fix,) = group("denet-trace:x:990:\n").fixes
+    assert repair.holds(fix, [group("denet-trace:x:990:ann\n")])
+    assert not repair.holds(fix, [dataclasses.replace(group("denet-trace:x:990:ann\n"), fixes=(fix,))])
 
 
 # PRIV-007

@@ -127,7 +127,6 @@ REAL = {
     "FS-001.mount": lambda: (
         subprocess.run(["umount", tracefs.POINT], check=True) and tracefs.check_mounted(Host()).fixes[0]
     ),
-    "FS-002.group": lambda: tracefs.check_events(Host()).fixes[0],
     "FS-003.close": closed,
 }
 

@@ -16,6 +16,7 @@ from denet_tui.bpf.handover import User
 from denet_tui.checks import catalogue, leftovers, never, plan, repair, steps
 from denet_tui.checks.host import Mount, Output
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
+from tests.checks import served
 from tests.checks.fake import Content, FakeHost
 
 CHECKS = Path(catalogue.__file__).parent
@@ -60,7 +61,7 @@ def test_each_of_them_is_caught_and_not_applied(change: RunCommand | SetValue | 
     "change",
     [
         RunCommand(("/usr/bin/mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing")),
-        RunCommand(("/usr/bin/mount", "-o", "remount,mode=750,gid=denet-trace", "/sys/kernel/tracing")),
+        RunCommand(("/usr/bin/mount", "-o", "remount,mode=750,gid=tracing", "/sys/kernel/tracing")),
         RunCommand(("/usr/bin/mount", "-o", "remount,mode=700,gid=0", "/sys/kernel/debug")),
         RunCommand(
             ("/usr/sbin/setcap", "-r", "/usr/bin/python3.11"), undo=("/usr/sbin/setcap", "x", "/usr/bin/python3")
@@ -112,6 +113,11 @@ def machines() -> Iterator[FakeHost]:
         Mount("/sys/kernel/tracing", "tracefs", ("rw",), ("rw",)),
         Mount("/sys/kernel/debug", "debugfs", ("rw",), ("rw", "mode=755")),
     ]
+    yield from (
+        served.able(),
+        served.installed(uid=1000, files={"/etc/group": "denet-trace:x:990:\n"}),
+        served.installed(modes={served.SOCKET: 0o140666}),
+    )
     systems = ("debian", "fedora", "arch", "opensuse-leap", "alpine", "unheard-of")
     for uid in (0, 1000):
         for index, name in enumerate(systems):
@@ -158,6 +164,7 @@ def fixes(found: list[tuple[FakeHost, Finding]]) -> dict[str, list[Fix]]:
 def test_no_fix_of_the_catalogue_does_one_and_none_is_refused(found: list[tuple[FakeHost, Finding]]) -> None:
     offered = fixes(found)
     assert len(offered) >= 15, sorted(offered)
+    assert {"PRIV-005.socket", "PRIV-006.join"} <= offered.keys()
     assert {each.partition("-")[0] for each in offered} >= {"FS", "BCC", "KERN", "PRIV", "LEFT"}
     for identity, variants in offered.items():
         for fix in variants:

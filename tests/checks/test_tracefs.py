@@ -200,29 +200,14 @@ def refusing(**more: object) -> FakeHost:
     return host(TRACEFS, files=files, uid=1000, **more)
 
 
-def test_a_group_may_be_let_in_but_that_is_said_to_open_something() -> None:
+def test_refused_event_files_are_no_reason_to_open_tracefs() -> None:
     finding = findings(refusing(systemd=True))["FS-002"]
     assert (finding.state, finding.blocks) == (State.FAIL, ("tracefs",))
-    now, at_boot = finding.fixes
-    assert now.weakens
-    assert at_boot.weakens
-    remount = "/usr/bin/mount -o remount,mode=750,gid=denet-trace /sys/kernel/tracing"
-    assert commands(now) == ["/usr/sbin/groupadd --system denet-trace", remount]
-    assert undone(now)[1] == "/usr/bin/mount -o remount,mode=700,gid=0 /sys/kernel/tracing"
-    (written,) = (change for change in at_boot.changes if isinstance(change, WriteFile))
-    assert written.path == "/etc/systemd/system/sys-kernel-tracing.mount.d/50-denet-tui.conf"
-    assert str(written.text).splitlines()[1:] == [
-        "[Mount]",
-        "Options=nosuid,nodev,noexec,mode=750,gid=denet-trace",
-    ]
-    assert commands(at_boot)[-1] == remount, "undone first, or the group would stay"
-    assert [fix.scope for fix in findings(refusing())["FS-002"].fixes] == ["until-reboot"]
-
-
-def test_the_group_is_not_made_twice() -> None:
-    here = refusing()
-    here.files["/etc/group"] = "root:x:0:\ndenet-trace:x:990:\n"
-    assert len(findings(here)["FS-002"].fixes[0].changes) == 1
+    (fix,) = finding.fixes
+    assert (fix.changes, fix.weakens) == ((), "")
+    assert "leave out `--way tracefs`" in fix.advice
+    as_root = findings(host(TRACEFS, systemd=True, modes={tracefs.POINT: 0o700}))["FS-002"]
+    assert as_root.fixes == ()
 
 
 OPEN = {f"{tracefs.POINT}/{name}": 0o670 for name in tracefs._DANGEROUS}

@@ -25,7 +25,10 @@ _SYSCTLS = ("kernel", "net/core", "vm", "fs")
 _MOVING = {"fs/dentry-state", "fs/file-nr", "fs/inode-nr", "fs/inode-state", "fs/aio-nr"}
 _SHOWN = re.compile(r",(gid|mode)=\d+\b")
 """Once given, they are listed for ever, also where they say what is so without them; kernel_modes() says what is so."""
-_UNITS = ("sys-kernel-tracing.mount", "sys-kernel-debug.mount", "tracefs-permissions.service")
+_UNITS = (
+    *("sys-kernel-tracing.mount", "sys-kernel-debug.mount", "tracefs-permissions.service"),
+    *("denet-tui-loader.socket", "denet_tui.slice"),
+)
 
 
 def files() -> Iterator[str]:
@@ -132,7 +135,7 @@ def play(state: dict[str, Any]) -> dict[str, Any]:
         if seen["make"]["status"] == 0:
             seen["diag"] = shell(f"{state['who']} denet-tui diag --json")
             seen["also"] = {name: shell(script) for name, script in state["also"].items()}
-            if state["fixes"] or state["fixed_by"]:
+            if state["fixes"]:
                 seen |= repair(state)
     finally:
         seen["clean"] = shell(state["clean"])
@@ -143,7 +146,7 @@ def repair(state: dict[str, Any]) -> dict[str, Any]:
     """Fix, ask for the fix once more (which looks at everything again), undo; and what differed after each."""
     setup = "denet-tui setup --json"
     only = " ".join(f"--only {each}" for each in state["fixes"])
-    fix = state["fixed_by"] or f"{setup} --yes {only}"
+    fix = f"{setup} --yes {only}"
     before = picture()
     seen: dict[str, Any] = {"fixed": shell(fix)}
     fixed = picture()

@@ -163,28 +163,6 @@ _FILES = (
     ),
 )
 
-_MEMBER = _CAPABLE.replace("--init-groups", "--groups=$(getent group denet-trace | cut -d: -f3)")
-_GROUP = Case(
-    "tracefs-for-our-group",
-    make="sysctl -q kernel.perf_event_paranoid=2",
-    clean="sysctl -q kernel.perf_event_paranoid=3",
-    fixed_by="""/opt/denet-tui/bin/python -I -c '
-from denet_tui.checks import repair, tracefs
-from denet_tui.checks.host import Host
-host = Host()
-by_id = {fix.id: fix for fix in tracefs._group_fixes(host, tracefs.mounted(host))}
-print(repair.Repair(host, print).apply(by_id["FS-002.group-at-boot"]))
-'""",
-    when_fixed={
-        "member": f"{_MEMBER} denet-tui diag --json",
-        "not a member": f"{_CAPABLE} cat /sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
-        "member who writes": f"{_MEMBER} sh -c 'echo p:lab do_sys_open > /sys/kernel/tracing/kprobe_events'",
-        "after a reload": "systemctl daemon-reload; systemctl reload sys-kernel-tracing.mount; "
-        f"{_MEMBER} cat /sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
-    },
-)
-"""tracefs readable for a group, for good: read, not write, for its members only, and given back."""
-
 _NO_BPF_FOR_OTHERS = Case(
     # The last of a boot: only the next one gives this back.
     "bpf-never-for-others",
@@ -226,10 +204,10 @@ _LOCKED_DOWN = Case(
 _TRACEFS = tuple(case for case in _FILES if case.name in ("no-tracefs", "tracefs-for-a-group"))
 
 BOOTS = (
-    Boot("6.1", (*_FOR_ALL, *_SETTINGS, *_FILES, _GROUP, _NO_BPF_FOR_OTHERS)),
+    Boot("6.1", (*_FOR_ALL, *_SETTINGS, *_FILES, _NO_BPF_FOR_OTHERS)),
     Boot("6.1", _FOR_ALL, "lockdown=integrity"),
     Boot("6.1", (_LOCKED_DOWN,), "lockdown=confidentiality"),
     Boot("5.10", (*_FOR_ALL, *_TRACEFS, *_LOCKED_MEMORY)),
-    Boot("6.12", (*_FOR_ALL, *_TRACEFS, _GROUP)),
+    Boot("6.12", (*_FOR_ALL, *_TRACEFS)),
     Boot("6.12", (_LOCKED_DOWN,), "lockdown=confidentiality"),
 )

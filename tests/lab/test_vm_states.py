@@ -24,7 +24,6 @@ CAPABLE = [
     for case in boot.cases
     if "capabilities-only" in case.also
 ]
-GROUPS = [pytest.param(boot, case, id=str(boot)) for boot in BOOTS for case in boot.cases if case.fixed_by]
 
 
 class Lab:
@@ -126,21 +125,6 @@ def test_a_user_with_sudo_watches_exactly(lab: Lab, boot: Boot, case: Case) -> N
 @pytest.mark.parametrize(("boot", "case"), CAPABLE)
 def test_two_capabilities_are_enough_for_raw_tracepoints(lab: Lab, boot: Boot, case: Case) -> None:
     assert "raw" in ready_ways(lab.seen(boot, case)["also"]["capabilities-only"])
-
-
-@pytest.mark.parametrize(("boot", "case"), GROUPS)
-def test_a_group_reads_tracefs_and_nothing_more(lab: Lab, boot: Boot, case: Case) -> None:
-    seen = lab.seen(boot, case)
-    assert seen["fixed"]["status"] == 0, seen["fixed"]["stderr"]
-    assert seen["changed_again"] == []
-    tried = seen["when_fixed"]
-    assert ready_ways(tried["member"]) == {"raw", "tracefs"}, titles_of(tried["member"])
-    assert tried["not a member"]["status"] != 0
-    assert "Permission denied" in tried["not a member"]["stderr"]
-    assert tried["member who writes"]["status"] != 0
-    assert "Permission denied" in tried["member who writes"]["stderr"]
-    assert tried["after a reload"]["stdout"].strip().isdigit()
-    assert seen["left"] == [], seen["undo"]["stderr"]
 
 
 def states_of(seen: dict[str, Any]) -> dict[str, str]:

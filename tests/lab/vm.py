@@ -17,6 +17,7 @@ from tests.lab.machines import CACHE
 
 MAKE_VM = Path(__file__).with_name("make-vm.sh")
 GUEST = Path(__file__).with_name("guest.py")
+MEMBER = Path(__file__).with_name("member.py")
 TYPIST = Path(__file__).with_name("typist.py")
 REPOSITORY = Path(__file__).parents[2]
 BOOT_S, STATE_S = 900, 1500
@@ -30,6 +31,10 @@ sed -i 's/timeout: float = 20.0/timeout: float = 300.0/' bpf/handover.py
 sed -i 's/^SECONDS = 30$/SECONDS = 300/' bpf/loader.py
 sed -i 's/seconds: float = 5.0/seconds: float = 100.0/' checks/host.py
 sed -i 's/seconds=20)/seconds=300)/' checks/toolchain.py
+sed -i 's/timeout: float = 25.0/timeout: float = 300.0/; s/settimeout(20)/settimeout(300)/' bpf/unprivileged.py
+sed -i 's/^PATIENCE_S = 5.0/PATIENCE_S = 60.0/' bpf/loader.py
+sed -i 's/^_TRY_S = 60.0/_TRY_S = 700.0/' checks/service.py
+sed -i 's/^RuntimeMaxSec=30/RuntimeMaxSec=300/' checks/units/*.service
 """
 
 # denet-tui as it is now takes the place of the one that the image was made with; its packages are the image's.
@@ -71,8 +76,6 @@ class Case:
     """Exactly these ids warn."""
     fixes: tuple[str, ...] = ()
     """What `setup --only` is asked for."""
-    fixed_by: str = ""
-    """A script that applies a fix where no finding of root's offers it to setup."""
     when_fixed: dict[str, str] = field(default_factory=dict)
     """Name -> a script that is run while it is fixed."""
     mends: tuple[str, ...] = ()
@@ -122,17 +125,19 @@ def wheels(folder: Path) -> Path:
     return folder
 
 
-def boot(machines: Path, wanted: Boot, folder: Path) -> dict[str, dict[str, Any]]:
+def boot(machines: Path, wanted: Boot, folder: Path, seconds: int = STATE_S) -> dict[str, dict[str, Any]]:
     """Boot, let it go through its cases, and return what was seen in each, by name.
 
-    `folder` is for the second disk and the console. Whatever stays unsaid (a hang, a panic) is missing in the result.
+    `folder` is for the second disk and the console, `seconds` at most for each case. Whatever stays unsaid (a hang, a
+    panic) is missing in the result.
     """
     inside = folder / "inside"
     shutil.copytree(REPOSITORY / "denet_tui", inside / "denet_tui", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(GUEST, inside)
+    for script in (GUEST, MEMBER):
+        shutil.copy(script, inside)
     (inside / "states.json").write_text(json.dumps([asdict(case) for case in wanted.cases]))
     disk = _second_disk(inside, _STATES)
-    _run(machines / wanted.kernel, disk, wanted.options, BOOT_S + STATE_S * len(wanted.cases))
+    _run(machines / wanted.kernel, disk, wanted.options, BOOT_S + seconds * len(wanted.cases))
     return {case.name: seen for case in wanted.cases if (seen := _read(disk, case.name))}
 
 

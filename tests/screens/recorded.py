@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from denet_tui.bpf.burst import Outcome
-from denet_tui.checks import catalogue, jobs
+from denet_tui.checks import catalogue, jobs, service
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.verdict import PROOF
 
@@ -46,13 +46,25 @@ UNIT = Fix(
     "permanent",
     "disable and delete the unit, which unmounts it",
 )
-GROUP = Fix(
-    "FS-002.group",
-    "let group denet-trace read tracefs",
-    (RunCommand(("/usr/bin/mount", "-o", "remount,gid=denet-trace,mode=750", "/sys/kernel/tracing")),),
+RAW = Fix(
+    "FS-002.raw",
+    "use raw tracepoints, which need no tracefs",
+    (),
     "until-reboot",
-    "remount with the old options",
-    weakens="members of the group can read which events there are",
+    "nothing to undo",
+    advice="leave out `--way tracefs`, or start with sudo",
+)
+SOCKET = Fix(
+    "PRIV-005.socket",
+    "let members of denet-trace watch their own commands without sudo, through denet-tui-loader.socket",
+    (
+        RunCommand(("/usr/sbin/groupadd", "--system", "denet-trace")),
+        WriteFile("/etc/systemd/system/denet_tui.slice", service.units()["denet_tui.slice"]),
+        RunCommand(("/usr/bin/systemctl", "enable", "--now", "denet-tui-loader.socket")),
+    ),
+    "permanent",
+    "stops denet-tui-loader.socket and deletes its units",
+    weakens=" ".join(service.MEANS),
 )
 INSTALL = Fix(
     "BCC-001.install",
@@ -91,12 +103,19 @@ DOES_NOT_WORK = (
 )
 
 
+def not_set_up() -> Finding:
+    """What is found where the loader's socket could work."""
+    seen = (Evidence("/etc/systemd/system/denet-tui-loader.socket", "not there"),)
+    title = "not set up: members of denet-trace could watch their own commands without sudo"
+    return Finding("PRIV-005", State.SKIP, title, seen, WHY, fixes=(SOCKET,))
+
+
 def broken() -> dict[str, Finding]:
     """A machine on which tracefs, bcc and a capability are missing."""
     wrong = (
         finding("PRIV-001", State.FAIL, SUDO, SETPRIV),
         finding("FS-001", State.FAIL, MOUNT, UNIT),
-        finding("FS-002", State.FAIL, GROUP),
+        finding("FS-002", State.FAIL, RAW),
         finding("BCC-001", State.FAIL, INSTALL),
         *DOES_NOT_WORK,
     )

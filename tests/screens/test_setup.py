@@ -39,7 +39,8 @@ def test_the_page_of_every_state_of_every_step(state: State, identity: str) -> N
     shown = Shown(FakeHost(), "root")
     head, *rest = (f"{line.label} {line.text}" for line in laid_out(pages.page(walk, identity, shown), 400))
     text = " ".join(" ".join(rest).split())
-    word = "○ optional" if walk.state(identity) == "optional" else f"{SIGNS[state]} {state}"
+    words = {"optional": "○ optional", "offered": "+ offered"}
+    word = words.get(walk.state(identity), f"{SIGNS[state]} {state}")
     assert f"{word} {identity}: " in head
     assert "Seen /proc/self/mountinfo: no line of type tracefs" in text
     assert "Why The kernel refuses what it does not know." in text
@@ -55,7 +56,7 @@ async def test_every_state_is_in_the_list_and_has_its_keys(state: State) -> None
         for identity in ("PRIV-001", "KERN-002", "BCC-003"):
             await driver.go_to(identity)
             row = next(line for line in driver.steps.splitlines() if identity in line)
-            assert any(sign in row for sign in (SIGNS[state], "○")), row
+            assert any(sign in row for sign in (SIGNS[state], "○", "+")), row
             assert identity in driver.page.splitlines()[0]
             assert ("apply" in driver.keys) == (state in (State.FAIL, State.WARN)), identity
 
@@ -127,7 +128,7 @@ async def test_a_container_says_what_a_person_has_to_do() -> None:
 async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_and_then_through_sudo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = fine() | {"FS-002": finding("FS-002", State.FAIL, recorded.GROUP), PROOF: broken()[PROOF]}
+    found = fine() | {"PRIV-005": recorded.not_set_up()}
     asked: list[tuple[str, str]] = []
 
     def ask(kind: jobs.Kind, fix: str) -> jobs.Ended:
@@ -137,9 +138,11 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(Recorded(found), ask=ask) as driver:
-        await driver.go_to("FS-002")
-        assert "( ) 1 let group denet-trace read tracefs" in driver.flat
-        assert "! weakens this machine: members of the group can read" in driver.flat
+        await driver.until(lambda: "+ offered   PRIV-005" in driver.steps)
+        assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
+        await driver.go_to("PRIV-005")
+        assert "( ) 1 let members of denet-trace watch their own commands" in driver.flat
+        assert "! weakens this machine: Members watch their own processes without a password" in driver.flat
         assert "apply" not in driver.keys
         await driver.press("1")
         assert "(•) 1" in driver.page
@@ -148,12 +151,12 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_
         assert "a once more applies it" in driver.note
         assert asked == []
         await driver.press("a")
-        await driver.until(lambda: asked == [("apply", "FS-002.group")])
+        await driver.until(lambda: asked == [("apply", "PRIV-005.socket")])
         assert not any(each.startswith("apply") for each in driver.engine.asked), "the helper does not weaken anything"
-        await driver.go_to("FS-002")
-        assert "FS-002.group was applied. u takes that back, as root, through sudo." in driver.flat
+        await driver.go_to("PRIV-005")
+        assert "PRIV-005.socket was applied. u takes that back, as root, through sudo." in driver.flat
         await driver.press("u")
-        await driver.until(lambda: asked[1:] == [("undo", "FS-002.group")])
+        await driver.until(lambda: asked[1:] == [("undo", "PRIV-005.socket")])
 
 
 async def test_the_recommended_fix_comes_first_and_another_can_be_chosen_by_key_and_by_mouse() -> None:

@@ -20,6 +20,7 @@ from denet_tui.screens.start import Restart
 from denet_tui.screens.walk import Walk
 from denet_tui.widgets.page import Page
 from denet_tui.widgets.steps import StepList
+from tests.screens import recorded
 from tests.screens.recorded import Recorded, broken, finding, fine
 from tests.screens.wizard import setup
 
@@ -138,24 +139,57 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
         text = (tmp_path / "denet-tui-for-root.txt").read_text()
         assert "setup --only FS-001.mount --yes" in text
         assert "setup --only BCC-001.install --yes" in text, "all that is needed"
-        assert "FS-002.group" not in text, "nothing that weakens the machine"
+        assert "PRIV-005.socket" not in text, "nothing that weakens the machine"
+
+
+def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Without privilege, on a machine with sudo and systemd."""
+    monkeypatch.setattr("denet_tui.checks.asking.sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr("denet_tui.checks.service.has_systemd", lambda host: True)
+    engine = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False)
+    engine.may_load = False
+    return engine
 
 
 async def test_the_ways_to_the_capabilities_are_offered_with_what_each_means(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("denet_tui.checks.asking.sudo", lambda: "/usr/bin/sudo")
-    engine = Recorded(broken(), root=False)
-    engine.may_load = False
-    async with setup(engine) as driver:
+    async with setup(as_a_user(monkeypatch)) as driver:
         await driver.until(lambda: driver.screen.current == "PRIV-001")
         assert "(•) 1 sudo, for each run (recommended: needs least)" in driver.flat
         assert "Nothing stays" in driver.flat
-        assert "( ) 3 a launcher for the group denet-trace" in driver.flat
-        assert "not here: no such launcher is installed here" in driver.flat
+        assert "( ) 3 to keep: denet-tui-loader.socket, for members of the group denet-trace" in driver.flat
+        assert "not yet: not set up: members of denet-trace could watch" in driver.flat
         await driver.press("2")
         assert "--ambient-caps=-all,+bpf,+perfmon" in driver.flat
         await driver.press("1", "a")
     assert isinstance(driver.app.return_value, Restart)
     assert driver.app.return_value.argv[0] == "/usr/bin/sudo"
+
+
+async def test_the_way_to_keep_is_set_up_from_where_it_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chosen, read, and asked for twice, as it opens something; then the next thing that is missing is offered."""
+    engine, asked = as_a_user(monkeypatch), []
+
+    def ask(kind: jobs.Kind, fix: str) -> jobs.Ended:
+        asked.append((kind, fix))
+        join = dataclasses.replace(recorded.SOCKET, id="PRIV-006.join", title="let ann watch without sudo")
+        member = Finding("PRIV-006", State.SKIP, "you are not in the group denet-trace", fixes=(join,))
+        engine.found |= {"PRIV-005": fine()["PRIV-005"], "PRIV-006": member}
+        return jobs.Ended(kind, fix, good=True, changed=True)
+
+    monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
+    async with setup(engine, ask=ask) as driver:
+        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        await driver.press("3")
+        assert "Fix PRIV-005.socket: let members of denet-trace watch" in driver.flat
+        assert "+MemoryMax=25%" in driver.flat
+        await driver.press("a")
+        assert "a once more applies it" in driver.note
+        assert asked == []
+        await driver.press("a")
+        await driver.until(lambda: asked == [("apply", "PRIV-005.socket")])
+        await driver.go_to("PRIV-001")
+        assert "not yet: you are not in the group denet-trace" in driver.flat
+        assert "Fix PRIV-006.join: let ann watch without sudo" in driver.flat
 
 
 async def test_a_proof_that_fails_says_why() -> None:

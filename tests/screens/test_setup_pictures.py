@@ -13,7 +13,7 @@ from denet_tui.home import HomeApp
 from denet_tui.screens import start
 from denet_tui.screens.setup import SetupScreen
 from denet_tui.watch.candidates import Candidate
-from tests.screens.recorded import Recorded, broken, fine
+from tests.screens.recorded import Recorded, broken, fine, not_set_up
 
 Compare = Callable[..., bool]
 Prepare = Callable[[Pilot[object]], Awaitable[None]]
@@ -33,6 +33,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start.StartScreen.__init__, "__defaults__", (lambda: PROCESSES,))
     monkeypatch.setattr("denet_tui.screens.setup._SPIN_S", 1000.0)
     monkeypatch.setattr("denet_tui.checks.asking.sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr("denet_tui.checks.service.has_systemd", lambda host: True)
 
 
 def looking() -> Recorded:
@@ -48,7 +49,7 @@ def failing() -> Recorded:
 
 
 def user() -> Recorded:
-    engine = Recorded(broken(), root=False)
+    engine = Recorded(broken() | {"PRIV-005": not_set_up()}, root=False)
     engine.may_load = False
     return engine
 
@@ -98,8 +99,8 @@ def test_setup(snap_compare: Compare, state: str, width: int) -> None:
 
 @pytest.mark.parametrize("theme", ["textual-light", "textual-dark"])
 def test_all_steps(snap_compare: Compare, theme: str) -> None:
-    prepare = show("FS-002", ["1", "v"], theme)
-    assert snap_compare(app(Recorded(broken())), terminal_size=SIZES[120], run_before=prepare)
+    found, prepare = broken() | {"PRIV-005": not_set_up()}, show("PRIV-005", ["1", "v"], theme)
+    assert snap_compare(app(Recorded(found)), terminal_size=SIZES[120], run_before=prepare)
 
 
 def test_light(snap_compare: Compare) -> None:

@@ -1,0 +1,181 @@
+"""The loader's socket under a real systemd: set up, used, taken back, killed in between; and as the README has it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from denet_tui.checks import service
+from tests import box as boxes
+from tests.box import Box
+
+pytestmark = pytest.mark.root
+
+FOLDER = Path(service.__file__).parent / "units"
+TRACES = """
+systemctl daemon-reload
+systemctl list-units --all --no-legend '*denet*'
+find /run /sys/fs/cgroup /etc/systemd -name '*denet*' | sort
+ls /var/lib/denet-tui/journal.jsonl 2> /dev/null
+getent group denet-trace
+pgrep -fa '[d]enet_tui.bpf.loader'
+true
+"""
+"""What can be left of it."""
+AS = "cd /home/{0} && setpriv --reuid={0} --regid={0} --init-groups --inh-caps=-all --no-new-privs env HOME=/home/{0} "
+SETUP = "denet-tui setup --only PRIV-005.socket --yes --json"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    if reason := boxes.missing():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("box") / "inside"
+    folder.mkdir()
+    with boxes.booted(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def clean(box: Box) -> Iterator[Box]:
+    """The same box with nothing of it, which must leave nothing."""
+    assert not box.check(TRACES)
+    yield box
+    box.check("denet-tui setup --undo")
+    assert not box.check(TRACES)
+
+
+def as_user(name: str) -> str:
+    """What is put in front of a command of that user's, whose groups are those of now."""
+    return AS.format(name)
+
+
+def finding(box: Box, who: str = "", identity: str = "PRIV-005") -> dict[str, str]:
+    (found,) = json.loads(box.run(f"{who}denet-tui diag --json --only {identity}").stdout)["findings"]
+    return dict(found)
+
+
+APPLY = """
+import signal, os, sys
+from denet_tui.checks import service
+from denet_tui.checks.host import Host
+from denet_tui.checks.journal import Journal
+from denet_tui.checks.repair import Repair
+left, real = int(sys.argv[1]), Journal.done
+def done(book, entry, seen):
+    global left
+    for note in (lambda: None, lambda: real(book, entry, seen)):
+        note()
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+Journal.done = done
+(fix,) = service.check(Host()).fixes
+print(Repair(Host()).apply(fix))
+"""
+
+
+def apply(box: Box, killed_after: int = -1) -> subprocess.CompletedProcess[str]:
+    """Apply the fix without looking at everything else; killed once so many of its notes could have been written."""
+    return box.run(f"/opt/denet-tui/bin/python -I - {killed_after} <<'END'\n{APPLY}\nEND")
+
+
+def test_it_is_set_up_used_and_taken_back(clean: Box) -> None:
+    assert finding(clean)["state"] == "skip"
+    done = json.loads(clean.check(SETUP))
+    assert [each["id"] for each in done["applied"]] == ["PRIV-005.socket"]
+    verified = {each["id"]: each for each in done["verified"]}["PRIV-005"]
+    assert verified["state"] == "pass", verified
+    assert verified["evidence"][0] == {
+        "source": "selftest as nobody, a member of denet-trace",
+        "value": "1,000 calls made, 1,000 counted",
+    }
+    refused = clean.run(f"{as_user('anna')} denet-tui run --no-tui -- true")
+    assert (refused.returncode, refused.stderr.count("\n")) == (125, 1)
+    assert "gpasswd --add anna denet-trace" in refused.stderr
+    clean.check("SUDO_UID=$(id -u anna) denet-tui setup --only PRIV-006.join --yes")
+    assert finding(clean, as_user("anna"), "PRIV-006")["state"] == "pass"
+    summary = clean.check(f"{as_user('anna')} denet-tui run --no-tui --json -- sh -c 'true; exit 0' | tail -n 1")
+    assert json.loads(summary)["exact"] is True
+    other = clean.run(f"{as_user('bert')} denet-tui run --no-tui -- true")
+    assert (other.returncode, other.stderr.count("\n")) == (125, 1)
+    undone = json.loads(clean.check("denet-tui setup --undo --json"))["undone"]
+    assert undone == [{"id": "PRIV-006.join", "left": []}, {"id": "PRIV-005.socket", "left": []}]
+
+
+def test_by_hand_as_the_readme_has_it(clean: Box) -> None:
+    commands = boxes.readme_commands("By hand it is three files")
+    assert len(commands) == 3
+    clean.check("cd /mnt\n" + "\n".join(commands))
+    assert finding(clean)["state"] == "pass"
+    text = (boxes.REPOSITORY / "README.md").read_text().partition("To take back what was done by hand:")[2]
+    taken_back = [
+        part for part in text.partition("\n\n")[0].replace("\n", " ").split("`") if part.startswith("systemctl")
+    ]
+    assert len(taken_back) == 2
+    clean.check("\n".join([*taken_back, "rm /etc/systemd/system/denet*", f"groupdel {service.GROUP}"]))
+
+
+@pytest.mark.parametrize("after", [0, 5, 9, 12, 13])
+def test_killed_in_between_it_is_taken_back(clean: Box, after: int) -> None:
+    """After a step was made, and after that was noted, of seven; the first is the group, the last starts the socket."""
+    assert apply(clean, killed_after=after).returncode == 137
+    assert clean.check(TRACES), "something was made"
+    assert "PRIV-005.socket" in clean.check("denet-tui setup --undo 2>&1")
+
+
+def test_a_thousand_connections_and_what_is_left_of_them(clean: Box) -> None:
+    apply(clean)
+    clean.check("gpasswd --add anna denet-trace")
+    before = clean.check(f"{TRACES}\nsystemctl is-active {service.UNIT}")
+    python = f"{as_user('anna')} /opt/denet-tui/bin/python -I"
+    assert json.loads(clean.check(f"{python} /mnt/tests/lab/member.py storm 1000")) == {"connected": 1000}
+    assert clean.check(f"sleep 3\n{TRACES}\nsystemctl is-active {service.UNIT}") == before
+    assert json.loads(clean.check(f"{as_user('anna')} denet-tui selftest --json"))["exact"] is True
+    clean.check("gpasswd --delete anna denet-trace")
+
+
+def test_a_unit_of_another_version_is_brought_up_to_date(clean: Box) -> None:
+    apply(clean)
+    unit = f"{service.SYSTEMD}/{service.UNIT}"
+    clean.check(f"sed -i 's/^# denet-tui units .*/# denet-tui units 0/; s/^SocketMode=.*/SocketMode=0600/' {unit}")
+    clean.check(f"systemctl daemon-reload && systemctl restart {service.UNIT}")
+    assert "older denet-tui" in finding(clean)["title"]
+    apply(clean)
+    assert finding(clean)["state"] == "pass"
+    assert clean.check(f"stat -c %a {service.SOCKET}").strip() == "660"
+    left = clean.check("denet-tui setup --undo || true")
+    assert f"left: {unit} was changed since" in left, "by the hand of this test"
+    clean.check(f"rm {unit}")
+
+
+def test_a_socket_that_is_stopped_is_a_warning_and_started_again(clean: Box) -> None:
+    apply(clean)
+    clean.check(f"systemctl stop {service.UNIT}")
+    found = finding(clean)
+    assert (found["state"], found["title"][-14:]) == ("warn", "it is inactive")
+    apply(clean)
+    assert finding(clean)["state"] == "pass"
+
+
+def test_the_units_make_sense_to_systemd(clean: Box) -> None:
+    """All keys are known, and the service may hardly do anything but what it is for."""
+    clean.check(f"cp /mnt/denet_tui/checks/units/* {service.SYSTEMD}/")
+    said = clean.run(f"systemd-analyze verify --man=no {service.SYSTEMD}/denet*")
+    clean.check(f"rm {service.SYSTEMD}/denet*")
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_service_is_shut_in() -> None:
+    path = FOLDER / "denet-tui-loader@.service"
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", path],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
