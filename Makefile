@@ -97,9 +97,9 @@ _venv:
 	# Now, as you: else root would, when it runs denet-tui from here, and only root could remove the __pycache__.
 	"$(VENV)/bin/python" -m compileall -q denet_tui || true
 	# This checkout itself, as it is now and will be; `pip install -e` would first fetch something to build it with.
-	cmp -s denet_tui/launcher "$(VENV)/bin/denet-tui" && exit
+	cmp -s denet_tui/__main__.py "$(VENV)/bin/denet-tui" && exit
 	for site in "$(VENV)"/lib/python3*/site-packages; do pwd > "$$site/denet-tui.pth"; done
-	install -m 755 denet_tui/launcher "$(VENV)/bin/denet-tui"
+	install -m 755 denet_tui/__main__.py "$(VENV)/bin/denet-tui"
 
 venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
 	@$(SH)
@@ -108,7 +108,7 @@ venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
 lock: venv ## Renew requirements*.lock: the newest releases that fit, with the hashes of all their files
 	@$(SH)
 	lock() {
-	    "$(VENV)/bin/uv" pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	    "$(VENV)/bin/uv" pip compile --quiet --no-config --no-cache --upgrade --universal --python-version 3.11 --generate-hashes \
 	        --only-binary :all: --emit-build-options --custom-compile-command "make lock" pyproject.toml "$$@"
 	}
 	lock --extra dev --output-file requirements-dev.lock
@@ -167,7 +167,7 @@ odd=$$(find "$$new" ! -type f ! -type d -printf '%P ')
 PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
     --no-cache-dir --no-index --find-links "$$new/wheels" --require-hashes -r "$$new/requirements.lock"
 find "$$new/venv/bin" -type f -delete # scripts of the packages, which name the folder where this is now
-sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/launcher" > "$$new/venv/bin/denet-tui"
+sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/__main__.py" > "$$new/venv/bin/denet-tui"
 chmod +x "$$new/venv/bin/denet-tui"
 mv "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
 "$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui

@@ -83,7 +83,7 @@ def checkout(person: Person, tmp_path: Path) -> Iterator[Checkout]:
     package = root / "denet_tui"
     package.mkdir(parents=True)
     shutil.copy(REPOSITORY / "Makefile", root)
-    shutil.copy(REPOSITORY / "denet_tui/launcher", package)
+    shutil.copy(REPOSITORY / "denet_tui/__main__.py", package)
     (package / "__init__.py").touch()
     (package / "cli.py").write_text(CLI)
     (package / "__pycache__").mkdir()

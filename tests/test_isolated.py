@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def run(argv: list[str], cwd: Path, **hostile: str) -> str:
     """What it prints as root, after its children have had time to do something."""
     env = {name: value for name, value in environment().items() if not name.startswith("PYTHON")} | hostile
     done = subprocess.run(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    return f"{done.stdout.strip()} {done.stderr}".strip()
+    return (done.stdout + done.stderr).strip()
 
 
 @pytest.mark.parametrize("hostile", [warnings, shadowed, customized, no_home, foreign_home])
@@ -154,6 +155,15 @@ def test_the_command_gets_the_callers_variables_as_they_are(installed: Path, tmp
         "PYTHONDONTWRITEBYTECODE": "",
         "BROWSER": "/nonexistent/browser",
     }
-    argv = [str(installed), "run", "--no-tui", "--", "env"]
-    told = run(argv, tmp_path, **theirs).splitlines()
-    assert [f"{name}={value}" for name, value in theirs.items() if f"{name}={value}" not in told] == []
+    env = {"PATH": os.defpath, "odd.name": "1", **theirs}
+    argv = [installed, "run", "--no-tui", "--", "env"]
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert sorted(done.stdout.splitlines()) == sorted(f"{name}={value}" for name, value in env.items()), done.stderr
+
+
+def test_root_leaves_no_pycache(installed: Path, tmp_path: Path) -> None:
+    (package,) = installed.parents[1].glob("lib/python*/site-packages/denet_tui")
+    for folder in list(package.rglob("__pycache__")):
+        shutil.rmtree(folder)
+    assert run([str(installed), "settings"], tmp_path).startswith("#")
+    assert list(package.rglob("__pycache__")) == []

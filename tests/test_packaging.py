@@ -32,8 +32,8 @@ def test_the_wheel_has_every_file_of_the_package_and_the_command(shipped: zipfil
     inside = {name for name in shipped.namelist() if ".dist-info/" not in name}
     (command,) = inside - here
     assert here <= inside
-    assert command.endswith(".data/scripts/denet-tui")
-    assert shipped.read(command) == (package / "launcher").read_bytes()
+    assert command.endswith(".data/data/bin/denet-tui")
+    assert shipped.read(command) == (package / "__main__.py").read_bytes()
     assert not any(name.endswith("/entry_points.txt") for name in shipped.namelist())  # whose scripts are not isolated
 
 
