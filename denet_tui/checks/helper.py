@@ -19,6 +19,7 @@ that is good for is all that the parent is trusted with:
   earlier run left half-way is taken back before, as by every other setup.
 - It can have taken back what was applied in this session. What the journal holds from before, and whatever weakens the
   machine, takes root's own word: `sudo denet-tui setup` on the terminal, which sudo asks for as it asks for anything.
+  (The terminal is the user's, and the screen's: a password that is typed there is safe from nobody who has either.)
 - It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
   for half of the time at most (looking.py). Nothing is read of it while it does not read what it is told, and after
   _PATIENCE_S of that it counts as gone.
