@@ -110,6 +110,7 @@ def become(user: User, *, keep_bpf: bool = False) -> None:
         os.setresuid(user.uid, user.uid, user.uid)
     if user.uid != 0:
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+        protect()  # once more: a change of ids sets it as fs.suid_dumpable says (man 5 proc)
         _set_capabilities((1 << (CAP_BPF if _last_capability() >= CAP_BPF else CAP_SYS_ADMIN)) if keep_bpf else 0)
 
 

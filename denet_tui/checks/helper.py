@@ -20,9 +20,10 @@ that is good for is all that the parent is trusted with:
   earlier run left half-way is taken back before, as by every other setup.
 - It can have taken back what was applied in this session. What the journal holds from before, and whatever weakens the
   machine, takes root's own word: `sudo denet-tui setup` on the terminal, which sudo asks for as it asks for anything.
+  (The terminal is the user's, and the screen's: a password that is typed there is safe from nobody who has either.)
 - It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
-  for half of the time at most (looking.py). Nothing is read of it while it does not read what it is told, and after
-  _PATIENCE_S of that it counts as gone.
+  for half of the time at most (looking.py). Nothing is read of it while it does not read what it is told, and soon it
+  counts as gone (telling.py).
 - It learns what root sees: the findings, their evidence and all that was asked of the machine for them.
 """
 
@@ -38,7 +39,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -57,14 +57,13 @@ from denet_tui.checks.model import Check, Finding, Fix
 from denet_tui.checks.repair import Repair, RepairError
 from denet_tui.checks.runner import CancelledError
 from denet_tui.checks.steps import REAL, Settings
+from denet_tui.checks.telling import Telling
 
 log = logging.getLogger("denet_tui")
 
 LARGEST = 4096
 """Bytes of a request: all ids of the catalogue fit in."""
 _TICK_S = 0.25
-_PATIENCE_S = 30
-"""For a parent that does not read what it is told, in all: then it counts as gone."""
 _TIMES = 5
 """How often a fix is applied, and how often taken back: no package manager runs for ever on the parent's word."""
 _UNWINDING_S = 120.0
@@ -126,22 +125,17 @@ class Helper:
     ) -> None:
         """`host`, `settings` and `checks` are for tests."""
         self._channel = channel
-        channel.settimeout(_PATIENCE_S)  # for the whole of a message
-        self._room = select.poll()
-        self._room.register(channel, select.POLLOUT)
-        self._patience = float(_PATIENCE_S)
-        """Seconds that the parent may still let it wait."""
         self._host, self._settings = host, settings
         self._session = secrets.token_hex(8)
         """Names in the journal what was applied here."""
         self._begun: Counter[tuple[str, str]] = Counter()
         """How often each fix was applied, and taken back."""
-        self._sending = threading.Lock()
-        self._gone = False
         self._fixes: dict[str, dict[str, Fix]] = {}
         """By check what its last finding offers: nothing else is ever applied."""
         self._looking = Looking(self, host, checks)
         self._cancel = threading.Event()
+        self._telling = Telling(channel, self._cancel.set)
+        self._say = self._telling.say
         self._job: threading.Thread | None = None
         self._tries = _TRIES
         self._received: list[int] = []
@@ -162,40 +156,25 @@ class Helper:
 
     def _read(self) -> None:
         torn = b""
-        while not self._gone:
+        while not self._telling.gone:
             if select.select([self._channel], [], [], _TICK_S)[0]:
                 data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1)
                 self._received += more
+                if len(self._received) > 1:
+                    raise Junk
                 if not data:
                     return
                 *lines, torn = (torn + data).split(b"\n")
                 for line in lines:
-                    if not self._has_room():
+                    if not self._telling.has_room():
                         return
                     self._take(line)
                 if len(torn) > LARGEST:
                     raise Junk
             self._looking.tick()
 
-    def _has_room(self) -> bool:
-        """Wait until the parent has read enough to be answered; False where it counts as gone."""
-        with self._sending:
-            return self._wait_for_room()
-
-    def _wait_for_room(self) -> bool:
-        if not self._gone and not self._room.poll(0):
-            since = time.monotonic()
-            if not self._room.poll(max(0.0, self._patience) * 1000):
-                self._lose()
-            self._patience -= time.monotonic() - since
-        return not self._gone
-
-    def _lose(self) -> None:
-        self._gone = True
-        self._cancel.set()
-
     def _finish(self) -> None:
-        self._lose()
+        self._telling.end()
         with suppress(OSError):
             self._channel.close()
         if self._job:
@@ -383,13 +362,3 @@ class Helper:
     def _refuse(self, channel: socket.socket, text: str) -> None:
         with channel, suppress(OSError):
             handover.refuse(channel, LoadError("loader", text))
-
-    def _say(self, **message: Any) -> None:
-        """Tell the parent; one that does not listen counts as gone."""
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            with self._sending:
-                if self._wait_for_room():
-                    self._channel.sendall(data)
-        except OSError:
-            self._lose()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.checks import helper
+from denet_tui.checks import telling
 from denet_tui.checks.host import Host
 from denet_tui.checks.jobs import Ended, Looked
 from denet_tui.checks.model import Check, Finding, State
@@ -137,7 +137,7 @@ def test_a_parent_that_reads_a_little_now_and_then_holds_no_package_manager_up(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time just before the helper's patience is over."""
-    monkeypatch.setattr(helper, "_PATIENCE_S", 1)
+    monkeypatch.setattr(telling, "_PATIENCE_S", 1)
     before = machine.picture()
     (machine.root / "bin/apt-get").write_text(APT.replace("    echo", "    seq 100000 | sed s/^/Get:/\n    echo"))
     with listening(machine, check(machine, "all")) as (channel, parent, pid):

@@ -13,7 +13,7 @@ import pytest
 from denet_tui.bpf import handover
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.request import Request
-from denet_tui.checks import helper
+from denet_tui.checks import telling
 from denet_tui.checks.client import Client
 from denet_tui.checks.host import Host
 from denet_tui.checks.jobs import Ended, Jobs, Looked
@@ -145,7 +145,7 @@ def test_a_request_may_come_in_pieces_and_several_at_once() -> None:
 
 @root
 def test_a_parent_that_does_not_read_is_given_up(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper, "_PATIENCE_S", 1)
+    monkeypatch.setattr(telling, "_PATIENCE_S", 1)
     loud = Check("A-001", "kernel", "a", lambda host: Finding("A-001", State.PASS, "x" * 5_000_000))
     channel, pid = forked((loud,), machine.settings)
     with channel:

@@ -235,3 +235,19 @@ def test_an_entry_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytes
         book.done(entry, "2")
     ends = [len(line) for line in (tmp_path / "state" / journal.NAME).read_bytes().splitlines(keepends=True)]
     assert synced == [ends[0], sum(ends[:2]), sum(ends)]
+
+
+def test_what_was_written_before_sessions_had_names_is_of_no_session(tmp_path: Path) -> None:
+    first = "9cac413657e7dea33faa1d99aae2fe31e53433799ec6edb94907e25049fc717d"
+    lines = (
+        '{"boot": "boot", "do": "begin", "fix": "A-001.a", "format": 1, "n": 1, '
+        f'"prev": "{"0" * 64}", "sum": "{first}", "words": "by hand"}}\n'
+    )
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / journal.NAME).write_text(lines)
+    (state / journal.NAME).chmod(0o600)
+    with Journal(str(state)) as book:
+        book.begin("B-001.b", "", "boot", "one")
+    with Journal(str(state)) as book:
+        assert [(each.fix, each.session) for each in book.records] == [("A-001.a", ""), ("B-001.b", "one")]

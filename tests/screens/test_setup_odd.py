@@ -120,6 +120,7 @@ async def test_without_root_a_fix_goes_through_sudo(monkeypatch: pytest.MonkeyPa
         return jobs.Ended(kind, fix, good=True, changed=True)
 
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(engine, ask=ask) as driver:
         await driver.go_to("FS-001")
         assert "As root, through sudo" in driver.flat

@@ -34,6 +34,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("denet_tui.screens.setup._SPIN_S", 1000.0)
     monkeypatch.setattr("denet_tui.checks.asking.sudo", lambda: "/usr/bin/sudo")
     monkeypatch.setattr("denet_tui.checks.service.has_systemd", lambda host: True)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
 
 
 def looking() -> Recorded:
@@ -78,7 +79,14 @@ def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") 
 
 
 def app(engine: Recorded) -> HomeApp:
-    return HomeApp(engine, who="as ann, with one helper as root" if engine.root else "as ann")
+    if not engine.root:
+        return HomeApp(engine, who="as ann")
+    return HomeApp(engine, who="as ann, with one helper as root", ask=refused)
+
+
+def refused(kind: jobs.Kind, fix: str) -> jobs.Ended:
+    """Sudo that lets nobody do anything."""
+    return jobs.Ended(kind, fix, good=False, text="sudo ended with status 1")
 
 
 STATES: dict[str, tuple[Callable[[], Recorded], Prepare]] = {
