@@ -5,6 +5,8 @@
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
+# Said before sudo runs denet-tui from here.
+RISK := this is your checkout, and who can change a file of it can do what root can
 # What `make run` watches: some three seconds of files, forks and waiting.
 CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sleep 0.5; done'
 
@@ -120,8 +122,8 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 	cmp -s requirements-dev.lock "$(VENV)/requirements-dev.lock" || pip_install requirements.lock
 	unset MAKEFLAGS MAKELEVEL MFLAGS # or a watched make would take itself for part of this one
 	if [ -t 0 ] && [ -t 1 ]; then screen=; else screen=--no-tui; fi
-	why="to run this checkout as root: who can change a file of it can do what root can; the command runs as you"
-	as_root "$$why" $(VENV)/bin/denet-tui run $$screen -- $(CMD)
+	as_root "to load the BPF program; $(RISK); the command runs as you" \
+	    $(VENV)/bin/denet-tui run $$screen -- $(CMD)
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
@@ -140,17 +142,18 @@ lint: venv ## ruff, mypy --strict and the import contracts
 bench: venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)
 	want "installing what to measure against" bcc gcc libc-headers strace perf || say "not measured against:$$left"
-	as_root "to load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
+	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
 lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/denet-tui-lab (root)
 	@$(SH)
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare qemu-system-x86_64 mke2fs || say "missing still:$$left"
-	as_root "to make chroots and disks, and load BPF programs" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
+	as_root "to make chroots and disks, and load BPF programs; $(RISK)" \
+	    $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -s
 
 screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
 	@$(SH)
 	want "installing what is shown" bcc gcc libc-headers || fail "missing still:$$left: see above"
-	as_root "to load BPF programs" $(VENV)/bin/python -B -m tests.screens.shoot
+	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m tests.screens.shoot
 	as_root "to load BPF programs, and to break a machine that only it sees" \
 	    $(VENV)/bin/python -B -m tests.screens.shoot_setup
 

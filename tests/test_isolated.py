@@ -31,8 +31,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = folder.glob("venv/lib/python*/site-packages")
     here = next(path for path in sys.path if path.endswith("site-packages"))
     (packages / "dependencies.pth").write_text(f"{here}\n")
-    for path in (folder, *folder.parents[:1]):
-        path.chmod(0o755)  # so that an ordinary user may start it, too
     return folder / "venv/bin/denet-tui"
 
 
