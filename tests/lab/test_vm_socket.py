@@ -34,10 +34,13 @@ systemctl is-enabled denet-tui-loader.socket
 """
 _BERT = """
 rm -f /tmp/go /tmp/bert
+install -m 600 -o bert /dev/null /home/bert/secret
+echo the-password-of-bert > /home/bert/secret
 runuser -u bert -- sh -c 'echo $$ > /tmp/bert; until [ -e /tmp/go ]; do sleep 0.2; done
-    secret=the-password-of-bert; /bin/true $secret; sh -c "exit 7" $secret; exec sleep 8 8$secret' &
+    read secret < ~bert/secret; /bin/true "$secret"; exec sh -c "sleep 8; exit 7" "$secret"' &
 until [ -s /tmp/bert ]; do sleep 0.2; done
 """
+"""A process of somebody else's, which is told only later what nobody else may see, and then works and executes."""
 CASE = Case(
     "socket",
     fixes=("PRIV-005.socket",),
@@ -54,8 +57,8 @@ CASE = Case(
         "diag": "cd /home/anna && runuser -u anna -- denet-tui diag --json",
         "not a member": "cd /home/bert && runuser -u bert -- denet-tui run --no-tui -- true",
         "machine": "cd /home/anna && runuser -u anna -- denet-tui machine --no-tui --no-sudo",
-        "others": f"{_BERT}{_MEMBER} others $(cat /tmp/bert) the-password-of-bert /tmp/go; wait",
-        "storm": f"{_MEMBER} storm 900",
+        "others": f"{_BERT}{_MEMBER} others $(cat /tmp/bert) the-password-of-bert /tmp/go; wait || true",
+        "storm": f"{_MEMBER} storm 900; sleep 15",
         "answered": f"{_MEMBER} answered 100",
         "hoard": f"{_MEMBER} hoard",
         "after the hoard": "sleep 5; cat /sys/fs/cgroup/denet_tui.slice/memory.current; "
