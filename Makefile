@@ -12,7 +12,7 @@ CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sl
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lab screenshots venv install uninstall _venv
+.PHONY: help run test lint bench lab screenshots venv lock install uninstall _venv
 
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
@@ -72,11 +72,11 @@ find_python() { # a Python >= 3.11 that can make virtual environments; fails whe
     done
     [ -n "$$best" ] && command -v "$$best"
 }
-pip_install() { # pip_install STAMP WHAT: unless that was done with this very pyproject.toml
-    cmp -s pyproject.toml "$(VENV)/$$1" && return
+pip_install() { # pip_install LOCK: unless that was done with this very lock; pip fetches, and compares hashes
+    cmp -s "$$1" "$(VENV)/$$1" && return
     say "installing Python packages into $(VENV)"
-    "$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -e "$$2"
-    cp pyproject.toml "$(VENV)/$$1"
+    "$(VENV)/bin/python" -I -m pip install --quiet --disable-pip-version-check --require-hashes -r "$$1"
+    cp "$$1" "$(VENV)/$$1"
 }
 give_back() { # under sudo: what root wrote into the caller's checkout becomes the caller's
     case $$(id -u)/$${SUDO_UID:-0} in 0/0) ;; "0/$$(stat -c %u .)") chown -hR --from=0 "$$SUDO_UID:$$SUDO_GID" . ;; esac
@@ -96,18 +96,32 @@ _venv:
 	fi
 	# Now, as you: else root would, when it runs denet-tui from here, and only root could remove the __pycache__.
 	"$(VENV)/bin/python" -m compileall -q denet_tui || true
+	# This checkout itself, as it is now and will be; `pip install -e` would first fetch something to build it with.
+	cmp -s denet_tui/__main__.py "$(VENV)/bin/denet-tui" && exit
+	for site in "$(VENV)"/lib/python3*/site-packages; do pwd > "$$site/denet-tui.pth"; done
+	install -m 755 denet_tui/__main__.py "$(VENV)/bin/denet-tui"
 
 venv: _venv ## Make .venv, with denet-tui (editable) and its test tools
 	@$(SH)
-	pip_install .installed-dev '.[dev]'
+	pip_install requirements-dev.lock
+
+lock: venv ## Renew requirements*.lock: the newest releases that fit, with the hashes of all their files
+	@$(SH)
+	lock() {
+	    "$(VENV)/bin/uv" pip compile --quiet --no-config --no-cache --upgrade --universal --python-version 3.11 --generate-hashes \
+	        --only-binary :all: --emit-build-options --custom-compile-command "make lock" pyproject.toml "$$@"
+	}
+	lock --extra dev --output-file requirements-dev.lock
+	lock --constraint requirements-dev.lock --output-file requirements.lock
 
 run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2" watches another
 	@$(SH)
 	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
-	cmp -s pyproject.toml $(VENV)/.installed-dev || pip_install .installed .
+	cmp -s requirements-dev.lock "$(VENV)/requirements-dev.lock" || pip_install requirements.lock
 	unset MAKEFLAGS MAKELEVEL MFLAGS # or a watched make would take itself for part of this one
 	if [ -t 0 ] && [ -t 1 ]; then screen=; else screen=--no-tui; fi
-	as_root "to load the BPF program; the command runs as you" $(VENV)/bin/denet-tui run $$screen -- $(CMD)
+	why="to run this checkout as root: who can change a file of it can do what root can; the command runs as you"
+	as_root "$$why" $(VENV)/bin/denet-tui run $$screen -- $(CMD)
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
@@ -140,20 +154,43 @@ screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (roo
 	as_root "to load BPF programs, and to break a machine that only it sees" \
 	    $(VENV)/bin/python -B -m tests.screens.shoot_setup
 
+# What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
+define AS_ROOT
+umask 022
+mkdir -p $(dir $(PREFIX))
+new=$$(mktemp -d $(PREFIX).XXXXXX)
+trap 'rm -rf "$$new"' EXIT
+tar -x --no-same-owner --no-same-permissions -C "$$new"
+odd=$$(find "$$new" ! -type f ! -type d -printf '%P ')
+[ -z "$$odd" ] || { echo "denet-tui: not a plain file: $$odd" >&2; exit 1; }
+"$$1" -I -m venv "$$new/venv"
+PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
+    --no-cache-dir --no-index --find-links "$$new/wheels" --require-hashes -r "$$new/requirements.lock"
+find "$$new/venv/bin" -type f -delete # scripts of the packages, which name the folder where this is now
+sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/__main__.py" > "$$new/venv/bin/denet-tui"
+chmod +x "$$new/venv/bin/denet-tui"
+mv "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
+"$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui
+chmod -R u=rwX,go=rX "$$new/venv"
+rm -rf $(PREFIX)
+mv "$$new/venv" $(PREFIX)
+ln -sfn $(PREFIX)/bin/denet-tui $(LINK)
+endef
+
+install: export AS_ROOT := $(AS_ROOT)
 install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)
 	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
 	# Only the distribution's own Python: root will run it, so nobody else may be able to change it.
 	export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-	want "installing Python" python || fail "/usr/bin has no Python >= 3.11 with venv"
+	want "installing Python" python tar || fail "/usr/bin has no Python >= 3.11 with venv, or there is no tar"
 	work=$$(mktemp -d); trap 'rm -rf "$$work"; give_back' EXIT
 	"$$(find_python)" -m venv "$$work/venv"
-	"$$work/venv/bin/python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$$work/wheels" .
-	as_root "to write $(PREFIX) and $(LINK)" sh -euc 'umask 022
-	    rm -rf $(PREFIX); "$$1" -m venv $(PREFIX)
-	    $(PREFIX)/bin/python -m pip install --quiet --no-index --find-links "$$2" --no-cache-dir denet-tui
-	    chown -R root:root $(PREFIX); chmod -R u+rwX,go+rX,go-w $(PREFIX)
-	    ln -sfn $(PREFIX)/bin/denet-tui $(LINK)' sh "$$(find_python)" "$$work/wheels"
+	"$$work/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements.lock --dest "$$work/wheels" || fail "what requirements.lock lists is not to be had: see above"
+	tar -c --exclude=__pycache__ denet_tui requirements.lock -C "$$work" wheels |
+	    as_root "to write $(PREFIX) and $(LINK)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
+	    fail "nothing was installed: see above"
 	say "installed: sudo denet-tui run -- COMMAND"
 
 uninstall: ## Remove what `make install` wrote; the distribution's packages stay

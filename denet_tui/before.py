@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.bpf.handover import invoking_user
-from denet_tui.watch.launch import environment_of
+from denet_tui.watch.caller import environment_of
 
 if TYPE_CHECKING:
     from denet_tui.screens.preferences import Preferences

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from denet_tui import __version__
+from denet_tui.vocabulary import PASSED
 
 FAILED = 125
 USAGE = 64
@@ -138,7 +139,11 @@ def main(context: click.Context) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @watching_options
-@click.option("--user", help="Run the command as this user (needs root).")
+@click.option(
+    "--user",
+    help="Run the command as this user (needs root), in a session of its own; of your environment it gets only "
+    f"{', '.join(PASSED)}, beside that user's HOME, USER, LOGNAME, SHELL and the PATH of a login.",
+)
 @click.option(
     "--output", default=None, metavar="pane|FILE|null", help="Where the command's output goes (default: the screen)."
 )

@@ -279,7 +279,10 @@ def _watch(
 ) -> Snapshot:
     """Watch until the end; returns the last snapshot."""
     if not with_screen:
-        return session.finish(_without_screen(session, request))
+        try:
+            return session.finish(_without_screen(session, request))
+        finally:
+            session.target.give_back()
     from denet_tui import showing
 
     how, fault = showing.show(session, before.preferred, request.on_quit, runs.again if runs else None)
@@ -293,8 +296,8 @@ def _watch(
 def _without_screen(session: Session, request: Request) -> str:
     """Watch in this thread; returns how it ended.
 
-    Ctrl+c reaches the command by itself, as it shares this terminal: so it is the command's to decide. An
-    attached process does not share it: there ctrl+c ends the watching.
+    Ctrl+c reaches the command by itself, as it shares this terminal (or through Relayed): so it is the command's to
+    decide. An attached process does not share it: there ctrl+c ends the watching.
     """
     stop, how = threading.Event(), "ended"
     is_command = isinstance(session.target, Command)

@@ -11,12 +11,11 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from denet_tui import commands
 from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
@@ -93,8 +92,10 @@ class _Home:
         always = always or self._in_the_way()
         if not always and self._privileged and not (failure := self._load(Pick("machine"), before)):
             return commands.watch_machine(self._request, before, self._begin, with_screen=True)
+        first: Literal["setup", "start"] = "setup" if always or failure else "start"
         while True:
-            pick = self._ask(failure)
+            pick = self._ask(failure, first)
+            first = "setup"
             if pick is None:
                 return self._leave(failure)
             if isinstance(pick, Restart):
@@ -134,7 +135,7 @@ class _Home:
     def _begin(self, *_: Any, **__: Any) -> Start:
         return self._start
 
-    def _ask(self, failure: str) -> Pick | Restart | None:
+    def _ask(self, failure: str, first: Literal["setup", "start"]) -> Pick | Restart | None:
         """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
         from denet_tui import showing
         from denet_tui.home import HomeApp
@@ -142,7 +143,8 @@ class _Home:
         app = HomeApp(
             self._jobs,
             who=self._who(),
-            ask=self._through_sudo_once if sudo() else None,
+            first=first,
+            ask=self._as_root_once if asking.can() else None,
             search=self._start.environment.get("PATH", os.defpath),
             note=f"✗ {plain(failure)}" if failure else "",
             preferences=showing.preferences(self._start.environment),
@@ -170,13 +172,13 @@ class _Home:
 
     # Without root
 
-    def _through_sudo_once(self, kind: Kind, fix: str) -> Ended:
+    def _as_root_once(self, kind: Kind, fix: str) -> Ended:
         """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
         argv = asking.undo(fix) if kind == "undo" else asking.apply(fix)
         _say(f"as root: {shlex.join(argv)}")
         answer = asking.run(argv)
         ended = answer.ended(kind, fix)
-        self._jobs.done.append(ended)
+        self._jobs.add(ended)
         return ended
 
     def _through_sudo(self, pick: Pick) -> int:
@@ -208,7 +210,7 @@ def farewell(jobs: Jobs) -> Left:
     findings = list(jobs.findings.values())
     ready = any(way.verdict == "ready" and way.proven for way in verdict.ways(findings))
     in_force = _in_force(jobs.done)
-    words = [f"applied and in force: {fix}; to take it back: {_to_undo(fix)}" for fix in in_force]
+    words = [f"applied and in force: {fix}; to take it back: sudo {asking.to_undo(fix)}" for fix in in_force]
     words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in jobs.done if each.left]
     if jobs.busy in ("apply", "undo"):
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
@@ -229,10 +231,6 @@ def _in_force(done: Iterable[Ended]) -> list[str]:
         elif each.kind == "undo" and each.good:
             found.pop(each.fix, None)
     return list(found)
-
-
-def _to_undo(fix: str) -> str:
-    return shlex.join(("sudo", asking.program(), "setup", "--undo", "--only", fix))
 
 
 def _say(line: str) -> None:

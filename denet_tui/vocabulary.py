@@ -1,4 +1,4 @@
-"""Names that every room shares: the class of a syscall, and the name of an errno.
+"""Names that every room shares: the class of a syscall, the name of an errno, variables that are passed on.
 
 The classes follow the sections of the kernel's own tables (include/linux/syscalls.h is ordered by the
 source file that defines a call: fs/, mm/, net/, ipc/, kernel/signal.c, kernel/time/, security/, …).
@@ -15,6 +15,9 @@ from denet_tui.model import Syscall
 
 OTHER = "other"
 """The class of numbers without a name."""
+
+PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
+"""What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 _MEMBERS = {
     "file": """

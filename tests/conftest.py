@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that makes known numbers of calls, in several shapes."""
     return _compiled("calls", tmp_path_factory.mktemp("calls"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is shipped, built without fetching anything."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", folder, SOURCES.parents[1]], check=True, timeout=60)
+    (path,) = folder.glob("*.whl")
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from denet_tui.bpf import handover
-from denet_tui.watch.launch import environment_of
+from denet_tui.watch.caller import environment_of
 
 DENET = (sys.executable, "-m", "denet_tui")
 REPOSITORY = Path(__file__).parents[1]

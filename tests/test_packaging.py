@@ -1,38 +1,71 @@
-"""What is shipped: the wheel, and the folders that make sets up from it."""
+"""What is shipped, and what it is installed with: the wheel, and the locks that make sets everything up from."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+LOCKS = {
+    "requirements.lock": PROJECT["dependencies"],
+    "requirements-dev.lock": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"],
+}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", folder, REPOSITORY], check=True)
-    (path,) = folder.glob("*.whl")
-    assert path.name.endswith("-py3-none-any.whl")
-    return zipfile.ZipFile(path)
+def shipped(wheel: Path) -> zipfile.ZipFile:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    return zipfile.ZipFile(wheel)
 
 
-def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_every_file_of_the_package_and_the_command(shipped: zipfile.ZipFile) -> None:
     package = REPOSITORY / "denet_tui"
     here = {str(path.relative_to(REPOSITORY)) for path in package.rglob("*") if path.is_file()}
     here = {path for path in here if "__pycache__" not in path}
     assert "denet_tui/bpf/syscalls.c" in here
-    shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert shipped == here
+    inside = {name for name in shipped.namelist() if ".dist-info/" not in name}
+    (command,) = inside - here
+    assert here <= inside
+    assert command.endswith(".data/data/bin/denet-tui")
+    assert shipped.read(command) == (package / "__main__.py").read_bytes()
+    assert not any(name.endswith("/entry_points.txt") for name in shipped.namelist())  # whose scripts are not isolated
 
 
-def test_the_wheel_brings_its_licence_and_its_command(wheel: zipfile.ZipFile) -> None:
-    texts = {name.partition(".dist-info/")[2]: name for name in wheel.namelist() if ".dist-info/" in name}
-    assert "denet-tui = denet_tui.cli:main" in wheel.read(texts["entry_points.txt"]).decode()
-    assert "MIT License" in wheel.read(texts["licenses/LICENSE"]).decode()
-    assert "Requires-Dist: bcc" not in wheel.read(texts["METADATA"]).decode()  # PyPI's bcc is another thing
+def test_the_wheel_brings_its_licence(shipped: zipfile.ZipFile) -> None:
+    texts = {name.partition(".dist-info/")[2]: name for name in shipped.namelist() if ".dist-info/" in name}
+    assert "MIT License" in shipped.read(texts["licenses/LICENSE"]).decode()
+    assert "Requires-Dist: bcc" not in shipped.read(texts["METADATA"]).decode()  # PyPI's bcc is another thing
+
+
+def locked(name: str) -> dict[str, list[str]]:
+    """Requirement of each package in a lock -> its hashes."""
+    lines = (REPOSITORY / name).read_text().replace("\\\n", "").splitlines()
+    entries = (re.split(r"\s+--hash=", line.partition(" #")[0].strip()) for line in lines if "--hash=" in line)
+    return {entry[0]: entry[1:] for entry in entries}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_what_is_asked_for_is_locked(name: str) -> None:
+    found = {each.name: each for each in map(Requirement, locked(name))}
+    for wanted in map(Requirement, LOCKS[name]):
+        version = str(found[wanted.name].specifier).removeprefix("==")
+        assert wanted.specifier.contains(version), f"{wanted} is locked as {version}: make lock"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_only_wheels_are_taken_and_each_is_known_by_its_hash(name: str) -> None:
+    assert "\n--only-binary :all:\n" in (REPOSITORY / name).read_text()  # what is built runs code that nobody locked
+    for requirement, hashes in locked(name).items():
+        assert "==" in requirement
+        assert hashes
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes)
+
+
+def test_the_tests_run_with_what_is_installed() -> None:
+    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()

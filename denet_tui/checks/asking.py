@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
-import subprocess
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -50,19 +51,38 @@ def program() -> str:
     return "denet-tui"
 
 
+def to_apply(fix: str) -> str:
+    """What root types to apply one fix."""
+    return shlex.join((program(), "setup", "--only", fix))
+
+
+def to_undo(fix: str) -> str:
+    """What root types to take one fix back."""
+    return shlex.join((program(), "setup", "--undo", "--only", fix))
+
+
 def as_root(*words: str) -> tuple[str, ...]:
     """The argv of denet-tui with these words, through sudo; empty where there is no sudo."""
     return (sudo(), *_itself(), *words) if sudo() else ()
 
 
+def can() -> bool:
+    """Whether `apply` and `undo` have an argv here."""
+    return os.geteuid() == 0 or bool(sudo())
+
+
 def apply(fix: str) -> tuple[str, ...]:
-    """The argv that applies one fix; empty where there is no sudo."""
-    return as_root("setup", "--only", fix, "--yes", "--json")
+    """The argv that applies one fix; empty where this is not root, and there is no sudo."""
+    return _setup("--only", fix, "--yes", "--json")
 
 
 def undo(fix: str) -> tuple[str, ...]:
-    """The argv that takes one fix back; empty where there is no sudo."""
-    return as_root("setup", "--undo", "--only", fix, "--json")
+    """The argv that takes one fix back; empty where this is not root, and there is no sudo."""
+    return _setup("--undo", "--only", fix, "--json")
+
+
+def _setup(*words: str) -> tuple[str, ...]:
+    return as_root("setup", *words) if os.geteuid() else (*_itself(), "setup", *words)
 
 
 def _itself() -> tuple[str, ...]:
@@ -77,19 +97,28 @@ def run(argv: tuple[str, ...]) -> Answer:
     """Run it on this terminal, which sudo may ask a password on; the caller has put the screen away.
 
     What it writes for a person is shown as it comes (standard error), its object is read (standard output).
+    ctrl+c is for that command alone. Only the main thread may call this.
     """
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
+        reading, writing = os.pipe()
+        with open(reading, "rb") as stream:  # noqa: PTH123 - a descriptor
+            try:
+                to_pipe = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+                pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=to_pipe, setsigdef=[signal.SIGINT])
+            finally:
+                os.close(writing)
+            text = stream.read().decode(errors="replace")
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
         return Answer(127, f"{argv[0]}: {error.strerror}")
-    except KeyboardInterrupt:
-        return Answer(130, "interrupted")
-    text = done.stdout.decode(errors="replace")
+    finally:
+        signal.signal(signal.SIGINT, mine)
     try:
         said = json.loads(text)
     except ValueError:
         said = {}
-    return Answer(done.returncode, "" if said else text, said if isinstance(said, dict) else {})
+    return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
 
 
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
@@ -100,8 +129,8 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
         lines += [f"# opens: {fix.weakens}"] if fix.weakens else []
         lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
         if fix.changes:
-            lines.append(shlex.join([program(), "setup", "--only", fix.id, "--yes"]))
+            lines.append(f"{to_apply(fix.id)} --yes")
             lines += [f"#   {line}" for line in shown(fix, host)]
-            lines.append(f"# undo: {shlex.join([program(), 'setup', '--undo', '--only', fix.id])}")
+            lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
     return "\n".join(lines)

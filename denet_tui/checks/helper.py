@@ -4,13 +4,26 @@ Forked by `start` before denet-tui becomes the invoking user. It looks at the ma
 for what it has found itself, by id, and for nothing else: never for a command, a path or a value. One JSON object a
 line, at most LARGEST bytes:
 
-    {"look": [CHECK, …]}   {"apply": FIX}   {"undo": FIX}   {"cancel": true}
+    {"look": [CHECK, …]}   {"apply": FIX, "shown": DIGEST}   {"undo": FIX}   {"cancel": true}
     {"prove": "auto"|"raw"|"tracefs"}
     {"load": {"everyone": BOOL}} with a descriptor: the socket of a loader, whose answer the helper does not see
 
 It answers, one JSON object a line: {"root", "may_load"} first; then `started`, `slow`, `found` (with `details`),
 `said`, `state`, `ended`, `proof` (what the prober says). Anything else that it reads, and the end of its socket, ends
 it: what it was at is cancelled and taken back before.
+
+The parent draws what the user sees and reads the user's keys, so whoever took it over can press `a` for the user. What
+that is good for is all that the parent is trusted with:
+
+- It can have a fix applied without the user's wish, where the machine needs it, it weakens nothing, and the check that
+  found it still finds the very same when it is looked at once more (`shown` is wire.digest of what was drawn). What an
+  earlier run left half-way is taken back before, as by every other setup.
+- It can have taken back what was applied in this session. What the journal holds from before, and whatever weakens the
+  machine, takes root's own word: `sudo denet-tui setup` on the terminal, which sudo asks for as it asks for anything.
+- It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
+  for half of the time at most (looking.py). Nothing is read of it while it does not read what it is told, and after
+  _PATIENCE_S of that it counts as gone.
+- It learns what root sees: the findings, their evidence and all that was asked of the machine for them.
 """
 
 from __future__ import annotations
@@ -18,21 +31,25 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from denet_tui.bpf import handover
+from denet_tui.bpf.confine import protect
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.request import WAYS
-from denet_tui.checks import repair, wire
+from denet_tui.checks import asking, catalogue, repair, wire
 from denet_tui.checks.client import Client
 from denet_tui.checks.host import Host
 from denet_tui.checks.looking import Looking
@@ -47,7 +64,9 @@ LARGEST = 4096
 """Bytes of a request: all ids of the catalogue fit in."""
 _TICK_S = 0.25
 _PATIENCE_S = 30
-"""For a parent that does not read what it is told: then it counts as gone."""
+"""For a parent that does not read what it is told, in all: then it counts as gone."""
+_TIMES = 5
+"""How often a fix is applied, and how often taken back: no package manager runs for ever on the parent's word."""
 _UNWINDING_S = 120.0
 """For taking back what was at work when the parent went."""
 _TRIES = 5
@@ -76,6 +95,7 @@ def start() -> Client:
 
 def _settle(channel: socket.socket) -> None:
     """Let go of everything of the parent's: its terminal, its files, its folder, its log."""
+    protect()  # with setpriv's two capabilities the uid is the user's own
     os.setsid()
     for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(each, signal.SIG_IGN)
@@ -106,8 +126,16 @@ class Helper:
     ) -> None:
         """`host`, `settings` and `checks` are for tests."""
         self._channel = channel
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _PATIENCE_S, 0))
+        channel.settimeout(_PATIENCE_S)  # for the whole of a message
+        self._room = select.poll()
+        self._room.register(channel, select.POLLOUT)
+        self._patience = float(_PATIENCE_S)
+        """Seconds that the parent may still let it wait."""
         self._host, self._settings = host, settings
+        self._session = secrets.token_hex(8)
+        """Names in the journal what was applied here."""
+        self._begun: Counter[tuple[str, str]] = Counter()
+        """How often each fix was applied, and taken back."""
         self._sending = threading.Lock()
         self._gone = False
         self._fixes: dict[str, dict[str, Fix]] = {}
@@ -142,14 +170,32 @@ class Helper:
                     return
                 *lines, torn = (torn + data).split(b"\n")
                 for line in lines:
+                    if not self._has_room():
+                        return
                     self._take(line)
                 if len(torn) > LARGEST:
                     raise Junk
             self._looking.tick()
 
-    def _finish(self) -> None:
+    def _has_room(self) -> bool:
+        """Wait until the parent has read enough to be answered; False where it counts as gone."""
+        with self._sending:
+            return self._wait_for_room()
+
+    def _wait_for_room(self) -> bool:
+        if not self._gone and not self._room.poll(0):
+            since = time.monotonic()
+            if not self._room.poll(max(0.0, self._patience) * 1000):
+                self._lose()
+            self._patience -= time.monotonic() - since
+        return not self._gone
+
+    def _lose(self) -> None:
         self._gone = True
         self._cancel.set()
+
+    def _finish(self) -> None:
+        self._lose()
         with suppress(OSError):
             self._channel.close()
         if self._job:
@@ -169,10 +215,10 @@ class Helper:
                     self._looking.ask(ids)
                 except KeyError:
                     raise Junk from None
-            case {"apply": str(identity), **rest} if not rest:
-                self._work("apply", identity, self._apply)
+            case {"apply": str(identity), "shown": str(shown), **rest} if not rest:
+                self._work("apply", identity, partial(self._apply, identity, shown))
             case {"undo": str(identity), **rest} if not rest:
-                self._work("undo", identity, self._undo)
+                self._work("undo", identity, partial(self._undo, identity))
             case {"cancel": True, **rest} if not rest:
                 self._cancel.set()
             case {"prove": str(way), **rest} if not rest and way in WAYS:
@@ -199,7 +245,7 @@ class Helper:
 
     # Changing
 
-    def _work(self, kind: str, identity: str, work: Callable[[str], dict[str, Any]]) -> None:
+    def _work(self, kind: str, identity: str, work: Callable[[], dict[str, Any]]) -> None:
         if self._occupied():
             self._say_ended(kind, identity, text="one thing at a time: something is at work already")
             return
@@ -210,11 +256,12 @@ class Helper:
     def _occupied(self) -> bool:
         return self._job is not None and self._job.is_alive()
 
-    def _run(self, kind: str, identity: str, work: Callable[[str], dict[str, Any]]) -> None:
+    def _run(self, kind: str, identity: str, work: Callable[[], dict[str, Any]]) -> None:
         try:
-            how = {"good": True, **work(identity)}
+            how = {"good": True, **work()}
         except CancelledError as error:
-            how = {"cancelled": True, "text": str(error) or "cancelled; nothing was changed"}
+            left = "nothing was changed" if kind == "apply" else "what is still there can be taken back later"
+            how = {"cancelled": True, "text": str(error) or f"cancelled; {left}"}
         except RepairError as error:
             how = {"text": str(error)}
         except Exception as error:
@@ -224,20 +271,53 @@ class Helper:
         self._say_state()
         self._say_ended(kind, identity, **how)
 
-    def _repair(self) -> Repair:
-        return Repair(self._host(), lambda line: self._say(said=line), settings=self._settings, cancel=self._cancel)
+    def _repair(self, session: str = "") -> Repair:
+        return Repair(
+            self._host(),
+            lambda line: self._say(said=line),
+            settings=self._settings,
+            cancel=self._cancel,
+            session=session,
+        )
 
-    def _apply(self, identity: str) -> dict[str, Any]:
-        fix = self._fixes.get(identity.partition(".")[0], {}).get(identity)
+    def _apply(self, identity: str, shown: str) -> dict[str, Any]:
+        """A fix that it has found itself, that was shown like that, and that it still finds."""
+        check = identity.partition(".")[0]
+        fix = self._fixes.get(check, {}).get(identity)
         if fix is None:
             raise RepairError(f"{identity[:100]} is no fix that was found on this machine; nothing was changed")
-        return {"changed": self._repair().apply(fix).changed}
+        if fix.weakens:
+            raise RepairError(
+                f"{identity} weakens this machine, for which root is asked: sudo {asking.to_apply(identity)}"
+            )
+        changed = RepairError(
+            f"{identity}: this machine has changed since that was shown; nothing was done, look again"
+        )
+        if wire.digest(fix) != shown:
+            raise changed
+        self._count("apply", identity)
+        if fix not in catalogue.run_one(self._looking.checks[check], self._host()).fixes:
+            raise changed
+        return {"changed": self._repair(self._session).apply(fix).changed}
 
     def _undo(self, identity: str) -> dict[str, Any]:
+        """A fix that was applied in this session."""
         if identity not in self._repair().applied():
             raise RepairError(f"{identity[:100]}: nothing to undo; never applied, or undone already")
-        left = [line for undone in self._repair().undo([identity]) for line in undone.left]
+        mine = self._repair(self._session)
+        if identity not in mine.applied():
+            raise RepairError(
+                f"{identity} was not applied here, so root is asked for it: sudo {asking.to_undo(identity)}"
+            )
+        self._count("undo", identity)
+        left = [line for undone in mine.undo([identity]) for line in undone.left]
         return {"changed": True, "left": left, "good": not left}
+
+    def _count(self, kind: str, identity: str) -> None:
+        self._begun[kind, identity] += 1
+        if self._begun[kind, identity] > _TIMES:
+            again = asking.to_apply(identity) if kind == "apply" else asking.to_undo(identity)
+            raise RepairError(f"{identity}: that was done {_TIMES} times in this session; to go on: sudo {again}")
 
     def _say_ended(self, kind: str, fix: str, **how: Any) -> None:
         usual = {"good": False, "changed": False, "cancelled": False, "text": "", "left": ()}
@@ -245,11 +325,12 @@ class Helper:
 
     def _say_state(self) -> None:
         applied: tuple[str, ...] = ()
+        mine: tuple[str, ...] = ()
         interrupted = False
         with suppress(RepairError):  # another setup is at work, or this is not root
-            applied = self._repair().applied()
+            applied, mine = self._repair().applied(), self._repair(self._session).applied()
             interrupted = repair.interrupted(self._settings)
-        self._say(state={"applied": applied, "interrupted": interrupted})
+        self._say(state={"applied": applied, "mine": mine, "interrupted": interrupted})
 
     # Proving and loading
 
@@ -308,7 +389,7 @@ class Helper:
         data = json.dumps(message).encode() + b"\n"
         try:
             with self._sending:
-                self._channel.sendall(data)
+                if self._wait_for_room():
+                    self._channel.sendall(data)
         except OSError:
-            self._gone = True
-            self._cancel.set()
+            self._lose()

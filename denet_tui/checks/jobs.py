@@ -18,7 +18,7 @@ from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.checks import catalogue, wire
 from denet_tui.checks.client import Client
-from denet_tui.checks.model import Check, Finding, State
+from denet_tui.checks.model import Check, Finding, Fix, State
 from denet_tui.checks.repair import verified_by
 
 log = logging.getLogger("denet_tui")
@@ -122,6 +122,8 @@ class Jobs:
         """What was applied and undone through this object, in order: for the last words on the terminal."""
         self.applied: tuple[str, ...] = ()
         """Ids of the fixes that can be undone, also those of earlier runs."""
+        self.mine: tuple[str, ...] = ()
+        """Ids of those that the helper has applied, and undoes: for all others root is asked (checks/asking.py)."""
         self.interrupted = False
         """True where an earlier run was cut off half-way; applying or undoing anything takes it back first."""
         self.busy: Kind | None = None
@@ -134,7 +136,7 @@ class Jobs:
         self._slow: set[str] = set()
         self._settled = threading.Condition()
         self.root = client.root
-        """True where the helper can apply fixes: else see checks/asking.py."""
+        """True where the helper can apply fixes that weaken nothing: else see checks/asking.py."""
         self.may_load = client.may_load or unprivileged.has_service()
         """True where the proof and the live screen can be had from here, without starting again."""
         client.listen(self._hear)
@@ -200,23 +202,29 @@ class Jobs:
 
     # Changing
 
-    def apply(self, fix: str) -> None:
-        """Apply a fix by its id; said line by line, then Ended, then its checks and the real probe are run again."""
-        self._begin("apply", fix)
+    def apply(self, fix: Fix) -> None:
+        """Apply a fix as it was shown; said line by line, then Ended, then its checks and the real probe run again."""
+        self._begin("apply", fix.id, {"shown": wire.digest(fix)})
 
     def undo(self, fix: str) -> None:
-        """Take back a fix of `applied`; told like apply."""
-        self._begin("undo", fix)
+        """Take back a fix of `mine` by its id; told like apply."""
+        self._begin("undo", fix, {})
+
+    def add(self, ended: Ended) -> None:
+        """Take in what root was asked to do beside the helper."""
+        self.done.append(ended)
+        if ended.good and ended.kind == "undo":
+            self.applied = tuple(each for each in self.applied if each != ended.fix)
 
     def cancel(self) -> None:
         """End what is at work; what it had done is taken back, which can take some seconds. Ended tells."""
         self._client.send({"cancel": True})
 
-    def _begin(self, kind: Kind, fix: str) -> None:
+    def _begin(self, kind: Kind, fix: str, more: dict[str, str]) -> None:
         if self._occupied(kind):
             self._tell(Ended(kind, fix, good=False, text="one thing at a time: something is at work already"))
         else:
-            self._client.send({kind: fix})
+            self._client.send({kind: fix, **more})
 
     def idle(self, seconds: float) -> bool:
         """Wait until nothing is at work, for that long at most; True where it is so. Not for screens."""
@@ -282,7 +290,8 @@ class Jobs:
             case "said":
                 self._tell(Said(value))
             case "state":
-                self.applied, self.interrupted = tuple(value["applied"]), value["interrupted"]
+                self.applied, self.mine = tuple(value["applied"]), tuple(value["mine"])
+                self.interrupted = value["interrupted"]
             case "proof":
                 self._hear_proof(value)
             case "ended":

@@ -51,6 +51,8 @@ class Record:
     """How it is undone, in words, for what cannot be taken back by itself."""
     boot: str
     """Boot id: what lasts until reboot is gone where it differs."""
+    session: str = ""
+    """Which session of the setup screen's helper made it; empty where none did."""
     finished: bool = False
     entries: list[Entry] = field(default_factory=list)
 
@@ -135,7 +137,8 @@ class Journal:
             raise ValueError(entry["format"])
         match entry["do"]:
             case "begin":
-                self.records.append(Record(str(entry["fix"]), str(entry["words"]), str(entry["boot"])))
+                session = str(entry.get("session", ""))  # older versions wrote none
+                self.records.append(Record(str(entry["fix"]), str(entry["words"]), str(entry["boot"]), session))
             case "step":
                 self.records[-1].entries.append(Entry(entry["n"], dict(entry["step"]), entry["old"]))
             case "done":
@@ -173,9 +176,9 @@ class Journal:
         self._apply(json.loads(json.dumps(body)))
         return number
 
-    def begin(self, fix: str, words: str, boot: str) -> Record:
+    def begin(self, fix: str, words: str, boot: str, session: str = "") -> Record:
         """A fix starts."""
-        self._append(do="begin", fix=fix, words=words, boot=boot)
+        self._append(do="begin", fix=fix, words=words, boot=boot, session=session)
         return self.records[-1]
 
     def intend(self, step: dict[str, Any], old: Any) -> Entry:

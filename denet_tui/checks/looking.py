@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
@@ -18,6 +17,8 @@ log = logging.getLogger("denet_tui")
 SLOW_S = 2.0
 """After this long a check is called slow, and nobody waits for it any more."""
 _LANES = 4
+_REST_S = 0.5
+"""Until a check that has just ended is begun again, at least: it rests for as long as it took."""
 _MOST_LINES = 400
 """Lines of a check's log that are kept."""
 
@@ -43,11 +44,12 @@ class Looking:
         self.checks = {check.id: check for check in (catalogue.ALL if checks is None else checks)}
         self._told, self._host = told, host
         self._lock = threading.Lock()
-        self._queue: deque[tuple[str, Host]] = deque()
+        self._asked: dict[str, Host] = {}
+        """To be begun, once for all who asked. What those find that are at work is from before, and is not told."""
         self._running: dict[str, float] = {}
         self._slow: set[str] = set()
-        self._again: dict[str, Host] = {}
-        """Asked for once more while they were at work: what they find then is from before, and is not told."""
+        self._rested: dict[str, float] = {}
+        """When each may be begun again: nobody who asks without an end keeps the machine busy all the time."""
         self._lanes = 0
         self._lines = threading.local()
 
@@ -56,16 +58,14 @@ class Looking:
         chosen = [self.checks[each].id for each in dict.fromkeys(ids)]
         host = logged(self._host())
         with self._lock:
-            waiting = {identity for identity, _ in self._queue}
-            for identity in sorted(chosen, key=lambda each: each not in catalogue.WAITS):
-                if identity in self._running:
-                    self._again[identity] = host
-                elif identity not in waiting:
-                    self._queue.append((identity, host))
+            self._asked |= dict.fromkeys(sorted(chosen, key=lambda each: each not in catalogue.WAITS), host)
             self._staff()
 
     def tick(self) -> None:
-        """Say which have become slow, and open another lane in the place of theirs; to be called now and then."""
+        """Begin those that have rested, say which have become slow, and open another lane in the place of theirs.
+
+        To be called now and then.
+        """
         now = time.monotonic()
         with self._lock:
             late = [each for each, since in self._running.items() if now - since > SLOW_S and each not in self._slow]
@@ -75,18 +75,23 @@ class Looking:
         for identity in late:
             self._told.slow(identity)
 
+    def _ready(self) -> list[str]:
+        """What is asked for and may begin, in order."""
+        now = time.monotonic()
+        return [each for each in self._asked if each not in self._running and self._rested.get(each, now) <= now]
+
     def _staff(self) -> None:
-        for _ in range(min(_LANES - self._lanes, len(self._queue))):
+        for _ in range(min(_LANES - self._lanes, len(self._ready()))):
             self._lanes += 1
             threading.Thread(target=self._lane, name="check", daemon=True).start()
 
     def _lane(self) -> None:
         while True:
             with self._lock:
-                if not self._queue:
+                if not (ready := self._ready()):
                     self._lanes -= 1
                     return
-                identity, host = self._queue.popleft()
+                identity, host = ready[0], self._asked.pop(ready[0])
                 self._running[identity] = time.monotonic()
             self._told.started(identity)
             self._lines.kept = []
@@ -96,15 +101,13 @@ class Looking:
 
     def _ended(self, identity: str, finding: Finding) -> bool:
         """Tell what was found; True where this lane was given up meanwhile."""
+        now = time.monotonic()
         with self._lock:
-            del self._running[identity]
+            self._rested[identity] = now + max(_REST_S, now - self._running.pop(identity))
             given_up = identity in self._slow
             self._slow.discard(identity)
-            again = self._again.pop(identity, None)
-            if again is not None:
-                self._queue.append((identity, again))
-                self._staff()
-        if again is None:
+            from_before = identity in self._asked
+        if not from_before:
             self._told.found(finding, self._lines.kept)
         return given_up
 

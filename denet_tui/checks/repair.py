@@ -49,11 +49,16 @@ class Repair:
         *,
         settings: Settings = REAL,
         cancel: threading.Event | None = None,
+        session: str = "",
     ) -> None:
-        """`say` gets a line for each thing that is done, and each line that a program prints."""
+        """`say` gets a line for each thing that is done, and each line that a program prints.
+
+        With a `session` only what was applied under that name is known: nothing else is listed, or undone on request.
+        """
         self._host = host
         self._say = say
         self._settings = settings
+        self._session = session
         self._runner = Runner(say, cancel)
 
     def apply(self, fix: Fix) -> Applied:
@@ -88,7 +93,7 @@ class Repair:
             return self._none(wanted)
         with self._journal() as book:
             self._recover(book)
-            chosen = [record for record in reversed(book.records) if record.open and _named(record.fix, wanted)]
+            chosen = [record for record in reversed(self._known(book)) if _named(record.fix, wanted)]
             unknown = {each for each in wanted or () if not any(_named(record.fix, {each}) for record in chosen)}
             if unknown:
                 self._none(unknown)
@@ -115,11 +120,15 @@ class Repair:
         if not journal.exists(self._settings.state):
             return ()
         with self._journal() as book:
-            return tuple(record.fix for record in book.records if record.open)
+            return tuple(record.fix for record in self._known(book))
+
+    def _known(self, book: Journal) -> list[Record]:
+        """What can be undone, in the order of its application."""
+        return [each for each in book.records if each.open and self._session in ("", each.session)]
 
     def _begin(self, book: Journal, fix: Fix) -> Record:
         try:
-            return book.begin(fix.id, fix.undo, self._boot())
+            return book.begin(fix.id, fix.undo, self._boot(), self._session)
         except OSError as error:
             raise RepairError(f"{book.path}: {error.strerror}; nothing was changed") from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -12,14 +14,17 @@ _CHANGES: dict[str, type[Change]] = {each.__name__: each for each in (RunCommand
 
 def to_json(finding: Finding) -> dict[str, Any]:
     """All of a finding."""
-    fixes = [
-        {
-            **asdict(replace(fix, changes=())),
-            "changes": [{"kind": type(each).__name__, **asdict(each)} for each in fix.changes],
-        }
-        for fix in finding.fixes
-    ]
-    return {**asdict(replace(finding, fixes=())), "fixes": fixes}
+    return {**asdict(replace(finding, fixes=())), "fixes": [_fix(each) for each in finding.fixes]}
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    changes = [{"kind": type(each).__name__, **asdict(each)} for each in fix.changes]
+    return {**asdict(replace(fix, changes=())), "changes": changes}
+
+
+def digest(fix: Fix) -> str:
+    """Stands for a fix and all that it does and says: of two that differ in anything the digests differ."""
+    return hashlib.sha256(json.dumps(_fix(fix), sort_keys=True).encode()).hexdigest()
 
 
 def from_json(value: dict[str, Any]) -> Finding:

@@ -8,9 +8,10 @@ from typing import Protocol
 from textual.message import Message
 
 from denet_tui.checks import jobs
+from denet_tui.checks.model import Fix
 
 Asking = Callable[[jobs.Kind, str], jobs.Ended]
-"""Applies or undoes a fix where the engine is not root: on the terminal, which the screen has left, and as root."""
+"""Has root apply or undo what the engine does not: on the terminal, which the screen has left."""
 
 
 class Engine(Protocol):
@@ -20,6 +21,7 @@ class Engine(Protocol):
     may_load: bool
     interrupted: bool
     applied: tuple[str, ...]
+    mine: tuple[str, ...]
     done: list[jobs.Ended]
 
     def listen(self, listener: jobs.Listener) -> None:
@@ -37,11 +39,11 @@ class Engine(Protocol):
     def skip(self, identity: str) -> None:
         """Wait no longer for one."""
 
-    def apply(self, fix: str) -> None:
-        """Apply a fix."""
+    def apply(self, fix: Fix) -> None:
+        """Apply a fix as it is shown."""
 
     def undo(self, fix: str) -> None:
-        """Take one back."""
+        """Take one of `mine` back."""
 
     def cancel(self) -> None:
         """End what is at work."""

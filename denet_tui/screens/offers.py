@@ -61,19 +61,39 @@ class Offers:
         return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
 
     @property
+    def applies(self) -> bool:
+        """Whether the engine applies the chosen fix: for what weakens the machine root is asked on the terminal."""
+        return self.engine.root and self.fix is not None and not self.fix.weakens
+
+    @property
     def privilege(self) -> str:
         """As whom a fix is applied, in words."""
-        if self.engine.root:
+        if self.applies:
             return "root, by the one helper that stays root while this screen is open"
+        if self.may_ask and os.geteuid() == 0:
+            return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
         if self.may_ask:
             return "root, through sudo: the screen makes room for its question, and comes back"
         return "root, which this session cannot become: a writes it down for an administrator, y copies it"
 
     @property
+    def back(self) -> str:
+        """How the fix of this step is taken back, in words; empty where there is none."""
+        fix = self.undoable
+        if not fix:
+            return ""
+        did = "put it right" if self.walk.state(self.current) == "repaired" else "was applied"
+        if self.engine.root and fix in self.engine.mine:
+            return f"{fix} {did}. u takes that back."
+        if self.may_ask:
+            return f"{fix} {did}. u takes that back, as root{', through sudo' if os.geteuid() else ''}."
+        return f"{fix} {did}. Only root takes that back: {asking.to_undo(fix)}"
+
+    @property
     def text(self) -> str:
         """What is copied."""
         found, fix = self.access, self.fix
-        if fix and fix.changes and not (self.engine.root or self.may_ask):
+        if fix and fix.changes and not (self.applies or self.may_ask):
             return self.for_administrator
         return pages.commands(fix) if fix else found.text if found else ""
 

@@ -43,6 +43,8 @@ class Shown:
     details: bool = False
     accesses: Sequence[Access] = ()
     """The ways to the capabilities, for the step that needs one."""
+    back: str = ""
+    """How a fix that was applied to the step is taken back, in words."""
     log: Sequence[str] = ()
     """What was done to this step so far, and what came of it."""
     spin: int = 0
@@ -94,7 +96,7 @@ def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
     found = [
         Paragraph(f"{sign} {word}  {identity}: {finding.title}", "", tone, hang=2, flush=True),
         *_slow(state),
-        *_remarks(walk, finding),
+        *_remarks(walk, finding, shown.back),
     ]
     found += [Paragraph(), *_evidence(finding, details=shown.details)]
     found += [Paragraph(finding.why, "Why")] if finding.why else []
@@ -124,8 +126,13 @@ def _slow(state: str) -> list[Paragraph]:
     ]
 
 
-def _remarks(walk: Walk, finding: Finding) -> list[Paragraph]:
+def _remarks(walk: Walk, finding: Finding, back: str) -> list[Paragraph]:
     state = walk.state(finding.id)
+    found = _standing(walk, state)
+    return [*found, Paragraph(back, "", "good" if state == "repaired" else "dim")] if back else found
+
+
+def _standing(walk: Walk, state: str) -> list[Paragraph]:
     ready = " and ".join(WAYS[way.way] for way in walk.ways if way.verdict == "ready")
     if state == "optional" and ready:
         return [Paragraph(f"Not needed: {ready} work here without it.", "", "good")]
@@ -133,8 +140,6 @@ def _remarks(walk: Walk, finding: Finding) -> list[Paragraph]:
         return [Paragraph(f"Not needed for {WAYS[walk.plan.way]}, the way in that needs least here.", "", "good")]
     if state == "left":
         return [Paragraph("You went on without it. a applies its fix all the same.", "", "dim")]
-    if state == "repaired":
-        return [Paragraph(f"{walk.applied[finding.id]} put it right. u takes that back.", "", "good")]
     return []
 
 

@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from denet_tui.checks import asking, catalogue, jobs
 from denet_tui.checks.host import Host
+from denet_tui.checks.model import Fix
 from denet_tui.screens import pages, reporting
 from denet_tui.screens.engine import Asking, Engine, Told
 from denet_tui.screens.leave import Answer, LeaveScreen
@@ -166,7 +167,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         current, offers = self.current, self.offers
         details = self._engine.details(current) if self._details else ()
         log = (*self.walk.logs.get(current, ()), *(f"- {line}" for line in details))
-        shown = Shown(self._host, offers.privilege, self._details, offers.accesses, log, self._spin)
+        shown = Shown(self._host, offers.privilege, self._details, offers.accesses, offers.back, log, self._spin)
         return pages.page(self.walk, current, shown)
 
     @property
@@ -245,24 +246,30 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._note(f"! this weakens the machine ({fix.weakens}); a once more applies it")
             return
         self._armed = ""
-        self._start("apply", fix.id)
+        self._start("apply", fix.id, fix)
 
     def action_undo(self) -> None:
         """Take back the fix of this step."""
         if fix := self.offers.undoable:
             self._start("undo", fix)
 
-    def _start(self, kind: jobs.Kind, fix: str) -> None:
+    def _start(self, kind: jobs.Kind, fix: str, shown: Fix | None = None) -> None:
+        """Apply a fix as it is shown, or take one back; root is asked for what the engine does not do by itself."""
+        self._note("")
         self.walk.working = self.current
         self.walk.logs[self.current] = []
-        if self._engine.root:
-            self._note("")
-            (self._engine.apply if kind == "apply" else self._engine.undo)(fix)
+        if shown and self._engine.root and not shown.weakens:
+            self._engine.apply(shown)
+        elif not shown and self._engine.root and fix in self._engine.mine:
+            self._engine.undo(fix)
         elif self._ask:
             self._ask_for(kind, fix)
         else:
             self.walk.working = ""
-            self._write_for_administrator()
+            if shown:
+                self._write_for_administrator()
+            else:
+                self._note(f"! {self.offers.back}")
         self.query_one(Page).action_edge(1)
         self.draw()
 

@@ -21,6 +21,8 @@ from denet_tui.watch.output import Output
 
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
+_LAST = 64 * 1024
+"""Bytes that are still read after the command's end: more than a pty holds, or who outlives it could go on for ever."""
 
 
 def find(keeper_of: tuple[int, socket.socket], name: str, search: str) -> str:
@@ -48,6 +50,7 @@ class Command:
         keeper_of: tuple[int, socket.socket],
         env: Mapping[str, str],
         own_terminal: bool = False,
+        terminals: Sequence[int] = (),
         size: tuple[int, int] = (80, 24),
         stdio: Sequence[int] = (0, 1, 2),
         output: Output | None = None,
@@ -57,6 +60,7 @@ class Command:
     ) -> None:
         """`size` is (columns, rows); `stdio` the command's descriptors 0 to 2; `policy` what happens when we die.
 
+        `terminals` are those of 0 to 2 that become a pty where the command does not lead its session; see Relayed.
         `name` is what Tracer.expect asks for.
         """
         self._keeper, self._channel = keeper_of
@@ -64,22 +68,29 @@ class Command:
         self.status: int | None = None
         self.failure: int | None = None
         """errno of its execve where that failed."""
+        self.stopped = 0
+        """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
         self.output = output or Output()
+        of_pty = (0, 1, 2) if own_terminal else terminals
         request = {
             "argv": list(argv),
             "path": path,
             "env": dict(env),
-            "pty": own_terminal,
+            "pty": list(of_pty),
+            "leads": own_terminal,
             "size": _winsize(size).hex(),
             "ignored": list(ignored),
             "name": name,
         }
-        self._send({"launch": request, "policy": policy}, [] if own_terminal else list(stdio))
+        given = [descriptor for number, descriptor in enumerate(stdio) if number not in of_pty]
+        self._send({"launch": request, "policy": policy}, given)
         reply, descriptors = self._receive()
         self.pid: int = reply["pid"]
         self._master = descriptors[0] if descriptors else -1
         self.terminal: str = reply["terminal"]
         """Path of its terminal, empty where it has none of its own."""
+        self._over = os.eventfd(0)
+        """Readable when the command has ended: what it has written is then read, and not waited for."""
         self._drainer = threading.Thread(target=self._drain, name="output", daemon=True)
         self._typed: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._untyped = 0
@@ -101,6 +112,7 @@ class Command:
             except (OSError, ValueError):  # the keeper was killed
                 self.status = -1
                 return True
+            self.stopped = reply.get("stopped", 0)
             self.failure = reply.get("failed", self.failure)
             self.status = reply.get("status", self.status)
         return self.status is not None
@@ -121,6 +133,9 @@ class Command:
         self._untyped += len(data)
         self._typed.put(data)
         return True
+
+    def give_back(self) -> None:
+        """Nobody's terminal was taken for it."""
 
     def signal(self, number: int) -> None:
         """Send a signal to it (on a terminal of its own: to its process group)."""
@@ -143,6 +158,7 @@ class Command:
             self._send({"policy": policy})
         self._channel.close()
         if self.status is not None:
+            os.eventfd_write(self._over, 1)
             if self._drainer.is_alive():
                 self._drainer.join(timeout=1)
             with contextlib.suppress(ChildProcessError):
@@ -159,6 +175,7 @@ class Command:
                 thread.join(timeout=0.5)
         if self._master >= 0 and not self._drainer.is_alive() and not self._typist.is_alive():
             os.close(self._master)
+            os.close(self._over)
         self._master = -1
 
     def _type(self) -> None:
@@ -170,8 +187,11 @@ class Command:
                 os.write(master, data)
 
     def _drain(self) -> None:
-        master = self._master
-        while True:
+        master, left = self._master, _LAST
+        while left > 0:
+            ready = select.select([master, self._over], [], [])[0]
+            if master not in ready:
+                return
             try:
                 data = os.read(master, 65536)
             except OSError:  # EIO: the last process with this terminal is gone
@@ -179,6 +199,8 @@ class Command:
             if not data:
                 return
             self.output.add(data)
+            if self._over in ready:
+                left -= len(data)
 
     def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         data = json.dumps(message).encode() + b"\n"

@@ -3,16 +3,19 @@
 Forked from denet-tui before it has threads. It launches commands behind a barrier, one after the
 other, reports how they end, and when denet-tui is gone (its socket closes) does with the command
 what --on-quit says.
-It reads nothing but its socket, and runs as whoever the command runs as.
+It reads nothing but its socket, and runs as whoever the command runs as. Where that is another user than whose
+terminal this is, it leads the session that the command gets, and so the command can be stopped like any job.
 
 Messages are JSON lines. To the keeper: {"find": [name, PATH]}, {"launch": …} with descriptors,
-{"go": true}, {"signal": n}, {"policy": "kill"|"leave"}. From it: {"found": path} or {"missing": [text, status]},
-{"pid": n, "terminal": path}, {"failed": errno}, {"status": wait status}.
+{"go": true}, {"signal": n}, {"foreground": true|false}, {"policy": "kill"|"leave"}.
+From it: {"found": path} or {"missing": [text, status]}, {"pid": n, "terminal": path}, {"failed": errno},
+{"stopped": signal} (in a session of its own), {"status": wait status}.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -27,48 +30,79 @@ from typing import Any, NoReturn
 
 from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.handover import User, become
+from denet_tui.bpf.names import numbers
 from denet_tui.watch.find import CommandError, resolve
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when the command is to be ended."""
+_JOIN_SESSION_KEYRING = 1
+"""KEYCTL_JOIN_SESSION_KEYRING of include/uapi/linux/keyctl.h."""
 
 
-def start(user: User) -> tuple[int, socket.socket]:
-    """Fork the keeper, as that user; returns its pid and the channel to it. Must run before there are threads."""
+def start(user: User, *, foreign: bool) -> tuple[int, socket.socket]:
+    """Fork the keeper, as that user; returns its pid and the channel to it. Must run before there are threads.
+
+    `foreign`: this session is another user's. The keeper leaves it, with all that was opened in it.
+    """
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         try:
-            _serve(theirs, user)
+            _serve(theirs, user, foreign=foreign)
         finally:
             os._exit(125)
     theirs.close()
     return pid, ours
 
 
-def _serve(channel: socket.socket, user: User) -> NoReturn:
+def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
     """Run the keeper until denet-tui closes the channel.
 
     Of denet-tui's descriptors it keeps no other: no BPF program outlives us. Those that the caller
-    passed on (`<(…)`, make's job server) are for the command; ours are the ones that close on exec.
+    passed on (`<(…)`, make's job server) are for the command, unless it is another user's; ours are the ones that
+    close on exec.
     """
+    if foreign:
+        _leave_session()
     for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names, not paths
         with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
-            if number > 2 and number != channel.fileno() and not os.get_inheritable(number):
+            if number > 2 and number != channel.fileno() and (foreign or not os.get_inheritable(number)):
                 os.close(number)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     become(user)
-    keeper = _Keeper(channel)
+    keeper = _Keeper(channel, foreign=foreign)
     with contextlib.suppress(OSError):
         keeper.run()
     keeper.left_alone()
     os._exit(0)
 
 
+def _leave_session() -> None:
+    """Lead a new one, without a terminal, and with a keyring of its own: whoever has one can read its keys."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = libc.syscall(ctypes.c_long(numbers()["keyctl"]), ctypes.c_long(_JOIN_SESSION_KEYRING), None) < 0
+    if failed and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):  # where it is refused, so is reading keys
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _child_news() -> int:
+    """A descriptor that can be read when a child has stopped or ended."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reading
+
+
 class _Keeper:
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, *, foreign: bool) -> None:
         self._channel = channel
+        self._foreign = foreign
+        self._news = _child_news() if foreign else -1
         self._policy = "kill"
         self._pid = 0
         self._pidfd = -1
@@ -81,10 +115,12 @@ class _Keeper:
 
     def run(self) -> None:
         while True:
-            watched = [self._channel] + [number for number in (self._pidfd, self._errors) if number >= 0]
+            watched = [self._channel] + [n for n in (self._pidfd, self._errors, self._news) if n >= 0]
             ready = select.select(watched, [], [])[0]
             if self._errors in ready:
                 self._report_exec()
+            if self._news in ready:
+                self._report_stop()
             if self._pidfd in ready:
                 self._report_end()
             if self._channel in ready and not self._receive():
@@ -103,6 +139,8 @@ class _Keeper:
 
     def _handle(self, message: dict[str, Any]) -> None:
         self._policy = message.get("policy", self._policy)
+        if "foreground" in message:
+            self._take_turns(command=message["foreground"])
         if "find" in message:
             try:
                 self._send({"found": resolve(*message["find"])})
@@ -128,14 +166,19 @@ class _Keeper:
         if request["pty"]:
             self._master, slave = pty.openpty()
             fcntl.ioctl(slave, termios.TIOCSWINSZ, bytes.fromhex(request["size"]))
-            descriptors = [slave] * 3
+            if not request["leads"]:
+                fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            given = iter(descriptors)
+            descriptors = [slave if number in request["pty"] else next(given) for number in range(3)]
             sent, terminal = [self._master], os.ttyname(slave)
-        self._group = request["pty"]
+        self._group = request["leads"] or self._foreign
         self._pid = os.fork()
         if self._pid == 0:
             for number in (self._barrier, self._errors, self._channel.fileno()):
                 os.close(number)
-            _become_command(request, descriptors, waiting, failing, own_session=self._group)
+            _become_command(request, descriptors, waiting, failing)
+        if self._foreign and not request["leads"]:
+            os.setpgid(self._pid, self._pid)
         for number in {waiting, failing, slave, *descriptors} - {-1}:
             os.close(number)
         self._pidfd = os.pidfd_open(self._pid)
@@ -148,6 +191,18 @@ class _Keeper:
         self._errors = -1
         if number:
             self._send({"failed": int(number)})
+
+    def _report_stop(self) -> None:
+        os.read(self._news, 4096)
+        with contextlib.suppress(ChildProcessError):  # it has ended
+            if self._pid and (stop := os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG)):
+                self._send({"stopped": stop.si_status})
+
+    def _take_turns(self, *, command: bool) -> None:
+        """Put the command, or nobody, into the foreground of its terminal: else it is stopped when it reads."""
+        if self._master >= 0 and self._pid:
+            with contextlib.suppress(OSError):
+                os.tcsetpgrp(self._master, self._pid if command else os.getpgrp())
 
     def _report_end(self) -> None:
         status = os.waitpid(self._pid, 0)[1]
@@ -167,6 +222,8 @@ class _Keeper:
         """Nobody watches any more: end the command, or keep its terminal open and empty until it ends."""
         if not self._pid:
             return
+        if self._foreign:  # where it was stopped with denet-tui, nobody else would let it go on
+            self._kill(signal.SIGCONT)
         if self._barrier >= 0:  # it never ran
             self._kill(signal.SIGKILL)
         elif self._policy == "kill":
@@ -190,12 +247,10 @@ class _Keeper:
                 watched.remove(self._master)
 
 
-def _become_command(
-    request: dict[str, Any], descriptors: list[int], waiting: int, failing: int, *, own_session: bool
-) -> NoReturn:
+def _become_command(request: dict[str, Any], descriptors: list[int], waiting: int, failing: int) -> NoReturn:
     """In the child: wait at the barrier, then become the command; a failure goes into the `failing` pipe as errno."""
     try:
-        if own_session:
+        if request["leads"]:
             os.setsid()
             fcntl.ioctl(descriptors[0], termios.TIOCSCTTY, 0)
         for target, descriptor in enumerate(descriptors[:3]):

@@ -6,21 +6,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from denet_tui.bpf import facts, families, handover, release, request, unprivileged
-from denet_tui.bpf.confine import confine
+from denet_tui.bpf.confine import confine, protect
 from denet_tui.bpf.handover import Kernel, Loading, User
 from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
 from denet_tui.watch import keeper
+from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import Output
 from denet_tui.watch.processes import descendants, owner
+from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
 FAILED = 125
@@ -28,9 +30,6 @@ FAILED = 125
 
 _EMULATED = {"TERM": "xterm-256color"}
 """A command with a terminal of its own is told what that one can do, not what the user's can."""
-
-_ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}
-"""Ways to become root, and where each says who asked."""
 
 
 class StartError(Exception):
@@ -99,7 +98,10 @@ class Start:
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
-        self.keeper = keeper.start(self.runner) if aim == "command" else None
+        protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
+        self.foreign = is_foreign(self.runner)
+        """Whether the command gets a session of its own: this terminal is another user's."""
+        self.keeper = keeper.start(self.runner, foreign=self.foreign) if aim == "command" else None
         self._loading = None if loader else self._begin()
         self._kernel: Kernel | None = None
         handover.become(self.invoker, keep_bpf=handover.may_load() and facts.reads_need_capability())
@@ -190,8 +192,9 @@ def hold_command(
         tracer = start.tracer()
     else:
         start.release(tracer)
-    policy = {"ask": "kill" if own_terminal else "leave"}.get(start.options.on_quit, start.options.on_quit)
-    command = Command(
+    has_pty = own_terminal or (start.foreign and any(map(os.isatty, stdio)))
+    policy = {"ask": "kill" if has_pty else "leave"}.get(start.options.on_quit, start.options.on_quit)
+    command = (Relayed if start.foreign and not own_terminal else Command)(
         argv,
         path,
         keeper_of=start.keeper,
@@ -240,56 +243,6 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
                 ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
-
-
-def environment_of(user: User, asker: User) -> dict[str, str]:
-    """The environment for a command of this user.
-
-    Under sudo the environment of who asked is the one that sudo itself was started with: sudo replaces
-    PATH and drops most of the rest before it starts us. For anybody else HOME and the names are set.
-    """
-    if user.uid == asker.uid and (found := _asked_with(asker)):
-        return found
-    environment = dict(os.environ)
-    environment.pop("LC_CTYPE", None)  # Python sets it for itself, in the C locale (PEP 538)
-    for entry in Path("/proc/self/environ").read_bytes().split(b"\0"):
-        if entry.startswith(b"LC_CTYPE="):
-            environment["LC_CTYPE"] = os.fsdecode(entry.partition(b"=")[2])
-    if user.uid != os.getuid():
-        for name in [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]:
-            del environment[name]
-        environment.update(HOME=user.home, USER=user.name, LOGNAME=user.name, SHELL=user.shell)
-    return environment
-
-
-def _asked_with(asker: User) -> dict[str, str] | None:
-    """Environment that sudo (doas, pkexec) was started with by `asker`, None where there is no such process above.
-
-    The nearest one, and only if it is the one that named the asker: with several on top of each other
-    (`sudo -u other sh`, and sudo in there) the outer ones have the environment of somebody else.
-    """
-    names = {tool for tool, said in _ASKED.items() if os.environ.get(said) in (str(asker.uid), asker.name)}
-    for pid in _ancestors():
-        try:
-            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-            if name in names:
-                entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-                pairs = (os.fsdecode(entry).partition("=") for entry in entries)
-                return {name: value for name, has_value, value in pairs if has_value}
-        except OSError:
-            break
-    return None
-
-
-def _ancestors() -> Iterator[int]:
-    pid = os.getppid()
-    while pid > 1:
-        yield pid
-        try:
-            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return
-        pid = int(text.rpartition(")")[2].split()[1])
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], None]) -> Loader:

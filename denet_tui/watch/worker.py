@@ -75,6 +75,9 @@ class Attached:
         """Its terminal is its own."""
         return False
 
+    def give_back(self) -> None:
+        """Its terminal is its own."""
+
     def kill(self) -> None:
         """It was not started by us, so it is not ended by us."""
 

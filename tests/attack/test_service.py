@@ -58,7 +58,8 @@ def test_who_is_no_member_is_told_what_to_do(person: Person) -> None:
     assert (done.returncode, done.stdout) == (125, "")
     assert done.stderr == (
         "denet-tui: this session may not ask for the BPF program: it is not in the group denet-trace. An administrator"
-        f" lets you in with `gpasswd --add {person.name} denet-trace`, then log in again; or run `sudo denet-tui run …`\n"
+        f" lets you in with `gpasswd --add {person.name} denet-trace`, then log in again; or run"
+        " `sudo denet-tui run …`\n"
     )
     assert not (person.home / "never").exists()
 

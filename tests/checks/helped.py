@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -12,11 +13,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from denet_tui.checks import helper, looking
+from denet_tui.checks import helper, looking, wire
 from denet_tui.checks.client import Client
 from denet_tui.checks.host import Host
 from denet_tui.checks.jobs import Event, Jobs
-from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State
+from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 from denet_tui.checks.steps import REAL, Settings
 from tests.checks.machine import Machine
 from tests.watch.helpers import PATIENCE, eventually
@@ -46,6 +47,33 @@ class Heard:
         """The event of this kind and number, counted from 1."""
         eventually(lambda: len(self.all(kind)) >= number, f"{kind.__name__} {number}; so far: {self.events}")
         return self.all(kind)[number - 1]
+
+
+class Parent:
+    """The parent's end of a helper's socket: asks whatever a test lets it, hears one message after the other."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel, self._said = channel, channel.makefile("rb")
+
+    def ask(self, **request: Any) -> None:
+        self._channel.sendall(json.dumps(request).encode() + b"\n")
+
+    def apply(self, fix: Fix) -> None:
+        self.ask(apply=fix.id, shown=wire.digest(fix))
+
+    def hear(self, kind: str) -> Any:
+        """What the next message of this kind says; those before it are not looked at."""
+        for line in self._said:
+            message = json.loads(line)
+            if kind in message:
+                return message[kind]
+        raise AssertionError(f"the helper has ended, and said nothing of {kind}")
+
+
+def apply(jobs: Jobs, identity: str) -> None:
+    """Have a fix applied, as it was found last; one that was not found, in a form of its own."""
+    known = {fix.id: fix for finding in jobs.findings.values() for fix in finding.fixes}
+    jobs.apply(known.get(identity, Fix(identity, "", (), "permanent", "")))
 
 
 def forked(checks: Iterable[Check] | None = None, settings: Settings = REAL) -> tuple[socket.socket, int]:

@@ -17,7 +17,7 @@ from denet_tui.checks import catalogue
 from denet_tui.checks.client import Client
 from denet_tui.checks.jobs import Counted, Ended, Found, Jobs, Looked, Proved, Said
 from denet_tui.checks.model import State
-from tests.checks.helped import Heard, ended, forked, in_child
+from tests.checks.helped import Heard, apply, ended, forked, in_child
 from tests.checks.machine import in_own_mounts
 from tests.watch.helpers import descriptors, eventually
 
@@ -54,7 +54,7 @@ def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -
         jobs.look()
         heard.wait(Looked)
         assert jobs.findings["FS-001"].state is State.FAIL
-        jobs.apply("FS-001.mount")
+        apply(jobs, "FS-001.mount")
         assert heard.wait(Ended).good, heard.events
         heard.wait(Looked, 2)
         assert {jobs.findings[each].state for each in ("FS-001", "FS-002")} == {State.PASS}

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+LOCK = Path(__file__).parents[2] / "requirements.lock"
 MAKE_IMAGE = Path(__file__).with_name("make-image.sh")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "/var/cache")) / "denet-tui-lab"
 VENV = "/opt/denet-tui"
@@ -67,9 +68,13 @@ class Machine:
     def _download(self) -> None:
         """Fetch, out here, what denet-tui depends on, as wheels for the Python in there: it needs no network then."""
         version = self.check("/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
-        wheels = self.shared / "wheels"
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version", version]
-        subprocess.run([*pip, "--dest", wheels, *wheels.glob("denet_tui-*.whl")], check=True)
+        download(self.shared / "wheels", version)
+
+
+def download(folder: Path, version: str) -> None:
+    """Fetch what denet-tui depends on, as wheels for that version of Python."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "-r", LOCK, "--dest", folder]
+    subprocess.run([*pip, "--only-binary=:all:", "--python-version", version], check=True)
 
 
 def make(image: str) -> Path:

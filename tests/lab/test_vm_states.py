@@ -59,13 +59,13 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     if reason := vm.missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("vm")
     chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     wanted = {f"{each['boot']} {each['case'].name}" for each in chosen if "boot" in each and "case" in each}
-    return Lab(vm.make(vm.wheels(folder / "wheels")), folder, wanted)
+    return Lab(vm.make(vm.wheels(folder / "wheels", wheel)), folder, wanted)
 
 
 @pytest.mark.parametrize(("boot", "case"), CASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.root]
 KEYS: list[dict[str, Any]] = [
     {"name": "clone", "text": "git clone -q /mnt/repository denet-tui && cd denet-tui; echo cloned $?\n"},
     {"name": "patience", "text": "(cd denet_tui && sh /mnt/patience); clear; echo patient $?\n"},
-    {"name": "install", "text": "sudo make install; echo installed $?\n"},
+    {"name": "install", "text": "make install; echo installed $?\n"},
     {"name": "setup", "text": "clear; sudo denet-tui setup\n", "until": "enter goes on"},
     {"name": "all steps", "keys": ["v"], "until": "optional +FS-001"},
     {"name": "to the top", "keys": ["Home"], "until": "^▸permissions"},
@@ -38,11 +39,11 @@ UNTIL = {
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if reason := vm.missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("typed")
-    wheels = vm.wheels(folder / "wheels")
+    wheels = vm.wheels(folder / "wheels", wheel)
     keys = [{"until": UNTIL.get(each["name"], ""), **each} for each in KEYS]
     return vm.typed(vm.make(wheels), "6.1", wheels, keys, folder)
 

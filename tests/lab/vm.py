@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab.machines import CACHE
+from tests.lab.machines import CACHE, download
 
 MAKE_VM = Path(__file__).with_name("make-vm.sh")
 GUEST = Path(__file__).with_name("guest.py")
@@ -118,10 +117,10 @@ def missing() -> str:
     return f"{', '.join(tools)} not installed" if tools else ""
 
 
-def wheels(folder: Path) -> Path:
+def wheels(folder: Path, wheel: Path) -> Path:
     """denet-tui and all that it depends on as wheels, for machines without a network."""
-    what = [REPOSITORY, "hatchling"]  # which `make install` builds it with
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, *what], check=True)
+    download(folder, "3.11")
+    shutil.copy(wheel, folder)
     return folder
 
 
@@ -147,7 +146,7 @@ def typed(machines: Path, kernel: str, wheels: Path, keys: Sequence[dict[str, An
     Returns what typist.py saw; raises AssertionError where it never came to its end.
     """
     inside = folder / "inside"
-    # All but denet-tui itself, which is built there, from the clone.
+    # All but denet-tui itself, which is installed from the clone.
     shutil.copytree(wheels, inside / "wheels", ignore=shutil.ignore_patterns("denet_tui-*"))
     subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, inside / "repository"], check=True)
     shutil.copy(TYPIST, inside)

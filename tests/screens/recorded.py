@@ -142,6 +142,7 @@ class Recorded:
         self.found, self._mended, self.root, self.slowly = dict(found), mended or mends, root, slowly
         self.may_load, self.interrupted = True, False
         self.applied: tuple[str, ...] = ()
+        self.mine: tuple[str, ...] = ()
         self.done: list[jobs.Ended] = []
         self.asked: list[str] = []
         """Everything that the screen asked for, in order."""
@@ -179,12 +180,12 @@ class Recorded:
         self.asked.append(f"skip {identity}")
         self.tell(jobs.Found(Finding(identity, State.UNKNOWN, "skipped")))
 
-    def apply(self, fix: str) -> None:
-        self.asked.append(f"apply {fix}")
+    def apply(self, fix: Fix) -> None:
+        self.asked.append(f"apply {fix.id}")
         for line in self.says:
             self.tell(jobs.Said(line))
         if not self.slowly:
-            self.end(fix)
+            self.end(fix.id)
 
     def end(self, fix: str, *, cancelled: bool = False) -> None:
         identity = fix.partition(".")[0]
@@ -192,13 +193,13 @@ class Recorded:
         if good:
             self._before[fix] = dict(self.found)
             self.found |= {each.id: each for each in self._mended(fix, self.found)}
-            self.applied = (*self.applied, fix)
+            self.applied, self.mine = (*self.applied, fix), (*self.mine, fix)
         self._tell(jobs.Ended("apply", fix, good, changed=good, cancelled=cancelled, text=self.fails), identity)
 
     def undo(self, fix: str) -> None:
         self.asked.append(f"undo {fix}")
         self.found |= self._before.pop(fix, {})
-        self.applied = tuple(each for each in self.applied if each != fix)
+        self.applied, self.mine = (tuple(one for one in each if one != fix) for each in (self.applied, self.mine))
         self._tell(jobs.Ended("undo", fix, good=True, changed=True), fix.partition(".")[0])
 
     def _tell(self, ended: jobs.Ended, identity: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 
 from denet_tui.checks import catalogue, jobs
 from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import PROOF
+from denet_tui.home import HomeApp
 from denet_tui.screens import pages
 from denet_tui.screens.pages import Shown
 from denet_tui.screens.setup import SetupScreen
@@ -123,8 +125,19 @@ async def test_a_container_says_what_a_person_has_to_do() -> None:
         assert driver.app.clipboard == "--cap-add BPF --cap-add PERFMON"
 
 
-async def test_what_weakens_the_machine_is_marked_never_preselected_and_asked_twice() -> None:
-    async with setup(Recorded(fine() | {"PRIV-005": recorded.not_set_up()})) as driver:
+async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_and_then_through_sudo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = fine() | {"PRIV-005": recorded.not_set_up()}
+    asked: list[tuple[str, str]] = []
+
+    def ask(kind: jobs.Kind, fix: str) -> jobs.Ended:
+        asked.append((kind, fix))
+        return jobs.Ended(kind, fix, good=True, changed=True)
+
+    monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    async with setup(Recorded(found), ask=ask) as driver:
         await driver.until(lambda: "+ offered   PRIV-005" in driver.steps)
         assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
         await driver.go_to("PRIV-005")
@@ -133,11 +146,17 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_and_asked_tw
         assert "apply" not in driver.keys
         await driver.press("1")
         assert "(•) 1" in driver.page
+        assert "As root, through sudo" in driver.flat
         await driver.press("a")
         assert "a once more applies it" in driver.note
-        assert "apply PRIV-005.socket" not in driver.engine.asked
+        assert asked == []
         await driver.press("a")
-        await driver.until(lambda: "apply PRIV-005.socket" in driver.engine.asked)
+        await driver.until(lambda: asked == [("apply", "PRIV-005.socket")])
+        assert not any(each.startswith("apply") for each in driver.engine.asked), "the helper does not weaken anything"
+        await driver.go_to("PRIV-005")
+        assert "PRIV-005.socket was applied. u takes that back, as root, through sudo." in driver.flat
+        await driver.press("u")
+        await driver.until(lambda: asked[1:] == [("undo", "PRIV-005.socket")])
 
 
 async def test_the_recommended_fix_comes_first_and_another_can_be_chosen_by_key_and_by_mouse() -> None:
@@ -221,3 +240,38 @@ async def test_undo() -> None:
         await driver.until(lambda: driver.screen.walk.state("FS-001") == State.FAIL)
         assert driver.screen.current == "FS-001"
         assert "✓ FS-001.mount taken back" in driver.flat
+
+
+async def test_what_was_applied_before_this_session_is_taken_back_by_root_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The helper undoes what it has applied; for the rest root is asked on the terminal."""
+    engine, asked = Recorded(fine()), []
+    engine.applied = ("FS-001.mount",)
+
+    def ask(kind: jobs.Kind, fix: str) -> jobs.Ended:
+        asked.append((kind, fix))
+        engine.applied = ()
+        return jobs.Ended(kind, fix, good=True, changed=True)
+
+    monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    async with setup(engine, ask=ask) as driver:
+        await driver.go_to("FS-001")
+        assert "FS-001.mount was applied. u takes that back, as root, through sudo." in driver.flat
+        await driver.press("u")
+        await driver.until(lambda: "✓ FS-001.mount taken back" in driver.flat)
+        assert asked == ["suspended", ("undo", "FS-001.mount")]
+        assert not any(each.startswith("undo") for each in engine.asked)
+        assert "undo" not in driver.keys
+
+
+async def test_where_there_is_no_sudo_it_is_said_who_takes_back_what_was_applied_before() -> None:
+    engine = Recorded(fine())
+    engine.applied = ("FS-001.mount",)
+    async with setup(engine) as driver:
+        await driver.go_to("FS-001")
+        await driver.press("u")
+        assert "Only root takes that back: denet-tui setup --undo --only FS-001.mount" in driver.note
+        assert not any(each.startswith("undo") for each in engine.asked)
+        assert driver.screen.walk.working == ""

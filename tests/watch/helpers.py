@@ -165,6 +165,10 @@ class Tmux:
         """Everything, with what has scrolled away."""
         return self._call("capture-pane", "-p", "-J", "-S", "-")
 
+    def coloured(self) -> str:
+        """What is seen, with its control sequences for colours."""
+        return self._call("capture-pane", "-p", "-e")
+
     def flag(self, name: str) -> str:
         """A format of tmux: `alternate_on`, `cursor_flag`."""
         return self._call("display", "-p", f"#{{{name}}}").strip()

@@ -141,6 +141,36 @@ def test_where_something_required_is_not_right_the_setup_comes_first(
 
 
 @pytest.mark.root
+def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused(
+    terminal: Tmux,
+    person: Person,
+) -> None:
+    """The helper is root, and leaves it to sudo, which asks for a password here; ctrl+c goes back to the screen."""
+    rule = Path("/etc/sudoers.d") / person.name
+    free = rule.read_text()
+    type_into(
+        terminal, person, "sudo $denet setup --only FS-001 --yes; echo press; read go; sudo $denet setup", NO_TRACEFS
+    )
+    shows(terminal, "FS-001.mount: mount tracefs", "press")
+    terminal.type("Enter")
+    shows(terminal, "with one helper as root", "enter goes on")
+    terminal.type("v", "g", *["j"] * 13)
+    shows(terminal, "▸ ✓ pass      FS-001", "FS-001.mount was applied. u takes that back, as root, through")
+    try:
+        rule.write_text(free.replace("NOPASSWD", "PASSWD"))
+        terminal.type("u")
+        shows(terminal, "as root: /usr/bin/sudo", "setup --undo --only FS-001.mount", f"password for {person.name}:")
+        terminal.type("C-c")
+        shows(terminal, "▸ ✓ pass      FS-001", "✗ sudo ended with status 1: it got no password")
+    finally:
+        rule.write_text(free)
+    terminal.type("u")
+    shows(terminal, "▸ ○ optional  FS-001", "✓ FS-001.mount taken back")
+    terminal.type("q")
+    shows(terminal, "left with 0")
+
+
+@pytest.mark.root
 def test_one_fix_through_sudo_is_told_as_the_helper_tells_it(person: Person) -> None:
     """As an ordinary user, with a real sudo; in a mount namespace, which is gone afterwards."""
     script = """
@@ -164,7 +194,7 @@ print(asking.run(("/nowhere/sudo",)))
 
 def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unprivileged, "_SUDO", ("/nowhere/sudo",))
-    assert asking.apply("FS-001.mount") == ()
+    assert asking.as_root("setup", "--only", "FS-001.mount") == ()
     look = "from denet_tui.checks import asking; print(asking.sudo() == '')"
     done = run("setpriv", "--no-new-privs", sys.executable, "-c", look)
     assert done.stdout == "True\n", done.stderr
