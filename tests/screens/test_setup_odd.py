@@ -181,7 +181,7 @@ async def test_the_way_to_keep_is_set_up_from_where_it_is_offered(monkeypatch: p
         await driver.until(lambda: driver.screen.current == "PRIV-001")
         await driver.press("3")
         assert "Fix PRIV-005.socket: let members of denet-trace watch" in driver.flat
-        assert "+MemoryMax=25%" in driver.flat
+        assert "+MemoryMax=1G" in driver.flat
         await driver.press("a")
         assert "a once more applies it" in driver.note
         assert asked == []
