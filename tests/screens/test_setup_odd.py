@@ -119,6 +119,7 @@ async def test_without_root_a_fix_goes_through_sudo(monkeypatch: pytest.MonkeyPa
         engine.found["FS-001"] = fine()["FS-001"]
         return jobs.Ended(kind, fix, good=True, changed=True)
 
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
     async with setup(engine, ask=ask) as driver:
         await driver.go_to("FS-001")
