@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,12 +72,12 @@ CASE = Case(
 
 
 @pytest.fixture(scope="module", params=["6.1", "6.12"])
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All that one boot of a machine showed."""
     if reason := vm.missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("socket")
-    machines = vm.make(vm.wheels(folder / "wheels"))
+    machines = vm.make(vm.wheels(folder / "wheels", wheel))
     found = vm.boot(machines, Boot(request.param, (CASE,)), folder, seconds=3 * vm.STATE_S)
     assert "socket" in found, f"it never came to its end: see {folder}/console"
     assert "broken" not in found["socket"], found["socket"]["broken"]
