@@ -266,3 +266,17 @@ def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path, p
         assert owners() == theirs
 
     opened_to_a_group(body)
+
+
+def test_a_unit_that_ended_by_itself_is_still_ours_to_disable() -> None:
+    argv = ("/usr/bin/systemctl", "enable", "--now", "x.socket")
+    words = {
+        ("/usr/bin/systemctl", "is-enabled", "x.socket"): "enabled\n",
+        ("/usr/bin/systemctl", "is-active", "x.socket"): "failed\n",
+    }
+    effect = effect_of(argv)
+    now = effect.state(FakeHost(commands=words), argv)
+    assert now == [["enabled", "inactive"]], "what has failed does not run either"
+    assert effect.ours([["disabled", "inactive"]], [["enabled", "active"]], now)
+    assert effect.left([["disabled", "inactive"]], [["enabled", "active"]], now)
+    assert not effect.ours([["disabled", "inactive"]], [["enabled", "active"]], [["masked", "inactive"]])

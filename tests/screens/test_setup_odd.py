@@ -119,6 +119,7 @@ async def test_without_root_a_fix_goes_through_sudo(monkeypatch: pytest.MonkeyPa
         engine.found["FS-001"] = fine()["FS-001"]
         return jobs.Ended(kind, fix, good=True, changed=True)
 
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(engine, ask=ask) as driver:
@@ -182,7 +183,7 @@ async def test_the_way_to_keep_is_set_up_from_where_it_is_offered(monkeypatch: p
         await driver.until(lambda: driver.screen.current == "PRIV-001")
         await driver.press("3")
         assert "Fix PRIV-005.socket: let members of denet-trace watch" in driver.flat
-        assert "+MemoryMax=25%" in driver.flat
+        assert "+MemoryMax=1G" in driver.flat
         await driver.press("a")
         assert "a once more applies it" in driver.note
         assert asked == []
