@@ -47,6 +47,9 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
 
 def mistake(error: BaseException, status: int = 0) -> int:
     """Say in one line what is a mistake of our own, with the traceback in the log alone; returns the status."""
+    if not log.isEnabledFor(logging.DEBUG) and wanted(debug="--debug" in sys.argv, log_file=None):
+        log.addHandler(Handler())  # it came before the log was opened
+        log.setLevel(logging.DEBUG)
     log.debug("traceback", exc_info=error)
     words = f"this is a mistake in denet-tui ({type(error).__name__}: {error})"
     return complain(f"{words}; please report it with what --debug says", status)
