@@ -19,6 +19,7 @@ from denet_tui.screens.leaving import LeavingApp
 from denet_tui.screens.live import LiveScreen, Source
 from denet_tui.screens.preferences import Preferences, take_on
 from denet_tui.screens.quit import How, QuitScreen
+from denet_tui.visible import visible
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError
 from denet_tui.widgets.output import typing_into
@@ -147,7 +148,8 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         """Show the new run in the place of the old one."""
         self._starting = False
         if message.error is not None:
-            self.notify(f"It cannot be run again: {message.error}", severity="error", timeout=15)
+            words = visible(f"It cannot be run again: {message.error}")
+            self.notify(words, severity="error", timeout=15, markup=False)
             return
         while not isinstance(self.screen, LiveScreen):
             await self.pop_screen()

@@ -11,7 +11,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from denet_tui import __version__
+from denet_tui import __version__, debug
+from denet_tui.visible import complain, write
 from denet_tui.vocabulary import PASSED
 
 FAILED = 125
@@ -27,6 +28,7 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and exit."""
         _open_standard_streams()
+        debug.take_last_resort()
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Exit as error:
@@ -39,6 +41,8 @@ class _Group(click.Group):
             status = 130
         except BrokenPipeError:
             status = FAILED
+        except Exception as error:  # noqa: BLE001 - the last resort
+            status = debug.mistake(error, FAILED)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -55,8 +59,7 @@ def _open_standard_streams() -> None:
 
 def fail(text: str, status: int = FAILED) -> NoReturn:
     """One clear line on stderr, and out."""
-    print(f"denet-tui: {text}", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(complain(text, status))
 
 
 class _Seconds(click.FloatRange):
@@ -134,7 +137,7 @@ def main(context: click.Context) -> None:
 
         if commands_home.has_terminal():
             commands_home.home()
-        click.echo(context.get_help())
+        write(f"{context.get_help()}\n", sys.stdout)
 
 
 @main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -250,4 +253,4 @@ def settings_command(*, keys: bool) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
     from denet_tui import configure
 
-    click.echo(configure.list_bindings() if keys else configure.example(), nl=False)
+    write(configure.list_bindings() if keys else configure.example(), sys.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import BinaryIO, Literal, NoReturn
 
+from denet_tui import debug, files
 from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import WAYS, Kernel
@@ -23,6 +23,7 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
+from denet_tui.visible import as_json, complain, write
 from denet_tui.vocabulary import class_of
 from denet_tui.watch import selftest as self_test
 from denet_tui.watch.command import Command
@@ -113,27 +114,17 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
     try:
         status = body(before)
     except CommandError as error:
-        status = _complain(str(error), error.status)
+        status = complain(str(error), error.status)
     except LoadError as error:
         log.debug("what libbcc printed:\n%s", error.output)
-        status = _complain(str(explained(error, before)))
+        status = complain(str(explained(error, before)), FAILED)
     except (StartError, RecordError) as error:
-        status = _complain(str(error))
+        status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
-        status = _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        status = complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
     logging.shutdown()
     sys.exit(status)
-
-
-def say(line: str) -> None:
-    """One line on stderr."""
-    print(f"denet-tui: {line}", file=sys.stderr, flush=True)
-
-
-def _complain(text: str, status: int = FAILED) -> int:
-    say(text)
-    return status
 
 
 class _Runs:
@@ -143,7 +134,7 @@ class _Runs:
         self, argv: tuple[str, ...], request: Request, before: Before, begin: Begin, *, with_screen: bool
     ) -> None:
         self._argv, self._request, self._with_screen = argv, request, with_screen
-        self._start = begin(request.options, report_loaded, say=say)
+        self._start = begin(request.options, report_loaded, say=complain)
         _log_to(request, with_screen=with_screen)
         _prefer(request, before, self._start, with_screen=with_screen)
         self._number = 0
@@ -209,7 +200,7 @@ def watch_command(
 
 def watch_process(pid: int, request: Request, before: Before, begin: Begin = Start, *, with_screen: bool) -> int:
     """What `attach` does; returns the exit status."""
-    start = begin(request.options, report_loaded, aim="process", pid=pid, say=say)
+    start = begin(request.options, report_loaded, aim="process", pid=pid, say=complain)
     _log_to(request, with_screen=with_screen)
     _prefer(request, before, start, with_screen=with_screen)
     attached, tracer, info = attach_process(start, pid)
@@ -241,11 +232,11 @@ def watch_machine(request: Request, before: Before, begin: Begin = Start, *, wit
 
 def _say_how_many(processes: int) -> None:
     if os.isatty(2):
-        say(f"entering {processes:,} processes …")
+        complain(f"entering {processes:,} processes …")
 
 
 def _selftest(name: str, request: Request, before: Before) -> int:
-    start = Start(request.options, report_loaded, aim="itself", say=say)
+    start = Start(request.options, report_loaded, aim="itself", say=complain)
     _log_to(request, with_screen=False)
     tracer = start.tracer()
     try:
@@ -253,13 +244,13 @@ def _selftest(name: str, request: Request, before: Before) -> int:
     except ValueError as error:
         raise StartError(str(error)) from None
     if request.as_json:
-        print(json.dumps({"way": tracer.way, **self_test.as_object(outcome)}))
+        write(as_json({"way": tracer.way, **self_test.as_object(outcome)}) + "\n", sys.stdout)
     else:
-        print(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}")
+        write(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}\n", sys.stdout)
     if outcome.exact:
         before.remember()
     elif not outcome.counted:
-        _complain(str(explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
+        complain(str(explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
     return 0 if outcome.exact else 1
 
 
@@ -333,9 +324,11 @@ def _destinations(request: Request, *, with_screen: bool) -> tuple[tuple[int, in
     copy: BinaryIO | None = None
     if named:
         try:
-            copy = Path(str(request.output)).open("wb", buffering=0)  # noqa: SIM115 - open as long as the command runs
+            copy = os.fdopen(files.create(str(request.output), special=True), "wb", buffering=0)
         except OSError as error:
-            raise StartError(f"cannot write the command's output to {request.output}: {error.strerror}") from None
+            raise StartError(
+                f"cannot write the command's output to {request.output}: {error.strerror}; name another file"
+            ) from None
     elif request.output == "null" and not with_screen:
         copy = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115
     if with_screen:
@@ -347,9 +340,9 @@ def _destinations(request: Request, *, with_screen: bool) -> tuple[tuple[int, in
 def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
     """The table on stderr, and what went wrong with files."""
     width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    print(render_table(info, final, width), end="", file=sys.stderr)
+    write(render_table(info, final, width), sys.stderr)
     for failure in filter(None, failures):
-        _complain(failure)
+        complain(failure)
 
 
 def report_loaded(kernel: Kernel) -> None:
@@ -362,15 +355,12 @@ def report_loaded(kernel: Kernel) -> None:
 def _log_to(request: Request, *, with_screen: bool) -> None:
     """Send log messages to --log-file or stderr (with a screen, when that is gone), and to the Log tab."""
     RING.listen()
-    if not (request.debug or request.log_file or os.environ.get("DENET_LOG") == "debug"):
+    if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return
-    handler: logging.Handler = logging.StreamHandler()
-    if request.log_file:
-        try:
-            handler = logging.FileHandler(request.log_file)
-        except OSError as error:
-            raise StartError(f"cannot write the log to {request.log_file}: {error.strerror}") from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    try:
+        handler: logging.Handler = debug.Handler(request.log_file)
+    except OSError as error:
+        raise StartError(f"cannot write the log to {request.log_file}: {error.strerror}; name another file") from None
     if with_screen and not request.log_file:
         handler = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL + 1, target=handler)
     log.addHandler(handler)

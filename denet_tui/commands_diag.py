@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import sys
 import time
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import NoReturn
 
+from denet_tui import debug, files
 from denet_tui.bpf import handover
 from denet_tui.checks import catalogue, redact, report, text, verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.looking import logged
+from denet_tui.visible import complain, visible, write
 
 log = logging.getLogger("denet_tui")
 
@@ -43,13 +44,13 @@ def diag(request: DiagRequest) -> NoReturn:
     try:
         status = _diag(request, handler)
     except DiagError as error:
-        status = _complain(str(error), verdict.USAGE)
+        status = complain(str(error), verdict.USAGE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
         status = verdict.CRASHED
     except Exception as error:
         log.debug("traceback", exc_info=True)
-        status = _complain(
+        status = complain(
             f"diag itself broke ({type(error).__name__}: {error}); please report it with `denet-tui diag --debug`",
             verdict.CRASHED,
         )
@@ -89,37 +90,28 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
 
 def _show(request: DiagRequest, result: report.Report) -> None:
     if request.as_json:
-        sys.stdout.write(report.as_json(result))
+        write(report.as_json(result), sys.stdout)
     elif request.report_file != Path("-"):
         ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         who = f"as root, for {result.user}" if result.uid == 0 and result.user != "root" else f"as {result.user}"
-        sys.stdout.write(f"denet-tui diag: {len(result.findings)} checks {who}\n\n")
+        write(f"denet-tui diag: {len(result.findings)} checks {visible(who)}\n\n", sys.stdout)
         shown = text.render(result.findings, result.ways, result.step, colour=colour, ascii_only=ascii_only)
-        sys.stdout.write(shown.encode(sys.stdout.encoding or "ascii", "backslashreplace").decode(sys.stdout.encoding))
+        write(shown, sys.stdout, keep="\n\x1b" if colour else "\n")
         if request.report_file:
-            sys.stdout.write(f"report  {request.report_file}: read it before you share it\n")
-    sys.stdout.flush()
+            write(f"report  {visible(str(request.report_file))}: read it before you share it\n", sys.stdout)
 
 
 def _write(path: Path, complete: str) -> None:
-    """Write the report as the invoking user; never through a link, never over a file that is not that user's.
-
-    Raises DiagError. It is opened without truncating, so that what turns out to be somebody else's stays as it was.
-    """
+    """Write the report as the invoking user; raises DiagError."""
     if path == Path("-"):
-        sys.stdout.write(complete)
+        write(complete, sys.stdout)
         return
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
-                raise DiagError(f"{path} is not a file of your own; name another one for the report")
-            os.ftruncate(descriptor, 0)
+        with os.fdopen(files.create(path), "w", encoding="utf-8") as file:
             file.write(complete)
     except OSError as error:
-        raise DiagError(f"cannot write the report to {path}: {error.strerror}") from None
+        raise DiagError(f"cannot write the report to {path}: {error.strerror}; name another file") from None
 
 
 def _command(uid: int) -> str:
@@ -132,30 +124,19 @@ def _command(uid: int) -> str:
 
 def _log(request: DiagRequest) -> MemoryHandler | None:
     """To stderr at once; to a file only when that can be opened as the user who asked."""
-    if not (request.debug or request.log_file or os.environ.get("DENET_LOG") == "debug"):
+    if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return None
     log.setLevel(logging.DEBUG)
-    handler: logging.Handler = (
-        MemoryHandler(1_000_000, logging.CRITICAL + 1) if request.log_file else (logging.StreamHandler())
-    )
-    handler.setFormatter(_FORMAT)
-    log.addHandler(handler)
-    return handler if isinstance(handler, MemoryHandler) else None
-
-
-_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    waiting = MemoryHandler(1_000_000, logging.CRITICAL + 1) if request.log_file else None
+    log.addHandler(waiting or debug.Handler())
+    return waiting
 
 
 def _open_log(request: DiagRequest, handler: MemoryHandler | None) -> None:
     if handler and request.log_file:
         try:
-            target = logging.FileHandler(request.log_file)
+            handler.setTarget(debug.Handler(request.log_file))
         except OSError as error:
-            raise DiagError(f"cannot write the log to {request.log_file}: {error.strerror}") from None
-        target.setFormatter(_FORMAT)
-        handler.setTarget(target)
-
-
-def _complain(line: str, status: int) -> int:
-    print(f"denet-tui: {line}", file=sys.stderr, flush=True)
-    return status
+            raise DiagError(
+                f"cannot write the log to {request.log_file}: {error.strerror}; name another file"
+            ) from None

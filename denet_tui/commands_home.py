@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -19,8 +18,8 @@ from denet_tui.bpf.errors import LoadError
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
-from denet_tui.checks.text import plain
 from denet_tui.commands import Request
+from denet_tui.visible import complain
 from denet_tui.watch import machine
 from denet_tui.watch.launch import Start, StartError, without_privilege
 
@@ -108,7 +107,7 @@ class _Home:
     def _in_the_way(self) -> bool:
         """True where some of what every way in needs is not right, by the quick look that was asked for."""
         if not self._jobs.wait(_SILENT_S):
-            _say(f"still looking: {', '.join(sorted(self._jobs.looking))} …")
+            complain(f"still looking: {', '.join(sorted(self._jobs.looking))} …")
             self._jobs.wait(_LOOK_S)
         for each in self._jobs.looking:
             self._jobs.skip(each)
@@ -130,7 +129,7 @@ class _Home:
         return ""
 
     def _ask_for_a_loader(self, wanted: LoadRequest, only_uid: int | None) -> Loads:
-        return without_privilege(self._request.options, "command", _say)(wanted, only_uid)
+        return without_privilege(self._request.options, "command", complain)(wanted, only_uid)
 
     def _begin(self, *_: Any, **__: Any) -> Start:
         return self._start
@@ -146,7 +145,7 @@ class _Home:
             first=first,
             ask=self._as_root_once if asking.can() else None,
             search=self._start.environment.get("PATH", os.defpath),
-            note=f"✗ {plain(failure)}" if failure else "",
+            note=f"✗ {failure}" if failure else "",
             preferences=showing.preferences(self._start.environment),
         )
         pick = app.run()
@@ -175,7 +174,7 @@ class _Home:
     def _as_root_once(self, kind: Kind, fix: str) -> Ended:
         """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
         argv = asking.undo(fix) if kind == "undo" else asking.apply(fix)
-        _say(f"as root: {shlex.join(argv)}")
+        complain(f"as root: {shlex.join(argv)}")
         answer = asking.run(argv)
         ended = answer.ended(kind, fix)
         self._jobs.add(ended)
@@ -193,7 +192,7 @@ class _Home:
     def _become(self, argv: tuple[str, ...]) -> NoReturn:
         """Be that program from now on."""
         self._jobs.close()
-        _say(f"as root: {shlex.join(argv)}")
+        complain(f"as root: {shlex.join(argv)}")
         os.execvp(argv[0], argv)  # noqa: S606 - an argv, not a shell
 
     # Leaving
@@ -201,7 +200,7 @@ class _Home:
     def _leave(self, failure: str) -> int:
         left = farewell(self._jobs)
         for line in (*([failure] if failure else []), *left.words):
-            _say(line)
+            complain(line)
         return left.status
 
 
@@ -231,7 +230,3 @@ def _in_force(done: Iterable[Ended]) -> list[str]:
         elif each.kind == "undo" and each.good:
             found.pop(each.fix, None)
     return list(found)
-
-
-def _say(line: str) -> None:
-    print(f"denet-tui: {plain(line)}", file=sys.stderr, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from denet_tui import __version__
+from denet_tui import __version__, debug
 from denet_tui.bpf import handover
 from denet_tui.checks import catalogue, plan, repair, report, verdict
 from denet_tui.checks.host import Host
@@ -25,7 +24,7 @@ from denet_tui.checks.plan import Choice, Plan, PlanError
 from denet_tui.checks.repair import Repair, RepairError
 from denet_tui.checks.runner import CancelledError
 from denet_tui.checks.steps import REAL, Settings
-from denet_tui.checks.text import plain
+from denet_tui.visible import as_json, complain, visible, write
 
 log = logging.getLogger("denet_tui")
 _ROUNDS = 4
@@ -73,20 +72,20 @@ def setup(request: SetupRequest) -> NoReturn:
         _log(request)
         status = Setup(request).run()
     except SetupError as error:
-        status = _complain(str(error), error.status)
+        status = complain(str(error), error.status)
     except PlanError as error:
-        status = _complain(str(error), verdict.USAGE)
+        status = complain(str(error), verdict.USAGE)
     except RepairError as error:
-        status = _complain(str(error), verdict.BLOCKED)
+        status = complain(str(error), verdict.BLOCKED)
     except (CancelledError, KeyboardInterrupt) as error:
-        status = _complain(str(error) or "cancelled; nothing is half done", verdict.BLOCKED)
+        status = complain(str(error) or "cancelled; nothing is half done", verdict.BLOCKED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
         status = verdict.CRASHED
     except Exception as error:
         log.debug("traceback", exc_info=True)
         words = f"setup itself broke ({type(error).__name__}: {error})"
-        status = _complain(f"{words}; please report it with `denet-tui setup --debug`", verdict.CRASHED)
+        status = complain(f"{words}; please report it with `denet-tui setup --debug`", verdict.CRASHED)
     logging.shutdown()
     sys.exit(status)
 
@@ -111,8 +110,7 @@ class Setup:
             return self._undo() if self.request.undo else self._plan()
         finally:
             if self.request.as_json and (self.result.plan or self.request.undo):
-                sys.stdout.write(json.dumps(self._object(), indent=2) + "\n")
-                sys.stdout.flush()
+                write(as_json(self._object(), lines=True) + "\n", sys.stdout)
 
     def _undo(self) -> int:
         with self._interruptible():
@@ -224,7 +222,8 @@ class Setup:
         else:
             self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
         for choice in found.choices:
-            self._say(f"\n{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
+            self._say("")
+            self._say(f"{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
             self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
             if choice.fix.weakens:
                 self._say(f"  opens: {choice.fix.weakens}")
@@ -232,11 +231,14 @@ class Setup:
                 self._say(f"    {line}")
             self._say(f"  undo: {choice.fix.undo}")
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
-            self._say(f"\nFor you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
+            self._say("")
+            self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
         for finding in found.stuck:
-            self._say(f"\nIn the way, and nothing is known against it: {finding.id}, {finding.title}")
+            self._say("")
+            self._say(f"In the way, and nothing is known against it: {finding.id}, {finding.title}")
         if found.offered and not self.request.only:
-            self._say("\nNot needed now; with --only ID:")
+            self._say("")
+            self._say("Not needed now; with --only ID:")
         for choice in found.offered if not self.request.only else ():
             opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
             self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
@@ -261,10 +263,7 @@ class Setup:
 
     def _say(self, line: str) -> None:
         """A line for a person: on stdout, with --json on stderr."""
-        stream = sys.stderr if self.request.as_json else sys.stdout
-        shown = "\n".join(plain(each) for each in line.split("\n"))
-        encoding = stream.encoding or "ascii"
-        print(shown.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+        write(f"{visible(line)}\n", sys.stderr if self.request.as_json else sys.stdout)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -310,26 +309,31 @@ def _command(*words: str) -> str:
 
 def _log(request: SetupRequest) -> None:
     """Debug messages to stderr, or to a file that is opened as the user who asked: setup itself is root."""
-    if not (request.debug or request.log_file or os.environ.get("DENET_LOG") == "debug"):
+    if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return
-    handler: logging.Handler = logging.StreamHandler()
-    if request.log_file:
-        user, me = handover.invoking_user(), (os.geteuid(), os.getegid())
-        try:
-            if not me[0]:
-                os.setegid(user.gid)
-                os.seteuid(user.uid)
-            handler = logging.FileHandler(request.log_file)
-        except OSError as error:
-            raise SetupError(f"cannot write the log to {request.log_file}: {error.strerror}", verdict.USAGE) from None
-        finally:
-            os.seteuid(me[0])
-            os.setegid(me[1])
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
+    try:
+        with _acting_as(handover.invoking_user()):
+            log.addHandler(debug.Handler(request.log_file))
+    except OSError as error:
+        raise SetupError(
+            f"cannot write the log to {request.log_file}: {error.strerror}; name another file", verdict.USAGE
+        ) from None
     log.setLevel(logging.DEBUG)
 
 
-def _complain(line: str, status: int) -> int:
-    print(f"denet-tui: {plain(line)}", file=sys.stderr, flush=True)
-    return status
+@contextmanager
+def _acting_as(user: handover.User) -> Iterator[None]:
+    """Have this user's rights to files, groups included, where this is root; no other thread may run."""
+    if os.geteuid() or not user.uid:
+        yield
+        return
+    gid, groups = os.getegid(), os.getgroups()
+    try:
+        os.setgroups(os.getgrouplist(user.name, user.gid))
+        os.setegid(user.gid)
+        os.seteuid(user.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)

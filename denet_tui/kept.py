@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from denet_tui import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def read(path: Path) -> Kept:
     """What was kept in `path`; whatever is missing, broken or of another type is as if it had not been kept."""
     found: Any = {}
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(files.read(path))
     if not isinstance(found, dict):
         return Kept()
     defaults = asdict(Kept())
@@ -37,9 +38,5 @@ def read(path: Path) -> Kept:
 
 def write(path: Path, kept: Kept) -> None:
     """Keep it, all or nothing; a folder that cannot be written is no reason to complain."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    values = {field.name: getattr(kept, field.name) for field in fields(kept)}
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh.write_text(json.dumps(values) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        files.replace(path, json.dumps(asdict(kept)).encode() + b"\n")

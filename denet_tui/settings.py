@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from denet_tui import files
+
 LEAST_S, MOST_S = 0.1, 10.0
 """Seconds between two samples."""
 
@@ -87,7 +89,7 @@ def folder(environment: Mapping[str, str], variable: str, default: str) -> Path:
 def read(path: Path, allowed: Allowed) -> Settings:
     """The settings in `path`, the defaults where there is no such file; raises SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read(path).decode()
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
@@ -123,7 +125,7 @@ def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Setting
             keys |= {f"{name}.{rest}": each for rest, each in keys.pop(name).items()}
     _known(source, "keys", keys, allowed.bindings)
     for name, value in keys.items():
-        if not isinstance(value, str) or not all(part.strip() for part in value.split(",")):
+        if not isinstance(value, str) or not value.isprintable() or not all(map(str.strip, value.split(","))):
             raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
     return Settings(
         interval=None if interval is None else float(interval),

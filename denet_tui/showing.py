@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from denet_tui import configure
+from denet_tui import configure, files
 from denet_tui.app import DenetApp, OnQuit
 from denet_tui.screens.live import Source
 from denet_tui.screens.preferences import Preferences
 from denet_tui.screens.quit import How
 from denet_tui.settings import SettingsError, folder
+from denet_tui.visible import visible
 from denet_tui.watch.launch import StartError
 
 log = logging.getLogger("denet_tui")
@@ -40,15 +39,8 @@ def explain_fault(fault: str, environment: Mapping[str, str]) -> str:
     log.debug("the screen failed:\n%s", fault)
     what = next((line.strip() for line in reversed(fault.splitlines()) if line.strip(" ╰─╯")), "no reason is known")
     path = folder(environment, "XDG_STATE_HOME", ".local/state") / "fault.log"
-    where = f"please report it with {path}" if _write(path, fault) else "--debug says more"
-    return f"the screen failed: {what}; {where}"
-
-
-def _write(path: Path, text: str) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
+        files.replace(path, visible(f"{fault}\n", keep="\n\t").encode())
     except OSError:
-        return False
-    return True
+        return f"the screen failed: {what}; --debug says more"
+    return f"the screen failed: {what}; please report it with {path}"

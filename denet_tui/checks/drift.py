@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import secrets
-import stat
 from pathlib import Path
 
 import denet_tui
+from denet_tui import files
 from denet_tui.bpf import toolchain
-from denet_tui.checks.host import LIMIT, Host
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, State
 
 FORMAT = 1
@@ -106,59 +104,20 @@ def _tracefs(host: Host) -> str:
 
 
 def remember(host: Host, path: str) -> None:
-    """Write what there is now as the last good state, mode 0600, whole or not at all; raises OSError, DriftError.
-
-    The folder must belong to this user or to root, nobody else may write to it, and it is no symlink.
-    """
-    text = json.dumps({"format": FORMAT, "seen": look(host)}, indent=1) + "\n"
-    folder = Path(path).parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _trust(os.fstat(at), str(folder), host.uid)
-        with contextlib.suppress(FileNotFoundError):
-            _trust(os.stat(Path(path).name, dir_fd=at, follow_symlinks=False), path, host.uid)
-        temporary = f".last-good-{secrets.token_hex(6)}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=at)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, Path(path).name, src_dir_fd=at, dst_dir_fd=at)
-        except BaseException:
-            os.unlink(temporary, dir_fd=at)
-            raise
-    finally:
-        os.close(at)
-
-
-def _trust(found: os.stat_result, path: str, uid: int) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise DriftError(f"{path} is a symlink")
-    if found.st_uid not in (0, uid):
-        raise DriftError(f"{path} belongs to uid {found.st_uid}")
-    if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != found.st_uid):
-        raise DriftError(f"{path} can be written by others")
+    """Write what there is now as the last good state, whole or not at all; raises OSError."""
+    files.replace(path, json.dumps({"format": FORMAT, "seen": look(host)}, indent=1).encode() + b"\n")
 
 
 def recall(host: Host, path: str) -> Record | None:
     """The last good state, None where none was recorded; raises OSError, DriftError where it cannot be believed."""
     try:
-        found = host.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    _trust(found, path, host.asker().uid)
-    if not stat.S_ISREG(found.st_mode):
-        raise DriftError(f"{path} is not a regular file")
-    if found.st_size >= LIMIT:
-        raise DriftError(f"{path} is too large")
-    try:
-        content = json.loads(host.read(path))
+        content = json.loads(host.read_of(host.asker().uid, path))
         seen = content["seen"]
         if content["format"] != FORMAT or len(seen) > _MOST:
             raise DriftError(f"{path} is of another version of denet-tui")
         return {str(name)[:100]: str(value)[:500] for name, value in seen.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DriftError(f"{path} is damaged ({type(error).__name__})") from None
 

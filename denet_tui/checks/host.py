@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from denet_tui import files
 from denet_tui.checks import calls
 
 if TYPE_CHECKING:
@@ -52,9 +53,13 @@ class Host:
         return self.read_bytes(path).decode(errors="replace")
 
     def read_bytes(self, path: str) -> bytes:
-        """The first LIMIT bytes of a file; raises OSError."""
-        with Path(path).open("rb") as file:
+        """The first LIMIT bytes of a regular file; raises OSError."""
+        with files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path) as file:
             return file.read(LIMIT)
+
+    def read_of(self, uid: int, path: str) -> bytes:
+        """A small file that is this user's alone, and of no other; raises OSError."""
+        return files.read(path, uid)
 
     def stat(self, path: str) -> os.stat_result:
         """The stat of a path, following links; raises OSError."""

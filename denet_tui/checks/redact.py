@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from denet_tui.checks.disguise import (
+    ADDRESS,
+    HOST,
+    MAC,
+    SECRET,
+    USER,
+    UUID,
+    without_addresses,
+    without_hosts,
+    without_secrets,
+)
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Change, Evidence, Finding, Fix, RunCommand, WriteFile
 
-HOME, USER, HOST, ADDRESS, ARGUMENT, UUID, MAC = "<HOME>", "<USER>", "<HOST>", "<IP>", "<ARG>", "<UUID>", "<MAC>"
+HOME, ARGUMENT = "<HOME>", "<ARG>"
+COVERED = (
+    "Home folders, names of users and hosts, IP and MAC addresses, command arguments, and secrets that say what they "
+    "are (password=, token=, user:password@ and the like) are replaced by placeholders."
+)
+NOT_COVERED = (
+    "redacted; not covered: a secret that nothing names as one, names of files and projects, hosts without a dot"
+)
+"""What a report says of itself; the second in its first line."""
 
 _FIRST_PERSON_UID = 1000
 """Lower ids are services, by the convention of login.defs (UID_MIN); 65534 is nobody."""
 _SAYS_NOTHING = frozenset(
-    {"", "root", "nobody", "localhost", "(none)", "linux", "user", "host", "home", "uuid", "ip", "mac", "arg"}
+    {"", "root", "nobody", "localhost", "(none)", "linux"}
+    | {each.strip("<>").lower() for each in (ADDRESS, ARGUMENT, HOME, HOST, MAC, SECRET, USER, UUID)}
 )
 """Tells of nobody; the placeholders' own words are among them, so that a placeholder is never replaced again."""
 _SHORT = 4
 """Names shorter than that are only replaced where they stand alone: `al` is in `kernel.unprivileged…` by chance."""
 
-_UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
-_MAC = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![\w:])")
-_IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:])[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?![\w:])")
+_ROUNDS = 8
+"""A placeholder may set free what stood beside the word that it replaces; twice is nearly always enough."""
 _NOTHING = re.compile(r"(?!)")
-_ANY_HOME = re.compile(r"/(?:home|Users)/[^/\s'\":,;)]+")
+_ANY_HOME = re.compile(r"/(?:home|Users)/+[^/\s'\":,;)]+|(?<![\w./<>-])/root(?![\w-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +58,20 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """The text with placeholders; applying it again changes nothing."""
+        for _ in range(_ROUNDS):
+            shown = self._once(text)
+            if shown == text:
+                break
+            text = shown
+        return text
+
+    def _once(self, text: str) -> str:
+        text = without_secrets(text)
         text = _ANY_HOME.sub(HOME, _names(self.homes, alone=False).sub(HOME, text))
         for names, placeholder in ((self.hosts, HOST), (self.users, USER)):
             text = _names((name for name in names if len(name) >= _SHORT), alone=False).sub(placeholder, text)
             text = _names((name for name in names if len(name) < _SHORT), alone=True).sub(placeholder, text)
-        text = _MAC.sub(MAC, _UUID.sub(UUID, text))
-        return _IPV6.sub(_address, _IPV4.sub(_address, text))
+        return without_addresses(without_hosts(text))
 
     def argv(self, words: Iterable[str], keep: int = 1) -> list[str]:
         """A command line: the first words and all options stay, every other word becomes a placeholder."""
@@ -127,16 +152,6 @@ def _names(names: Iterable[str], *, alone: bool) -> re.Pattern[str]:
     if not words:
         return _NOTHING
     return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])" if alone else words, re.IGNORECASE)
-
-
-def _address(match: re.Match[str]) -> str:
-    word = match[0].rstrip(".")
-    tail = match[0][len(word) :]
-    try:
-        address = ipaddress.ip_address(word)
-    except ValueError:
-        return match[0]
-    return match[0] if address.is_loopback or address.is_unspecified else ADDRESS + tail
 
 
 def _read(host: Host, path: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from denet_tui import __version__
-from denet_tui.checks import about
+from denet_tui import __version__, visible
+from denet_tui.checks import about, redact
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
 from denet_tui.checks.redact import Secrets
@@ -56,7 +55,7 @@ def as_object(report: Report) -> dict[str, Any]:
 
 def as_json(report: Report) -> str:
     """`as_object` as text, ASCII, with a newline at its end."""
-    return json.dumps(as_object(report), indent=1) + "\n"
+    return f"{visible.as_json(as_object(report), lines=True)}\n"
 
 
 def _with_twin(finding: Finding, secrets: Secrets) -> dict[str, Any]:
@@ -105,17 +104,11 @@ def as_markdown(report: Report, host: Host, *, redacted: bool = True) -> str:
     """The complete report, for whoever is asked for help."""
     secrets = report.secrets if redacted else Secrets()
     findings = [secrets.finding(finding) if redacted else finding for finding in report.findings]
-    note = (
-        "Home folders, host and user names, addresses and command arguments are replaced by placeholders."
-        if redacted
-        else "Not redacted: it names users, folders and hosts of the machine."
-    )
+    covered = redact.NOT_COVERED if redacted else "not redacted: it names users, folders and hosts, and all they say"
     command = secrets.argv(report.command, keep=2) if redacted else list(report.command)
+    head = [f"# denet-tui diagnostic report, {covered}; read it before you share it", ""]
+    head += [redact.COVERED, ""] if redacted else []
     lines = [
-        "# denet-tui diagnostic report",
-        "",
-        note,
-        "",
         "## Verdict",
         "",
         *(f"- way in `{way.way}`: {way}" for way in report.ways),
@@ -144,8 +137,8 @@ def as_markdown(report: Report, host: Host, *, redacted: bool = True) -> str:
         "",
         *(line for finding in findings for line in _markdown(finding)),
     ]
-    text = "\n".join(lines).rstrip("\n") + "\n"
-    return (secrets.redact(text) if redacted else text).encode(errors="backslashreplace").decode()
+    text = "\n".join(lines).rstrip("\n")
+    return visible.visible("\n".join((*head, secrets.redact(text) if redacted else text, "")), keep="\n\t")
 
 
 def _markdown(finding: Finding) -> list[str]:
@@ -170,7 +163,7 @@ def _table(values: Mapping[str, str]) -> list[str]:
 
 def _code(lines: Iterable[str]) -> list[str]:
     """A fenced block; its fence is longer than any run of tildes inside, and control characters are escaped."""
-    shown: Sequence[str] = [_printable(line) for line in lines]
+    shown: Sequence[str] = [visible.visible(line, keep="\t") for line in lines]
     longest = max((len(run) for line in shown for run in re.findall("~+", line)), default=0)
     fence = "~" * max(3, longest + 1)
     return [fence, *shown, fence, ""]
@@ -178,8 +171,4 @@ def _code(lines: Iterable[str]) -> list[str]:
 
 def _inline(text: str) -> str:
     """One line in which nothing counts as Markdown."""
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", _printable(" ".join(text.split())))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", visible.visible(" ".join(text.split())))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from denet_tui.checks.catalogue import AREAS, by_id
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, State, WriteFile
 from denet_tui.checks.verdict import Step, WayIn
+from denet_tui.visible import visible
 
 WIDTH = 80
 _SIGNS = {
@@ -46,7 +47,7 @@ def render(
     for way in ways:
         lines += _wrapped(f"{way.way}: {way}", "way in  ", "        ")
     lines += ["", *_wrapped(step.text + (":" if step.command else ""), "next    ", "        ")]
-    lines += (f"        {plain(line)}" for line in command_lines(step.command, WIDTH - 8)) if step.command else ()
+    lines += (f"        {visible(line)}" for line in command_lines(step.command, WIDTH - 8)) if step.command else ()
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -76,7 +77,7 @@ def _finding(finding: Finding, *, colour: bool, ascii_only: bool) -> Iterator[st
         for fix in finding.fixes:
             yield from _fix(fix)
         for link in finding.links:
-            yield f"      see   {plain(link)}"
+            yield f"      see   {visible(link)}"
 
 
 def _fix(fix: Fix) -> Iterator[str]:
@@ -86,14 +87,14 @@ def _fix(fix: Fix) -> Iterator[str]:
         yield from _wrapped(f"opens: {fix.weakens}", "            ", "            ")
     yield from _advice(fix.advice)
     for line in change_lines(fix, WIDTH - 14):
-        yield f"              {plain(line)}"
+        yield f"              {visible(line)}"
 
 
 def _advice(advice: str) -> Iterator[str]:
     """Wrapped; a long command in it (in backquotes) has lines of its own, so that it can be copied."""
     for number, part in enumerate(re.split(r"`([^`]{40,})`", advice)):
         if number % 2:
-            yield from (f"              {plain(line)}" for line in _broken(part.split(), WIDTH - 14))
+            yield from (f"              {visible(line)}" for line in _broken(part.split(), WIDTH - 14))
         elif part.strip():
             yield from _wrapped(part.strip(), "            ", "            ")
 
@@ -135,16 +136,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def plain(text: str) -> str:
-    """The text with what a terminal could obey, or could not encode, shown as an escape."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
     """At least one line, none over WIDTH."""
-    cleaned = plain(text)
+    cleaned = visible(text)
     return textwrap.wrap(cleaned, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False) or [
         first.rstrip()
     ]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
-from denet_tui.record.text import Json, encode, ending, plain, wall_ms
+from denet_tui.record.text import Json, ending, plain, wall_ms
+from denet_tui.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
@@ -23,7 +24,7 @@ class Lifecycle:
     def lines(self, snapshot: Snapshot) -> Iterator[str]:
         """A `process` line for everything that happened since the last snapshot, in the order of time."""
         for _, step, process in sorted(self._steps(snapshot), key=lambda found: found[:2]):
-            yield encode(self._event(step, process)) + "\n"
+            yield as_json(self._event(step, process)) + "\n"
 
     def _steps(self, snapshot: Snapshot) -> list[tuple[int, int, ProcessInfo]]:
         steps: list[tuple[int, int, ProcessInfo]] = []

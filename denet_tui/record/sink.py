@@ -7,10 +7,10 @@ import os
 import select
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
-from denet_tui.record.text import printable
+from denet_tui import files
+from denet_tui.visible import visible
 
 BATCH_BYTES = 256 * 1024
 """Lines are gathered up to about this many bytes for one write()."""
@@ -22,7 +22,6 @@ _ADVICE = {
     errno.EACCES: "you may not write there: name another file",
     errno.EPERM: "you may not write there: name another file",
     errno.EROFS: "name a file on a file system that can be written",
-    errno.ENXIO: "it is a pipe that nobody reads: start its reader first",
     errno.ENOSPC: "free some space, or name a file elsewhere",
     errno.EDQUOT: "free some space, or name a file elsewhere",
     errno.EFBIG: "raise the limit (ulimit -f), or name a file elsewhere",
@@ -34,9 +33,9 @@ class RecordError(Exception):
     """A recording cannot be started; the text is one line that says what to do."""
 
 
-def exprintable(problem: OSError) -> str:
+def explain(problem: OSError) -> str:
     """What the system said and what to do about it, on one line."""
-    reason = os.strerror(problem.errno) if problem.errno else printable(str(problem))
+    reason = visible(problem.strerror or str(problem))
     advice = _ADVICE.get(problem.errno or 0, "name another file")
     return f"{reason} ({advice})"
 
@@ -69,19 +68,12 @@ class Sink:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], what: str) -> Sink:
-        """Create or empty the file at `path`, readable by its owner only; raises RecordError.
-
-        Owner only, because command lines carry passwords.
-        """
-        name = f"{what} {printable(os.fspath(path))}"
-        # Without O_NONBLOCK, opening a FIFO that nobody reads would wait for ever (fifo(7)).
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        """Create or empty the file at `path` (files.create); raises RecordError."""
+        name = f"{what} {visible(os.fspath(path))}"
         try:
-            descriptor = os.open(Path(path), flags, 0o600)
+            return cls(files.create(path, special=True), name, owned=True)
         except OSError as problem:
-            raise RecordError(f"cannot write the {name}: {exprintable(problem)}") from problem
-        os.set_blocking(descriptor, True)
-        return cls(descriptor, name, owned=True)
+            raise RecordError(f"cannot write the {name}: {explain(problem)}") from problem
 
     @classmethod
     def of_stream(cls, stream: BinaryIO, what: str) -> Sink:
@@ -113,7 +105,7 @@ class Sink:
                 select.select([], [self._descriptor], [])
                 continue
             except OSError as problem:
-                self.fail(exprintable(problem))
+                self.fail(explain(problem))
                 return
             newline = bytes(rest[:count]).rfind(b"\n")
             if newline >= 0:
@@ -139,4 +131,4 @@ class Sink:
             try:
                 os.close(self._descriptor)
             except OSError as problem:
-                self.failure = self.failure or f"the {self.name} may be short: {exprintable(problem)}"
+                self.failure = self.failure or f"the {self.name} may be short: {explain(problem)}"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, encode, ending, plain, wall_ms
+from denet_tui.record.text import Json, ending, plain, wall_ms
+from denet_tui.visible import as_json
 from denet_tui.vocabulary import errno_name
 
 
@@ -29,7 +30,7 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         **ending(snapshot.status),
         "syscalls": _syscalls(snapshot),
     }
-    yield encode(head)[:-1] + ',"processes":['
+    yield as_json(head)[:-1] + ',"processes":['
     yield from processes.blocks()
     yield "]}\n"
 
@@ -49,7 +50,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
             for syscall, counted in _busiest_first(process.syscalls)
         },
     }
-    return encode(item)
+    return as_json(item)
 
 
 def _syscalls(snapshot: Snapshot) -> Json:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
-from denet_tui.record.text import printable
+from denet_tui.visible import visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
@@ -70,7 +70,7 @@ def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
         f"{counted.errors or ''}",
         duration(counted.percentile_ns(0.99)) if counted.returns else "",
         duration(counted.max_ns) if counted.returns else "",
-        printable(name),
+        visible(name),
     ]
 
 
@@ -94,7 +94,7 @@ def _layout(rows: list[list[str]], total: list[str], width: int) -> list[str]:
 
 
 def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
-    what = printable(" ".join(info.argv))
+    what = visible(" ".join(info.argv))
     yield f"command: {what} ({info.pid})" if info.pid else f"watched: {what}"
     yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
@@ -102,13 +102,13 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     count = snapshot.forgotten + len(snapshot.processes)
     yield f"processes: {count:,}" + (f", {len(survivors):,} still running" if survivors else "")
     if survivors:
-        yield "still running: " + _first(f"{printable(process.comm)} ({process.pid})" for process in survivors)
+        yield "still running: " + _first(f"{visible(process.comm)} ({process.pid})" for process in survivors)
     if snapshot.total.unreturned:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
     for note in info.notes:
-        yield f"note: {printable(note)}"
+        yield f"note: {visible(note)}"
 
 
 def _fate(snapshot: Snapshot) -> str:
@@ -124,7 +124,7 @@ def _fate(snapshot: Snapshot) -> str:
 
 
 def _named(rows: Mapping[Syscall, Counters], field: str) -> str:
-    counts = [(getattr(counted, field), printable(syscall.name)) for syscall, counted in rows.items()]
+    counts = [(getattr(counted, field), visible(syscall.name)) for syscall, counted in rows.items()]
     most = sorted((count for count in counts if count[0] > 0), key=lambda count: (-count[0], count[1]))
     return f"({_first(f'{name} {count:,}' for count, name in most)})"
 

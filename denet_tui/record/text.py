@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from collections.abc import Mapping
 from functools import cache
 
 from denet_tui.model import Counters, RunInfo
+from denet_tui.visible import as_json
 
 Json = dict[str, object]
-
-encode = json.JSONEncoder(separators=(",", ":")).encode
-"""A value as JSON on one line, without spaces: denet looks for `"kind":"child"` literally.
-
-Pure ASCII (json's default): a cut never splits a character, every locale reads it, and a control
-character in a process name reaches no terminal.
-"""
 
 _SCALARS = 5
 """Lanes of `Counters.packed` before the histogram: calls, returns, errors, unreturned, time_ns."""
@@ -34,11 +27,6 @@ def plain(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def printable(text: str) -> str:
-    """Text on one line that cannot move the cursor: a process chooses its own name (prctl(2), PR_SET_NAME)."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in plain(text))
 
 
 def wall_ms(info: RunInfo, time_ns: int) -> float:
@@ -61,7 +49,7 @@ def ending(status: int | None) -> Json:
 @cache
 def key(name: str) -> str:
     """A syscall's name as a JSON key; there are only so many."""
-    return encode(plain(name))
+    return as_json(plain(name))
 
 
 def row(counters: Counters, errnos: Mapping[str, int]) -> str:
@@ -72,7 +60,7 @@ def row(counters: Counters, errnos: Mapping[str, int]) -> str:
     size = max(-(-counters.packed.bit_length() // 64), _SCALARS)
     lanes = struct.unpack(f"<{size}Q", counters.packed.to_bytes(8 * size, "little"))
     calls, returns, errors, unreturned, time_ns = lanes[:_SCALARS]
-    known = f',"errnos":{encode(errnos)}' if errnos else ""
+    known = f',"errnos":{as_json(errnos)}' if errnos else ""
     return (
         f'{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},"time_ns":{time_ns},'
         f'"max_ns":{counters.max_ns},"buckets":[{",".join(map(str, lanes[_SCALARS:]))}]{known}}}'

@@ -19,7 +19,8 @@ from denet_tui.model import (
     new_errnos,
 )
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, encode, key, plain, row, wall_ms
+from denet_tui.record.text import Json, key, plain, row, wall_ms
+from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
 """The class of a syscall: file, memory, process, network, time, ipc, signal, ..., other."""
@@ -57,7 +58,7 @@ def metadata_line(info: RunInfo) -> str:
             "notes": [plain(note) for note in info.notes],
         },
     }
-    return encode(line) + "\n"
+    return as_json(line) + "\n"
 
 
 class Ticks:
@@ -77,15 +78,15 @@ class Ticks:
         living = [process for process in snapshot.processes if process.alive]
         parent = next((process for process in living if process.pid == info.pid), None)
         metrics = None if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
-        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{encode(metrics)},"children":['
+        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{as_json(metrics)},"children":['
         comma = ""
         for process in living:
             if process is not parent:
                 metrics = _metrics(process, snapshot.time_ns, ts_ms)
-                yield comma + encode({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
+                yield comma + as_json({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
-        yield f'],"aggregated":{encode(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
+        yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
         yield from self._processes(snapshot)
         yield "}}}\n"
 
@@ -150,7 +151,7 @@ class Ticks:
             "loss": snapshot.loss._asdict(),
             "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }
-        return f'{encode(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
+        return f'{as_json(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of everybody who called something in the interval."""

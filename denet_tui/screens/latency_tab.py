@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from denet_tui.model import Syscall
 from denet_tui.screens.frame import Frame
 from denet_tui.screens.over_time import OverTime, reader
-from denet_tui.widgets import words
+from denet_tui.visible import visible
 from denet_tui.widgets.latency import LatencyView
 
 
@@ -33,7 +33,7 @@ class LatencyTab(OverTime):
         name, syscalls = "all calls", wanted if len(wanted) < len(frame.whole.syscalls) else None
         if chosen is not None or len(wanted) == 1:
             syscalls = [chosen or wanted[0]]
-            name = words.clean(syscalls[0].name)
+            name = visible(syscalls[0].name)
         self.query_one(LatencyView).show(
             name, reader(frame, syscalls), frame.window, frame.whole.elapsed_ns / 1e9, final=not frame.whole.running
         )

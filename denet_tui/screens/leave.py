@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from denet_tui.widgets.words import clean
+from denet_tui.visible import visible
 
 Answer = Literal["undo", "leave"]
 
@@ -38,9 +38,9 @@ class LeaveScreen(ModalScreen[Answer | None], inherit_bindings=False):
             yield Static(Content("Leave the setup?"), id="question")
             if self._working:
                 yield Static(Content(f"{self._working} is being worked on: leaving cancels it, and takes it back."))
-            yield Static(Content("\n".join(["Done:", *(f"  ✓ {clean(each)}" for each in self._done or ["nothing"])])))
+            yield Static(Content("\n".join(["Done:", *(f"  ✓ {visible(each)}" for each in self._done or ["nothing"])])))
             if self._open:
-                yield Static(Content("\n".join(["Not done:", *(f"  · {clean(each)}" for each in self._open)])))
+                yield Static(Content("\n".join(["Not done:", *(f"  · {visible(each)}" for each in self._open)])))
             yield Static(Content("Later: denet-tui setup goes on; denet-tui setup --undo takes it back."), id="later")
             keys = "l leave   u undo and leave   c stay" if self._done else "l leave   c stay"
             yield Static(Content(keys), id="keys")

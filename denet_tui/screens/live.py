@@ -314,7 +314,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         others = [pace for pace in _PACES if (pace > now if by > 0 else pace < now)]
         if others:
             self._source.interval_s = min(others) if by > 0 else max(others)
-        self.notify(f"one sample every {self._source.interval_s:g} s" + ("" if others else ": this is the limit"))
+        limit = "" if others else ": this is the limit"
+        self.notify(f"one sample every {self._source.interval_s:g} s{limit}", markup=False)
 
     def _look(self, view: View) -> None:
         """Show the same moment in another way."""

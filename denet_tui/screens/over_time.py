@@ -11,9 +11,9 @@ from textual.containers import Vertical
 
 from denet_tui.model import Syscall
 from denet_tui.screens.frame import Frame
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of
 from denet_tui.watch.timeline import Timeline
-from denet_tui.widgets import words
 from denet_tui.widgets.chart import MOST_CURVES, Curve
 from denet_tui.widgets.timeview import TimeView
 from denet_tui.widgets.window import Reader, Watched
@@ -98,7 +98,7 @@ def reader(frame: Frame, syscalls: Collection[Syscall] | None) -> Reader:
 
 def syscall_curves(frame: Frame, syscalls: Sequence[Syscall]) -> list[Curve]:
     """A curve per syscall."""
-    return [Curve(words.clean(syscall.name), reader(frame, (syscall,))) for syscall in syscalls[:MOST_CURVES]]
+    return [Curve(visible(syscall.name), reader(frame, (syscall,))) for syscall in syscalls[:MOST_CURVES]]
 
 
 def class_curves(frame: Frame) -> list[Curve]:

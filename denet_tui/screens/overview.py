@@ -158,7 +158,7 @@ class Overview(OverTime):
         elif len(self._marked) < MOST_CURVES - 1:
             self._marked.append(row.syscall)
         else:
-            self.notify(f"the chart keeps {MOST_CURVES - 1} calls: take one off first")
+            self.notify(f"the chart keeps {MOST_CURVES - 1} calls: take one off first", markup=False)
         self._show_chart(self._frame)
 
     def action_classes(self) -> None:

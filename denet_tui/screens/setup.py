@@ -25,6 +25,7 @@ from denet_tui.screens.pages import Shown
 from denet_tui.screens.setup_keys import KEYS
 from denet_tui.screens.start import Restart
 from denet_tui.screens.walk import Walk, in_words
+from denet_tui.visible import visible
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.page import Page, Paragraph
 from denet_tui.widgets.steps import StepList
@@ -67,7 +68,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         """Lay it out."""
         with Horizontal(id="head"):
             yield Static(Content("denet-tui setup"), id="title")
-            yield Static(Content(self._who), id="who")
+            yield Static(Content(visible(self._who)), id="who")
             yield Static("", id="progress")
         with Horizontal(id="panes"):
             yield StepList()
@@ -178,7 +179,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def _note(self, text: str) -> None:
         note = self.query_one("#note", Static)
-        note.update(Content(text))
+        note.update(Content(visible(text)))
         note.display = bool(text)
 
     # What the user does

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from denet_tui.screens import past
+from denet_tui.visible import visible
 from denet_tui.watch.candidates import Candidate, candidates
 from denet_tui.watch.find import CommandError, resolve
 from denet_tui.widgets.keys import KeyLine
@@ -165,7 +166,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
         self.refresh_bindings()
 
     def _complain(self, text: str) -> None:
-        self.query_one("#wrong", Static).update(Content(text))
+        self.query_one("#wrong", Static).update(Content(visible(text)))
 
     def action_leave(self) -> None:
         """Back to the setup."""

@@ -9,8 +9,8 @@ from typing import Protocol
 from textual.geometry import Size
 
 from denet_tui.model import InFlight, Snapshot
+from denet_tui.visible import visible
 from denet_tui.watch.output import Output
-from denet_tui.widgets import words
 from denet_tui.widgets.emulator import Emulator
 from denet_tui.widgets.output import OutputView
 
@@ -53,7 +53,7 @@ class Terminal:
         asking, latest = self._source.asking, self._source.latest
         if asking is None or latest is None:
             return ""
-        names = {process.tgid: f"{words.clean(process.comm)} ({process.pid})" for process in latest.processes}
+        names = {process.tgid: f"{visible(process.comm)} ({process.pid})" for process in latest.processes}
         return names.get(asking.tgid, f"process {asking.tgid}")
 
     @property

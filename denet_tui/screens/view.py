@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, added_up, new_errnos
 from denet_tui.screens.scope import added, counted, subtree
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Errno, Family, Named, Step
@@ -102,9 +103,9 @@ def _label(step: Step) -> str:
         case Errno(number):
             return errno_name(number)
         case Syscall() | Named():
-            return words.clean(step[-1])
+            return visible(step[-1])
     name = step.cmdline[0].rpartition("/")[2] if step.cmdline else step.comm
-    return f"{words.clip(words.clean(name), 24)} ({step.pid})"
+    return f"{words.clip(visible(name), 24)} ({step.pid})"
 
 
 Table = Mapping[Syscall, Counters]

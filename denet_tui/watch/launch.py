@@ -76,7 +76,7 @@ class Start:
         pid: int = 0,
         scale: int = 0,
         loader: Loader | None = None,
-        say: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+        say: Callable[[str], object] = lambda line: None,  # noqa: ARG005
     ) -> None:
         """Forks the keeper, starts the loader, becomes the invoking user; raises StartError, LoadError.
 
@@ -245,7 +245,7 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
 
 
-def without_privilege(options: Options, aim: Aim, say: Callable[[str], None]) -> Loader:
+def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:
     """The loader of somebody who may not load: the service for the group, or sudo for it alone; raises StartError."""
     if aim == "machine":
         raise StartError(_no_privilege())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from denet_tui.model import Counters, Syscall
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of
 from denet_tui.widgets import words
 from denet_tui.widgets.columns import Column
@@ -88,7 +89,7 @@ class ChangeTable(TableView[Change]):
         """One cell of `row`."""
         match column.key:
             case "syscall":
-                return ((words.clean(row.syscall.name), "text"),)
+                return ((visible(row.syscall.name), "text"),)
             case "calls_before":
                 return ((f"{row.before.calls:,}", "dim"),)
             case "calls_after":

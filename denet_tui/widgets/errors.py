@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from denet_tui.model import NOTHING, ErrorKey, ProcessInfo, Snapshot, Syscall
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen, Errno
@@ -144,7 +145,7 @@ class ErrorTable(TableView[ErrorRow]):
         """One cell of `row`."""
         match column.key:
             case "syscall":
-                return ((words.clean(row.syscall.name), "text"),)
+                return ((visible(row.syscall.name), "text"),)
             case "errno":
                 return ((row.name, "warn"),)
             case "count":
@@ -236,7 +237,7 @@ class ErrorsView(Vertical):
 
     def _show_sources(self, snapshot: Snapshot) -> None:
         row = self.query_one(ErrorTable).current
-        said = f"Processes in which {words.clean(row.syscall.name)} failed with {row.name}" if row else ""
+        said = f"Processes in which {visible(row.syscall.name)} failed with {row.name}" if row else ""
         self.query_one("#sources", Static).update(Content(said))
         self.query_one(ErrorSources).show(source_rows(snapshot, row))
 

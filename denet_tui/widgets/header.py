@@ -8,10 +8,12 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
 from denet_tui.model import Loss, RunInfo, Snapshot
+from denet_tui.visible import visible
 from denet_tui.widgets import words
 
 _WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
@@ -45,8 +47,9 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     """What there is to say about a run at the moment of `snapshot`."""
     name = words.command(info.argv, info.executable)
     way = _WAYS.get(info.way, info.way)
-    notes = tuple(words.clean(note) for note in info.notes)
-    who = (f"pid {info.pid}", info.user) if info.pid else (info.user,)  # 0: the whole machine
+    notes = tuple(visible(note) for note in info.notes)
+    user = visible(info.user)
+    who = (f"pid {info.pid}", user) if info.pid else (user,)  # 0: the whole machine
     if snapshot is None:
         return Facts(name, who, "starting", "", True, (way,), notes, paused)
     seconds = snapshot.interval_ns / 1e9
@@ -137,13 +140,12 @@ class RunHeader(Widget):
         height = 3 if self._facts.remarks else 2
         if self.size.height != height:
             self.styles.height = height
-        self.tooltip = "\n".join(
-            (
-                " ".join(words.clean(word) for word in self._info.argv),
-                *self._facts.details,
-                *(self._facts.remarks or ("Nothing was lost: every system call is counted.",)),
-            )
+        lines = (
+            " ".join(visible(word) for word in self._info.argv),
+            *self._facts.details,
+            *(self._facts.remarks or ("Nothing was lost: every system call is counted.",)),
         )
+        self.tooltip = Content("\n".join(lines))  # a mere text would be read as markup
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo, Snapshot, Syscall
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen
@@ -154,7 +155,7 @@ class FlightTable(TableView[FlightRow]):
             case "since":
                 return ((words.elapsed(row.since_ns) if row.since_ns >= 0 else words.NONE, "dim"),)
             case "call":
-                return ((words.clean(row.syscall.name), "text"),)
+                return ((visible(row.syscall.name), "text"),)
             case "tid":
                 return ((str(row.tid), "text"),)
             case "pid":
@@ -193,7 +194,7 @@ class UnreturnedTable(LineView[UnreturnedRow]):
         """One cell of `row`."""
         match column.key:
             case "name":
-                return ((words.clean(row.syscall.name), "text"),)
+                return ((visible(row.syscall.name), "text"),)
             case "count":
                 return ((f"{row.times:,}", "text"),)
         return ((f"{row.calls:,}", "dim"),)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from denet_tui.widgets import words
+from denet_tui.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.lines import LineView, Piece
 
@@ -78,7 +78,8 @@ class LogView(LineView[LogRow]):
 
 
 def _rows(entry: Entry, width: int) -> list[LogRow]:
-    lines = [words.clean(line) for text in entry.text.splitlines() for line in textwrap.wrap(text, width) or [""]]
+    shown = [visible(text.expandtabs(8)) for text in entry.text.splitlines()]
+    lines = [line for text in shown for line in textwrap.wrap(text, width) or [""]]
     clock = time.strftime("%H:%M:%S", time.localtime(entry.time_s))
     heads = [(clock, entry.level), *[("", "")] * len(lines)]
     return [LogRow(entry.time_s, *head, line) for head, line in zip(heads, lines, strict=False)]

@@ -16,7 +16,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from denet_tui.widgets.words import clean, clip
+from denet_tui.visible import visible
+from denet_tui.widgets.words import clip
 
 LABEL = 7
 """Cells that labels have."""
@@ -67,17 +68,17 @@ def _broken(each: Paragraph, room: int) -> list[str]:
     if each.words:
         return _command(each.words, room)
     if each.whole:
-        text = clean(each.text.expandtabs(8))
+        text = visible(each.text.expandtabs(8))
         return [text[at : at + room] for at in range(0, max(1, len(text)), room)]
     wrapped = textwrap.wrap(
-        clean(" ".join(each.text.split())), room, subsequent_indent=" " * each.hang, break_on_hyphens=False
+        visible(" ".join(each.text.split())), room, subsequent_indent=" " * each.hang, break_on_hyphens=False
     )
     return [clip(line, room) for line in wrapped] or [""]
 
 
 def _command(words: Sequence[str], room: int) -> list[str]:
     lines = [""]
-    for word in map(clean, words):
+    for word in map(visible, words):
         if lines[-1] and cell_len(lines[-1]) + cell_len(word) + 3 > room:
             lines[-1] += " \\"
             lines.append(f"  {word}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
+from denet_tui.visible import visible
 from denet_tui.widgets import words
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.lines import LineView, Piece
@@ -41,7 +42,7 @@ class ProcessPicker(LineView[Pickable]):
         style = "text" if row.allowed else "dim"
         text = {
             "pid": str(row.pid),
-            "user": words.clean(row.user),
+            "user": visible(row.user),
             "rss": words.size(row.rss),
             "command": words.command(row.argv, str(row.pid)),
         }[column.key]

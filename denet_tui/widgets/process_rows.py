@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from denet_tui.model import InFlight, ProcessInfo, ProcessKey
+from denet_tui.visible import visible
 from denet_tui.widgets import words
 
 Rates = Callable[[ProcessKey], Sequence[float]]
@@ -117,7 +118,7 @@ class GroupRow(NamedTuple):
     @property
     def name(self) -> str:
         """The command name."""
-        return words.clean(self.comm)
+        return visible(self.comm)
 
 
 def blocked(in_flight: Iterable[InFlight], now_ns: int) -> dict[int, Blocked]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen, Named
@@ -211,7 +212,7 @@ class ProcessTree(TableView[Row]):
     def _named(self, row: Row, plain: str, width: int) -> Sequence[Piece]:
         if isinstance(row, GroupRow):
             return ((row.name, plain),)
-        name = row.name if self.arguments else words.clean(row.process.comm)
+        name = row.name if self.arguments else visible(row.process.comm)
         if self.terms and self.as_tree and not self.matches(row):
             plain = "dim"  # it is only there for what is below it
         return ((_guide(row, width), "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
@@ -337,4 +338,4 @@ def _failed(row: Row) -> Sequence[Piece]:
 def _waits(call: Blocked, width: int) -> str:
     """`futex 3.2s`, the name cut where there is no room for all of it."""
     time = words.duration(call.for_ns)
-    return f"{words.clip(words.clean(call.name), width - len(time) - 1)} {time}"
+    return f"{words.clip(visible(call.name), width - len(time) - 1)} {time}"

@@ -9,9 +9,10 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from denet_tui.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.lines import CURSOR, LineView, Piece
-from denet_tui.widgets.words import clean, clip, pad
+from denet_tui.widgets.words import clip, pad
 
 _TONES = ("good", "bad", "group")
 
@@ -60,7 +61,7 @@ class StepList(LineView[Step]):
             return [(f" {row.sign} {row.word}", row.tone)]
         if column.key == "id":
             return [(row.id, "text")]
-        return [(clip(clean(row.title), width), "dim" if row.tone in ("dim", "good") else "text")]
+        return [(clip(visible(row.title), width), "dim" if row.tone in ("dim", "good") else "text")]
 
     def row_line(self, index: int, width: int) -> Strip:
         """A step's line in columns; a group's with the sum of its steps."""

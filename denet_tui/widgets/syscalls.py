@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 
 from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
+from denet_tui.visible import visible
 from denet_tui.vocabulary import class_of, errno_name
 from denet_tui.widgets import words
 from denet_tui.widgets.chosen import Chosen, Family
@@ -163,7 +164,7 @@ class SyscallTable(TableView[SyscallRow]):
         counters = row.counters
         match column.key:
             case "name":
-                return ((words.clean(row.name), "text"),)
+                return ((visible(row.name), "text"),)
             case "class":
                 return ((row.family, "dim"),)
             case "rate":

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
+from denet_tui.visible import visible
+
 NONE = "-"
 """Stands where there is nothing to say, so that an empty cell is never taken for a fault."""
 
@@ -102,11 +104,6 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def clean(text: str) -> str:
-    """`text` with everything replaced that a terminal could take for a command."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
 def command(argv: Iterable[str], fallback: str) -> str:
     """An argv as one line, the directory of the program left out; `fallback` where it is empty.
 
@@ -114,9 +111,9 @@ def command(argv: Iterable[str], fallback: str) -> str:
     """
     words = tuple(argv)
     if not words:
-        return clean(fallback)
+        return visible(fallback)
     line = " ".join((words[0].rpartition("/")[2] or words[0], *words[1:]))
-    return clean(line if line.isprintable() else " ".join(line.split()))
+    return visible(line if line.isprintable() else " ".join(line.split()))
 
 
 def clip(text: str, width: int) -> str:

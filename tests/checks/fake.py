@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from denet_tui import files
 from denet_tui.bpf.handover import User
 from denet_tui.checks.host import LIMIT, Host, Mount, Output
 
@@ -94,6 +95,10 @@ class FakeHost(Host):
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             raise no_such(path)
         return (content.encode() if isinstance(content, str) else content)[:LIMIT]
+
+    def read_of(self, uid: int, path: str) -> bytes:
+        files.check(self.lstat(path), path, uid)
+        return self.read_bytes(path)
 
     def stat(self, path: str) -> os.stat_result:
         return self._stat(self._follow(path), path)

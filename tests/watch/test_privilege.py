@@ -91,6 +91,41 @@ def test_files_that_only_root_may_write_are_refused(person: Person, tmp_path: Pa
     assert not (person.home / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("setup --plan --only KERN-003 --log-file", 64),
+        ("diag --only KERN-003 --log-file", 64),
+        ("diag --only KERN-003 --report", 64),
+        ("run --no-tui -o", 125),
+    ],
+)
+def test_a_folder_of_roots_group_is_none_of_the_users(person: Person, tmp_path: Path, words: str, status: int) -> None:
+    """Root's groups are given away with root's uid: sudo starts us with them (man 3 initgroups)."""
+    tmp_path.parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "roots"
+    folder.mkdir()
+    os.chown(folder, 0, 0)
+    folder.chmod(0o770)
+    command = "-- true" if words.startswith("run") else ""
+    done = person.shell(f'sudo -n $denet {words} "$1" {command}', str(folder / "file"))
+    assert done.returncode == status, done.stderr
+    said = complaints(done.stderr)
+    assert len(said) == 1
+    assert said[0].startswith("denet-tui: cannot write the ")
+    assert "Permission denied" in said[0]
+    assert list(folder.iterdir()) == []
+
+
+def test_setup_has_roots_rights_again_once_its_log_is_open(person: Person) -> None:
+    done = person.shell("sudo -n $denet setup --plan --json --log-file log")
+    found = {each["id"]: each["title"] for each in json.loads(done.stdout)["verified"]}
+    assert found["PRIV-001"] == "root may load BPF programs"
+    assert "PRIV-001: pass" in (person.home / "log").read_text()
+    assert ((person.home / "log").stat().st_uid, (person.home / "log").stat().st_mode & 0o777) == (person.uid, 0o600)
+
+
 def _check_nothing_is_left(person: Person, top: int, command: int) -> None:
     ours = denets(top)
     assert len(ours) == 2, [command_line(pid) for pid in ours]  # denet-tui and its keeper: the loader is gone

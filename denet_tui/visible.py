@@ -1,0 +1,57 @@
+"""The one door for text that goes to a terminal: what a terminal would obey is shown there, not obeyed.
+
+Names of files, commands and processes, and what other programs print, are anybody's: an escape code in them can
+rewrite the screen, its title or the clipboard, and a bidirectional override makes a line read as another one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TextIO
+
+_ODD = re.compile(r"[^ -~]")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""The text with every character that is not printable as an escape (`\x1b`, `\u202e`), but for those in `keep`.
+
+    A byte that was no UTF-8 (a lone surrogate of os.fsdecode) is shown as that byte: `\xff`.
+    """
+    if text.isprintable():
+        return text
+
+    def shown(match: re.Match[str]) -> str:
+        sign = match[0]
+        if sign.isprintable() or sign in keep:
+            return sign
+        return f"\\x{ord(sign) - 0xDC00:x}" if "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1]
+
+    return _ODD.sub(shown, text)
+
+
+def write(text: str, stream: TextIO, keep: str = "\n\t") -> None:
+    """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before."""
+    shown, encoding = visible(text, keep), stream.encoding or "ascii"
+    stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def complain(line: str, status: int = 0) -> int:
+    """Say one line on standard error, and return the status."""
+    write(f"denet-tui: {visible(line)}\n", sys.stderr)
+    return status
+
+
+_in_one_line = json.JSONEncoder(separators=(",", ":")).encode
+_in_lines = json.JSONEncoder(indent=1).encode
+
+
+def as_json(value: object, *, lines: bool = False) -> str:
+    """A value as JSON: on one line without spaces (denet looks for `"kind":"child"` literally), or in `lines`.
+
+    Pure ASCII: a cut never splits a character, every locale reads it, and a control character in a process name
+    reaches no terminal; json would leave DEL as it is.
+    """
+    return (_in_lines if lines else _in_one_line)(value).replace("\x7f", "\\u007f")

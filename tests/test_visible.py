@@ -1,0 +1,261 @@
+"""The one door to the terminal: hostile text in every command, option, file name, log and fault; nothing is obeyed."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from denet_tui.visible import as_json, visible, write
+from tests.real import REPOSITORY, environment
+from tests.watch.helpers import DENET
+
+HOSTILE = os.fsencode("e\x1b]0;title\x07\x1b[2J\x9b31m\u202ev\x7f\r\n\ti\u2028l[bold]") + b"\xff\x9b"
+"""Sets the title, clears the screen, colours (by C1, too), reverses, deletes, forges a line; and is no UTF-8."""
+SHOWN = r"e\x1b]0;title\x07\x1b[2J\x9b31m\u202ev\x7f\r\n\ti\u2028l[bold]\xff\x9b"
+
+
+def unfit(text: str) -> set[str]:
+    """What a terminal could obey, or could be misled by."""
+    return {sign for sign in text if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+
+
+@given(st.text(), st.sampled_from(["", "\n", "\n\t"]))
+@example("\u202e\u2066\x85\x9b\x7f\x00\ud800\udc80", "")
+def test_nothing_is_left_that_a_terminal_obeys(text: str, keep: str) -> None:
+    shown = visible(text, keep)
+    assert unfit(shown) <= set(keep)
+    assert visible(shown, keep) == shown
+    if text.isprintable():
+        assert shown == text
+
+
+def test_what_is_shown_in_its_place() -> None:
+    assert visible(os.fsdecode(HOSTILE)) == SHOWN
+    assert visible("é 漢 🙂 \\x1b", keep="\n") == "é 漢 🙂 \\x1b"
+    assert visible("a\n\tb\x1b", keep="\n\t") == "a\n\tb\\x1b"
+
+
+@given(st.text(), st.sampled_from(["ascii", "utf-8", "latin-1"]))
+def test_a_terminal_of_any_encoding_can_be_written_to(text: str, encoding: str) -> None:
+    bytes_there = io.BytesIO()
+    stream = io.TextIOWrapper(bytes_there, encoding=encoding, newline="")
+    write(text, stream)
+    assert unfit(bytes_there.getvalue().decode(encoding)) <= {"\n", "\t", "\xad"}
+
+
+@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@example("\x7f\x1b\x9b")
+def test_json_has_no_control_character(value: object) -> None:
+    assert not unfit(as_json(value))
+    assert unfit(as_json(value, lines=True)) <= {"\n"}
+    assert json.loads(as_json(value)) == json.loads(as_json(value, lines=True)) == json.loads(json.dumps(value))
+
+
+# Every command
+
+
+def output(*words: str | bytes | Path, keep: str = "\n", **env: str | bytes) -> tuple[int, str]:
+    done = subprocess.run(
+        [*DENET, *words],
+        env={**environment(), **env},
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    text = (done.stdout + done.stderr).decode()  # strict: all of it is UTF-8
+    assert unfit(text) <= set(keep), repr(text)
+    assert "Traceback" not in text
+    return done.returncode, text
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ([HOSTILE], 125),
+        ([b"--" + HOSTILE], 125),
+        (["run", b"--" + HOSTILE, "--", "true"], 125),
+        (["run", "--interval", HOSTILE, "--", "true"], 125),
+        (["run", "--way", HOSTILE, "--", "true"], 125),
+        (["run", "--rows", HOSTILE, "--", "true"], 125),
+        (["run", "--on-quit", HOSTILE, "--", "true"], 125),
+        (["attach", HOSTILE], 125),
+        (["diag", HOSTILE], 64),
+        (["diag", "--only", HOSTILE], 64),
+        (["diag", "--only", "KERN-003", "--report", b"/none/" + HOSTILE], 64),
+        (["diag", "--only", "KERN-003", "--log-file", b"/none/" + HOSTILE], 64),
+        (["setup", b"--" + HOSTILE], 64),
+        (["setup", "--plan", "--only", HOSTILE], 64),
+        (["setup", "--plan", "--log-file", b"/none/" + HOSTILE], 64),
+        (["settings", HOSTILE], 125),
+    ],
+)
+def test_wrong_words_are_shown_as_they_are_on_one_line(words: list[str | bytes], status: int) -> None:
+    found, text = output(*words)
+    assert (found, text.count("\n")) == (status, 1), text
+    assert text.startswith("denet-tui: ")
+    assert "title" in text or "TITLE" in text
+
+
+def test_a_wrong_variable_is_shown_as_it_is() -> None:
+    assert r"\x1b]0;title" in output("run", "--", "true", DENET_DEBUG=HOSTILE)[1]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["run", "--no-tui", "--", HOSTILE], 127),
+        (["run", "--no-tui", "--", b"./" + HOSTILE], 127),
+        (["run", "--no-tui", "--user", HOSTILE, "--", "true"], 125),
+        (["run", "--no-tui", "--syscalls", HOSTILE, "--", "true"], 125),
+        (["run", "--no-tui", "-o", b"/none/" + HOSTILE, "--", "true"], 125),
+        (["run", "--no-tui", "--summary", b"/none/" + HOSTILE, "--", "true"], 125),
+        (["run", "--no-tui", "--output", b"/none/" + HOSTILE, "--", "true"], 125),
+        (["run", "--no-tui", "--log-file", b"/none/" + HOSTILE, "--", "true"], 125),
+        (["selftest", "--syscall", HOSTILE], 125),
+    ],
+)
+def test_what_cannot_be_done_is_shown_as_it_is_on_one_line(words: list[str | bytes], status: int) -> None:
+    found, text = output(*words)
+    assert (found, text.count("\n")) == (status, 1), text
+    assert "title" in text
+
+
+@pytest.mark.root
+def test_a_run_of_a_hostile_program_is_shown_as_it_is(tmp_path: Path) -> None:
+    """In the table, in the log on standard error, in recordings on standard output, and in files for `cat`."""
+    program = tmp_path / os.fsdecode(HOSTILE)
+    program.write_text("#!/bin/sh\nsleep 0.1 &\nprintf '\\033]0;t' > /proc/self/comm; cat /nowhere 2> /dev/null\n")
+    program.chmod(0o755)
+    log, recording, summary = tmp_path / "log", tmp_path / "recording", tmp_path / "summary"
+    for words, keep in ((["run", "--no-tui"], "\n"), (["run", "--no-tui", "--debug"], "\n\t")):
+        assert SHOWN in "".join(output(*words, "--", program, keep=keep)[1].split()), "wrapped in the table"
+    assert "title" in output("run", "--json", "--", program)[1]
+    files = ["--log-file", log, "-o", recording, "--summary", summary]
+    assert output("run", "--no-tui", "--debug", *files, "--", program)[0] == 1
+    for each in (log, recording, summary):
+        assert unfit(each.read_text()) <= {"\n", "\t"}, each
+        assert "title" in each.read_text(), each
+
+
+def test_a_report_and_its_name_are_shown_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(HOSTILE)
+    assert SHOWN in output("diag", "--only", "KERN-003", "--report", path)[1]
+    assert unfit(path.read_text()) <= {"\n", "\t"}
+    text = output("diag", "--only", "KERN-003", "--report", "-", "--no-redact", "--log-file", path.with_name("log"))[1]
+    assert text.startswith("# denet-tui diagnostic report, not redacted")
+
+
+# The log, and the last resort
+
+
+def script(body: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", body, *words],
+        env=environment() | env,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+BROKEN = """
+import sys
+from denet_tui import commands
+def run(*_):
+    raise RuntimeError("boom \\x1b]0;t\\x07\\nforged")
+commands.run = run
+from denet_tui.cli import main
+sys.argv[0] = "denet-tui"
+main()
+"""
+
+
+def test_a_mistake_of_our_own_is_one_line_and_its_traceback_for_debug_alone() -> None:
+    done = script(BROKEN, "run", "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == (
+        "denet-tui: this is a mistake in denet-tui (RuntimeError: boom \\x1b]0;t\\x07\\nforged); "
+        "please report it with what --debug says\n"
+    )
+    for done in (script(BROKEN, "run", "--debug", "--", "true"), script(BROKEN, "run", "true", DENET_LOG="debug")):
+        assert "    Traceback (most recent call last):" in done.stderr
+        assert unfit(done.stderr) <= {"\n"}
+        assert done.returncode == 125
+
+
+def test_a_mistake_in_a_thread_is_one_line() -> None:
+    done = script(
+        "import threading\nfrom denet_tui import debug\ndebug.take_last_resort()\n"
+        "def work(): raise ValueError('x\\x1b[2J')\nthreading.Thread(target=work).start()"
+    )
+    assert done.stderr.startswith("denet-tui: this is a mistake in denet-tui (ValueError: x\\x1b[2J)")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_message_can_pass_for_another(tmp_path: Path) -> None:
+    body = (
+        "import logging, sys\nfrom pathlib import Path\nfrom denet_tui import debug\n"
+        "log = logging.getLogger('denet_tui')\nlog.addHandler(debug.Handler(Path(sys.argv[1])))\n"
+        "log.warning('a\\n2000-01-01 00:00:00,000 INFO forged \\x1b[2J')"
+    )
+    done = script(body, str(tmp_path / "log"))
+    assert done.stderr == ""
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith("WARNING a")
+    assert second == "    2000-01-01 00:00:00,000 INFO forged \\x1b[2J"
+
+
+def test_a_log_on_a_full_disk_is_one_line_and_no_end() -> None:
+    for words in (["diag", "--only", "KERN-003"], ["setup", "--plan", "--only", "KERN-003"]):
+        done = subprocess.run(
+            [*DENET, *words, "--log-file", "/dev/full"], env=environment(), capture_output=True, text=True, timeout=60
+        )
+        assert done.stderr == "denet-tui: the log is cut off: No space left on device\n"
+        assert done.stdout
+
+
+# No new way to the terminal beside it
+
+PACKAGE = REPOSITORY / "denet_tui"
+DOORS = {"visible.py", "debug.py"}
+CAPTURED = {"bpf/loader.py", "bpf/prober.py"}
+"""What they print is read by the process that started them."""
+
+
+def beside_the_door(source: str) -> list[int]:
+    """Lines that write to a terminal by themselves."""
+    names = {"print", "echo", "secho", "StreamHandler", "FileHandler", "print_exc", "print_exception", "excepthook"}
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called.rpartition(".")[2] in names or called in ("sys.stdout.write", "sys.stderr.write"):
+                found.append(node.lineno)
+    return sorted(found)
+
+
+def test_the_look_for_other_ways_finds_some() -> None:
+    assert beside_the_door("print(x)\nsys.stderr.write(x)\nclick.echo(x)\nlogging.StreamHandler()\nwrite(x)") == [
+        1, 2, 3, 4
+    ]  # fmt: skip
+
+
+def test_nothing_is_written_to_a_terminal_but_through_the_door() -> None:
+    found = {
+        str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py")) if beside_the_door(path.read_text())
+    }
+    assert found - DOORS - CAPTURED == set()
