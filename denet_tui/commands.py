@@ -296,8 +296,9 @@ def _without_screen(session: Session, request: Request) -> str:
 
     def leave_off(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
         nonlocal how
-        how = "leave" if leave else "kill"
-        stop.set()
+        if how == "ended":  # the second of two may come in the middle of `set`, whose lock it would wait for for ever
+            how = "leave" if leave else "kill"
+            stop.set()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN if is_command else leave_off)
     signal.signal(signal.SIGQUIT, signal.SIG_IGN if is_command else leave_off)
