@@ -269,7 +269,15 @@ class Setup:
     def _interruptible(self) -> Iterator[None]:
         """ctrl+c and kill end a program that runs and take its fix back, instead of leaving that to the next run."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, lambda *_: self._cancel.set()) for number in numbers}
+        asked = False
+
+        def cancel(*_: object) -> None:
+            nonlocal asked
+            if not asked:  # the second of two may come in the middle of `set`, and wait for its lock for ever
+                asked = True
+                self._cancel.set()
+
+        before = {number: signal.signal(number, cancel) for number in numbers}
         try:
             yield
         finally:

@@ -155,7 +155,7 @@ class Loading:
         self._output = os.memfd_create("loader-output")
         who = "everyone" if only_uid is None else str(only_uid)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", *program, "channel", str(theirs.fileno()), who],
+            [sys.executable, "-IB", *program, "channel", str(theirs.fileno()), who],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

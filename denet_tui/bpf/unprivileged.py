@@ -97,7 +97,7 @@ class ThroughSudo:
         self._listener.bind(f"\0{name}")
         self._listener.listen()
         self._request = request
-        self._process = subprocess.Popen([sudo, sys.executable, "-I", "-m", "denet_tui.bpf.loader", "connect", name])
+        self._process = subprocess.Popen([sudo, sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect", name])
 
     def receive(self, timeout: float = 25.0) -> Kernel:
         """The descriptors; raises LoadError, also where sudo does not let this user."""

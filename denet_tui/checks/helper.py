@@ -322,7 +322,7 @@ class Helper:
 
     def _prove(self, way: str) -> None:
         """In a process of its own, which keeps the descriptors to itself; pass on what it says."""
-        argv = [sys.executable, "-I", "-m", "denet_tui.bpf.prober", "prove", way]
+        argv = [sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "prove", way]
         said = False
         with suppress(OSError), subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as prober:
             for line in prober.stdout or ():

@@ -85,7 +85,7 @@ class Proof:
 
 
 def _look(host: Host) -> dict[Way, Proof]:
-    done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
+    done = host.run([sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
     return parse(done.stdout, done.status, done.stderr)
 
 

@@ -112,7 +112,7 @@ _LIMITS = ("Too many open files", "failed to map segment", "Cannot allocate memo
 
 def looked_at(host: Host) -> dict[str, Any]:
     """What prober.bcc says, run in a process of its own; `{"error"}` where that died."""
-    done = host.run([sys.executable, "-I", "-m", "denet_tui.bpf.prober", "bcc"], seconds=20)
+    done = host.run([sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "bcc"], seconds=20)
     for line in reversed(done.stdout.splitlines()):
         try:
             found = json.loads(line)

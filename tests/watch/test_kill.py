@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui import commands
+from tests.checks.helped import in_child
 from tests.real import environment
 from tests.watch.helpers import (
     DENET,
@@ -204,6 +206,24 @@ def test_a_signal_to_denet_tui_ends_or_leaves_the_command(
     assert terminal.settings() == terminal.before
     assert b"Traceback" not in terminal.seen
     eventually(lambda: b"exact: nothing lost" in terminal.seen, "what was counted is told all the same")
+
+
+def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
+    """As sudo's and the terminal's come together: Event.set would wait for its own lock for ever."""
+
+    class Twice:
+        target = None
+
+        def run(self, publish: object, stop: threading.Event) -> None:
+            stop._cond.notify_all = lambda: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.is_set()
+
+    def body() -> None:
+        signal.alarm(10)
+        assert commands._without_screen(Twice(), commands.Request(on_quit="leave")) == "leave"  # type: ignore[arg-type]
+
+    in_child(body)
 
 
 def test_a_command_that_will_not_end_is_killed_two_seconds_later(terminal: OwnTerminal) -> None:
