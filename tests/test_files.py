@@ -209,8 +209,13 @@ def plant(sticky: Path, what: str) -> tuple[Path, Path, list[int]]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("what", ["link", "link to a link", "folder", "pipe", "second name", "file"])
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        *((option, "link") for option in OPTIONS),
+        *(("--output", what) for what in ("link to a link", "folder", "pipe", "second name", "file")),
+    ],
+)
 def test_what_somebody_planted_is_not_written_to(sticky: Path, option: str, what: str) -> None:
     """As root with nobody to become, in a folder as /tmp is, and whatever fs.protected_* say."""
     path, target, held = plant(sticky, what)
