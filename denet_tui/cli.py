@@ -30,7 +30,7 @@ class _Group(click.Group):
         _open_standard_streams()
         debug.take_last_resort()
         try:
-            status = super().main(*args, **{**kwargs, "standalone_mode": False})
+            status = super().main(*args, **{"prog_name": "denet-tui", **kwargs, "standalone_mode": False})
         except click.exceptions.Exit as error:
             status = error.exit_code
         except click.UsageError as error:

@@ -59,6 +59,8 @@ def opened(descriptor: int, path: str | os.PathLike[str], owner: int | None = No
 
 def check(found: os.stat_result, path: str | os.PathLike[str], owner: int | None = None) -> None:
     """Raise OSError where a file is not regular, or is not `owner`'s alone."""
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", path)
     if owner is not None and found.st_uid != owner:

@@ -31,8 +31,13 @@ def visible(text: str, keep: str = "") -> str:
     return _ODD.sub(shown, text)
 
 
-def write(text: str, stream: TextIO, keep: str = "\n\t") -> None:
-    """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before."""
+def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
+    """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before.
+
+    `stream` is None where standard output or error was closed from the beginning.
+    """
+    if stream is None:
+        return
     shown, encoding = visible(text, keep), stream.encoding or "ascii"
     stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

@@ -107,6 +107,21 @@ def test_wrong_words_are_shown_as_they_are_on_one_line(words: list[str | bytes],
     assert "title" in text or "TITLE" in text
 
 
+def test_the_programs_own_name_is_ours(tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(HOSTILE)
+    program.symlink_to(DENET[0])
+    for words in (["--help"], ["run"], ["diag", "--help"]):
+        done = subprocess.run([program, *words], env=environment(), capture_output=True, timeout=60)
+        assert unfit((done.stdout + done.stderr).decode()) <= {"\n"}
+        assert b"denet-tui" in done.stdout + done.stderr
+
+
+def test_a_closed_output_is_no_mistake() -> None:
+    command = " ".join([*DENET, "settings"])
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], env=environment(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_a_wrong_variable_is_shown_as_it_is() -> None:
     assert r"\x1b]0;title" in output("run", "--", "true", DENET_DEBUG=HOSTILE)[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -70,12 +71,15 @@ def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -
 
 @pytest.mark.root
 def test_a_file_of_the_kernel_that_never_answers_holds_up_its_check_alone() -> None:
-    """A pipe that nobody writes to lies where KERN-002 reads: the real catalogue goes on."""
+    """A filesystem in user space that says nothing lies where KERN-002 reads: the real catalogue goes on."""
+    if not (Path("/dev/fuse").exists() and Path("/proc/config.gz").exists()):
+        pytest.skip("needs /dev/fuse and /proc/config.gz")
 
     def body() -> None:
-        fifo = "mount -t tmpfs tmpfs /mnt && mkfifo /mnt/f && mount --bind /mnt/f /proc/config.gz"
-        if not Path("/proc/config.gz").exists() or subprocess.run(["sh", "-c", fifo]).returncode:
-            return
+        server = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={server},rootmode=100000,user_id=0,group_id=0".encode()
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mount(b"none", b"/proc/config.gz", b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
         kernel = [each.id for each in catalogue.ALL if each.area == "kernel"]
         channel, pid = forked()
         jobs = Jobs(Client(channel, pid))

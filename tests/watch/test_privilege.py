@@ -118,6 +118,29 @@ def test_a_folder_of_roots_group_is_none_of_the_users(person: Person, tmp_path: 
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("planted", "state"),
+    [
+        ("mkdir -p .local/state/denet-tui; mkfifo .local/state/denet-tui/last-good.json", "unknown"),
+        ('mkdir -p .local/state/denet-tui; ln -s "$1"/last-good.json .local/state/denet-tui/', "unknown"),
+        ('mkdir -p .local/state; ln -s "$1" .local/state/denet-tui', "unknown"),
+        ("mkdir -p .local/state; ln -s /proc/self/fd .local/state/denet-tui", "skip"),
+        ("mkdir real; ln -s real .local; sudo -n $denet selftest", "pass"),
+    ],
+    ids=["pipe", "link", "folder of root", "descriptors", "own link"],
+)
+def test_root_finds_nothing_but_the_askers_own_record(person: Person, tmp_path: Path, planted: str, state: str) -> None:
+    """The folder of the record is the asker's, who may have put anything there."""
+    (tmp_path / "last-good.json").write_text('{"format": 1, "seen": {"kernel": "of root"}}')
+    (tmp_path / "last-good.json").chmod(0o600)
+    done = person.shell(f"rm -rf .local real; {planted}", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    done = person.shell("sudo -n $denet diag --only DRIFT-001 --json; rm -rf .local real")
+    (found,) = json.loads(done.stdout)["findings"]
+    assert found["state"] == state, found
+    assert "of root" not in done.stdout
+
+
 def test_setup_has_roots_rights_again_once_its_log_is_open(person: Person) -> None:
     done = person.shell("sudo -n $denet setup --plan --json --log-file log")
     found = {each["id"]: each["title"] for each in json.loads(done.stdout)["verified"]}

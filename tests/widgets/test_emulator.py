@@ -161,3 +161,12 @@ def test_nothing_gets_through_and_nothing_breaks(pieces: list[bytes]) -> None:
         text = "".join(segment.text for segment in line)
         assert not any(unicodedata.category(char) == "Cc" for char in text), text
         assert not any(unicodedata.bidirectional(char) in ("RLO", "LRI", "RLI", "FSI", "PDI") for char in text), text
+
+
+def test_no_control_or_bidirectional_sign_of_the_command_is_in_a_cell() -> None:
+    obeyed = [*map(chr, range(32)), "\x7f", *map(chr, range(0x80, 0xA0)), *"\u061c\u200e\u200f\u2028\u2029\ufeff"]
+    obeyed += [*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))]
+    for sign in obeyed:
+        emulator = Emulator(20, 2)
+        emulator.feed(f"a{sign}b".encode())
+        assert not set(obeyed) & set("".join(segment.text for y in (0, 1) for segment in emulator.row(y))), repr(sign)
