@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from denet_tui.bpf import toolchain
 from tests.person import person  # noqa: F401 (the fixture is for every room)
+from tests.planted import sticky, theirs  # noqa: F401 (the same)
 
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
 settings.load_profile("any machine")

@@ -4,73 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from denet_tui import files, kept, settings
+from denet_tui import files
 from denet_tui.checks.host import Host
-from denet_tui.screens import past
-from denet_tui.settings import Allowed, SettingsError
+from tests.planted import NOBODY, as_nobody, mode_of, write
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import denet
-
-NOBODY = 65534
-
-
-@pytest.fixture
-def sticky() -> Iterator[Path]:
-    """A folder as /tmp is; pytest's own are root's alone, and those above them too."""
-    with tempfile.TemporaryDirectory(prefix="denet-tui-files-") as folder:
-        Path(folder).chmod(0o1777)
-        yield Path(folder)
-
-
-@pytest.fixture
-def theirs(sticky: Path) -> Path:
-    """A folder of somebody else's."""
-    folder = sticky / "theirs"
-    folder.mkdir()
-    os.chown(folder, NOBODY, NOBODY)
-    return folder
-
-
-def as_nobody(do: Callable[[], object]) -> str:
-    """What is raised when somebody else does it, empty where nothing is."""
-    ours, end = os.pipe()
-    pid = os.fork()
-    if not pid:
-        said = ""
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            do()
-        except BaseException as error:  # noqa: BLE001
-            said = f"{type(error).__name__}: {error}"
-        os.write(end, said.encode())
-        os._exit(0)
-    os.close(end)
-    with os.fdopen(ours) as said_there:
-        text = said_there.read()
-    os.waitpid(pid, 0)
-    return text
-
-
-def write(path: Path | str, text: bytes = b"written", **how: bool) -> None:
-    with os.fdopen(files.create(path, **how), "wb") as file:
-        file.write(text)
-
-
-def mode_of(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
 
 # The record of the last good run: root reads it below somebody's home
 
@@ -350,69 +295,3 @@ def test_no_descriptor_is_left_open(tmp_path: Path, sticky: Path) -> None:
     files.replace(tmp_path / "a" / "b" / "c", b"x")
     assert files.read(tmp_path / "a" / "b" / "c") == b"x"
     assert len([*Path("/proc/self/fd").iterdir()]) == before
-
-
-# Settings, and what is kept from one run to the next
-
-
-def test_settings_that_are_no_file_are_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    os.mkfifo(path)
-    with pytest.raises(SettingsError, match="not a regular file"):
-        settings.read(path, Allowed())
-    path.unlink()
-    path.write_text("#" * (files.SMALL + 1))
-    with pytest.raises(SettingsError, match="larger than 1024 KiB"):
-        settings.read(path, Allowed())
-    path.write_text('[keys]\n"app.quit" = "q,\\u001b[31m"\n')
-    with pytest.raises(SettingsError, match="is a key"):
-        settings.read(path, Allowed(bindings=["app.quit"]))
-
-
-def test_what_is_kept_is_written_whole_and_alone(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "denet-tui" / "screen.json"
-    kept.write(path, kept.Kept(theme="dark"))
-    past.remember(path.with_name("commands"), "make -j4")
-    assert kept.read(path).theme == "dark"
-    assert past.read(path.with_name("commands")) == ["make -j4"]
-    assert [mode_of(each) for each in (path, path.with_name("commands"), path.parent, path.parent.parent)] == [
-        0o600, 0o600, 0o700, 0o700
-    ]  # fmt: skip
-    assert sorted(each.name for each in path.parent.iterdir()) == ["commands", "screen.json"]
-
-
-def test_a_pipe_where_something_was_kept_is_as_nothing(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "screen.json")
-    os.mkfifo(tmp_path / "commands")
-    assert kept.read(tmp_path / "screen.json") == kept.Kept()
-    assert past.read(tmp_path / "commands") == []
-    past.remember(tmp_path / "commands", "x")
-    assert stat.S_ISFIFO((tmp_path / "commands").stat().st_mode)
-
-
-@pytest.mark.root
-def test_root_keeps_nothing_below_the_home_of_somebody_else(theirs: Path, tmp_path: Path) -> None:
-    """HOME is that of somebody else where `su` or `sudo -E` has left it."""
-    (tmp_path / "screen.json").write_text("precious")
-    (theirs / f".screen.json.{os.getpid()}").symlink_to(tmp_path / "screen.json")
-    (theirs / "denet-tui").symlink_to(tmp_path)
-    for path in (theirs / "screen.json", theirs / "denet-tui" / "screen.json", theirs / "denet-tui" / "new" / "x"):
-        kept.write(path, kept.Kept(theme="dark"))
-        past.remember(path, "x")
-    assert (tmp_path / "screen.json").read_text() == "precious"
-    assert [each.name for each in tmp_path.iterdir()] == ["screen.json"]
-    assert not (theirs / "screen.json").exists()
-
-
-@pytest.mark.root
-def test_a_fault_of_the_screen_is_written_through_no_planted_link(theirs: Path, tmp_path: Path) -> None:
-    from denet_tui import showing
-
-    (tmp_path / "fault.log").write_text("precious")
-    (theirs / "denet-tui").symlink_to(tmp_path)
-    line = showing.explain_fault("boom \x1b]0;t\x07", {"XDG_STATE_HOME": str(theirs)})
-    assert line == "the screen failed: boom \x1b]0;t\x07; --debug says more"
-    assert (tmp_path / "fault.log").read_text() == "precious"
-    line = showing.explain_fault("boom \x1b]0;t\x07", {"XDG_STATE_HOME": str(tmp_path / "state")})
-    assert line.endswith(f"please report it with {tmp_path}/state/denet-tui/fault.log")
-    assert (tmp_path / "state/denet-tui/fault.log").read_text() == "boom \\x1b]0;t\\x07\n"

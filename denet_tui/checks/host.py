@@ -233,6 +233,15 @@ def mode_of(result: os.stat_result) -> int:
     return stat.S_IMODE(result.st_mode)
 
 
+def exists(host: Host, path: str) -> bool:
+    """Whether something of that name is there, a link that leads nowhere too, as far as this process can see it."""
+    try:
+        host.lstat(path)
+    except OSError:
+        return False
+    return True
+
+
 def program(host: Host, name: str) -> str:
     """Absolute path of a system program, never one from a user's PATH; empty where there is none."""
     for folder in _PATH.split(":"):

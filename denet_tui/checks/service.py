@@ -18,7 +18,7 @@ from denet_tui.bpf.handover import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
-from denet_tui.checks.host import Host, mode_of, parse_fields, program
+from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
 from denet_tui.checks.limits import INITIAL_PID_NAMESPACE
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 
@@ -53,12 +53,12 @@ def units() -> dict[str, str]:
 
 def has_systemd(host: Host) -> bool:
     """Whether systemd runs the machine (man 3 sd_booted)."""
-    return _exists(host, "/run/systemd/system")
+    return exists(host, "/run/systemd/system")
 
 
 def is_there(host: Host) -> bool:
     """Whether the socket is."""
-    return _exists(host, SOCKET)
+    return exists(host, SOCKET)
 
 
 def is_open(host: Host) -> bool:
@@ -72,14 +72,6 @@ def _in_pid_namespace(host: Host) -> bool:
         return host.namespace("pid") != INITIAL_PID_NAMESPACE
     except OSError:
         return False
-
-
-def _exists(host: Host, path: str) -> bool:
-    try:
-        host.lstat(path)
-    except OSError:
-        return False
-    return True
 
 
 def members(host: Host) -> tuple[int, list[str]] | None:
@@ -150,7 +142,7 @@ def _changeable(host: Host) -> Finding | None:
 
 def _installed(host: Host) -> Iterator[str]:
     """The folder, all below it, and what is above it: who can write there can swap it."""
-    if not _exists(host, FOLDER):
+    if not exists(host, FOLDER):
         return
     yield "/opt"
     waiting = [FOLDER]
@@ -208,7 +200,7 @@ def cannot(host: Host) -> str:
         return "systemd itself lacks CAP_BPF or CAP_PERFMON: this is a container without them"
     if "[confidentiality]" in (_text(host, "/sys/kernel/security/lockdown") or ""):
         return "the kernel is locked down to confidentiality (KERN-008)"
-    if not _exists(host, "/sys/kernel/btf/vmlinux"):
+    if not exists(host, "/sys/kernel/btf/vmlinux"):
         return "raw tracepoints need this kernel's BTF (KERN-009)"
     try:
         host.find_bcc()
@@ -233,7 +225,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
     if cannot(host):
         return ()
     if not _has_copy(host):
-        what = "another denet-tui than this one is" if _exists(host, FOLDER) else "no denet-tui is"
+        what = "another denet-tui than this one is" if exists(host, FOLDER) else "no denet-tui is"
         return (
             Fix(
                 "PRIV-005.install",
@@ -260,7 +252,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
 def _changes(host: Host, *, again: bool) -> tuple[Change, ...]:
     """The steps; where it is there and not right (`again`) the socket is made anew."""
     systemctl = program(host, "systemctl")
-    enabled = _exists(host, f"{SYSTEMD}/sockets.target.wants/{UNIT}")
+    enabled = exists(host, f"{SYSTEMD}/sockets.target.wants/{UNIT}")
     end = ("stop",) if enabled else ("disable", "--now")
     restart = RunCommand((systemctl, "restart", UNIT), undo=(systemctl, "restart", UNIT))
     return (
@@ -312,7 +304,7 @@ def _unlike(host: Host, written: dict[str, str | None]) -> tuple[State, str] | N
     """What is wrong with the units as installed; those of a newer denet-tui are left alone."""
     if missing := [name for name, text in written.items() if text is None]:
         return State.WARN, f"only some of the units are installed: {', '.join(missing)} missing"
-    if not _exists(host, f"{FOLDER}/bin/python"):
+    if not exists(host, f"{FOLDER}/bin/python"):
         return State.WARN, f"{UNIT} is installed, but what it runs is not in {FOLDER}: run `make install`"
     differing = [name for name, text in written.items() if text != units()[name]]
     ours = max(map(_version, units().values()))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import capabilities
 from denet_tui.checks.effects import owners
-from denet_tui.checks.host import Host, Mount, mode_of
+from denet_tui.checks.host import Host, Mount, exists, mode_of
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.service import has_systemd
@@ -47,14 +47,6 @@ def _hidden(host: Host, point: str) -> bool:
         return host.filesystem(point) != _TRACEFS
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
-
-
-def _exists(host: Host, path: str) -> bool:
-    try:
-        host.lstat(path)
-    except OSError:
-        return False
-    return True
 
 
 def check_mounted(host: Host) -> Finding:
@@ -98,7 +90,7 @@ def _mount_at_boot(host: Host, mount: str) -> Fix | None:
     systemctl = find(host, "systemctl")
     if not systemctl or not has_systemd(host):
         return None
-    if any(_exists(host, unit) for unit in _UNITS):
+    if any(exists(host, unit) for unit in _UNITS):
         masked = host.run([systemctl, "is-enabled", UNIT]).stdout.strip().startswith("masked")
         unmask = [RunCommand((systemctl, "unmask", UNIT), undo=(systemctl, "mask", UNIT))] if masked else []
         start = RunCommand((systemctl, "start", UNIT), undo=(systemctl, "stop", UNIT))
@@ -152,7 +144,7 @@ def check_events(host: Host) -> Finding:
         title, seen = _absent(host, mount, absent)
         return Finding("FS-002", State.FAIL, title, (*evidence, seen), why, ("tracefs",))
     single = f"{mount.point}/events/syscalls/sys_enter_read"
-    there = "there" if _exists(host, single) else "not there: no event for each syscall (CONFIG_FTRACE_SYSCALLS)"
+    there = "there" if exists(host, single) else "not there: no event for each syscall (CONFIG_FTRACE_SYSCALLS)"
     evidence.append(Evidence(single, f"{there}; not needed"))
     return Finding("FS-002", State.PASS, "the event files can be read", tuple(evidence), why, ("tracefs",))
 

@@ -42,6 +42,14 @@ def find(keeper_of: tuple[int, socket.socket], name: str, search: str) -> str:
 class Command:
     """One command, held until `go`. With `own_terminal` it runs on a pty that is drained into `output`."""
 
+    status: int | None = None
+    failure: int | None = None
+    """errno of its execve where that failed."""
+    stopped = 0
+    """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
+    _pending = b""
+    _untyped = 0
+
     def __init__(
         self,
         argv: Sequence[str],
@@ -64,12 +72,6 @@ class Command:
         `name` is what Tracer.expect asks for.
         """
         self._keeper, self._channel = keeper_of
-        self._pending = b""
-        self.status: int | None = None
-        self.failure: int | None = None
-        """errno of its execve where that failed."""
-        self.stopped = 0
-        """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
         self.output = output or Output()
         of_pty = (0, 1, 2) if own_terminal else terminals
         request = {
@@ -93,7 +95,6 @@ class Command:
         """Readable when the command has ended: what it has written is then read, and not waited for."""
         self._drainer = threading.Thread(target=self._drain, name="output", daemon=True)
         self._typed: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._untyped = 0
         self._typist = threading.Thread(target=self._type, name="input", daemon=True)
 
     def go(self) -> None:
