@@ -96,7 +96,7 @@ def watching_options(command: _Command) -> _Command:
             ),
             click.option(
                 "--rows",
-                type=click.IntRange(1, 4_000_000),
+                type=click.IntRange(1, 1 << 20),
                 default=65536,
                 show_default=True,
                 help="Process x syscall rows kept between two ticks.",

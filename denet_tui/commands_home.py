@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from denet_tui import commands
 from denet_tui.before import Before, explained
 from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks import asking, helper, plan, verdict
 from denet_tui.checks.client import HelperError
 from denet_tui.checks.jobs import Ended, Jobs, Kind
@@ -112,6 +113,8 @@ class _Home:
         for each in self._jobs.looking:
             self._jobs.skip(each)
         found = verdict.ways(list(self._jobs.findings.values()), whole=False)
+        if not self._privileged and sudo() and any(set(way.ids) <= {"PRIV-001"} for way in found):
+            return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(way.verdict == "blocked" for way in found)
 
     def _load(self, pick: Pick, before: Before) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import pwd
@@ -191,7 +192,7 @@ class Loading:
     def wait(self, timeout: float = 20.0) -> bool:
         """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
         try:
-            return self._process.wait(timeout) == 0
+            return self._process.wait(timeout) != 1  # where it was killed, nobody knows
         except subprocess.TimeoutExpired:
             self.cancel()
             return False
@@ -246,6 +247,10 @@ def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
     """What a loader's answer says; raises LoadError where that is a failure."""
     if not descriptors:
         raise _failure(reply)
+    if len(descriptors) < len(reply["names"]):  # the kernel passes on as many as fit below RLIMIT_NOFILE
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise LoadError("loader", os.strerror(errno.EMFILE), errno.EMFILE)
     kinds: dict[str, dict[str, int]] = {"maps": {}, "links": {}}
     for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
         kinds[kind][name] = descriptor

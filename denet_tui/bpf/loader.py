@@ -31,7 +31,7 @@ from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, write_
 
 SECONDS = 30
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
-PATIENCE_S = 5.0
+PATIENCE_S = 5
 """For a request, once there is a connection."""
 LARGEST_SCALE_SERVED = 2
 """Of the tables for who has no privilege: 4 times the usual ones, about 80 MB of kernel memory."""
@@ -228,7 +228,7 @@ def _call(way: str, error: OSError) -> str:
 def attach_perf(tracing: Path, event: str, program: int) -> int:
     """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all.
 
-    It takes no samples: who holds the descriptor could map them, and they have the arguments of everyone's calls.
+    It takes no samples, and counts none: who holds the descriptor would learn of everyone's calls by them.
     """
     import fcntl
 
@@ -237,7 +237,9 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
     attributes = array.array("B", struct.pack("<IIQ48x", 2, 64, number))
     address, _ = attributes.buffer_info()
     descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
-    set_program, enable = 0x40042408, 0x2400
+    set_program, set_filter, enable = 0x40042408, 0x40082406, 0x2400
+    # A filter is set once: who holds the descriptor could count by it what others call, and with what result.
+    fcntl.ioctl(descriptor, set_filter, b"common_pid == 0\0")
     fcntl.ioctl(descriptor, set_program, program)
     fcntl.ioctl(descriptor, enable, 0)
     return descriptor
@@ -300,10 +302,12 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
 def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple[dict[str, Any], list[int], Any]:
     """The answer to the request that comes in; whatever goes wrong, the other side hears of it."""
     channel.settimeout(PATIENCE_S)
+    signal.alarm(PATIENCE_S)  # for all of the request: each piece of it may come in time
     way = "raw"
     try:
         with channel.makefile("rb") as lines:
             request = Request.of_line(lines.readline(LARGEST))
+        signal.alarm(SECONDS)
         way = request.way
         if refused := _refusal(request, largest):
             return {"failures": [{"way": way, **refused.as_dict()}]}, [], None
@@ -326,7 +330,8 @@ def main() -> None:
     signal.alarm(SECONDS)
     channel, only_uid, largest = _asked(sys.argv[1:])
     reply, descriptors, _kept = _served(channel, only_uid, largest)
-    write_reply(channel, {**reply, "output": _output()}, descriptors)
+    with suppress(OSError):  # whoever took the descriptors and did not read on has them all the same
+        write_reply(channel, {**reply, "output": _output()}, descriptors)
     os._exit(0 if descriptors else 1)
 
 

@@ -16,8 +16,8 @@ GROUP = "denet-trace"
 SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
 """Entries of pid_syscall_map, of the errno map, watched threads (those whose slot is taken are in TASKS), and
 processes, all between two readings. SLOTS is a power of two."""
-LARGEST_SCALE = 6
-"""All tables may be 2^scale times as large: 64 times is 1.3 GB of kernel memory, for a million processes."""
+LARGEST_SCALE = 4
+"""All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096
 """Bytes of a request, at most."""
 WAYS = ("auto", "raw", "tracefs")

@@ -113,6 +113,14 @@ struct claim {
 BPF_TABLE("array", u32, struct claim, claims, 1);
 #endif
 
+#ifdef ONLY_UID
+/*
+ * Watched tasks that have made a call as this user: a slot may have been written by who reads it, and this map, which is
+ * not handed over, not. So one that becomes another user's is told, once, and nothing of anybody else's ever is.
+ */
+BPF_TABLE("hash", u32, u8, own, SLOTS);
+#endif
+
 #ifdef ONLY_WANTED
 BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 #endif
@@ -266,6 +274,38 @@ static __always_inline int is_allowed(void)
 #endif
 }
 
+static __always_inline void note_own(u32 tid)
+{
+#ifdef ONLY_UID
+    u8 one = 1;
+    own.update(&tid, &one);
+#endif
+}
+
+/* Whether this task, which is another user's now, was this user's until now: said once, as what is not counted. */
+static __always_inline int has_left(u32 tid)
+{
+#ifdef ONLY_UID
+    if (own.delete(&tid) == 0) {
+        lose(current_side(), FOREIGN);
+        return 1;
+    }
+#endif
+    return 0;
+}
+
+/* Whether this task was another user's until now: the call by which it has come back was not this user's. */
+static __always_inline int has_come_back(u32 tid)
+{
+#ifdef ONLY_UID
+    if (!own.lookup(&tid)) {
+        note_own(tid);
+        return 1;
+    }
+#endif
+    return 0;
+}
+
 /* Counts one call in the totals and in its row; 0 where the row could not be kept. */
 static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
 {
@@ -301,20 +341,22 @@ static __always_inline void enter(s32 nr)
         return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
         return;
+    if (!is_allowed()) {
+        has_left(self.tid);
+        return;
+    }
     u8 side = current_side();
     if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
         lose(side, SKIPPED);
         if (task->state == INSIDE)
             count_unreturned(side, task);
     }
+    if (task->state == NEW || task->state == HELD)
+        note_own(self.tid);
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
     if (!is_wanted(abi, nr))
         return;
-    if (!is_allowed()) {
-        lose(side, FOREIGN);
-        return;
-    }
     if (!count_call(side, task->tgid, abi, nr))
         return;
     task->nr = nr;
@@ -421,6 +463,8 @@ static __always_inline void leave(void *ctx, s64 result)
     struct task *task = task_of(self.tid);
     if (!task || task->state == HELD)
         return;
+    if (!is_allowed() && !has_left(self.tid)) /* the call by which it has left is still this user's */
+        return;
     u8 side = current_side();
     u8 state = task->state;
     task->state = IDLE;
@@ -428,16 +472,14 @@ static __always_inline void leave(void *ctx, s64 result)
         count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
         return;
     }
-    if (state != IDLE)
+    if (state == NEW)
+        note_own(self.tid);
+    if (state != IDLE || !is_allowed() || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx);
     u8 abi = abi_of(&self, nr);
     if (!is_wanted(abi, nr))
         return;
-    if (!is_allowed()) {
-        lose(side, FOREIGN);
-        return;
-    }
     if (!may_be_refused()) /* the kernel has skipped us at its entry */
         lose(side, SKIPPED);
     if (!count_call(side, task->tgid, abi, nr))
@@ -504,11 +546,8 @@ static __always_inline void begin(void *task_struct, u32 child, u64 clone_flags)
 {
     u32 parent = bpf_get_current_pid_tgid() >> 32;
     struct process *process = processes.lookup(&parent);
-    if (!is_allowed()) {
-        if (process)
-            lose(current_side(), FOREIGN);
+    if (!is_allowed())
         return;
-    }
 #ifdef PID_NAMESPACE
     if (!process)
         enter_claimant();
@@ -580,12 +619,15 @@ static __always_inline void replace(u32 old_tid)
     struct process *process = processes.lookup(&tgid);
     if (!process)
         return;
-    if (is_allowed()) {
-        process->execs += 1;
-        process->exec_ns = bpf_ktime_get_ns();
-        bpf_get_current_comm(&process->comm, sizeof(process->comm));
-        note_cmdline(process);
+    if (!is_allowed()) {
+        if (old_tid != tid)
+            drop(old_tid);
+        return;
     }
+    process->execs += 1;
+    process->exec_ns = bpf_ktime_get_ns();
+    bpf_get_current_comm(&process->comm, sizeof(process->comm));
+    note_cmdline(process);
     if (old_tid != tid) {
         struct task *task = task_of(old_tid);
         if (task) {
@@ -601,10 +643,13 @@ static __always_inline void end(void)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
+#ifdef ONLY_UID
+    own.delete(&tid); /* whatever its slot says by now */
+#endif
     struct task *task = task_of(tid);
     if (!task)
         return;
-    if (task->state == INSIDE)
+    if (task->state == INSIDE && is_allowed())
         count_unreturned(current_side(), task);
     drop(tid);
     struct process *process = processes.lookup(&tgid);

@@ -12,7 +12,8 @@ SECRET, USER, HOST, ADDRESS, UUID, MAC = "<SECRET>", "<USER>", "<HOST>", "<IP>",
 _NAME = r"""
     (?: (?:api|access|private) [ ] key
       | (?= [\w.-]*? (?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|(?:api|access|private|auth)[_-]?key
-                       |credential|session[_-]?id|signature) )
+                       |credential|session[_-]?id|signature|pass(?![a-z])|[_-]key(?![a-z])
+                       |(?<![a-z])(?:pat|creds?|jwt|otp|pin)(?![a-z])) )
         [\w.-]++ )"""
 """A word with one of these in it. Nothing here backs up: a log may have words of any length."""
 _QUOTED = rf"""(?: {SECRET}(?!\w) | "(?:[^"\\\n]|\\.)*+"? | '[^'\n]*+'? )"""
@@ -29,13 +30,15 @@ _NAMED = tuple(
     )
 )
 _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
+_TOKEN = re.compile(r"\b(?:A[KS]IA[0-9A-Z]{16}|gh[pousr]_\w{20,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)\b")
+"""Those of Amazon and GitHub, and JSON web tokens."""
 _BEFORE_AT = re.compile(r"(?<!\S)\S+@(?=\S)")
 _LOGIN = re.compile(r"://|(?<![\w.+-])[\w.+-]++:(?=[^/])")
 
 
 def without_secrets(text: str) -> str:
     """The text with logins before an @, private keys, and values that are called password or the like, replaced."""
-    text = _KEY_BLOCK.sub(SECRET, text)
+    text = _TOKEN.sub(SECRET, _KEY_BLOCK.sub(SECRET, text))
     for named in _NAMED:
         text = named.sub(rf"\1{SECRET}", text)
     return _BEFORE_AT.sub(_without_login, text)

@@ -70,6 +70,7 @@ _UNWINDING_S = 120.0
 """For taking back what was at work when the parent went."""
 _TRIES = 5
 """Loads, at most, until one has worked; then there is none any more."""
+_PROOFS = 20
 
 
 class Junk(Exception):  # noqa: N818 - it is what it is
@@ -137,7 +138,7 @@ class Helper:
         self._telling = Telling(channel, self._cancel.set)
         self._say = self._telling.say
         self._job: threading.Thread | None = None
-        self._tries = _TRIES
+        self._tries, self._proofs = _TRIES, _PROOFS
         self._received: list[int] = []
 
     def serve(self) -> None:
@@ -317,6 +318,10 @@ class Helper:
         if self._occupied():
             self._say(proof={"way": way, "refused": "one thing at a time: something is at work already"})
             return
+        if not self._proofs:
+            self._say(proof={"way": way, "refused": f"{_PROOFS} proofs have been made: start denet-tui once more"})
+            return
+        self._proofs -= 1
         self._job = threading.Thread(target=self._prove, args=(way,), name="proof", daemon=True)
         self._job.start()
 

@@ -72,6 +72,8 @@ def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
 
 def _proves(proof: Finding, way: Way) -> bool:
     """True where it has counted exactly by this way; unsure of the other one, it names that alone."""
+    if proof.state is State.PASS:
+        return way in (proof.required_for or BOTH)
     if proof.state in _TRIED:
         return way not in proof.blocks
     return bool(proof.required_for) and way not in proof.required_for

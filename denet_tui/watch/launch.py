@@ -102,7 +102,8 @@ class Start:
         self.foreign = is_foreign(self.runner)
         """Whether the command gets a session of its own: this terminal is another user's."""
         self.keeper = keeper.start(self.runner, foreign=self.foreign) if aim == "command" else None
-        self._loading = None if loader else self._begin()
+        self._loading = self._begin() if handover.may_load() and not loader else None
+        """Without privilege it is asked for by `load`, when all else is known to be right: sudo may want a password."""
         self._kernel: Kernel | None = None
         handover.become(self.invoker, keep_bpf=handover.may_load() and facts.reads_need_capability())
         self.notes: tuple[str, ...] = ()
@@ -254,8 +255,12 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
     sudo = unprivileged.sudo()
     if options.no_sudo or not sudo or not os.isatty(0) or not os.isatty(2):
         raise StartError(_no_privilege())
-    say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
-    return lambda wanted, _: unprivileged.ThroughSudo(sudo, wanted)
+
+    def through_sudo(wanted: Request, _: int | None) -> unprivileged.Loads:
+        say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
+        return unprivileged.ThroughSudo(sudo, wanted)
+
+    return through_sudo
 
 
 def _no_privilege() -> str:

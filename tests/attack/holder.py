@@ -25,12 +25,12 @@ from typing import Any
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _NEW, Tracer
+from denet_tui.bpf.tracer import _INSIDE, _NEW, _SLOT, _TASK, Tracer
 
 SECRET = "the-password-of-root"
 OBJ_PIN, OBJ_GET, PROG_LOAD, MAP_CREATE, PROG_TEST_RUN, PROG_BY_ID, MAP_BY_ID = 6, 7, 5, 0, 10, 13, 14
 LINK_CREATE, LINK_UPDATE, LINK_BY_ID, ITER_CREATE, LINK_DETACH, PROG_BIND_MAP = 28, 29, 30, 33, 34, 35
-SET_BPF, PERIOD, REFRESH = 0x40042408, 0x40082404, 0x2402
+SET_BPF, PERIOD, SET_FILTER = 0x40042408, 0x40082404, 0x40082406
 TRACEPOINTS = ("page_fault_user", "sys_enter", "sys_exit", "task_newtask", "")
 
 
@@ -116,6 +116,11 @@ def sampling(held: dict[str, int]) -> dict[str, str]:
         if not who.startswith("links") or "perf_event" not in str(Path(f"/proc/self/fd/{fd}").readlink()):
             continue
         found[f"period of {who}"] = attempt(lambda fd=fd: fcntl.ioctl(fd, PERIOD, struct.pack("<Q", 1)))
+        for what in (b"common_pid > 0\0", b"id == 1\0", b"\0"):
+            found[f"filter {what!r} of {who}"] = attempt(lambda fd=fd, what=what: fcntl.ioctl(fd, SET_FILTER, what))
+        os.getppid()
+        count = struct.unpack("<Q", os.read(fd, 8))[0]
+        found[f"count of {who}"] = f"done: {count} events" if count else "refused: none are counted"
         for other in held.values():
             found[f"{other} on {who}"] = attempt(lambda fd=fd, other=other: fcntl.ioctl(fd, SET_BPF, other))
         try:
@@ -135,10 +140,19 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int) -> list[s
     tracer._insert_process(victim.pid, 0, 1)
     tracer._insert_task(victim.pid, victim.pid, _NEW)
     os.write(go, f"{SECRET}\n".encode())
-    time.sleep(0.5)
     seen: list[str] = []
-    for _ in range(2):
+    slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
+    before = _TASK.pack(0, victim.pid, 0, 0, _NEW)
+    for state in (_NEW, 0, _INSIDE, 3, _INSIDE) * 6:  # what it could be in, written again and again
+        time.sleep(0.05)
+        task, owner, crowd = _SLOT.unpack(slots.lookup(index) or b"")
+        if owner == victim.pid:
+            seen += [f"its state: {_TASK.unpack(task)}"] if task != before else []
+            before = _TASK.pack(1, victim.pid, 0, 0, state)
+            slots.update(index, _SLOT.pack(before, owner, crowd))
         reading = tracer.read()
+        seen += [f"lost: {reading.loss}"] if reading.loss.short else []
+        seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]
         seen += [f"calls of {tgid}" for tgid in reading.rows if tgid != os.getpid()]
         for process in reading.processes:
             told = (process.comm, *process.cmdline)
@@ -161,8 +175,9 @@ def targets() -> list[str]:
 def main() -> None:
     uid, gid, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     waiting, go = os.pipe()
-    script = 'read secret; /bin/true "$secret"; exec sh -c "sleep 0.1; exit 7" "$secret"'
-    victim = subprocess.Popen(["sh", "-c", script], stdin=waiting)
+    script = 'read secret; for i in 1 2 3 4 5 6 7 8; do /bin/true "$secret"; cat /nonexistent; sleep 0.1; done;'
+    script += 'exec sh -c "sleep 0.1; exit 7" "$secret"'
+    victim = subprocess.Popen(["sh", "-c", script], stdin=waiting, stderr=subprocess.DEVNULL)
     kernel = Loading(Request(way), only_uid=uid).receive()
     os.setgroups([])
     os.setresgid(gid, gid, gid)

@@ -102,7 +102,8 @@ REQUESTS = {
     "a flag": b'{"way": "raw -DX"}\n',
     "a list": b'{"way": ["raw"]}\n',
     "true": b'{"way": "raw", "scale": true}\n',
-    "huge": b'{"way": "raw", "scale": 6}\n',
+    "huge": b'{"way": "raw", "scale": 4}\n',
+    "no size": b'{"way": "raw", "scale": 5}\n',
     "rows": b'{"way": "raw", "scale": 0, "rows": 100000}\n',
     "less than none": b'{"way": "raw", "rows": -1}\n',
 }

@@ -69,6 +69,7 @@ def test_while_the_setup_is_up_only_the_helper_has_privilege_and_then_nobody(
 ) -> None:
     type_into(terminal, person, "sudo $denet setup")
     shows(terminal, "with one helper as root", "enter goes on")
+    eventually(lambda: len(privileged(terminal)) == 1, "the proof, which the helper has had made, is over")
     mine = [pid for pid in ours(terminal) if status(pid)["Uid"].split() == [str(person.uid)] * 4]
     holding = privileged(terminal)
     assert len(mine) == 2, "the screen, and the keeper of a command"
@@ -102,11 +103,19 @@ def test_where_all_is_right_plain_denet_tui_watches_the_machine_at_once(
 
 
 @pytest.mark.root
-def test_without_root_the_setup_comes_first_and_leaving_it_says_what_is_left(
-    terminal: Tmux,
-    person: Person,
-) -> None:
+def test_where_only_root_is_missing_the_start_comes_first_and_sudo_loads(terminal: Tmux, person: Person) -> None:
     type_into(terminal, person, "$denet")
+    shows(terminal, "What do you want to watch?")
+    terminal.line("ls /")
+    shows(terminal, "exited 0", "exact")
+    assert privileged(terminal) == []
+    terminal.type("q")
+    shows(terminal, "using sudo for the half second", "exact: nothing lost", "left with 0")
+
+
+@pytest.mark.root
+def test_without_root_the_setup_says_what_is_left(terminal: Tmux, person: Person) -> None:
+    type_into(terminal, person, "$denet setup")
     shows(terminal, f"denet-tui setup as {person.name} ", "PRIV-001", "lacks CAP_BPF")
     terminal.type("q")
     shows(terminal, "denet-tui: not ready yet; left to do: PRIV-001; go on with `denet-tui setup`", "left with 1")
