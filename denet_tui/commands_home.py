@@ -29,7 +29,20 @@ if TYPE_CHECKING:
     from denet_tui.bpf.unprivileged import Loads
     from denet_tui.screens.start import Pick, Restart
 
-_NOT_FIRST = frozenset({"PROG-001", "E2E-001", "OTHER-001", "LOG-001", "LEFT-001", "DRIFT-001", "PRIV-007", "BCC-004"})
+_NOT_FIRST = frozenset(
+    {
+        "PROG-001",
+        "E2E-001",
+        "OTHER-001",
+        "LOG-001",
+        "LEFT-001",
+        "DRIFT-001",
+        "PRIV-005",
+        "PRIV-006",
+        "PRIV-007",
+        "BCC-004",
+    }
+)
 """What says nothing about whether watching works, and the proof: loading is that where all is right."""
 _SILENT_S, _LOOK_S = 1.5, 5.0
 """For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
