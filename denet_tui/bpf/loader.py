@@ -73,6 +73,8 @@ _OFFSETS = {
     "task_struct.pid": "OFF_PID",
     "task_struct.real_parent": "OFF_REAL_PARENT",
     "task_struct.stack": "OFF_STACK",
+    "task_struct.cred": "OFF_CRED",
+    "cred.uid": "OFF_UID",
     "task_struct.ptrace": "OFF_PTRACE",
     "task_struct.seccomp.mode": "OFF_SECCOMP_MODE",
     "pt_regs": "SIZE_REGS",
@@ -234,7 +236,8 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
 
     path = tracing / "events" / EVENTS[event] / event / "id"
     number = int(path.read_text(encoding="ascii"))
-    attributes = array.array("B", struct.pack("<IIQ48x", 2, 64, number))
+    disabled = 1  # until the filter is set: what came before would be counted
+    attributes = array.array("B", struct.pack("<IIQ24xQ16x", 2, 64, number, disabled))
     address, _ = attributes.buffer_info()
     descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
     set_program, set_filter, enable = 0x40042408, 0x40082406, 0x2400
