@@ -27,7 +27,7 @@ from typing import Any
 
 from denet_tui.bpf import btf, confine, facts, maps, programs, toolchain
 from denet_tui.bpf.failure import LoadError
-from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, write_reply
+from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 30
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
@@ -275,20 +275,14 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
         case ["connect", name]:
             channel = socket.socket(socket.AF_UNIX)
             channel.connect(f"\0{name}")
-            if _peer(channel) != int(os.environ.get("SUDO_UID") or -1):
+            if peer_uid(channel) != int(os.environ.get("SUDO_UID") or -1):
                 sys.exit(77)  # somebody else listens there
         case _:
             sys.exit(64)
     output = os.memfd_create("loader-output")
     os.dup2(output, 1)
     os.dup2(output, 2)
-    return channel, _peer(channel), LARGEST_SCALE_SERVED
-
-
-def _peer(channel: socket.socket) -> int:
-    """The uid at the other end, as the kernel has it."""
-    _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(uid)
+    return channel, peer_uid(channel), LARGEST_SCALE_SERVED
 
 
 def _refusal(request: Request, largest: int) -> LoadError | None:

@@ -64,6 +64,12 @@ class Request:
             raise ValueError("not a request") from error
 
 
+def peer_uid(channel: socket.socket) -> int:
+    """The uid at the other end, as the kernel has it (SO_PEERCRED, man 7 unix)."""
+    _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
+
+
 def write_reply(channel: socket.socket, reply: dict[str, Any], descriptors: Sequence[int]) -> None:
     """The loader's answer: its length, the descriptors with that, and the object; raises OSError."""
     body = json.dumps(reply).encode()

@@ -16,7 +16,7 @@ from typing import Protocol
 from denet_tui.bpf import facts
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
-from denet_tui.bpf.request import SOCKET, Request
+from denet_tui.bpf.request import SOCKET, Request, peer_uid
 
 _TYPING_S = 120.0
 """For who has to type a password."""
@@ -124,8 +124,7 @@ class ThroughSudo:
                     text = f"sudo ended with status {status}: it got no password, or does not let you; {_OTHERWISE}"
                     raise LoadError("sudo", text) from None
                 continue
-            _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if uid == 0:
+            if peer_uid(channel) == 0:
                 return channel
             channel.close()
         raise LoadError("sudo", f"sudo did not start the loader within {_TYPING_S:.0f} s")
