@@ -164,6 +164,25 @@ def test_a_socket_that_is_stopped_is_a_warning_and_started_again(clean: Box) -> 
     assert finding(clean)["state"] == "pass"
 
 
+def test_what_systemd_run_started_cannot_be_robbed(box: Box) -> None:
+    """By another process of the same user, as in tests/attack, where there is no systemd."""
+    rights = "-p 'AmbientCapabilities=CAP_BPF CAP_PERFMON' -p LimitMEMLOCK=infinity -p WorkingDirectory=/home/anna"
+    box.check(f"systemd-run --quiet --unit=robbed --uid=anna {rights} denet-tui run --no-tui -- sleep 100")
+    try:
+        eventually(lambda: box.run("pgrep -u anna -x sleep").stdout, "the command runs")
+        holds = (
+            "for each in $(pgrep -u anna); do ls -l /proc/$each/fd | grep -q anon_inode:bpf && echo $each; done; true"
+        )
+        (holder,) = box.check(holds).split()
+        found = json.loads(box.check(f"{as_user('anna')} python3 /mnt/tests/attack/robber.py {holder}"))[holder]
+        assert {how.partition(" ")[0] for how in found.values()} == {"refused"}, found
+        assert len(found) > len(("memory", "list", "read", "seize")), "there were descriptors to take"
+        rights = box.check(f"grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/{holder}/status").split()
+        assert rights == ["CapEff:", "0" * 16, "NoNewPrivs:", "1", "Seccomp:", "2"]
+    finally:
+        box.check("systemctl kill --signal=KILL robbed; systemctl reset-failed robbed || true")
+
+
 def test_the_units_make_sense_to_systemd(clean: Box) -> None:
     """All keys are known, and the service may hardly do anything but what it is for."""
     clean.check(f"cp /mnt/denet_tui/checks/units/* {service.SYSTEMD}/")
