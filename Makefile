@@ -153,9 +153,9 @@ lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/
 screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
 	@$(SH)
 	want "installing what is shown" bcc gcc libc-headers || fail "missing still:$$left: see above"
-	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m tests.screens.shoot
+	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m tests.screens.live.shoot
 	as_root "to load BPF programs, and to break a machine that only it sees" \
-	    $(VENV)/bin/python -B -m tests.screens.shoot_setup
+	    $(VENV)/bin/python -B -m tests.screens.setup.shoot
 
 # What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
 define AS_ROOT

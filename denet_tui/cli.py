@@ -12,8 +12,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from denet_tui import __version__, debug
+from denet_tui.syscalls import PASSED
 from denet_tui.visible import complain, write
-from denet_tui.vocabulary import PASSED
 
 FAILED = 125
 USAGE = 64
@@ -133,10 +133,10 @@ def main(context: click.Context) -> None:
     sudo denet-tui setup                  put right what does not, shown before and undone on request
     """
     if context.invoked_subcommand is None:
-        from denet_tui import commands_home
+        from denet_tui.commands import home
 
-        if commands_home.has_terminal():
-            commands_home.home()
+        if home.has_terminal():
+            home.home()
         write(f"{context.get_help()}\n", sys.stdout)
 
 
@@ -161,9 +161,9 @@ def main(context: click.Context) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """Watch COMMAND and all its descendants."""
-    from denet_tui import commands
+    from denet_tui.commands import run as watching
 
-    commands.run(command, commands.Request(**options))
+    watching.run(command, watching.Request(**options))
 
 
 @main.command()
@@ -172,9 +172,9 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 @click.argument("pid", type=click.IntRange(1))
 def attach(pid: int, **options: Any) -> NoReturn:
     """Watch the running process PID and its descendants."""
-    from denet_tui import commands
+    from denet_tui.commands import run as watching
 
-    commands.attach(pid, commands.Request(**options))
+    watching.attach(pid, watching.Request(**options))
 
 
 @main.command()
@@ -182,9 +182,9 @@ def attach(pid: int, **options: Any) -> NoReturn:
 @global_options
 def machine(**options: Any) -> NoReturn:
     """Watch every process of this machine."""
-    from denet_tui import commands
+    from denet_tui.commands import run as watching
 
-    commands.machine(commands.Request(**options))
+    watching.machine(watching.Request(**options))
 
 
 @main.command()
@@ -194,13 +194,13 @@ def machine(**options: Any) -> NoReturn:
 @global_options
 def selftest(syscall: str, **options: Any) -> NoReturn:
     """Make 1,000 known calls, count them, and compare."""
-    from denet_tui import commands
+    from denet_tui.commands import run as watching
 
-    commands.selftest(syscall, commands.Request(**options))
+    watching.selftest(syscall, watching.Request(**options))
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (checks/diag.schema.json).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
 @click.option(
     "--report", "report_file", type=Path, metavar="FILE", help="Write the complete report to share (Markdown)."
 )
@@ -214,10 +214,10 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
     Exits with 0 where watching works here, 1 where it does not, 2 for warnings under --strict, 64 for wrong
     options, 70 where a check broke.
     """
-    from denet_tui import commands_diag
+    from denet_tui.commands import diag
 
     ids = tuple(word.strip().upper() for each in only for word in each.split(",") if word.strip())
-    commands_diag.diag(commands_diag.DiagRequest(only=ids, **options))
+    diag.diag(diag.DiagRequest(only=ids, **options))
 
 
 @main.command()
@@ -236,21 +236,21 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     Exits with 0 where watching works here (with --plan: and nothing is left to do), 1 where it does not, 64 for
     wrong options, 70 where setup broke.
     """
-    from denet_tui import commands_setup
+    from denet_tui.commands import setup
 
     ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
     if not ids and not any(options.values()):
-        from denet_tui import commands_home
+        from denet_tui.commands import home
 
-        if commands_home.has_terminal():
-            commands_home.wizard()
-    commands_setup.setup(commands_setup.SetupRequest(only=ids, **options))
+        if home.has_terminal():
+            home.wizard()
+    setup.setup(setup.SetupRequest(only=ids, **options))
 
 
 @main.command("settings")
 @click.option("--keys", is_flag=True, help="Instead: every binding by its name, with its keys and what it does.")
 def settings_command(*, keys: bool) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
-    from denet_tui import configure
+    from denet_tui.commands import preferences
 
-    write(configure.list_bindings() if keys else configure.example(), sys.stdout)
+    write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)

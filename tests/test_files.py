@@ -22,7 +22,7 @@ from tests.watch.helpers import denet
 RACE = """
 import json, os, sys, threading, time
 from denet_tui.bpf.handover import User
-from denet_tui.checks import drift
+from denet_tui.checks import last_good
 from denet_tui.checks.host import Host
 home, secret = sys.argv[1:]
 class Sudo(Host):
@@ -39,8 +39,8 @@ threading.Thread(target=swap, daemon=True).start()
 seen, end = set(), time.monotonic() + 4
 while time.monotonic() < end:
     try:
-        record = drift.recall(Sudo(), path)
-    except (OSError, drift.DriftError) as error:
+        record = last_good.recall(Sudo(), path)
+    except (OSError, last_good.DriftError) as error:
         seen.add(type(error).__name__)
     else:
         seen.add(record["kernel"] if record else None)

@@ -38,15 +38,22 @@ def loaded(script: str, *words: str) -> set[str]:
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["run"], ["run", "--interval", "x"]])
 def test_help_and_complaints_load_next_to_nothing(words: list[str]) -> None:
-    assert not loaded(WITH_ARGUMENTS, *words) & {"textual", "rich", "plotext", "psutil", "bcc", "denet_tui.commands"}
+    assert not loaded(WITH_ARGUMENTS, *words) & {
+        "textual",
+        "rich",
+        "plotext",
+        "psutil",
+        "bcc",
+        "denet_tui.commands.run",
+    }
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("words", [["selftest"], ["run", "--no-tui", "--", "true"], ["run", "--json", "--", "true"]])
 def test_without_a_screen_no_screen_is_loaded(words: list[str]) -> None:
     found = loaded(WITH_ARGUMENTS, *words)
-    assert "denet_tui.watch.keeper" in found
-    assert not found & {"textual", "rich", "plotext", "bcc", "denet_tui.app", "denet_tui.bpf.loader"}
+    assert "denet_tui.watch.supervisor" in found
+    assert not found & {"textual", "rich", "plotext", "bcc", "denet_tui.screens.live.app", "denet_tui.bpf.loader"}
 
 
 def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:

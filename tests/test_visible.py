@@ -189,10 +189,10 @@ def script(body: str, *words: str, **env: str) -> subprocess.CompletedProcess[st
 
 BROKEN = """
 import sys
-from denet_tui import commands
+from denet_tui.commands import run as watching
 def run(*_):
     raise RuntimeError("boom \\x1b]0;t\\x07\\nforged")
-commands.run = run
+watching.run = run
 from denet_tui.cli import main
 sys.argv[0] = "denet-tui"
 main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from denet_tui.bpf.names import numbers
-from denet_tui.vocabulary import CLASSES, MEMBERS
+from denet_tui.syscalls import CLASSES, MEMBERS
 
 
 def expand(words: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.names import X32_BIT, numbers, syscall
-from denet_tui.bpf.rows import Rows
+from denet_tui.counts import Rows
 from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
 
 NUMBERS, ABIS = 640, 3

@@ -1,1 +1,1 @@
-"""What can be wrong with a machine, and how it is put right. Knows nothing of screens."""
+"""What can be wrong with a machine. Knows neither how it is put right nor screens."""

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from denet_tui.checks import drift, kernel, leftovers, limits, privileges, probe, toolchain, tracefs
+from denet_tui.checks import kernel, last_good, leftovers, limits, privileges, probe, toolchain, tracefs
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, State
 
@@ -23,7 +23,7 @@ WAITS = frozenset({"PRIV-005", "BCC-001", "BCC-002", "BCC-003", "PROG-001", "E2E
 _SLOW_S = 1.0
 
 
-_MODULES = (privileges, limits, leftovers, tracefs, kernel, toolchain, drift, probe)
+_MODULES = (privileges, limits, leftovers, tracefs, kernel, toolchain, last_good, probe)
 ALL: tuple[Check, ...] = tuple(
     sorted((check for module in _MODULES for check in module.CHECKS), key=lambda check: AREAS.index(check.area))
 )

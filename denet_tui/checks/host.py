@@ -242,6 +242,24 @@ def exists(host: Host, path: str) -> bool:
     return True
 
 
+def owners(host: Host, folder: str) -> set[str]:
+    """Each mode with owner that there is below a folder, as `0640 0:0`: a remount of tracefs changes all its files."""
+    try:
+        names = host.names(folder)
+    except OSError:
+        return set()
+    found: set[str] = set()
+    for path in (f"{folder}/{name}" for name in names):
+        try:
+            seen = host.lstat(path)
+        except OSError:  # tracefs has files that come and go
+            continue
+        found.add(f"{mode_of(seen):04o} {seen.st_uid}:{seen.st_gid}")
+        if stat.S_ISDIR(seen.st_mode):
+            found |= owners(host, path)
+    return found
+
+
 def program(host: Host, name: str) -> str:
     """Absolute path of a system program, never one from a user's PATH; empty where there is none."""
     for folder in _PATH.split(":"):

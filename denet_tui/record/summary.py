@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, ending, plain, wall_ms
+from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
-from denet_tui.vocabulary import errno_name
 
 
 def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from denet_tui.watch import keeper
+from denet_tui.watch import supervisor
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.output import Output
 
@@ -146,7 +146,7 @@ class Command:
     def kill(self) -> None:
         """End it: SIGTERM, and SIGKILL two seconds later."""
         self.signal(signal.SIGTERM)
-        deadline = time.monotonic() + keeper.GRACE_SECONDS
+        deadline = time.monotonic() + supervisor.GRACE_SECONDS
         while time.monotonic() < deadline:
             if self.poll(deadline - time.monotonic()):
                 return

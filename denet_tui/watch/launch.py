@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui.bpf import facts, families, handover, release, request, unprivileged
+from denet_tui.bpf import facts, families, handover, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect
 from denet_tui.bpf.handover import Kernel, Loading, User
 from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
-from denet_tui.watch import keeper
+from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import Output
@@ -101,7 +101,7 @@ class Start:
         protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
         self.foreign = is_foreign(self.runner)
         """Whether the command gets a session of its own: this terminal is another user's."""
-        self.keeper = keeper.start(self.runner, foreign=self.foreign) if aim == "command" else None
+        self.keeper = supervisor.start(self.runner, foreign=self.foreign) if aim == "command" else None
         self._loading = self._begin() if handover.may_load() and not loader else None
         """Without privilege it is asked for by `load`, when all else is known to be right: sudo may want a password."""
         self._kernel: Kernel | None = None
@@ -155,7 +155,7 @@ class Start:
 
     def release(self, tracer: Tracer) -> None:
         """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
-        release.everybody(self.load(), tracer.read)
+        reset.everybody(self.load(), tracer.read)
 
     def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
         """What stays the same from now on."""

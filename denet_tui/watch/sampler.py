@@ -10,8 +10,8 @@ from itertools import chain
 from types import MappingProxyType
 
 from denet_tui.bpf.names import syscall
-from denet_tui.bpf.rows import EMPTY
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
+from denet_tui.counts import EMPTY
 from denet_tui.model import (
     NO_LOSS,
     NO_USAGE,

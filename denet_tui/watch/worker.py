@@ -16,9 +16,9 @@ from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import NO_LOSS, InFlight, RunInfo, Snapshot
-from denet_tui.watch.asking import reader_of
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
+from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING, Entry
 from denet_tui.watch.output import Output
 from denet_tui.watch.processes import Usages

@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from denet_tui.model import Counters, Syscall
+from denet_tui.syscalls import class_of
 from denet_tui.visible import visible
-from denet_tui.vocabulary import class_of
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import Piece
+from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.table import TableView
 
 SAME = "="
@@ -97,11 +97,11 @@ class ChangeTable(TableView[Change]):
             case "errors_after":
                 return ((f"{row.after.errors:,}", "dim"),)
             case "time_before":
-                return ((words.duration(row.before.time_ns), "dim"),)
+                return ((formatting.duration(row.before.time_ns), "dim"),)
             case "time_after":
-                return ((words.duration(row.after.time_ns), "dim"),)
+                return ((formatting.duration(row.after.time_ns), "dim"),)
             case "time_ns":
-                return ((signed(row.time_ns, words.duration), "text"),)
+                return ((signed(row.time_ns, formatting.duration), "text"),)
             case "errors":
                 return ((signed(row.errors, _number), "warn" if row.errors > 0 else "text"),)
         return ((signed(row.calls, _number), "text"),)

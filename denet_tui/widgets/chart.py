@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.geometry import Size
 
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
 
@@ -73,7 +73,9 @@ def draw_chart(
             marker = plotext.marker(_MARKS[number - 1], number)
             figure.draw(figure.signal(*zip(*marked, strict=True), marker=marker))
     heights = [top * part for part in ((0, 0.5, 1) if size.height < 12 else (0, 0.25, 0.5, 0.75, 1))]
-    figure.ruler("y").lim(0, top).ticks(heights, [words.pad(words.rate(at), _LABEL, right=True) for at in heights])
+    figure.ruler("y").lim(0, top).ticks(
+        heights, [formatting.pad(formatting.rate(at), _LABEL, right=True) for at in heights]
+    )
     figure.ruler("x").lim(grid.start_s, grid.end_s).ticks([at for at, _ in ticks], [label for _, label in ticks])
     return [_pieces(line, len(curves)) for line in figure.build().string(False).split("\n")[: size.height]]
 
@@ -167,8 +169,8 @@ class Chart(TimeView):
         values = [self._value(curve, grid, cursor) for curve in self._curves]
         if len(curves) == 1:
             peak = max((rate for rate in curves[0] if rate is not None), default=0.0)
-            text = f"{self._curves[0].name}   {when} {values[0]}/s   peak {words.rate(peak)}/s"
-            return [[(words.pad(text, width), "title")]]
+            text = f"{self._curves[0].name}   {when} {values[0]}/s   peak {formatting.rate(peak)}/s"
+            return [[(formatting.pad(text, width), "title")]]
         lines: list[list[Piece]] = [[(f"calls/s {when}", "title")]]
         left = width - len(lines[0][0][0])
         for number, (curve, value) in enumerate(zip(self._curves, values, strict=True), 1):
@@ -187,7 +189,7 @@ class Chart(TimeView):
         else:
             grid = Grid(min(grid.end_s, self.now_s) - 0.001, 0.001, 1)
         rate = rates(curve.read(grid.start_s, grid.width_s, 1))[0]
-        return words.NONE if rate is None else words.rate(rate)
+        return formatting.NONE if rate is None else formatting.rate(rate)
 
 
 def _with_cursor(line: list[Piece], at: int) -> list[Piece]:

@@ -11,7 +11,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.widgets.words import clip
+from denet_tui.widgets.formatting import clip
 
 _NEXT = " \u203a "  # a single angle quotation mark, as file managers have it
 

@@ -14,12 +14,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from denet_tui.model import NOTHING, ErrorKey, ProcessInfo, Snapshot, Syscall
+from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
-from denet_tui.vocabulary import class_of, errno_name
-from denet_tui.widgets import words
-from denet_tui.widgets.chosen import Chosen, Errno
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.line_view import LineView, Piece
+from denet_tui.widgets.narrowing import Chosen, Errno
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
@@ -70,8 +70,8 @@ class SourceRow(NamedTuple):
         """The command of the process, and how it ended."""
         if self.process is None:
             return "ended, and no longer in the list"
-        name = words.command(self.process.cmdline, self.process.comm)
-        return name if self.process.alive else f"{name}  ({words.ended(self.process.status)})"
+        name = formatting.command(self.process.cmdline, self.process.comm)
+        return name if self.process.alive else f"{name}  ({formatting.ended(self.process.status)})"
 
 
 def error_rows(snapshot: Snapshot, rates: Callable[[ErrorKey], Sequence[float]]) -> list[ErrorRow]:
@@ -151,9 +151,9 @@ class ErrorTable(TableView[ErrorRow]):
             case "count":
                 return ((f"{row.times:,}", "text"),)
             case "rate":
-                return ((words.rate(row.rate), "text" if row.rate else "dim"),)
+                return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
             case "share":
-                return ((f"{words.percent(row.share)}%", "text"),)
+                return ((f"{formatting.percent(row.share)}%", "text"),)
             case "spark":
                 return ((sparkline(row.rates, width), "spark"),)
         return ((row.meaning, "dim"),)
@@ -192,12 +192,12 @@ class ErrorSources(LineView[SourceRow]):
         plain = "text" if process is not None and process.alive else "dim"
         match column.key:
             case "pid":
-                return ((str(process.pid) if process else words.NONE, plain),)
+                return ((str(process.pid) if process else formatting.NONE, plain),)
             case "name":
                 return ((row.name, plain),)
             case "count":
                 return ((f"{row.times:,}", plain),)
-        return ((f"{words.percent(row.share)}%", plain),)
+        return ((f"{formatting.percent(row.share)}%", plain),)
 
     def action_narrow(self) -> None:
         """Narrow the view to the process under the cursor."""

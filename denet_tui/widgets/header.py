@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from denet_tui.model import Loss, RunInfo, Snapshot
 from denet_tui.visible import visible
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 
 _WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 _STYLES = ("text", "strong", "dim", "good", "bad", "paused")
@@ -45,7 +45,7 @@ def badge(loss: Loss) -> str:
 
 def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> Facts:
     """What there is to say about a run at the moment of `snapshot`."""
-    name = words.command(info.argv, info.executable)
+    name = formatting.command(info.argv, info.executable)
     way = _WAYS.get(info.way, info.way)
     notes = tuple(visible(note) for note in info.notes)
     user = visible(info.user)
@@ -57,7 +57,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     alive = sum(process.alive for process in snapshot.processes)
     seen = len(snapshot.processes) + snapshot.forgotten
     details = [
-        *((f"{words.rate(calls_s)} calls/s",) if snapshot.running else ()),
+        *((f"{formatting.rate(calls_s)} calls/s",) if snapshot.running else ()),
         f"{snapshot.total.calls:,} calls",
         f"{seen:,} process{'es' if seen != 1 else ''}" + (f", {alive:,} alive" if alive != seen else ""),
         way,
@@ -65,8 +65,8 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     short = () if snapshot.exact else (snapshot.loss.describe(),)
     return Facts(
         command=name,
-        where=(words.elapsed(snapshot.elapsed_ns), *who),
-        state="running" if snapshot.running else words.ended(snapshot.status),
+        where=(formatting.elapsed(snapshot.elapsed_ns), *who),
+        state="running" if snapshot.running else formatting.ended(snapshot.status),
         badge=badge(snapshot.loss),
         exact=snapshot.exact,
         details=tuple(details),
@@ -88,11 +88,11 @@ def header_lines(known: Facts, width: int) -> list[list[Piece]]:
     while where and room - cell_len(_SEPARATOR.join(where)) - 2 < min(cell_len(known.command), max(12, room // 2)):
         where.pop()
     aside = "  " + _SEPARATOR.join(where) if where else ""
-    left += [(words.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
+    left += [(formatting.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
     lines = [[*left, (" " * (width - taken - _cells(left)), "text"), *right]]
     lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
     if known.remarks:
-        lines.append([(" ! ", "bad"), (words.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
+        lines.append([(" ! ", "bad"), (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
     return lines
 
 

@@ -14,12 +14,12 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo, Snapshot, Syscall
+from denet_tui.syscalls import class_of
 from denet_tui.visible import visible
-from denet_tui.vocabulary import class_of
-from denet_tui.widgets import words
-from denet_tui.widgets.chosen import Chosen
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.line_view import LineView, Piece
+from denet_tui.widgets.narrowing import Chosen
 from denet_tui.widgets.table import TableView
 
 THRESHOLDS = (
@@ -49,7 +49,7 @@ class FlightRow(NamedTuple):
     @property
     def name(self) -> str:
         """The command of the process."""
-        return words.command(self.process.cmdline, self.process.comm) if self.process else "?"
+        return formatting.command(self.process.cmdline, self.process.comm) if self.process else "?"
 
 
 class UnreturnedRow(NamedTuple):
@@ -151,9 +151,9 @@ class FlightTable(TableView[FlightRow]):
         """One cell of `row`."""
         match column.key:
             case "age":
-                return ((words.duration(row.age_ns), "text"),)
+                return ((formatting.duration(row.age_ns), "text"),)
             case "since":
-                return ((words.elapsed(row.since_ns) if row.since_ns >= 0 else words.NONE, "dim"),)
+                return ((formatting.elapsed(row.since_ns) if row.since_ns >= 0 else formatting.NONE, "dim"),)
             case "call":
                 return ((visible(row.syscall.name), "text"),)
             case "tid":

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.message import Message
 
 from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
 
@@ -84,7 +84,7 @@ class Scale(NamedTuple):
         steps = [(4 - step, self.top / 10**step) for step in range(3)]
         pieces: list[Piece] = [("calls/s", "label")]
         for shade, least in steps:
-            said = words.rate(least) if least >= 10_000 else f"{least:,g}"
+            said = formatting.rate(least) if least >= 10_000 else f"{least:,g}"
             pieces += [(f"  {SHADES[shade - 1]}", f"shade-{shade}"), (f" {said}+", "label")]
         return [*pieces, (f"  {SHADES[0]}", "shade-1"), (" fewer", "label")]
 
@@ -187,12 +187,14 @@ class LatencyView(TimeView, can_focus=True):
         most = max(sum(counts[band.start : band.stop]) for band in shown)
         lines: list[list[Piece]] = []
         for band in reversed(shown):
-            line: list[Piece] = [(words.pad(_floor(band), _LABEL, right=True), "label"), ("┤", "label")]
+            line: list[Piece] = [(formatting.pad(_floor(band), _LABEL, right=True), "label"), ("┤", "label")]
             line += self._row(columns, band, scale, cursor, bottom=band is shown[0])
             lines.append([*line, *self._histogram(sum(counts[band.start : band.stop]), most)])
         axis, labels = _axis(marks(self.window, grid), grid, cursor)
         said = [f"{chosen.calls:,} calls in {seconds:.1f} s", f"{chosen.calls:,} in {seconds:.1f} s"]
-        under = words.pad(next((text for text in said if len(text) <= self._side()), said[1]), self._side(), right=True)
+        under = formatting.pad(
+            next((text for text in said if len(text) <= self._side()), said[1]), self._side(), right=True
+        )
         return [
             title,
             *lines,
@@ -209,15 +211,15 @@ class LatencyView(TimeView, can_focus=True):
 
     def _title(self, grid: Grid, cursor: int | None, seconds: float, chosen: Counters) -> str:
         when = moment(self.window, self.now_s, grid, cursor)
-        rate = words.rate(chosen.calls / seconds) if seconds else words.NONE
+        rate = formatting.rate(chosen.calls / seconds) if seconds else formatting.NONE
         said = [f"{self._subject}   {when} {rate}/s"]
         if chosen.returns:
-            said += [f"{name} {words.duration(chosen.percentile_ns(share))}" for share, name, _ in LINES]
-            said.append(f"max {words.duration(chosen.max_ns)}")
+            said += [f"{name} {formatting.duration(chosen.percentile_ns(share))}" for share, name, _ in LINES]
+            said.append(f"max {formatting.duration(chosen.max_ns)}")
         line = "   ".join(said)
         if len(line) > self.size.width:  # the percentiles are what one is here for
             line = " ".join([self._subject, when, *said[1:]])
-        return words.pad(line, self.size.width)
+        return formatting.pad(line, self.size.width)
 
     def _reach(self, columns: Sequence[Column], counts: Sequence[int]) -> bool:
         """Widen the range of buckets to all that is shown, never narrower again; False where there is nothing."""
@@ -245,10 +247,10 @@ class LatencyView(TimeView, can_focus=True):
 
     def _histogram(self, count: int, most: int) -> list[Piece]:
         room = self._side()
-        number = f"{count:,}" if count < 10_000_000 else words.rate(count)
+        number = f"{count:,}" if count < 10_000_000 else formatting.rate(count)
         return [
             (" " + bar(count / most if most else 0.0, room - 10), "bar"),
-            (words.pad(number if count else "", 10, right=True), "text"),
+            (formatting.pad(number if count else "", 10, right=True), "text"),
         ]
 
     def _legend(self, scale: Scale, columns: Sequence[Column], width: int) -> list[list[Piece]]:
@@ -264,7 +266,11 @@ class LatencyView(TimeView, can_focus=True):
 
 
 def _floor(band: range) -> str:
-    return words.duration(bucket_floor_ns(band.start)) if band.start else f"<{words.duration(bucket_floor_ns(1))}"
+    return (
+        formatting.duration(bucket_floor_ns(band.start))
+        if band.start
+        else f"<{formatting.duration(bucket_floor_ns(1))}"
+    )
 
 
 def _rate(column: Column, band: range) -> float:

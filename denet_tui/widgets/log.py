@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from denet_tui.visible import visible
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.line_view import LineView, Piece
 
 
 class Entry(Protocol):

@@ -15,8 +15,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from denet_tui.widgets.emulator import APPLICATION_CURSOR, BRACKETED_PASTE, Emulator
+from denet_tui.widgets.formatting import pad
 from denet_tui.widgets.keystrokes import bytes_of
-from denet_tui.widgets.words import pad
 
 _STYLES = ("head", "typing", "asking", "note")
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."

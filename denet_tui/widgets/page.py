@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from denet_tui.visible import visible
-from denet_tui.widgets.words import clip
+from denet_tui.widgets.formatting import clip
 
 LABEL = 7
 """Cells that labels have."""

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
 from denet_tui.visible import visible
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import LineView, Piece
+from denet_tui.widgets.line_view import LineView, Piece
 
 
 class Pickable(NamedTuple):
@@ -43,10 +43,10 @@ class ProcessPicker(LineView[Pickable]):
         text = {
             "pid": str(row.pid),
             "user": visible(row.user),
-            "rss": words.size(row.rss),
-            "command": words.command(row.argv, str(row.pid)),
+            "rss": formatting.size(row.rss),
+            "command": formatting.command(row.argv, str(row.pid)),
         }[column.key]
-        return [(words.clip(text, width), style)]
+        return [(formatting.clip(text, width), style)]
 
 
 def matching(processes: Sequence[Pickable], text: str) -> list[Pickable]:

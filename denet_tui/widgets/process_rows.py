@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from denet_tui.model import InFlight, ProcessInfo, ProcessKey
 from denet_tui.visible import visible
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 
 Rates = Callable[[ProcessKey], Sequence[float]]
 """The last calls/s of a process, oldest first."""
@@ -56,7 +56,7 @@ class ProcessRow(NamedTuple):
     @property
     def name(self) -> str:
         """Its command line."""
-        return words.command(self.process.cmdline, self.process.comm)
+        return formatting.command(self.process.cmdline, self.process.comm)
 
     @property
     def rate(self) -> float:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
+from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
-from denet_tui.vocabulary import class_of, errno_name
-from denet_tui.widgets import words
-from denet_tui.widgets.chosen import Chosen, Named
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
 from denet_tui.widgets.forest import Forest, Place
-from denet_tui.widgets.lines import Piece
+from denet_tui.widgets.line_view import Piece
+from denet_tui.widgets.narrowing import Chosen, Named
 from denet_tui.widgets.process_rows import (
     Blocked,
     GroupRow,
@@ -198,13 +198,13 @@ class ProcessTree(TableView[Row]):
             case "cpu":
                 return ((f"{row.cpu:.0f}", "text"),)
             case "rss":
-                return ((words.size(row.rss), "text"),)
+                return ((formatting.size(row.rss), "text"),)
             case "threads":
                 return ((str(row.threads), "text"),)
             case "blocked":
                 return ((_waits(row.blocked, width), "text"),) if row.blocked else _failed(row)
             case "errors":
-                return ((words.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
+                return ((formatting.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
             case "calls":
                 return ((f"{row.calls:,}", plain),)
         return self._pace(row, column, width)
@@ -223,14 +223,14 @@ class ProcessTree(TableView[Row]):
             return ()
         if key == "rss" and self.shows("cpu"):
             return None
-        return (("ended" if isinstance(row, GroupRow) else words.ended_short(row.process.status), "dim"),)
+        return (("ended" if isinstance(row, GroupRow) else formatting.ended_short(row.process.status), "dim"),)
 
     def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""
         rate = column.key == "rate"
         if not row.alive and not row.rate:
             counted = not self.shows("calls") and self.shows("spark")
-            text = (words.rate(row.calls) if counted else words.NONE) if rate else "calls" if counted else ""
+            text = (formatting.rate(row.calls) if counted else formatting.NONE) if rate else "calls" if counted else ""
             return ((text, "dim"),)
         if row.blocked and not row.rate and not self.shows("blocked"):
             if not rate:
@@ -238,7 +238,7 @@ class ProcessTree(TableView[Row]):
             room = width + sum(GAP + wide for column, wide in self._fitted(self._layout_width) if column.key == "spark")
             return ((_waits(row.blocked, room), "text"),)
         if rate:
-            return ((words.rate(row.rate), "text" if row.rate else "dim"),)
+            return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
         return ((sparkline(self._trend(row, width), width), "spark"),)
 
     def _trend(self, row: Row, width: int) -> Sequence[float]:
@@ -337,5 +337,5 @@ def _failed(row: Row) -> Sequence[Piece]:
 
 def _waits(call: Blocked, width: int) -> str:
     """`futex 3.2s`, the name cut where there is no room for all of it."""
-    time = words.duration(call.for_ns)
-    return f"{words.clip(visible(call.name), width - len(time) - 1)} {time}"
+    time = formatting.duration(call.for_ns)
+    return f"{formatting.clip(visible(call.name), width - len(time) - 1)} {time}"

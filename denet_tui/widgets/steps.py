@@ -11,8 +11,8 @@ from textual.strip import Strip
 
 from denet_tui.visible import visible
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import CURSOR, LineView, Piece
-from denet_tui.widgets.words import clip, pad
+from denet_tui.widgets.formatting import clip, pad
+from denet_tui.widgets.line_view import CURSOR, LineView, Piece
 
 _TONES = ("good", "bad", "group")
 

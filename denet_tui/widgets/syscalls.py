@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 
 from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
+from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
-from denet_tui.vocabulary import class_of, errno_name
-from denet_tui.widgets import words
-from denet_tui.widgets.chosen import Chosen, Family
+from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
-from denet_tui.widgets.lines import Piece
+from denet_tui.widgets.line_view import Piece
+from denet_tui.widgets.narrowing import Chosen, Family
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
@@ -168,18 +168,18 @@ class SyscallTable(TableView[SyscallRow]):
             case "class":
                 return ((row.family, "dim"),)
             case "rate":
-                return ((words.rate(row.rate), "text" if row.rate else "dim"),)
+                return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
             case "total":
                 return ((f"{counters.calls:,}", "text" if counters.calls else "dim"),)
             case "share":
-                return ((words.percent(row.share), "text" if row.share >= 0.0005 else "dim"),)
+                return ((formatting.percent(row.share), "text" if row.share >= 0.0005 else "dim"),)
             case "errors":
                 return ((f"{counters.errors:,}", "warn") if counters.errors else ("0", "dim"),)
             case "spark":
                 return ((sparkline(row.rates, width), "spark"),)
         if not counters.returns:
-            return ((words.NONE, "dim"),)
-        return ((words.duration(self.ORDERS[column.key](row)), "text"),)
+            return ((formatting.NONE, "dim"),)
+        return ((formatting.duration(self.ORDERS[column.key](row)), "text"),)
 
     def action_narrow(self) -> None:
         """Narrow the view to the system call under the cursor."""

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.filter import FilterLine, Term, parse
-from denet_tui.widgets.lines import LineView
+from denet_tui.widgets.line_view import LineView
 
 RowT = TypeVar("RowT")
 

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 from denet_tui.widgets.window import Grid, Window
 
 Piece = tuple[str, str]
@@ -181,5 +181,5 @@ class TimeView(Widget):
 def moment(window: Window, now_s: float, grid: Grid, column: int | None) -> str:
     """Which moment the numbers are of: `now`, `last`, or `at 3:25.5`, with how long it is where that matters."""
     if column is None:
-        return "now" if window.follows else f"at {words.elapsed(int(min(grid.end_s, now_s) * 1e9))}"
-    return f"at {words.elapsed(int(grid.middle_s(column) * 1e9))}"
+        return "now" if window.follows else f"at {formatting.elapsed(int(min(grid.end_s, now_s) * 1e9))}"
+    return f"at {formatting.elapsed(int(grid.middle_s(column) * 1e9))}"

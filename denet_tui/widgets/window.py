@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from denet_tui.model import Counters
-from denet_tui.widgets import words
+from denet_tui.widgets import formatting
 
 SPANS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0)
 """Seconds that a view over time may show; few enough that zooming is quick, and all with round marks."""
@@ -136,7 +136,7 @@ def marks(window: Window, grid: Grid) -> list[tuple[float, str]]:
     parts = next((parts for parts in (3, 4, 5) if (span / unit) % parts == 0), 2) if grid.count >= 40 else 1
     times = [grid.end_s - span * part / parts for part in range(parts, -1, -1)]
     if not window.follows:
-        return [(time, words.elapsed(round(time * 1e9))) for time in times if time >= 0]
+        return [(time, formatting.elapsed(round(time * 1e9))) for time in times if time >= 0]
     # "now" is the end of the last column, which may still be filling.
     return [*((time, f"-{(grid.end_s - time) / unit:.0f}{letter}") for time in times[:-1]), (times[-1], "now")]
 

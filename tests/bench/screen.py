@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
-from denet_tui.app import DenetApp
 from denet_tui.model import NOTHING, Counters, InFlight, ProcessInfo, Snapshot, Syscall, Usage
-from tests.screens.double import INFO, START_NS, SYSCALLS, TICK_NS, Session, added, counters, total
+from denet_tui.screens.live.app import DenetApp
+from tests.screens.live.double import INFO, START_NS, SYSCALLS, TICK_NS, Session, added, counters, total
 from tests.watch.helpers import rows_of
 
 ROUND = 8

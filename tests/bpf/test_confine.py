@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from denet_tui.bpf import maps, programs
 from denet_tui.bpf.confine import confine
 from denet_tui.bpf.request import LARGEST_SCALE, SIZES, Request, scale_for
-from tests.checks.helped import in_child
+from tests.helper.helped import in_child
 from tests.real import run
 
 

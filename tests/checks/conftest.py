@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks.machine import Machine
+from tests.repair.machine import Machine
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from denet_tui.bpf.handover import User
 from denet_tui.bpf.request import SOCKET
-from denet_tui.checks import capabilities, installed, repair
+from denet_tui.checks import capabilities, installed
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, RunCommand, State
+from denet_tui.repair import repair
 from tests.checks.fake import FakeHost, machine, status
 from tests.checks.states import Seen, again, nobody, see
 

@@ -18,7 +18,7 @@ from denet_tui.checks import leftovers
 from denet_tui.checks.holders import LoadedProgram
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, RunCommand, State, WriteFile
-from denet_tui.checks.never import violations
+from denet_tui.repair.policy import violations
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import nobody, see
 from tests.real import REPOSITORY, environment

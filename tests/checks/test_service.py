@@ -14,9 +14,10 @@ import pytest
 from denet_tui.bpf.handover import User
 from denet_tui.bpf.request import SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
-from denet_tui.checks import never, plan, repair, service, verdict
+from denet_tui.checks import service, verdict
 from denet_tui.checks.host import Host, Output
 from denet_tui.checks.model import Finding, RunCommand, State, WriteFile
+from denet_tui.repair import plan, policy, repair
 from tests.checks.fake import FakeHost, status
 from tests.checks.served import COPY, WRITTEN, able, installed
 
@@ -35,7 +36,7 @@ def test_it_is_offered_where_it_can_work_and_is_no_fault_where_it_is_not_there()
         (RunCommand, ("/usr/bin/systemctl", "enable", "--now", "denet-tui-loader.socket")),
     ]
     assert fix.weakens, "never preselected"
-    assert never.violations(fix) == []
+    assert policy.violations(fix) == []
     assert repair.refuse(dataclasses.replace(fix, changes=fix.changes[1:4]))
     assert host.ran == [], "nothing is run only to look"
 

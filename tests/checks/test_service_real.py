@@ -65,8 +65,8 @@ APPLY = """
 import signal, os, sys
 from denet_tui.checks import service
 from denet_tui.checks.host import Host
-from denet_tui.checks.journal import Journal
-from denet_tui.checks.repair import Repair
+from denet_tui.repair.journal import Journal
+from denet_tui.repair.repair import Repair
 left, real = int(sys.argv[1]), Journal.done
 def done(book, entry, seen):
     global left

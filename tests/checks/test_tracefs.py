@@ -16,7 +16,7 @@ from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import tracefs
 from denet_tui.checks.host import Mount, Output
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, State, WriteFile
-from denet_tui.checks.never import violations
+from denet_tui.repair.policy import violations
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import nobody, see
 from tests.real import WITH_TRACEFS

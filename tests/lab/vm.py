@@ -27,7 +27,7 @@ _PATIENCE = """
 sed -i 's/^SECONDS = 20.0/SECONDS = 300.0/' bpf/prober.py
 sed -i 's/^SECONDS = 60.0/SECONDS = 700.0/' checks/probe.py
 sed -i 's/timeout: float = 20.0/timeout: float = 300.0/' bpf/handover.py
-sed -i 's/timeout: float = 25.0/timeout: float = 325.0/' checks/client.py
+sed -i 's/timeout: float = 25.0/timeout: float = 325.0/' helper/client.py
 sed -i 's/^SECONDS = 30$/SECONDS = 300/' bpf/loader.py
 sed -i 's/seconds: float = 5.0/seconds: float = 100.0/' checks/host.py
 sed -i 's/seconds=20)/seconds=300)/' checks/toolchain.py

@@ -7,18 +7,18 @@ import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 
-import denet_tui.app
 import denet_tui.screens
+import denet_tui.screens.live.app
 import denet_tui.widgets
-from denet_tui.app import DenetApp
-from tests.screens.driving import running, settle
+from denet_tui.screens.live.app import DenetApp
+from tests.screens.live.driving import running, settle
 
 
 def ours() -> list[type[DOMNode]]:
     """Every class of ours that may bind keys."""
-    modules = [denet_tui.app]
+    modules = [denet_tui.screens.live.app]
     for package in (denet_tui.screens, denet_tui.widgets):
-        names = (f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__))
+        names = (found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
         modules.extend(importlib.import_module(name) for name in names)
     classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
     return sorted(

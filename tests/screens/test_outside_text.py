@@ -12,18 +12,18 @@ from textual.app import App
 from textual.widgets import Input
 from textual.widgets._tooltip import Tooltip
 
-from denet_tui.app import DenetApp
 from denet_tui.model import InFlight, Syscall
-from denet_tui.screens.start import StartScreen
+from denet_tui.screens.live.app import DenetApp
+from denet_tui.screens.setup.start import StartScreen
 from denet_tui.watch.launch import StartError
 from denet_tui.watch.log import Entry
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.inflight import THRESHOLDS
-from tests.screens.double import Build, Session
-from tests.screens.driving import live, settle, until
-from tests.screens.recorded import Recorded, fine
-from tests.screens.test_output import Runs, ended, with_terminal
-from tests.screens.wizard import setup
+from tests.screens.live.double import Build, Session
+from tests.screens.live.driving import live, settle, until
+from tests.screens.live.test_output import Runs, ended, with_terminal
+from tests.screens.setup.recorded import Recorded, fine
+from tests.screens.setup.wizard import setup
 
 SIZE = (120, 40)
 MARKUP = "[bold]x[/] [@click=app.quit]y[/] [/z]"

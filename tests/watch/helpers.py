@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import maps
-from denet_tui.bpf.rows import Rows
+from denet_tui.counts import Rows
 from denet_tui.model import Counters, Syscall
 from tests.real import environment
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from denet_tui.bpf.names import numbers
-from denet_tui.vocabulary import PASSED
+from denet_tui.syscalls import PASSED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import (

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import commands
-from tests.checks.helped import in_child
+from denet_tui.commands import run
+from tests.helper.helped import in_child
 from tests.real import environment
 from tests.watch.helpers import (
     DENET,
@@ -221,7 +221,7 @@ def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
 
     def body() -> None:
         signal.alarm(10)
-        assert commands._without_screen(Twice(), commands.Request(on_quit="leave")) == "leave"  # type: ignore[arg-type]
+        assert run._without_screen(Twice(), run.Request(on_quit="leave")) == "leave"  # type: ignore[arg-type]
 
     in_child(body)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 
-from denet_tui.widgets.chosen import Chosen
+from denet_tui.widgets.narrowing import Chosen
 
 
 class Shown(App[None]):

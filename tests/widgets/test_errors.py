@@ -6,9 +6,9 @@ import errno
 import pytest
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
-from denet_tui.widgets.chosen import Errno
 from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
-from tests.screens.double import Build
+from denet_tui.widgets.narrowing import Errno
+from tests.screens.live.double import Build
 from tests.widgets.shown import Shown
 
 OPENAT, READ, BIND = Syscall(0, 257, "openat"), Syscall(0, 0, "read"), Syscall(1, 361, "ia32:bind")

@@ -6,7 +6,7 @@ import pytest
 
 from denet_tui.model import Loss
 from denet_tui.widgets.header import badge, facts, header_lines
-from tests.screens.double import INFO, Build
+from tests.screens.live.double import INFO, Build
 
 NOW = Build().step(16)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from denet_tui.model import Counters, InFlight, Snapshot
 from denet_tui.widgets.inflight import FlightTable, InFlightView, UnreturnedTable, flight_rows, unreturned_rows
-from tests.screens.double import SYSCALLS, Build
+from tests.screens.live.double import SYSCALLS, Build
 from tests.widgets.shown import Shown
 
 READ, FUTEX, EXIT = SYSCALLS[0], SYSCALLS[8], SYSCALLS[-1]

@@ -8,7 +8,7 @@ import pytest
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree
-from tests.screens.double import Build, counters
+from tests.screens.live.double import Build, counters
 from tests.widgets.still import Tree
 
 FUTEX, WAIT, SOCKET = Syscall(0, 202, "futex"), Syscall(0, 61, "wait4"), Syscall(0, 41, "socket")

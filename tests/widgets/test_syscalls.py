@@ -7,7 +7,7 @@ import pytest
 
 from denet_tui.model import Counters, Errnos, Syscall
 from denet_tui.widgets.syscalls import SyscallRow, SyscallTable, syscall_rows
-from tests.screens.double import Build, counters
+from tests.screens.live.double import Build, counters
 from tests.widgets.still import Table
 
 READ, WRITE, FUTEX = (Syscall(0, nr, name) for nr, name in ((0, "read"), (1, "write"), (202, "futex")))

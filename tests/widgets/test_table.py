@@ -8,16 +8,16 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from denet_tui.app import DenetApp
 from denet_tui.model import ProcessInfo, Snapshot
-from denet_tui.vocabulary import class_of
-from denet_tui.widgets.chosen import Chosen, Family, Named, Step
+from denet_tui.screens.live.app import DenetApp
+from denet_tui.syscalls import class_of
 from denet_tui.widgets.filter import FilterInput, FilterLine
+from denet_tui.widgets.narrowing import Chosen, Family, Named, Step
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.table import TableView
-from tests.screens.double import Build, counters
-from tests.screens.driving import running, settle
+from tests.screens.live.double import Build, counters
+from tests.screens.live.driving import running, settle
 from tests.widgets.test_processes import FAMILY, process, snapshot
 
 

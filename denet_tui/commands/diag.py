@@ -1,0 +1,143 @@
+"""What `denet-tui diag` does: looks as whoever started it, gives its privilege away, and only then writes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from dataclasses import dataclass
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import NoReturn
+
+from denet_tui import debug, files
+from denet_tui.bpf import handover
+from denet_tui.checks import catalogue, verdict
+from denet_tui.checks.host import Host
+from denet_tui.helper.check_runner import logged
+from denet_tui.report import redact, report, text
+from denet_tui.visible import complain, visible, write
+
+log = logging.getLogger("denet_tui")
+
+
+@dataclass(frozen=True, slots=True)
+class DiagRequest:
+    """The options of diag, as the command line has them."""
+
+    as_json: bool = False
+    report_file: Path | None = None
+    only: tuple[str, ...] = ()
+    strict: bool = False
+    no_redact: bool = False
+    debug: bool = False
+    log_file: Path | None = None
+
+
+class DiagError(Exception):
+    """What was asked for cannot be done; the text says why."""
+
+
+def diag(request: DiagRequest) -> NoReturn:
+    """Run the checks and exit: 0 ready, 1 blocked, 2 warnings under --strict, 64 usage, 70 crash."""
+    handler = _log(request)
+    try:
+        status = _diag(request, handler)
+    except DiagError as error:
+        status = complain(str(error), verdict.USAGE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
+        status = verdict.CRASHED
+    except Exception as error:
+        log.debug("traceback", exc_info=True)
+        status = complain(
+            f"diag itself broke ({type(error).__name__}: {error}); please report it with `denet-tui diag --debug`",
+            verdict.CRASHED,
+        )
+    logging.shutdown()
+    sys.exit(status)
+
+
+def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
+    host = Host() if not log.isEnabledFor(logging.DEBUG) else logged(Host())
+    invoker = handover.invoking_user()
+    started = time.monotonic()
+    uid = host.uid
+    try:
+        findings = catalogue.run(host, request.only or None)
+        found = verdict.ways(findings, whole=not request.only)
+        result = report.Report(
+            tuple(findings),
+            found,
+            verdict.next_step(host, findings, found, _command(invoker.uid)),
+            uid,
+            invoker.name,
+            ("denet-tui", *sys.argv[1:]),
+            redact.secrets_of(host, [(invoker.name, invoker.home)]),
+        )
+        complete = report.as_markdown(result, host, redacted=not request.no_redact) if request.report_file else ""
+    except KeyError as error:
+        raise DiagError(f"there is no check {error.args[0]}; the checks are: {' '.join(catalogue.by_id)}") from None
+    finally:
+        handover.become(invoker)
+        _open_log(request, handler)
+    log.debug("%d checks took %.3f s", len(findings), time.monotonic() - started)
+    if request.report_file:
+        _write(request.report_file, complete)
+    _show(request, result)
+    return verdict.status(findings, found, strict=request.strict)
+
+
+def _show(request: DiagRequest, result: report.Report) -> None:
+    if request.as_json:
+        write(report.as_json(result), sys.stdout)
+    elif request.report_file != Path("-"):
+        ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        who = f"as root, for {result.user}" if result.uid == 0 and result.user != "root" else f"as {result.user}"
+        write(f"denet-tui diag: {len(result.findings)} checks {visible(who)}\n\n", sys.stdout)
+        shown = text.render(result.findings, result.ways, result.step, colour=colour, ascii_only=ascii_only)
+        write(shown, sys.stdout, keep="\n\x1b" if colour else "\n")
+        if request.report_file:
+            write(f"report  {visible(str(request.report_file))}: read it before you share it\n", sys.stdout)
+
+
+def _write(path: Path, complete: str) -> None:
+    """Write the report as the invoking user; raises DiagError."""
+    if path == Path("-"):
+        write(complete, sys.stdout)
+        return
+    try:
+        with os.fdopen(files.create(path), "w", encoding="utf-8") as file:
+            file.write(complete)
+    except OSError as error:
+        raise DiagError(f"cannot write the report to {path}: {error.strerror}; name another file") from None
+
+
+def _command(uid: int) -> str:
+    """How to call denet-tui so that sudo finds it, too: sudo looks in secure_path only (man sudoers)."""
+    program = Path(sys.argv[0])
+    found = str(program) if program.is_absolute() and program.name == "denet-tui" else "denet-tui"
+    in_path = Path(found).parent in (Path("/usr/local/bin"), Path("/usr/bin"), Path("/bin"))
+    return "denet-tui" if in_path or not Path(found).is_absolute() or uid == 0 else found
+
+
+def _log(request: DiagRequest) -> MemoryHandler | None:
+    """To stderr at once; to a file only when that can be opened as the user who asked."""
+    if not debug.wanted(debug=request.debug, log_file=request.log_file):
+        return None
+    log.setLevel(logging.DEBUG)
+    waiting = MemoryHandler(1_000_000, logging.CRITICAL + 1) if request.log_file else None
+    log.addHandler(waiting or debug.Handler())
+    return waiting
+
+
+def _open_log(request: DiagRequest, handler: MemoryHandler | None) -> None:
+    if handler and request.log_file:
+        try:
+            handler.setTarget(debug.Handler(request.log_file))
+        except OSError as error:
+            raise DiagError(
+                f"cannot write the log to {request.log_file}: {error.strerror}; name another file"
+            ) from None

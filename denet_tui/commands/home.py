@@ -1,0 +1,250 @@
+"""What plain `denet-tui`, and `denet-tui setup` at a terminal, do: look, set up what is missing, and then watch.
+
+Where this was started by root, one helper stays root (helper/helper.py) while the setup screen is up; this process
+becomes the invoking user before it looks at anything. The helper ends when the program is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from denet_tui.bpf import unprivileged
+from denet_tui.bpf.errors import LoadError
+from denet_tui.checks import verdict
+from denet_tui.commands import run
+from denet_tui.commands.last_good import Before, explained
+from denet_tui.commands.run import Request
+from denet_tui.helper import helper, sudo
+from denet_tui.helper.client import HelperError
+from denet_tui.helper.jobs import Ended, Jobs, Kind
+from denet_tui.repair import plan
+from denet_tui.visible import complain
+from denet_tui.watch import machine
+from denet_tui.watch.launch import Start, StartError, without_privilege
+
+if TYPE_CHECKING:
+    from denet_tui.bpf.request import Request as LoadRequest
+    from denet_tui.bpf.unprivileged import Loads
+    from denet_tui.screens.setup.start import Pick, Restart
+
+_NOT_FIRST = frozenset(
+    {
+        "PROG-001",
+        "E2E-001",
+        "OTHER-001",
+        "LOG-001",
+        "LEFT-001",
+        "DRIFT-001",
+        "PRIV-005",
+        "PRIV-006",
+        "PRIV-007",
+        "BCC-004",
+    }
+)
+"""What says nothing about whether watching works, and the proof: loading is that where all is right."""
+_SILENT_S, _LOOK_S = 1.5, 5.0
+"""For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
+_PROOF_S = 30.0
+"""For a proof that is at work when the user goes on: the helper does one thing at a time."""
+_OF_THE_USER = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "NO_COLOR", "COLORTERM", "TEXTUAL_THEME"})
+"""What sudo takes away or makes root's, and the screen goes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The user has left: what is to be said about that, and the exit status."""
+
+    words: tuple[str, ...]
+    status: int
+
+
+def home() -> NoReturn:
+    """Watch the whole machine; the setup screen first where something that is required is not right."""
+    run.exit_with(lambda before: _Home().run(before))
+
+
+def wizard() -> NoReturn:
+    """The setup screen, and then what is chosen there."""
+    run.exit_with(lambda before: _Home().run(before, always=True))
+
+
+def has_terminal() -> bool:
+    """True where a screen can be shown."""
+    return Request().on_screen and os.environ.get("TERM") != "dumb"
+
+
+class _Home:
+    def __init__(self) -> None:
+        """Fork the helper and the keeper, and become the invoking user, in this order: no thread runs yet."""
+        self._request = Request(on_quit="ask")
+        try:
+            client = helper.start()
+        except HelperError as error:
+            raise StartError(str(error)) from None
+        self._privileged = client.may_load
+        loader = client.loading if client.may_load else self._ask_for_a_loader
+        self._start = Start(self._request.options, run.report_loaded, loader=loader)
+        os.environ.update({name: value for name, value in self._start.environment.items() if name in _OF_THE_USER})
+        self._jobs = Jobs(client)
+
+    def run(self, before: Before, *, always: bool = False) -> int:
+        """The exit status; that of the command where one was run."""
+        try:
+            return self._run(before, always=always)
+        finally:
+            self._jobs.close()
+
+    def _run(self, before: Before, *, always: bool) -> int:
+        if not always:
+            self._jobs.look(each for each in self._jobs.checks if each not in _NOT_FIRST)
+        from denet_tui.screens.setup.start import Pick, Restart  # takes a moment, while the checks run
+
+        failure = ""
+        always = always or self._in_the_way()
+        if not always and self._privileged and not (failure := self._load(Pick("machine"), before)):
+            return run.watch_machine(self._request, before, self._begin, with_screen=True)
+        first: Literal["setup", "start"] = "setup" if always or failure else "start"
+        while True:
+            pick = self._ask(failure, first)
+            first = "setup"
+            if pick is None:
+                return self._leave(failure)
+            if isinstance(pick, Restart):
+                self._become(pick.argv)
+            if pick.kind == "machine" and not self._privileged:
+                return self._through_sudo(pick)
+            if not (failure := self._load(pick, before)):
+                return self._watch(pick, before)
+
+    def _in_the_way(self) -> bool:
+        """True where some of what every way in needs is not right, by the quick look that was asked for."""
+        if not self._jobs.wait(_SILENT_S):
+            complain(f"still looking: {', '.join(sorted(self._jobs.looking))} …")
+            self._jobs.wait(_LOOK_S)
+        for each in self._jobs.looking:
+            self._jobs.skip(each)
+        found = verdict.ways(list(self._jobs.findings.values()), whole=False)
+        if not self._privileged and unprivileged.sudo() and any(set(way.ids) <= {"PRIV-001"} for way in found):
+            return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
+        return all(way.verdict == "blocked" for way in found)
+
+    def _load(self, pick: Pick, before: Before) -> str:
+        """Have the program loaded, and end the helper; why that did not work, empty where it did."""
+        scale = machine.scale(self._request.options) if pick.kind == "machine" else 0
+        self._start.aim_at(pick.kind, pick.pid, scale)
+        if pick.kind != "command":
+            self._start.dismiss_keeper()
+        self._jobs.idle(_PROOF_S)  # the proof may still be loading
+        try:
+            self._start.load()
+        except LoadError as error:
+            return str(explained(error, before))
+        self._jobs.close()
+        return ""
+
+    def _ask_for_a_loader(self, wanted: LoadRequest, only_uid: int | None) -> Loads:
+        return without_privilege(self._request.options, "command", complain)(wanted, only_uid)
+
+    def _begin(self, *_: Any, **__: Any) -> Start:
+        return self._start
+
+    def _ask(self, failure: str, first: Literal["setup", "start"]) -> Pick | Restart | None:
+        """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
+        from denet_tui.commands import screen
+        from denet_tui.screens.setup.app import HomeApp
+
+        app = HomeApp(
+            self._jobs,
+            who=self._who(),
+            first=first,
+            ask=self._as_root_once if sudo.can() else None,
+            search=self._start.environment.get("PATH", os.defpath),
+            note=f"✗ {failure}" if failure else "",
+            preferences=screen.preferred(self._start.environment),
+        )
+        pick = app.run()
+        self._jobs.listen()
+        if app.return_code:
+            raise StartError(screen.explain_fault(app.fault, self._start.environment))
+        return pick
+
+    def _who(self) -> str:
+        name = self._start.invoker.name
+        if os.geteuid() == 0:
+            return "as root: there is no other user to become"
+        return f"as {name}, with one helper as root" if self._jobs.root else f"as {name}"
+
+    def _watch(self, pick: Pick, before: Before) -> int:
+        match pick.kind:
+            case "command":
+                return run.watch_command(pick.argv, self._request, before, self._begin, with_screen=True)
+            case "process":
+                return run.watch_process(pick.pid, self._request, before, self._begin, with_screen=True)
+            case "machine":
+                return run.watch_machine(self._request, before, self._begin, with_screen=True)
+
+    # Without root
+
+    def _as_root_once(self, kind: Kind, fix: str) -> Ended:
+        """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
+        argv = sudo.undo(fix) if kind == "undo" else sudo.apply(fix)
+        complain(f"as root: {shlex.join(argv)}")
+        answer = sudo.run(argv)
+        ended = answer.ended(kind, fix)
+        self._jobs.add(ended)
+        return ended
+
+    def _through_sudo(self, pick: Pick) -> int:
+        """Start `sudo denet-tui` in the place of this process: it cannot load the program itself."""
+        words = {"command": ("run", "--", *pick.argv), "process": ("attach", str(pick.pid)), "machine": ("machine",)}
+        argv = sudo.as_root(*words[pick.kind])
+        if not argv:
+            command = shlex.join(("denet-tui", *words[pick.kind]))
+            raise StartError(f"loading the BPF program needs root, and there is no sudo here: run as root `{command}`")
+        self._become(argv)
+
+    def _become(self, argv: tuple[str, ...]) -> NoReturn:
+        """Be that program from now on."""
+        self._jobs.close()
+        complain(f"as root: {shlex.join(argv)}")
+        os.execvp(argv[0], argv)  # noqa: S606 - an argv, not a shell
+
+    # Leaving
+
+    def _leave(self, failure: str) -> int:
+        left = farewell(self._jobs)
+        for line in (*([failure] if failure else []), *left.words):
+            complain(line)
+        return left.status
+
+
+def farewell(jobs: Jobs) -> Left:
+    """What was done and what was not, with how to take it back; 0 where watching works here, 1 where it does not."""
+    findings = list(jobs.findings.values())
+    ready = any(way.verdict == "ready" and way.proven for way in verdict.ways(findings))
+    in_force = _in_force(jobs.done)
+    words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
+    words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in jobs.done if each.left]
+    if jobs.busy in ("apply", "undo"):
+        words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
+    if not ready and findings:
+        found = plan.plan(findings)
+        open_still = dict.fromkeys(each.finding.id for each in (*found.choices, *found.advice))
+        open_still |= dict.fromkeys(each.id for each in found.stuck)
+        words.append(f"not ready yet; left to do: {', '.join(open_still) or 'the proof'}; go on with `denet-tui setup`")
+    return Left(tuple(words), verdict.READY if ready else verdict.BLOCKED)
+
+
+def _in_force(done: Iterable[Ended]) -> list[str]:
+    """Fixes that were applied and not taken back since, in order."""
+    found: dict[str, None] = {}
+    for each in done:
+        if each.kind == "apply" and each.good and each.changed:
+            found[each.fix] = None
+        elif each.kind == "undo" and each.good:
+            found.pop(each.fix, None)
+    return list(found)

@@ -1,0 +1,68 @@
+"""What has to be known from before privilege was given away: the machine's state, and who asked."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from denet_tui.bpf.errors import Explanation, LoadError, explain
+from denet_tui.bpf.facts import gather
+from denet_tui.bpf.handover import invoking_user
+from denet_tui.watch.caller import environment_of
+
+if TYPE_CHECKING:
+    from denet_tui.preferences.screen import Preferences
+
+log = logging.getLogger("denet_tui")
+
+
+class Before:
+    """The machine as it was before privilege was given away, to be compared with what the last good run had.
+
+    `environment` is that of who asked, and `preferred` what they prefer, once it is read.
+    """
+
+    def __init__(self) -> None:
+        from denet_tui.checks.host import Host
+
+        asker = invoking_user()
+        self.environment = environment_of(asker, asker=asker)
+        self.preferred: Preferences
+        self._host = Host()
+        status = self._host.status()
+        self._host.status = lambda: status  # type: ignore[method-assign]
+
+    def remember(self) -> None:
+        """After a good run: write the record, as the invoking user; the run does not fail because of it."""
+        from denet_tui.checks import last_good
+
+        try:
+            last_good.remember(self._host, last_good.where(self._host))
+        except OSError as error:
+            log.debug("this good run is not remembered: %s", error)
+
+    def changes(self) -> str:
+        """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
+        from denet_tui.checks.last_good import check_drift
+        from denet_tui.checks.model import State
+
+        try:
+            finding = check_drift(self._host)
+        except Exception:  # it only adds to a failure, and must not hide it
+            log.debug("what changed since the last good run cannot be told", exc_info=True)
+            return ""
+        if finding.state is not State.WARN:
+            return ""
+        changed = ", ".join(f"{each.source} ({each.value})" for each in finding.evidence[:3])
+        more = f" and {len(finding.evidence) - 3} more" if len(finding.evidence) > 3 else ""
+        return f" (changed since the last good run: {changed}{more})"
+
+
+def explained(error: LoadError, before: Before) -> Explanation:
+    """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
+    found = error.facts or gather()
+    log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
+    log.debug("what the process may do: %s", found)
+    explanation = explain(error, found)
+    return replace(explanation, cause=explanation.cause + before.changes())

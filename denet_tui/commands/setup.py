@@ -1,0 +1,349 @@
+"""What `denet-tui setup` does without a screen: shows the plan, applies it as root, looks again, and can undo it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from denet_tui import __version__, debug
+from denet_tui.bpf import handover
+from denet_tui.checks import catalogue, verdict
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Finding, State
+from denet_tui.repair import plan, repair
+from denet_tui.repair.plan import Choice, Plan, PlanError
+from denet_tui.repair.repair import Repair, RepairError
+from denet_tui.repair.runner import CancelledError
+from denet_tui.repair.steps import REAL, Settings
+from denet_tui.report import report
+from denet_tui.visible import as_json, complain, visible, write
+
+log = logging.getLogger("denet_tui")
+_ROUNDS = 4
+"""A fix may bring to light what needs another: tracefs, once mounted, may be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupRequest:
+    """The options of setup, as the command line has them."""
+
+    plan: bool = False
+    yes: bool = False
+    only: tuple[str, ...] = ()
+    undo: bool = False
+    permanent: bool = False
+    as_json: bool = False
+    debug: bool = False
+    log_file: Path | None = None
+
+
+class SetupError(Exception):
+    """What was asked for cannot be done; the text says why, `status` is for exit."""
+
+    def __init__(self, text: str, status: int = verdict.BLOCKED) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Result:
+    """What `--json` prints."""
+
+    plan: Plan | None = None
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    undone: list[dict[str, Any]] = field(default_factory=list)
+    verified: list[Finding] = field(default_factory=list)
+    ready: bool | None = None
+    """None where nobody looked (--undo)."""
+
+
+def setup(request: SetupRequest) -> NoReturn:
+    """Plan, apply or undo, and exit: 0 ready, 1 blocked, 64 usage, 70 crash."""
+    try:
+        _log(request)
+        status = Setup(request).run()
+    except SetupError as error:
+        status = complain(str(error), error.status)
+    except PlanError as error:
+        status = complain(str(error), verdict.USAGE)
+    except RepairError as error:
+        status = complain(str(error), verdict.BLOCKED)
+    except (CancelledError, KeyboardInterrupt) as error:
+        status = complain(str(error) or "cancelled; nothing is half done", verdict.BLOCKED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
+        status = verdict.CRASHED
+    except Exception as error:
+        log.debug("traceback", exc_info=True)
+        words = f"setup itself broke ({type(error).__name__}: {error})"
+        status = complain(f"{words}; please report it with `denet-tui setup --debug`", verdict.CRASHED)
+    logging.shutdown()
+    sys.exit(status)
+
+
+class Setup:
+    """One run of setup. `host` and `settings` are for tests."""
+
+    def __init__(self, request: SetupRequest, host: Callable[[], Host] = Host, *, settings: Settings = REAL) -> None:
+        self.request = request
+        self.result = Result()
+        self._host = host
+        self._settings = settings
+        self._cancel = threading.Event()
+        self._repair = Repair(host(), self._say, settings=settings, cancel=self._cancel)
+
+    def run(self) -> int:
+        """Do what was asked for; the exit status. Raises SetupError, PlanError, RepairError, CancelledError."""
+        _agree(self.request)
+        if (self.request.yes or self.request.undo) and self._host().uid:
+            raise SetupError(f"this changes the machine, which only root can: {self._as_root()}")
+        try:
+            return self._undo() if self.request.undo else self._plan()
+        finally:
+            if self.request.as_json and (self.result.plan or self.request.undo):
+                write(as_json(self._object(), lines=True) + "\n", sys.stdout)
+
+    def _undo(self) -> int:
+        with self._interruptible():
+            for each in self._repair.undo(self.request.only or None):
+                self.result.undone.append({"id": each.fix, "left": list(each.left)})
+                self._say(f"{each.fix}: undone" if not each.left else f"{each.fix}: not wholly undone")
+                for line in each.left:
+                    self._say(f"  left: {line}")
+        if not self.result.undone:
+            self._say("nothing to undo")
+        left = any(each["left"] for each in self.result.undone)
+        return verdict.BLOCKED if left else verdict.READY
+
+    def _plan(self) -> int:
+        if self.request.yes:
+            self._repair.recover()
+        cut_off = self._host().uid == 0 and repair.interrupted(self._settings)
+        findings = self._look()
+        self._conclude(findings)
+        found = self.result.plan = plan.plan(findings, self.request.only or None, permanent=self.request.permanent)
+        self._show(found)
+        if cut_off:
+            self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
+        if not found.choices and not cut_off:
+            return self._status()
+        if not self._agreed():
+            return verdict.BLOCKED
+        self._repair.recover()
+        self._apply(found)
+        return self._status()
+
+    def _status(self) -> int:
+        if any(finding.state is State.CRASH for finding in self.result.verified):
+            return verdict.CRASHED
+        wanted = self.request.only and self.result.plan
+        if wanted:  # what was asked for decides, not the rest of the machine
+            done = not self.result.failed and not self.result.plan.advice and not self.result.plan.stuck  # type: ignore[union-attr]
+            return verdict.READY if done else verdict.BLOCKED
+        return verdict.READY if self.result.ready and not self.result.failed else verdict.BLOCKED
+
+    def _agreed(self) -> bool:
+        """Asked once, at a terminal; never where only the plan was wanted."""
+        if self.request.yes or self.request.plan or self.request.as_json:
+            return self.request.yes
+        if self._host().uid:
+            self._say(f"To apply it: {self._as_root()}")
+            return False
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            self._say("Nothing was changed. To apply it add --yes")
+            return False
+        try:
+            answer = input("Apply this? [y/N] ")
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            self._say("Nothing was changed.")
+            return False
+        return True
+
+    def _apply(self, found: Plan) -> None:
+        """Apply the plan; what comes to light by it, too, where nobody is there to be asked again."""
+        tried: set[str] = set()
+        for _ in range(_ROUNDS if self.request.yes else 1):
+            fresh = [choice for choice in found.choices if choice.fix.id not in tried]
+            if not fresh:
+                break
+            for choice in fresh:
+                tried.add(choice.fix.id)
+                self._apply_one(choice)
+            findings = self._look()
+            self._conclude(findings)
+            asked = set(self.request.only) & _ids(findings)
+            if self.request.only and not asked:
+                break
+            found = plan.plan(findings, asked or None, permanent=self.request.permanent)
+        self._say("Ready." if self.result.ready else "Not ready yet: `denet-tui diag` says what is in the way.")
+
+    def _apply_one(self, choice: Choice) -> None:
+        fix = choice.fix
+        self._say(f"{fix.id}: {fix.title}")
+        try:
+            with self._interruptible():
+                done = self._repair.apply(fix)
+        except RepairError as error:
+            self.result.failed.append({"id": fix.id, "error": str(error)})
+            self._say(str(error))
+            return
+        self.result.applied.append({"id": fix.id, "changed": done.changed, "undo": fix.undo})
+        found = repair.verify(fix, lambda ids: catalogue.run(self._host(), ids))
+        for finding in found:
+            self._say(f"  {finding.state:<8}{finding.id:<10}{finding.title}")
+        if not done.changed:
+            self._say(f"{fix.id}: was so already, nothing was changed")
+        elif not repair.holds(fix, found):
+            self._say(f"{fix.id}: applied, yet {choice.finding.id} is not content; to undo: {self._to_undo(fix.id)}")
+
+    def _look(self) -> list[Finding]:
+        return catalogue.run(self._host())
+
+    def _conclude(self, findings: Sequence[Finding]) -> None:
+        self.result.verified = list(findings)
+        self.result.ready = any(way.verdict == "ready" for way in verdict.ways(findings))
+
+    def _show(self, found: Plan) -> None:
+        host = self._host()
+        ready = any(way.verdict == "ready" for way in verdict.ways(self.result.verified))
+        if not found.choices:
+            self._say("Nothing to do: watching works here." if ready else "There is nothing that setup could do here.")
+        else:
+            self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
+        for choice in found.choices:
+            self._say("")
+            self._say(f"{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
+            self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
+            if choice.fix.weakens:
+                self._say(f"  opens: {choice.fix.weakens}")
+            for line in plan.shown(choice.fix, host):
+                self._say(f"    {line}")
+            self._say(f"  undo: {choice.fix.undo}")
+        for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
+            self._say("")
+            self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
+        for finding in found.stuck:
+            self._say("")
+            self._say(f"In the way, and nothing is known against it: {finding.id}, {finding.title}")
+        if found.offered and not self.request.only:
+            self._say("")
+            self._say("Not needed now; with --only ID:")
+        for choice in found.offered if not self.request.only else ():
+            opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
+            self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
+        self._say("")
+
+    def _object(self) -> dict[str, Any]:
+        found, host = self.result.plan or Plan("raw"), self._host()
+        return {
+            "format": report.FORMAT,
+            "version": __version__,
+            "ready": self.result.ready,
+            "way": found.way,
+            "plan": [plan.as_json(choice, host) for choice in found.choices],
+            "advice": [plan.as_json(choice, host) for choice in found.advice],
+            "offered": [choice.fix.id for choice in found.offered],
+            "stuck": [finding.id for finding in found.stuck],
+            "applied": self.result.applied,
+            "failed": self.result.failed,
+            "undone": self.result.undone,
+            "verified": [report.finding_object(finding) for finding in self.result.verified],
+        }
+
+    def _say(self, line: str) -> None:
+        """A line for a person: on stdout, with --json on stderr."""
+        write(f"{visible(line)}\n", sys.stderr if self.request.as_json else sys.stdout)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """ctrl+c and kill end a program that runs and take its fix back, instead of leaving that to the next run."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        asked = False
+
+        def cancel(*_: object) -> None:
+            nonlocal asked
+            if not asked:  # the second of two may come in the middle of `set`, and wait for its lock for ever
+                asked = True
+                self._cancel.set()
+
+        before = {number: signal.signal(number, cancel) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _as_root(self) -> str:
+        words = [word for word in sys.argv[1:] if word not in ("--plan", "--json")] or ["setup"]
+        return _command(*words, *(() if {"--yes", "--undo"} & set(words) else ("--yes",)))
+
+    def _to_undo(self, identity: str) -> str:
+        return _command("setup", "--undo", "--only", identity)
+
+
+def _agree(request: SetupRequest) -> None:
+    """Raise SetupError where two options contradict each other."""
+    pairs = (
+        (request.plan and request.yes, "--plan changes nothing, --yes applies"),
+        (request.plan and request.undo, "--plan changes nothing, --undo does"),
+        (request.undo and request.permanent, "--permanent is for applying, not for --undo"),
+    )
+    for wrong, words in pairs:
+        if wrong:
+            raise SetupError(f"{words}: choose one; see `denet-tui setup --help`", verdict.USAGE)
+
+
+def _ids(findings: Sequence[Finding]) -> set[str]:
+    return {finding.id for finding in findings} | {fix.id for finding in findings for fix in finding.fixes}
+
+
+def _command(*words: str) -> str:
+    """The command for root; by its whole path where sudo would not find it (secure_path, man sudoers)."""
+    path = shutil.which(sys.argv[0]) or "denet-tui"
+    program = "denet-tui" if str(Path(path).parent) in ("/usr/local/bin", "/usr/bin", "/bin") else path
+    return shlex.join([*(["sudo"] if os.geteuid() else []), program, *words])
+
+
+def _log(request: SetupRequest) -> None:
+    """Debug messages to stderr, or to a file that is opened as the user who asked: setup itself is root."""
+    if not debug.wanted(debug=request.debug, log_file=request.log_file):
+        return
+    try:
+        with _acting_as(handover.invoking_user()):
+            log.addHandler(debug.Handler(request.log_file))
+    except OSError as error:
+        raise SetupError(
+            f"cannot write the log to {request.log_file}: {error.strerror}; name another file", verdict.USAGE
+        ) from None
+    log.setLevel(logging.DEBUG)
+
+
+@contextmanager
+def _acting_as(user: handover.User) -> Iterator[None]:
+    """Have this user's rights to files, groups included, where this is root; no other thread may run."""
+    if os.geteuid() or not user.uid:
+        yield
+        return
+    gid, groups = os.getegid(), os.getgroups()
+    try:
+        os.setgroups(os.getgrouplist(user.name, user.gid))
+        os.setegid(user.gid)
+        os.seteuid(user.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)

@@ -1,0 +1,108 @@
+"""The ways to the capabilities that loading needs, in the order in which they are offered, and what each opens."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from denet_tui.bpf import unprivileged
+from denet_tui.bpf.request import GROUP
+from denet_tui.checks import capabilities as caps
+from denet_tui.checks import service
+from denet_tui.checks.host import Host, program
+from denet_tui.checks.model import Finding, Fix, State
+from denet_tui.helper import sudo
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way to the capabilities. `means` is what it means for the security of the machine, in two lines."""
+
+    id: str
+    """`sudo`, `setpriv` or `group`."""
+    title: str
+    means: tuple[str, str]
+    command: tuple[str, ...]
+    """What to type to watch that way; `CMD` stands for the command to watch."""
+    works: bool
+    why_not: str = ""
+    recommended: bool = False
+    """The one that needs least of those that work here."""
+    fix: Fix | None = None
+    """What makes it work where it does not yet."""
+
+    @property
+    def text(self) -> str:
+        """The command as a shell takes it."""
+        return shlex.join(self.command)
+
+
+def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tuple[Access, ...]:
+    """All of them, for the user with this uid and gid, by what was found."""
+    blocked = _blocked(findings)
+    no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
+    setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
+    setpriv = setpriv or (
+        "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
+    )
+    found = [
+        Access(
+            "sudo",
+            "sudo, for each run",
+            (
+                "Nothing stays. The loader is root for half a second; screen, recording and command run as you.",
+                "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
+            ),
+            ("sudo", sudo.program(), "run", "--", "CMD"),
+            works=not (blocked or no_sudo),
+            why_not=blocked or no_sudo,
+        ),
+        Access(
+            "setpriv",
+            "two capabilities for one run, no root beside them",
+            (
+                "Nothing stays. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone: root's files stay closed.",
+                "With them it can read kernel memory while it loads; it gives them away before the command starts.",
+            ),
+            _setpriv(*me),
+            works=not (blocked or no_sudo or setpriv),
+            why_not=blocked or no_sudo or setpriv,
+        ),
+        *([_group(findings)] if service.has_systemd(host) else []),
+    ]
+    # Where the socket lets one in already, nothing needs less.
+    best = next((each.id for each in (*found[2:], *found[:2]) if each.works), "")
+    return tuple(replace(each, recommended=each.id == best) for each in found)
+
+
+def _group(findings: Mapping[str, Finding]) -> Access:
+    """The way to keep; what keeps it from working is what the two checks of it say, and so is the fix."""
+    states = [(each.state, each) for each in (findings.get("PRIV-005"), findings.get("PRIV-006")) if each is not None]
+    wrong = next((each for state, each in states if state is not State.PASS), None)
+    works = len(states) == len(("PRIV-005", "PRIV-006")) and wrong is None
+    return Access(
+        "group",
+        f"to keep: {service.UNIT}, for members of the group {GROUP}",
+        service.MEANS,
+        ("denet-tui", "run", "--", "CMD"),
+        works=works,
+        why_not="" if works else wrong.title if wrong else "it was not looked at",
+        fix=next((fix for fix in wrong.fixes if fix.changes), None) if wrong else None,
+    )
+
+
+def _setpriv(uid: int, gid: int) -> tuple[str, ...]:
+    wanted = "-all,+bpf,+perfmon"
+    sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
+    who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
+    return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", sudo.program(), "run", "--", "CMD")
+
+
+def _blocked(findings: Mapping[str, Finding]) -> str:
+    """What keeps the capabilities out of reach, whoever one becomes."""
+    for identity in ("PRIV-002", "PRIV-003", "PRIV-004"):
+        finding = findings.get(identity)
+        if finding and finding.state is State.FAIL:
+            return f"{identity}: {finding.title}"
+    return ""

@@ -1,0 +1,136 @@
+"""Root for one thing, where this process is not root: through sudo, or through an administrator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from denet_tui.bpf.unprivileged import sudo
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Finding, Fix
+from denet_tui.helper.jobs import Ended, Kind
+from denet_tui.repair.plan import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command that was run through sudo ended, what it said, and the object that it printed."""
+
+    status: int
+    output: str = ""
+    """What it wrote for a person (and what sudo said), as far as it was not shown on the terminal."""
+    said: dict[str, Any] = field(default_factory=dict)
+
+    def ended(self, kind: Kind, fix: str) -> Ended:
+        """The same as the helper tells it."""
+        failed = "; ".join(str(each["error"]) for each in self.said.get("failed", ()))
+        applied = [each for each in self.said.get("applied", ()) if each["id"] == fix]
+        undone = [each for each in self.said.get("undone", ()) if each["id"] == fix]
+        left = tuple(str(line) for each in undone for line in each["left"])
+        if not failed and (applied or undone):
+            changed = bool(undone) or bool(applied[0]["changed"])
+            return Ended(kind, fix, good=not left, changed=changed, left=left)
+        if not self.said:
+            failed = self.output or f"sudo ended with status {self.status}: it got no password, or does not let you"
+        return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
+
+
+def program() -> str:
+    """How denet-tui is called so that sudo finds it: by its path where that is not in secure_path (man sudoers)."""
+    path = shutil.which(sys.argv[0]) or ""
+    if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
+        return str(Path(path).absolute())
+    return "denet-tui"
+
+
+def to_apply(fix: str) -> str:
+    """What root types to apply one fix."""
+    return shlex.join((program(), "setup", "--only", fix))
+
+
+def to_undo(fix: str) -> str:
+    """What root types to take one fix back."""
+    return shlex.join((program(), "setup", "--undo", "--only", fix))
+
+
+def as_root(*words: str) -> tuple[str, ...]:
+    """The argv of denet-tui with these words, through sudo; empty where there is no sudo."""
+    return (sudo(), *_itself(), *words) if sudo() else ()
+
+
+def can() -> bool:
+    """Whether `apply` and `undo` have an argv here."""
+    return os.geteuid() == 0 or bool(sudo())
+
+
+def apply(fix: str) -> tuple[str, ...]:
+    """The argv that applies one fix; empty where this is not root, and there is no sudo."""
+    return _setup("--only", fix, "--yes", "--json")
+
+
+def undo(fix: str) -> tuple[str, ...]:
+    """The argv that takes one fix back; empty where this is not root, and there is no sudo."""
+    return _setup("--undo", "--only", fix, "--json")
+
+
+def _setup(*words: str) -> tuple[str, ...]:
+    return as_root("setup", *words) if os.geteuid() else (*_itself(), "setup", *words)
+
+
+def _itself() -> tuple[str, ...]:
+    """Denet-tui as an absolute program: the installed script, or this Python with the module."""
+    path = shutil.which(sys.argv[0]) or ""
+    if Path(path).name == "denet-tui":
+        return (str(Path(path).absolute()),)
+    return (sys.executable, "-I", "-m", "denet_tui")  # -I: nothing of this folder is imported as root
+
+
+def run(argv: tuple[str, ...]) -> Answer:
+    """Run it on this terminal, which sudo may ask a password on; the caller has put the screen away.
+
+    What it writes for a person is shown as it comes (standard error), its object is read (standard output).
+    ctrl+c is for that command alone. Only the main thread may call this.
+    """
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        reading, writing = os.pipe()
+        with open(reading, "rb") as stream:  # noqa: PTH123 - a descriptor
+            try:
+                to_pipe = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+                pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=to_pipe, setsigdef=[signal.SIGINT])
+            finally:
+                os.close(writing)
+            text = stream.read().decode(errors="replace")
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except OSError as error:
+        return Answer(127, f"{argv[0]}: {error.strerror}")
+    finally:
+        signal.signal(signal.SIGINT, mine)
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = {}
+    return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
+
+
+def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
+    """Text to hand to an administrator: what is wrong, denet-tui's command for it, and what that would change."""
+    lines = ["These need root on this machine. Each says what it changes, and can be taken back.", ""]
+    for finding, fix in wanted:
+        lines += [f"# {finding.id}: {finding.title}", f"# {fix.title} ({fix.scope})"]
+        lines += [f"# opens: {fix.weakens}"] if fix.weakens else []
+        lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
+        if fix.changes:
+            lines.append(f"{to_apply(fix.id)} --yes")
+            lines += [f"#   {line}" for line in shown(fix, host)]
+            lines.append(f"# undo: {to_undo(fix.id)}")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What the user prefers, and how the screens were left."""

@@ -1,0 +1,1 @@
+"""How a machine is put right: chosen, shown, made, noted and undone."""

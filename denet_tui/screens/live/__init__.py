@@ -1,0 +1,1 @@
+"""The live screen: what a command calls, while it does."""

@@ -1,0 +1,194 @@
+"""The Overview tab: the process tree, the syscall table, and the chart of the syscall under its cursor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from denet_tui.model import Syscall
+from denet_tui.preferences.screen import Preferences
+from denet_tui.preferences.state import Kept
+from denet_tui.screens.live.frame import Frame
+from denet_tui.screens.live.over_time import OverTime, class_curves, syscall_curves
+from denet_tui.widgets import processes, syscalls
+from denet_tui.widgets.chart import MOST_CURVES, Chart
+from denet_tui.widgets.line_view import LineView
+from denet_tui.widgets.processes import ProcessTree
+from denet_tui.widgets.syscalls import SyscallTable
+from denet_tui.widgets.tabs import PaneSwitch
+
+
+class Overview(OverTime):
+    """Side by side where there is room; else the tree and the table take turns."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "m",
+            "mark",
+            "Mark",
+            id="overview.mark",
+            tooltip="Keep this syscall on the chart beside others, or take it off",
+            show=False,
+        ),
+        Binding(
+            "M",
+            "classes",
+            "Classes",
+            id="overview.classes",
+            tooltip="Chart the classes of syscalls in place of single ones",
+            show=False,
+        ),
+        Binding(
+            "less_than_sign",
+            "divide(-4)",
+            "Narrower tree",
+            id="overview.less-tree",
+            tooltip="Give the tables more of the width, the process tree less",
+            show=False,
+        ),
+        Binding(
+            "greater_than_sign",
+            "divide(4)",
+            "Wider tree",
+            id="overview.more-tree",
+            tooltip="Give the process tree more of the width",
+            show=False,
+        ),
+    ]
+    TREE_WIDTH = 38
+    """Percent, where the user has not said otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._preferences = Preferences()
+        self._tree_width = self.TREE_WIDTH
+        self._frame: Frame | None = None
+        self._marked: list[Syscall] = []
+        self._by_class = False
+
+    def compose(self) -> ComposeResult:
+        """Lay the widgets out; which of them are shown is up to the style sheet."""
+        yield PaneSwitch(("Syscalls", "Processes"))
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                yield ProcessTree()
+            with Vertical(id="right"):
+                yield SyscallTable()
+                yield Chart()
+
+    def prefer(self, preferences: Preferences) -> None:
+        """Say how the user wants it; before it is mounted."""
+        self._preferences = preferences
+
+    def on_mount(self) -> None:
+        """Be as the user wants it."""
+        kept, columns = self._preferences.kept, self._preferences.settings.columns
+        self.action_divide(kept.tree_width - self._tree_width if kept.tree_width else 0)
+        for table, sort, reverse in (
+            (self.query_one(ProcessTree), kept.processes_sort, kept.processes_reverse),
+            (self.query_one(SyscallTable), kept.syscalls_sort, kept.syscalls_reverse),
+        ):
+            if sort in table.ORDERS:
+                table.sort_by(sort, reverse=reverse)
+        for name, view in (("processes", self.query_one(ProcessTree)), ("syscalls", self.query_one(SyscallTable))):
+            if name in columns:
+                known = {column.key: column for column in view.COLUMNS}
+                view.columns = [known[key] for key in columns[name]]
+
+    def left_as(self) -> Kept:
+        """What is worth keeping for the next run."""
+        tree, table = self.query_one(ProcessTree), self.query_one(SyscallTable)
+        return Kept(
+            tree_width=self._tree_width,
+            processes_sort=tree.sort_key,
+            processes_reverse=tree.reverse,
+            syscalls_sort=table.sort_key,
+            syscalls_reverse=table.reverse,
+        )
+
+    def action_divide(self, by: int) -> None:
+        """Give the tree so much more of the width, in percent."""
+        self._tree_width = min(70, max(15, self._tree_width + by))
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Divide the width, where the tree and the tables share it."""
+        alone = self.screen.has_class("-narrow")
+        self.query_one("#left").styles.width = "1fr" if alone else f"{self._tree_width}%"
+
+    def show(self, frame: Frame) -> None:
+        """Draw `frame`."""
+        self._frame = frame
+        snapshot, rates = frame.snapshot, frame.rates
+        series, view = rates.processes, rates.view
+        self.query_one(ProcessTree).take(
+            snapshot,
+            (lambda key: rates.of_process(key, processes.SPARK_POINTS, frame.behind, snapshot.syscalls))
+            if frame.view.of_syscalls
+            else (lambda key: series.last(key, processes.SPARK_POINTS, series.tick - frame.behind)),
+        )
+        self.query_one(SyscallTable).take(
+            snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)
+        )
+        self._show_chart(frame)
+
+    def _show_chart(self, frame: Frame) -> None:
+        curves = class_curves(frame) if self._by_class else syscall_curves(frame, self._charted())
+        self.query_one(Chart).show(curves, frame.window, frame.whole.elapsed_ns / 1e9, final=not frame.whole.running)
+
+    def _charted(self) -> list[Syscall]:
+        """The syscalls that were marked, and the one under the cursor."""
+        row = self.query_one(SyscallTable).current
+        if row is None or row.syscall in self._marked:
+            return self._marked
+        return [*self._marked, row.syscall]
+
+    def action_mark(self) -> None:
+        """Keep the syscall under the cursor on the chart, or take it off."""
+        row = self.query_one(SyscallTable).current
+        if row is None or self._frame is None:
+            return
+        self._by_class = False
+        if row.syscall in self._marked:
+            self._marked.remove(row.syscall)
+        elif len(self._marked) < MOST_CURVES - 1:
+            self._marked.append(row.syscall)
+        else:
+            self.notify(f"the chart keeps {MOST_CURVES - 1} calls: take one off first", markup=False)
+        self._show_chart(self._frame)
+
+    def action_classes(self) -> None:
+        """Chart the classes in place of single syscalls, or the other way round."""
+        self._by_class = not self._by_class
+        if self._frame is not None:
+            self._show_chart(self._frame)
+
+    def on_line_view_moved(self, message: LineView.Moved) -> None:
+        """Chart the syscall that the cursor went to."""
+        if isinstance(message.view, SyscallTable) and self._frame is not None:
+            self._show_chart(self._frame)
+
+    def on_pane_switch_picked(self, message: PaneSwitch.Picked) -> None:
+        """Show the pane whose name was clicked."""
+        self._show_pane(message.index)
+
+    def on_chosen(self) -> None:
+        """Where one pane is shown at a time: what was narrowed by the tree is the table."""
+        if self.screen.has_class("-narrow") and self.has_class("-tree"):
+            self._show_pane(0)
+
+    def _show_pane(self, index: int) -> None:
+        self._mark(index)
+        (self.query_one(ProcessTree) if index else self.query_one(SyscallTable)).focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Remember the pane, so that it is the one that stays when the terminal gets narrow."""
+        self._mark(int(event.widget in self.query("#left *")))
+
+    def _mark(self, index: int) -> None:
+        self.set_class(index == 1, "-tree")
+        self.query_one(PaneSwitch).show(index)

@@ -1,0 +1,368 @@
+"""The live screen: what a command and all its descendants call, right now and in all."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Protocol
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from denet_tui.model import InFlight, RunInfo, Snapshot
+from denet_tui.preferences.screen import Preferences
+from denet_tui.preferences.state import Kept
+from denet_tui.screens.live.difference import DifferenceScreen
+from denet_tui.screens.live.frame import Frame
+from denet_tui.screens.live.messages import SnapshotReady, WatchFailed
+from denet_tui.screens.live.overview import Overview
+from denet_tui.screens.live.rates import Rates
+from denet_tui.screens.live.tabs import TABS
+from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
+from denet_tui.screens.live.view import View, crumbs, seen_through
+from denet_tui.watch.log import Entry
+from denet_tui.watch.output import Output
+from denet_tui.widgets.crumbs import Crumbs
+from denet_tui.widgets.header import RunHeader
+from denet_tui.widgets.keys import KeyLine
+from denet_tui.widgets.log import LogView
+from denet_tui.widgets.narrowing import Chosen
+from denet_tui.widgets.output import OutputView, typing_into
+from denet_tui.widgets.syscalls import SyscallTable
+from denet_tui.widgets.tabs import TabRow
+from denet_tui.widgets.timeview import TimeView
+from denet_tui.widgets.window import Window
+
+_MOST_WAITING = 16
+"""Snapshots that may wait for a screen that is busy; older ones are let go, their numbers are in the newer ones."""
+
+
+_PACES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between two samples that `+` and `-` choose from."""
+
+
+class Source(Protocol):
+    """Where snapshots come from: a session that watches a command, later a recording."""
+
+    interval_s: float
+    """Between two snapshots; may be changed at any time."""
+
+    @property
+    def info(self) -> RunInfo:
+        """What does not change during the run."""
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot."""
+
+    @property
+    def log(self) -> Sequence[Entry]:
+        """What denet-tui has to say about itself, the oldest first."""
+
+    @property
+    def output(self) -> Output | None:
+        """What the command writes to its terminal; None where that is not ours."""
+
+    @property
+    def asking(self) -> InFlight | None:
+        """The thread that waits for somebody to type, where that can be told."""
+
+    def type(self, data: bytes) -> bool:
+        """Type on the command's terminal; False where there is no room."""
+
+    def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
+        """Publish snapshots until the command has ended or `stop` is set."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the command's terminal its size."""
+
+
+class LiveScreen(Screen[None], inherit_bindings=False):
+    """Header, process tree, syscall table and chart over one stream of snapshots."""
+
+    CSS_PATH = "screen.tcss"
+    AUTO_FOCUS = None
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-short"), (18, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "space", "pause", "Pause", id="live.pause", tooltip="Freeze the view; counting goes on", key_display="space"
+        ),
+        Binding("tab", "pane(1)", "Pane", id="live.pane", tooltip="Go to the next pane of this tab", key_display="tab"),
+        Binding(
+            "shift+tab", "pane(-1)", "Pane back", id="live.pane-back", tooltip="Go to the previous pane", show=False
+        ),
+        *(
+            Binding(
+                str(number),
+                f"tab({number - 1})",
+                tab.name,
+                id=f"live.{tab.id}",
+                tooltip=f"Show the tab {tab.name}",
+                show=False,
+            )
+            for number, tab in enumerate(TABS, 1)
+        ),
+        Binding(
+            "c",
+            "cumulate",
+            "Since start or interval",
+            id="live.cumulate",
+            tooltip="Numbers since the start, or of the last interval alone",
+            show=False,
+        ),
+        Binding(
+            "plus,equals_sign",
+            "pace(1)",
+            "Slower",
+            id="live.slower",
+            tooltip="Look less often at the kernel",
+            show=False,
+        ),
+        Binding("minus", "pace(-1)", "Faster", id="live.faster", tooltip="Look more often at the kernel", show=False),
+        Binding(
+            "d",
+            "difference",
+            "Difference",
+            id="live.difference",
+            tooltip="What differs from the run before, system call by system call",
+        ),
+        Binding(
+            "backspace,escape",
+            "widen",
+            "Widen",
+            id="live.widen",
+            tooltip="Take back the last step of narrowing",
+            key_display="⌫",
+        ),
+    ]
+
+    def __init__(self, source: Source, preferences: Preferences | None = None, before: Snapshot | None = None) -> None:
+        """`before` is the end of the run before, where this is the same command once more."""
+        super().__init__()
+        self._before = before
+        self._compared = False
+        self._source = source
+        self._preferences = preferences or Preferences()
+        self._waiting: deque[Snapshot] = deque(maxlen=_MOST_WAITING)
+        self._rates = Rates()
+        self._newest: Snapshot | None = None
+        self._shown: Snapshot | None = None
+        self._earlier: Snapshot | None = None
+        self._shown_earlier: Snapshot | None = None
+        """The snapshots right before the newest one and before the one that is shown."""
+        self._tick = -1
+        """The tick of `_rates.whole` that is shown."""
+        self._view = View()
+        self._window = Window()
+        self._tab = next((at for at, tab in enumerate(TABS) if tab.id == self._preferences.kept.tab), 0)
+        self._body: dict[str, Widget] = {}
+        """What the tabs are made of, as far as they were shown."""
+        self._terminal = Terminal(source)
+
+    def compose(self) -> ComposeResult:
+        """Lay the widgets out; a tab is filled when it is shown first."""
+        yield RunHeader(self._source.info)
+        yield TabRow([tab.name for tab in TABS])
+        yield Crumbs()
+        yield from (Vertical(id=tab.id, classes="tab") for tab in TABS)
+        yield KeyLine()
+        yield Static("terminal too small: needs 40x10", id="too-small")
+
+    async def on_mount(self) -> None:
+        """Start to watch."""
+        self._newest = self._shown = self._source.latest
+        await self.action_tab(self._tab)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        """Let the command go, now that its terminal has its size."""
+        self._fit_terminal()
+        self.set_interval(1 / POLLS_PER_SECOND, self._poll_terminal)
+        self.run_worker(self._watch, name="watch", thread=True)
+
+    # From the worker's thread
+
+    def _watch(self) -> None:
+        try:
+            self._source.run(self._publish, get_current_worker().cancelled_event)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the caller of the app to explain)
+            self.post_message(WatchFailed(error))
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._waiting.append(snapshot)
+        self.post_message(SnapshotReady())
+
+    # From snapshots to widgets
+
+    def on_snapshot_ready(self) -> None:
+        """Take in all that wait; draw the last of them, unless paused."""
+        taken = False
+        while self._waiting:
+            self._earlier, self._newest = self._newest, self._waiting.popleft()
+            self._rates.add(self._newest)
+            taken = True
+        if taken and not self._view.paused:
+            self._catch_up()
+        if self._newest is not None and not self._newest.running and not self._compared and self.is_current:
+            self._compared = True
+            self.action_difference()
+
+    def _catch_up(self) -> None:
+        self._tick = self._rates.whole.tick
+        self._shown_earlier = self._earlier
+        self._apply(self._newest)
+
+    def _apply(self, snapshot: Snapshot | None) -> None:
+        """Draw `snapshot`, everything at once: the header, and the tab that is shown."""
+        self._shown = snapshot
+        with self.app.batch_update():
+            self.query_one(RunHeader).show(snapshot, paused=self._view.paused)
+            self.query_one(Crumbs).show(crumbs(self._view), self._aside())
+            self._show_tab()
+        self._fit_terminal()
+
+    def _show_tab(self) -> None:
+        if self._shown is None:
+            return
+        seen = seen_through(self._view, self._shown, self._shown_earlier)
+        frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick)
+        tab = TABS[self._tab]
+        tab.show(self._body[tab.id], frame)
+
+    def left_as(self) -> Kept:
+        """What is worth keeping for the next run."""
+        overview = self._body.get("overview")
+        kept = overview.left_as() if isinstance(overview, Overview) else self._preferences.kept
+        return replace(kept, tab=TABS[self._tab].id)
+
+    def _aside(self) -> str:
+        """What the numbers are not of, in a few words."""
+        view, said = self._view, []
+        if not view.cumulative:
+            seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
+            said.append(f"only the last {seconds:.1f} s")
+        elif view.of_processes and self._shown and self._shown.forgotten:
+            said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
+        if view.errno is not None:
+            said.append("times are of all calls, failed or not")
+        return "; ".join(said)
+
+    # What the user does
+
+    async def action_tab(self, index: int) -> None:
+        """Show a tab; fill it where it is shown for the first time."""
+        self._tab, tab = index, TABS[index]
+        if tab.id not in self._body:
+            body = self._body[tab.id] = tab.make()
+            if isinstance(body, Overview):
+                body.prefer(self._preferences)
+            await self.query_one(f"#{tab.id}").mount(body)
+        with self.app.batch_update():
+            for each in TABS:
+                self.query_one(f"#{each.id}").set_class(each is tab, "-shown")
+            self.query_one(TabRow).show(index, self._terminal.hint and f"{self._terminal.hint} waits for input")
+            self._show_tab()
+            self._terminal.show(self.query(OutputView))
+        panes = self._panes()
+        if panes and self.focused not in panes:
+            preferred = [pane for pane in panes if isinstance(pane, SyscallTable)]
+            (preferred or panes)[0].focus()
+
+    def _panes(self) -> list[Widget]:
+        """What can have the focus in the tab that is shown, whether or not there is room for it."""
+        return [widget for widget in self.query(f"#{TABS[self._tab].id} *") if widget.can_focus and widget.display]
+
+    def action_pane(self, by: int) -> None:
+        """Go to the next pane of this tab, or the one before."""
+        panes = self._panes()
+        if panes:
+            at = panes.index(self.focused) if self.focused in panes else -1
+            panes[(at + by) % len(panes)].focus()
+
+    async def on_tab_row_picked(self, message: TabRow.Picked) -> None:
+        """Show the tab that was clicked."""
+        await self.action_tab(message.index)
+
+    def on_chosen(self, message: Chosen) -> None:
+        """Narrow to whatever was chosen."""
+        self._look(self._view.narrowed(*message.steps))
+
+    def on_time_view_looked(self, message: TimeView.Looked) -> None:
+        """Show another stretch of time."""
+        self._window = message.window
+        self._apply(self._shown)
+
+    def action_widen(self) -> None:
+        """Take the last narrowing back."""
+        self._look(self._view.widened())
+
+    def action_cumulate(self) -> None:
+        """Between the numbers since the start and those of the last interval."""
+        self._look(replace(self._view, cumulative=not self._view.cumulative))
+
+    def action_pace(self, by: int) -> None:
+        """Take the next longer interval between two samples (1), or the next shorter one (-1)."""
+        now = self._source.interval_s
+        others = [pace for pace in _PACES if (pace > now if by > 0 else pace < now)]
+        if others:
+            self._source.interval_s = min(others) if by > 0 else max(others)
+        limit = "" if others else ": this is the limit"
+        self.notify(f"one sample every {self._source.interval_s:g} s{limit}", markup=False)
+
+    def _look(self, view: View) -> None:
+        """Show the same moment in another way."""
+        before, self._view = self._view, view
+        if self._newest is not None and view.trail is not before.trail:
+            self._rates.narrow(view.inside if view.of_processes else None, self._newest.processes)
+        self._apply(self._shown)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
+        """Offer widening only where something is narrowed, and nothing while keys are for the command."""
+        if typing_into(self.focused) or (action == "difference" and self._before is None):
+            return False
+        return bool(self._view.trail) if action == "widen" else True
+
+    def action_pause(self) -> None:
+        """Freeze the view, or catch up."""
+        self._view = replace(self._view, paused=not self._view.paused)
+        if self._view.paused:
+            self._apply(self._shown)
+        else:
+            self._catch_up()
+
+    def on_resize(self) -> None:
+        """The command's terminal is as large as the pane that shows it."""
+        self.call_after_refresh(self._fit_terminal)
+
+    def action_difference(self) -> None:
+        """Compare this run with the one before."""
+        if self._before is not None and self._newest is not None:
+            self.app.push_screen(DifferenceScreen(self._before, self._newest))
+
+    # The command's terminal
+
+    def _fit_terminal(self) -> None:
+        self._terminal.fit(self.query_one(f"#{TABS[self._tab].id}").size)
+
+    def _poll_terminal(self) -> None:
+        """Take what the command wrote, whatever tab is shown; draw it where that is the one."""
+        if self._terminal.poll():
+            hint = self._terminal.hint
+            self._terminal.show(self.query(OutputView))
+            self.query_one(TabRow).show(self._tab, hint and f"{hint} waits for input")
+        if TABS[self._tab].id == "log":
+            self.query_one(LogView).show_entries(self._source.log)
+
+    def on_output_view_typed(self, message: OutputView.Typed) -> None:
+        """Give it to the command."""
+        if not self._terminal.type(message.data):
+            self.notify("The command does not read what is typed.", severity="warning")

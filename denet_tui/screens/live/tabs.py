@@ -1,0 +1,65 @@
+"""The tabs of the live screen: what each is made of, and how it is brought up to date.
+
+A tab is made when it is shown for the first time. `show` is called with every new Frame while the tab is shown,
+and each time that it becomes so: a hidden tab costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from denet_tui.model import Snapshot
+from denet_tui.screens.live.frame import Frame
+from denet_tui.screens.live.latency import LatencyTab
+from denet_tui.screens.live.overview import Overview
+from denet_tui.screens.live.view import seen_through
+from denet_tui.widgets.errors import SPARK_POINTS, ErrorsView
+from denet_tui.widgets.inflight import InFlightView
+from denet_tui.widgets.log import LogView
+from denet_tui.widgets.output import OutputView
+
+
+class Tab(NamedTuple):
+    """One tab; `show` is given what `make` made, and what to draw."""
+
+    id: str
+    name: str
+    make: Callable[[], Widget]
+    show: Callable[[Any, Frame], None]
+
+
+def _nothing_yet() -> Widget:
+    return Static("not there yet")
+
+
+def _show_nothing(widget: Widget, frame: Frame) -> None:
+    """A tab that is still to come, or that no snapshot has anything for (see LiveScreen)."""
+
+
+def _show_errors(view: ErrorsView, frame: Frame) -> None:
+    errors = frame.rates.errors
+    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind))
+
+
+def _show_in_flight(view: InFlightView, frame: Frame) -> None:
+    view.show(_since_start(frame))
+
+
+def _since_start(frame: Frame) -> Snapshot:
+    """What these tabs count has no interval of its own."""
+    return frame.snapshot if frame.view.cumulative else seen_through(replace(frame.view, cumulative=True), frame.whole)
+
+
+TABS = (
+    Tab("overview", "Overview", Overview, Overview.show),
+    Tab("latency", "Latency", LatencyTab, LatencyTab.show),
+    Tab("errors", "Errors", ErrorsView, _show_errors),
+    Tab("inflight", "In flight", InFlightView, _show_in_flight),
+    Tab("output", "Output", OutputView, _show_nothing),
+    Tab("log", "Log", LogView, _show_nothing),
+)

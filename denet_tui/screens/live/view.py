@@ -1,0 +1,211 @@
+"""What the user has chosen to see, and what a Snapshot looks like through that choice. Pure: no widget, no clock.
+
+Narrowing is a change of the Snapshot, not of the widgets: whatever is drawn from the outcome follows by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, added_up, new_errnos
+from denet_tui.screens.live.scope import added, counted, subtree
+from denet_tui.syscalls import class_of, errno_name
+from denet_tui.visible import visible
+from denet_tui.widgets import formatting
+from denet_tui.widgets.narrowing import Errno, Family, Named, Step
+from denet_tui.widgets.process_rows import parents
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The choices of the user; the newest narrowing is the last in `trail`."""
+
+    trail: tuple[Step, ...] = ()
+    paused: bool = False
+    cumulative: bool = True
+    """False: the numbers of the last interval in place of those since the start."""
+
+    def narrowed(self, *steps: Step) -> View:
+        """Narrower by so many steps; a step of a kind that is there already takes its place."""
+        trail = list(self.trail)
+        for step in steps:
+            kinds = [type(each) for each in trail]
+            if type(step) in kinds:
+                trail[kinds.index(type(step))] = step
+            else:
+                trail.append(step)
+        return replace(self, trail=tuple(trail))
+
+    def widened(self) -> View:
+        """One step wider."""
+        return replace(self, trail=self.trail[:-1])
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those that the view is narrowed to, whatever they call."""
+        for step in self.trail:
+            if isinstance(step, ProcessInfo):
+                processes = subtree(processes, step.key)
+            elif isinstance(step, Named):
+                processes = [process for process in processes if process.comm == step.comm]
+        return processes
+
+    @property
+    def errno(self) -> int | None:
+        """The errno that the view is narrowed to."""
+        return next((step.number for step in self.trail if isinstance(step, Errno)), None)
+
+    @property
+    def of_processes(self) -> bool:
+        """True where the view is narrowed to some of the processes."""
+        return any(isinstance(step, ProcessInfo | Named) for step in self.trail)
+
+    @property
+    def of_syscalls(self) -> bool:
+        """True where the view is narrowed to some of the syscalls."""
+        return any(not isinstance(step, ProcessInfo | Named) for step in self.trail)
+
+    def wants(self, syscall: Syscall) -> bool:
+        """True where the view is not narrowed to other syscalls."""
+        return all(_matches(step, syscall) for step in self.trail)
+
+
+def crumbs(view: View) -> list[str]:
+    """What the view is narrowed to, step by step: `all`, `make (1234)`, `%file`, `ENOENT`."""
+    return ["all", *map(_label, view.trail)]
+
+
+def seen_through(view: View, snapshot: Snapshot, before: Snapshot | None = None) -> Snapshot:
+    """The snapshot as `view` shows it: only what it is narrowed to, and of the last interval where it says so.
+
+    `before` is the snapshot before this one: errnos are only counted since the start.
+    Under an errno, `errors` counts this errno alone, and only syscalls and processes that it came from are left.
+    """
+    if not view.cumulative:
+        snapshot = _of_interval(snapshot, before)
+    return _narrowed(view, snapshot) if view.trail else snapshot
+
+
+def _matches(step: Step, syscall: Syscall) -> bool:
+    match step:
+        case Family(name):
+            return class_of(syscall) == name
+        case Syscall():
+            return step == syscall
+    return True
+
+
+def _label(step: Step) -> str:
+    match step:
+        case Family(name):
+            return f"%{name}"
+        case Errno(number):
+            return errno_name(number)
+        case Syscall() | Named():
+            return visible(step[-1])
+    name = step.cmdline[0].rpartition("/")[2] if step.cmdline else step.comm
+    return f"{formatting.clip(visible(name), 24)} ({step.pid})"
+
+
+Table = Mapping[Syscall, Counters]
+
+
+class _Numbers(NamedTuple):
+    """The tables that a Snapshot and a ProcessInfo have in common."""
+
+    syscalls: Table
+    recent: Table
+    errnos: Errnos
+
+
+def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
+    inside = view.inside(snapshot.processes)
+    whole = _Numbers(snapshot.syscalls, snapshot.recent, snapshot.errnos)
+    if len(inside) < len(snapshot.processes) or (view.of_processes and (snapshot.forgotten or not snapshot.exact)):
+        whole = _Numbers(
+            added(process.syscalls for process in inside),
+            added(process.recent for process in inside),
+            counted(process.errnos for process in inside),
+        )
+    if view.of_syscalls:
+        whole = _chosen(view, whole)
+        inside = _that_called([_only(view, process) for process in inside])
+    tgids = {process.tgid for process in inside}
+    return replace(
+        snapshot,
+        processes=tuple(inside),
+        syscalls=whole.syscalls,
+        recent=whole.recent,
+        errnos=whole.errnos,
+        total=added_up(whole.syscalls.values()),
+        delta=added_up(whole.recent.values()),
+        in_flight=tuple(each for each in snapshot.in_flight if each.tgid in tgids and view.wants(each.syscall)),
+    )
+
+
+def _only(view: View, process: ProcessInfo) -> ProcessInfo:
+    kept = _chosen(view, _Numbers(process.syscalls, process.recent, process.errnos))
+    return replace(
+        process, **kept._asdict(), total=added_up(kept.syscalls.values()), delta=added_up(kept.recent.values())
+    )
+
+
+def _chosen(view: View, numbers: _Numbers) -> _Numbers:
+    errno = view.errno
+    errnos = {
+        key: count
+        for key, count in numbers.errnos.items()
+        if count and view.wants(key[0]) and (errno is None or key[1] == errno)
+    }
+    if errno is None:
+        syscalls = {call: counters for call, counters in numbers.syscalls.items() if view.wants(call)}
+    else:
+        syscalls = {
+            call: _with_errors(numbers.syscalls.get(call, NOTHING), count) for (call, _), count in errnos.items()
+        }
+    return _Numbers(syscalls, {call: counters for call, counters in numbers.recent.items() if call in syscalls}, errnos)
+
+
+def _with_errors(counters: Counters, errors: int) -> Counters:
+    return Counters(
+        counters.calls,
+        counters.returns,
+        errors,
+        counters.unreturned,
+        counters.time_ns,
+        counters.max_ns,
+        counters.buckets,
+    )
+
+
+def _that_called(processes: Sequence[ProcessInfo]) -> list[ProcessInfo]:
+    """Those with calls, and whatever stands above them in the tree."""
+    above = parents(processes)
+    kept: set[int] = set()
+    for index in range(len(processes) - 1, -1, -1):  # children come after their parents
+        if index in kept or processes[index].total.calls:
+            kept.add(index)
+            kept.add(above[index])
+    return [process for index, process in enumerate(processes) if index in kept]
+
+
+def _of_interval(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
+    known = {process.key: process.errnos for process in before.processes} if before else {}
+    return replace(
+        snapshot,
+        elapsed_ns=snapshot.interval_ns,
+        # Those that were not called stay, as 0: rows that come and go could not be read.
+        syscalls={call: snapshot.recent.get(call, NOTHING) for call in snapshot.syscalls},
+        total=snapshot.delta,
+        errnos=new_errnos(snapshot.errnos, before.errnos if before else {}),
+        processes=tuple(
+            replace(
+                process,
+                syscalls=process.recent,
+                total=process.delta,
+                errnos=new_errnos(process.errnos, known.get(process.key, {})),
+            )
+            for process in snapshot.processes
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The setup and the start screen: what comes before the watching."""

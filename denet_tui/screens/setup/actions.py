@@ -1,0 +1,129 @@
+"""What the setup screen can do to a step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+from denet_tui.checks import catalogue
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Fix
+from denet_tui.checks.verdict import PROOF
+from denet_tui.helper import access, sudo
+from denet_tui.helper.access import Access
+from denet_tui.screens.setup import pages
+from denet_tui.screens.setup.engine import Engine
+from denet_tui.screens.setup.state import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What can be done to the step `current` (a check's id, or the name of a group)."""
+
+    SOMETIMES: ClassVar = frozenset(
+        {"go_on", "apply", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back"}
+    )
+    """Actions of the screen that are not always offered."""
+
+    walk: Walk
+    engine: Engine
+    host: Host
+    current: str
+    may_ask: bool = True
+    """False where there is no sudo."""
+
+    @property
+    def fix(self) -> Fix | None:
+        """The fix that is chosen; at a way to the capabilities, what makes that way work."""
+        return self.access.fix if self.access else self.walk.chosen(self.current)
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """The ways to the capabilities, at the step where one is chosen, where the engine has none."""
+        if self.engine.may_load or self.current != pages.ACCESS:
+            return ()
+        return access.ways(self.host, self.walk.findings, (os.getuid(), os.getgid()))
+
+    @property
+    def access(self) -> Access | None:
+        """The one of them that is chosen."""
+        return pages.chosen_access(self.walk, self.accesses)
+
+    @property
+    def ids(self) -> list[str]:
+        """What the keys 1 to 9 choose from."""
+        return [each.id for each in self.accesses or self.walk.fixes(self.current)]
+
+    @property
+    def undoable(self) -> str:
+        """The fix that can be taken back; empty where there is none."""
+        known = (*self.engine.applied, *self.walk.applied.values())
+        return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
+
+    @property
+    def applies(self) -> bool:
+        """Whether the engine applies the chosen fix: for what weakens the machine root is asked on the terminal."""
+        return self.engine.root and self.fix is not None and not self.fix.weakens
+
+    @property
+    def privilege(self) -> str:
+        """As whom a fix is applied, in words."""
+        if self.applies:
+            return "root, by the one helper that stays root while this screen is open"
+        if self.may_ask and os.geteuid() == 0:
+            return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
+        if self.may_ask:
+            return "root, through sudo: the screen makes room for its question, and comes back"
+        return "root, which this session cannot become: a writes it down for an administrator, y copies it"
+
+    @property
+    def back(self) -> str:
+        """How the fix of this step is taken back, in words; empty where there is none."""
+        fix = self.undoable
+        if not fix:
+            return ""
+        did = "put it right" if self.walk.state(self.current) == "repaired" else "was applied"
+        if self.engine.root and fix in self.engine.mine:
+            return f"{fix} {did}. u takes that back."
+        if self.may_ask:
+            return f"{fix} {did}. u takes that back, as root{', through sudo' if os.geteuid() else ''}."
+        return f"{fix} {did}. Only root takes that back: {sudo.to_undo(fix)}"
+
+    @property
+    def text(self) -> str:
+        """What is copied."""
+        found, fix = self.access, self.fix
+        if fix and fix.changes and not (self.applies or self.may_ask):
+            return self.for_administrator
+        return pages.commands(fix) if fix else found.text if found else ""
+
+    @property
+    def for_administrator(self) -> str:
+        """All that root has to do here, as a text to hand over; this step's first."""
+        found = self.walk.findings.get(self.current)
+        first = [(found, self.fix)] if found and self.fix else []
+        rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
+        return sudo.for_administrator([*first, *rest], self.host)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """Those of SOMETIMES that make sense here and now."""
+        walk, current, idle = self.walk, self.current, not self.walk.working
+        is_step = current in catalogue.by_id
+        pending = current != PROOF and (current in walk.looking or current in walk.open())
+        found = {
+            "go_on": idle and walk.ready,
+            "apply": idle and (self.access is not None or self._applicable()),
+            "cancel": not idle,
+            "skip": idle and pending,
+            "undo": idle and bool(self.undoable),
+            "recheck": idle and is_step,
+            "copy_fix": self.access is not None or self.fix is not None,
+            "details": is_step,
+        }
+        return frozenset(action for action, offered in found.items() if offered)
+
+    def _applicable(self) -> bool:
+        fix = self.fix
+        return fix is not None and bool(fix.changes) and self.walk.state(self.current) not in ("pass", "repaired")

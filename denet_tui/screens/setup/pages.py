@@ -1,0 +1,313 @@
+"""What the setup screen says about a step, in paragraphs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from denet_tui.bpf.handover import WAYS
+from denet_tui.checks import catalogue
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.verdict import PROOF
+from denet_tui.helper.access import Access
+from denet_tui.repair import plan
+from denet_tui.screens.setup.proof import proof_page
+from denet_tui.screens.setup.state import SIGNS, SPINNER, Walk
+from denet_tui.widgets.page import Paragraph
+
+_FEW = 4
+"""Pieces of evidence that a page shows before it is asked for the details."""
+_SHORT = 240
+"""Characters of a value that it shows until then."""
+ACCESS = "PRIV-001"
+"""The step at which a way to the capabilities is chosen."""
+GROUPS = {
+    "permissions": "Who you are here, and what this session may do: users, groups, containers, limits.",
+    "capabilities": "The two rights of root that loading needs, CAP_BPF and CAP_PERFMON, and who has them.",
+    "tracefs": "The filesystem in which the kernel lists its events. Only the second way in needs it.",
+    "kernel": "What this kernel was built with, and its settings.",
+    "bcc": "The BPF Compiler Collection of your distribution: it compiles the program that counts.",
+    "proof": "The program itself: loaded, attached, and compared with calls of a known number.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page needs beside the findings."""
+
+    host: Host
+    """Where the files are that a fix changes."""
+    privilege: str
+    """How a fix becomes root, in words."""
+    details: bool = False
+    accesses: Sequence[Access] = ()
+    """The ways to the capabilities, for the step that needs one."""
+    back: str = ""
+    """How a fix that was applied to the step is taken back, in words."""
+    log: Sequence[str] = ()
+    """What was done to this step so far, and what came of it."""
+    spin: int = 0
+
+
+def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
+    """What there is to say about a step, or about a group."""
+    if not walk.looked or not current:
+        return welcome(walk, shown.spin)
+    if current in catalogue.AREAS:
+        return group_page(walk, current)
+    if current == PROOF:
+        return proof_page(walk.proof, step_page(walk, current, shown), spin=shown.spin)
+    return step_page(walk, current, shown)
+
+
+def welcome(walk: Walk, spin: int) -> list[Paragraph]:
+    """While everything is looked at for the first time."""
+    sign = SPINNER[spin % len(SPINNER)]
+    now = ", ".join(f"{each} {catalogue.by_id[each].title}" for each in walk.order if each in walk.started)
+    return [
+        Paragraph(f"{sign} looking at this machine: {len(walk.findings)} of {len(walk.order)}", "Setup", "spark"),
+        Paragraph(now, "", "dim"),
+        Paragraph(),
+        Paragraph("What keeps system calls from being counted here is found out, and put right step by step."),
+        Paragraph("Nothing is changed before you have seen exactly what, and pressed a. Everything can be undone."),
+    ]
+
+
+def group_page(walk: Walk, area: str) -> list[Paragraph]:
+    """What a group is about, and its steps."""
+    found = [Paragraph(area, style="strong", flush=True), Paragraph(GROUPS[area]), Paragraph()]
+    for each in (each for each in walk.order if catalogue.by_id[each].area == area):
+        sign, word, tone = SIGNS[walk.state(each)]
+        finding = walk.findings.get(each)
+        title = finding.title if finding else catalogue.by_id[each].title
+        found.append(Paragraph(f"{sign} {word}  {each}: {title}", style=tone, hang=2, flush=True, key=f"step:{each}"))
+    return found
+
+
+def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
+    """All there is to say about a step."""
+    state = walk.state(identity)
+    sign, word, tone = SIGNS[state]
+    finding = walk.findings.get(identity)
+    if finding is None:
+        title = catalogue.by_id[identity].title
+        return [Paragraph(f"{sign} {word}  {identity}: {title}", "", tone, hang=2, flush=True), *_slow(state)]
+    found = [
+        Paragraph(f"{sign} {word}  {identity}: {finding.title}", "", tone, hang=2, flush=True),
+        *_slow(state),
+        *_remarks(walk, finding, shown.back),
+    ]
+    found += [Paragraph(), *_evidence(finding, details=shown.details)]
+    found += [Paragraph(finding.why, "Why")] if finding.why else []
+    found += _needs(finding)
+    if finding.state in (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH) or (
+        finding.state is State.SKIP and finding.fixes
+    ):
+        found += _fixes(walk, finding, shown)
+    found += [Paragraph(link, "See" * (not number), whole=True) for number, link in enumerate(finding.links)]
+    if shown.details:
+        found.append(Paragraph(f"looking took {finding.seconds:.3f} s", "Took"))
+    if shown.log:
+        found += [Paragraph(), *(_logged(line, first=not number) for number, line in enumerate(shown.log))]
+    return found
+
+
+def _logged(line: str, *, first: bool) -> Paragraph:
+    style = "bad" if line.startswith("✗") else "good" if line.startswith("✓") else "code" if line[:1] == "$" else "text"
+    return Paragraph(line, "Done" if first else "", style, hang=2)
+
+
+def _slow(state: str) -> list[Paragraph]:
+    if state != "slow":
+        return []
+    return [
+        Paragraph("This look takes long: something that it reads does not answer. s goes on without it.", "", "warn")
+    ]
+
+
+def _remarks(walk: Walk, finding: Finding, back: str) -> list[Paragraph]:
+    state = walk.state(finding.id)
+    found = _standing(walk, state)
+    return [*found, Paragraph(back, "", "good" if state == "repaired" else "dim")] if back else found
+
+
+def _standing(walk: Walk, state: str) -> list[Paragraph]:
+    ready = " and ".join(WAYS[way.way] for way in walk.ways if way.verdict == "ready")
+    if state == "optional" and ready:
+        return [Paragraph(f"Not needed: {ready} work here without it.", "", "good")]
+    if state == "optional":
+        return [Paragraph(f"Not needed for {WAYS[walk.plan.way]}, the way in that needs least here.", "", "good")]
+    if state == "left":
+        return [Paragraph("You went on without it. a applies its fix all the same.", "", "dim")]
+    return []
+
+
+def _evidence(finding: Finding, *, details: bool) -> list[Paragraph]:
+    found: list[Paragraph] = []
+    for each in finding.evidence if details else finding.evidence[:_FEW]:
+        value = " ".join(each.value.split())
+        if len(value) > _SHORT and not details:
+            value = f"{value[:_SHORT]} … (d: all of it)"
+        found.append(Paragraph(f"{each.source}: {value}", "Seen" if not found else "", hang=2))
+    if len(finding.evidence) > _FEW and not details:
+        found.append(Paragraph(f"… and {len(finding.evidence) - _FEW} more (d)", "", "dim"))
+    return found
+
+
+def _needs(finding: Finding) -> list[Paragraph]:
+    """Which way in needs this, and how that way is doing."""
+    if finding.id == PROOF or not finding.required_for:
+        return []
+    if finding.blocks == BOTH:
+        return [Paragraph("both ways in are blocked by it: raw tracepoints and tracefs tracepoints", "Needed")]
+    words = {True: "blocked by it", False: "not blocked by it"}
+    parts = [f"{WAYS[way]}: {words[way in finding.blocks]}" for way in BOTH]
+    if finding.state is not State.FAIL:
+        parts = [WAYS[way] for way in finding.required_for]
+    return [Paragraph("; ".join(parts), "Needed")]
+
+
+def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
+    fixes = walk.fixes(finding.id)
+    if shown.accesses:
+        return _accesses(walk, finding, shown)
+    if not fixes:
+        if finding.id == PROOF or not finding.blocks:
+            return []
+        text = "denet-tui knows no fix for this. w writes a report to ask with; it names no person and no machine."
+        return [Paragraph(), Paragraph(text, "Fix", "warn")]
+    chosen, best = walk.chosen(finding.id), walk.recommended(finding.id)
+    found = [Paragraph()]
+    for number, fix in enumerate(fixes, 1):
+        mark = "(•)" if chosen and fix.id == chosen.id else "( )"
+        label = "Fix" if number == 1 else ""
+        found.append(Paragraph(f"{mark} {number} {fix.title}", label, "strong", hang=6, key=f"fix:{fix.id}"))
+        found.append(Paragraph(_marks(fix, recommended=fix.id in best), style="dim", key=f"fix:{fix.id}"))
+        if fix.weakens:
+            found.append(Paragraph(f"! weakens this machine: {fix.weakens}", style="warn", hang=2))
+    if chosen is None:
+        return [*found, Paragraph("1 to 9 choose one", "", "dim")]
+    return found + _chosen(chosen, shown, working=walk.state(finding.id) == "working")
+
+
+def chosen_access(walk: Walk, accesses: Sequence[Access]) -> Access | None:
+    """The way to the capabilities that was picked, else the one that needs least; none that cannot work here."""
+    picked = walk.picked.get(ACCESS, "")
+    able = (each for each in accesses if each.works or each.fix)
+    return next((each for each in able if each.id == picked or (not picked and each.recommended)), None)
+
+
+def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
+    """The ways to the capabilities, what each means for the machine, and what to do or to type for it."""
+    chosen = chosen_access(walk, shown.accesses)
+    found = [Paragraph()]
+    for number, each in enumerate(shown.accesses, 1):
+        mark, key = ("(•)" if each == chosen else "( )"), f"fix:{each.id}"
+        best = " (recommended: needs least)" if each.recommended else ""
+        style = "strong" if each.works else "dim"
+        found.append(
+            Paragraph(f"{mark} {number} {each.title}{best}", "" if number > 1 else "Ways", style, hang=6, key=key)
+        )
+        found += [Paragraph(f"- {line}", style="dim", hang=2, key=key) for line in each.means]
+        if not each.works:
+            word = "not yet" if each.fix else "not here"
+            found.append(Paragraph(f"{word}: {each.why_not}", style="warn", hang=2))
+    if chosen and chosen.fix:
+        found += [Paragraph(), Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")]
+        found += _chosen(chosen.fix, shown, working=walk.state(finding.id) == "working")
+    elif chosen:
+        found += [Paragraph(), Paragraph(label="Type", style="code", words=("$", *chosen.command))]
+        found.append(Paragraph("a starts denet-tui again in this way; y copies the command.", "Apply"))
+    else:
+        found += _advice("; ".join(fix.advice for fix in finding.fixes if fix.advice))
+    return found
+
+
+def _marks(fix: Fix, *, recommended: bool) -> str:
+    words = []
+    if recommended:
+        words.append("recommended: " + ("opens nothing" if fix.changes else "changes nothing on this machine"))
+    if fix.changes:
+        words.append("lasts until the next reboot" if fix.scope == "until-reboot" else "permanent")
+    return "    " + ("; ".join(words) or "for you to do")
+
+
+def _chosen(fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
+    """What the chosen fix does: the exact commands and differences, and how it is undone."""
+    found: list[Paragraph] = []
+    for change in fix.changes:
+        found += _change(change, shown)
+    if found:
+        found[0] = found[0]._replace(label="Does")
+        found.append(Paragraph(shown.privilege, "As"))
+    found += _advice(fix.advice)
+    if not fix.changes:
+        return found
+    following = "c cancels this, and takes back what it did" if working else "a applies this; s goes on without it"
+    return [*found, Paragraph(fix.undo, "Undo"), Paragraph(following, "Next", "strong")]
+
+
+def _change(change: RunCommand | SetValue | WriteFile, shown: Shown) -> list[Paragraph]:
+    if isinstance(change, RunCommand):
+        return [Paragraph(style="code", words=("$", *map(shlex.quote, change.argv)))]
+    if isinstance(change, SetValue):
+        return [Paragraph(f"{change.path}: {_now(shown.host, change.path)} → {change.value}", style="code")]
+    head = f"delete {change.path}" if change.text is None else f"write {change.path} (root, mode {change.mode:04o})"
+    lines = [Paragraph(head, style="code")]
+    for line in plan.difference(shown.host, change):
+        style = "added" if line.startswith("+") else "removed" if line.startswith("-") else "dim"
+        lines.append(Paragraph(line, style=style, whole=True))
+    return lines
+
+
+def _now(host: Host, path: str) -> str:
+    try:
+        return " ".join(host.read(path).split())
+    except OSError as error:
+        return f"({error.strerror})"
+
+
+def _advice(advice: str) -> list[Paragraph]:
+    """What a person has to do; a long command in it (in backquotes) stands alone."""
+    if not advice:
+        return []
+    found: list[Paragraph] = []
+    for number, part in enumerate(_split(advice)):
+        if number % 2:
+            found.append(Paragraph(style="code", words=tuple(part.split())))
+        elif part.strip(" ."):
+            found.append(Paragraph(part.strip()))
+    found[0] = found[0]._replace(label="You do")
+    return found
+
+
+def _split(advice: str) -> list[str]:
+    """Text and commands by turns; short commands stay in the text."""
+    parts: list[str] = [""]
+    for number, part in enumerate(advice.split("`")):
+        if number % 2 and len(part) >= 40:
+            parts += [part, ""]
+        else:
+            parts[-1] += f"`{part}`" if number % 2 else part
+    return parts
+
+
+def commands(fix: Fix) -> str:
+    """What `y` copies: the commands of a fix, a line each; or the command that its advice names."""
+    lines = []
+    for change in fix.changes:
+        if isinstance(change, RunCommand):
+            lines.append(shlex.join(change.argv))
+        elif isinstance(change, SetValue):
+            lines.append(f"echo {shlex.quote(change.value)} > {change.path}")
+        elif change.text is None:
+            lines.append(f"rm {change.path}")
+        else:
+            lines += [
+                f"install -D -m {change.mode:04o} /dev/stdin {change.path} <<'EOF'",
+                change.text.rstrip("\n"),
+                "EOF",
+            ]
+    return "\n".join(lines or fix.advice.split("`")[1::2] or [fix.advice])

@@ -1,0 +1,72 @@
+"""What the setup screen says about the proof: known calls, counted, in numbers and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from denet_tui.bpf.burst import CALLS
+from denet_tui.bpf.handover import WAYS
+from denet_tui.helper.jobs import Counted
+from denet_tui.screens.setup.proving import Proof
+from denet_tui.screens.setup.state import SPINNER
+from denet_tui.widgets.page import Paragraph
+from denet_tui.widgets.spark import sparkline
+
+_BARS = 20
+
+
+def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) -> list[Paragraph]:
+    """The numbers, the bars, and what the layers below them said."""
+    last = proof.readings[-1] if proof.readings else Counted(0, 0)
+    found = [_head(proof, spin), Paragraph()]
+    outcome = proof.end.outcome if proof.end else None
+    if proof.readings or outcome:
+        made, counted = (outcome.made, outcome.counted) if outcome else (last.made, last.counted)
+        found += [
+            Paragraph(f"{made:,} calls of read(2), made by a child of denet-tui", "Made", "strong"),
+            Paragraph(f"{counted:,} in the kernel, by the program that also watches", "Counted", "strong"),
+            Paragraph(
+                sparkline(proof.steps, min(_BARS, max(1, len(proof.steps)))) + _scale(proof),
+                "Live",
+                "spark",
+                whole=True,
+            ),
+        ]
+        if outcome:
+            missing = outcome.made - outcome.counted
+            words = (
+                "nothing missing, nothing too much" if outcome.exact else f"{missing:,} missing {outcome.loss}".strip()
+            )
+            found.append(Paragraph(words, "Compare", "good" if outcome.exact else "bad"))
+    if proof.end and proof.end.failure:
+        failure = proof.end.failure
+        found += [Paragraph(failure.cause, "Cause", "bad"), Paragraph(failure.fix, "Fix")]
+        if failure.check_id:
+            found.append(Paragraph(f"{failure.check_id} has more about it", "", "dim", key=f"step:{failure.check_id}"))
+    found.append(Paragraph())
+    if proof.end and proof.end.exact:
+        found += [Paragraph("enter goes on: choose what to watch.", "Next", "strong", key="go:start"), Paragraph()]
+    return [*found, *evidence]
+
+
+def _head(proof: Proof, spin: int) -> Paragraph:
+    if proof.running:
+        sign = SPINNER[spin % len(SPINNER)]
+        text = "counting them" if proof.readings else "loading the program"
+        return Paragraph(f"{sign} proving: {CALLS:,} known calls; {text}", "Proof", "spark")
+    if proof.end is None:
+        return Paragraph(f"· {CALLS:,} known calls are made and counted once nothing is in the way", "Proof", "dim")
+    if proof.end.exact:
+        return Paragraph(f"✓ exact: {CALLS:,} known calls, {CALLS:,} counted by {_way(proof)}", "Proof", "good")
+    return Paragraph("✗ not proven" + ("" if proof.end.outcome is None else f" by {_way(proof)}"), "Proof", "bad")
+
+
+def _way(proof: Proof) -> str:
+    way = proof.end.way if proof.end else ""
+    return {**WAYS}.get(way, way)
+
+
+def _scale(proof: Proof) -> str:
+    if not proof.steps:
+        return ""
+    return f"  {len(proof.readings)} readings, up to {max(proof.steps):,}"

@@ -1,0 +1,119 @@
+"""Pictures of the live screen (pytest-textual-snapshot); `pytest --snapshot-update` after a wanted change."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from denet_tui.model import InFlight, Loss
+from denet_tui.screens.live.app import DenetApp
+from tests.screens.live.double import SYSCALLS, Build, Session, empty
+from tests.screens.live.driving import ended, running, settle
+
+Compare = Callable[..., bool]
+
+SIZES = {50: (50, 20), 80: (80, 24), 120: (120, 40), 200: (200, 50)}
+
+
+def flying() -> Session:
+    """Threads that have been inside a call for long, and one that has not."""
+    build = Build()
+    snapshots = [build.step() for _ in range(12)]
+    now = snapshots[-1].time_ns
+    inside = ((4242, "wait4", 5_200), (4244, "futex", 2_900), (4246, "read", 1_500), (4248, "poll", 3))
+    known = {syscall.name: syscall for syscall in SYSCALLS}
+    flights = tuple(InFlight(pid, pid, known[name], now - ms * 1_000_000) for pid, name, ms in inside)
+    return Session([*snapshots[:-1], dataclasses.replace(snapshots[-1], in_flight=flights)])
+
+
+SESSIONS: dict[str, Callable[[], Session]] = {
+    "empty": lambda: Session([empty()]),
+    "one-sample": lambda: running(ticks=1),
+    "running": running,
+    "in-flight": flying,
+    "finished": ended,
+    "killed": lambda: ended(9),
+    "lossy": lambda: running(loss=Loss(rows=1234, missed=5)),
+}
+
+
+def after(session: Session, *keys: str, theme: str = "textual-dark") -> Callable[[Pilot[object]], Awaitable[None]]:
+    """Wait for the data, then press the keys."""
+
+    async def prepare(pilot: Pilot[object]) -> None:
+        pilot.app.theme = theme
+        await settle(pilot, session)
+        await pilot.press(*keys)
+        await pilot.pause()
+
+    return prepare
+
+
+PICTURES = [
+    # Each size, each state and each theme with several of the others.
+    ("empty", 80, "dark", ""),
+    ("empty", 200, "light", ""),
+    ("one-sample", 50, "none", ""),
+    ("one-sample", 120, "dark", ""),
+    ("running", 80, "light", ""),
+    ("running", 120, "dark", ""),
+    ("running", 50, "dark", "tab"),
+    ("running", 80, "dark", "tab"),
+    ("running", 120, "none", "c"),
+    ("running", 200, "dark", "a"),
+    ("paused", 50, "light", "space"),
+    ("paused", 120, "none", "space"),
+    ("narrowed", 50, "dark", "tab,j,enter,enter"),
+    ("narrowed", 80, "none", "tab,j,enter,tab,s"),
+    ("narrowed", 120, "light", "tab,j,enter"),
+    ("lossy", 50, "dark", ""),
+    ("lossy", 80, "none", "j"),
+    ("lossy", 120, "light", ""),
+    ("finished", 50, "none", ""),
+    ("finished", 200, "dark", ""),
+    ("killed", 80, "dark", ""),
+    ("killed", 120, "light", ""),
+    ("latency", 80, "dark", "2"),
+    ("latency", 200, "light", "2"),
+    ("errors", 50, "light", "3"),
+    ("errors", 120, "dark", "3"),
+    ("in-flight", 80, "none", "4"),
+    ("in-flight", 120, "dark", "4"),
+    ("output", 50, "dark", "5"),
+    ("log", 80, "dark", "6"),
+]
+
+
+@pytest.mark.parametrize(("state", "width", "theme", "keys"), PICTURES)
+def test_states(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, state: str, width: int, theme: str, keys: str
+) -> None:
+    if theme == "none":
+        monkeypatch.setenv("NO_COLOR", "1")
+    session = SESSIONS.get(state, running)()
+    prepare = after(
+        session, *filter(None, keys.split(",")), theme="textual-light" if theme == "light" else "textual-dark"
+    )
+    assert snap_compare(DenetApp(session), terminal_size=SIZES[width], run_before=prepare)
+
+
+def test_every_size_state_and_theme_is_there() -> None:
+    assert {picture[1] for picture in PICTURES} == set(SIZES)
+    assert {picture[2] for picture in PICTURES} == {"dark", "light", "none"}
+    assert {picture[0] for picture in PICTURES} >= {*SESSIONS, "paused", "narrowed"}
+
+
+def test_question(snap_compare: Compare) -> None:
+    session = running()
+    assert snap_compare(DenetApp(session), terminal_size=SIZES[80], run_before=after(session, "q"))
+
+
+def test_help(snap_compare: Compare) -> None:
+    session = running()
+    assert snap_compare(DenetApp(session), terminal_size=SIZES[80], run_before=after(session, "f1"))
+
+
+def test_too_small(snap_compare: Compare) -> None:
+    session = running()
+    assert snap_compare(DenetApp(session), terminal_size=(20, 5), run_before=after(session))
