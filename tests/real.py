@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import privilege
 from denet_tui.watch.caller import environment_of
 
 DENET = (sys.executable, "-m", "denet_tui")
@@ -208,7 +208,7 @@ def straced(argv: Sequence[str], folder: Path) -> Counts:
     if not shutil.which("strace"):
         pytest.skip("needs strace, which this is compared with")
     path = folder / "strace.log"
-    root = handover.find_user("0")
+    root = privilege.find_user("0")
     done = subprocess.run(
         ["strace", "-f", "-qq", "-e", "signal=none", "-o", path, *argv],
         env=environment_of(root, root),

@@ -21,7 +21,7 @@ from tests.watch.helpers import denet
 
 RACE = """
 import json, os, sys, threading, time
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.checks import last_good
 from denet_tui.checks.host import Host
 home, secret = sys.argv[1:]

@@ -22,8 +22,9 @@ from typing import Any
 
 from denet_tui.bpf import burst, confine, loader, maps, programs, toolchain, unprivileged
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.handover import Kernel, Loading, may_load
+from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.names import numbers
+from denet_tui.bpf.privilege import may_load
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 

@@ -6,7 +6,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from denet_tui.bpf.handover import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
+from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
 from denet_tui.checks.host import Host
 
 CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE = 10, 24

@@ -17,7 +17,7 @@ from denet_tui import files
 from denet_tui.checks import calls
 
 if TYPE_CHECKING:
-    from denet_tui.bpf.handover import User
+    from denet_tui.bpf.privilege import User
     from denet_tui.bpf.toolchain import Toolchain
     from denet_tui.checks.holders import LoadedProgram
 
@@ -153,7 +153,7 @@ class Host:
 
     def asker(self) -> User:
         """The user behind sudo, or the current one."""
-        from denet_tui.bpf.handover import invoking_user
+        from denet_tui.bpf.privilege import invoking_user
 
         return invoking_user()
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from denet_tui.bpf.handover import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.maps import kernel_version
+from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from denet_tui.bpf.handover import CAP_PERFMON, CAP_SYS_ADMIN
+from denet_tui.bpf.privilege import CAP_PERFMON, CAP_SYS_ADMIN
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, Fix, SetValue, State, WriteFile

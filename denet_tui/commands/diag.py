@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from denet_tui import debug, files
-from denet_tui.bpf import handover
+from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.helper.check_runner import logged
@@ -61,7 +61,7 @@ def diag(request: DiagRequest) -> NoReturn:
 
 def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
     host = Host() if not log.isEnabledFor(logging.DEBUG) else logged(Host())
-    invoker = handover.invoking_user()
+    invoker = privilege.invoking_user()
     started = time.monotonic()
     uid = host.uid
     try:
@@ -80,7 +80,7 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
     except KeyError as error:
         raise DiagError(f"there is no check {error.args[0]}; the checks are: {' '.join(catalogue.by_id)}") from None
     finally:
-        handover.become(invoker)
+        privilege.become(invoker)
         _open_log(request, handler)
     log.debug("%d checks took %.3f s", len(findings), time.monotonic() - started)
     if request.report_file:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
-from denet_tui.bpf.handover import invoking_user
+from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.caller import environment_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from denet_tui import __version__, debug
-from denet_tui.bpf import handover
+from denet_tui.bpf import handover, privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
@@ -322,7 +322,7 @@ def _log(request: SetupRequest) -> None:
     if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return
     try:
-        with _acting_as(handover.invoking_user()):
+        with _acting_as(privilege.invoking_user()):
             log.addHandler(debug.Handler(request.log_file))
     except OSError as error:
         raise SetupError(
@@ -332,7 +332,7 @@ def _log(request: SetupRequest) -> None:
 
 
 @contextmanager
-def _acting_as(user: handover.User) -> Iterator[None]:
+def _acting_as(user: privilege.User) -> Iterator[None]:
     """Have this user's rights to files, groups included, where this is root; no other thread may run."""
     if os.geteuid() or not user.uid:
         yield

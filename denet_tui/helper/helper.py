@@ -45,7 +45,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import handover, privilege
 from denet_tui.bpf.confine import protect
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.request import WAYS
@@ -148,7 +148,7 @@ class Helper:
         log.setLevel(logging.DEBUG)
         log.addHandler(handler := self._looking.handler())
         try:
-            self._say(root=self._host().uid == 0, may_load=handover.may_load())
+            self._say(root=self._host().uid == 0, may_load=privilege.may_load())
             self._say_state()
             self._read()
         except Junk:
@@ -345,13 +345,13 @@ class Helper:
     def _load_beside(self, channel: socket.socket, *, everyone: bool) -> None:
         if self._occupied():
             self._refuse(channel, "one thing at a time: something is at work already")
-        elif not handover.may_load():
+        elif not privilege.may_load():
             self._refuse(channel, "loading the program needs root, which this is not")
         elif not self._tries:
             self._refuse(channel, "the program was loaded already: start denet-tui once more")
         else:
             self._tries -= 1
-            asker = os.getuid() or handover.invoking_user().uid
+            asker = os.getuid() or privilege.invoking_user().uid
             only_uid = asker if asker and not (everyone and os.getuid() == 0) else None
             self._job = threading.Thread(target=self._load, args=(channel, only_uid), name="load", daemon=True)
             self._job.start()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.syscalls import PASSED
 from denet_tui.watch.processes import owner, stat
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui.bpf import facts, families, handover, request, reset, unprivileged
+from denet_tui.bpf import facts, families, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect
-from denet_tui.bpf.handover import Kernel, Loading, User
+from denet_tui.bpf.handover import Kernel, Loading
+from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
 from denet_tui.bpf.tracer import Tracer, numbers_of
 from denet_tui.model import RunInfo
@@ -90,11 +91,11 @@ class Start:
             self._wanted = numbers_of(families.expand(options.only))
         except ValueError as error:
             raise StartError(str(error)) from None
-        self.invoker = handover.invoking_user()
+        self.invoker = privilege.invoking_user()
         self.runner = _runner(options, self.invoker)
         self._privileged = os.getuid() == 0
         self.aim_at(aim, pid, scale)
-        self._loader: Loader = loader or (_load_here if handover.may_load() else without_privilege(options, aim, say))
+        self._loader: Loader = loader or (_load_here if privilege.may_load() else without_privilege(options, aim, say))
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
@@ -102,10 +103,10 @@ class Start:
         self.foreign = is_foreign(self.runner)
         """Whether the command gets a session of its own: this terminal is another user's."""
         self.keeper = supervisor.start(self.runner, foreign=self.foreign) if aim == "command" else None
-        self._loading = self._begin() if handover.may_load() and not loader else None
+        self._loading = self._begin() if privilege.may_load() and not loader else None
         """Without privilege it is asked for by `load`, when all else is known to be right: sudo may want a password."""
         self._kernel: Kernel | None = None
-        handover.become(self.invoker, keep_bpf=handover.may_load() and facts.reads_need_capability())
+        privilege.become(self.invoker, keep_bpf=privilege.may_load() and facts.reads_need_capability())
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
             self.notes = ("running as root: there is no other user to become",)
@@ -218,7 +219,7 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
     if uid is None:
         raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
     if os.getuid() not in (0, uid) and not start.options.as_root:
-        who = handover.find_user(str(uid)).name
+        who = privilege.find_user(str(uid)).name
         raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
     try:
         attached = Attached(pid)
@@ -264,8 +265,8 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
 
 
 def _no_privilege() -> str:
-    held = handover.capabilities()
-    needed = {"CAP_BPF": handover.CAP_BPF, "CAP_PERFMON": handover.CAP_PERFMON}
+    held = privilege.capabilities()
+    needed = {"CAP_BPF": privilege.CAP_BPF, "CAP_PERFMON": privilege.CAP_PERFMON}
     missing = [name for name, number in needed.items() if not held >> number & 1]
     if os.geteuid() == 0:
         return (
@@ -276,7 +277,7 @@ def _no_privilege() -> str:
     if unprivileged.is_shut_out():
         return (
             f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "
-            f"lets you in with `gpasswd --add {handover.invoking_user().name} {request.GROUP}`, then log in again; "
+            f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again; "
             f"or run `{words} …`"
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
@@ -290,7 +291,7 @@ def _runner(options: Options, invoker: User) -> User:
     if not options.as_root and options.user is None:
         return invoker
     try:
-        wanted = handover.find_user(options.user or "0")
+        wanted = privilege.find_user(options.user or "0")
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from denet_tui import files
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.checks.host import LIMIT, Host, Mount, Output
 
 Content = str | bytes | OSError | int

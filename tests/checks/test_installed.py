@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SOCKET
 from denet_tui.checks import capabilities, installed
 from denet_tui.checks.host import Host

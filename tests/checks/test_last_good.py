@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.bpf.toolchain import Toolchain, ToolchainError
 from denet_tui.checks import last_good
 from denet_tui.checks.host import Host, Mount

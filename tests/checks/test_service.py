@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks import service, verdict

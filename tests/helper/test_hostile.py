@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import privilege
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.request import Request
 from denet_tui.checks.host import Host
@@ -164,7 +164,7 @@ def test_what_the_helper_holds_of_its_parent(tmp_path: Path) -> None:
 
 def test_without_root_nothing_is_changed_or_loaded() -> None:
     def body() -> None:
-        handover.become(handover.find_user("65534"))
+        privilege.become(privilege.find_user("65534"))
         channel, pid = forked()
         jobs = Jobs(Client(channel, pid))
         heard = Heard(jobs)

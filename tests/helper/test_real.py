@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import burst, handover
+from denet_tui.bpf import burst, handover, privilege
 from denet_tui.bpf.names import numbers
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
@@ -27,7 +27,7 @@ from tests.watch.helpers import descriptors, eventually
 def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> None:
     def body() -> None:
         channel, pid = forked()
-        handover.become(handover.find_user("65534"))
+        privilege.become(privilege.find_user("65534"))
         jobs = Jobs(Client(channel, pid))
         heard = Heard(jobs)
         jobs.prove()
@@ -49,7 +49,7 @@ def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -
     def body() -> None:
         subprocess.run(["sh", "-c", "umount -a -t tracefs; mount -t tmpfs -o mode=755 tmpfs /var/lib"], check=True)
         channel, pid = forked([catalogue.by_id[each] for each in ("FS-001", "FS-002")])
-        handover.become(handover.find_user("65534"))
+        privilege.become(privilege.find_user("65534"))
         jobs = Jobs(Client(channel, pid), [catalogue.by_id[each] for each in ("FS-001", "FS-002")])
         heard = Heard(jobs)
         jobs.look()

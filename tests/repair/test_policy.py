@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import errors, toolchain
-from denet_tui.bpf.handover import User
+from denet_tui.bpf.privilege import User
 from denet_tui.checks import catalogue, leftovers
 from denet_tui.checks.host import Mount, Output
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
@@ -18,7 +18,7 @@ _MOST = 100
 
 def write(findings: Sequence[Finding], folder: Path, *, uid: int) -> Path:
     """Write the redacted report beside what is there, never over it; raises OSError. `uid` is who looked."""
-    host, invoker = Host(), handover.invoking_user()
+    host, invoker = Host(), privilege.invoking_user()
     ways = verdict.ways(findings)
     found = report.Report(
         tuple(findings),

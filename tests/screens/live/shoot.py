@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui.bpf import handover
+from denet_tui.bpf import privilege
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.watch import machine
@@ -154,7 +154,7 @@ def main() -> None:
             (Path(folder) / "Makefile").write_text(BUILD)
             (Path(folder) / "waiting.py").write_text(WAITING)
             for path in (Path(folder), *Path(folder).iterdir()):
-                os.chown(path, int(asker), handover.find_user(asker).gid)
+                os.chown(path, int(asker), privilege.find_user(asker).gid)
             busy = subprocess.Popen(["sh", "-c", AGAIN], cwd=folder, process_group=0) if name == "machine" else None
             done = subprocess.run(
                 [sys.executable, "-B", "-m", "tests.screens.live.shoot", "--take", name],

@@ -1,0 +1,108 @@
+"""Who this process is and what it may do: the user who asked, its capabilities, and giving privilege away for good."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from denet_tui.bpf.confine import protect
+
+CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 8, 47, 4
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody to run as: ids, login name and home."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+    shell: str = "/bin/sh"
+
+
+def invoking_user() -> User:
+    """Who asked: the user behind sudo, doas or pkexec where this is root, else the current user.
+
+    Believed only from root, and only for users that exist; sudo sets SUDO_UID itself (man sudo).
+    """
+    uid = os.getuid()
+    if uid == 0:
+        for variable in ("SUDO_UID", "PKEXEC_UID"):
+            if os.environ.get(variable, "").isdecimal():
+                uid = int(os.environ[variable])
+                break
+        else:
+            return find_user(os.environ.get("DOAS_USER") or "0")
+    return find_user(str(uid))
+
+
+def find_user(name: str) -> User:
+    """A user by name or uid; raises KeyError where a name does not exist (an unknown uid is a user without a name)."""
+    try:
+        entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except KeyError:
+        if not name.isdecimal():
+            raise
+        gid = os.environ.get("SUDO_GID", "")
+        return User(int(name), int(gid) if gid.isdecimal() else int(name), name, "/")
+    return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh")
+
+
+def capabilities(kind: str = "CapEff") -> int:
+    """A capability set of this process as a bit mask (`CapEff`, `CapPrm`, `CapBnd`, …; man 7 capabilities)."""
+    found = re.search(rf"^{kind}:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def may_load() -> bool:
+    """True where this process holds what loading needs: SYS_ADMIN, or BPF and PERFMON (Linux 5.8)."""
+    held = capabilities()
+    return bool(held >> CAP_SYS_ADMIN & 1 or (held >> CAP_BPF & 1 and held >> CAP_PERFMON & 1))
+
+
+def become(user: User, *, keep_bpf: bool = False) -> None:
+    """Become the user for good: groups, gid, uid, no capability in any set; CAP_BPF alone stays where asked for.
+
+    Raises OSError where the kernel refuses. From here on other programs of the same user can neither trace it nor take
+    descriptors from it.
+    """
+    protect()
+    if keep_bpf:
+        _prctl(_PR_SET_KEEPCAPS, 1)
+    if os.geteuid() == 0 and user.uid != 0:
+        os.initgroups(user.name, user.gid) if not user.name.isdecimal() else os.setgroups([user.gid])
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    if user.uid != 0:
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+        protect()  # once more: a change of ids sets it as fs.suid_dumpable says (man 5 proc)
+        _set_capabilities((1 << (CAP_BPF if _last_capability() >= CAP_BPF else CAP_SYS_ADMIN)) if keep_bpf else 0)
+
+
+def _prctl(option: int, argument: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) and option != _PR_CAP_AMBIENT:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _last_capability() -> int:
+    try:
+        return int(Path("/proc/sys/kernel/cap_last_cap").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return CAP_BPF
+
+
+def _set_capabilities(mask: int) -> None:
+    """capset(2): effective and permitted become the mask, inheritable becomes empty."""
+    header = struct.pack("<Ii", _LINUX_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    if _libc.capset(header, struct.pack("<6I", low, low, 0, high, high, 0)):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
