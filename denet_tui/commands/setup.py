@@ -20,7 +20,7 @@ from denet_tui.bpf import handover, privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
-from denet_tui.repair import plan, repair
+from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
 from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
@@ -229,7 +229,7 @@ class Setup:
             self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
             if choice.fix.weakens:
                 self._say(f"  opens: {choice.fix.weakens}")
-            for line in plan.shown(choice.fix, host):
+            for line in preview.preview(choice.fix, host):
                 self._say(f"    {line}")
             self._say(f"  undo: {choice.fix.undo}")
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
@@ -253,8 +253,8 @@ class Setup:
             "version": __version__,
             "ready": self.result.ready,
             "way": found.way,
-            "plan": [plan.as_json(choice, host) for choice in found.choices],
-            "advice": [plan.as_json(choice, host) for choice in found.advice],
+            "plan": [_planned(choice, host) for choice in found.choices],
+            "advice": [_planned(choice, host) for choice in found.advice],
             "offered": [choice.fix.id for choice in found.offered],
             "stuck": [finding.id for finding in found.stuck],
             "applied": self.result.applied,
@@ -304,6 +304,12 @@ def _agree(request: SetupRequest) -> None:
     for wrong, words in pairs:
         if wrong:
             raise SetupError(f"{words}: choose one; see `denet-tui setup --help`", verdict.USAGE)
+
+
+def _planned(choice: Choice, host: Host) -> dict[str, Any]:
+    found = choice.finding
+    about = {"id": found.id, "state": str(found.state), "title": found.title}
+    return {**preview.as_object(choice.fix, host), "finding": about}
 
 
 def _ids(findings: Sequence[Finding]) -> set[str]:

@@ -1,15 +1,11 @@
-"""Chooses the safest fix for what stands in the way, and shows exactly what it would change."""
+"""Chooses the safest fix for what stands in the way."""
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding, Fix, RunCommand, Scope, SetValue, State, Way, WriteFile
+from denet_tui.checks.model import Finding, Fix, Scope, SetValue, State, Way, WriteFile
 from denet_tui.checks.verdict import PROOF, ways
 
 _WRONG = (State.FAIL, State.WARN)
@@ -117,65 +113,3 @@ def _is_setting(fix: Fix) -> bool:
         isinstance(change, SetValue) or (isinstance(change, WriteFile) and change.path.startswith("/etc/sysctl.d/"))
         for change in fix.changes
     )
-
-
-def shown(fix: Fix, host: Host) -> list[str]:
-    """The exact commands and file differences of a fix, line by line, before anything happens."""
-    lines = []
-    for change in fix.changes:
-        match change:
-            case RunCommand(argv):
-                lines.append(f"run    {shlex.join(argv)}")
-            case SetValue(path, value):
-                lines.append(f"set    {path}: {_value(host, path)} -> {value}")
-            case WriteFile(path, text, mode):
-                lines.append(f"delete {path}" if text is None else f"write  {path} (root, mode {mode:04o})")
-                lines += difference(host, change)
-    return lines
-
-
-def _value(host: Host, path: str) -> str:
-    try:
-        return " ".join(host.read(path).split())
-    except OSError as error:
-        return f"({error.strerror})"
-
-
-def difference(host: Host, change: WriteFile) -> list[str]:
-    """Unified difference between a file as it is and as it would be."""
-    try:
-        old: str | None = host.read(change.path)
-    except FileNotFoundError:
-        old = None
-    except OSError as error:
-        return [f"  (cannot be read: {error.strerror})"]
-    before, after = ("/dev/null" if each is None else change.path for each in (old, change.text))
-    return list(
-        difflib.unified_diff((old or "").splitlines(), (change.text or "").splitlines(), before, after, lineterm="")
-    )
-
-
-def as_json(choice: Choice, host: Host) -> dict[str, Any]:
-    """A fix in the plan of `setup --json`."""
-    fix = choice.fix
-    files = [
-        {"path": each.path, "mode": f"{each.mode:04o}", "text": each.text, "diff": difference(host, each)}
-        for each in fix.changes
-        if isinstance(each, WriteFile)
-    ]
-    return {
-        "id": fix.id,
-        "title": fix.title,
-        "finding": {"id": choice.finding.id, "state": str(choice.finding.state), "title": choice.finding.title},
-        "commands": [list(each.argv) for each in fix.changes if isinstance(each, RunCommand)],
-        "files": files,
-        "values": [
-            {"path": each.path, "old": _value(host, each.path), "new": each.value}
-            for each in fix.changes
-            if isinstance(each, SetValue)
-        ],
-        "scope": fix.scope,
-        "undo": fix.undo,
-        "weakens": fix.weakens,
-        "advice": fix.advice,
-    }
