@@ -272,6 +272,6 @@ def _stop(proof: Proof) -> str:
 
 
 CHECKS = (
-    Check("PROG-001", "proof", "the program itself", check_program, after=("E2E-001",)),
-    Check("E2E-001", "proof", "a known burst, counted", check_counting),
+    Check("PROG-001", "proof", "the program itself", check_program, after=("E2E-001",), waits=True, first=False),
+    Check("E2E-001", "proof", "a known burst, counted", check_counting, waits=True, first=False),
 )

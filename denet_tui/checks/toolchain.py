@@ -309,8 +309,8 @@ def _order(release: str) -> tuple[int, ...]:
 
 
 CHECKS = (
-    Check("BCC-001", "bcc", "bcc and libbcc", check_import, after=("BCC-002", "PROG-001", "E2E-001")),
-    Check("BCC-002", "bcc", "version of bcc", check_version),
-    Check("BCC-003", "bcc", "headers", check_headers, after=("PROG-001", "E2E-001")),
-    Check("BCC-004", "bcc", "kernel update", check_reboot),
+    Check("BCC-001", "bcc", "bcc and libbcc", check_import, after=("BCC-002", "PROG-001", "E2E-001"), waits=True),
+    Check("BCC-002", "bcc", "version of bcc", check_version, waits=True),
+    Check("BCC-003", "bcc", "headers", check_headers, after=("PROG-001", "E2E-001"), waits=True),
+    Check("BCC-004", "bcc", "kernel update", check_reboot, first=False),
 )
