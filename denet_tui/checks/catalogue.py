@@ -1,4 +1,4 @@
-"""All checks in the order in which a person would go through them, and running them so that none takes another down."""
+"""All checks in the order in which a person would go through them, and running one so that it takes nothing down."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import dataclasses
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from denet_tui.checks import kernel, last_good, leftovers, limits, privileges, probe, toolchain, tracefs
 from denet_tui.checks.host import Host
@@ -25,37 +23,6 @@ ALL: tuple[Check, ...] = tuple(
     sorted((check for module in _MODULES for check in module.CHECKS), key=lambda check: AREAS.index(check.area))
 )
 by_id: dict[str, Check] = {check.id: check for check in ALL}
-
-
-def run(
-    host: Host,
-    ids: Iterable[str] | None = None,
-    progress: Callable[[Finding], None] | None = None,
-    checks: Iterable[Check] | None = None,
-) -> list[Finding]:
-    """The findings of these checks, all where `ids` is None, in the catalogue's order; raises KeyError for others.
-
-    `progress` is called with each finding as it comes, in this thread. `checks` stands in for ALL.
-    """
-    known = {check.id: check for check in (ALL if checks is None else checks)}
-    wanted = set(known if ids is None else ids)
-    if unknown := sorted(wanted - known.keys()):
-        raise KeyError(", ".join(unknown))
-    chosen = [check for check in known.values() if check.id in wanted]
-    found: list[Finding] = []
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="check") as pool:
-        waiting = {check.id: pool.submit(run_one, check, host) for check in chosen if check.waits}
-        early = {check.id: run_one(check, host) for check in chosen if check.id not in waiting}
-        for check in chosen:
-            finding = _result(waiting.get(check.id)) or early[check.id]
-            found.append(finding)
-            if progress:
-                progress(finding)
-    return found
-
-
-def _result(future: Future[Finding] | None) -> Finding | None:
-    return future.result() if future else None
 
 
 def run_one(check: Check, host: Host) -> Finding:

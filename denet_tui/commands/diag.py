@@ -15,7 +15,7 @@ from denet_tui import debug, files
 from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
-from denet_tui.helper.check_runner import logged
+from denet_tui.helper import check_runner
 from denet_tui.report import redact, report, text
 from denet_tui.visible import complain, visible, write
 
@@ -60,12 +60,12 @@ def diag(request: DiagRequest) -> NoReturn:
 
 
 def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
-    host = Host() if not log.isEnabledFor(logging.DEBUG) else logged(Host())
+    host = check_runner.logged(Host())
     invoker = privilege.invoking_user()
     started = time.monotonic()
     uid = host.uid
     try:
-        findings = catalogue.run(host, request.only or None)
+        findings = check_runner.run(host, request.only or None)
         found = verdict.ways(findings, whole=not request.only)
         result = report.Report(
             tuple(findings),

@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 
 from denet_tui import __version__, debug
 from denet_tui.bpf import handover, privilege
-from denet_tui.checks import catalogue, verdict
+from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
+from denet_tui.helper import check_runner
 from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
 from denet_tui.repair.repair import Repair, RepairError
@@ -201,7 +202,7 @@ class Setup:
             self._say(str(error))
             return
         self.result.applied.append({"id": fix.id, "changed": done.changed, "undo": fix.undo})
-        found = repair.verify(fix, lambda ids: catalogue.run(self._host(), ids))
+        found = repair.verify(fix, lambda ids: check_runner.run(self._host(), ids))
         for finding in found:
             self._say(f"  {finding.state:<8}{finding.id:<10}{finding.title}")
         if not done.changed:
@@ -210,7 +211,7 @@ class Setup:
             self._say(f"{fix.id}: applied, yet {choice.finding.id} is not content; to undo: {self._to_undo(fix.id)}")
 
     def _look(self) -> list[Finding]:
-        return catalogue.run(self._host())
+        return check_runner.run(self._host())
 
     def _conclude(self, findings: Sequence[Finding]) -> None:
         self.result.verified = list(findings)

@@ -23,8 +23,8 @@ _MOST_LINES = 400
 """Lines of a check's log that are kept."""
 
 
-class Told(Protocol):
-    """Whoever is told how the looking goes; called from the threads of the checks."""
+class CheckListener(Protocol):
+    """Is told how the looking goes, from the threads of the checks."""
 
     def started(self, identity: str) -> None:
         """A check has begun."""
@@ -32,17 +32,27 @@ class Told(Protocol):
     def slow(self, identity: str) -> None:
         """It has been at work for SLOW_S, and goes on."""
 
-    def found(self, finding: Finding, details: list[str]) -> None:
-        """It has ended; `details` is all that it asked the machine."""
+    def found(self, finding: Finding, details: list[str], beside: dict[str, Any]) -> None:
+        """It has ended; `details` is all that it asked the machine, `beside` what was looked at for its finding."""
 
 
-class Looking:
+class CheckRunner:
     """Runs checks, a few at a time. One that hangs (a dead network mount) holds up neither the others nor the end."""
 
-    def __init__(self, told: Told, host: Callable[[], Host] = Host, checks: Iterable[Check] | None = None) -> None:
-        """`host` makes the machine anew for each asking; `checks` stands in for the catalogue."""
+    def __init__(
+        self,
+        listener: CheckListener,
+        host: Callable[[], Host] = Host,
+        checks: Iterable[Check] | None = None,
+        *,
+        beside: Callable[[Finding, Host], dict[str, Any]] = lambda finding, host: {},  # noqa: ARG005
+    ) -> None:
+        """`host` makes the machine anew for each asking; `checks` stands in for the catalogue.
+
+        `beside` looks at what a finding is shown with, on the thread of its check: it may hang like the check.
+        """
         self.checks = {check.id: check for check in (catalogue.ALL if checks is None else checks)}
-        self._told, self._host = told, host
+        self._listener, self._host, self._beside = listener, host, beside
         self._lock = threading.Lock()
         self._asked: dict[str, Host] = {}
         """To be begun, once for all who asked. What those find that are at work is from before, and is not told."""
@@ -53,13 +63,16 @@ class Looking:
         self._lanes = 0
         self._lines = threading.local()
 
-    def ask(self, ids: Iterable[str]) -> None:
-        """Look at these, those that wait for other processes first; raises KeyError for an unknown one."""
+    def ask(self, ids: Iterable[str]) -> list[threading.Thread]:
+        """Look at these, those that wait for other processes first; the threads that were begun for it.
+
+        Raises KeyError for an unknown one.
+        """
         chosen = sorted((self.checks[each] for each in dict.fromkeys(ids)), key=lambda check: not check.waits)
         host = logged(self._host())
         with self._lock:
             self._asked |= dict.fromkeys((check.id for check in chosen), host)
-            self._staff()
+            return self._staff()
 
     def tick(self) -> None:
         """Begin those that have rested, say which have become slow, and open another lane in the place of theirs.
@@ -73,17 +86,20 @@ class Looking:
             self._lanes -= len(late)
             self._staff()
         for identity in late:
-            self._told.slow(identity)
+            self._listener.slow(identity)
 
     def _ready(self) -> list[str]:
         """What is asked for and may begin, in order."""
         now = time.monotonic()
         return [each for each in self._asked if each not in self._running and self._rested.get(each, now) <= now]
 
-    def _staff(self) -> None:
+    def _staff(self) -> list[threading.Thread]:
+        begun = []
         for _ in range(min(_LANES - self._lanes, len(self._ready()))):
             self._lanes += 1
-            threading.Thread(target=self._lane, name="check", daemon=True).start()
+            begun.append(threading.Thread(target=self._lane, name="check", daemon=True))
+            begun[-1].start()
+        return begun
 
     def _lane(self) -> None:
         while True:
@@ -93,14 +109,15 @@ class Looking:
                     return
                 identity, host = ready[0], self._asked.pop(ready[0])
                 self._running[identity] = time.monotonic()
-            self._told.started(identity)
-            self._lines.kept = []
+            self._listener.started(identity)
+            self._lines.kept = details = list[str]()
             finding = catalogue.run_one(self.checks[identity], host)
-            if self._ended(identity, finding):
+            self._lines.kept = None
+            if self._ended(identity, finding, details, self._beside(finding, host)):
                 return
 
-    def _ended(self, identity: str, finding: Finding) -> bool:
-        """Tell what was found; True where this lane was given up meanwhile."""
+    def _ended(self, identity: str, finding: Finding, details: list[str], beside: dict[str, Any]) -> bool:
+        """Tell what was found; whether this lane was given up meanwhile."""
         now = time.monotonic()
         with self._lock:
             self._rested[identity] = now + max(_REST_S, now - self._running.pop(identity))
@@ -108,12 +125,41 @@ class Looking:
             self._slow.discard(identity)
             from_before = identity in self._asked
         if not from_before:
-            self._told.found(finding, self._lines.kept)
+            self._listener.found(finding, details, beside)
         return given_up
 
     def handler(self) -> logging.Handler:
         """Keeps what each check logs; to be added to the log of denet-tui, at level DEBUG."""
         return _Keeping(self._lines)
+
+
+def run(host: Host, ids: Iterable[str] | None = None, checks: Iterable[Check] | None = None) -> list[Finding]:
+    """The findings of these checks, all if `ids` is None, in the catalogue's order, when all have ended.
+
+    No thread is left then. Raises KeyError, which names all that are unknown.
+    """
+    runner = CheckRunner(found := _Findings(), lambda: host, checks)
+    wanted = set(runner.checks if ids is None else ids)
+    if unknown := sorted(wanted - runner.checks.keys()):
+        raise KeyError(", ".join(unknown))
+    for lane in runner.ask(each for each in runner.checks if each in wanted):
+        lane.join()
+    return [found.by_id[each] for each in runner.checks if each in wanted]
+
+
+class _Findings:
+    def __init__(self) -> None:
+        self.by_id: dict[str, Finding] = {}
+
+    def started(self, identity: str) -> None:
+        """Nothing waits for that."""
+
+    def slow(self, identity: str) -> None:
+        """It is waited for."""
+
+    def found(self, finding: Finding, details: list[str], beside: dict[str, Any]) -> None:  # noqa: ARG002
+        """Keep it."""
+        self.by_id[finding.id] = finding
 
 
 class _Keeping(logging.Handler):
@@ -129,8 +175,8 @@ class _Keeping(logging.Handler):
 
 
 def logged(host: Host) -> Host:
-    """The same machine; everything that is asked of it, and what it answered, goes to the log."""
-    return cast("Host", _Logged(host))
+    """The same machine; everything that is asked of it, and what it answered, goes to the log, once."""
+    return host if isinstance(host, _Logged) else cast("Host", _Logged(host))
 
 
 class _Logged:
@@ -144,6 +190,8 @@ class _Logged:
 
 def _logged(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def called(*arguments: Any, **named: Any) -> Any:
+        if not log.isEnabledFor(logging.DEBUG):  # kernel_btf has megabytes
+            return method(*arguments, **named)
         asked = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())])
         try:
             answer = method(*arguments, **named)

@@ -22,8 +22,8 @@ that is good for is all that the parent is trusted with:
   machine, takes root's own word: `sudo denet-tui setup` on the terminal, which sudo asks for as it asks for anything.
   (The terminal is the user's, and the screen's: a password that is typed there is safe from nobody who has either.)
 - It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
-  for half of the time at most (looking.py). Nothing is read of it while it does not read what it is told, and soon it
-  counts as gone (telling.py).
+  for half of the time at most (check_runner.py). Nothing is read of it while it does not read what it is told, and
+  soon it counts as gone (telling.py).
 - It learns what root sees: the findings, their evidence and all that was asked of the machine for them.
 """
 
@@ -53,7 +53,7 @@ from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, Fix
 from denet_tui.helper import sudo, wire
-from denet_tui.helper.check_runner import Looking
+from denet_tui.helper.check_runner import CheckRunner
 from denet_tui.helper.client import Client
 from denet_tui.helper.telling import Telling
 from denet_tui.repair import repair
@@ -135,7 +135,7 @@ class Helper:
         """How often each fix was applied, and taken back."""
         self._fixes: dict[str, dict[str, Fix]] = {}
         """By check what its last finding offers: nothing else is ever applied."""
-        self._looking = Looking(self, host, checks)
+        self._checks = CheckRunner(self, host, checks)
         self._cancel = threading.Event()
         self._telling = Telling(channel, self._cancel.set)
         self._say = self._telling.say
@@ -146,7 +146,7 @@ class Helper:
     def serve(self) -> None:
         """Until the parent has gone, or says what makes no sense."""
         log.setLevel(logging.DEBUG)
-        log.addHandler(handler := self._looking.handler())
+        log.addHandler(handler := self._checks.handler())
         try:
             self._say(root=self._host().uid == 0, may_load=privilege.may_load())
             self._say_state()
@@ -174,7 +174,7 @@ class Helper:
                     self._take(line)
                 if len(torn) > LARGEST:
                     raise Junk
-            self._looking.tick()
+            self._checks.tick()
 
     def _finish(self) -> None:
         self._telling.end()
@@ -194,7 +194,7 @@ class Helper:
         match request:
             case {"look": [*ids], **rest} if not rest and all(isinstance(each, str) for each in ids):
                 try:
-                    self._looking.ask(ids)
+                    self._checks.ask(ids)
                 except KeyError:
                     raise Junk from None
             case {"apply": str(identity), "shown": str(shown), **rest} if not rest:
@@ -220,10 +220,10 @@ class Helper:
         """Pass it on."""
         self._say(slow=identity)
 
-    def found(self, finding: Finding, details: list[str]) -> None:
+    def found(self, finding: Finding, details: list[str], beside: dict[str, Any]) -> None:
         """Pass it on, and remember what it offers."""
         self._fixes[finding.id] = {fix.id: fix for fix in finding.fixes}
-        self._say(found=wire.to_json(finding), details=details)
+        self._say(found=wire.to_json(finding), details=details, **beside)
 
     # Changing
 
@@ -278,7 +278,7 @@ class Helper:
         if wire.digest(fix) != shown:
             raise changed
         self._count("apply", identity)
-        if fix not in catalogue.run_one(self._looking.checks[check], self._host()).fixes:
+        if fix not in catalogue.run_one(self._checks.checks[check], self._host()).fixes:
             raise changed
         return {"changed": self._repair(self._session).apply(fix).changed}
 

@@ -17,7 +17,7 @@ from tests.real import REPOSITORY, environment
 
 SHOW = """
 import importlib, json, sys
-from denet_tui.checks.catalogue import run
+from denet_tui.helper.check_runner import run
 from denet_tui.checks.host import Host
 checks = [each for name in sys.argv[1:] for each in importlib.import_module("denet_tui.checks." + name).CHECKS]
 for found in run(Host(), checks=checks):

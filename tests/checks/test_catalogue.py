@@ -11,6 +11,7 @@ import pytest
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, State
+from denet_tui.helper import check_runner
 from tests.checks.fake import FakeHost
 
 IDS = """
@@ -48,7 +49,7 @@ def test_what_a_check_says_may_change_exists() -> None:
     "error", [ValueError("x\ny"), RecursionError(), KeyError("k"), OSError(5, "five"), AssertionError()]
 )
 def test_a_check_that_breaks_is_a_crash_and_the_rest_go_on(error: Exception) -> None:
-    found = catalogue.run(FakeHost(), checks=[passing("A-001"), breaking("B-001", error), passing("C-001")])
+    found = check_runner.run(FakeHost(), checks=[passing("A-001"), breaking("B-001", error), passing("C-001")])
     assert [(each.id, each.state) for each in found] == [
         ("A-001", State.PASS),
         ("B-001", State.CRASH),
@@ -61,7 +62,7 @@ def test_a_check_that_breaks_is_a_crash_and_the_rest_go_on(error: Exception) -> 
 
 
 def test_too_little_memory_to_look_is_unknown() -> None:
-    found = catalogue.run(FakeHost(), checks=[breaking("B-001", MemoryError()), passing("C-001")])
+    found = check_runner.run(FakeHost(), checks=[breaking("B-001", MemoryError()), passing("C-001")])
     assert [each.state for each in found] == [State.UNKNOWN, State.PASS]
     assert "not enough memory to look (LIM-001)" in found[0].title
 
@@ -72,11 +73,11 @@ def test_times_are_taken_and_over_a_second_said(monkeypatch: pytest.MonkeyPatch)
         return Finding("A-001", State.PASS, "fine")
 
     check = Check("A-001", "kernel", "something", slowly)
-    (finding,) = catalogue.run(FakeHost(), checks=[check])
+    (finding,) = check_runner.run(FakeHost(), checks=[check])
     assert finding.seconds >= 0.02
     assert finding.title == "fine"
     monkeypatch.setattr(catalogue, "_SLOW_S", 0.01)
-    (finding,) = catalogue.run(FakeHost(), checks=[check])
+    (finding,) = check_runner.run(FakeHost(), checks=[check])
     assert "(looking took 0.0 s)" in finding.title
 
 
@@ -90,25 +91,30 @@ def test_checks_that_wait_run_beside_each_other() -> None:
 
         return Check(name, "proof", "a title", run, waits=True)
 
-    found = catalogue.run(FakeHost(), checks=[waiting("A-001"), waiting("B-001")])
+    found = check_runner.run(FakeHost(), checks=[waiting("A-001"), waiting("B-001")])
     assert [each.state for each in found] == [State.PASS, State.PASS]
 
 
-def test_progress_is_told_in_order_and_in_this_thread() -> None:
-    seen: list[tuple[str, int]] = []
-    checks = [dataclasses.replace(passing("A-001"), waits=True), passing("B-001")]
-    catalogue.run(FakeHost(), checks=checks, progress=lambda finding: seen.append((finding.id, threading.get_ident())))
-    assert seen == [(name, threading.get_ident()) for name in ("A-001", "B-001")]
+def test_the_findings_come_in_the_order_of_the_catalogue_and_no_thread_is_left() -> None:
+    def slowly(host: Host) -> Finding:
+        time.sleep(0.05)
+        return Finding("A-001", State.PASS, "fine")
+
+    checks = [Check("A-001", "kernel", "a title", slowly), *(passing(f"B-{n:03}") for n in range(9))]
+    before = threading.active_count()
+    found = check_runner.run(FakeHost(), checks=[*checks, dataclasses.replace(passing("C-001"), waits=True)])
+    assert threading.active_count() == before, "privilege is given away after this"
+    assert [each.id for each in found] == [*(each.id for each in checks), "C-001"]
 
 
 def test_only_what_was_asked_for_runs() -> None:
     checks = [passing("A-001"), breaking("B-001", ValueError())]
-    assert [each.id for each in catalogue.run(FakeHost(), ["A-001"], checks=checks)] == ["A-001"]
+    assert [each.id for each in check_runner.run(FakeHost(), ["A-001"], checks=checks)] == ["A-001"]
     with pytest.raises(KeyError, match="Z-001"):
-        catalogue.run(FakeHost(), ["A-001", "Z-001"], checks=checks)
+        check_runner.run(FakeHost(), ["A-001", "Z-001"], checks=checks)
 
 
 def test_no_check_crashes_on_a_machine_where_nothing_can_be_read() -> None:
     nothing = FakeHost(uid=1000)
-    crashed = [each for each in catalogue.run(nothing) if each.state is State.CRASH]
+    crashed = [each for each in check_runner.run(nothing) if each.state is State.CRASH]
     assert crashed == []

@@ -144,7 +144,7 @@ def test_looking_changes_nothing_and_starts_no_other_program(tmp_path: Path) -> 
     watched = ("/proc/self/mountinfo", "/proc/modules", "/proc/sys/kernel/tainted")
     before = [Path(each).read_text() for each in watched if Path(each).exists()]
     log = tmp_path / "log"
-    program = "from denet_tui.checks import catalogue, host; print(len(catalogue.run(host.Host())))"
+    program = "from denet_tui.helper import check_runner as all_of; print(len(all_of.run(all_of.Host())))"
     done = subprocess.run(
         ["strace", "-f", "-qq", "-s", "200", "-e", "trace=execve,mount,umount2,init_module,finit_module,openat",
          "-o", log, sys.executable, "-c", program],

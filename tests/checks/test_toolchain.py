@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denet_tui.bpf import toolchain as found_by
-from denet_tui.checks import catalogue, toolchain
+from denet_tui.checks import toolchain
 from denet_tui.checks.host import Host, Output
 from denet_tui.checks.model import Finding, RunCommand, State
+from denet_tui.helper import check_runner
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import see
 
@@ -256,6 +257,6 @@ def test_bcc_is_tried_once_for_the_two_checks_that_ask() -> None:
 
     host = Counting()
     for _ in range(2):
-        found = catalogue.run(host, ["BCC-001", "BCC-002"])
+        found = check_runner.run(host, ["BCC-001", "BCC-002"])
         assert [each.state for each in found] == [State.PASS, State.PASS]
     assert tried == ["bcc", "bcc"], "once a run; the next run tries anew"

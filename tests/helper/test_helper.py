@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from denet_tui.bpf.request import Request
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
-from denet_tui.helper import wire
-from denet_tui.helper.check_runner import Looking
+from denet_tui.helper import check_runner, wire
+from denet_tui.helper.check_runner import CheckRunner
 from denet_tui.helper.client import Client, HelperError
 from denet_tui.helper.jobs import Ended, Found, Gone, Looked, Said, Started
 from tests.helper.helped import apply, check, ended, hanging, helped, root, simple
@@ -47,7 +48,7 @@ def test_nothing_of_a_finding_is_lost_on_the_way() -> None:
 
 
 def test_every_finding_of_this_machine_travels_whole() -> None:
-    for each in catalogue.run(Host(), [one.id for one in catalogue.ALL if not one.waits]):
+    for each in check_runner.run(Host(), [one.id for one in catalogue.ALL if not one.waits]):
         assert wire.from_json(json.loads(json.dumps(wire.to_json(each)))) == each
 
 
@@ -88,7 +89,7 @@ def test_a_check_that_hangs_is_slow_holds_nobody_up_and_can_be_skipped() -> None
 
 
 def test_what_is_asked_again_meanwhile_is_looked_at_again() -> None:
-    class Told:
+    class Listener:
         found_: list[str]
 
         def __init__(self) -> None:
@@ -99,7 +100,7 @@ def test_what_is_asked_again_meanwhile_is_looked_at_again() -> None:
 
         def slow(self, identity: str) -> None: ...
 
-        def found(self, finding: Finding, details: list[str]) -> None:
+        def found(self, finding: Finding, details: list[str], beside: dict[str, Any]) -> None:
             self.found_.append(finding.title)
 
     go, world = threading.Event(), {"value": "old"}
@@ -109,8 +110,8 @@ def test_what_is_asked_again_meanwhile_is_looked_at_again() -> None:
         go.wait(20)
         return Finding("A-001", State.PASS, seen)
 
-    told = Told()
-    looking = Looking(told, checks=[Check("A-001", "kernel", "a", look)])
+    told = Listener()
+    looking = CheckRunner(told, checks=[Check("A-001", "kernel", "a", look)])
     looking.ask(["A-001"])
     eventually(lambda: told.started_ == 1, "it is at work")
     world["value"] = "new"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Mount
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, Way, WriteFile
+from denet_tui.helper import check_runner
 from denet_tui.report import report, text
 from denet_tui.report.redact import Secrets, secrets_of
 from denet_tui.report.report import Report
@@ -253,7 +254,7 @@ MACHINES = {
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_machine_gives_valid_json_text_and_report(name: str) -> None:
     host = MACHINES[name]
-    findings = catalogue.run(host)
+    findings = check_runner.run(host)
     found = verdict.ways(findings)
     step = verdict.next_step(host, findings, found)
     result = Report(tuple(findings), found, step, host.uid, "alice", secrets=secrets_of(host))
