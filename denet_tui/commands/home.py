@@ -10,26 +10,29 @@ import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from denet_tui.bpf import unprivileged
 from denet_tui.bpf.errors import LoadError
-from denet_tui.checks import verdict
+from denet_tui.checks import catalogue, verdict
+from denet_tui.checks.host import Host
 from denet_tui.commands import run
 from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.run import Request
 from denet_tui.helper import helper, sudo
 from denet_tui.helper.client import HelperError
 from denet_tui.helper.jobs import Ended, Jobs, Kind
-from denet_tui.repair import plan
 from denet_tui.visible import complain
 from denet_tui.watch import machine
+from denet_tui.watch.candidates import candidates
 from denet_tui.watch.launch import Start, StartError, without_privilege
 
 if TYPE_CHECKING:
     from denet_tui.bpf.request import Request as LoadRequest
     from denet_tui.bpf.unprivileged import Loads
     from denet_tui.screens.setup.start import Pick, Restart
+    from denet_tui.screens.setup.state import Walk
 
 _SILENT_S, _LOOK_S = 1.5, 5.0
 """For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
@@ -76,6 +79,13 @@ class _Home:
         os.environ.update({name: value for name, value in self._start.environment.items() if name in _OF_THE_USER})
         self._jobs = Jobs(client)
 
+    @cached_property
+    def _walk(self) -> Walk:
+        """The state of the setup; it belongs to the screens, which a run without one does not load."""
+        from denet_tui.screens.setup.state import Walk
+
+        return Walk(self._jobs)
+
     def run(self, before: Before, *, always: bool = False) -> int:
         """The exit status; that of the command where one was run."""
         try:
@@ -84,15 +94,25 @@ class _Home:
             self._jobs.close()
 
     def _run(self, before: Before, *, always: bool) -> int:
-        if not always:
-            self._jobs.look(check.id for check in self._jobs.checks.values() if check.first)
-        from denet_tui.screens.setup.start import Pick, Restart  # takes a moment, while the checks run
+        if always:
+            return self._wizard(before, "setup")
+        first = [each.id for each in catalogue.ALL if each.first]
+        self._jobs.look(first)  # before the screens are loaded, which takes a moment
+        self._walk.looking.update(first)
+        if self._in_the_way():
+            return self._wizard(before, "setup")
+        if not self._privileged:
+            return self._wizard(before, "start")
+        from denet_tui.screens.setup.start import Pick
 
-        failure = ""
-        always = always or self._in_the_way()
-        if not always and self._privileged and not (failure := self._load(Pick("machine"), before)):
-            return run.watch_machine(self._request, before, self._begin, with_screen=True)
-        first: Literal["setup", "start"] = "setup" if always or failure else "start"
+        if failure := self._load(Pick("machine"), before):
+            return self._wizard(before, "setup", failure)
+        return run.watch_machine(self._request, before, self._begin, with_screen=True)
+
+    def _wizard(self, before: Before, first: Literal["setup", "start"], failure: str = "") -> int:
+        """Ask what is to be watched, and watch it; `failure` is why that has not worked so far."""
+        from denet_tui.screens.setup.start import Restart
+
         while True:
             pick = self._ask(failure, first)
             first = "setup"
@@ -107,12 +127,14 @@ class _Home:
 
     def _in_the_way(self) -> bool:
         """True where some of what every way in needs is not right, by the quick look that was asked for."""
-        if not self._jobs.wait(_SILENT_S):
-            complain(f"still looking: {', '.join(sorted(self._jobs.looking))} …")
-            self._jobs.wait(_LOOK_S)
-        for each in self._jobs.looking:
-            self._jobs.skip(each)
-        found = verdict.ways(list(self._jobs.findings.values()), whole=False)
+        walk = self._walk
+        if not walk.wait(lambda: not walk.looking, _SILENT_S):
+            complain(f"still looking: {', '.join(sorted(walk.looking))} …")
+            walk.wait(lambda: not walk.looking, _LOOK_S)
+        for each in walk.looking:
+            walk.skip(each)
+        walk.wait(lambda: not walk.looking, 0)
+        found = verdict.ways(walk.known, whole=False)
         if not self._privileged and unprivileged.sudo() and any(set(way.ids) <= {"PRIV-001"} for way in found):
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(way.verdict == "blocked" for way in found)
@@ -123,7 +145,7 @@ class _Home:
         self._start.aim_at(pick.kind, pick.pid, scale)
         if pick.kind != "command":
             self._start.dismiss_keeper()
-        self._jobs.idle(_PROOF_S)  # the proof may still be loading
+        self._walk.wait(lambda: not self._walk.proof.running, _PROOF_S)  # the proof may still be loading
         try:
             self._start.load()
         except LoadError as error:
@@ -143,7 +165,9 @@ class _Home:
         from denet_tui.screens.setup.app import HomeApp
 
         app = HomeApp(
-            self._jobs,
+            self._walk,
+            Host(),
+            candidates,
             who=self._who(),
             first=first,
             ask=self._as_root_once if sudo.can() else None,
@@ -178,10 +202,7 @@ class _Home:
         """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
         argv = sudo.undo(fix) if kind == "undo" else sudo.apply(fix)
         complain(f"as root: {shlex.join(argv)}")
-        answer = sudo.run(argv)
-        ended = answer.ended(kind, fix)
-        self._jobs.add(ended)
-        return ended
+        return sudo.run(argv).ended(kind, fix)
 
     def _through_sudo(self, pick: Pick) -> int:
         """Start `sudo denet-tui` in the place of this process: it cannot load the program itself."""
@@ -201,23 +222,23 @@ class _Home:
     # Leaving
 
     def _leave(self, failure: str) -> int:
-        left = farewell(self._jobs)
+        left = farewell(self._walk)
         for line in (*([failure] if failure else []), *left.words):
             complain(line)
         return left.status
 
 
-def farewell(jobs: Jobs) -> Left:
+def farewell(walk: Walk) -> Left:
     """What was done and what was not, with how to take it back; 0 where watching works here, 1 where it does not."""
-    findings = list(jobs.findings.values())
-    ready = any(way.verdict == "ready" and way.proven for way in verdict.ways(findings))
-    in_force = _in_force(jobs.done)
+    walk.wait(walk.engine.events.empty, 0)
+    ready = any(way.verdict == "ready" and way.proven for way in walk.ways)
+    in_force = _in_force(walk.done)
     words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
-    words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in jobs.done if each.left]
-    if jobs.busy in ("apply", "undo"):
+    words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in walk.done if each.left]
+    if walk.working:
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
-    if not ready and findings:
-        found = plan.plan(findings)
+    if not ready and walk.findings:
+        found = walk.plan
         open_still = dict.fromkeys(each.finding.id for each in (*found.choices, *found.advice))
         open_still |= dict.fromkeys(each.id for each in found.stuck)
         words.append(f"not ready yet; left to do: {', '.join(open_still) or 'the proof'}; go on with `denet-tui setup`")

@@ -12,7 +12,9 @@ from denet_tui.checks import capabilities as caps
 from denet_tui.checks import service
 from denet_tui.checks.host import Host, program
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.helper import sudo
+
+ACCESS = "PRIV-001"
+"""The check at whose step a way to the capabilities is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,29 @@ class Access:
         return shlex.join(self.command)
 
 
-def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tuple[Access, ...]:
-    """All of them, for the user with this uid and gid, by what was found."""
-    blocked = _blocked(findings)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of this session and machine decides which of the ways work."""
+
+    no_sudo: str = ""
+    """Why there is no sudo; empty if there is."""
+    no_setpriv: str = ""
+    """The same for two capabilities without root beside them."""
+    systemd: bool = False
+
+
+def reach(host: Host) -> Reach:
+    """Look for sudo, setpriv, CAP_BPF and systemd."""
     no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
     setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
-    setpriv = setpriv or (
-        "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
-    )
+    old = "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
+    return Reach(no_sudo, setpriv or old, service.has_systemd(host))
+
+
+def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], program: str) -> tuple[Access, ...]:
+    """All of them, for the user with this uid and gid, by what was found; `program` is what sudo calls denet-tui."""
+    no_sudo = _blocked(findings) or reach.no_sudo
+    no_setpriv = no_sudo or reach.no_setpriv
     found = [
         Access(
             "sudo",
@@ -54,9 +71,9 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
                 "Nothing stays. The loader is root for half a second; screen, recording and command run as you.",
                 "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
             ),
-            ("sudo", sudo.program(), "run", "--", "CMD"),
-            works=not (blocked or no_sudo),
-            why_not=blocked or no_sudo,
+            ("sudo", program, "run", "--", "CMD"),
+            works=not no_sudo,
+            why_not=no_sudo,
         ),
         Access(
             "setpriv",
@@ -65,11 +82,11 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
                 "Nothing stays. denet-tui starts as you with CAP_BPF and CAP_PERFMON alone: root's files stay closed.",
                 "With them it can read kernel memory while it loads; it gives them away before the command starts.",
             ),
-            _setpriv(*me),
-            works=not (blocked or no_sudo or setpriv),
-            why_not=blocked or no_sudo or setpriv,
+            _setpriv(*me, program),
+            works=not no_setpriv,
+            why_not=no_setpriv,
         ),
-        *([_group(findings)] if service.has_systemd(host) else []),
+        *([_group(findings)] if reach.systemd else []),
     ]
     # Where the socket lets one in already, nothing needs less.
     best = next((each.id for each in (*found[2:], *found[:2]) if each.works), "")
@@ -92,11 +109,11 @@ def _group(findings: Mapping[str, Finding]) -> Access:
     )
 
 
-def _setpriv(uid: int, gid: int) -> tuple[str, ...]:
+def _setpriv(uid: int, gid: int, program: str) -> tuple[str, ...]:
     wanted = "-all,+bpf,+perfmon"
     sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
     who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
-    return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", sudo.program(), "run", "--", "CMD")
+    return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", program, "run", "--", "CMD")
 
 
 def _blocked(findings: Mapping[str, Finding]) -> str:

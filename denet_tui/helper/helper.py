@@ -8,9 +8,9 @@ line, at most LARGEST bytes:
     {"prove": "auto"|"raw"|"tracefs"}
     {"load": {"everyone": BOOL}} with a descriptor: the socket of a loader, whose answer the helper does not see
 
-It answers, one JSON object a line: {"root", "may_load"} first; then `started`, `slow`, `found` (with `details`),
-`said`, `state`, `ended`, `proof` (what the prober says). Anything else that it reads, and the end of its socket, ends
-it: what it was at is cancelled and taken back before.
+It answers, one JSON object a line: {"root", "may_load"} first; then `started`, `slow`, `found` (with `details`,
+`previews` and `reach`, see wire.beside), `said`, `state`, `ended`, `proof` (what the prober says). Anything else that
+it reads, and the end of its socket, ends it: what it was at is cancelled and taken back before.
 
 The parent draws what the user sees and reads the user's keys, so whoever took it over can press `a` for the user. What
 that is good for is all that the parent is trusted with:
@@ -24,7 +24,8 @@ that is good for is all that the parent is trusted with:
 - It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
   for half of the time at most (check_runner.py). Nothing is read of it while it does not read what it is told, and
   soon it counts as gone (telling.py).
-- It learns what root sees: the findings, their evidence and all that was asked of the machine for them.
+- It learns what root sees: the findings, their evidence, what their fixes would change and all that was asked of the
+  machine for them.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Helper:
         """How often each fix was applied, and taken back."""
         self._fixes: dict[str, dict[str, Fix]] = {}
         """By check what its last finding offers: nothing else is ever applied."""
-        self._checks = CheckRunner(self, host, checks)
+        self._checks = CheckRunner(self, host, checks, beside=wire.beside)
         self._cancel = threading.Event()
         self._telling = Telling(channel, self._cancel.set)
         self._say = self._telling.say

@@ -8,16 +8,16 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from denet_tui.bpf.unprivileged import sudo
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
-from denet_tui.repair.preview import preview
+from denet_tui.repair.preview import PreviewLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,28 @@ class Answer:
     def ended(self, kind: Kind, fix: str) -> Ended:
         """The same as the helper tells it."""
         failed = "; ".join(str(each["error"]) for each in self.said.get("failed", ()))
-        applied = [each for each in self.said.get("applied", ()) if each["id"] == fix]
-        undone = [each for each in self.said.get("undone", ()) if each["id"] == fix]
-        left = tuple(str(line) for each in undone for line in each["left"])
-        if not failed and (applied or undone):
-            changed = bool(undone) or bool(applied[0]["changed"])
-            return Ended(kind, fix, good=not left, changed=changed, left=left)
+        done = self._done("applied", fix) or self._done("undone", fix)
+        if done and not failed:
+            left = tuple(map(str, done.get("left", ())))
+            return Ended(kind, fix, good=not left, changed=done.get("changed", True), left=left)
         if not self.said:
             failed = self.output or f"sudo ended with status {self.status}: it got no password, or does not let you"
         return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
 
+    def _done(self, what: str, fix: str) -> dict[str, Any]:
+        """What was said of a fix that was applied or undone; empty if it was not."""
+        return next((dict(each) for each in self.said.get(what, ()) if each["id"] == fix), {})
+
 
 def program() -> str:
     """How denet-tui is called so that sudo finds it: by its path where that is not in secure_path (man sudoers)."""
-    path = shutil.which(sys.argv[0]) or ""
+    return _program(sys.argv[0])
+
+
+@cache
+def _program(called: str) -> str:
+    """Looked for once: it is said at each drawing."""
+    path = shutil.which(called) or ""
     if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
         return str(Path(path).absolute())
     return "denet-tui"
@@ -121,8 +129,11 @@ def run(argv: tuple[str, ...]) -> Answer:
     return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
 
 
-def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
-    """Text to hand to an administrator: what is wrong, denet-tui's command for it, and what that would change."""
+def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[str, Iterable[PreviewLine]]) -> str:
+    """Text to hand to an administrator: what is wrong, denet-tui's command for it, and what that would change.
+
+    `previews` has the lines by the fix's id.
+    """
     lines = ["These need root on this machine. Each says what it changes, and can be taken back.", ""]
     for finding, fix in wanted:
         lines += [f"# {finding.id}: {finding.title}", f"# {fix.title} ({fix.scope})"]
@@ -130,7 +141,7 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
         lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
         if fix.changes:
             lines.append(f"{to_apply(fix.id)} --yes")
-            lines += [f"#   {line}" for line in preview(fix, host)]
+            lines += [f"#   {line}" for line in previews.get(fix.id, ())]
             lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
     return "\n".join(lines)

@@ -7,7 +7,11 @@ import json
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import Change, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.helper import access
+from denet_tui.helper.access import Reach
+from denet_tui.repair.preview import PreviewLine, preview
 
 _CHANGES: dict[str, type[Change]] = {each.__name__: each for each in (RunCommand, WriteFile, SetValue)}
 
@@ -45,3 +49,19 @@ def _change(value: dict[str, Any]) -> Change:
 
 def _tuples(value: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
+
+
+def beside(finding: Finding, host: Host) -> dict[str, Any]:
+    """What a screen shows beside a finding, looked at now: each fix's preview, and the reach of ACCESS."""
+    reach = {"reach": asdict(access.reach(host))} if finding.id == access.ACCESS else {}
+    return {"previews": {fix.id: [asdict(line) for line in preview(fix, host)] for fix in finding.fixes}, **reach}
+
+
+def previews(value: dict[str, Any]) -> dict[str, tuple[PreviewLine, ...]]:
+    """The lines of each fix again."""
+    return {fix: tuple(PreviewLine(**_tuples(line)) for line in lines) for fix, lines in value.items()}
+
+
+def reach(value: dict[str, Any] | None) -> Reach | None:
+    """The reach again; None if none was told."""
+    return Reach(**value) if value else None

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,8 +16,12 @@ from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
 from denet_tui.commands import home
 from denet_tui.helper import sudo
 from denet_tui.helper.jobs import Ended
+from denet_tui.repair.preview import preview
+from denet_tui.screens.setup.state import Walk
+from tests.checks.fake import FakeHost
 from tests.checks.states import without
 from tests.person import Person
+from tests.screens.setup.recorded import Recorded, fine
 from tests.watch.helpers import DENET, Tmux, children, command_line, denets, eventually, run, status, tmux
 
 SETS = ("CapEff", "CapPrm", "CapInh", "CapAmb")
@@ -210,32 +213,28 @@ def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.Monke
 
 
 def test_an_administrator_is_given_commands_and_what_they_change() -> None:
-    from tests.checks.fake import FakeHost
-
     fix = Fix("KERN-006.lower", "allow it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back", "opens x")
     advice = Fix("PRIV-002.outside", "outside", (), "permanent", "", advice="run it outside the container")
     found = Finding("KERN-006", State.FAIL, "too strict", fixes=(fix,), required_for=BOTH)
-    text = sudo.for_administrator([(found, fix), (found, advice)], FakeHost({"/proc/sys/a": "3"}))
+    text = sudo.for_administrator(
+        [(found, fix), (found, advice)], {fix.id: preview(fix, FakeHost({"/proc/sys/a": "3"}))}
+    )
     assert "# KERN-006: too strict\n# allow it (until-reboot)\n# opens: opens x\n" in text
     assert "denet-tui setup --only KERN-006.lower --yes\n#   set    /proc/sys/a: 3 -> 2\n" in text
     assert "setup --undo --only KERN-006.lower\n" in text
     assert "# run it outside the container\n" in text
 
 
-class Told:
-    """What a Jobs knows when the screen is left."""
-
-    def __init__(self, *done: Ended, busy: str | None = None, state: State = State.FAIL) -> None:
-        fix = Fix("A-001.set", "set it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back")
-        self.findings = {
-            "A-001": Finding("A-001", state, "a", required_for=BOTH, fixes=(fix,)),
-            "E2E-001": Finding("E2E-001", state, "proof", required_for=BOTH),
-        }
-        self.done, self.busy = list(done), busy
-
-
-def farewell(*done: Ended, **named: Any) -> home.Left:
-    return home.farewell(Told(*done, **named))  # type: ignore[arg-type]
+def farewell(*done: Ended, working: str = "", state: State = State.FAIL) -> home.Left:
+    """The last words where this has happened, and something is at work still."""
+    fix = Fix("A-001.set", "set it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back")
+    engine = Recorded(fine())
+    found = {
+        "A-001": Finding("A-001", state, "a", required_for=BOTH, fixes=(fix,)),
+        "E2E-001": Finding("E2E-001", state, "proof", required_for=BOTH),
+    }
+    walk = Walk(engine, order=tuple(found), findings=found, working=working, done=list(done))
+    return home.farewell(walk)
 
 
 def test_leaving_says_what_is_in_force_and_how_to_take_it_back() -> None:
@@ -251,7 +250,7 @@ def test_leaving_says_what_is_in_force_and_how_to_take_it_back() -> None:
 
 def test_leaving_in_the_middle_says_what_is_left() -> None:
     applied = Ended("apply", "B-001.set", good=True, changed=True)
-    left = farewell(applied, Ended("undo", "B-001.set", good=True, changed=True), busy="apply")
+    left = farewell(applied, Ended("undo", "B-001.set", good=True, changed=True), working="A-001")
     assert left.status == 1
     assert left.words == (
         "what was at work is being cancelled and taken back; `denet-tui setup` tells how it is",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 from denet_tui.helper import check_runner, helper, wire
 from denet_tui.helper.client import Client
-from denet_tui.helper.jobs import Event, Jobs
+from denet_tui.helper.jobs import Event, Found, Jobs, Journal
 from denet_tui.repair.steps import REAL, Settings
 from tests.repair.machine import Machine
 from tests.watch.helpers import PATIENCE, eventually
@@ -32,16 +31,28 @@ class Heard:
 
     def __init__(self, jobs: Jobs) -> None:
         self.events: list[Event] = []
-        self._lock = threading.Lock()
-        jobs.listen(self._hear)
-
-    def _hear(self, event: Event) -> None:
-        with self._lock:
-            self.events.append(event)
+        self.jobs = jobs
 
     def all(self, kind: type[EventT]) -> list[EventT]:
-        with self._lock:
-            return [event for event in self.events if isinstance(event, kind)]
+        while not self.jobs.events.empty():
+            self.events.append(self.jobs.events.get())
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """What was found last, by id."""
+        return {each.finding.id: each.finding for each in self.all(Found)}
+
+    @property
+    def journal(self) -> Journal:
+        """What was told of it last."""
+        return self.wait(Journal, max(1, len(self.all(Journal))))
+
+    def look(self, *ids: str) -> None:
+        """Have these looked at, and wait until each has come."""
+        before = len(self.all(Found))
+        self.jobs.look(ids)
+        eventually(lambda: {each.finding.id for each in self.all(Found)[before:]} >= {*ids}, f"all of {ids}")
 
     def wait(self, kind: type[EventT], number: int = 1) -> EventT:
         """The event of this kind and number, counted from 1."""
@@ -70,10 +81,10 @@ class Parent:
         raise AssertionError(f"the helper has ended, and said nothing of {kind}")
 
 
-def apply(jobs: Jobs, identity: str) -> None:
+def apply(heard: Heard, identity: str) -> None:
     """Have a fix applied, as it was found last; one that was not found, in a form of its own."""
-    known = {fix.id: fix for finding in jobs.findings.values() for fix in finding.fixes}
-    jobs.apply(known.get(identity, Fix(identity, "", (), "permanent", "")))
+    known = {fix.id: fix for finding in heard.findings.values() for fix in finding.fixes}
+    heard.jobs.apply(known.get(identity, Fix(identity, "", (), "permanent", "")))
 
 
 def forked(checks: Iterable[Check] | None = None, settings: Settings = REAL) -> tuple[socket.socket, int]:
@@ -98,7 +109,7 @@ def helped(checks: Iterable[Check] | None = None, settings: Settings = REAL) -> 
     """Jobs over a helper, what they tell, and the helper's pid; the helper has ended afterwards."""
     chosen = None if checks is None else tuple(checks)
     channel, pid = forked(chosen, settings)
-    jobs = Jobs(Client(channel, pid), chosen)
+    jobs = Jobs(Client(channel, pid))
     try:
         yield jobs, Heard(jobs), pid
     finally:

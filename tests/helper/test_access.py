@@ -25,7 +25,7 @@ def host(**more: str) -> FakeHost:
 
 def by_id(machine: FakeHost, **findings: State) -> dict[str, access.Access]:
     found = {name.replace("_", "-"): Finding(name, state, "why not") for name, state in findings.items()}
-    return {each.id: each for each in access.ways(machine, found, ANN)}
+    return {each.id: each for each in access.ways(access.reach(machine), found, ANN, "denet-tui")}
 
 
 def test_sudo_needs_least_and_nothing_stays() -> None:
@@ -63,7 +63,7 @@ SOCKET_STATES = {
 def test_the_way_to_keep_says_what_is_so_and_what_would_help(state: str) -> None:
     findings, works, why_not, wanted = SOCKET_STATES[state]
     known = GOOD | {each.id: each for each in findings}
-    found = {each.id: each for each in access.ways(host(), known, ANN)}
+    found = {each.id: each for each in access.ways(access.reach(host()), known, ANN, "denet-tui")}
     assert found["group"].title == "to keep: denet-tui-loader.socket, for members of the group denet-trace"
     assert (found["group"].works, found["group"].why_not, found["group"].fix) == (works, why_not, wanted)
     assert [each.id for each in found.values() if each.recommended] == ["group" if works else "sudo"]
@@ -83,7 +83,7 @@ def test_without_systemd_it_is_not_offered() -> None:
 
 def test_without_sudo_the_socket_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unprivileged, "sudo", lambda: "")
-    found = {each.id: each for each in access.ways(host(), GOOD, ANN)}
+    found = {each.id: each for each in access.ways(access.reach(host()), GOOD, ANN, "denet-tui")}
     assert [each.id for each in found.values() if each.recommended] == ["group"]
     assert found["sudo"].why_not == "there is no sudo that works in this session"
 

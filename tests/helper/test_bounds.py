@@ -16,7 +16,7 @@ import pytest
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, State
 from denet_tui.helper import telling
-from denet_tui.helper.jobs import Ended, Looked
+from denet_tui.helper.jobs import Ended
 from tests.helper.helped import Parent, apply, check, ended, forked, helped, root
 from tests.repair.machine import APT, Machine
 from tests.watch.helpers import status
@@ -56,22 +56,18 @@ def counting(path: Path, seconds: float = 0.0) -> Check:
 
 
 def test_who_asks_for_the_same_again_and_again_has_it_looked_at_now_and_then(tmp_path: Path) -> None:
-    with helped([counting(tmp_path / "runs")]) as (jobs, heard, _):
+    with helped([counting(tmp_path / "runs")]) as (_, heard, _):
         due = time.monotonic() + _REQUESTS_S
-        asked = 0
         while time.monotonic() < due:
-            jobs.look()
-            asked += 1
-            heard.wait(Looked, asked)
+            heard.look("TEST-001")
     assert 2 <= (tmp_path / "runs").read_text().count("run") <= _REQUESTS_S / 0.5 + 2
 
 
 def test_a_check_that_takes_long_rests_as_long(tmp_path: Path) -> None:
-    with helped([counting(tmp_path / "runs", 1.0)]) as (jobs, heard, _):
+    with helped([counting(tmp_path / "runs", 1.0)]) as (_, heard, _):
         since = time.monotonic()
-        for asked in (1, 2):
-            jobs.look()
-            heard.wait(Looked, asked)
+        for _ in range(2):
+            heard.look("TEST-001")
         assert time.monotonic() - since > 2.9, "one second, a rest, and one second more"
 
 
@@ -80,16 +76,15 @@ def test_a_fix_is_applied_and_taken_back_a_few_times_only(machine: Machine) -> N
     """A package manager that its parent has start again and again."""
     before = machine.picture()
     with helped([check(machine, "packages")], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
+        heard.look("TEST-001")
         for number in range(12):
-            apply(jobs, "TEST-001.packages")
+            apply(heard, "TEST-001.packages")
             heard.wait(Ended, 2 * number + 1)
             jobs.undo("TEST-001.packages")
             heard.wait(Ended, 2 * number + 2)
-        applied = [each for each in jobs.done if each.kind == "apply"]
+        applied = [each for each in heard.all(Ended) if each.kind == "apply"]
         assert [each.good for each in applied] == [True] * 5 + [False] * 7
-        assert sum(each.good for each in jobs.done if each.kind == "undo") == 5
+        assert sum(each.good for each in heard.all(Ended) if each.kind == "undo") == 5
         assert "was done 5 times in this session" in applied[-1].text
     assert machine.picture() == before
 
@@ -97,15 +92,14 @@ def test_a_fix_is_applied_and_taken_back_a_few_times_only(machine: Machine) -> N
 @root
 def test_an_undoing_that_cannot_succeed_is_not_tried_without_an_end(machine: Machine) -> None:
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.value")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.value")
         assert heard.wait(Ended).good
         (machine.root / "proc/value").write_text("5\n")  # somebody else's
         for number in range(2, 10):
             jobs.undo("TEST-001.value")
             heard.wait(Ended, number)
-        tried = [bool(each.left) for each in jobs.done[1:]]
+        tried = [bool(each.left) for each in heard.all(Ended)[1:]]
         assert tried == [True] * 5 + [False] * 3
 
 

@@ -16,10 +16,11 @@ from denet_tui.bpf.request import Request
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
-from denet_tui.helper import check_runner, wire
+from denet_tui.helper import access, check_runner, wire
 from denet_tui.helper.check_runner import CheckRunner
 from denet_tui.helper.client import Client, HelperError
-from denet_tui.helper.jobs import Ended, Found, Gone, Looked, Said, Started
+from denet_tui.helper.jobs import Ended, Found, Gone, Said, Slow, Started
+from denet_tui.repair.preview import preview
 from tests.helper.helped import apply, check, ended, hanging, helped, root, simple
 from tests.repair.machine import APT, Machine
 from tests.watch.helpers import eventually
@@ -56,35 +57,25 @@ def test_every_finding_of_this_machine_travels_whole() -> None:
 
 
 def test_each_result_comes_by_itself_and_the_end_is_said() -> None:
-    with helped([simple("A-001"), simple("B-001", State.WARN), simple("E2E-001")]) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
+    with helped([simple("A-001"), simple("B-001", State.WARN), simple("E2E-001")]) as (_, heard, _):
+        heard.look("A-001", "B-001", "E2E-001")
         assert {event.id for event in heard.all(Started)} == {"A-001", "B-001", "E2E-001"}
         assert {event.finding.id: event.finding.state for event in heard.all(Found)} == {
             "A-001": "pass",
             "B-001": "warn",
             "E2E-001": "pass",
         }
-        assert list(jobs.findings) == ["A-001", "B-001", "E2E-001"]
-        assert not jobs.looking
 
 
-def test_a_check_that_hangs_is_slow_holds_nobody_up_and_can_be_skipped() -> None:
+def test_a_check_that_hangs_is_slow_and_holds_nobody_up() -> None:
     quick = [simple(f"Q-{number:03}") for number in range(20)]
     hung = [hanging(f"H-{number:03}") for number in range(6)]  # more than there are lanes
     with helped([*hung, *quick]) as (jobs, heard, pid):
-        jobs.look()
+        jobs.look([each.id for each in (*hung, *quick)])
         eventually(lambda: len(heard.all(Found)) == 20, "the others come")
-        eventually(lambda: len(jobs.slow) == 6, "all that hang are said to be slow")
-        assert jobs.looking == {each.id for each in hung}
-        assert not heard.all(Looked)
-        for each in hung:
-            jobs.skip(each.id)
-        heard.wait(Looked)
-        assert {jobs.findings[each.id].state for each in hung} == {State.UNKNOWN}
-        assert jobs.findings["H-000"].title == "a dead network mount: skipped"
-        jobs.look(["Q-000"])
-        heard.wait(Found, 27)
+        eventually(lambda: len(heard.all(Slow)) == 6, "all that hang are said to be slow")
+        assert {each.id for each in heard.all(Slow)} == {each.id for each in hung}
+        heard.look("Q-000")
     assert ended(pid), "what hangs does not hold up the end either"
 
 
@@ -124,26 +115,27 @@ def test_what_is_asked_again_meanwhile_is_looked_at_again() -> None:
     assert told.started_ == 2, "once for all who asked meanwhile"
 
 
-def test_details_are_all_that_a_check_asked() -> None:
+def test_with_a_finding_come_all_that_was_asked_for_it_and_what_its_fixes_would_change(machine: Machine) -> None:
     read = Check(
         "A-001", "kernel", "a", lambda host: Finding("A-001", State.PASS, host.read("/proc/sys/kernel/ostype"))
     )
-    with helped([read, simple("B-001")]) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        assert jobs.details("A-001")[0] == "host.read('/proc/sys/kernel/ostype') = 'Linux\\n'"
-        assert jobs.details("A-001")[-1].startswith("A-001: pass: Linux")
-        assert len(jobs.details("B-001")) == 1
+    with helped([read, simple("B-001"), simple("PRIV-001"), check(machine)]) as (_, heard, _):
+        heard.look("A-001", "B-001", "PRIV-001", "TEST-001")
+        found = {each.finding.id: each for each in heard.all(Found)}
+    assert found["A-001"].details[0] == "host.read('/proc/sys/kernel/ostype') = 'Linux\\n'"
+    assert found["A-001"].details[-1].startswith("A-001: pass: Linux")
+    assert len(found["B-001"].details) == 1
+    assert found["TEST-001"].previews == {"TEST-001.value": preview(machine.fix("value"), Host())}
+    assert found["TEST-001"].previews["TEST-001.value"][0].old == "3"
+    assert {each for each, event in found.items() if event.reach == access.reach(Host())} == {"PRIV-001"}
 
 
-def test_a_helper_that_dies_is_told_and_leaves_nothing_waiting() -> None:
+def test_a_helper_that_dies_is_told() -> None:
     with helped([hanging("H-001")]) as (jobs, heard, pid):
-        jobs.look()
+        jobs.look(["H-001"])
         heard.wait(Started)
         os.kill(pid, 9)
         heard.wait(Gone)
-        assert jobs.findings["H-001"].state is State.UNKNOWN
-        assert not jobs.looking
         assert not jobs.root
         with pytest.raises(LoadError, match="the helper"):
             jobs._client.loading(Request(), None).receive()
@@ -165,22 +157,20 @@ def test_a_fix_is_applied_looked_at_again_and_taken_back(machine: Machine) -> No
     checks = [check(machine, after=("B-001",)), simple("B-001"), simple("C-001"), simple("E2E-001", area="proof")]
     with helped(checks, machine.settings) as (jobs, heard, _):
         assert jobs.root
-        jobs.look(["TEST-001"])
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.value")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.value")
         assert heard.wait(Ended) == Ended("apply", "TEST-001.value", good=True, changed=True)
-        heard.wait(Looked, 2)
+        heard.look("TEST-001")
         assert heard.wait(Found).finding.id == "TEST-001"
-        assert {event.finding.id for event in heard.all(Found)[1:]} == {"TEST-001", "B-001", "E2E-001"}
-        assert jobs.findings["TEST-001"].state is State.PASS
-        assert jobs.applied == ("TEST-001.value",)
+        assert heard.findings["TEST-001"].state is State.PASS
+        assert heard.journal.applied == ("TEST-001.value",)
         assert (machine.root / "proc/value").read_text() == "2\n"
         jobs.undo("TEST-001.value")
         assert heard.wait(Ended, 2).good
-        heard.wait(Looked, 3)
-        assert jobs.findings["TEST-001"].state is State.FAIL
-        assert jobs.applied == ()
-        assert [(each.kind, each.good) for each in jobs.done] == [("apply", True), ("undo", True)]
+        heard.look("TEST-001")
+        assert heard.findings["TEST-001"].state is State.FAIL
+        assert heard.journal.applied == ()
+        assert [(each.kind, each.good) for each in heard.all(Ended)] == [("apply", True), ("undo", True)]
     assert machine.picture() == before
 
 
@@ -189,18 +179,16 @@ def test_output_comes_line_by_line_and_cancelling_takes_all_back(machine: Machin
     before = machine.picture()
     (machine.root / "bin/apt-get").write_text(APT.replace("${SLOW:-0}", "60"))
     with helped([check(machine, "all")], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.all")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.all")
         eventually(lambda: any("Unpacking bcc" in said.text for said in heard.all(Said)), "its output")
         assert (machine.root / "proc/value").read_text() == "2\n"
-        apply(jobs, "TEST-001.all")
+        apply(heard, "TEST-001.all")
         assert "one thing at a time" in heard.wait(Ended).text
         jobs.cancel()
         told = heard.wait(Ended, 2)
         assert (told.good, told.cancelled) == (False, True)
         assert "was cancelled, and what it had done was taken back" in told.text
-        assert jobs.busy is None
     (machine.root / "bin/apt-get").write_text(APT)
     assert machine.picture() == before
 
@@ -210,9 +198,8 @@ def test_an_undoing_that_is_cancelled_says_that_it_can_go_on(machine: Machine) -
     before = machine.picture()
     dpkg = (machine.root / "bin/dpkg").read_text()
     with helped([check(machine, "packages")], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.packages")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.packages")
         assert heard.wait(Ended).good
         (machine.root / "bin/dpkg").write_text(f"#!/bin/sh\necho begun; sleep 60\n{dpkg}")
         jobs.undo("TEST-001.packages")
@@ -221,7 +208,7 @@ def test_an_undoing_that_is_cancelled_says_that_it_can_go_on(machine: Machine) -
         told = heard.wait(Ended, 2)
         assert (told.good, told.cancelled) == (False, True)
         assert told.text == "cancelled; what is still there can be taken back later"
-        assert jobs.mine == ("TEST-001.packages",)
+        assert heard.journal.mine == ("TEST-001.packages",)
         (machine.root / "bin/dpkg").write_text(dpkg)
         jobs.undo("TEST-001.packages")
         assert heard.wait(Ended, 3).good
@@ -233,10 +220,9 @@ def test_a_failure_says_what_was_unwound(machine: Machine) -> None:
     before = machine.picture()
     (machine.root / "bin/apt-get").write_text("#!/bin/sh\necho 'E: no network'; exit 100\n")
     picture = machine.picture()
-    with helped([check(machine, "all")], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.all")
+    with helped([check(machine, "all")], machine.settings) as (_, heard, _):
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.all")
         told = heard.wait(Ended)
         assert not told.good
         assert "ended with status 100: E: no network; what it had done was taken back" in told.text
@@ -248,9 +234,8 @@ def test_a_parent_that_goes_in_the_middle_has_it_all_taken_back(machine: Machine
     before = machine.picture()
     (machine.root / "bin/apt-get").write_text(APT.replace("${SLOW:-0}", "60"))
     with helped([check(machine, "all")], machine.settings) as (jobs, heard, pid):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.all")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.all")
         eventually(lambda: any("Unpacking bcc" in said.text for said in heard.all(Said)), "its output")
         jobs.close()
         assert ended(pid)

@@ -17,7 +17,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, SetValue, State
 from denet_tui.helper import telling
 from denet_tui.helper.client import Client
-from denet_tui.helper.jobs import Ended, Jobs, Looked
+from denet_tui.helper.jobs import Ended, Jobs
 from tests.helper.helped import Heard, Parent, apply, check, forked, helped, in_child, root, simple, status_of
 from tests.repair.machine import APT, Machine
 from tests.watch.helpers import descriptors, eventually
@@ -47,9 +47,8 @@ def machine(tmp_path: Path) -> Machine:
 def test_only_what_it_found_itself_is_applied(machine: Machine, wanted: str) -> None:
     before = machine.picture()
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, wanted)
+        heard.look("TEST-001")
+        apply(heard, wanted)
         told = heard.wait(Ended)
         assert (told.good, told.changed) == (False, False)
         assert "no fix that was found on this machine; nothing was changed" in told.text
@@ -61,8 +60,8 @@ def test_only_what_it_found_itself_is_applied(machine: Machine, wanted: str) -> 
 @root
 def test_nothing_is_applied_before_it_has_looked(machine: Machine) -> None:
     before = machine.picture()
-    with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        apply(jobs, "TEST-001.value")
+    with helped([check(machine)], machine.settings) as (_, heard, _):
+        apply(heard, "TEST-001.value")
         assert "no fix that was found" in heard.wait(Ended).text
     assert machine.picture() == before
 
@@ -169,9 +168,8 @@ def test_without_root_nothing_is_changed_or_loaded() -> None:
         jobs = Jobs(Client(channel, pid))
         heard = Heard(jobs)
         assert (jobs.root, jobs.may_load) == (False, False)
-        jobs.look(["PRIV-001"])
-        heard.wait(Looked)
-        assert jobs.findings["PRIV-001"].state is State.FAIL
+        heard.look("PRIV-001")
+        assert heard.findings["PRIV-001"].state is State.FAIL
         with pytest.raises(LoadError, match="needs root"):
             jobs._client.loading(Request(), None).receive()
         jobs.close()
@@ -189,12 +187,14 @@ def test_what_was_applied_before_this_session_is_not_taken_back(machine: Machine
     machine.repair().apply(machine.fix("value"))
     before = machine.picture()
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        eventually(lambda: jobs.applied == ("TEST-001.value",), "it is told that there is something to take back")
+        eventually(
+            lambda: heard.journal.applied == ("TEST-001.value",), "it is told that there is something to take back"
+        )
         jobs.undo("TEST-001.value")
         told = heard.wait(Ended)
         assert (told.good, told.changed) == (False, False)
         assert "setup --undo --only TEST-001.value" in told.text, "which root may type"
-        assert jobs.applied == ("TEST-001.value",)
+        assert heard.journal.applied == ("TEST-001.value",)
     assert machine.picture() == before
 
 
@@ -205,14 +205,13 @@ def test_of_a_fix_that_was_applied_twice_only_its_own_part_is_taken_back(machine
     (machine.root / "proc/value").write_text("5\n")
     before = machine.picture()
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.value")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.value")
         assert heard.wait(Ended).good
-        assert jobs.applied == ("TEST-001.value", "TEST-001.value")
+        assert heard.journal.applied == ("TEST-001.value", "TEST-001.value")
         jobs.undo("TEST-001.value")
         assert heard.wait(Ended, 2) == Ended("undo", "TEST-001.value", good=True, changed=True)
-        assert jobs.applied == ("TEST-001.value",)
+        assert heard.journal.applied == ("TEST-001.value",)
         jobs.undo("TEST-001.value")
         assert not heard.wait(Ended, 3).good
     journal = f"{machine.settings.state}/journal.jsonl"
@@ -222,9 +221,8 @@ def test_of_a_fix_that_was_applied_twice_only_its_own_part_is_taken_back(machine
 @root
 def test_what_another_setup_has_undone_and_applied_again_is_not_its_own(machine: Machine) -> None:
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.value")
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.value")
         assert heard.wait(Ended).good
         assert machine.repair().undo() != []
         machine.repair().apply(machine.fix("value"))
@@ -245,12 +243,11 @@ def test_what_the_machine_needs_no_more_is_not_applied(machine: Machine) -> None
         known = host.read(str(path)) == "SUBSYSTEM==x\n"
         return Finding("TEST-001", State.FAIL, "left", fixes=(machine.fix("file"),) if known else ())
 
-    with helped([Check("TEST-001", "kernel", "a file", look)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
+    with helped([Check("TEST-001", "kernel", "a file", look)], machine.settings) as (_, heard, _):
+        heard.look("TEST-001")
         path.write_text("an administrator's own\n")
         before = machine.picture()
-        apply(jobs, "TEST-001.file")
+        apply(heard, "TEST-001.file")
         told = heard.wait(Ended)
         assert (told.good, told.changed) == (False, False)
         assert "this machine has changed since" in told.text
@@ -268,17 +265,15 @@ def test_what_was_shown_is_applied_and_no_other_fix_of_that_name(machine: Machin
         return Finding("TEST-001", State.FAIL, "bad", fixes=(changed,))
 
     with helped([Check("TEST-001", "kernel", "a value", look)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        shown = jobs.findings["TEST-001"].fixes[0]
+        heard.look("TEST-001")
+        shown = heard.findings["TEST-001"].fixes[0]
         (machine.root / "unit/read").write_text("7")
-        jobs.look()
-        heard.wait(Looked, 2)
+        heard.look("TEST-001")
         before = machine.picture()
         jobs.apply(shown)
         assert "this machine has changed since" in heard.wait(Ended).text
         assert machine.picture() == before
-        apply(jobs, "TEST-001.value")
+        apply(heard, "TEST-001.value")
         assert heard.wait(Ended, 2).good
     assert (machine.root / "proc/value").read_text() == "7\n"
 
@@ -291,10 +286,9 @@ def test_what_weakens_the_machine_is_never_applied(machine: Machine) -> None:
         opens = dataclasses.replace(machine.fix("value"), weakens="everything")
         return Finding("TEST-001", State.FAIL, "bad", fixes=(opens,))
 
-    with helped([Check("TEST-001", "kernel", "a value", look)], machine.settings) as (jobs, heard, _):
-        jobs.look()
-        heard.wait(Looked)
-        apply(jobs, "TEST-001.value")
+    with helped([Check("TEST-001", "kernel", "a value", look)], machine.settings) as (_, heard, _):
+        heard.look("TEST-001")
+        apply(heard, "TEST-001.value")
         told = heard.wait(Ended)
         assert (told.good, told.changed) == (False, False)
         assert "setup --only TEST-001.value" in told.text

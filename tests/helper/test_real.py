@@ -17,7 +17,7 @@ from denet_tui.bpf.tracer import Tracer
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import State
 from denet_tui.helper.client import Client
-from denet_tui.helper.jobs import Counted, Ended, Found, Jobs, Looked, Proved, Said
+from denet_tui.helper.jobs import Counted, Ended, Found, Jobs, Proved, Said, Slow
 from tests.helper.helped import Heard, apply, ended, forked, in_child
 from tests.repair.machine import in_own_mounts
 from tests.watch.helpers import descriptors, eventually
@@ -50,20 +50,19 @@ def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -
         subprocess.run(["sh", "-c", "umount -a -t tracefs; mount -t tmpfs -o mode=755 tmpfs /var/lib"], check=True)
         channel, pid = forked([catalogue.by_id[each] for each in ("FS-001", "FS-002")])
         privilege.become(privilege.find_user("65534"))
-        jobs = Jobs(Client(channel, pid), [catalogue.by_id[each] for each in ("FS-001", "FS-002")])
+        jobs = Jobs(Client(channel, pid))
         heard = Heard(jobs)
-        jobs.look()
-        heard.wait(Looked)
-        assert jobs.findings["FS-001"].state is State.FAIL
-        apply(jobs, "FS-001.mount")
+        heard.look("FS-001")
+        assert heard.findings["FS-001"].state is State.FAIL
+        apply(heard, "FS-001.mount")
         assert heard.wait(Ended).good, heard.events
-        heard.wait(Looked, 2)
-        assert {jobs.findings[each].state for each in ("FS-001", "FS-002")} == {State.PASS}
+        heard.look("FS-001", "FS-002")
+        assert {heard.findings[each].state for each in ("FS-001", "FS-002")} == {State.PASS}
         assert any("mount -t tracefs" in said.text for said in heard.all(Said))
         jobs.undo("FS-001.mount")
         assert heard.wait(Ended, 2).good, heard.events
-        heard.wait(Looked, 3)
-        assert jobs.findings["FS-001"].state is State.FAIL
+        heard.look("FS-001")
+        assert heard.findings["FS-001"].state is State.FAIL
         jobs.close()
 
     in_own_mounts(body)
@@ -85,10 +84,10 @@ def test_a_file_of_the_kernel_that_never_answers_holds_up_its_check_alone() -> N
         jobs = Jobs(Client(channel, pid))
         heard = Heard(jobs)
         jobs.look(kernel)
-        eventually(lambda: len(heard.all(Found)) == len(kernel) - 1 and jobs.slow, "all the others")
-        assert jobs.looking == jobs.slow == {"KERN-002"}
-        jobs.skip("KERN-002")
-        heard.wait(Looked)
+        eventually(
+            lambda: len(heard.all(Found)) == len(kernel) - 1 and Slow("KERN-002") in heard.all(Slow), "the others"
+        )
+        assert "KERN-002" not in heard.findings
         jobs.close()
         assert ended(pid)
 

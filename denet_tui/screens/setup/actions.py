@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import ClassVar
 
 from denet_tui.checks import catalogue
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import Fix
 from denet_tui.checks.verdict import PROOF
-from denet_tui.helper import access, sudo
-from denet_tui.helper.access import Access
+from denet_tui.helper import sudo
+from denet_tui.helper.access import ACCESS, Access
 from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
-from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.state import Walk
 
 
@@ -28,8 +25,8 @@ class Offers:
     """Actions of the screen that are not always offered."""
 
     walk: Walk
-    engine: Engine
-    host: Host
+    uid: int
+    """As whom this runs."""
     current: str
     may_ask: bool = True
     """False where there is no sudo."""
@@ -42,9 +39,7 @@ class Offers:
     @property
     def accesses(self) -> tuple[Access, ...]:
         """The ways to the capabilities, at the step where one is chosen, where the engine has none."""
-        if self.engine.may_load or self.current != pages.ACCESS:
-            return ()
-        return access.ways(self.host, self.walk.findings, (os.getuid(), os.getgid()))
+        return self.walk.accesses if self.current == ACCESS and not self.walk.engine.may_load else ()
 
     @property
     def access(self) -> Access | None:
@@ -59,20 +54,20 @@ class Offers:
     @property
     def undoable(self) -> str:
         """The fix that can be taken back; empty where there is none."""
-        known = (*self.engine.applied, *self.walk.applied.values())
+        known = (*self.walk.journal.applied, *self.walk.applied.values())
         return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
 
     @property
     def applies(self) -> bool:
         """Whether the engine applies the chosen fix: for what weakens the machine root is asked on the terminal."""
-        return self.engine.root and self.fix is not None and not self.fix.weakens
+        return self.walk.engine.root and self.fix is not None and not self.fix.weakens
 
     @property
     def privilege(self) -> str:
         """As whom a fix is applied, in words."""
         if self.applies:
             return "root, by the one helper that stays root while this screen is open"
-        if self.may_ask and os.geteuid() == 0:
+        if self.may_ask and self.uid == 0:
             return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
         if self.may_ask:
             return "root, through sudo: the screen makes room for its question, and comes back"
@@ -85,10 +80,10 @@ class Offers:
         if not fix:
             return ""
         did = "put it right" if self.walk.state(self.current) == "repaired" else "was applied"
-        if self.engine.root and fix in self.engine.mine:
+        if self.walk.engine.root and fix in self.walk.journal.mine:
             return f"{fix} {did}. u takes that back."
         if self.may_ask:
-            return f"{fix} {did}. u takes that back, as root{', through sudo' if os.geteuid() else ''}."
+            return f"{fix} {did}. u takes that back, as root{', through sudo' if self.uid else ''}."
         return f"{fix} {did}. Only root takes that back: {sudo.to_undo(fix)}"
 
     @property
@@ -107,7 +102,8 @@ class Offers:
         found = self.walk.findings.get(self.current)
         first = [(found, self.fix)] if found and self.fix else []
         rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
-        return sudo.for_administrator([*first, *rest], self.host)
+        previews = {fix.id: self.walk.preview(fix) for _, fix in (*first, *rest)}
+        return sudo.for_administrator([*first, *rest], previews)
 
     @property
     def actions(self) -> frozenset[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 from textual.binding import Binding, BindingType
 
+from denet_tui.checks.host import Host
 from denet_tui.preferences.screen import Preferences, take_on
 from denet_tui.screens.base import LeavingApp
 from denet_tui.screens.help import HelpScreen
-from denet_tui.screens.setup.engine import Asking, Engine
+from denet_tui.screens.setup.engine import Asking
 from denet_tui.screens.setup.screen import SetupScreen
 from denet_tui.screens.setup.start import Pick, Restart, StartScreen
+from denet_tui.screens.setup.state import Walk
+from denet_tui.watch.candidates import Candidate
 
 
 class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
@@ -36,7 +40,9 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
 
     def __init__(
         self,
-        engine: Engine,
+        walk: Walk,
+        host: Host,
+        processes: Callable[[], Sequence[Candidate]],
         *,
         who: str = "",
         first: Literal["setup", "start"] = "setup",
@@ -48,7 +54,8 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
         """`who` is said in the header, `note` (what went wrong before) below; `search` is the PATH of commands."""
         super().__init__()
         self._note, self._preferences = note, preferences or Preferences()
-        self._engine, self._who, self._first, self._ask, self._search = engine, who, first, ask, search
+        self._walk, self._host, self._processes = walk, host, processes
+        self._who, self._first, self._ask, self._search = who, first, ask, search
 
     def on_mount(self) -> None:
         """Look as the user prefers, and show the first screen."""
@@ -59,11 +66,13 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
             self._setup()
 
     def _setup(self) -> None:
-        self.push_screen(SetupScreen(self._engine, who=self._who, ask=self._ask, note=self._note), self._start)
+        self.push_screen(
+            SetupScreen(self._walk, self._host, who=self._who, ask=self._ask, note=self._note), self._start
+        )
 
     def _start(self, go_on: bool | None) -> None:  # noqa: FBT001 (Textual's callback)
         if go_on:
-            self.push_screen(StartScreen(search=self._search), self._picked)
+            self.push_screen(StartScreen(self._processes, search=self._search), self._picked)
 
     def _picked(self, pick: Pick | None) -> None:
         if pick is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
 from typing import Protocol
 
 from textual.message import Message
@@ -15,35 +16,26 @@ Asking = Callable[[jobs.Kind, str], jobs.Ended]
 
 
 class Engine(Protocol):
-    """Who looks and repairs (checks.jobs.Jobs); its methods return at once."""
+    """Who looks and repairs (helper/jobs.Jobs); its methods return at once."""
 
     root: bool
     may_load: bool
-    interrupted: bool
-    applied: tuple[str, ...]
-    mine: tuple[str, ...]
-    done: list[jobs.Ended]
+    events: SimpleQueue[jobs.Event]
 
-    def listen(self, listener: jobs.Listener) -> None:
-        """Who is told of everything."""
+    def listen(self, wake: Callable[[], object] = ...) -> None:
+        """Who is woken by each event."""
 
-    def details(self, identity: str) -> tuple[str, ...]:
-        """All that a check asked the machine."""
+    def tell(self, event: jobs.Event) -> None:
+        """Add an event."""
 
-    def look(self, ids: Sequence[str] | None = None) -> None:
+    def look(self, ids: Iterable[str]) -> None:
         """Run checks."""
-
-    def recheck(self, identity: str) -> None:
-        """Run one again, with what depends on it."""
-
-    def skip(self, identity: str) -> None:
-        """Wait no longer for one."""
 
     def apply(self, fix: Fix) -> None:
         """Apply a fix as it is shown."""
 
     def undo(self, fix: str) -> None:
-        """Take one of `mine` back."""
+        """Take back one that it has applied."""
 
     def cancel(self) -> None:
         """End what is at work."""
@@ -52,9 +44,5 @@ class Engine(Protocol):
         """Count 1,000 known calls."""
 
 
-class Told(Message):
-    """Something happened in the engine."""
-
-    def __init__(self, event: jobs.Event) -> None:
-        self.event = event
-        super().__init__()
+class EngineEvent(Message):
+    """Something has happened in the engine: it is in its `events`."""

@@ -7,21 +7,18 @@ from dataclasses import dataclass
 
 from denet_tui.bpf.handover import WAYS
 from denet_tui.checks import catalogue
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Finding, Fix, State
 from denet_tui.checks.verdict import PROOF
-from denet_tui.helper.access import Access
-from denet_tui.repair.preview import PreviewLine, preview
+from denet_tui.helper.access import ACCESS, Access
+from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
-from denet_tui.screens.setup.state import SIGNS, SPINNER, Walk
+from denet_tui.screens.setup.state import SIGNS, Walk, spinner
 from denet_tui.widgets.page import Paragraph
 
 _FEW = 4
 """Pieces of evidence that a page shows before it is asked for the details."""
 _SHORT = 240
 """Characters of a value that it shows until then."""
-ACCESS = "PRIV-001"
-"""The step at which a way to the capabilities is chosen."""
 _HEADS = {
     "set": "{0.text}: {0.old} → {0.new}",
     "write": "write {0.text} (root, mode {0.mode})",
@@ -42,8 +39,6 @@ GROUPS = {
 class Shown:
     """What a page needs beside the findings."""
 
-    host: Host
-    """Where the files are that a fix changes."""
     privilege: str
     """How a fix becomes root, in words."""
     details: bool = False
@@ -63,16 +58,15 @@ def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
     if current in catalogue.AREAS:
         return group_page(walk, current)
     if current == PROOF:
-        return proof_page(walk.proof, step_page(walk, current, shown), spin=shown.spin)
+        return proof_page(walk.proof, step_page(walk, current, shown), spinner=spinner(shown.spin))
     return step_page(walk, current, shown)
 
 
 def welcome(walk: Walk, spin: int) -> list[Paragraph]:
     """While everything is looked at for the first time."""
-    sign = SPINNER[spin % len(SPINNER)]
     now = ", ".join(f"{each} {catalogue.by_id[each].title}" for each in walk.order if each in walk.started)
     return [
-        Paragraph(f"{sign} looking at this machine: {len(walk.findings)} of {len(walk.order)}", "Setup", "spark"),
+        Paragraph(f"{spinner(spin)} looking at this machine: {walk.how_far()}", "Setup", "spark"),
         Paragraph(now, "", "dim"),
         Paragraph(),
         Paragraph("What keeps system calls from being counted here is found out, and put right step by step."),
@@ -194,7 +188,7 @@ def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
             found.append(Paragraph(f"! weakens this machine: {fix.weakens}", style="warn", hang=2))
     if chosen is None:
         return [*found, Paragraph("1 to 9 choose one", "", "dim")]
-    return found + _chosen(chosen, shown, working=walk.state(finding.id) == "working")
+    return found + _chosen(walk, chosen, shown, working=walk.state(finding.id) == "working")
 
 
 def chosen_access(walk: Walk, accesses: Sequence[Access]) -> Access | None:
@@ -221,7 +215,7 @@ def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
             found.append(Paragraph(f"{word}: {each.why_not}", style="warn", hang=2))
     if chosen and chosen.fix:
         found += [Paragraph(), Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")]
-        found += _chosen(chosen.fix, shown, working=walk.state(finding.id) == "working")
+        found += _chosen(walk, chosen.fix, shown, working=walk.state(finding.id) == "working")
     elif chosen:
         found += [Paragraph(), Paragraph(label="Type", style="code", words=("$", *chosen.command))]
         found.append(Paragraph("a starts denet-tui again in this way; y copies the command.", "Apply"))
@@ -239,9 +233,9 @@ def _marks(fix: Fix, *, recommended: bool) -> str:
     return "    " + ("; ".join(words) or "for you to do")
 
 
-def _chosen(fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
+def _chosen(walk: Walk, fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     """What the chosen fix does: the exact commands and differences, and how it is undone."""
-    found = [_changed(line) for line in preview(fix, shown.host)]
+    found = [_changed(line) for line in walk.preview(fix)]
     if found:
         found[0] = found[0]._replace(label="Does")
         found.append(Paragraph(shown.privilege, "As"))

@@ -1,24 +1,43 @@
-"""What the setup screen says about the proof: known calls, counted, in numbers and bars."""
+"""One proof as it goes on, and what the setup screen says about it: known calls, counted, in numbers and bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from denet_tui.bpf.burst import CALLS
 from denet_tui.bpf.handover import WAYS
-from denet_tui.helper.jobs import Counted
-from denet_tui.screens.setup.proving import Proof
-from denet_tui.screens.setup.state import SPINNER
+from denet_tui.helper.jobs import Counted, Proved
 from denet_tui.widgets.page import Paragraph
 from denet_tui.widgets.spark import sparkline
 
 _BARS = 20
 
 
-def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) -> list[Paragraph]:
-    """The numbers, the bars, and what the layers below them said."""
+@dataclass(slots=True)
+class Proof:
+    """One proof as it goes on: every reading so far, and the end."""
+
+    readings: list[Counted] = field(default_factory=list)
+    end: Proved | None = None
+    running: bool = False
+
+    def start(self) -> None:
+        """Forget the proof before."""
+        self.readings, self.end, self.running = [], None, True
+
+    @property
+    def steps(self) -> list[int]:
+        """Calls that each reading counted more than the one before."""
+        counts = [0, *(each.counted for each in self.readings)]
+        return [after - before for before, after in pairwise(counts)]
+
+
+def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spinner: str) -> list[Paragraph]:
+    """The numbers, the bars, and what the layers below them said; `spinner` is the sign of what is at work."""
     last = proof.readings[-1] if proof.readings else Counted(0, 0)
-    found = [_head(proof, spin), Paragraph()]
+    found = [_head(proof, spinner), Paragraph()]
     outcome = proof.end.outcome if proof.end else None
     if proof.readings or outcome:
         made, counted = (outcome.made, outcome.counted) if outcome else (last.made, last.counted)
@@ -49,11 +68,10 @@ def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spin: int = 0) ->
     return [*found, *evidence]
 
 
-def _head(proof: Proof, spin: int) -> Paragraph:
+def _head(proof: Proof, spinner: str) -> Paragraph:
     if proof.running:
-        sign = SPINNER[spin % len(SPINNER)]
         text = "counting them" if proof.readings else "loading the program"
-        return Paragraph(f"{sign} proving: {CALLS:,} known calls; {text}", "Proof", "spark")
+        return Paragraph(f"{spinner} proving: {CALLS:,} known calls; {text}", "Proof", "spark")
     if proof.end is None:
         return Paragraph(f"· {CALLS:,} known calls are made and counted once nothing is in the way", "Proof", "dim")
     if proof.end.exact:

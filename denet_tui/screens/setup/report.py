@@ -16,9 +16,9 @@ from denet_tui.report import redact, report
 _MOST = 100
 
 
-def write(findings: Sequence[Finding], folder: Path, *, uid: int) -> Path:
+def write(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) -> Path:
     """Write the redacted report beside what is there, never over it; raises OSError. `uid` is who looked."""
-    host, invoker = Host(), privilege.invoking_user()
+    invoker = privilege.invoking_user()
     ways = verdict.ways(findings)
     found = report.Report(
         tuple(findings),

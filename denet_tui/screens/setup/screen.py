@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,7 +19,7 @@ from denet_tui.checks.model import Fix
 from denet_tui.helper import jobs, sudo
 from denet_tui.screens.setup import pages, report
 from denet_tui.screens.setup.actions import Offers
-from denet_tui.screens.setup.engine import Asking, Engine, Told
+from denet_tui.screens.setup.engine import Asking, EngineEvent
 from denet_tui.screens.setup.keys import KEYS
 from denet_tui.screens.setup.leave import Answer, LeaveScreen
 from denet_tui.screens.setup.pages import Shown
@@ -43,11 +42,14 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
-    def __init__(self, engine: Engine, *, who: str, ask: Asking | None = None, note: str = "") -> None:
-        """`who` says in the header as whom this runs; `ask` stands in where the engine is not root."""
+    def __init__(self, walk: Walk, host: Host, *, who: str, ask: Asking | None = None, note: str = "") -> None:
+        """`who` says in the header as whom this runs; `ask` stands in where the engine is not root.
+
+        Of `host` nothing is read but for the report, on a thread of its own: a dead mount must not hold a key up.
+        """
         super().__init__()
-        self._engine, self._who, self._ask, self._first_note = engine, who, ask, note
-        self.walk = Walk()
+        self.walk, self._engine, self._host, self._uid = walk, walk.engine, host, host.uid
+        self._who, self._ask, self._first_note = who, ask, note
         self._visited: list[str] = []
         self._spin = 0
         self._details = self._everything = False
@@ -63,7 +65,6 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self._offered: frozenset[str] = frozenset()
         self._leaving: list[str] | None = None
         """Fixes that are still to be taken back before this is left."""
-        self._host = Host()
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -80,35 +81,36 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Look at everything."""
-        self._engine.listen(self._hear)
+        self._engine.listen(lambda: self.post_message(EngineEvent()))
+        self.walk.wait(self._engine.events.empty, 0)
         self.set_interval(_SPIN_S, self._turn)
-        self._look(None)
+        self.walk.begin()
+        self.draw()
         self._note(self._first_note)
-        if self._engine.interrupted:
+        if self.walk.journal.interrupted:
             self._note(
                 "! an earlier setup was interrupted half-way; the next fix, or its undoing, takes that back first"
             )
 
     # What the engine tells
 
-    def _hear(self, event: jobs.Event) -> None:
-        """From whatever thread."""
-        self.post_message(Told(event))
+    def on_engine_event(self) -> None:
+        """Take in all that has happened, and draw what has changed."""
+        for event in self.walk.catch_up():
+            self._took(event)
 
-    def on_told(self, message: Told) -> None:
-        """Take an event in, and draw what has changed."""
-        event = message.event
-        self.walk.take(event)
+    def _took(self, event: jobs.Event) -> None:
         match event:
-            case jobs.Looked():
+            case jobs.Found() if not self.walk.looking:
                 self._looked()
             case jobs.Ended():
                 self._ended(event)
             case jobs.Gone():
+                self._looked()
                 self._note("✗ the helper has ended: nothing can be looked at or changed any more; q leaves")
-        if isinstance(event, jobs.Started | jobs.Found | jobs.Said | jobs.Counted):
-            self._draw_soon()
-            return
+            case jobs.Started() | jobs.Found() | jobs.Said() | jobs.Counted():
+                self._draw_soon()
+                return
         self.draw()
         if isinstance(event, jobs.Ended):
             self.query_one(Page).action_edge(1)  # what came of it is the last line
@@ -119,9 +121,8 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._follow = False
             self.draw()
             self._go(walk.next())
-        if walk.ready and self._engine.may_load and not walk.proof.running and not walk.proof.end:
-            walk.proof.start()
-            self._engine.prove()
+        if walk.ready and self._engine.may_load and not (walk.proof.running or walk.proof.end or walk.working):
+            walk.prove()
 
     def _ended(self, event: jobs.Ended) -> None:
         self._note(in_words(event) if event.good else "")
@@ -167,9 +168,9 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def _page(self) -> list[Paragraph]:
         current, offers = self.current, self.offers
-        details = self._engine.details(current) if self._details else ()
+        details = self.walk.details.get(current, ()) if self._details else ()
         log = (*self.walk.logs.get(current, ()), *(f"- {line}" for line in details))
-        shown = Shown(self._host, offers.privilege, self._details, offers.accesses, offers.back, log, self._spin)
+        shown = Shown(offers.privilege, self._details, offers.accesses, offers.back, log, self._spin)
         return pages.page(self.walk, current, shown)
 
     @property
@@ -216,16 +217,10 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._going = identity
             steps.go_to(identity)
 
-    def _look(self, ids: Sequence[str] | None) -> None:
-        self._follow = ids is None
-        self.walk.looking |= set(self.walk.order if ids is None else ids)
-        self._engine.look(ids)
-        self.draw()
-
     @property
     def offers(self) -> Offers:
         """What can be done to the step that is shown."""
-        return Offers(self.walk, self._engine, self._host, self.current, may_ask=self._ask is not None)
+        return Offers(self.walk, self._uid, self.current, may_ask=self._ask is not None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
         """Offer only what can be done to the step that is shown."""
@@ -262,7 +257,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self.walk.logs[self.current] = []
         if shown and self._engine.root and not shown.weakens:
             self._engine.apply(shown)
-        elif not shown and self._engine.root and fix in self._engine.mine:
+        elif not shown and self._engine.root and fix in self.walk.journal.mine:
             self._engine.undo(fix)
         elif self._ask:
             self._ask_for(kind, fix)
@@ -279,10 +274,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         """Have one fix applied through sudo, on the terminal; the screen waits aside."""
         assert self._ask is not None  # noqa: S101 - asked for by the caller
         with self.app.suspend():
-            ended = self._ask(kind, fix)
-        self.post_message(Told(ended))
-        if ended.good:
-            self._engine.recheck(fix.partition(".")[0])
+            self._engine.tell(self._ask(kind, fix))
 
     def _write_for_administrator(self) -> None:
         try:
@@ -300,7 +292,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         """Go on without this step."""
         current = self.current
         if current in self.walk.looking:
-            self._engine.skip(current)
+            self.walk.skip(current)
             return
         self.walk.left.add(current)
         self.draw()
@@ -309,12 +301,14 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
     def action_recheck(self) -> None:
         """Look again."""
         self.walk.proof.end = None
-        self._engine.recheck(self.current)
+        self.walk.recheck(self.current)
+        self.draw()
 
     def action_look(self) -> None:
         """Look at everything again."""
-        self.walk.proof.end = None
-        self._look(None)
+        self.walk.proof.end, self._follow = None, True
+        self.walk.look(self.walk.order)
+        self.draw()
 
     def action_choose(self, number: int) -> None:
         """Choose a fix by its number."""
@@ -390,7 +384,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def _report(self) -> None:
         try:
-            path = report.write(self.walk.known, Path.cwd(), uid=0 if self._engine.root else self._host.uid)
+            path = report.write(self.walk.known, Path.cwd(), self._host, uid=0 if self._engine.root else self._uid)
             text = f"✓ written: {path}; read it before you share it"
         except OSError as error:
             text = f"✗ the report cannot be written to {Path.cwd()}: {error.strerror}"

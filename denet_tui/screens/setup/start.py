@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 
 from denet_tui.screens.setup import history
 from denet_tui.visible import visible
-from denet_tui.watch.candidates import Candidate, candidates
+from denet_tui.watch.candidates import Candidate
 from denet_tui.watch.find import CommandError, resolve
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.pick import Pickable, ProcessPicker, matching
@@ -90,12 +90,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
         Binding("escape", "leave", "Setup", id="start.setup", tooltip="Back to the setup"),
     ]
 
-    def __init__(
-        self,
-        processes: Callable[[], Sequence[Candidate]] = candidates,
-        *,
-        search: str = "",
-    ) -> None:
+    def __init__(self, processes: Callable[[], Sequence[Candidate]], *, search: str = "") -> None:
         """`search` is the PATH of who will run the command; empty for that of this process."""
         super().__init__()
         self._processes = processes

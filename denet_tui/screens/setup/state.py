@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from queue import Empty
 
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.verdict import PROOF, WayIn
-from denet_tui.helper import jobs
+from denet_tui.helper import access, jobs, sudo
+from denet_tui.helper.access import Access, Reach
 from denet_tui.repair import plan
 from denet_tui.repair.plan import Plan
+from denet_tui.repair.preview import PreviewLine
+from denet_tui.repair.repair import verified_by
+from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
-from denet_tui.screens.setup.proving import Proof
+from denet_tui.screens.setup.proof import Proof
 from denet_tui.widgets.steps import Step
 
 SIGNS: dict[str, tuple[str, str, str]] = {
@@ -33,7 +40,7 @@ SIGNS: dict[str, tuple[str, str, str]] = {
     "working": ("⠋", "working", "spark"),
 }
 """By state of a check, or of its step: the sign, the word and the tone."""
-SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LINES = 500
 """Lines of a fix's output that are kept."""
 _QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"})
@@ -42,16 +49,28 @@ _QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"}
 
 @dataclass(slots=True)
 class Walk:
-    """Findings by id as they come, and what the user and the fixes have made of them."""
+    """All that is known of the setup: findings by id as they come, and what the user and the fixes made of them.
 
+    It belongs to one thread, which takes in what the engine's threads tell when it sees fit.
+    """
+
+    engine: Engine
     order: tuple[str, ...] = tuple(catalogue.by_id)
     findings: dict[str, Finding] = field(default_factory=dict)
     looking: set[str] = field(default_factory=set)
     """Ids that are looked at, or wait for it."""
+    details: dict[str, Sequence[str]] = field(default_factory=dict)
+    """All that each check asked the machine, line by line (what --debug shows)."""
+    previews: dict[str, Mapping[str, Sequence[PreviewLine]]] = field(default_factory=dict)
+    """What each fix of a finding would change, by the ids of the check and of the fix."""
+    reach: Reach | None = None
     started: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
     looked: bool = False
-    """True once all was looked at."""
+    """Whether all was looked at, since `begin`."""
+    journal: jobs.Journal = field(default_factory=jobs.Journal)
+    done: list[jobs.Ended] = field(default_factory=list)
+    """What was applied and undone, in order, for the last words on the terminal."""
     left: set[str] = field(default_factory=set)
     """Steps that the user goes on without."""
     applied: dict[str, str] = field(default_factory=dict)
@@ -105,22 +124,60 @@ class Walk:
         ids |= {each.id for each in self.known if each.state is State.CRASH}
         return [each for each in self.order if each in ids and each != PROOF]
 
-    def take(self, event: jobs.Event) -> None:
-        """Take in what the engine tells."""
+    # What comes in
+
+    def begin(self) -> None:
+        """Look at everything, for a screen that has just come up; what was found before counts until then."""
+        self.looked, self.proof.end = False, None
+        self.met.clear()
+        self.look(self.order)
+
+    def look(self, ids: Iterable[str]) -> None:
+        """Have these checks run."""
+        wanted = list(ids)
+        self.looking.update(wanted)
+        self.engine.look(wanted)
+
+    def recheck(self, identity: str) -> None:
+        """Have a check run again, with those that depend on it, and the real probe."""
+        self.look(verified_by(identity, catalogue.by_id))
+
+    def skip(self, identity: str) -> None:
+        """Wait no longer for a check; what it may say later is not heard."""
+        title = f"{catalogue.by_id[identity].title}: skipped"
+        why = "It took long, and you went on without it."
+        self.engine.tell(jobs.Found(Finding(identity, State.UNKNOWN, title, why=why)))
+
+    def prove(self) -> None:
+        """Have the program count known calls."""
+        self.proof.start()
+        self.engine.prove()
+
+    def catch_up(self) -> Iterator[jobs.Event]:
+        """Take in what has happened, event by event, each as it is handed out."""
+        while not self.engine.events.empty():
+            yield self._take(self.engine.events.get())
+
+    def wait(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Take in what happens until that is so, for that long at most; whether it is so. Not for screens."""
+        due = time.monotonic() + seconds
+        while not reached():
+            try:
+                self._take(self.engine.events.get(timeout=max(0.0, due - time.monotonic())))
+            except Empty:
+                return False
+        return True
+
+    def _take(self, event: jobs.Event) -> jobs.Event:
         match event:
-            case jobs.Started(identity):
-                self.looking.add(identity)
+            case jobs.Started(identity) if identity in self.looking:
                 self.started.add(identity)
-            case jobs.Slow(identity):
+            case jobs.Slow(identity) if identity in self.looking:
                 self.slow.add(identity)
-            case jobs.Found(finding):
-                self.findings[finding.id] = finding
-                for each in (self.looking, self.started, self.slow):
-                    each.discard(finding.id)
-            case jobs.Looked():
-                self.looking.clear()
-                self.looked = True
-                self.met |= set(self.needed()) | set(self.applied)
+            case jobs.Found():
+                self._find(event)
+            case jobs.Journal():
+                self.journal = event
             case jobs.Said(text):
                 self.log(text)
             case jobs.Ended():
@@ -130,8 +187,27 @@ class Walk:
             case jobs.Proved():
                 self.proof.running, self.proof.end = False, event
             case jobs.Gone():
-                self.looking.clear()
-                self.working = ""
+                self._lose()
+        return event
+
+    def _find(self, event: jobs.Found) -> None:
+        identity = event.finding.id
+        if identity not in self.looking:
+            return
+        self.findings[identity] = event.finding
+        self.details[identity], self.previews[identity] = event.details, event.previews
+        self.reach = event.reach or self.reach
+        for each in (self.looking, self.started, self.slow):
+            each.discard(identity)
+        if not self.looking:
+            self.looked = True
+            self.met |= set(self.needed()) | set(self.applied)
+
+    def _lose(self) -> None:
+        for each in tuple(self.looking):
+            title = f"{catalogue.by_id[each].title}: the helper has ended before it was done"
+            self._find(jobs.Found(Finding(each, State.UNKNOWN, title)))
+        self.working, self.proof.running = "", False
 
     def log(self, text: str) -> None:
         """Keep a line of the fix that is at work."""
@@ -151,6 +227,9 @@ class Walk:
         if not event.good and not event.cancelled and why:
             self.log(f"✗ {why}")
         self.working = ""
+        self.done.append(event)
+        if event.good or event.left:
+            self.recheck(identity)
         if not event.good:
             return
         self.proof.end = None
@@ -159,6 +238,8 @@ class Walk:
             self.left.discard(identity)
         else:
             self.applied.pop(identity, None)
+            left = tuple(each for each in self.journal.applied if each != event.fix)
+            self.journal = replace(self.journal, applied=left)  # where root undid it, the helper knows nothing of it
 
     def open(self) -> list[str]:
         """Ids of the steps that need a decision still; the proof last, where nothing is proven."""
@@ -173,10 +254,14 @@ class Walk:
         """`3 of 7 left`; the proof is one of them."""
         left, total = len(self.open()), len(self.met | {PROOF})
         if not self.looked:
-            return f"looking: {len(self.findings)} of {len(self.order)}"
+            return f"looking: {self.how_far()}"
         if not left:
             return "ready: nothing left to do"
         return f"{left} of {total} left"
+
+    def how_far(self) -> str:
+        """`3 of 32`: how many of the checks have ended."""
+        return f"{len(self.order) - len(self.looking)} of {len(self.order)}"
 
     def state(self, identity: str) -> str:
         """The state of a step, as a key of SIGNS."""
@@ -185,8 +270,10 @@ class Walk:
         if identity in self.looking:
             return "slow" if identity in self.slow else "looking" if identity in self.started else "waiting"
         finding = self.findings.get(identity)
-        if finding is None:
-            return "waiting"
+        return self._standing(finding) if finding else "waiting"
+
+    def _standing(self, finding: Finding) -> str:
+        identity = finding.id
         if identity == PROOF and self.ready:
             return State.PASS
         if finding.state is State.PASS:
@@ -200,6 +287,17 @@ class Walk:
         return finding.state
 
     # What is chosen
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """The ways to the capabilities, for a session that has none; none before they were looked for."""
+        if self.reach is None:
+            return ()
+        return access.ways(self.reach, self.findings, (os.getuid(), os.getgid()), sudo.program())
+
+    def preview(self, fix: Fix) -> Sequence[PreviewLine]:
+        """What a fix would change, as it was when its check was run."""
+        return self.previews.get(fix.id.partition(".")[0], {}).get(fix.id, ())
 
     def fixes(self, identity: str) -> tuple[Fix, ...]:
         """The ways to put a step right, what is recommended first, what weakens the machine last."""
@@ -278,8 +376,13 @@ def _same(some: Sequence[Finding], others: Sequence[Finding]) -> bool:
     return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
 
 
+def spinner(spin: int) -> str:
+    """The sign of what is at work."""
+    return _SPINNER[spin % len(_SPINNER)]
+
+
 def _turned(sign: str, spin: int) -> str:
-    return SPINNER[spin % len(SPINNER)] if sign == SPINNER[0] else sign
+    return spinner(spin) if sign == _SPINNER[0] else sign
 
 
 def in_words(event: jobs.Ended) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
 
 from denet_tui.bpf.burst import Outcome
 from denet_tui.checks import catalogue, service
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import jobs
+from denet_tui.helper.access import ACCESS, Reach
+from denet_tui.repair.preview import preview
+from tests.checks.fake import FakeHost
 
 WHY = "The kernel refuses what it does not know."
 
@@ -144,42 +148,39 @@ class Recorded:
         self.may_load, self.interrupted = True, False
         self.applied: tuple[str, ...] = ()
         self.mine: tuple[str, ...] = ()
-        self.done: list[jobs.Ended] = []
+        self.events: SimpleQueue[jobs.Event] = SimpleQueue()
+        self.reach = Reach(systemd=True)
         self.asked: list[str] = []
         """Everything that the screen asked for, in order."""
         self.says: tuple[str, ...] = ("$ the command", "a line of its output")
         self.fails = ""
         """What a fix fails with; empty where it does not."""
         self.proves: jobs.Proved = exact()
-        self.tell: jobs.Listener = lambda event: None
+        self._wake: Callable[[], object] = lambda: None
         self._before: dict[str, dict[str, Finding]] = {}
 
-    def listen(self, listener: jobs.Listener) -> None:
-        self.tell = listener
+    def listen(self, wake: Callable[[], object] = lambda: None) -> None:
+        self._wake = wake
+        self.tell(jobs.Journal(self.applied, self.mine, self.interrupted))
 
-    def details(self, identity: str) -> tuple[str, ...]:
-        return (f"host.read('/proc/self/status') = {identity}",)
+    def tell(self, event: jobs.Event) -> None:
+        self.events.put(event)
+        self._wake()
 
-    def look(self, ids: Sequence[str] | None = None) -> None:
-        wanted = [*(catalogue.by_id if ids is None else ids)]
-        self.asked.append(f"look {'all' if ids is None else ' '.join(wanted)}")
+    def look(self, ids: Iterable[str]) -> None:
+        wanted = [*ids]
+        self.asked.append(f"look {'all' if wanted == [*catalogue.by_id] else ' '.join(wanted)}")
         for each in wanted:
             self.tell(jobs.Started(each))
         if not self.slowly:
             self.end_looking(wanted)
 
-    def end_looking(self, ids: Sequence[str]) -> None:
+    def end_looking(self, ids: Iterable[str]) -> None:
         for each in ids:
-            self.tell(jobs.Found(self.found[each]))
-        self.tell(jobs.Looked())
-
-    def recheck(self, identity: str) -> None:
-        check = catalogue.by_id[identity]
-        self.look([each for each in dict.fromkeys((identity, *check.after, PROOF)) if each in catalogue.by_id])
-
-    def skip(self, identity: str) -> None:
-        self.asked.append(f"skip {identity}")
-        self.tell(jobs.Found(Finding(identity, State.UNKNOWN, "skipped")))
+            found = self.found[each]
+            previews = {fix.id: preview(fix, FakeHost()) for fix in found.fixes}
+            reach = self.reach if each == ACCESS else None
+            self.tell(jobs.Found(found, (f"host.read('/proc/self/status') = {each}",), previews, reach))
 
     def apply(self, fix: Fix) -> None:
         self.asked.append(f"apply {fix.id}")
@@ -189,25 +190,22 @@ class Recorded:
             self.end(fix.id)
 
     def end(self, fix: str, *, cancelled: bool = False) -> None:
-        identity = fix.partition(".")[0]
         good = not self.fails and not cancelled
         if good:
             self._before[fix] = dict(self.found)
             self.found |= {each.id: each for each in self._mended(fix, self.found)}
             self.applied, self.mine = (*self.applied, fix), (*self.mine, fix)
-        self._tell(jobs.Ended("apply", fix, good, changed=good, cancelled=cancelled, text=self.fails), identity)
+        self._tell(jobs.Ended("apply", fix, good, changed=good, cancelled=cancelled, text=self.fails))
 
     def undo(self, fix: str) -> None:
         self.asked.append(f"undo {fix}")
         self.found |= self._before.pop(fix, {})
         self.applied, self.mine = (tuple(one for one in each if one != fix) for each in (self.applied, self.mine))
-        self._tell(jobs.Ended("undo", fix, good=True, changed=True), fix.partition(".")[0])
+        self._tell(jobs.Ended("undo", fix, good=True, changed=True))
 
-    def _tell(self, ended: jobs.Ended, identity: str) -> None:
-        self.done.append(ended)
+    def _tell(self, ended: jobs.Ended) -> None:
+        self.tell(jobs.Journal(self.applied, self.mine, self.interrupted))
         self.tell(ended)
-        if ended.good:
-            self.recheck(identity)
 
     def cancel(self) -> None:
         self.asked.append("cancel")

@@ -13,9 +13,11 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
+from denet_tui.checks.host import Host
 from denet_tui.commands import home as commands_home
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.screen import SetupScreen
+from denet_tui.watch.candidates import candidates
 from tests.screens.live.shoot import FOLDER
 from tests.screens.setup.broken import NOTHING_TO_BE_HAD, REPOSITORY, broken
 
@@ -65,7 +67,7 @@ def main() -> None:
         return
     home = commands_home._Home()
     try:
-        asyncio.run(shoot(HomeApp(home._jobs, who=home._who()), failure=sys.argv[1] == "failure"))
+        asyncio.run(shoot(HomeApp(home._walk, Host(), candidates, who=home._who()), failure=sys.argv[1] == "failure"))
     finally:
         home._jobs.close()
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from denet_tui.bpf.failure import Explanation
 from denet_tui.checks import catalogue
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import jobs
@@ -39,16 +43,46 @@ async def test_a_check_that_hangs_is_slow_can_be_skipped_and_blocks_no_key() -> 
     engine = Recorded(fine(), slowly=True)
     async with setup(engine) as driver:
         engine.tell(jobs.Slow("FS-001"))
-        engine.found["FS-001"] = Finding("FS-001", State.UNKNOWN, "skipped")
-        for each in catalogue.by_id:
-            if each != "FS-001":
-                engine.tell(jobs.Found(engine.found[each]))
+        engine.end_looking([each for each in catalogue.by_id if each != "FS-001"])
         await driver.until(lambda: "~ slow" in driver.steps and "looking: 31 of 32" in driver.progress)
         await driver.go_to("FS-001")
         await driver.press("s")
-        assert engine.asked[-1] == "skip FS-001"
-        engine.tell(jobs.Looked())
         await driver.until(lambda: driver.screen.walk.looked)
+        assert driver.screen.walk.findings["FS-001"].title == "tracefs mounted: skipped"
+        engine.end_looking(["FS-001"])
+        await driver.pilot.pause()
+        assert driver.screen.walk.state("FS-001") == State.UNKNOWN, "what it says later is not heard"
+
+
+class Dead(Host):
+    """The real machine, on which from some moment on nothing that is read answers before `end`."""
+
+    def __init__(self) -> None:
+        self.dead, self.end = threading.Event(), threading.Event()
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if name in Host.__dict__ and self.dead.is_set():
+            self.end.wait(60)
+        return found
+
+
+async def test_a_machine_that_answers_nothing_after_the_look_holds_up_no_key() -> None:
+    """Drawing shows fixes and ways as they were when the checks were run."""
+    engine, host = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False), Dead()
+    engine.may_load = False
+    async with setup(engine, host=host) as driver:
+        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        host.dead.set()
+        threading.Timer(20, host.end.set).start()
+        since = time.monotonic()
+        for step in ("FS-001", "PRIV-005", "PRIV-001"):
+            await driver.go_to(step)
+            await driver.press("2", "d")
+            driver.screen.draw()
+        assert "--ambient-caps=-all,+bpf,+perfmon" in driver.flat
+        assert time.monotonic() - since < 15, "a key waited for the machine"
+        host.end.set()
 
 
 async def test_whoever_looks_around_is_not_called_away_when_the_looking_ends() -> None:
@@ -120,9 +154,7 @@ async def test_without_root_a_fix_goes_through_sudo(monkeypatch: pytest.MonkeyPa
         engine.found["FS-001"] = fine()["FS-001"]
         return jobs.Ended(kind, fix, good=True, changed=True)
 
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(engine, ask=ask) as driver:
         await driver.go_to("FS-001")
         assert "As root, through sudo" in driver.flat
@@ -148,7 +180,6 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
 def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Without privilege, on a machine with sudo and systemd."""
     monkeypatch.setattr("denet_tui.helper.sudo.sudo", lambda: "/usr/bin/sudo")
-    monkeypatch.setattr("denet_tui.checks.service.has_systemd", lambda host: True)
     engine = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False)
     engine.may_load = False
     return engine
@@ -304,7 +335,8 @@ def test_what_a_failure_means(output: str, says: str) -> None:
 def test_a_ready_machine_is_ready_by_one_way() -> None:
     """Raw tracepoints that count are enough; what the other way lacks is optional."""
     walk = Walk(
-        findings=fine() | {"FS-001": dataclasses.replace(finding("FS-001", State.FAIL), required_for=("tracefs",))}
+        Recorded(fine()),
+        findings=fine() | {"FS-001": dataclasses.replace(finding("FS-001", State.FAIL), required_for=("tracefs",))},
     )
     walk.findings[PROOF] = Finding(PROOF, State.FAIL, "raw count exactly; tracefs stops", required_for=("tracefs",))
     assert walk.ready

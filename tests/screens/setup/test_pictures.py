@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from denet_tui.checks import catalogue
 from denet_tui.helper import jobs
-from denet_tui.screens.setup import start
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.screen import SetupScreen
+from denet_tui.screens.setup.state import Walk
 from denet_tui.watch.candidates import Candidate
+from tests.checks.fake import FakeHost
 from tests.screens.setup.recorded import Recorded, broken, fine, not_set_up
 
 Compare = Callable[..., bool]
@@ -31,11 +33,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "denet-tui").mkdir()
     (tmp_path / "denet-tui" / "commands").write_text("ls -l\nmake -j4 all\n")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(start.StartScreen.__init__, "__defaults__", (lambda: PROCESSES,))
     monkeypatch.setattr("denet_tui.screens.setup.screen._SPIN_S", 1000.0)
-    monkeypatch.setattr("denet_tui.helper.sudo.sudo", lambda: "/usr/bin/sudo")
-    monkeypatch.setattr("denet_tui.checks.service.has_systemd", lambda host: True)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
 
 
 def looking() -> Recorded:
@@ -80,9 +78,12 @@ def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") 
 
 
 def app(engine: Recorded) -> HomeApp:
-    if not engine.root:
-        return HomeApp(engine, who="as ann")
-    return HomeApp(engine, who="as ann, with one helper as root", ask=refused)
+    options = {"who": "as ann, with one helper as root", "ask": refused} if engine.root else {"who": "as ann"}
+    return home(engine, **options)
+
+
+def home(engine: Recorded, **options: Any) -> HomeApp:
+    return HomeApp(Walk(engine), FakeHost(uid=1000), lambda: PROCESSES, **options)
 
 
 def refused(kind: jobs.Kind, fix: str) -> jobs.Ended:
@@ -131,8 +132,7 @@ def test_looking(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None
         await show()(pilot)
         screen = pilot.app.screen
         assert isinstance(screen, SetupScreen)
-        for each in [*catalogue.by_id][:-2]:
-            engine.tell(jobs.Found(engine.found[each]))
+        engine.end_looking([*catalogue.by_id][:-2])
         engine.tell(jobs.Slow("E2E-001"))
         screen.draw()
         await pilot.pause()
@@ -143,7 +143,7 @@ def test_looking(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("width", SIZES)
 @pytest.mark.parametrize("pane", ["command", "process"])
 def test_start(snap_compare: Compare, pane: str, width: int) -> None:
-    home = HomeApp(Recorded(fine()), first="start")
+    starting = home(Recorded(fine()), first="start")
 
     async def prepare(pilot: Pilot[object]) -> None:
         await pilot.pause()
@@ -155,7 +155,7 @@ def test_start(snap_compare: Compare, pane: str, width: int) -> None:
             cursor.cursor_blink = False  # type: ignore[attr-defined]
         await pilot.pause()
 
-    assert snap_compare(home, terminal_size=SIZES[width], run_before=prepare)
+    assert snap_compare(starting, terminal_size=SIZES[width], run_before=prepare)
 
 
 def test_too_small(snap_compare: Compare) -> None:

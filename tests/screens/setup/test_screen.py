@@ -11,6 +11,7 @@ from denet_tui.checks import catalogue
 from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import jobs
+from denet_tui.repair.preview import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.pages import Shown
@@ -18,7 +19,6 @@ from denet_tui.screens.setup.screen import SetupScreen
 from denet_tui.screens.setup.start import StartScreen
 from denet_tui.screens.setup.state import Walk
 from denet_tui.widgets.page import Page, laid_out
-from tests.checks.fake import FakeHost
 from tests.screens.live.driving import lines
 from tests.screens.setup import recorded
 from tests.screens.setup.recorded import Recorded, broken, finding, fine
@@ -36,8 +36,10 @@ def in_state(state: State) -> dict[str, Finding]:
 @pytest.mark.parametrize("state", list(State))
 def test_the_page_of_every_state_of_every_step(state: State, identity: str) -> None:
     """Whatever a check finds, its page says it with a sign and a word, what was seen, and what can be done."""
-    walk = Walk(findings=in_state(state), looked=True)
-    shown = Shown(FakeHost(), "root")
+    found = in_state(state)
+    previews = {each: {fix.id: preview(fix) for fix in finding.fixes} for each, finding in found.items()}
+    walk = Walk(Recorded(found), findings=found, previews=previews, looked=True)
+    shown = Shown("root")
     head, *rest = (f"{line.label} {line.text}" for line in laid_out(pages.page(walk, identity, shown), 400))
     text = " ".join(" ".join(rest).split())
     words = {"optional": "○ optional", "offered": "+ offered"}
@@ -137,7 +139,6 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_
         return jobs.Ended(kind, fix, good=True, changed=True)
 
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(Recorded(found), ask=ask) as driver:
         await driver.until(lambda: "+ offered   PRIV-005" in driver.steps)
         assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
@@ -256,7 +257,6 @@ async def test_what_was_applied_before_this_session_is_taken_back_by_root_alone(
         return jobs.Ended(kind, fix, good=True, changed=True)
 
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext(asked.append("suspended")))  # no real terminal here
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
     async with setup(engine, ask=ask) as driver:
         await driver.go_to("FS-001")
         assert "FS-001.mount was applied. u takes that back, as root, through sudo." in driver.flat

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from textual.pilot import Pilot
 
 from denet_tui.checks import catalogue
+from denet_tui.checks.host import Host
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.screen import SetupScreen
+from denet_tui.screens.setup.state import Walk
 from denet_tui.widgets.page import Page
 from denet_tui.widgets.steps import StepList
+from tests.checks.fake import FakeHost
 from tests.screens.live.driving import lines
 from tests.screens.setup.recorded import Recorded
 
 
 @asynccontextmanager
-async def setup(engine: Recorded, size: tuple[int, int] = (120, 40), **options: object) -> AsyncIterator[Driver]:
+async def setup(
+    engine: Recorded, size: tuple[int, int] = (120, 40), *, host: Host | None = None, **options: Any
+) -> AsyncIterator[Driver]:
     """The wizard over `engine`, until the test is over."""
-    app = HomeApp(engine, **options)  # type: ignore[arg-type]
+    app = HomeApp(Walk(engine), host or FakeHost(uid=1000), lambda: (), **options)
     async with app.run_test(size=size) as pilot:
         driver = Driver(pilot, engine)
         await driver.until(lambda: isinstance(app.screen, SetupScreen))
