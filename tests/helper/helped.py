@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -166,6 +168,9 @@ def in_child(body: Any) -> None:
         try:
             body()
             status = 0
+        except BaseException:  # noqa: BLE001 - nothing may get back into pytest's own copy
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     assert status_of(pid) == 0
