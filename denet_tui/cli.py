@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from denet_tui import __version__, debug
-from denet_tui.syscalls import PASSED
+from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
 
 FAILED = 125

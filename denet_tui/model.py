@@ -249,6 +249,9 @@ Errnos = Mapping[ErrorKey, int]
 ProcessKey = tuple[int, int]
 """The tgid and the start: what tells a process from a later one with the same id."""
 
+PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
+"""What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
+
 
 def new_errnos(now: Errnos, before: Errnos) -> Errnos:
     """What `now` counts more than `before`."""

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from denet_tui.bpf.names import syscall
 from denet_tui.model import ABI_NATIVE
+from denet_tui.syscalls import syscall
 
 if TYPE_CHECKING:
     from denet_tui.bpf.tracer import Tracer

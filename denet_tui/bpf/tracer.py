@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
-from denet_tui.bpf.names import X32_BIT, numbers, syscall
 from denet_tui.counts import Rows
 from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
+from denet_tui.syscalls import X32_BIT, numbers, syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")

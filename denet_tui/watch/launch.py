@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui.bpf import facts, families, privilege, request, reset, unprivileged
+from denet_tui import syscalls
+from denet_tui.bpf import facts, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
@@ -88,7 +89,7 @@ class Start:
         self.options = options
         self._report = report
         try:
-            self._wanted = numbers_of(families.expand(options.only))
+            self._wanted = numbers_of(syscalls.expand(options.only))
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()

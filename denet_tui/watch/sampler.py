@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
 
-from denet_tui.bpf.names import syscall
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
@@ -25,6 +24,7 @@ from denet_tui.model import (
     Usage,
     added_up,
 )
+from denet_tui.syscalls import syscall
 
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
