@@ -57,6 +57,15 @@ def find_user(name: str) -> User:
     return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
+def real_uid(tgid: int, tid: int) -> int | None:
+    """Whose a thread is, as the kernel side compares it; None where it is gone."""
+    try:
+        text = Path(f"/proc/{tgid}/task/{tid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(text.partition("\nUid:")[2].split()[0])
+
+
 def capabilities(kind: str = "CapEff") -> int:
     """A capability set of this process as a bit mask (`CapEff`, `CapPrm`, `CapBnd`, …; man 7 capabilities)."""
     found = re.search(rf"^{kind}:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)

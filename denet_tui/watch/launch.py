@@ -115,7 +115,7 @@ class Start:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
         self._scale = scale
         uid = {"command": self.runner.uid, "itself": self.invoker.uid, "process": owner(pid), "machine": 0}[aim]
-        allowed = uid in (self.runner.uid, self.invoker.uid)
+        allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
         if not self._privileged:
@@ -149,7 +149,7 @@ class Start:
     def tracer(self) -> Tracer:
         """Wait for the loader; raises LoadError."""
         kernel = self.load()
-        tracer = Tracer(kernel)
+        tracer = Tracer(kernel, self.only_uid)
         if self._wanted:
             tracer.want(self._wanted)
         return tracer
