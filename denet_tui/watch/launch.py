@@ -291,7 +291,7 @@ def _runner(options: Options, invoker: User) -> User:
     if not options.as_root and options.user is None:
         return invoker
     try:
-        wanted = privilege.find_user(options.user or "0")
+        wanted = privilege.find_user("0" if options.user is None else options.user)
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
