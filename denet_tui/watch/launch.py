@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from denet_tui.bpf import facts, families, privilege, request, reset, unprivileged
-from denet_tui.bpf.confine import confine, protect
+from denet_tui.bpf.confine import confine, protect, tracer
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
@@ -121,7 +121,18 @@ class Start:
         if not self._privileged:
             self.only_uid = os.getuid()
 
+    def _refuse_tracer(self) -> None:
+        """Raise StartError where another process of this user would get what the loader hands over."""
+        protect()
+        if not self._privileged and (pid := tracer()):
+            name = "".join(_command_line(pid)[:1]) or "unknown"
+            raise StartError(
+                f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "
+                "start it without that, or as root"
+            )
+
     def _begin(self) -> unprivileged.Loads:
+        self._refuse_tracer()
         rows, scale = self.options.rows, self._scale
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
@@ -140,6 +151,7 @@ class Start:
         """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
         if self._kernel is None:
             kernel = self._kernel = (self._loading or self._begin()).receive()
+            self._refuse_tracer()
             confine()
             if self._report:
                 self._report(kernel)
