@@ -174,7 +174,7 @@ class Loss(NamedTuple):
     no filter and no tracer explains. None where that cannot be seen: programs on tracefs tracepoints are skipped while
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
-    """Threads that have become another user's: what they do since is not counted."""
+    """Threads that are another user's, or have become so: what they do is not counted."""
     unsettled: int = 0
     """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
 
@@ -216,7 +216,7 @@ _LOSS_WORDS = {
     "processes": "forks not watched (process map full)",
     "reused": "process ids reused before they were read",
     "missed": "probe runs skipped by the kernel",
-    "foreign": "threads went on as another user, and are not counted since (see --as-root)",
+    "foreign": "threads are or went on as another user, and are not counted (see --as-root)",
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"

@@ -67,6 +67,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that goes on as another program, or as another user."""
+    return _compiled("moving", tmp_path_factory.mktemp("moving"))
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shipped, built without fetching anything."""
     folder = tmp_path_factory.mktemp("wheel")

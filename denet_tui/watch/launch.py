@@ -13,7 +13,7 @@ from typing import Literal
 
 from denet_tui import syscalls
 from denet_tui.bpf import facts, privilege, request, reset, unprivileged
-from denet_tui.bpf.confine import confine, protect
+from denet_tui.bpf.confine import confine, protect, tracer
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
@@ -116,13 +116,24 @@ class Start:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
         self._scale = scale
         uid = {"command": self.runner.uid, "itself": self.invoker.uid, "process": owner(pid), "machine": 0}[aim]
-        allowed = uid in (self.runner.uid, self.invoker.uid)
+        allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
         if not self._privileged:
             self.only_uid = os.getuid()
 
+    def _refuse_tracer(self) -> None:
+        """Raise StartError where another process of this user would get what the loader hands over."""
+        protect()
+        if not self._privileged and (pid := tracer()):
+            name = "".join(_command_line(pid)[:1]) or "unknown"
+            raise StartError(
+                f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "
+                "start it without that, or as root"
+            )
+
     def _begin(self) -> unprivileged.Loads:
+        self._refuse_tracer()
         rows, scale = self.options.rows, self._scale
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
@@ -141,6 +152,7 @@ class Start:
         """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
         if self._kernel is None:
             kernel = self._kernel = (self._loading or self._begin()).receive()
+            self._refuse_tracer()
             confine()
             if self._report:
                 self._report(kernel)
@@ -150,7 +162,7 @@ class Start:
     def tracer(self) -> Tracer:
         """Wait for the loader; raises LoadError."""
         kernel = self.load()
-        tracer = Tracer(kernel)
+        tracer = Tracer(kernel, self.only_uid)
         if self._wanted:
             tracer.want(self._wanted)
         return tracer
@@ -292,7 +304,7 @@ def _runner(options: Options, invoker: User) -> User:
     if not options.as_root and options.user is None:
         return invoker
     try:
-        wanted = privilege.find_user(options.user or "0")
+        wanted = privilege.find_user("0" if options.user is None else options.user)
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
