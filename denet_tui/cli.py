@@ -162,8 +162,9 @@ def main(context: click.Context) -> None:
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """Watch COMMAND and all its descendants."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.run(command, watching.Request(**options))
+    watching.run(command, targets.WatchRequest(**options))
 
 
 @main.command()
@@ -173,8 +174,9 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 def attach(pid: int, **options: Any) -> NoReturn:
     """Watch the running process PID and its descendants."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.attach(pid, watching.Request(**options))
+    watching.attach(pid, targets.WatchRequest(**options))
 
 
 @main.command()
@@ -183,8 +185,9 @@ def attach(pid: int, **options: Any) -> NoReturn:
 def machine(**options: Any) -> NoReturn:
     """Watch every process of this machine."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.machine(watching.Request(**options))
+    watching.machine(targets.WatchRequest(**options))
 
 
 @main.command()
@@ -195,8 +198,9 @@ def machine(**options: Any) -> NoReturn:
 def selftest(syscall: str, **options: Any) -> NoReturn:
     """Make 1,000 known calls, count them, and compare."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.selftest(syscall, watching.Request(**options))
+    watching.selftest(syscall, targets.WatchRequest(**options))
 
 
 @main.command()

@@ -27,8 +27,8 @@ def load(environment: Mapping[str, str]) -> Preferences:
     if file.exists():  # else there is no need to know every binding
         found = settings.read(file, allowed())
         clashes(found)
-    path = settings.folder(environment, "XDG_STATE_HOME", ".local/state") / "screen.json"
-    return Preferences(found, state.read(path), path)
+    folder = settings.folder(environment, "XDG_STATE_HOME", ".local/state")
+    return Preferences(found, state.read(folder / state.FILE), folder)
 
 
 def example() -> str:

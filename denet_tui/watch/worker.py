@@ -37,7 +37,7 @@ _COLLECTING = (50_000, 20, 20)
 walks thousands of new tuples again and again: with 2,000 processes that was a fifth of all that a tick costs."""
 
 
-class Recorder(Protocol):
+class SnapshotSink(Protocol):
     """Takes every snapshot in turn; see record/."""
 
     @property
@@ -89,13 +89,7 @@ class Attached:
 class Session:
     """One watched command or process, from the barrier to its last snapshot."""
 
-    def __init__(
-        self,
-        info: RunInfo,
-        tracer: Tracer,
-        target: Command | Attached,
-        recorder: Recorder | None = None,
-    ) -> None:
+    def __init__(self, info: RunInfo, tracer: Tracer, target: Command | Attached) -> None:
         """`target` must be in the tracer already; it is let go by `run`."""
         gc.set_threshold(*_COLLECTING)
         self.info = info
@@ -103,7 +97,7 @@ class Session:
         self.interval_s = info.interval_s
         self.target = target
         self._tracer = tracer
-        self._recorder = recorder
+        self.recorder: SnapshotSink | None = None
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns)
         self._soonest_s = math.inf
@@ -166,8 +160,8 @@ class Session:
         rows = sum(map(len, reading.rows.values()))
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
-        if self._recorder:
-            self._recorder.add(snapshot)
+        if self.recorder:
+            self.recorder.add(snapshot)
         if self.target.terminal:
             self.asking = reader_of(self.target.terminal, snapshot.in_flight, time.monotonic_ns()) if running else None
         self._tell(snapshot)
@@ -183,7 +177,7 @@ class Session:
         if snapshot.loss != self._told:
             log.warning("lost: %s", snapshot.loss.since(self._told).describe())
             self._told = snapshot.loss
-        for failure in (self._recorder and self._recorder.failure, self.output and self.output.failure):
+        for failure in (self.recorder and self.recorder.failure, self.output and self.output.failure):
             if failure and failure not in self._complaints:
                 self._complaints.add(failure)
                 log.error("%s", failure)

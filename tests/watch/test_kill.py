@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.commands import run
+from denet_tui.commands.targets import WatchRequest
 from tests.helper.helped import in_child
 from tests.real import environment
 from tests.watch.helpers import (
@@ -221,7 +222,7 @@ def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
 
     def body() -> None:
         signal.alarm(10)
-        assert run._without_screen(Twice(), run.Request(on_quit="leave")) == "leave"  # type: ignore[arg-type]
+        assert run._without_screen(Twice(), WatchRequest(on_quit="leave")) == "leave"  # type: ignore[arg-type]
 
     in_child(body)
 

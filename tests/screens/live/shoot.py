@@ -125,7 +125,7 @@ def run(shot: Shot) -> Session:
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
         info, tracer, sieve = machine.watch_everything(start, lambda _: None)
-        return machine.MachineSession(info, tracer, sieve, None)
+        return machine.MachineSession(info, tracer, sieve)
     start = Start(options)
     command, tracer, info = hold_command(start, shot.argv, own_terminal=True, stdio=(0, 1, 2), output=Output(None))
     return Session(info, tracer, command)
