@@ -176,7 +176,7 @@ class Overview(OverTime):
         """Show the pane whose name was clicked."""
         self._show_pane(message.index)
 
-    def on_chosen(self) -> None:
+    def on_narrow(self) -> None:
         """Where one pane is shown at a time: what was narrowed by the tree is the table."""
         if self.screen.has_class("-narrow") and self.has_class("-tree"):
             self._show_pane(0)

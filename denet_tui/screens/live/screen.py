@@ -33,7 +33,7 @@ from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.log import LogView
-from denet_tui.widgets.narrowing import Chosen
+from denet_tui.widgets.narrowing import Narrow
 from denet_tui.widgets.output import OutputView, typing_into
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
@@ -251,7 +251,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             said.append(f"only the last {seconds:.1f} s")
         elif view.of_processes and self._shown and self._shown.forgotten:
             said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
-        if view.errno is not None:
+        if view.of_errors:
             said.append("times are of all calls, failed or not")
         return "; ".join(said)
 
@@ -291,7 +291,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Show the tab that was clicked."""
         await self.action_tab(message.index)
 
-    def on_chosen(self, message: Chosen) -> None:
+    def on_narrow(self, message: Narrow) -> None:
         """Narrow to whatever was chosen."""
         self._look(self._view.narrowed(*message.steps))
 
