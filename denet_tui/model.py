@@ -363,3 +363,11 @@ class RunInfo:
     start_ns: int
     notes: tuple[str, ...] = ()
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
+
+
+class LogEntry(NamedTuple):
+    """A message of denet-tui itself; `time_s` is Unix time, `level` one of debug, info, warning, error."""
+
+    time_s: float
+    level: str
+    text: str

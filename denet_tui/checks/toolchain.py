@@ -158,9 +158,7 @@ def _install(host: Host) -> tuple[Fix, ...]:
         advice = f"Install {toolchain.install_command().removeprefix('sudo ')} with your package manager."
         return (Fix("BCC-001.install", "install bcc", (), "permanent", "remove the package", advice=advice),)
     chosen, path = which
-    change = RunCommand(
-        (path, *chosen.install, chosen.package), undo=(path, *chosen.remove, chosen.package), streams=True
-    )
+    change = RunCommand((path, *chosen.install, chosen.package), undo=(path, *chosen.remove, chosen.package))
     advice = ""
     if chosen.program == "apt-get" and not _has_lists(host):
         advice = "The package lists are empty: run `apt-get update` first."
@@ -182,7 +180,7 @@ def _reinstall(host: Host) -> tuple[Fix, ...]:
         advice = "Install bcc and its library libbcc again with your package manager."
         return (Fix("BCC-001.reinstall", "reinstall bcc", (), "permanent", "nothing to undo", advice=advice),)
     chosen, path = which
-    change = RunCommand((path, *chosen.reinstall, chosen.library, chosen.package), streams=True)
+    change = RunCommand((path, *chosen.reinstall, chosen.library, chosen.package))
     title = f"reinstall {chosen.library} and {chosen.package}"
     return (Fix("BCC-001.reinstall", title, (change,), "permanent", "nothing to undo: the same packages"),)
 

@@ -13,9 +13,9 @@ from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.settings import SettingsError
 from denet_tui.screens.live.app import DenetApp, OnQuit
 from denet_tui.screens.live.quit import How
-from denet_tui.screens.live.screen import Source
 from denet_tui.visible import visible
 from denet_tui.watch.launch import StartError
+from denet_tui.watch.source import Source
 
 log = logging.getLogger("denet_tui")
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denet_tui.model import InFlight
 from denet_tui.watch import supervisor
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.output import Output
@@ -47,6 +48,8 @@ class Command:
     """errno of its execve where that failed."""
     stopped = 0
     """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
+    asking: InFlight | None = None
+    """The thread that waits for somebody to type on its terminal, where that can be told."""
     _pending = b""
     _untyped = 0
 

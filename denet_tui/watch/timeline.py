@@ -119,11 +119,6 @@ class Timeline:
     def __len__(self) -> int:
         return sum(len(level.slots) for level in self._levels)
 
-    @property
-    def oldest_s(self) -> float:
-        """Where the record starts; 0.0 while there is none."""
-        return min((level.slots[0].start_s for level in self._levels if level.slots), default=0.0)
-
     def ticks(self, count: int) -> list[tuple[float, float]]:
         """When the last `count` ticks started and ended, oldest first; fewer where fewer are kept."""
         return [(slot.start_s, slot.end_s) for slot in self._levels[0].slots[-count:]]

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
-from denet_tui.model import NO_LOSS, InFlight, RunInfo, Snapshot
+from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
 from denet_tui.watch.input_wait import reader_of
-from denet_tui.watch.log import RING, Entry
+from denet_tui.watch.log import RING
 from denet_tui.watch.output import Output
 from denet_tui.watch.processes import Usages
 from denet_tui.watch.sampler import Sampler
@@ -68,13 +68,6 @@ class Attached:
         """Wait at most that long for its end; True when it has ended."""
         return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
 
-    def resize(self, columns: int, rows: int) -> None:
-        """Its terminal is its own."""
-
-    def type(self, data: bytes) -> bool:  # noqa: ARG002 - the same shape as Command.type
-        """Its terminal is its own."""
-        return False
-
     def give_back(self) -> None:
         """Its terminal is its own."""
 
@@ -104,8 +97,6 @@ class Session:
         """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
-        self.asking: InFlight | None = None
-        """The thread that waits for somebody to type, where that can be told."""
         self._told = NO_LOSS
         """What was lost when that was last written to the log."""
         self._complaints: set[str] = set()
@@ -162,22 +153,19 @@ class Session:
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
         if self.recorder:
             self.recorder.add(snapshot)
-        if self.target.terminal:
-            self.asking = reader_of(self.target.terminal, snapshot.in_flight, time.monotonic_ns()) if running else None
+        if terminal := self.terminal:
+            waiting = snapshot.in_flight if running else ()
+            terminal.asking = reader_of(terminal.terminal, waiting, time.monotonic_ns())
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Size of the command's terminal."""
-        self.target.resize(columns, rows)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
         if snapshot.loss != self._told:
             log.warning("lost: %s", snapshot.loss.since(self._told).describe())
             self._told = snapshot.loss
-        for failure in (self.recorder and self.recorder.failure, self.output and self.output.failure):
+        for failure in (self.recorder and self.recorder.failure, self.target.output and self.target.output.failure):
             if failure and failure not in self._complaints:
                 self._complaints.add(failure)
                 log.error("%s", failure)
@@ -185,18 +173,14 @@ class Session:
             log.info("pid %d has ended %s, after %.1f s", self.info.pid, _fate(snapshot), snapshot.elapsed_ns / 1e9)
 
     @property
-    def output(self) -> Output | None:
-        """What the command writes to its terminal; None where that is not ours."""
-        return self.target.output if self.target.terminal else None
+    def terminal(self) -> Command | None:
+        """What the command can be asked about its terminal; None where that is not ours."""
+        return self.target if isinstance(self.target, Command) and self.target.terminal else None
 
     @property
-    def log(self) -> Sequence[Entry]:
+    def log(self) -> Sequence[LogEntry]:
         """What denet-tui has to say about itself, the oldest first."""
         return RING.entries
-
-    def type(self, data: bytes) -> bool:
-        """Type on the command's terminal; False where there is no room, or no terminal of ours."""
-        return self.target.type(data)
 
     def conclude(self, how: str) -> Snapshot:
         """End the ticks, and with `kill` the command; returns the last snapshot. May be called again."""

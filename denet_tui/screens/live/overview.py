@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -99,10 +100,11 @@ class Overview(OverTime):
                 known = {column.key: column for column in view.COLUMNS}
                 view.columns = [known[key] for key in columns[name]]
 
-    def left_as(self) -> Kept:
-        """What is worth keeping for the next run."""
+    def left_as(self, kept: Kept) -> Kept:
+        """`kept` with what is worth keeping of this run."""
         tree, table = self.query_one(ProcessTree), self.query_one(SyscallTable)
-        return Kept(
+        return replace(
+            kept,
             tree_width=self._tree_width,
             processes_sort=tree.sort_key,
             processes_reverse=tree.reverse,
