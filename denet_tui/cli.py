@@ -22,7 +22,7 @@ _ABOUT_THE_MACHINE = ("diag", "setup")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Group(click.Group):
+class _Commands(click.Group):
     """Reports every failure as one line; denet-tui's own failures are 125, as env(1) and timeout(1) have it."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -117,7 +117,7 @@ def global_options(command: _Command) -> _Command:
     )
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="denet-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -1,9 +1,10 @@
-"""The rows of one process: what the kernel side counted for it, by syscall."""
+"""What was counted by syscall: the rows of one process, and the difference between two runs."""
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from operator import add
+from typing import NamedTuple
 
 from denet_tui.model import Counters, Syscall
 
@@ -100,3 +101,26 @@ class Counts(Mapping[Syscall, Counters]):
 
 
 EMPTY = Counts()
+
+
+class Difference(NamedTuple):
+    """One system call in both runs; what was not called at all is NOTHING."""
+
+    syscall: Syscall
+    before: Counters
+    after: Counters
+
+    @property
+    def calls(self) -> int:
+        """Calls more than before."""
+        return self.after.calls - self.before.calls
+
+    @property
+    def errors(self) -> int:
+        """Errors more than before."""
+        return self.after.errors - self.before.errors
+
+    @property
+    def time_ns(self) -> int:
+        """Time more than before, in ns."""
+        return self.after.time_ns - self.before.time_ns

@@ -13,7 +13,7 @@ from denet_tui.visible import complain
 from denet_tui.watch import machine
 from denet_tui.watch.command import Command
 from denet_tui.watch.launch import Aim, Options, Start, StartError, attach_process, hold_command
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.worker import Session
 
 _NO_FILE = (None, "pane", "null")
@@ -100,7 +100,7 @@ class CommandTarget:
             self._argv,
             own_terminal=on_screen,
             stdio=stdio,
-            output=Output(copy),
+            output=CommandOutput(copy),
             tracer=self._before and self._before[1],
             interval_s=interval_s,
         )

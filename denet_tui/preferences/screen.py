@@ -9,7 +9,7 @@ from typing import Any
 from textual.app import App
 
 from denet_tui.preferences import state
-from denet_tui.preferences.settings import Settings
+from denet_tui.preferences.settings import UserSettings
 from denet_tui.preferences.state import Kept
 
 
@@ -17,7 +17,7 @@ from denet_tui.preferences.state import Kept
 class Preferences:
     """The settings, what was kept, and the user's folder for what is kept (None: nowhere)."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: UserSettings = field(default_factory=UserSettings)
     kept: Kept = field(default_factory=Kept)
     folder: Path | None = None
 

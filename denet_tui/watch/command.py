@@ -18,7 +18,7 @@ from typing import Any
 from denet_tui.model import InFlight
 from denet_tui.watch import supervisor
 from denet_tui.watch.find import CommandError
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
@@ -64,7 +64,7 @@ class Command:
         terminals: Sequence[int] = (),
         size: tuple[int, int] = (80, 24),
         stdio: Sequence[int] = (0, 1, 2),
-        output: Output | None = None,
+        output: CommandOutput | None = None,
         ignored: Sequence[int] = (),
         policy: str = "kill",
         name: str = "",
@@ -75,7 +75,7 @@ class Command:
         `name` is what Tracer.expect asks for.
         """
         self._keeper, self._channel = keeper_of
-        self.output = output or Output()
+        self.output = output or CommandOutput()
         of_pty = (0, 1, 2) if own_terminal else terminals
         request = {
             "argv": list(argv),

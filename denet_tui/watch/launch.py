@@ -22,7 +22,7 @@ from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.processes import descendants, owner
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
@@ -179,7 +179,7 @@ def hold_command(
     *,
     own_terminal: bool,
     stdio: tuple[int, int, int],
-    output: Output | None = None,
+    output: CommandOutput | None = None,
     tracer: Tracer | None = None,
     interval_s: float = 0.5,
 ) -> tuple[Command, Tracer, RunInfo]:

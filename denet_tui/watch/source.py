@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from denet_tui.model import InFlight, LogEntry, RunInfo, Snapshot
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 
 class CommandTerminal(Protocol):
     """The terminal that a command has of its own."""
 
     @property
-    def output(self) -> Output:
+    def output(self) -> CommandOutput:
         """What the command writes to it."""
 
     @property

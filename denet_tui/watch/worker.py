@@ -20,7 +20,7 @@ from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.processes import Usages
 from denet_tui.watch.sampler import Sampler
 
@@ -53,7 +53,7 @@ class Attached:
 
     status: int | None = None
     failure: int | None = None
-    output: Output | None = None
+    output: CommandOutput | None = None
     terminal = ""
 
     def __init__(self, pid: int) -> None:

@@ -20,7 +20,7 @@ from denet_tui.widgets.chart import MOST_CURVES, Chart
 from denet_tui.widgets.line_view import LineView
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
-from denet_tui.widgets.tabs import PaneSwitch
+from denet_tui.widgets.tabs import PaneSwitch, TabRow
 
 
 class Overview(OverTime):
@@ -174,8 +174,9 @@ class Overview(OverTime):
         if isinstance(message.view, SyscallTable) and self._frame is not None:
             self._show_chart(self._frame)
 
-    def on_pane_switch_picked(self, message: PaneSwitch.Picked) -> None:
+    def on_tab_row_clicked(self, message: TabRow.Clicked) -> None:
         """Show the pane whose name was clicked."""
+        message.stop()  # the screen would take it for one of its own tabs
         self._show_pane(message.index)
 
     def on_narrow(self) -> None:

@@ -249,7 +249,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             at = panes.index(self.focused) if self.focused in panes else -1
             panes[(at + by) % len(panes)].focus()
 
-    async def on_tab_row_picked(self, message: TabRow.Picked) -> None:
+    async def on_tab_row_clicked(self, message: TabRow.Clicked) -> None:
         """Show the tab that was clicked."""
         await self.action_tab(message.index)
 
@@ -257,7 +257,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Narrow to whatever was chosen."""
         self._look(self._view.narrowed(*message.steps))
 
-    def on_time_view_looked(self, message: TimeView.Looked) -> None:
+    def on_time_view_window_changed(self, message: TimeView.WindowChanged) -> None:
         """Show another stretch of time."""
         self._window = message.window
         self._apply(self._shown)

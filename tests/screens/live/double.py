@@ -22,7 +22,7 @@ from denet_tui.model import (
     Syscall,
     Usage,
 )
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 NAMES = (
     "read", "write", "openat", "close", "fstat", "mmap", "munmap", "brk", "futex", "epoll_wait", "clone3", "execve",
@@ -185,7 +185,7 @@ class OwnTerminal:
     """The terminal of a command that is none: remembers what is done to it."""
 
     def __init__(self) -> None:
-        self.output = Output()
+        self.output = CommandOutput()
         self.asking: InFlight | None = None
         self.sizes: list[tuple[int, int]] = []
         self.typed = b""
