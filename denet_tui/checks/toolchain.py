@@ -17,6 +17,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, State
 from denet_tui.checks.shared import Shared
+from denet_tui.syscalls import how_ended
 
 BPF_FOLDER = str(Path(bpf.__file__).parent)
 SHIM = (
@@ -121,7 +122,7 @@ def looked_at(host: Host) -> dict[str, Any]:
         if isinstance(found, dict):
             return {str(name): str(value) for name, value in found.items()}
     last = (done.stderr.strip().splitlines() or [""])[-1]
-    how = f"was ended by signal {-done.status}" if done.status < 0 else f"ended with status {done.status}"
+    how = how_ended(done.status)
     return {"error": f"importing bcc {how}: {last}" if last else f"importing bcc {how}"}
 
 

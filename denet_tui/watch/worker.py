@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
+from denet_tui.syscalls import how_ended
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
 from denet_tui.watch.input_wait import reader_of
@@ -170,7 +170,9 @@ class Session:
                 self._complaints.add(failure)
                 log.error("%s", failure)
         if not snapshot.running:
-            log.info("pid %d has ended %s, after %.1f s", self.info.pid, _fate(snapshot), snapshot.elapsed_ns / 1e9)
+            status = snapshot.status
+            how = "ended" if status is None or status < 0 else how_ended(os.waitstatus_to_exitcode(status))
+            log.info("pid %d %s, after %.1f s", self.info.pid, how, snapshot.elapsed_ns / 1e9)
 
     @property
     def terminal(self) -> Command | None:
@@ -210,10 +212,3 @@ class Session:
             if left <= 0:
                 break
         return False
-
-
-def _fate(snapshot: Snapshot) -> str:
-    if snapshot.status is None or snapshot.status < 0:
-        return "somehow"
-    code = os.waitstatus_to_exitcode(snapshot.status)
-    return f"with status {code}" if code >= 0 else f"by signal {-code} ({signal.strsignal(-code)})"
