@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from textual.app import App
 from textual.binding import Binding
@@ -12,7 +13,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
-from denet_tui import screens, widgets
+from denet_tui import files, screens, widgets
 from denet_tui.preferences import settings, state
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.settings import Allowed, UserSettings
@@ -27,7 +28,7 @@ def load(environment: Mapping[str, str]) -> Preferences:
     if file.exists():  # else there is no need to know every binding
         found = settings.read(file, allowed())
         clashes(found)
-    folder = settings.folder(environment, "XDG_STATE_HOME", ".local/state")
+    folder = files.own_folder(environment, "XDG_STATE_HOME", Path(environment.get("HOME") or "/", ".local/state"))
     return Preferences(found, state.read(folder / state.FILE), folder)
 
 

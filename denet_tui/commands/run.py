@@ -66,7 +66,7 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
     except LoadError as error:
         log.debug("what libbcc printed:\n%s", error.output)
         status = complain(str(explained(error, before)), FAILED)
-    except (StartError, RecordError) as error:
+    except (StartError, RecordError, debug.LogError) as error:
         status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
@@ -246,11 +246,7 @@ def _log_to(request: WatchRequest, *, on_screen: bool) -> None:
     RING.listen()
     if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return
-    try:
-        handler: logging.Handler = debug.Handler(request.log_file)
-    except OSError as error:
-        raise StartError(f"cannot write the log to {request.log_file}: {error.strerror}; name another file") from None
+    handler: logging.Handler = debug.Handler(request.log_file)
     if on_screen and not request.log_file:
         handler = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL + 1, target=handler)
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
+    debug.start(handler)

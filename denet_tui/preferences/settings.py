@@ -12,6 +12,7 @@ from typing import Any
 
 from denet_tui import files
 
+FILE = "settings.toml"
 LEAST_S, MOST_S = 0.1, 10.0
 """Seconds between two samples."""
 
@@ -75,15 +76,8 @@ class SettingsText:
 
 
 def where(environment: Mapping[str, str]) -> Path:
-    """The file of the user with this environment (XDG base directory specification)."""
-    return folder(environment, "XDG_CONFIG_HOME", ".config") / "settings.toml"
-
-
-def folder(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    """denet-tui's own folder below the one that `variable` names, or below `default` in the user's home."""
-    named = environment.get(variable, "")
-    base = Path(named) if named.startswith("/") else Path(environment.get("HOME") or "/") / default
-    return base / "denet-tui"
+    """The file of the user with this environment."""
+    return files.own_folder(environment, "XDG_CONFIG_HOME", Path(environment.get("HOME") or "/", ".config")) / FILE
 
 
 def read(path: Path, allowed: Allowed) -> UserSettings:
