@@ -164,7 +164,7 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.run(command, targets.WatchRequest(**options))
+    watching.start(targets.CommandTarget(command), targets.WatchRequest(**options))
 
 
 @main.command()
@@ -176,7 +176,7 @@ def attach(pid: int, **options: Any) -> NoReturn:
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.attach(pid, targets.WatchRequest(**options))
+    watching.start(targets.ProcessTarget(pid), targets.WatchRequest(**options))
 
 
 @main.command()
@@ -187,7 +187,7 @@ def machine(**options: Any) -> NoReturn:
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.machine(targets.WatchRequest(**options))
+    watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
 
 
 @main.command()

@@ -16,7 +16,7 @@ from denet_tui import debug
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import WAYS, Kernel
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest
+from denet_tui.commands.targets import Target, WatchRequest
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
@@ -36,19 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("denet_tui")
 
 
-def run(argv: tuple[str, ...], request: WatchRequest) -> NoReturn:
-    """Watch a command; exits with its status, or with 125, 126 or 127."""
-    exit_with(lambda before: _start_and_watch(CommandTarget(argv), request, before))
-
-
-def attach(pid: int, request: WatchRequest) -> NoReturn:
-    """Watch a running process; exits with 0 when it has ended or the watching has."""
-    exit_with(lambda before: _start_and_watch(ProcessTarget(pid), request, before))
-
-
-def machine(request: WatchRequest) -> NoReturn:
-    """Watch every process of the machine until the watching is ended; exits with 0 then."""
-    exit_with(lambda before: _start_and_watch(MachineTarget(), request, before))
+def start(target: Target, request: WatchRequest) -> NoReturn:
+    """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
+    exit_with(lambda before: _start_and_watch(target, request, before))
 
 
 def selftest(name: str, request: WatchRequest) -> NoReturn:
@@ -122,20 +112,13 @@ class _Runs:
 
 
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
-    start = Start(
-        request.options,
-        report_loaded,
-        aim=target.aim,
-        pid=target.pid,
-        scale=target.scale(request.options),
-        say=complain,
-    )
-    if not request.on_screen:
-        status = watch(start, target, request, None)
-    else:
+    options, preferences = request.options, None
+    begun = Start(options, report_loaded, aim=target.aim, pid=target.pid, scale=target.scale(options), say=complain)
+    if request.on_screen:
         from denet_tui.commands import screen
 
-        status = watch(start, target, request, screen.preferred(before.environment))
+        preferences = screen.preferred(before.environment)
+    status = watch(begun, target, request, preferences)
     before.remember()
     return status
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal
 
 from denet_tui import files
 from denet_tui.bpf.tracer import Tracer
@@ -63,32 +64,29 @@ class WatchRequest:
         return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
 
 
-class Target(Protocol):
-    """What is watched."""
+class Target(ABC):
+    """What is watched; `aim` and `pid` are those of Start."""
 
     aim: Aim
-    pid: int
+    pid = 0
 
-    def scale(self, options: Options) -> int:
+    def scale(self, options: Options) -> int:  # noqa: ARG002 - for a target that is large
         """How large the tables of the kernel side have to be (see bpf/request.py)."""
+        return 0
 
+    @abstractmethod
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:
         """A session over it that counts already; raises CommandError, StartError, LoadError."""
 
 
-class CommandTarget:
+class CommandTarget(Target):
     """A command, held at the barrier until the session runs; may be held again when it has ended."""
 
-    aim: Aim = "command"
-    pid = 0
+    aim = "command"
 
     def __init__(self, argv: tuple[str, ...]) -> None:
         self._argv = argv
         self._before: tuple[Command, Tracer] | None = None
-
-    def scale(self, options: Options) -> int:  # noqa: ARG002 - the same shape as the others
-        """As small as they come."""
-        return 0
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:
         """Start it, and hold it before its first instruction; the programs of the run before serve once more."""
@@ -108,17 +106,13 @@ class CommandTarget:
         return Session(info, tracer, command)
 
 
-class ProcessTarget:
+class ProcessTarget(Target):
     """A process that runs already."""
 
-    aim: Aim = "process"
+    aim = "process"
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-
-    def scale(self, options: Options) -> int:  # noqa: ARG002 - the same shape as the others
-        """As small as they come."""
-        return 0
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter it and its living descendants."""
@@ -126,11 +120,10 @@ class ProcessTarget:
         return Session(info, tracer, attached)
 
 
-class MachineTarget:
+class MachineTarget(Target):
     """Every process of this machine."""
 
-    aim: Aim = "machine"
-    pid = 0
+    aim = "machine"
 
     def scale(self, options: Options) -> int:
         """As large as what runs here now asks for."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from denet_tui import files
 
-FILE = "settings.toml"
 LEAST_S, MOST_S = 0.1, 10.0
 """Seconds between two samples."""
 
@@ -77,7 +76,8 @@ class SettingsText:
 
 def where(environment: Mapping[str, str]) -> Path:
     """The file of the user with this environment."""
-    return files.own_folder(environment, "XDG_CONFIG_HOME", Path(environment.get("HOME") or "/", ".config")) / FILE
+    default = Path(environment.get("HOME") or "/", ".config")
+    return files.own_folder(environment, "XDG_CONFIG_HOME", default) / "settings.toml"
 
 
 def read(path: Path, allowed: Allowed) -> UserSettings:

@@ -54,7 +54,6 @@ class Attached:
     status: int | None = None
     failure: int | None = None
     output: CommandOutput | None = None
-    terminal = ""
 
     def __init__(self, pid: int) -> None:
         """Raises ProcessLookupError where there is no such process."""
