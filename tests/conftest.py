@@ -18,6 +18,9 @@ from tests.planted import sticky, theirs  # noqa: F401 (the same)
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
 settings.load_profile("any machine")
 
+for _name in ("COLUMNS", "LINES"):  # pytest-xdist sets them, and a terminal's own size would count no more
+    os.environ.pop(_name, None)
+
 SOURCES = Path(__file__).parent / "bpf"
 
 
