@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -120,15 +120,14 @@ class Counters(_Sums):
 
         Linear within a bucket, and never above `max_ns`; 0.0 where nothing returned.
         """
-        wanted = share * self.returns
-        seen = 0
-        for index, count in enumerate(unpack_buckets(self.buckets)):
-            if count and seen + count >= wanted:
-                low = bucket_floor_ns(index)
-                high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
-                return min(low + (high - low) * max(wanted - seen, 0) / count, self.max_ns)
-            seen += count
-        return float(self.max_ns)
+        wanted, buckets = share * self.returns, unpack_buckets(self.buckets)
+        found = bucket_of(buckets, wanted)
+        if found is None:
+            return float(self.max_ns)
+        index, before = found
+        low = bucket_floor_ns(index)
+        high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
+        return min(low + (high - low) * max(wanted - before, 0) / buckets[index], self.max_ns)
 
 
 Counters.of_lanes = partial(tuple.__new__, Counters)
@@ -138,6 +137,16 @@ NOTHING = Counters()
 def unpack_buckets(packed: int) -> tuple[int, ...]:
     """The 24 bucket counts of a packed histogram, shortest latency first."""
     return _LANES.unpack(packed.to_bytes(_LANES.size, "little"))
+
+
+def bucket_of(buckets: Sequence[int], place: float) -> tuple[int, int] | None:
+    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None where it has none."""
+    before = 0
+    for index, count in enumerate(buckets):
+        if count and before + count >= place:
+            return index, before
+        before += count
+    return None
 
 
 def bucket_floor_ns(index: int) -> int:
@@ -363,3 +372,11 @@ class RunInfo:
     start_ns: int
     notes: tuple[str, ...] = ()
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
+
+
+class LogEntry(NamedTuple):
+    """A message of denet-tui itself; `time_s` is Unix time, `level` one of debug, info, warning, error."""
+
+    time_s: float
+    level: str
+    text: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import errno
 import platform
+import signal
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from types import MappingProxyType
@@ -138,6 +139,19 @@ def class_of(call: Syscall) -> str:
 def errno_name(number: int) -> str:
     """`ENOENT` for 2; `errno_524` for a number that has no name in user space."""
     return _ERRNO_NAMES.get(number, f"errno_{number}")
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9; `signal 40` for one without a name of its own, as real-time signals are."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def how_ended(code: int) -> str:
+    """How a program ended, after its name: `code` is that of os.waitstatus_to_exitcode, negative for a signal."""
+    return f"was ended by {signal_name(-code)}" if code < 0 else f"ended with status {code}"
 
 
 def expand(words: Iterable[str]) -> set[str]:

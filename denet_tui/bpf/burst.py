@@ -102,7 +102,6 @@ def _make_calls(number: int, name: str, portion: int) -> NoReturn:
     """In the child: stop until watched, make the calls, stopping before each portion, and exit with their errno."""
     failed = 255
     try:
-        signal.signal(signal.SIGCONT, signal.SIG_DFL)  # a screen has a handler for it
         signal.signal(signal.SIGCONT, signal.SIG_DFL)  # a screen's handler would set the terminal up once more
         if name:
             show_yourself(name)

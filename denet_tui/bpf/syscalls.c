@@ -243,10 +243,8 @@ static __always_inline u8 abi_of(struct self *self, s32 nr)
 #endif
     if (self->status & 2) /* TS_COMPAT: arch/x86/include/asm/thread_info.h */
         return IA32;
-#ifdef HAS_X32
-    if (nr > 0 && nr & X32_BIT)
+    if (HAS_X32 && nr > 0 && nr & X32_BIT)
         return X32;
-#endif
     return NATIVE;
 }
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
-from denet_tui.counts import Rows
+from denet_tui.counts import Counts
 from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import X32_BIT, numbers, syscall
 
@@ -76,7 +76,7 @@ class Reading(NamedTuple):
     """
 
     time_ns: int
-    rows: Mapping[int, Rows]
+    rows: Mapping[int, Counts]
     errnos: Mapping[int, Errnos]
     calls: dict[tuple[int, int], int]
     loss: Loss
@@ -250,7 +250,7 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> dict[int, Rows]:
+    def _read_rows(self, side: int) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
         native, number = self._native, int.from_bytes
         for keys, values in self._take("pid_syscall_map", side):
@@ -266,7 +266,7 @@ class Tracer:
                 columns[0].append(call)
                 columns[1].append(number(lanes, "little"))
                 columns[2].append(peak)
-        return {tgid: Rows(*columns) for tgid, columns in found.items()}
+        return {tgid: Counts(*columns) for tgid, columns in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
         found: dict[int, dict[ErrorKey, int]] = {}

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import signal
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
 from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER
+from denet_tui.syscalls import signal_name
 
 SECONDS = 60.0
 _ENTRY = "int on_sys_enter("
@@ -101,7 +101,7 @@ def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
             continue
     if status:
         last = (errors.strip().splitlines() or [""])[-1]
-        ended = f"ended by {_signal(-status)}" if status < 0 else f"ended with status {status}: {last}"
+        ended = f"ended by {signal_name(-status)}" if status < 0 else f"ended with status {status}: {last}"
         for proof in proofs.values():
             proof.ended = "" if proof.exact or proof.failed else ended
     return proofs
@@ -119,13 +119,6 @@ def _take(proof: Proof, said: dict[str, Any]) -> None:
         loss = f"; {said['loss']}" if said["loss"] else ""
         proof.counted = f"{int(said['made']):,} calls made, {int(said['counted']):,} counted{loss}"
         proof.exact = said["exact"] is True
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 _shared = Shared(_look)

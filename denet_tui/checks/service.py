@@ -21,6 +21,7 @@ from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
 from denet_tui.checks.limits import INITIAL_PID_NAMESPACE
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.syscalls import how_ended
 
 FOLDER = "/opt/denet-tui"
 """Where `make install` puts the copy that the service runs."""
@@ -360,7 +361,7 @@ def _try(host: Host) -> Trial | None:
         said = json.loads(done.stdout)
         return Trial(name, said["exact"] is True, f"{int(said['made']):,} calls made, {int(said['counted']):,} counted")
     except (ValueError, KeyError, TypeError):
-        lines = done.stderr.strip().splitlines() or [f"it ended with status {done.status}"]
+        lines = done.stderr.strip().splitlines() or [f"it {how_ended(done.status)}"]
         return Trial(name, exact=False, text=lines[-1])
 
 

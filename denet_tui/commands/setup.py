@@ -71,11 +71,13 @@ class Result:
 def setup(request: SetupRequest) -> NoReturn:
     """Plan, apply or undo, and exit: 0 ready, 1 blocked, 64 usage, 70 crash."""
     try:
-        _log(request)
+        if debug.wanted(debug=request.debug, log_file=request.log_file):
+            with _acting_as(privilege.invoking_user()):  # setup itself is root
+                debug.start(debug.Handler(request.log_file))
         status = Setup(request).run()
     except SetupError as error:
         status = complain(str(error), error.status)
-    except PlanError as error:
+    except (PlanError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
     except RepairError as error:
         status = complain(str(error), verdict.BLOCKED)
@@ -315,20 +317,6 @@ def _command(*words: str) -> str:
     path = shutil.which(sys.argv[0]) or "denet-tui"
     program = "denet-tui" if str(Path(path).parent) in ("/usr/local/bin", "/usr/bin", "/bin") else path
     return shlex.join([*(["sudo"] if os.geteuid() else []), program, *words])
-
-
-def _log(request: SetupRequest) -> None:
-    """Debug messages to stderr, or to a file that is opened as the user who asked: setup itself is root."""
-    if not debug.wanted(debug=request.debug, log_file=request.log_file):
-        return
-    try:
-        with _acting_as(privilege.invoking_user()):
-            log.addHandler(debug.Handler(request.log_file))
-    except OSError as error:
-        raise SetupError(
-            f"cannot write the log to {request.log_file}: {error.strerror}; name another file", verdict.USAGE
-        ) from None
-    log.setLevel(logging.DEBUG)
 
 
 @contextmanager

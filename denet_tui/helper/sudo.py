@@ -18,6 +18,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
 from denet_tui.repair.plan import shown
+from denet_tui.syscalls import how_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Answer:
             changed = bool(undone) or bool(applied[0]["changed"])
             return Ended(kind, fix, good=not left, changed=changed, left=left)
         if not self.said:
-            failed = self.output or f"sudo ended with status {self.status}: it got no password, or does not let you"
+            failed = self.output or f"sudo {how_ended(self.status)}: it got no password, or does not let you"
         return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
 
 

@@ -51,7 +51,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class UserSettings:
     """What the file says; None and empty where it says nothing."""
 
     interval: float | None = None
@@ -59,11 +59,11 @@ class Settings:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Binding id to keys."""
-    source: Source | None = None
+    source: SettingsText | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SettingsText:
     """The file, to say where in it something stands."""
 
     path: Path
@@ -75,23 +75,17 @@ class Source:
 
 
 def where(environment: Mapping[str, str]) -> Path:
-    """The file of the user with this environment (XDG base directory specification)."""
-    return folder(environment, "XDG_CONFIG_HOME", ".config") / "settings.toml"
+    """The file of the user with this environment."""
+    default = Path(environment.get("HOME") or "/", ".config")
+    return files.own_folder(environment, "XDG_CONFIG_HOME", default) / "settings.toml"
 
 
-def folder(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    """denet-tui's own folder below the one that `variable` names, or below `default` in the user's home."""
-    named = environment.get(variable, "")
-    base = Path(named) if named.startswith("/") else Path(environment.get("HOME") or "/") / default
-    return base / "denet-tui"
-
-
-def read(path: Path, allowed: Allowed) -> Settings:
+def read(path: Path, allowed: Allowed) -> UserSettings:
     """The settings in `path`, the defaults where there is no such file; raises SettingsError."""
     try:
         text = files.read(path).decode()
     except FileNotFoundError:
-        return Settings()
+        return UserSettings()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
@@ -101,10 +95,10 @@ def read(path: Path, allowed: Allowed) -> Settings:
         at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         line = at[1] if at else len(text.splitlines())
         raise SettingsError(f"{path}:{line}: not TOML: {str(error)[: at.start() if at else None]}") from None
-    return _checked(Source(path, text), found, allowed)
+    return _checked(SettingsText(path, text), found, allowed)
 
 
-def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Settings:
+def _checked(source: SettingsText, found: dict[str, Any], allowed: Allowed) -> UserSettings:
     _known(source, "", found, ("interval", "theme", "columns", "keys"))
     interval, theme = found.get("interval"), found.get("theme")
     number = isinstance(interval, int | float) and not isinstance(interval, bool)
@@ -127,7 +121,7 @@ def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Setting
     for name, value in keys.items():
         if not isinstance(value, str) or not value.isprintable() or not all(map(str.strip, value.split(","))):
             raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
-    return Settings(
+    return UserSettings(
         interval=None if interval is None else float(interval),
         theme=theme and names.get(theme, theme),
         columns={table: tuple(names_of) for table, names_of in columns.items()},
@@ -136,14 +130,14 @@ def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Setting
     )
 
 
-def _table(source: Source, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:
+def _table(source: SettingsText, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:
     table = found.get(name, {})
     if not isinstance(table, dict):
         raise source.wrong("", name, f"{name} is a table, [{name}], of {what}")
     return table
 
 
-def _known(source: Source, table: str, found: Collection[str], names: Collection[str]) -> None:
+def _known(source: SettingsText, table: str, found: Collection[str], names: Collection[str]) -> None:
     for name in found:
         if name not in names:
             close = get_close_matches(name, names, 3) or sorted(names)[:12]

@@ -22,7 +22,7 @@ from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.processes import descendants, owner
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
@@ -43,7 +43,6 @@ class Options:
     """What run and attach have in common."""
 
     way: str = "auto"
-    interval_s: float = 0.5
     only: tuple[str, ...] = ()
     """Names and %classes of the syscalls to count; all where it is empty."""
     user: str | None = None
@@ -171,7 +170,7 @@ class Start:
         """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
         reset.everybody(self.load(), tracer.read)
 
-    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
+    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer, interval_s: float) -> RunInfo:
         """What stays the same from now on."""
         return RunInfo(
             argv=argv,
@@ -179,7 +178,7 @@ class Start:
             pid=pid,
             way=tracer.way,
             user=self.runner.name,
-            interval_s=self.options.interval_s,
+            interval_s=interval_s,
             start_wall_ms=int(time.time() * 1000),
             start_ns=time.monotonic_ns(),
             notes=self.notes,
@@ -192,8 +191,9 @@ def hold_command(
     *,
     own_terminal: bool,
     stdio: tuple[int, int, int],
-    output: Output | None = None,
+    output: CommandOutput | None = None,
     tracer: Tracer | None = None,
+    interval_s: float = 0.5,
 ) -> tuple[Command, Tracer, RunInfo]:
     """A command at the barrier, and watched; raises CommandError, LoadError.
 
@@ -223,10 +223,10 @@ def hold_command(
         name=tracer.expect(),
     )
     tracer.hold(command.pid, parent=start.keeper[0])
-    return command, tracer, start.info(argv, path, command.pid, tracer)
+    return command, tracer, start.info(argv, path, command.pid, tracer, interval_s)
 
 
-def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
+def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Attached, Tracer, RunInfo]:
     """A running process and its living descendants, watched from now on; raises StartError, LoadError."""
     uid = owner(pid)
     if uid is None:
@@ -257,7 +257,7 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
                     "run denet-tui outside, or start the command with `denet-tui run`"
                 ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
-    return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
+    return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

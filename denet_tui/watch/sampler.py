@@ -185,7 +185,7 @@ class Sampler:
                 recent=rows,
                 errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
             )
-            for call, lanes, peak in zip(rows.calls, rows.lanes, rows.peaks, strict=True):
+            for call, lanes, peak in zip(rows.syscalls, rows.lanes, rows.peaks, strict=True):
                 everywhere = sums.get(call)
                 if everywhere is None:
                     sums[call] = [lanes, peak]

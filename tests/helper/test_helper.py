@@ -34,7 +34,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_nothing_of_a_finding_is_lost_on_the_way() -> None:
     changes = (
-        RunCommand(("/usr/bin/mount", "a b"), undo=("/usr/bin/umount",), streams=True),
+        RunCommand(("/usr/bin/mount", "a b"), undo=("/usr/bin/umount",)),
         RunCommand(("/usr/bin/true",)),
         WriteFile("/etc/x", "text\n", 0o600),
         WriteFile("/etc/y", None),

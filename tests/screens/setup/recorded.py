@@ -70,7 +70,7 @@ SOCKET = Fix(
 INSTALL = Fix(
     "BCC-001.install",
     "install python3-bpfcc",
-    (RunCommand(("/usr/bin/apt-get", "install", "-y", "python3-bpfcc"), streams=True),),
+    (RunCommand(("/usr/bin/apt-get", "install", "-y", "python3-bpfcc")),),
     "permanent",
     "remove the packages that were not there before, and no others",
 )
