@@ -132,7 +132,7 @@ class Setup:
         cut_off = self._host().uid == 0 and repair.interrupted(self._settings)
         findings = self._look()
         self._conclude(findings)
-        found = self.result.plan = plan.plan(findings, self.request.only or None, permanent=self.request.permanent)
+        found = self.result.plan = plan.plan(findings, self.request.only, permanent=self.request.permanent)
         self._show(found)
         if cut_off:
             self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
@@ -187,7 +187,7 @@ class Setup:
             asked = set(self.request.only) & _ids(findings)
             if self.request.only and not asked:
                 break
-            found = plan.plan(findings, asked or None, permanent=self.request.permanent)
+            found = plan.plan(findings, asked, permanent=self.request.permanent)
         self._say("Ready." if self.result.ready else "Not ready yet: `denet-tui diag` says what is in the way.")
 
     def _apply_one(self, choice: Choice) -> None:
