@@ -193,10 +193,7 @@ def cannot(host: Host) -> str:
         return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
     if _in_pid_namespace(host):
         return "this is a PID namespace (a container), from which the service is not asked"
-    bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
-    if re.fullmatch(r"[0-9a-f]+", bounding) and not all(
-        int(bounding, 16) >> number & 1 for number in (CAP_BPF, CAP_PERFMON)
-    ):
+    if _systemd_lacks_them(host):
         return "systemd itself lacks CAP_BPF or CAP_PERFMON: this is a container without them"
     if "[confidentiality]" in (_text(host, "/sys/kernel/security/lockdown") or ""):
         return "the kernel is locked down to confidentiality (KERN-008)"
@@ -209,6 +206,12 @@ def cannot(host: Host) -> str:
     if members(host) is None and not (program(host, "groupadd") and program(host, "groupdel")):
         return f"there is neither a group {GROUP} nor groupadd to make it with"
     return ""
+
+
+def _systemd_lacks_them(host: Host) -> bool:
+    bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
+    needed = 1 << CAP_BPF | 1 << CAP_PERFMON
+    return bool(re.fullmatch(r"[0-9a-f]+", bounding)) and int(bounding, 16) & needed != needed
 
 
 def _has_copy(host: Host) -> bool:

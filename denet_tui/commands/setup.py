@@ -217,21 +217,16 @@ class Setup:
         self.result.ready = any(way.verdict == "ready" for way in verdict.ways(findings))
 
     def _show(self, found: Plan) -> None:
-        host = self._host()
-        ready = any(way.verdict == "ready" for way in verdict.ways(self.result.verified))
         if not found.choices:
-            self._say("Nothing to do: watching works here." if ready else "There is nothing that setup could do here.")
+            self._say(
+                "Nothing to do: watching works here."
+                if self.result.ready
+                else "There is nothing that setup could do here."
+            )
         else:
             self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
         for choice in found.choices:
-            self._say("")
-            self._say(f"{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
-            self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
-            if choice.fix.weakens:
-                self._say(f"  opens: {choice.fix.weakens}")
-            for line in preview.preview(choice.fix, host):
-                self._say(f"    {line}")
-            self._say(f"  undo: {choice.fix.undo}")
+            self._show_choice(choice)
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
             self._say("")
             self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
@@ -241,10 +236,21 @@ class Setup:
         if found.offered and not self.request.only:
             self._say("")
             self._say("Not needed now; with --only ID:")
-        for choice in found.offered if not self.request.only else ():
-            opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
-            self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
+            for choice in found.offered:
+                opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
+                self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
         self._say("")
+
+    def _show_choice(self, choice: Choice) -> None:
+        finding, fix = choice.finding, choice.fix
+        self._say("")
+        self._say(f"{finding.id} {finding.state}: {finding.title}")
+        self._say(f"  {fix.id} ({fix.scope}): {fix.title}")
+        if fix.weakens:
+            self._say(f"  opens: {fix.weakens}")
+        for line in preview.preview(fix, self._host()):
+            self._say(f"    {line}")
+        self._say(f"  undo: {fix.undo}")
 
     def _object(self) -> dict[str, Any]:
         found, host = self.result.plan or Plan("raw"), self._host()
