@@ -12,14 +12,13 @@ from typing import Any
 
 from denet_tui.bpf import maps
 
-CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 UNLIMITED = -1
 
 Read = Callable[[str], str]
 """Text of a file; raises OSError."""
 Stat = Callable[[str], os.stat_result]
 """Stat of a file; raises OSError."""
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO of the kernel (include/linux/proc_ns.h)."""
 
 
@@ -176,7 +175,7 @@ def reads_need_capability(release: str = "") -> bool:
 def in_pid_namespace(stat: Stat = os.stat) -> bool:
     """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
     try:
-        return stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
+        return stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE
     except OSError:
         return False
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
-INITIAL_PID_NAMESPACE = 0xEFFFFFFC
-"""Inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
 _MIB = 2**20
 
 LEAST_FILES, ENOUGH_FILES = 27, 64

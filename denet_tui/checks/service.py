@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
-from denet_tui.checks.limits import INITIAL_PID_NAMESPACE
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 
 FOLDER = "/opt/denet-tui"

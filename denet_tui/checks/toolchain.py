@@ -42,19 +42,22 @@ class Manager:
 
     program: str
     distributions: frozenset[str]
-    package: str
     library: str
     """Package that libbcc.so is in."""
     install: tuple[str, ...]
     reinstall: tuple[str, ...]
     remove: tuple[str, ...]
 
+    @property
+    def package(self) -> str:
+        """The package that bcc is in."""
+        return toolchain.PACKAGES[self.program]
+
 
 MANAGERS = (
     Manager(
         "apt-get",
         frozenset({"debian", "ubuntu"}),
-        "python3-bpfcc",
         "libbpfcc",
         ("install", "-y", "--no-install-recommends"),
         ("install", "-y", "--reinstall"),
@@ -63,7 +66,6 @@ MANAGERS = (
     Manager(
         "dnf",
         frozenset({"fedora", "rhel", "centos"}),
-        "python3-bcc",
         "bcc",
         ("install", "-y"),
         ("reinstall", "-y"),
@@ -72,7 +74,6 @@ MANAGERS = (
     Manager(
         "pacman",
         frozenset({"arch", "archlinux"}),
-        "python-bcc",
         "bcc",
         ("-S", "--noconfirm", "--needed"),
         ("-S", "--noconfirm"),
@@ -81,13 +82,12 @@ MANAGERS = (
     Manager(
         "zypper",
         frozenset({"suse", "opensuse", "sles"}),
-        "python3-bcc",
         "libbcc0",
         ("--non-interactive", "install"),
         ("--non-interactive", "install", "--force"),
         ("--non-interactive", "remove"),
     ),
-    Manager("apk", frozenset({"alpine"}), "py3-bcc", "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
+    Manager("apk", frozenset({"alpine"}), "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
 )
 
 
