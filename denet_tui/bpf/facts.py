@@ -23,6 +23,16 @@ INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of /proc/self/mountinfo: where, what filesystem, with what options (its own and the superblock's)."""
+
+    point: str
+    kind: str
+    options: tuple[str, ...]
+    super_options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The state of one process and its kernel; None where it could not be read. Limits in bytes, UNLIMITED for none."""
 
@@ -152,14 +162,22 @@ def _bracketed(text: str) -> str:
     return found[1] if found else ""
 
 
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in the text of a mountinfo file (man 5 proc_pid_mountinfo)."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, tail = before.split(), after.split()
+        if separator and len(fields) >= 6 and len(tail) >= 2:
+            point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+            supers = tuple(tail[2].split(",")) if len(tail) > 2 else ()
+            found.append(Mount(point, tail[0], tuple(fields[5].split(",")), supers))
+    return found
+
+
 def mounted(mountinfo: str, kind: str) -> str | None:
     """Where a filesystem of this kind is mounted, by the text of a mountinfo file; None where it is not."""
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        fields = before.split()
-        if after.startswith(f"{kind} ") and len(fields) > 4:
-            return fields[4].replace("\\040", " ")
-    return None
+    return next((mount.point for mount in parse_mounts(mountinfo) if mount.kind == kind), None)
 
 
 def reads_need_capability(release: str = "") -> bool:
