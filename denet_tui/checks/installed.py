@@ -186,6 +186,6 @@ def _taking_off(host: Host, found: list[_Carrier]) -> Fix:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("PRIV-006", "permissions", f"group {GROUP}", group, after=("PRIV-001",)),
-    Check("PRIV-007", "capabilities", "interpreters with capabilities", carriers),
+    Check("PRIV-006", "permissions", f"group {GROUP}", group, after=("PRIV-001",), first=False),
+    Check("PRIV-007", "capabilities", "interpreters with capabilities", carriers, first=False),
 )

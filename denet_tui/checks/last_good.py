@@ -151,4 +151,4 @@ def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
     return [(name, old, new) for name, old, new in pairs if old != new and not {old, new} & _UNREADABLE]
 
 
-CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_drift),)
+CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_drift, first=False),)

@@ -219,7 +219,14 @@ def complaints(text: str) -> list[str]:
 
 
 CHECKS = (
-    Check("LEFT-001", "permissions", "left by other guides", check_left, after=("FS-003", "FS-004", "KERN-004")),
-    Check("OTHER-001", "proof", "other BPF programs", check_others),
-    Check("LOG-001", "proof", "kernel log", check_log),
+    Check(
+        "LEFT-001",
+        "permissions",
+        "left by other guides",
+        check_left,
+        after=("FS-003", "FS-004", "KERN-004"),
+        first=False,
+    ),
+    Check("OTHER-001", "proof", "other BPF programs", check_others, waits=True, first=False),
+    Check("LOG-001", "proof", "kernel log", check_log, waits=True, first=False),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
@@ -114,7 +114,9 @@ class Check:
     """`permissions`, `capabilities`, `tracefs`, `kernel`, `bcc` or `proof`: the steps of the setup screen."""
     title: str
     run: Callable[[Host], Finding]
-    needs_root: bool = False
-    """True where nobody but root can answer: else the finding is `unknown: needs root`."""
-    after: tuple[str, ...] = field(default=())
+    after: tuple[str, ...] = ()
     """Ids of checks that a fix of this one may change, to be run again."""
+    waits: bool = False
+    """Whether it mostly waits for another process: it starts first, beside the others."""
+    first: bool = True
+    """Whether the quick look before watching needs it; not the proof: loading is that where all is right."""

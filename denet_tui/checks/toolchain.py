@@ -43,19 +43,22 @@ class Manager:
 
     program: str
     distributions: frozenset[str]
-    package: str
     library: str
     """Package that libbcc.so is in."""
     install: tuple[str, ...]
     reinstall: tuple[str, ...]
     remove: tuple[str, ...]
 
+    @property
+    def package(self) -> str:
+        """The package that bcc is in."""
+        return toolchain.PACKAGES[self.program]
+
 
 MANAGERS = (
     Manager(
         "apt-get",
         frozenset({"debian", "ubuntu"}),
-        "python3-bpfcc",
         "libbpfcc",
         ("install", "-y", "--no-install-recommends"),
         ("install", "-y", "--reinstall"),
@@ -64,7 +67,6 @@ MANAGERS = (
     Manager(
         "dnf",
         frozenset({"fedora", "rhel", "centos"}),
-        "python3-bcc",
         "bcc",
         ("install", "-y"),
         ("reinstall", "-y"),
@@ -73,7 +75,6 @@ MANAGERS = (
     Manager(
         "pacman",
         frozenset({"arch", "archlinux"}),
-        "python-bcc",
         "bcc",
         ("-S", "--noconfirm", "--needed"),
         ("-S", "--noconfirm"),
@@ -82,13 +83,12 @@ MANAGERS = (
     Manager(
         "zypper",
         frozenset({"suse", "opensuse", "sles"}),
-        "python3-bcc",
         "libbcc0",
         ("--non-interactive", "install"),
         ("--non-interactive", "install", "--force"),
         ("--non-interactive", "remove"),
     ),
-    Manager("apk", frozenset({"alpine"}), "py3-bcc", "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
+    Manager("apk", frozenset({"alpine"}), "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
 )
 
 
@@ -308,8 +308,8 @@ def _order(release: str) -> tuple[int, ...]:
 
 
 CHECKS = (
-    Check("BCC-001", "bcc", "bcc and libbcc", check_import, after=("BCC-002", "PROG-001", "E2E-001")),
-    Check("BCC-002", "bcc", "version of bcc", check_version),
-    Check("BCC-003", "bcc", "headers", check_headers, after=("PROG-001", "E2E-001")),
-    Check("BCC-004", "bcc", "kernel update", check_reboot),
+    Check("BCC-001", "bcc", "bcc and libbcc", check_import, after=("BCC-002", "PROG-001", "E2E-001"), waits=True),
+    Check("BCC-002", "bcc", "version of bcc", check_version, waits=True),
+    Check("BCC-003", "bcc", "headers", check_headers, after=("PROG-001", "E2E-001"), waits=True),
+    Check("BCC-004", "bcc", "kernel update", check_reboot, first=False),
 )

@@ -30,21 +30,6 @@ if TYPE_CHECKING:
     from denet_tui.bpf.unprivileged import Loads
     from denet_tui.screens.setup.start import Pick, Restart
 
-_NOT_FIRST = frozenset(
-    {
-        "PROG-001",
-        "E2E-001",
-        "OTHER-001",
-        "LOG-001",
-        "LEFT-001",
-        "DRIFT-001",
-        "PRIV-005",
-        "PRIV-006",
-        "PRIV-007",
-        "BCC-004",
-    }
-)
-"""What says nothing about whether watching works, and the proof: loading is that where all is right."""
 _SILENT_S, _LOOK_S = 1.5, 5.0
 """For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
 _PROOF_S = 30.0
@@ -99,7 +84,7 @@ class _Home:
 
     def _run(self, before: Before, *, always: bool) -> int:
         if not always:
-            self._jobs.look(each for each in self._jobs.checks if each not in _NOT_FIRST)
+            self._jobs.look(check.id for check in self._jobs.checks.values() if check.first)
         from denet_tui.screens.setup.start import Restart  # takes a moment, while the checks run
 
         failure = ""

@@ -20,7 +20,7 @@ from denet_tui.bpf import handover, privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
-from denet_tui.repair import plan, repair
+from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
 from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
@@ -134,7 +134,7 @@ class Setup:
         cut_off = self._host().uid == 0 and repair.interrupted(self._settings)
         findings = self._look()
         self._conclude(findings)
-        found = self.result.plan = plan.plan(findings, self.request.only or None, permanent=self.request.permanent)
+        found = self.result.plan = plan.plan(findings, self.request.only, permanent=self.request.permanent)
         self._show(found)
         if cut_off:
             self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
@@ -189,7 +189,7 @@ class Setup:
             asked = set(self.request.only) & _ids(findings)
             if self.request.only and not asked:
                 break
-            found = plan.plan(findings, asked or None, permanent=self.request.permanent)
+            found = plan.plan(findings, asked, permanent=self.request.permanent)
         self._say("Ready." if self.result.ready else "Not ready yet: `denet-tui diag` says what is in the way.")
 
     def _apply_one(self, choice: Choice) -> None:
@@ -219,21 +219,16 @@ class Setup:
         self.result.ready = any(way.verdict == "ready" for way in verdict.ways(findings))
 
     def _show(self, found: Plan) -> None:
-        host = self._host()
-        ready = any(way.verdict == "ready" for way in verdict.ways(self.result.verified))
         if not found.choices:
-            self._say("Nothing to do: watching works here." if ready else "There is nothing that setup could do here.")
+            self._say(
+                "Nothing to do: watching works here."
+                if self.result.ready
+                else "There is nothing that setup could do here."
+            )
         else:
             self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
         for choice in found.choices:
-            self._say("")
-            self._say(f"{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
-            self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
-            if choice.fix.weakens:
-                self._say(f"  opens: {choice.fix.weakens}")
-            for line in plan.shown(choice.fix, host):
-                self._say(f"    {line}")
-            self._say(f"  undo: {choice.fix.undo}")
+            self._show_choice(choice)
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
             self._say("")
             self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
@@ -243,10 +238,21 @@ class Setup:
         if found.offered and not self.request.only:
             self._say("")
             self._say("Not needed now; with --only ID:")
-        for choice in found.offered if not self.request.only else ():
-            opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
-            self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
+            for choice in found.offered:
+                opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
+                self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
         self._say("")
+
+    def _show_choice(self, choice: Choice) -> None:
+        finding, fix = choice.finding, choice.fix
+        self._say("")
+        self._say(f"{finding.id} {finding.state}: {finding.title}")
+        self._say(f"  {fix.id} ({fix.scope}): {fix.title}")
+        if fix.weakens:
+            self._say(f"  opens: {fix.weakens}")
+        for line in preview.preview(fix, self._host()):
+            self._say(f"    {line}")
+        self._say(f"  undo: {fix.undo}")
 
     def _object(self) -> dict[str, Any]:
         found, host = self.result.plan or Plan("raw"), self._host()
@@ -255,8 +261,8 @@ class Setup:
             "version": __version__,
             "ready": self.result.ready,
             "way": found.way,
-            "plan": [plan.as_json(choice, host) for choice in found.choices],
-            "advice": [plan.as_json(choice, host) for choice in found.advice],
+            "plan": [_planned(choice, host) for choice in found.choices],
+            "advice": [_planned(choice, host) for choice in found.advice],
             "offered": [choice.fix.id for choice in found.offered],
             "stuck": [finding.id for finding in found.stuck],
             "applied": self.result.applied,
@@ -306,6 +312,12 @@ def _agree(request: SetupRequest) -> None:
     for wrong, words in pairs:
         if wrong:
             raise SetupError(f"{words}: choose one; see `denet-tui setup --help`", verdict.USAGE)
+
+
+def _planned(choice: Choice, host: Host) -> dict[str, Any]:
+    found = choice.finding
+    about = {"id": found.id, "state": str(found.state), "title": found.title}
+    return {**preview.as_object(choice.fix, host), "finding": about}
 
 
 def _ids(findings: Sequence[Finding]) -> set[str]:

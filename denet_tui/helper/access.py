@@ -42,10 +42,8 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
     """All of them, for the user with this uid and gid, by what was found."""
     blocked = _blocked(findings)
     no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
-    setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
-    setpriv = setpriv or (
-        "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
-    )
+    sudo_not = blocked or no_sudo
+    setpriv_not = sudo_not or _no_setpriv(host)
     found = [
         Access(
             "sudo",
@@ -55,8 +53,8 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
                 "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
             ),
             ("sudo", sudo.program(), "run", "--", "CMD"),
-            works=not (blocked or no_sudo),
-            why_not=blocked or no_sudo,
+            works=not sudo_not,
+            why_not=sudo_not,
         ),
         Access(
             "setpriv",
@@ -66,8 +64,8 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
                 "With them it can read kernel memory while it loads; it gives them away before the command starts.",
             ),
             _setpriv(*me),
-            works=not (blocked or no_sudo or setpriv),
-            why_not=blocked or no_sudo or setpriv,
+            works=not setpriv_not,
+            why_not=setpriv_not,
         ),
         *([_group(findings)] if service.has_systemd(host) else []),
     ]
@@ -97,6 +95,12 @@ def _setpriv(uid: int, gid: int) -> tuple[str, ...]:
     sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
     who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
     return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", sudo.program(), "run", "--", "CMD")
+
+
+def _no_setpriv(host: Host) -> str:
+    if not program(host, "setpriv"):
+        return "setpriv is not installed (package util-linux)"
+    return "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
 
 
 def _blocked(findings: Mapping[str, Finding]) -> str:

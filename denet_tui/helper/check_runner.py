@@ -55,10 +55,10 @@ class Looking:
 
     def ask(self, ids: Iterable[str]) -> None:
         """Look at these, those that wait for other processes first; raises KeyError for an unknown one."""
-        chosen = [self.checks[each].id for each in dict.fromkeys(ids)]
+        chosen = sorted((self.checks[each] for each in dict.fromkeys(ids)), key=lambda check: not check.waits)
         host = logged(self._host())
         with self._lock:
-            self._asked |= dict.fromkeys(sorted(chosen, key=lambda each: each not in catalogue.WAITS), host)
+            self._asked |= dict.fromkeys((check.id for check in chosen), host)
             self._staff()
 
     def tick(self) -> None:

@@ -17,7 +17,7 @@ from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
-from denet_tui.repair.plan import shown
+from denet_tui.repair.preview import preview
 from denet_tui.syscalls import how_ended
 
 
@@ -131,7 +131,7 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], host: Host) -> str:
         lines += [f"# {fix.advice}"] if fix.advice and not fix.changes else []
         if fix.changes:
             lines.append(f"{to_apply(fix.id)} --yes")
-            lines += [f"#   {line}" for line in shown(fix, host)]
+            lines += [f"#   {line}" for line in preview(fix, host)]
             lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
     return "\n".join(lines)

@@ -100,34 +100,47 @@ def read(path: Path, allowed: Allowed) -> UserSettings:
 
 def _checked(source: SettingsText, found: dict[str, Any], allowed: Allowed) -> UserSettings:
     _known(source, "", found, ("interval", "theme", "columns", "keys"))
-    interval, theme = found.get("interval"), found.get("theme")
-    number = isinstance(interval, int | float) and not isinstance(interval, bool)
-    if interval is not None and not (number and LEAST_S <= interval <= MOST_S):
+    return UserSettings(
+        _interval(source, found.get("interval")),
+        _theme(source, found.get("theme"), allowed.themes),
+        _columns(source, _table(source, found, "columns", "lists of columns"), allowed.columns),
+        _keys(source, _table(source, found, "keys", "names of bindings with their keys"), allowed.bindings),
+        source,
+    )
+
+
+def _interval(source: SettingsText, value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and LEAST_S <= value <= MOST_S):
         raise source.wrong("", "interval", f"interval is a number of seconds from {LEAST_S} to {MOST_S:g}")
-    names = {"dark": "textual-dark", "light": "textual-light"}
-    if theme is not None and (not isinstance(theme, str) or names.get(theme, theme) not in allowed.themes):
-        raise source.wrong("", "theme", f"theme is one of {_listed(['dark', 'light', *sorted(allowed.themes)])}")
-    columns = _table(source, found, "columns", "lists of columns")
-    _known(source, "columns", columns, allowed.columns)
-    for table, names_of in columns.items():
-        some = isinstance(names_of, list) and names_of and all(name in allowed.columns[table] for name in names_of)
-        if not some or len(set(names_of)) < len(names_of):
-            raise source.wrong("columns", table, f"{table} is a list of some of {_listed(allowed.columns[table])}")
-    keys = _table(source, found, "keys", "names of bindings with their keys")
+    return None if value is None else float(value)
+
+
+def _theme(source: SettingsText, value: Any, themes: Collection[str]) -> str | None:
+    theme = {"dark": "textual-dark", "light": "textual-light"}.get(value, value) if isinstance(value, str) else None
+    if value is not None and theme not in themes:
+        raise source.wrong("", "theme", f"theme is one of {_listed(['dark', 'light', *sorted(themes)])}")
+    return theme
+
+
+def _columns(source: SettingsText, found: dict[str, Any], allowed: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    _known(source, "columns", found, allowed)
+    for table, names in found.items():
+        some = isinstance(names, list) and names and all(name in allowed[table] for name in names)
+        if not some or len(set(names)) < len(names):
+            raise source.wrong("columns", table, f"{table} is a list of some of {_listed(allowed[table])}")
+    return {table: tuple(names) for table, names in found.items()}
+
+
+def _keys(source: SettingsText, keys: dict[str, Any], bindings: Collection[str]) -> dict[str, Any]:
     for name, value in list(keys.items()):
         if isinstance(value, dict):  # app.quit = "x", without the quotes that TOML asks for
             keys |= {f"{name}.{rest}": each for rest, each in keys.pop(name).items()}
-    _known(source, "keys", keys, allowed.bindings)
+    _known(source, "keys", keys, bindings)
     for name, value in keys.items():
         if not isinstance(value, str) or not value.isprintable() or not all(map(str.strip, value.split(","))):
             raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
-    return UserSettings(
-        interval=None if interval is None else float(interval),
-        theme=theme and names.get(theme, theme),
-        columns={table: tuple(names_of) for table, names_of in columns.items()},
-        keys=keys,
-        source=source,
-    )
+    return keys
 
 
 def _table(source: SettingsText, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from denet_tui import __version__, visible
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
+from denet_tui.checks.model import Finding
 from denet_tui.checks.verdict import NextStep, WayIn
+from denet_tui.repair import preview
 from denet_tui.report import about, redact
 from denet_tui.report.redact import Secrets
 from denet_tui.report.text import area_of, change_lines
@@ -75,28 +76,9 @@ def finding_object(finding: Finding) -> dict[str, Any]:
         "evidence": [{"source": each.source, "value": each.value} for each in finding.evidence],
         "why": finding.why,
         "required_for": list(finding.required_for),
-        "fixes": [fix_object(fix) for fix in finding.fixes],
+        "fixes": [preview.as_object(fix) for fix in finding.fixes],
         "links": list(finding.links),
         "seconds": round(finding.seconds, 4),
-    }
-
-
-def fix_object(fix: Fix) -> dict[str, Any]:
-    """A fix as it stands in JSON: argv lists, whole files (`text` null deletes one) and values of the kernel."""
-    return {
-        "id": fix.id,
-        "title": fix.title,
-        "commands": [list(each.argv) for each in fix.changes if isinstance(each, RunCommand)],
-        "files": [
-            {"path": each.path, "text": each.text, "mode": f"{each.mode:04o}"}
-            for each in fix.changes
-            if isinstance(each, WriteFile)
-        ],
-        "values": [{"path": each.path, "value": each.value} for each in fix.changes if isinstance(each, SetValue)],
-        "scope": fix.scope,
-        "undo": fix.undo,
-        "weakens": fix.weakens,
-        "advice": fix.advice,
     }
 
 

@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from denet_tui.checks.catalogue import AREAS, by_id
-from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.verdict import NextStep, WayIn
+from denet_tui.repair.preview import preview
 from denet_tui.visible import visible
 
 WIDTH = 80
@@ -22,6 +23,13 @@ _SIGNS = {
     State.CRASH: ("#", "#", "35;1"),
 }
 """By state: the sign, the same in ASCII, and the colour (SGR parameters)."""
+_CHANGES = {
+    "set": "{0.text}: write {0.new}",
+    "delete": "{0.text}: delete",
+    "write": "{0.text} (mode {0.mode}):",
+    "text": "  {0.text}",
+}
+"""By kind of a line of a preview."""
 _NEEDS_WORDS = (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH)
 _FEW = 5
 """Pieces of evidence that a terminal shows of one finding."""
@@ -102,16 +110,8 @@ def _advice(advice: str) -> Iterator[str]:
 def change_lines(fix: Fix, width: int = 1_000_000) -> list[str]:
     """What a fix does, a line or more for each change: commands as they would be run, files with their content."""
     lines: list[str] = []
-    for change in fix.changes:
-        if isinstance(change, RunCommand):
-            lines += command_lines(change.argv, width)
-        elif isinstance(change, SetValue):
-            lines.append(f"{change.path}: write {change.value}")
-        elif isinstance(change, WriteFile) and change.text is None:
-            lines.append(f"{change.path}: delete")
-        elif isinstance(change, WriteFile):
-            lines.append(f"{change.path} (mode {change.mode:04o}):")
-            lines += (f"  {line}" for line in (change.text or "").splitlines())
+    for line in preview(fix):
+        lines += _broken(line.words, width) if line.words else [_CHANGES[line.kind].format(line)]
     return lines
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from denet_tui.bpf import btf, loader
+from denet_tui.bpf.facts import Mount
 from denet_tui.checks import kernel, limits, privileges, sysctls
-from denet_tui.checks.host import Host, Mount
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, SetValue, State, WriteFile
 from tests.checks.fake import Content, FakeHost
 from tests.checks.states import see

@@ -47,7 +47,7 @@ def test_nothing_of_a_finding_is_lost_on_the_way() -> None:
 
 
 def test_every_finding_of_this_machine_travels_whole() -> None:
-    for each in catalogue.run(Host(), [one for one in catalogue.by_id if one not in catalogue.WAITS]):
+    for each in catalogue.run(Host(), [one.id for one in catalogue.ALL if not one.waits]):
         assert wire.from_json(json.loads(json.dumps(wire.to_json(each)))) == each
 
 

@@ -1,21 +1,13 @@
-"""Which fixes are chosen, and how they are shown before anything happens."""
+"""Which fixes are chosen."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, SetValue, State
-from denet_tui.repair import plan, steps
-from tests.repair.machine import Machine
-
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it writes as root"),
-]
+from denet_tui.repair import plan
 
 
 def choice(name: str, scope: Any = "until-reboot", changes: tuple[Any, ...] | None = None, weakens: str = "") -> Fix:
@@ -81,15 +73,3 @@ def test_the_way_that_fixes_can_free_is_taken() -> None:
     ]
     found = plan.plan(findings)
     assert (found.way, [each.fix.id for each in found.choices]) == ("tracefs", ["FS-002.mount"])
-
-
-def test_commands_and_differences_are_shown_as_they_will_be(machine: Machine) -> None:
-    lines = plan.shown(machine.fix("all"), Host())
-    etc = machine.root / "etc"
-    old = f"{etc}/sysctl.d/99-denet-tui-old.conf"
-    at = lines.index(f"write  {old} (root, mode 0600)")
-    assert lines[at + 1 : at + 6] == [f"--- {old}", f"+++ {old}", "@@ -1 +1 @@", "-old = 1", "+new = 2"]
-    assert f"delete {etc}/leftover.rules" in lines
-    assert f"set    {machine.root}/proc/value: 3 -> 2" in lines
-    assert f"run    {machine.root}/bin/apt-get install -y bcc" in lines
-    assert steps.steps_of(machine.fix("value")) == [steps.ValueStep(f"{machine.root}/proc/value", "2")]

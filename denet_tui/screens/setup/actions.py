@@ -12,6 +12,7 @@ from denet_tui.checks.model import Fix
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import access, sudo
 from denet_tui.helper.access import Access
+from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.state import Walk
@@ -96,7 +97,9 @@ class Offers:
         found, fix = self.access, self.fix
         if fix and fix.changes and not (self.applies or self.may_ask):
             return self.for_administrator
-        return pages.commands(fix) if fix else found.text if found else ""
+        if fix:
+            return preview.shell(fix) or "\n".join(fix.advice.split("`")[1::2]) or fix.advice
+        return found.text if found else ""
 
     @property
     def for_administrator(self) -> str:

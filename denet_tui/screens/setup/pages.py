@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from denet_tui.bpf.handover import WAYS
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.model import BOTH, Finding, Fix, State
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper.access import Access
-from denet_tui.repair import plan
+from denet_tui.repair.preview import PreviewLine, preview
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.state import SIGNS, SPINNER, Walk
 from denet_tui.widgets.page import Paragraph
@@ -23,6 +22,12 @@ _SHORT = 240
 """Characters of a value that it shows until then."""
 ACCESS = "PRIV-001"
 """The step at which a way to the capabilities is chosen."""
+_HEADS = {
+    "set": "{0.text}: {0.old} → {0.new}",
+    "write": "write {0.text} (root, mode {0.mode})",
+    "delete": "delete {0.text}",
+}
+"""By kind of a line of a preview."""
 GROUPS = {
     "permissions": "Who you are here, and what this session may do: users, groups, containers, limits.",
     "capabilities": "The two rights of root that loading needs, CAP_BPF and CAP_PERFMON, and who has them.",
@@ -236,9 +241,7 @@ def _marks(fix: Fix, *, recommended: bool) -> str:
 
 def _chosen(fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     """What the chosen fix does: the exact commands and differences, and how it is undone."""
-    found: list[Paragraph] = []
-    for change in fix.changes:
-        found += _change(change, shown)
+    found = [_changed(line) for line in preview(fix, shown.host)]
     if found:
         found[0] = found[0]._replace(label="Does")
         found.append(Paragraph(shown.privilege, "As"))
@@ -249,24 +252,12 @@ def _chosen(fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     return [*found, Paragraph(fix.undo, "Undo"), Paragraph(following, "Next", "strong")]
 
 
-def _change(change: RunCommand | SetValue | WriteFile, shown: Shown) -> list[Paragraph]:
-    if isinstance(change, RunCommand):
-        return [Paragraph(style="code", words=("$", *map(shlex.quote, change.argv)))]
-    if isinstance(change, SetValue):
-        return [Paragraph(f"{change.path}: {_now(shown.host, change.path)} → {change.value}", style="code")]
-    head = f"delete {change.path}" if change.text is None else f"write {change.path} (root, mode {change.mode:04o})"
-    lines = [Paragraph(head, style="code")]
-    for line in plan.difference(shown.host, change):
-        style = "added" if line.startswith("+") else "removed" if line.startswith("-") else "dim"
-        lines.append(Paragraph(line, style=style, whole=True))
-    return lines
-
-
-def _now(host: Host, path: str) -> str:
-    try:
-        return " ".join(host.read(path).split())
-    except OSError as error:
-        return f"({error.strerror})"
+def _changed(line: PreviewLine) -> Paragraph:
+    if line.words:
+        return Paragraph(style="code", words=("$", *line.words))
+    if line.kind in _HEADS:
+        return Paragraph(_HEADS[line.kind].format(line), style="code")
+    return Paragraph(line.text, style="dim" if line.kind == "text" else line.kind, whole=True)
 
 
 def _advice(advice: str) -> list[Paragraph]:
@@ -292,22 +283,3 @@ def _split(advice: str) -> list[str]:
         else:
             parts[-1] += f"`{part}`" if number % 2 else part
     return parts
-
-
-def commands(fix: Fix) -> str:
-    """What `y` copies: the commands of a fix, a line each; or the command that its advice names."""
-    lines = []
-    for change in fix.changes:
-        if isinstance(change, RunCommand):
-            lines.append(shlex.join(change.argv))
-        elif isinstance(change, SetValue):
-            lines.append(f"echo {shlex.quote(change.value)} > {change.path}")
-        elif change.text is None:
-            lines.append(f"rm {change.path}")
-        else:
-            lines += [
-                f"install -D -m {change.mode:04o} /dev/stdin {change.path} <<'EOF'",
-                change.text.rstrip("\n"),
-                "EOF",
-            ]
-    return "\n".join(lines or fix.advice.split("`")[1::2] or [fix.advice])
