@@ -382,14 +382,5 @@ def _tried(host: Host, evidence: list[Evidence]) -> Finding:
     return Finding("PRIV-005", State.WARN, title, tuple(evidence), _WHY, fixes=_fixes(host, again=True))
 
 
-CHECKS = (
-    Check(
-        "PRIV-005",
-        "capabilities",
-        f"{UNIT}, for members of {GROUP}",
-        check,
-        after=("PRIV-001", "PRIV-006"),
-        waits=True,
-        first=False,
-    ),
-)
+_AFTER = ("PRIV-001", "PRIV-006")
+CHECKS = (Check("PRIV-005", "capabilities", f"{UNIT}, for members of {GROUP}", check, _AFTER, waits=True, first=False),)
