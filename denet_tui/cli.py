@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from denet_tui import __version__, debug
-from denet_tui.syscalls import PASSED
+from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
 
 FAILED = 125
@@ -22,7 +22,7 @@ _ABOUT_THE_MACHINE = ("diag", "setup")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Group(click.Group):
+class _Commands(click.Group):
     """Reports every failure as one line; denet-tui's own failures are 125, as env(1) and timeout(1) have it."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -117,7 +117,7 @@ def global_options(command: _Command) -> _Command:
     )
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="denet-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -162,8 +162,9 @@ def main(context: click.Context) -> None:
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """Watch COMMAND and all its descendants."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.run(command, watching.Request(**options))
+    watching.start(targets.CommandTarget(command), targets.WatchRequest(**options))
 
 
 @main.command()
@@ -173,8 +174,9 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 def attach(pid: int, **options: Any) -> NoReturn:
     """Watch the running process PID and its descendants."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.attach(pid, watching.Request(**options))
+    watching.start(targets.ProcessTarget(pid), targets.WatchRequest(**options))
 
 
 @main.command()
@@ -183,8 +185,9 @@ def attach(pid: int, **options: Any) -> NoReturn:
 def machine(**options: Any) -> NoReturn:
     """Watch every process of this machine."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.machine(watching.Request(**options))
+    watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
 
 
 @main.command()
@@ -195,8 +198,9 @@ def machine(**options: Any) -> NoReturn:
 def selftest(syscall: str, **options: Any) -> NoReturn:
     """Make 1,000 known calls, count them, and compare."""
     from denet_tui.commands import run as watching
+    from denet_tui.commands import targets
 
-    watching.selftest(syscall, watching.Request(**options))
+    watching.selftest(syscall, targets.WatchRequest(**options))
 
 
 @main.command()

@@ -1,9 +1,10 @@
-"""The rows of one process: what the kernel side counted for it, by syscall."""
+"""What was counted by syscall: the rows of one process, and the difference between two runs."""
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from operator import add
+from typing import NamedTuple
 
 from denet_tui.model import Counters, Syscall
 
@@ -11,42 +12,42 @@ _LOWEST = (1 << 64) - 1
 
 
 class _Items(ItemsView[Syscall, Counters]):
-    _mapping: Rows
+    _mapping: Counts
 
     def __iter__(self) -> Iterator[tuple[Syscall, Counters]]:
-        return zip(self._mapping.calls, self._mapping.counters(), strict=True)
+        return zip(self._mapping.syscalls, self._mapping.counters(), strict=True)
 
 
 class _Values(ValuesView[Counters]):
-    _mapping: Rows
+    _mapping: Counts
 
     def __iter__(self) -> Iterator[Counters]:
         return self._mapping.counters()
 
 
-class Rows(Mapping[Syscall, Counters]):
+class Counts(Mapping[Syscall, Counters]):
     """What was counted by syscall, never written to again; kept in columns, for there are thousands of rows a tick.
 
-    A Counters is only made where somebody looks: `calls`, `lanes` and `peaks` have one entry a row, the
+    A Counters is only made where somebody looks: `syscalls`, `lanes` and `peaks` have one entry a row, the
     last two as Counters keeps them.
     """
 
-    __slots__ = ("_places", "calls", "lanes", "peaks")
+    __slots__ = ("_places", "lanes", "peaks", "syscalls")
 
     def __init__(
         self,
-        calls: Sequence[Syscall] = (),
+        syscalls: Sequence[Syscall] = (),
         lanes: Sequence[int] = (),
         peaks: Sequence[int] = (),
         places: dict[Syscall, int] | None = None,
     ) -> None:
-        """`places` are those of `calls` in their order, where they are known already."""
-        self.calls, self.lanes, self.peaks, self._places = calls, lanes, peaks, places
+        """`places` are those of `syscalls` in their order, where they are known already."""
+        self.syscalls, self.lanes, self.peaks, self._places = syscalls, lanes, peaks, places
 
     @property
     def _index(self) -> dict[Syscall, int]:
         if self._places is None:
-            self._places = dict(zip(self.calls, range(len(self.calls)), strict=True))
+            self._places = dict(zip(self.syscalls, range(len(self.syscalls)), strict=True))
         return self._places
 
     def __getitem__(self, call: Syscall) -> Counters:
@@ -54,17 +55,17 @@ class Rows(Mapping[Syscall, Counters]):
         return Counters.of_lanes((self.lanes[at], self.peaks[at]))
 
     def __iter__(self) -> Iterator[Syscall]:
-        return iter(self.calls)
+        return iter(self.syscalls)
 
     def __len__(self) -> int:
-        return len(self.calls)
+        return len(self.syscalls)
 
     def counters(self) -> Iterator[Counters]:
-        """The counters of all rows, in the order of `calls`."""
+        """The counters of all rows, in the order of `syscalls`."""
         return map(Counters.of_lanes, zip(self.lanes, self.peaks, strict=True))
 
     def numbers(self) -> list[int]:
-        """How often each was called, in the order of `calls`."""
+        """How often each was called, in the order of `syscalls`."""
         return [lane & _LOWEST for lane in self.lanes]
 
     def items(self) -> ItemsView[Syscall, Counters]:
@@ -79,24 +80,47 @@ class Rows(Mapping[Syscall, Counters]):
         """All rows together."""
         return Counters.of_lanes((sum(self.lanes), max(self.peaks, default=0)))
 
-    def plus(self, other: Rows) -> Rows:
+    def plus(self, other: Counts) -> Counts:
         """Both added up, row by row."""
         places = self._index
-        if self.calls == other.calls:
+        if self.syscalls == other.syscalls:
             peaks = [a if a > b else b for a, b in zip(self.peaks, other.peaks, strict=True)]
-            return Rows(self.calls, list(map(add, self.lanes, other.lanes)), peaks, places)
-        calls, lanes, peaks = self.calls, list(self.lanes), list(self.peaks)
-        if new := [call for call in other.calls if call not in places]:
+            return Counts(self.syscalls, list(map(add, self.lanes, other.lanes)), peaks, places)
+        calls, lanes, peaks = self.syscalls, list(self.lanes), list(self.peaks)
+        if new := [call for call in other.syscalls if call not in places]:
             calls = [*calls, *new]
             places = dict(zip(calls, range(len(calls)), strict=True))
             lanes += [0] * len(new)
             peaks += [0] * len(new)
-        for call, added, peak in zip(other.calls, other.lanes, other.peaks, strict=True):
+        for call, added, peak in zip(other.syscalls, other.lanes, other.peaks, strict=True):
             at = places[call]
             lanes[at] += added
             if peak > peaks[at]:
                 peaks[at] = peak
-        return Rows(calls, lanes, peaks, places)
+        return Counts(calls, lanes, peaks, places)
 
 
-EMPTY = Rows()
+EMPTY = Counts()
+
+
+class Difference(NamedTuple):
+    """One system call in both runs; what was not called at all is NOTHING."""
+
+    syscall: Syscall
+    before: Counters
+    after: Counters
+
+    @property
+    def calls(self) -> int:
+        """Calls more than before."""
+        return self.after.calls - self.before.calls
+
+    @property
+    def errors(self) -> int:
+        """Errors more than before."""
+        return self.after.errors - self.before.errors
+
+    @property
+    def time_ns(self) -> int:
+        """Time more than before, in ns."""
+        return self.after.time_ns - self.before.time_ns

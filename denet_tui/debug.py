@@ -20,12 +20,19 @@ def wanted(*, debug: bool, log_file: Path | None) -> bool:
     return debug or log_file is not None or os.environ.get("DENET_LOG") == "debug"
 
 
+class LogError(Exception):
+    """The log cannot be written; the text says why."""
+
+
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
-    """Writes to standard error, or at the end of a file; raises OSError where that cannot be opened."""
+    """Writes to standard error, or at the end of a file; raises LogError where that cannot be opened."""
 
     def __init__(self, file: Path | None = None) -> None:
         """A new file is this process's user's alone: what is logged has names, folders and command lines in it."""
-        opened = file and os.fdopen(files.create(file, append=True, special=True), "w", encoding="utf-8")
+        try:
+            opened = file and os.fdopen(files.create(file, append=True, special=True), "w", encoding="utf-8")
+        except OSError as error:
+            raise LogError(f"cannot write the log to {file}: {error.strerror}; name another file") from None
         super().__init__(opened)
         self._stopped = False
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -45,11 +52,16 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
                     self.stream.close()
 
 
+def start(handler: logging.Handler) -> None:
+    """Log everything from now on, with this handler."""
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+
+
 def mistake(error: BaseException, status: int = 0) -> int:
     """Say in one line what is a mistake of our own, with the traceback in the log alone; returns the status."""
     if not log.isEnabledFor(logging.DEBUG) and wanted(debug="--debug" in sys.argv, log_file=None):
-        log.addHandler(Handler())  # it came before the log was opened
-        log.setLevel(logging.DEBUG)
+        start(Handler())  # it came before the log was opened
     log.debug("traceback", exc_info=error)
     words = f"this is a mistake in denet-tui ({type(error).__name__}: {error})"
     return complain(f"{words}; please report it with what --debug says", status)

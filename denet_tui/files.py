@@ -11,8 +11,9 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 SMALL = 1 << 20
@@ -30,6 +31,15 @@ class _Place(NamedTuple):
     at: int
     name: str
     nofollow: int = os.O_NOFOLLOW
+
+
+def own_folder(environment: Mapping[str, str], variable: str, default: Path) -> Path:
+    """denet-tui's folder below the one that `variable` names (XDG base directory specification), or below `default`.
+
+    platformdirs goes by this process's own environment only, and that is not always the asker's.
+    """
+    named = environment.get(variable, "")
+    return (Path(named) if named.startswith("/") else default) / "denet-tui"
 
 
 def read(path: str | os.PathLike[str], owner: int | None = None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -120,15 +120,14 @@ class Counters(_Sums):
 
         Linear within a bucket, and never above `max_ns`; 0.0 where nothing returned.
         """
-        wanted = share * self.returns
-        seen = 0
-        for index, count in enumerate(unpack_buckets(self.buckets)):
-            if count and seen + count >= wanted:
-                low = bucket_floor_ns(index)
-                high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
-                return min(low + (high - low) * max(wanted - seen, 0) / count, self.max_ns)
-            seen += count
-        return float(self.max_ns)
+        wanted, buckets = share * self.returns, unpack_buckets(self.buckets)
+        found = bucket_of(buckets, wanted)
+        if found is None:
+            return float(self.max_ns)
+        index, before = found
+        low = bucket_floor_ns(index)
+        high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
+        return min(low + (high - low) * max(wanted - before, 0) / buckets[index], self.max_ns)
 
 
 Counters.of_lanes = partial(tuple.__new__, Counters)
@@ -138,6 +137,16 @@ NOTHING = Counters()
 def unpack_buckets(packed: int) -> tuple[int, ...]:
     """The 24 bucket counts of a packed histogram, shortest latency first."""
     return _LANES.unpack(packed.to_bytes(_LANES.size, "little"))
+
+
+def bucket_of(buckets: Sequence[int], place: float) -> tuple[int, int] | None:
+    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None where it has none."""
+    before = 0
+    for index, count in enumerate(buckets):
+        if count and before + count >= place:
+            return index, before
+        before += count
+    return None
 
 
 def bucket_floor_ns(index: int) -> int:
@@ -174,7 +183,7 @@ class Loss(NamedTuple):
     no filter and no tracer explains. None where that cannot be seen: programs on tracefs tracepoints are skipped while
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
-    """Threads that have become another user's: what they do since is not counted."""
+    """Threads that are another user's, or have become so: what they do is not counted."""
     unsettled: int = 0
     """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
 
@@ -216,7 +225,7 @@ _LOSS_WORDS = {
     "processes": "forks not watched (process map full)",
     "reused": "process ids reused before they were read",
     "missed": "probe runs skipped by the kernel",
-    "foreign": "threads went on as another user, and are not counted since (see --as-root)",
+    "foreign": "threads are or went on as another user, and are not counted (see --as-root)",
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
@@ -248,6 +257,9 @@ Errnos = Mapping[ErrorKey, int]
 """How often each was met."""
 ProcessKey = tuple[int, int]
 """The tgid and the start: what tells a process from a later one with the same id."""
+
+PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
+"""What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
 def new_errnos(now: Errnos, before: Errnos) -> Errnos:
@@ -360,3 +372,11 @@ class RunInfo:
     start_ns: int
     notes: tuple[str, ...] = ()
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
+
+
+class LogEntry(NamedTuple):
+    """A message of denet-tui itself; `time_s` is Unix time, `level` one of debug, info, warning, error."""
+
+    time_s: float
+    level: str
+    text: str

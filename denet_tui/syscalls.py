@@ -1,4 +1,4 @@
-"""Names that every room shares: the class of a syscall, the name of an errno, variables that are passed on.
+"""Names of syscalls by ABI and number, numbers by name, their classes, and the names of errnos.
 
 The classes follow the sections of the kernel's own tables (include/linux/syscalls.h is ordered by the
 source file that defines a call: fs/, mm/, net/, ipc/, kernel/signal.c, kernel/time/, security/, …).
@@ -7,17 +7,24 @@ No syscall is in two classes.
 
 from __future__ import annotations
 
+import difflib
 import errno
-from functools import lru_cache
+import platform
+import signal
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from types import MappingProxyType
 
-from denet_tui.model import Syscall
+from system_calls import syscalls as _table_of
+
+from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
+
+X32_BIT = 0x40000000
+_ARCHITECTURES = {"aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "powerpc64", "s390x": "s390x"}
+_PREFIXES = {ABI_NATIVE: "", ABI_IA32: "ia32:", ABI_X32: "x32:"}
 
 OTHER = "other"
 """The class of numbers without a name."""
-
-PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
-"""What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 _MEMBERS = {
     "file": """
@@ -99,6 +106,30 @@ CLASSES = tuple(_MEMBERS)
 _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
 
 
+@cache
+def numbers(abi: int = ABI_NATIVE) -> dict[str, int]:
+    """Syscall numbers of this machine by name, for one ABI (x32's without its marker bit)."""
+    machine = platform.machine()
+    if machine == "x86_64":
+        architecture = {ABI_IA32: "i386", ABI_X32: "x32"}.get(abi, "x86_64")
+    else:
+        architecture = _ARCHITECTURES.get(machine, machine)
+    table: dict[str, int] = _table_of().load_arch_table(architecture)
+    return {name: number & ~X32_BIT for name, number in table.items()}
+
+
+@cache
+def _names(abi: int) -> dict[int, str]:
+    return {number: name for name, number in numbers(abi).items()}
+
+
+@cache
+def syscall(abi: int, nr: int) -> Syscall:
+    """The syscall with this number; unknown ones are named `syscall_N`, foreign ABIs get a prefix (`ia32:read`)."""
+    number = nr & ~X32_BIT if abi == ABI_X32 else nr
+    return Syscall(abi, nr, _PREFIXES[abi] + _names(abi).get(number, f"syscall_{number}"))
+
+
 @lru_cache(maxsize=4096)
 def class_of(call: Syscall) -> str:
     """The class of a syscall, the same in every ABI; `other` for a number without a name."""
@@ -108,3 +139,33 @@ def class_of(call: Syscall) -> str:
 def errno_name(number: int) -> str:
     """`ENOENT` for 2; `errno_524` for a number that has no name in user space."""
     return _ERRNO_NAMES.get(number, f"errno_{number}")
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9; `signal 40` for one without a name of its own, as real-time signals are."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def how_ended(code: int) -> str:
+    """How a program ended, after its name: `code` is that of os.waitstatus_to_exitcode, negative for a signal."""
+    return f"was ended by {signal_name(-code)}" if code < 0 else f"ended with status {code}"
+
+
+def expand(words: Iterable[str]) -> set[str]:
+    """Names of syscalls from a list of names and %classes; raises ValueError with what to write instead."""
+    found: set[str] = set()
+    for word in words:
+        if word.startswith("%"):
+            kind = word[1:]
+            if kind not in MEMBERS:
+                raise ValueError(f"unknown class {word}; there are {', '.join('%' + each for each in CLASSES)}")
+            found |= {name for name in MEMBERS[kind] if any(name in numbers(abi) for abi in range(3))}
+        elif any(word in numbers(abi) for abi in range(3)):
+            found.add(word)
+        else:
+            near = difflib.get_close_matches(word, numbers(), n=1)
+            raise ValueError(f"unknown syscall {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    return found

@@ -18,6 +18,9 @@ from tests.planted import sticky, theirs  # noqa: F401 (the same)
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
 settings.load_profile("any machine")
 
+for _name in ("COLUMNS", "LINES"):  # pytest-xdist sets them, and a terminal's own size would count no more
+    os.environ.pop(_name, None)
+
 SOURCES = Path(__file__).parent / "bpf"
 
 
@@ -61,6 +64,12 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that makes known numbers of calls, in several shapes."""
     return _compiled("calls", tmp_path_factory.mktemp("calls"))
+
+
+@pytest.fixture(scope="session")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that goes on as another program, or as another user."""
+    return _compiled("moving", tmp_path_factory.mktemp("moving"))
 
 
 @pytest.fixture(scope="session")

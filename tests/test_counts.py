@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.bpf.names import syscall
 from denet_tui.counts import EMPTY
 from denet_tui.model import ABI_NATIVE, NOTHING, Counters
+from denet_tui.syscalls import syscall
 from tests.watch.helpers import rows_of
 
 counters = st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 50), st.integers(0, 99)).map(

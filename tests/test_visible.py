@@ -190,9 +190,9 @@ def script(body: str, *words: str, **env: str) -> subprocess.CompletedProcess[st
 BROKEN = """
 import sys
 from denet_tui.commands import run as watching
-def run(*_):
+def start(*_):
     raise RuntimeError("boom \\x1b]0;t\\x07\\nforged")
-watching.run = run
+watching.start = start
 from denet_tui.cli import main
 sys.argv[0] = "denet-tui"
 main()

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from denet_tui.bpf.names import syscall
 from denet_tui.model import ABI_NATIVE
+from denet_tui.syscalls import syscall
 
 if TYPE_CHECKING:
     from denet_tui.bpf.tracer import Tracer
@@ -102,7 +102,6 @@ def _make_calls(number: int, name: str, portion: int) -> NoReturn:
     """In the child: stop until watched, make the calls, stopping before each portion, and exit with their errno."""
     failed = 255
     try:
-        signal.signal(signal.SIGCONT, signal.SIG_DFL)  # a screen has a handler for it
         signal.signal(signal.SIGCONT, signal.SIG_DFL)  # a screen's handler would set the terminal up once more
         if name:
             show_yourself(name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import re
 
-from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts
+from denet_tui.bpf.facts import UNLIMITED, Facts
 from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
+from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
 
 OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
 """As the dynamic linker, C++, LLVM, Python and the kernel say it."""

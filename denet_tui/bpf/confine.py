@@ -6,7 +6,9 @@ import ctypes
 import errno
 import logging
 import platform
+import re
 import struct
+from pathlib import Path
 
 from denet_tui.bpf import maps
 
@@ -20,7 +22,8 @@ _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC000
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 """Of classic BPF: ld [k], jeq, jge, ret."""
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16 if struct.pack("=H", 1) == b"\1\0" else 20
-"""Offsets in struct seccomp_data; of the first argument the lower half, which is what bpf(2) takes."""
+"""Offsets in struct seccomp_data; of the first argument the lower half, which is what bpf(2) and prctl(2) take."""
+_SECOND_ARGUMENT = _FIRST_ARGUMENT + 8
 _X32_BIT = 0x40000000
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 _READING_AND_UPDATING = (
@@ -37,10 +40,21 @@ def protect() -> None:
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def tracer() -> int:
+    """The process that traces a thread of this one (strace, gdb), 0 where there is none.
+
+    One that was there before `protect` stays, and can do all that this process can; after it nobody comes who may not
+    trace everyone.
+    """
+    statuses = (each.read_text(encoding="utf-8", errors="replace") for each in Path("/proc/self/task").glob("*/status"))
+    return max(int(pid) for status in statuses for pid in re.findall(r"^TracerPid:\s*(\d+)", status, re.MULTILINE))
+
+
 def confine() -> None:
     """Leave all threads of this process, for ever, of bpf(2) what reading and updating maps takes; no new privileges.
 
-    Also refused are perf_event_open and all calls of foreign ABIs. Inherited by what this process starts from now on.
+    Also refused are perf_event_open, all calls of foreign ABIs, and being traced again. Inherited by what this
+    process starts from now on.
     """
     protect()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -68,6 +82,13 @@ def _filter(machine: str) -> list[bytes]:
         *head,
         _instruction(_EQUAL, maps.number_of("perf_event_open"), no=1),
         _instruction(_RETURN, _REFUSE),
+        _instruction(_EQUAL, maps.number_of("prctl"), no=6),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        _instruction(_EQUAL, _PR_SET_DUMPABLE, no=3),
+        _instruction(_LOAD, _SECOND_ARGUMENT),
+        _instruction(_EQUAL, 0, yes=1),
+        _instruction(_RETURN, _REFUSE),
+        _instruction(_RETURN, _ALLOW),
         _instruction(_EQUAL, maps.number_of("bpf"), yes=1),
         _instruction(_RETURN, _ALLOW),
         _instruction(_LOAD, _FIRST_ARGUMENT),

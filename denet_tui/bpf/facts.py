@@ -12,15 +12,24 @@ from typing import Any
 
 from denet_tui.bpf import maps
 
-CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 UNLIMITED = -1
 
 Read = Callable[[str], str]
 """Text of a file; raises OSError."""
 Stat = Callable[[str], os.stat_result]
 """Stat of a file; raises OSError."""
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO of the kernel (include/linux/proc_ns.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of /proc/self/mountinfo: where, what filesystem, with what options (its own and the superblock's)."""
+
+    point: str
+    kind: str
+    options: tuple[str, ...]
+    super_options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +162,22 @@ def _bracketed(text: str) -> str:
     return found[1] if found else ""
 
 
+def parse_mounts(text: str) -> list[Mount]:
+    """The mounts in the text of a mountinfo file (man 5 proc_pid_mountinfo)."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, tail = before.split(), after.split()
+        if separator and len(fields) >= 6 and len(tail) >= 2:
+            point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+            supers = tuple(tail[2].split(",")) if len(tail) > 2 else ()
+            found.append(Mount(point, tail[0], tuple(fields[5].split(",")), supers))
+    return found
+
+
 def mounted(mountinfo: str, kind: str) -> str | None:
     """Where a filesystem of this kind is mounted, by the text of a mountinfo file; None where it is not."""
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        fields = before.split()
-        if after.startswith(f"{kind} ") and len(fields) > 4:
-            return fields[4].replace("\\040", " ")
-    return None
+    return next((mount.point for mount in parse_mounts(mountinfo) if mount.kind == kind), None)
 
 
 def reads_need_capability(release: str = "") -> bool:
@@ -176,7 +193,7 @@ def reads_need_capability(release: str = "") -> bool:
 def in_pid_namespace(stat: Stat = os.stat) -> bool:
     """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
     try:
-        return stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
+        return stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE
     except OSError:
         return False
 

@@ -18,6 +18,7 @@ from typing import Any
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import Request, write_reply
+from denet_tui.syscalls import how_ended
 
 WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 _PR_SET_PDEATHSIG = 1
@@ -122,7 +123,7 @@ class Loading:
         except subprocess.TimeoutExpired:
             self.cancel()
             return "went silent"
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        return how_ended(code)
 
 
 def _die_with_parent() -> None:

@@ -99,7 +99,7 @@ def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | 
     """(-D flags, notes for the user) for this kernel and way; raises LoadError where the way cannot work."""
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
-    values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, **request.sizes}
+    values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})
     try:
         found = btf.Btf.of_kernel().offsets(wanted)
@@ -109,8 +109,6 @@ def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | 
             raise LoadError("btf", f"raw tracepoints need this kernel's BTF ({error}); use --way tracefs") from error
         notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
     values.update((wanted[name], offset) for name, offset in found.items())
-    if machine == "x86_64":
-        values["HAS_X32"] = 1
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
     if way == "raw":

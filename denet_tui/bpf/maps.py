@@ -17,13 +17,13 @@ ANY, NOEXIST = 0, 1
 
 PERCPU_HASH, PERCPU_ARRAY = 5, 6
 
-_GENERIC = {"bpf": 280, "perf_event_open": 241, "seccomp": 277}
+_GENERIC = {"bpf": 280, "perf_event_open": 241, "seccomp": 277, "prctl": 167}
 _NUMBERS = {
-    "x86_64": {"bpf": 321, "perf_event_open": 298, "seccomp": 317},
+    "x86_64": {"bpf": 321, "perf_event_open": 298, "seccomp": 317, "prctl": 157},
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
-    "ppc64le": {"bpf": 361, "perf_event_open": 319, "seccomp": 358},
-    "s390x": {"bpf": 351, "perf_event_open": 331, "seccomp": 348},
+    "ppc64le": {"bpf": 361, "perf_event_open": 319, "seccomp": 358, "prctl": 171},
+    "s390x": {"bpf": 351, "perf_event_open": 331, "seccomp": 348, "prctl": 172},
 }
 _libc = ctypes.CDLL(None, use_errno=True)
 

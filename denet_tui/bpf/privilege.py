@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 import re
@@ -15,6 +16,8 @@ from denet_tui.bpf.confine import protect
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 8, 47, 4
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_NO_GROUP = 65534
+"""Of who is in no user database: a group that nothing belongs to (nogroup, overflowgid)."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,27 +37,49 @@ def invoking_user() -> User:
 
     Believed only from root, and only for users that exist; sudo sets SUDO_UID itself (man sudo).
     """
-    uid = os.getuid()
+    uid, gid = os.getuid(), os.getgid()
     if uid == 0:
         for variable in ("SUDO_UID", "PKEXEC_UID"):
-            if os.environ.get(variable, "").isdecimal():
-                uid = int(os.environ[variable])
+            if _is_id(os.environ.get(variable, "")):
+                uid, group = int(os.environ[variable]), os.environ.get("SUDO_GID", "")
+                gid = int(group) if _is_id(group) else _NO_GROUP
                 break
         else:
             return find_user(os.environ.get("DOAS_USER") or "0")
-    return find_user(str(uid))
+    return find_user(str(uid), gid)
 
 
-def find_user(name: str) -> User:
-    """A user by name or uid; raises KeyError where a name does not exist (an unknown uid is a user without a name)."""
-    try:
-        entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-    except KeyError:
-        if not name.isdecimal():
-            raise
-        gid = os.environ.get("SUDO_GID", "")
-        return User(int(name), int(gid) if gid.isdecimal() else int(name), name, "/")
+def find_user(name: str, gid: int = _NO_GROUP) -> User:
+    """A user by name or uid; raises KeyError where there is none.
+
+    A uid that is not in the user database is a user without a name, whose group is `gid`.
+    """
+    if not name.isdecimal():
+        entry = pwd.getpwnam(name)
+    elif not _is_id(name):
+        raise KeyError(name)
+    else:
+        try:
+            entry = pwd.getpwuid(int(name))
+        except KeyError:
+            return User(int(name), gid, name, "/")
+    if not (_is_id(str(entry.pw_uid)) and _is_id(str(entry.pw_gid))):
+        raise KeyError(name)
     return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh")
+
+
+def _is_id(text: str) -> bool:
+    """Whether this is a uid or gid that one can have: -1 means `as it is` to setresuid and setresgid."""
+    return text.isascii() and text.isdecimal() and int(text) < 0xFFFFFFFF
+
+
+def real_uid(tgid: int, tid: int) -> int | None:
+    """Whose a thread is, as the kernel side compares it; None where it is gone."""
+    try:
+        text = Path(f"/proc/{tgid}/task/{tid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(text.partition("\nUid:")[2].split()[0])
 
 
 def capabilities(kind: str = "CapEff") -> int:
@@ -82,6 +107,10 @@ def become(user: User, *, keep_bpf: bool = False) -> None:
         os.initgroups(user.name, user.gid) if not user.name.isdecimal() else os.setgroups([user.gid])
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, user.uid)
+        if os.getresgid() != (user.gid,) * 3:
+            raise PermissionError(errno.EPERM, f"cannot take group {user.gid}")
+    if os.getresuid() != (user.uid,) * 3:
+        raise PermissionError(errno.EPERM, f"cannot become {user.name}")
     if user.uid != 0:
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
         protect()  # once more: a change of ids sets it as fs.suid_dumpable says (man 5 proc)

@@ -23,10 +23,10 @@ from typing import Any
 from denet_tui.bpf import burst, confine, loader, maps, programs, toolchain, unprivileged
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import Kernel, Loading
-from denet_tui.bpf.names import numbers
 from denet_tui.bpf.privilege import may_load
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import numbers
 
 LAYERS = ("service", "event", "map", "program", "attach", "load", "count")
 """`service` is for who has no privilege, `event` (files in tracefs) the second way's alone; `load` is the real program,

@@ -118,7 +118,7 @@ BPF_TABLE("array", u32, struct claim, claims, 1);
  * Watched tasks that have made a call as this user: a slot may have been written by who reads it, and this map, which is
  * not handed over, not. So one that becomes another user's is told, once, and nothing of anybody else's ever is.
  */
-BPF_TABLE("hash", u32, u8, own, SLOTS);
+BPF_TABLE("hash", u32, u8, own, SLOTS + TASKS);
 #endif
 
 #ifdef ONLY_WANTED
@@ -243,10 +243,8 @@ static __always_inline u8 abi_of(struct self *self, s32 nr)
 #endif
     if (self->status & 2) /* TS_COMPAT: arch/x86/include/asm/thread_info.h */
         return IA32;
-#ifdef HAS_X32
-    if (nr > 0 && nr & X32_BIT)
+    if (HAS_X32 && nr > 0 && nr & X32_BIT)
         return X32;
-#endif
     return NATIVE;
 }
 
@@ -616,6 +614,21 @@ static __always_inline void note_cmdline(struct process *process)
 }
 
 /* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
+static __always_inline void move(u32 old_tid, u32 tid)
+{
+    struct task *task = task_of(old_tid);
+    if (!task)
+        return;
+    struct task moved = *task;
+    if (keep(tid, &moved))
+        lose(current_side(), LOST_TASK);
+    drop(old_tid);
+#ifdef ONLY_UID
+    if (own.delete(&old_tid) == 0)
+        note_own(tid);
+#endif
+}
+
 static __always_inline void replace(u32 old_tid)
 {
     u64 id = bpf_get_current_pid_tgid();
@@ -623,24 +636,14 @@ static __always_inline void replace(u32 old_tid)
     struct process *process = processes.lookup(&tgid);
     if (!process)
         return;
-    if (!is_allowed()) {
-        if (old_tid != tid)
-            drop(old_tid);
+    if (old_tid != tid)
+        move(old_tid, tid);
+    if (!is_allowed())
         return;
-    }
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
-    if (old_tid != tid) {
-        struct task *task = task_of(old_tid);
-        if (task) {
-            struct task moved = *task;
-            if (keep(tid, &moved))
-                lose(current_side(), LOST_TASK);
-            drop(old_tid);
-        }
-    }
 }
 
 static __always_inline void end(void)

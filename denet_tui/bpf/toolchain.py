@@ -23,15 +23,23 @@ _FOLDERS = (
     "usr/local/lib/python3.*/site-packages",
     "usr/local/lib64/python3.*/site-packages",
 )
+PACKAGES = {
+    "apt-get": "python3-bpfcc",
+    "dnf": "python3-bcc",
+    "pacman": "python-bcc",
+    "zypper": "python3-bcc",
+    "apk": "py3-bcc",
+}
+"""What bcc is called, by the program that installs it."""
 _INSTALL = {
-    "debian": "apt-get install python3-bpfcc",
-    "ubuntu": "apt-get install python3-bpfcc",
-    "fedora": "dnf install python3-bcc",
-    "rhel": "dnf install python3-bcc",
-    "arch": "pacman -S python-bcc",
-    "suse": "zypper install python3-bcc",
-    "opensuse": "zypper install python3-bcc",
-    "alpine": "apk add py3-bcc",
+    "debian": "apt-get install",
+    "ubuntu": "apt-get install",
+    "fedora": "dnf install",
+    "rhel": "dnf install",
+    "arch": "pacman -S",
+    "suse": "zypper install",
+    "opensuse": "zypper install",
+    "alpine": "apk add",
 }
 
 
@@ -93,8 +101,8 @@ def install_command() -> str:
         release = {}
     for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
         if name in _INSTALL:
-            return f"sudo {_INSTALL[name]}"
-    return "the package python3-bpfcc, python3-bcc or python-bcc of your distribution"
+            return f"sudo {_INSTALL[name]} {PACKAGES[_INSTALL[name].split()[0]]}"
+    return "the package {apt-get}, {dnf} or {pacman} of your distribution".format_map(PACKAGES)
 
 
 def _version(folder: Path) -> str:

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
-from denet_tui.bpf.names import X32_BIT, numbers, syscall
-from denet_tui.counts import Rows
+from denet_tui.bpf.privilege import real_uid
+from denet_tui.counts import Counts
 from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
+from denet_tui.syscalls import X32_BIT, numbers, syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
@@ -75,7 +76,7 @@ class Reading(NamedTuple):
     """
 
     time_ns: int
-    rows: Mapping[int, Rows]
+    rows: Mapping[int, Counts]
     errnos: Mapping[int, Errnos]
     calls: dict[tuple[int, int], int]
     loss: Loss
@@ -86,9 +87,15 @@ class Reading(NamedTuple):
 class Tracer:
     """Watches processes and reads what was counted. Methods raise OSError where the kernel refuses."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        """Takes over the descriptors of `kernel`; `close` (or the end of this process) detaches everything."""
+    def __init__(self, kernel: Kernel, only_uid: int | None = None) -> None:
+        """Takes over the descriptors of `kernel`; `close` (or the end of this process) detaches everything.
+
+        `only_uid` is whose calls alone it was loaded to count; None: everyone's.
+        """
         self._kernel = kernel
+        self._only_uid = only_uid
+        self._foreign = 0
+        """Threads entered since the last reading that are another user's."""
         self.way = kernel.way
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self._epoch = 0
@@ -138,7 +145,8 @@ class Tracer:
     def attach(self, tgid: int, parent: int = 0) -> bool:
         """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
 
-        False where it is watched already: the kernel side enters the children of whom it watches.
+        False where it is watched already: the kernel side enters the children of whom it watches. Threads of another
+        user than whose calls are counted are told by the next reading, as lost.
 
         Only in the initial PID namespace: raises NotImplementedError in others.
 
@@ -158,6 +166,10 @@ class Tracer:
             self.forget([tgid])
             raise
         entered = {tid for tid in expected | there if self._enter(tid, tgid)}
+        if (
+            self._only_uid is not None
+        ):  # looked at last: who is still in the call that makes it another's is not counted
+            self._foreign += sum(real_uid(tgid, tid) not in (None, self._only_uid) for tid in entered)
         if len(entered) != len(expected):
             key = struct.pack("<I", tgid)
             value = self._maps["processes"].lookup(key)
@@ -238,7 +250,7 @@ class Tracer:
         task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
         return task, owner, crowd
 
-    def _read_rows(self, side: int) -> dict[int, Rows]:
+    def _read_rows(self, side: int) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
         native, number = self._native, int.from_bytes
         for keys, values in self._take("pid_syscall_map", side):
@@ -254,7 +266,7 @@ class Tracer:
                 columns[0].append(call)
                 columns[1].append(number(lanes, "little"))
                 columns[2].append(peak)
-        return {tgid: Rows(*columns) for tgid, columns in found.items()}
+        return {tgid: Counts(*columns) for tgid, columns in found.items()}
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
         found: dict[int, dict[ErrorKey, int]] = {}
@@ -298,6 +310,8 @@ class Tracer:
     def _read_loss(self, side: int) -> Loss:
         """What was lost since the last time."""
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
+        lost["foreign"] = lost.get("foreign", 0) + self._foreign
+        self._foreign = 0
         return Loss(**lost) if self.way == "raw" else Loss(**lost)._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:

@@ -17,6 +17,7 @@ from denet_tui.bpf import facts
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
 from denet_tui.bpf.request import SOCKET, Request, peer_uid
+from denet_tui.syscalls import how_ended
 
 _TYPING_S = 120.0
 """For who has to type a password."""
@@ -121,7 +122,7 @@ class ThroughSudo:
                 channel, _ = self._listener.accept()
             except TimeoutError:
                 if (status := self._process.poll()) is not None:
-                    text = f"sudo ended with status {status}: it got no password, or does not let you; {_OTHERWISE}"
+                    text = f"sudo {how_ended(status)}: it got no password, or does not let you; {_OTHERWISE}"
                     raise LoadError("sudo", text) from None
                 continue
             if peer_uid(channel) == 0:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denet_tui import files
+from denet_tui.bpf.facts import Mount, parse_mounts
 from denet_tui.checks import calls
 
 if TYPE_CHECKING:
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 LIMIT = 1 << 20
 """Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A line of /proc/self/mountinfo: where, what filesystem, with what options (its own and the superblock's)."""
-
-    point: str
-    kind: str
-    options: tuple[str, ...]
-    super_options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +194,6 @@ class Host:
         from denet_tui.bpf.toolchain import find
 
         return find()
-
-
-def parse_mounts(text: str) -> list[Mount]:
-    """The mounts in the text of a mountinfo file (man 5 proc_pid_mountinfo)."""
-    found = []
-    for line in text.splitlines():
-        before, separator, after = line.partition(" - ")
-        fields, tail = before.split(), after.split()
-        if separator and len(fields) >= 6 and len(tail) >= 2:
-            point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
-            supers = tuple(tail[2].split(",")) if len(tail) > 2 else ()
-            found.append(Mount(point, tail[0], tuple(fields[5].split(",")), supers))
-    return found
 
 
 def parse_fields(text: str) -> dict[str, str]:

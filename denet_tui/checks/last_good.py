@@ -44,13 +44,11 @@ class DriftError(Exception):
 
 
 def where(host: Host) -> str:
-    """The file of the record: the asker's own under sudo too (XDG base directory specification), root's in /var/lib."""
-    asker, state = host.asker(), os.environ.get("XDG_STATE_HOME", "")
-    if asker.uid == host.uid and state.startswith("/"):
-        folder = Path(state)
-    else:
-        folder = Path("/var/lib") if asker.uid == 0 else Path(asker.home) / ".local" / "state"
-    return str(folder / "denet-tui" / "last-good.json")
+    """The file of the record: the asker's own under sudo too, root's in /var/lib."""
+    asker = host.asker()
+    environment = os.environ if asker.uid == host.uid else {}
+    default = Path("/var/lib") if asker.uid == 0 else Path(asker.home, ".local/state")
+    return str(files.own_folder(environment, "XDG_STATE_HOME", default) / "last-good.json")
 
 
 def look(host: Host) -> Record:

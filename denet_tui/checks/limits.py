@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
-INITIAL_PID_NAMESPACE = 0xEFFFFFFC
-"""Inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
 _MIB = 2**20
 
 LEAST_FILES, ENOUGH_FILES = 27, 64
@@ -77,24 +76,24 @@ def memory_limit(host: Host) -> tuple[float, str]:
 def _memory_files(host: Host) -> list[str]:
     """The limit files of both cgroup versions, from the process's own group up to the mount (man 7 cgroups)."""
     try:
-        groups = [line.split(":", 2) for line in host.read("/proc/self/cgroup").splitlines()]
+        groups = [line.split(":", 2)[1:] for line in host.read("/proc/self/cgroup").splitlines()]
         mounts = host.mounts()
     except OSError:
         return []
+    paths = dict(each for each in groups if len(each) == 2)
+    v1 = next((path for controllers, path in paths.items() if "memory" in controllers.split(",")), None)
     found = []
-    for fields in groups:
-        if len(fields) != 3:
-            continue
-        _, controllers, path = fields
-        kind, file = ("cgroup", "memory.limit_in_bytes") if controllers else ("cgroup2", "memory.max")
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        for mount in mounts:
-            if mount.kind != kind or (controllers and "memory" not in mount.super_options):
-                continue
-            parts = [part for part in path.split("/") if part and part != ".."][:64]
-            found += [f"{'/'.join([mount.point, *parts[:depth]])}/{file}" for depth in range(len(parts), -1, -1)]
+    for mount in mounts:
+        if mount.kind == "cgroup2" and "" in paths:
+            found += _upwards(mount.point, paths[""], "memory.max")
+        elif mount.kind == "cgroup" and v1 is not None and "memory" in mount.super_options:
+            found += _upwards(mount.point, v1, "memory.limit_in_bytes")
     return found
+
+
+def _upwards(mount: str, group: str, file: str) -> list[str]:
+    parts = [part for part in group.split("/") if part and part != ".."][:64]
+    return [f"{'/'.join([mount, *parts[:depth]])}/{file}" for depth in range(len(parts), -1, -1)]
 
 
 def _said(value: float) -> str:

@@ -43,8 +43,6 @@ class RunCommand:
 
     argv: tuple[str, ...]
     undo: tuple[str, ...] | None = None
-    streams: bool = False
-    """True where it runs long and its output is shown as it comes (package installation)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import re
-import signal
 
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import installed, service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
+from denet_tui.syscalls import how_ended
 
 _STATUS = "/proc/self/status"
 _SERVED = Evidence(SOCKET, "lets this session in (PRIV-005, PRIV-006)")
@@ -241,7 +241,7 @@ def _asks_first(host: Host) -> bool:
 def _spoken(answer: int) -> str:
     """`EPERM`, or `ended by SIGSYS`."""
     if answer < 0:
-        return f"the caller was ended by {signal.Signals(-answer).name}"
+        return f"the caller {how_ended(answer)}"
     return errno.errorcode.get(answer, str(answer)) if answer else "worked"
 
 

@@ -6,9 +6,9 @@ import errno
 import json
 import os
 import re
-import signal
 import sys
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from denet_tui.bpf.causes import NO_READING
@@ -20,6 +20,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
 from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER
+from denet_tui.syscalls import signal_name
 
 SECONDS = 60.0
 _ENTRY = "int on_sys_enter("
@@ -101,7 +102,7 @@ def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
             continue
     if status:
         last = (errors.strip().splitlines() or [""])[-1]
-        ended = f"ended by {_signal(-status)}" if status < 0 else f"ended with status {status}: {last}"
+        ended = f"ended by {signal_name(-status)}" if status < 0 else f"ended with status {status}: {last}"
         for proof in proofs.values():
             proof.ended = "" if proof.exact or proof.failed else ended
     return proofs
@@ -121,13 +122,6 @@ def _take(proof: Proof, said: dict[str, Any]) -> None:
         proof.exact = said["exact"] is True
 
 
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 _shared = Shared(_look)
 
 
@@ -135,26 +129,24 @@ def check_program(host: Host) -> Finding:
     """PROG-001: the program compiles for both ways, the kernel takes it, and its maps are as they should be."""
     why = "This is what denet-tui loads: five small programs that only count, and the maps that they count in."
     proofs = _shared.look(host, "PROG-001")
-    evidence: list[Evidence] = []
-    wrong: list[str] = []
     source, missing = _source(host)
-    evidence.append(source)
-    wrong += [f"syscalls.c: {each}" for each in missing]
-    for proof in proofs.values():
-        evidence += _seen_of_program(proof)
-        wrong += [f"{proof.way}: {text}" for text in _wrong(proof)]
-    loaded = [way for way, proof in proofs.items() if proof.programs]
-    refused = [way for way, proof in proofs.items() if _is_our_mistake(proof)]
+    seen = (source, *chain.from_iterable(map(_seen_of_program, proofs.values())))
+    wrong = [f"syscalls.c: {each}" for each in missing]
+    wrong += [f"{proof.way}: {text}" for proof in proofs.values() for text in _wrong(proof)]
+    refused = tuple(way for way in BOTH if _is_our_mistake(proofs[way]))
     if wrong or refused:
         title = wrong[0] if wrong else f"the kernel or the compiler rejects the program ({', '.join(refused)})"
-        ways: tuple[Way, ...] = tuple(way for way in BOTH if way in refused) or BOTH
-        return Finding("PROG-001", State.FAIL, f"{title}: please report this", tuple(evidence), why, ways)
+        return Finding("PROG-001", State.FAIL, f"{title}: please report this", seen, why, refused or BOTH)
+    loaded = [proof for proof in proofs.values() if proof.programs]
     if not loaded:
-        return Finding("PROG-001", State.UNKNOWN, _not_loaded(host), tuple(evidence), why)
-    most = max(max(proofs[way].programs.values(), default=0) for way in loaded)
+        return Finding("PROG-001", State.UNKNOWN, _not_loaded(host), seen, why)
+    return Finding("PROG-001", State.PASS, f"the program loads by {_loads(loaded)}", seen, why, BOTH)
+
+
+def _loads(loaded: list[Proof]) -> str:
+    most = max(count for proof in loaded for count in proof.programs.values())
     verified = f"; up to {most:,} instructions verified in one" if most else ""
-    names = " and ".join(WAYS[way] for way in loaded)
-    return Finding("PROG-001", State.PASS, f"the program loads by {names}{verified}", tuple(evidence), why, BOTH)
+    return " and ".join(WAYS[proof.way] for proof in loaded) + verified
 
 
 def _source(host: Host) -> tuple[Evidence, list[str]]:
@@ -221,20 +213,21 @@ def check_counting(host: Host) -> Finding:
     """E2E-001: the final word: each way is tried layer by layer, up to counting 1,000 known calls exactly."""
     why = "Whatever all the other checks say: this is the real thing, done once."
     proofs = _shared.look(host, "E2E-001")
-    evidence = tuple(each for proof in proofs.values() for each in _layers_seen(proof))
-    good = [way for way in BOTH if proofs[way].exact]
-    bad = tuple(way for way in BOTH if way not in good)
+    evidence = tuple(chain.from_iterable(map(_layers_seen, proofs.values())))
+    good = tuple(way for way in BOTH if proofs[way].exact)
+    bad = tuple(proofs[way] for way in BOTH if way not in good)
+    ways = tuple(proof.way for proof in bad)
     if not bad:
         return Finding("E2E-001", State.PASS, "1,000 known calls are counted exactly, both ways", evidence, why, BOTH)
-    if good and all(not (proofs[way].layers or proofs[way].ended) for way in bad):  # who has no privilege asks for one
+    if good and not any(proof.layers or proof.ended for proof in bad):  # who has no privilege asks for one
         title = f"1,000 known calls are counted exactly by {WAYS[good[0]]}, through the loader's service"
-        return Finding("E2E-001", State.PASS, title, evidence, why, tuple(good))
-    stops = "; ".join(f"{WAYS[way]} {_stop(proofs[way])}" for way in bad)
-    works = f"{WAYS[good[0]]} count exactly; " if good else ""
-    if any(_was_slow(proofs[way]) for way in bad):  # which proves nothing, and the other one may not be needed
-        title = f"{works}{stops}: this machine was too busy to tell; look again"
-        return Finding("E2E-001", State.UNKNOWN, title, evidence, why, bad)
-    return Finding("E2E-001", State.FAIL, f"{works}{stops}", evidence, why, bad)
+        return Finding("E2E-001", State.PASS, title, evidence, why, good)
+    stops = "; ".join(f"{WAYS[proof.way]} {_stop(proof)}" for proof in bad)
+    title = f"{WAYS[good[0]]} count exactly; {stops}" if good else stops
+    if any(map(_was_slow, bad)):  # which proves nothing, and the other one may not be needed
+        title += ": this machine was too busy to tell; look again"
+        return Finding("E2E-001", State.UNKNOWN, title, evidence, why, ways)
+    return Finding("E2E-001", State.FAIL, title, evidence, why, ways)
 
 
 def _was_slow(proof: Proof) -> bool:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
-from denet_tui.checks.limits import INITIAL_PID_NAMESPACE
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.syscalls import how_ended
 
 FOLDER = "/opt/denet-tui"
 """Where `make install` puts the copy that the service runs."""
@@ -193,10 +194,7 @@ def cannot(host: Host) -> str:
         return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
     if _in_pid_namespace(host):
         return "this is a PID namespace (a container), from which the service is not asked"
-    bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
-    if re.fullmatch(r"[0-9a-f]+", bounding) and not all(
-        int(bounding, 16) >> number & 1 for number in (CAP_BPF, CAP_PERFMON)
-    ):
+    if _systemd_lacks_them(host):
         return "systemd itself lacks CAP_BPF or CAP_PERFMON: this is a container without them"
     if "[confidentiality]" in (_text(host, "/sys/kernel/security/lockdown") or ""):
         return "the kernel is locked down to confidentiality (KERN-008)"
@@ -209,6 +207,12 @@ def cannot(host: Host) -> str:
     if members(host) is None and not (program(host, "groupadd") and program(host, "groupdel")):
         return f"there is neither a group {GROUP} nor groupadd to make it with"
     return ""
+
+
+def _systemd_lacks_them(host: Host) -> bool:
+    bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
+    needed = 1 << CAP_BPF | 1 << CAP_PERFMON
+    return bool(re.fullmatch(r"[0-9a-f]+", bounding)) and int(bounding, 16) & needed != needed
 
 
 def _has_copy(host: Host) -> bool:
@@ -360,7 +364,7 @@ def _try(host: Host) -> Trial | None:
         said = json.loads(done.stdout)
         return Trial(name, said["exact"] is True, f"{int(said['made']):,} calls made, {int(said['counted']):,} counted")
     except (ValueError, KeyError, TypeError):
-        lines = done.stderr.strip().splitlines() or [f"it ended with status {done.status}"]
+        lines = done.stderr.strip().splitlines() or [f"it {how_ended(done.status)}"]
         return Trial(name, exact=False, text=lines[-1])
 
 
@@ -378,14 +382,5 @@ def _tried(host: Host, evidence: list[Evidence]) -> Finding:
     return Finding("PRIV-005", State.WARN, title, tuple(evidence), _WHY, fixes=_fixes(host, again=True))
 
 
-CHECKS = (
-    Check(
-        "PRIV-005",
-        "capabilities",
-        f"{UNIT}, for members of {GROUP}",
-        check,
-        after=("PRIV-001", "PRIV-006"),
-        waits=True,
-        first=False,
-    ),
-)
+_AFTER = ("PRIV-001", "PRIV-006")
+CHECKS = (Check("PRIV-005", "capabilities", f"{UNIT}, for members of {GROUP}", check, _AFTER, waits=True, first=False),)

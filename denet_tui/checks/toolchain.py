@@ -17,6 +17,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, State
 from denet_tui.checks.shared import Shared
+from denet_tui.syscalls import how_ended
 
 BPF_FOLDER = str(Path(bpf.__file__).parent)
 SHIM = (
@@ -42,19 +43,22 @@ class Manager:
 
     program: str
     distributions: frozenset[str]
-    package: str
     library: str
     """Package that libbcc.so is in."""
     install: tuple[str, ...]
     reinstall: tuple[str, ...]
     remove: tuple[str, ...]
 
+    @property
+    def package(self) -> str:
+        """The package that bcc is in."""
+        return toolchain.PACKAGES[self.program]
+
 
 MANAGERS = (
     Manager(
         "apt-get",
         frozenset({"debian", "ubuntu"}),
-        "python3-bpfcc",
         "libbpfcc",
         ("install", "-y", "--no-install-recommends"),
         ("install", "-y", "--reinstall"),
@@ -63,7 +67,6 @@ MANAGERS = (
     Manager(
         "dnf",
         frozenset({"fedora", "rhel", "centos"}),
-        "python3-bcc",
         "bcc",
         ("install", "-y"),
         ("reinstall", "-y"),
@@ -72,7 +75,6 @@ MANAGERS = (
     Manager(
         "pacman",
         frozenset({"arch", "archlinux"}),
-        "python-bcc",
         "bcc",
         ("-S", "--noconfirm", "--needed"),
         ("-S", "--noconfirm"),
@@ -81,13 +83,12 @@ MANAGERS = (
     Manager(
         "zypper",
         frozenset({"suse", "opensuse", "sles"}),
-        "python3-bcc",
         "libbcc0",
         ("--non-interactive", "install"),
         ("--non-interactive", "install", "--force"),
         ("--non-interactive", "remove"),
     ),
-    Manager("apk", frozenset({"alpine"}), "py3-bcc", "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
+    Manager("apk", frozenset({"alpine"}), "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
 )
 
 
@@ -121,7 +122,7 @@ def looked_at(host: Host) -> dict[str, Any]:
         if isinstance(found, dict):
             return {str(name): str(value) for name, value in found.items()}
     last = (done.stderr.strip().splitlines() or [""])[-1]
-    how = f"was ended by signal {-done.status}" if done.status < 0 else f"ended with status {done.status}"
+    how = how_ended(done.status)
     return {"error": f"importing bcc {how}: {last}" if last else f"importing bcc {how}"}
 
 
@@ -158,9 +159,7 @@ def _install(host: Host) -> tuple[Fix, ...]:
         advice = f"Install {toolchain.install_command().removeprefix('sudo ')} with your package manager."
         return (Fix("BCC-001.install", "install bcc", (), "permanent", "remove the package", advice=advice),)
     chosen, path = which
-    change = RunCommand(
-        (path, *chosen.install, chosen.package), undo=(path, *chosen.remove, chosen.package), streams=True
-    )
+    change = RunCommand((path, *chosen.install, chosen.package), undo=(path, *chosen.remove, chosen.package))
     advice = ""
     if chosen.program == "apt-get" and not _has_lists(host):
         advice = "The package lists are empty: run `apt-get update` first."
@@ -182,7 +181,7 @@ def _reinstall(host: Host) -> tuple[Fix, ...]:
         advice = "Install bcc and its library libbcc again with your package manager."
         return (Fix("BCC-001.reinstall", "reinstall bcc", (), "permanent", "nothing to undo", advice=advice),)
     chosen, path = which
-    change = RunCommand((path, *chosen.reinstall, chosen.library, chosen.package), streams=True)
+    change = RunCommand((path, *chosen.reinstall, chosen.library, chosen.package))
     title = f"reinstall {chosen.library} and {chosen.package}"
     return (Fix("BCC-001.reinstall", title, (change,), "permanent", "nothing to undo: the same packages"),)
 

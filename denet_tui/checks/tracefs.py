@@ -11,9 +11,10 @@ import re
 import stat
 from collections.abc import Callable
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import capabilities
-from denet_tui.checks.host import Host, Mount, exists, mode_of, owners
+from denet_tui.checks.host import Host, exists, mode_of, owners
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.service import has_systemd

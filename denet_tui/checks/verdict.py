@@ -40,7 +40,7 @@ class WayIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextStep:
     """What to do next: a sentence, and the command to type where there is one."""
 
     text: str
@@ -89,29 +89,41 @@ def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool 
     return WARNINGS if strict and State.WARN in states else READY
 
 
-def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], command: str = "denet-tui") -> Step:
+def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], command: str = "denet-tui") -> NextStep:
     """The one thing to do now: watch, repair the first thing in the way, look as root, or ask an administrator."""
     sudo = _becoming_root(host)
     if not all(way.proven for way in found) and not any(way.ids for way in found):
-        return Step("Look at everything", (*(sudo or ()), command, "diag"))
+        return NextStep("Look at everything", (*sudo, command, "diag"))
     if any(way.verdict == "ready" and way.proven for way in found):
         # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
-        prefix = (sudo or ()) if host.uid == 0 and not _is_served(findings) else ()
-        return Step("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
-    for way in BOTH:  # raw first: it needs least
+        prefix = sudo if host.uid == 0 and not _is_served(findings) else ()
+        return NextStep("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
+    is_root = host.uid == 0
+    if found_fix := _first_fix(findings, BOTH if is_root else BOTH[:1]):  # raw first: it needs least
+        return _repair(*found_fix, command, sudo, is_root=is_root)
+    if is_root:
+        return _without_fix(findings, command, sudo)
+    if not sudo:
+        return NextStep("Ask an administrator of this machine to run, as root", (command, "diag"))
+    return NextStep("Root can look at everything, and watch", (*sudo, command, "diag"))
+
+
+def _first_fix(findings: Sequence[Finding], ways_in: Sequence[Way]) -> tuple[Finding, Fix] | None:
+    for way in ways_in:
         for finding in findings:
             if way in finding.blocks and (fix := applicable(finding)):
-                return _repair(finding, fix, command, sudo, is_root=host.uid == 0)
-        if host.uid != 0:
-            if sudo is None:
-                return Step("Ask an administrator of this machine to run, as root", (command, "diag"))
-            return Step("Root can look at everything, and watch", (*sudo, command, "diag"))
+                return finding, fix
+    return None
+
+
+def _without_fix(findings: Sequence[Finding], command: str, sudo: tuple[str, ...]) -> NextStep:
+    """What root does where nothing can be applied."""
     for finding in findings:
         if finding.blocks and (advice := next((fix.advice for fix in finding.fixes if fix.advice), "")):
-            return Step(f"{finding.id}: {advice}", finding=finding.id)
+            return NextStep(f"{finding.id}: {advice}", finding=finding.id)
     if any(finding.state is State.CRASH for finding in findings):
-        return Step("Report what broke, with", (command, "diag", "--report", "FILE"))
-    return Step("Try it, and see what it says", (*(sudo or ()), command, "selftest", "--debug"))
+        return NextStep("Report what broke, with", (command, "diag", "--report", "FILE"))
+    return NextStep("Try it, and see what it says", (*sudo, command, "selftest", "--debug"))
 
 
 def _is_served(findings: Sequence[Finding]) -> bool:
@@ -119,11 +131,11 @@ def _is_served(findings: Sequence[Finding]) -> bool:
     return {"PRIV-005", "PRIV-006"} <= {finding.id for finding in findings if finding.state is State.PASS}
 
 
-def _repair(finding: Finding, fix: Fix, command: str, sudo: tuple[str, ...] | None, *, is_root: bool) -> Step:
+def _repair(finding: Finding, fix: Fix, command: str, sudo: tuple[str, ...], *, is_root: bool) -> NextStep:
     repair, text = (command, "setup", "--only", finding.id), f"epair {finding.id} ({fix.title})"
-    if sudo is None and not is_root:
-        return Step(f"Ask an administrator of this machine to r{text} with, as root", repair, finding.id)
-    return Step(f"R{text}", (*(sudo or ()), *repair), finding.id)
+    if not (sudo or is_root):
+        return NextStep(f"Ask an administrator of this machine to r{text} with, as root", repair, finding.id)
+    return NextStep(f"R{text}", (*sudo, *repair), finding.id)
 
 
 def applicable(finding: Finding) -> Fix | None:
@@ -131,9 +143,9 @@ def applicable(finding: Finding) -> Fix | None:
     return next((fix for fix in finding.fixes if fix.changes and not fix.weakens), None)
 
 
-def _becoming_root(host: Host) -> tuple[str, ...] | None:
+def _becoming_root(host: Host) -> tuple[str, ...]:
     for name in ("sudo", "doas", "pkexec"):
         for folder in ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"):
             if host.access(f"{folder}/{name}", os.X_OK):
                 return (name,)
-    return None
+    return ()

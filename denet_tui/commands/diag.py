@@ -44,7 +44,7 @@ def diag(request: DiagRequest) -> NoReturn:
     handler = _log(request)
     try:
         status = _diag(request, handler)
-    except DiagError as error:
+    except (DiagError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
@@ -81,7 +81,8 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
         raise DiagError(f"there is no check {error.args[0]}; the checks are: {' '.join(catalogue.by_id)}") from None
     finally:
         privilege.become(invoker)
-        _open_log(request, handler)
+        if handler:
+            handler.setTarget(debug.Handler(request.log_file))
     log.debug("%d checks took %.3f s", len(findings), time.monotonic() - started)
     if request.report_file:
         _write(request.report_file, complete)
@@ -127,17 +128,6 @@ def _log(request: DiagRequest) -> MemoryHandler | None:
     """To stderr at once; to a file only when that can be opened as the user who asked."""
     if not debug.wanted(debug=request.debug, log_file=request.log_file):
         return None
-    log.setLevel(logging.DEBUG)
     waiting = MemoryHandler(1_000_000, logging.CRITICAL + 1) if request.log_file else None
-    log.addHandler(waiting or debug.Handler())
+    debug.start(waiting or debug.Handler())
     return waiting
-
-
-def _open_log(request: DiagRequest, handler: MemoryHandler | None) -> None:
-    if handler and request.log_file:
-        try:
-            handler.setTarget(debug.Handler(request.log_file))
-        except OSError as error:
-            raise DiagError(
-                f"cannot write the log to {request.log_file}: {error.strerror}; name another file"
-            ) from None

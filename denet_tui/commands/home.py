@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from denet_tui.bpf import unprivileged
 from denet_tui.bpf.errors import LoadError
@@ -19,12 +19,11 @@ from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.commands import run
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.run import Request
+from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest
 from denet_tui.helper import helper, sudo
 from denet_tui.helper.client import HelperError
 from denet_tui.helper.jobs import Ended, Jobs, Kind
 from denet_tui.visible import complain
-from denet_tui.watch import machine
 from denet_tui.watch.candidates import candidates
 from denet_tui.watch.launch import Start, StartError, without_privilege
 
@@ -62,13 +61,13 @@ def wizard() -> NoReturn:
 
 def has_terminal() -> bool:
     """True where a screen can be shown."""
-    return Request().on_screen and os.environ.get("TERM") != "dumb"
+    return WatchRequest().on_screen and os.environ.get("TERM") != "dumb"
 
 
 class _Home:
     def __init__(self) -> None:
         """Fork the helper and the keeper, and become the invoking user, in this order: no thread runs yet."""
-        self._request = Request(on_quit="ask")
+        self._request = WatchRequest(on_quit="ask")
         try:
             client = helper.start()
         except HelperError as error:
@@ -103,11 +102,9 @@ class _Home:
             return self._wizard(before, "setup")
         if not self._privileged:
             return self._wizard(before, "start")
-        from denet_tui.screens.setup.start import Pick
-
-        if failure := self._load(Pick("machine"), before):
+        if failure := self._load(target := MachineTarget(), before):
             return self._wizard(before, "setup", failure)
-        return run.watch_machine(self._request, before, self._begin, with_screen=True)
+        return self._watch(target, before)
 
     def _wizard(self, before: Before, first: Literal["setup", "start"], failure: str = "") -> int:
         """Ask what is to be watched, and watch it; `failure` is why that has not worked so far."""
@@ -122,8 +119,8 @@ class _Home:
                 self._become(pick.argv)
             if pick.kind == "machine" and not self._privileged:
                 return self._through_sudo(pick)
-            if not (failure := self._load(pick, before)):
-                return self._watch(pick, before)
+            if not (failure := self._load(picked := _target(pick), before)):
+                return self._watch(picked, before)
 
     def _in_the_way(self) -> bool:
         """True where some of what every way in needs is not right, by the quick look that was asked for."""
@@ -139,11 +136,10 @@ class _Home:
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(way.verdict == "blocked" for way in found)
 
-    def _load(self, pick: Pick, before: Before) -> str:
+    def _load(self, target: Target, before: Before) -> str:
         """Have the program loaded, and end the helper; why that did not work, empty where it did."""
-        scale = machine.scale(self._request.options) if pick.kind == "machine" else 0
-        self._start.aim_at(pick.kind, pick.pid, scale)
-        if pick.kind != "command":
+        self._start.aim_at(target.aim, target.pid, target.scale(self._request.options))
+        if target.aim != "command":
             self._start.dismiss_keeper()
         self._walk.wait(lambda: not self._walk.proof.running, _PROOF_S)  # the proof may still be loading
         try:
@@ -156,14 +152,12 @@ class _Home:
     def _ask_for_a_loader(self, wanted: LoadRequest, only_uid: int | None) -> Loads:
         return without_privilege(self._request.options, "command", complain)(wanted, only_uid)
 
-    def _begin(self, *_: Any, **__: Any) -> Start:
-        return self._start
-
     def _ask(self, failure: str, first: Literal["setup", "start"]) -> Pick | Restart | None:
         """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
         from denet_tui.commands import screen
         from denet_tui.screens.setup.app import HomeApp
 
+        preferences = screen.preferred(self._start.environment)
         app = HomeApp(
             self._walk,
             Host(),
@@ -173,12 +167,12 @@ class _Home:
             ask=self._as_root_once if sudo.can() else None,
             search=self._start.environment.get("PATH", os.defpath),
             note=f"✗ {failure}" if failure else "",
-            preferences=screen.preferred(self._start.environment),
+            preferences=preferences,
         )
         pick = app.run()
         self._jobs.listen()
         if app.return_code:
-            raise StartError(screen.explain_fault(app.fault, self._start.environment))
+            raise StartError(screen.explain_fault(app.fault, preferences.folder))
         return pick
 
     def _who(self) -> str:
@@ -187,14 +181,12 @@ class _Home:
             return "as root: there is no other user to become"
         return f"as {name}, with one helper as root" if self._jobs.root else f"as {name}"
 
-    def _watch(self, pick: Pick, before: Before) -> int:
-        match pick.kind:
-            case "command":
-                return run.watch_command(pick.argv, self._request, before, self._begin, with_screen=True)
-            case "process":
-                return run.watch_process(pick.pid, self._request, before, self._begin, with_screen=True)
-            case "machine":
-                return run.watch_machine(self._request, before, self._begin, with_screen=True)
+    def _watch(self, target: Target, before: Before) -> int:
+        from denet_tui.commands import screen
+
+        status = run.watch(self._start, target, self._request, screen.preferred(self._start.environment))
+        before.remember()
+        return status
 
     # Without root
 
@@ -226,6 +218,16 @@ class _Home:
         for line in (*([failure] if failure else []), *left.words):
             complain(line)
         return left.status
+
+
+def _target(pick: Pick) -> Target:
+    match pick.kind:
+        case "command":
+            return CommandTarget(pick.argv)
+        case "process":
+            return ProcessTarget(pick.pid)
+        case "machine":
+            return MachineTarget()
 
 
 def farewell(walk: Walk) -> Left:

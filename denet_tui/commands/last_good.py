@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.caller import environment_of
-
-if TYPE_CHECKING:
-    from denet_tui.preferences.screen import Preferences
 
 log = logging.getLogger("denet_tui")
 
@@ -20,7 +16,7 @@ log = logging.getLogger("denet_tui")
 class Before:
     """The machine as it was before privilege was given away, to be compared with what the last good run had.
 
-    `environment` is that of who asked, and `preferred` what they prefer, once it is read.
+    `environment` is that of who asked.
     """
 
     def __init__(self) -> None:
@@ -28,7 +24,6 @@ class Before:
 
         asker = invoking_user()
         self.environment = environment_of(asker, asker=asker)
-        self.preferred: Preferences
         self._host = Host()
         status = self._host.status()
         self._host.status = lambda: status  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from textual.app import App
 from textual.binding import Binding
@@ -12,10 +13,10 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
-from denet_tui import screens, widgets
+from denet_tui import files, screens, widgets
 from denet_tui.preferences import settings, state
 from denet_tui.preferences.screen import Preferences
-from denet_tui.preferences.settings import Allowed, Settings
+from denet_tui.preferences.settings import Allowed, UserSettings
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
@@ -23,12 +24,12 @@ from denet_tui.widgets.syscalls import SyscallTable
 
 def load(environment: Mapping[str, str]) -> Preferences:
     """The preferences of the user with this environment; raises SettingsError."""
-    file, found = settings.where(environment), Settings()
+    file, found = settings.where(environment), UserSettings()
     if file.exists():  # else there is no need to know every binding
         found = settings.read(file, allowed())
         clashes(found)
-    path = settings.folder(environment, "XDG_STATE_HOME", ".local/state") / "screen.json"
-    return Preferences(found, state.read(path), path)
+    folder = files.own_folder(environment, "XDG_STATE_HOME", Path(environment.get("HOME") or "/", ".local/state"))
+    return Preferences(found, state.read(folder / state.FILE), folder)
 
 
 def example() -> str:
@@ -75,7 +76,7 @@ def bindings() -> Iterator[tuple[type[DOMNode], Binding]]:
                 yield from ((kind, each) for each in vars(kind).get("BINDINGS", ()) if isinstance(each, Binding))
 
 
-def clashes(found: Settings) -> None:
+def clashes(found: UserSettings) -> None:
     """Raise SettingsError where a key would do two things at the same place."""
     for name, keys in found.keys.items():
         for key in (part.strip() for part in keys.split(",")):
@@ -86,7 +87,7 @@ def clashes(found: Settings) -> None:
                 )
 
 
-def _taken(found: Settings, name: str, key: str) -> str | None:
+def _taken(found: UserSettings, name: str, key: str) -> str | None:
     """The binding beside `name` that has `key`, where both can be meant."""
     mine = [kind for kind, binding in bindings() if binding.id == name]
     for kind, binding in bindings():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from denet_tui import files
 from denet_tui.commands import preferences
 from denet_tui.preferences.screen import Preferences
-from denet_tui.preferences.settings import SettingsError, folder
+from denet_tui.preferences.settings import SettingsError
 from denet_tui.screens.live.app import DenetApp, OnQuit
 from denet_tui.screens.live.quit import How
-from denet_tui.screens.live.screen import Source
 from denet_tui.visible import visible
 from denet_tui.watch.launch import StartError
+from denet_tui.watch.source import Source
 
 log = logging.getLogger("denet_tui")
 
@@ -35,11 +37,11 @@ def show(
     return (None, app.fault) if how is None and app.return_code else (how, "")
 
 
-def explain_fault(fault: str, environment: Mapping[str, str]) -> str:
-    """One line about a fault of our own, whose traceback goes to a file of the user's, and to --debug."""
+def explain_fault(fault: str, folder: Path | None) -> str:
+    """One line about a fault of our own, whose traceback goes to a file in the user's `folder`, and to --debug."""
     log.debug("the screen failed:\n%s", fault)
     what = next((line.strip() for line in reversed(fault.splitlines()) if line.strip(" ╰─╯")), "no reason is known")
-    path = folder(environment, "XDG_STATE_HOME", ".local/state") / "fault.log"
+    path = (folder or Path(os.devnull)) / "fault.log"
     try:
         files.replace(path, visible(f"{fault}\n", keep="\n\t").encode())
     except OSError:

@@ -72,11 +72,13 @@ class Result:
 def setup(request: SetupRequest) -> NoReturn:
     """Plan, apply or undo, and exit: 0 ready, 1 blocked, 64 usage, 70 crash."""
     try:
-        _log(request)
+        if debug.wanted(debug=request.debug, log_file=request.log_file):
+            with _acting_as(privilege.invoking_user()):  # setup itself is root
+                debug.start(debug.Handler(request.log_file))
         status = Setup(request).run()
     except SetupError as error:
         status = complain(str(error), error.status)
-    except PlanError as error:
+    except (PlanError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
     except RepairError as error:
         status = complain(str(error), verdict.BLOCKED)
@@ -133,7 +135,7 @@ class Setup:
         cut_off = self._host().uid == 0 and repair.interrupted(self._settings)
         findings = self._look()
         self._conclude(findings)
-        found = self.result.plan = plan.plan(findings, self.request.only or None, permanent=self.request.permanent)
+        found = self.result.plan = plan.plan(findings, self.request.only, permanent=self.request.permanent)
         self._show(found)
         if cut_off:
             self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
@@ -188,7 +190,7 @@ class Setup:
             asked = set(self.request.only) & _ids(findings)
             if self.request.only and not asked:
                 break
-            found = plan.plan(findings, asked or None, permanent=self.request.permanent)
+            found = plan.plan(findings, asked, permanent=self.request.permanent)
         self._say("Ready." if self.result.ready else "Not ready yet: `denet-tui diag` says what is in the way.")
 
     def _apply_one(self, choice: Choice) -> None:
@@ -218,21 +220,16 @@ class Setup:
         self.result.ready = any(way.verdict == "ready" for way in verdict.ways(findings))
 
     def _show(self, found: Plan) -> None:
-        host = self._host()
-        ready = any(way.verdict == "ready" for way in verdict.ways(self.result.verified))
         if not found.choices:
-            self._say("Nothing to do: watching works here." if ready else "There is nothing that setup could do here.")
+            self._say(
+                "Nothing to do: watching works here."
+                if self.result.ready
+                else "There is nothing that setup could do here."
+            )
         else:
             self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
         for choice in found.choices:
-            self._say("")
-            self._say(f"{choice.finding.id} {choice.finding.state}: {choice.finding.title}")
-            self._say(f"  {choice.fix.id} ({choice.fix.scope}): {choice.fix.title}")
-            if choice.fix.weakens:
-                self._say(f"  opens: {choice.fix.weakens}")
-            for line in preview.preview(choice.fix, host):
-                self._say(f"    {line}")
-            self._say(f"  undo: {choice.fix.undo}")
+            self._show_choice(choice)
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
             self._say("")
             self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
@@ -242,10 +239,21 @@ class Setup:
         if found.offered and not self.request.only:
             self._say("")
             self._say("Not needed now; with --only ID:")
-        for choice in found.offered if not self.request.only else ():
-            opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
-            self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
+            for choice in found.offered:
+                opens = f"; opens: {choice.fix.weakens}" if choice.fix.weakens else ""
+                self._say(f"  {choice.fix.id}: {choice.fix.title}{opens}")
         self._say("")
+
+    def _show_choice(self, choice: Choice) -> None:
+        finding, fix = choice.finding, choice.fix
+        self._say("")
+        self._say(f"{finding.id} {finding.state}: {finding.title}")
+        self._say(f"  {fix.id} ({fix.scope}): {fix.title}")
+        if fix.weakens:
+            self._say(f"  opens: {fix.weakens}")
+        for line in preview.preview(fix, self._host()):
+            self._say(f"    {line}")
+        self._say(f"  undo: {fix.undo}")
 
     def _object(self) -> dict[str, Any]:
         found, host = self.result.plan or Plan("raw"), self._host()
@@ -322,20 +330,6 @@ def _command(*words: str) -> str:
     path = shutil.which(sys.argv[0]) or "denet-tui"
     program = "denet-tui" if str(Path(path).parent) in ("/usr/local/bin", "/usr/bin", "/bin") else path
     return shlex.join([*(["sudo"] if os.geteuid() else []), program, *words])
-
-
-def _log(request: SetupRequest) -> None:
-    """Debug messages to stderr, or to a file that is opened as the user who asked: setup itself is root."""
-    if not debug.wanted(debug=request.debug, log_file=request.log_file):
-        return
-    try:
-        with _acting_as(privilege.invoking_user()):
-            log.addHandler(debug.Handler(request.log_file))
-    except OSError as error:
-        raise SetupError(
-            f"cannot write the log to {request.log_file}: {error.strerror}; name another file", verdict.USAGE
-        ) from None
-    log.setLevel(logging.DEBUG)
 
 
 @contextmanager

@@ -54,9 +54,7 @@ class Reach:
 def reach(host: Host) -> Reach:
     """Look for sudo, setpriv, CAP_BPF and systemd."""
     no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
-    setpriv = "" if program(host, "setpriv") else "setpriv is not installed (package util-linux)"
-    old = "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
-    return Reach(no_sudo, setpriv or old, service.has_systemd(host))
+    return Reach(no_sudo, _no_setpriv(host), service.has_systemd(host))
 
 
 def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], program: str) -> tuple[Access, ...]:
@@ -114,6 +112,12 @@ def _setpriv(uid: int, gid: int, program: str) -> tuple[str, ...]:
     sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
     who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
     return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", program, "run", "--", "CMD")
+
+
+def _no_setpriv(host: Host) -> str:
+    if not program(host, "setpriv"):
+        return "setpriv is not installed (package util-linux)"
+    return "" if caps.knows_bpf(host) else "this kernel has no CAP_BPF (Linux 5.8): it needs all of root"
 
 
 def _blocked(findings: Mapping[str, Finding]) -> str:

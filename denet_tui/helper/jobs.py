@@ -50,8 +50,8 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """What stands in the journal of fixes, told at the beginning and after each job."""
+class InForce:
+    """The fixes that are in force, told at the beginning and after each job."""
 
     applied: tuple[str, ...] = ()
     """Ids of the fixes that can be undone, also those of earlier runs."""
@@ -113,7 +113,7 @@ class Gone:
     """The helper has ended before its time: nothing can be looked at or applied any more."""
 
 
-Event = Started | Slow | Found | Journal | Said | Ended | Counted | Proved | Gone
+Event = Started | Slow | Found | InForce | Said | Ended | Counted | Proved | Gone
 
 
 class Jobs:
@@ -186,7 +186,7 @@ class Jobs:
             case "said":
                 self.tell(Said(value))
             case "state":
-                self.tell(Journal(tuple(value["applied"]), tuple(value["mine"]), value["interrupted"]))
+                self.tell(InForce(tuple(value["applied"]), tuple(value["mine"]), value["interrupted"]))
             case "proof":
                 self.tell(_proof(value))
             case "ended":

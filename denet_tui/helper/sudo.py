@@ -18,6 +18,7 @@ from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
 from denet_tui.repair.preview import PreviewLine
+from denet_tui.syscalls import how_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Answer:
             left = tuple(map(str, done.get("left", ())))
             return Ended(kind, fix, good=not left, changed=done.get("changed", True), left=left)
         if not self.said:
-            failed = self.output or f"sudo ended with status {self.status}: it got no password, or does not let you"
+            failed = self.output or f"sudo {how_ended(self.status)}: it got no password, or does not let you"
         return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
 
     def _done(self, what: str, fix: str) -> dict[str, Any]:

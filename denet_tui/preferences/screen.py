@@ -9,22 +9,22 @@ from typing import Any
 from textual.app import App
 
 from denet_tui.preferences import state
-from denet_tui.preferences.settings import Settings
+from denet_tui.preferences.settings import UserSettings
 from denet_tui.preferences.state import Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The settings, what was kept, and where it is kept (None: nowhere)."""
+    """The settings, what was kept, and the user's folder for what is kept (None: nowhere)."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: UserSettings = field(default_factory=UserSettings)
     kept: Kept = field(default_factory=Kept)
-    path: Path | None = None
+    folder: Path | None = None
 
     def keep(self, what: Kept) -> None:
         """Keep it for the next run."""
-        if self.path is not None and what != self.kept:
-            state.write(self.path, what)
+        if self.folder is not None and what != self.kept:
+            state.write(self.folder / state.FILE, what)
 
 
 def take_on(app: App[Any], preferences: Preferences) -> None:

@@ -51,7 +51,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class UserSettings:
     """What the file says; None and empty where it says nothing."""
 
     interval: float | None = None
@@ -59,11 +59,11 @@ class Settings:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     """Binding id to keys."""
-    source: Source | None = None
+    source: SettingsText | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SettingsText:
     """The file, to say where in it something stands."""
 
     path: Path
@@ -75,23 +75,17 @@ class Source:
 
 
 def where(environment: Mapping[str, str]) -> Path:
-    """The file of the user with this environment (XDG base directory specification)."""
-    return folder(environment, "XDG_CONFIG_HOME", ".config") / "settings.toml"
+    """The file of the user with this environment."""
+    default = Path(environment.get("HOME") or "/", ".config")
+    return files.own_folder(environment, "XDG_CONFIG_HOME", default) / "settings.toml"
 
 
-def folder(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    """denet-tui's own folder below the one that `variable` names, or below `default` in the user's home."""
-    named = environment.get(variable, "")
-    base = Path(named) if named.startswith("/") else Path(environment.get("HOME") or "/") / default
-    return base / "denet-tui"
-
-
-def read(path: Path, allowed: Allowed) -> Settings:
+def read(path: Path, allowed: Allowed) -> UserSettings:
     """The settings in `path`, the defaults where there is no such file; raises SettingsError."""
     try:
         text = files.read(path).decode()
     except FileNotFoundError:
-        return Settings()
+        return UserSettings()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
@@ -101,49 +95,62 @@ def read(path: Path, allowed: Allowed) -> Settings:
         at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         line = at[1] if at else len(text.splitlines())
         raise SettingsError(f"{path}:{line}: not TOML: {str(error)[: at.start() if at else None]}") from None
-    return _checked(Source(path, text), found, allowed)
+    return _checked(SettingsText(path, text), found, allowed)
 
 
-def _checked(source: Source, found: dict[str, Any], allowed: Allowed) -> Settings:
+def _checked(source: SettingsText, found: dict[str, Any], allowed: Allowed) -> UserSettings:
     _known(source, "", found, ("interval", "theme", "columns", "keys"))
-    interval, theme = found.get("interval"), found.get("theme")
-    number = isinstance(interval, int | float) and not isinstance(interval, bool)
-    if interval is not None and not (number and LEAST_S <= interval <= MOST_S):
-        raise source.wrong("", "interval", f"interval is a number of seconds from {LEAST_S} to {MOST_S:g}")
-    names = {"dark": "textual-dark", "light": "textual-light"}
-    if theme is not None and (not isinstance(theme, str) or names.get(theme, theme) not in allowed.themes):
-        raise source.wrong("", "theme", f"theme is one of {_listed(['dark', 'light', *sorted(allowed.themes)])}")
-    columns = _table(source, found, "columns", "lists of columns")
-    _known(source, "columns", columns, allowed.columns)
-    for table, names_of in columns.items():
-        some = isinstance(names_of, list) and names_of and all(name in allowed.columns[table] for name in names_of)
-        if not some or len(set(names_of)) < len(names_of):
-            raise source.wrong("columns", table, f"{table} is a list of some of {_listed(allowed.columns[table])}")
-    keys = _table(source, found, "keys", "names of bindings with their keys")
-    for name, value in list(keys.items()):
-        if isinstance(value, dict):  # app.quit = "x", without the quotes that TOML asks for
-            keys |= {f"{name}.{rest}": each for rest, each in keys.pop(name).items()}
-    _known(source, "keys", keys, allowed.bindings)
-    for name, value in keys.items():
-        if not isinstance(value, str) or not value.isprintable() or not all(map(str.strip, value.split(","))):
-            raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
-    return Settings(
-        interval=None if interval is None else float(interval),
-        theme=theme and names.get(theme, theme),
-        columns={table: tuple(names_of) for table, names_of in columns.items()},
-        keys=keys,
-        source=source,
+    return UserSettings(
+        _interval(source, found.get("interval")),
+        _theme(source, found.get("theme"), allowed.themes),
+        _columns(source, _table(source, found, "columns", "lists of columns"), allowed.columns),
+        _keys(source, _table(source, found, "keys", "names of bindings with their keys"), allowed.bindings),
+        source,
     )
 
 
-def _table(source: Source, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:
+def _interval(source: SettingsText, value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and LEAST_S <= value <= MOST_S):
+        raise source.wrong("", "interval", f"interval is a number of seconds from {LEAST_S} to {MOST_S:g}")
+    return None if value is None else float(value)
+
+
+def _theme(source: SettingsText, value: Any, themes: Collection[str]) -> str | None:
+    theme = {"dark": "textual-dark", "light": "textual-light"}.get(value, value) if isinstance(value, str) else None
+    if value is not None and theme not in themes:
+        raise source.wrong("", "theme", f"theme is one of {_listed(['dark', 'light', *sorted(themes)])}")
+    return theme
+
+
+def _columns(source: SettingsText, found: dict[str, Any], allowed: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    _known(source, "columns", found, allowed)
+    for table, names in found.items():
+        some = isinstance(names, list) and names and all(name in allowed[table] for name in names)
+        if not some or len(set(names)) < len(names):
+            raise source.wrong("columns", table, f"{table} is a list of some of {_listed(allowed[table])}")
+    return {table: tuple(names) for table, names in found.items()}
+
+
+def _keys(source: SettingsText, keys: dict[str, Any], bindings: Collection[str]) -> dict[str, Any]:
+    for name, value in list(keys.items()):
+        if isinstance(value, dict):  # app.quit = "x", without the quotes that TOML asks for
+            keys |= {f"{name}.{rest}": each for rest, each in keys.pop(name).items()}
+    _known(source, "keys", keys, bindings)
+    for name, value in keys.items():
+        if not isinstance(value, str) or not value.isprintable() or not all(map(str.strip, value.split(","))):
+            raise source.wrong("keys", name, f'{name} is a key, or several with commas between: "x,ctrl+x"')
+    return keys
+
+
+def _table(source: SettingsText, found: dict[str, Any], name: str, what: str) -> dict[str, Any]:
     table = found.get(name, {})
     if not isinstance(table, dict):
         raise source.wrong("", name, f"{name} is a table, [{name}], of {what}")
     return table
 
 
-def _known(source: Source, table: str, found: Collection[str], names: Collection[str]) -> None:
+def _known(source: SettingsText, table: str, found: Collection[str], names: Collection[str]) -> None:
     for name in found:
         if name not in names:
             close = get_close_matches(name, names, 3) or sorted(names)[:12]

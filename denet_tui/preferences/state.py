@@ -10,6 +10,9 @@ from typing import Any
 
 from denet_tui import files
 
+FILE = "screen.json"
+"""Its name in the user's folder of denet-tui."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
+from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
 _SHOWN = 3
@@ -117,10 +117,8 @@ def _fate(snapshot: Snapshot) -> str:
     code = os.waitstatus_to_exitcode(snapshot.status)
     if code >= 0:
         return f"exit status {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name} (signal {-code})"
-    except ValueError:  # real-time signals have no name of their own
-        return f"killed by signal {-code}"
+    name = signal_name(-code)
+    return f"killed by {name} (signal {-code})" if name.startswith("SIG") else f"killed by {name}"
 
 
 def _named(rows: Mapping[Syscall, Counters], field: str) -> str:

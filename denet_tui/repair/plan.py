@@ -36,40 +36,55 @@ class Plan:
     """What blocks this way, and nothing is known against it."""
 
 
-def plan(findings: Sequence[Finding], ids: Iterable[str] | None = None, *, permanent: bool = False) -> Plan:
+def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: bool = False) -> Plan:
     """The safest fix for each finding that fails or warns and that the way in needs; raises PlanError.
 
     `ids` (of checks or of fixes) asks for just these, whether needed or not; a fix's own id also where all is
-    well. A fix that weakens the machine is
-    chosen where its own id is given, never else. Order of safety: as the check has them, settings of the kernel
-    last; until reboot before permanent, or the other way round where `permanent` was asked for.
+    well. A fix that weakens the machine is chosen where its own id is given, never else. Order of safety: as the
+    check has them, settings of the kernel last; until reboot before permanent, or the other way round where
+    `permanent` was asked for.
     """
-    way = _way(findings)
-    asked = None if ids is None else set(ids)
-    by_name = asked or set()
-    wrong = [each for each in findings if each.state in _WRONG or by_name & {fix.id for fix in each.fixes}]
-    if asked is not None:
-        _known(findings, asked)
+    way, asked = _way(findings), frozenset(ids)
+    _known(findings, asked)
     choices: list[Choice] = []
-    advice: list[Choice] = []
     offered: list[Choice] = []
     stuck: list[Finding] = []
-    for finding in wrong:
-        named = asked is not None and bool(asked & {finding.id, *(fix.id for fix in finding.fixes)})
-        chosen = _safest(finding, asked or set(), permanent=permanent)
-        if not named and (asked is not None or way not in finding.required_for):
-            offered += [Choice(finding, fix) for fix in chosen]
+    for finding in findings:
+        names = {fix.id for fix in finding.fixes}
+        if finding.state not in _WRONG and not asked & names:
+            continue
+        chosen = _choices(finding, _safest(finding, asked, permanent=permanent))
+        if asked & {finding.id, *names} if asked else way in finding.required_for:
+            choices += chosen
+            if not chosen:
+                offered += _choices(finding, finding.fixes)
+                stuck.append(finding)
         else:
-            choices += [Choice(finding, fix) for fix in chosen if fix.changes]
-            advice += [Choice(finding, fix) for fix in chosen if not fix.changes]
-            stuck += [finding] if not chosen and way in finding.blocks else []
-            offered += [Choice(finding, fix) for fix in finding.fixes if not chosen]
-    if asked is None:  # what could be had beyond: nothing is wrong without it
-        able = (each for each in findings if each.state is State.SKIP)
-        offered += [Choice(each, fix) for each in able for fix in each.fixes if fix.changes]
-    if any(way in finding.blocks for finding in wrong if finding.id != PROOF):
-        stuck = [finding for finding in stuck if finding.id != PROOF]  # it fails because of the others
-    return Plan(way, *map(tuple, (_once(choices), _once(advice), offered, stuck)))  # type: ignore[arg-type]
+            offered += chosen
+    choices = _once(choices)
+    return Plan(
+        way,
+        tuple(choice for choice in choices if choice.fix.changes),
+        tuple(choice for choice in choices if not choice.fix.changes),
+        (*offered, *(() if asked else _beyond(findings))),
+        _stuck(findings, way, stuck),
+    )
+
+
+def _choices(finding: Finding, fixes: Iterable[Fix]) -> list[Choice]:
+    return [Choice(finding, fix) for fix in fixes]
+
+
+def _beyond(findings: Sequence[Finding]) -> list[Choice]:
+    """What could be had: nothing is wrong without it."""
+    able = (each for each in findings if each.state is State.SKIP)
+    return [Choice(each, fix) for each in able for fix in each.fixes if fix.changes]
+
+
+def _stuck(findings: Sequence[Finding], way: Way, without_fix: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What of it blocks the way; the proof only by itself, as it fails because of the others."""
+    others = any(way in finding.blocks for finding in findings if finding.id != PROOF)
+    return tuple(each for each in without_fix if way in each.blocks and not (others and each.id == PROOF))
 
 
 def _once(choices: list[Choice]) -> list[Choice]:
@@ -77,7 +92,7 @@ def _once(choices: list[Choice]) -> list[Choice]:
     return list({choice.fix.id: choice for choice in reversed(choices)}.values())[::-1]
 
 
-def _known(findings: Sequence[Finding], asked: set[str]) -> None:
+def _known(findings: Sequence[Finding], asked: frozenset[str]) -> None:
     known = {finding.id for finding in findings} | {fix.id for finding in findings for fix in finding.fixes}
     content = {finding.id for finding in findings if finding.state is State.PASS}  # so its fix is not offered any more
     if unknown := sorted(each for each in asked - known if each.partition(".")[0] not in content):
@@ -98,7 +113,7 @@ def _way(findings: Sequence[Finding]) -> Way:
     return "raw"
 
 
-def _safest(finding: Finding, asked: set[str], *, permanent: bool) -> list[Fix]:
+def _safest(finding: Finding, asked: frozenset[str], *, permanent: bool) -> list[Fix]:
     by_name = [fix for fix in finding.fixes if fix.id in asked]
     sound = [fix for fix in finding.fixes if not fix.weakens]
     if by_name or finding.all_fixes:

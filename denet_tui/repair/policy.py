@@ -8,10 +8,24 @@ from denet_tui.checks.model import Fix, RunCommand, SetValue, WriteFile
 
 _INTERPRETERS = re.compile(r"(^|/)(python|perl|ruby|node|bash|sh|dash|lua|env)[\d.]*$|\.(py|sh|pl)$")
 _SHARED = re.compile(r"^/etc/(sysctl\.conf|fstab|sudoers|group|passwd|security/limits\.conf|profile|environment)$")
-_TRACING = re.compile(r"^/sys/kernel/(tracing|debug)(/|$)")
 _OPENED = re.compile(r"(kernel[./])?(unprivileged_bpf_disabled|kptr_restrict)\s*=\s*0\b")
 _PARANOID = re.compile(r"perf_event_paranoid\s*=\s*(-\d+|[01])\b")
 _OPEN_MODE = re.compile(r"\bmode=0*7[1-7][1-7]\b|\bmode=0*7\d[1-7]\b")
+_MODES = ("chmod", "chgrp", "chown")
+_WORDS = (
+    (
+        _MODES,
+        re.compile(r"^/sys/kernel/(tracing|debug)(/|$)"),
+        "modes set inside tracefs or debugfs let a group write kprobe_events, and outlive a remount",
+    ),
+    (
+        _MODES,
+        re.compile(r"^(-\w*R\w*|--recursive)\Z"),
+        "changing modes or owners of a whole tree cannot be taken back exactly",
+    ),
+    (("udevadm",), re.compile(r"^trigger\Z"), "udev rules match nothing on tracefs"),
+)
+"""Programs, what none of their arguments may be, and why."""
 
 
 def violations(fix: Fix) -> list[str]:
@@ -39,14 +53,11 @@ def of_command(argv: tuple[str, ...]) -> list[str]:
             found.append("capabilities on an interpreter or script are everybody's: any user's code runs with them")
         elif "cap_bpf" in line and "cap_perfmon" not in line:
             found.append("CAP_BPF alone loads nothing: CAP_PERFMON is needed, too")
-    if program in ("chmod", "chgrp", "chown") and any(_TRACING.search(word) for word in words):
-        found.append("modes set inside tracefs or debugfs let a group write kprobe_events, and outlive a remount")
-    if program in ("chmod", "chgrp", "chown") and any(re.fullmatch(r"-\w*R\w*|--recursive", word) for word in words):
-        found.append("changing modes or owners of a whole tree cannot be taken back exactly")
+    for programs, word_of, why in _WORDS:
+        if program in programs and any(map(word_of.search, words)):
+            found.append(why)
     if program in ("sh", "bash", "dash", "env", "sudo", "tee", "modprobe"):
         found.append(f"{program} is never run by a fix: no shell, no appending, no modules")
-    if program == "udevadm" and "trigger" in words:
-        found.append("udev rules match nothing on tracefs")
     return found
 
 

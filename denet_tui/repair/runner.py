@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from denet_tui.repair.steps import StepError
+from denet_tui.syscalls import how_ended
 
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -68,8 +69,8 @@ class Runner:
         if self.cancel.is_set():
             raise CancelledError
         if process.returncode:
-            how = f"status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-            raise StepError(f"{' '.join(argv)} ended with {how}{f': {last}' if last else ''}")
+            how = how_ended(process.returncode)
+            raise StepError(f"{' '.join(argv)} {how}{f': {last}' if last else ''}")
 
     def _follow(self, process: subprocess.Popen[bytes]) -> str:
         """Pass its lines on until it has ended; returns the last one."""

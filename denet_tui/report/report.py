@@ -11,7 +11,7 @@ from typing import Any
 from denet_tui import __version__, visible
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
-from denet_tui.checks.verdict import Step, WayIn
+from denet_tui.checks.verdict import NextStep, WayIn
 from denet_tui.repair import preview
 from denet_tui.report import about, redact
 from denet_tui.report.redact import Secrets
@@ -27,7 +27,7 @@ class Report:
 
     findings: tuple[Finding, ...]
     ways: tuple[WayIn, ...]
-    step: Step
+    step: NextStep
     uid: int
     user: str
     """Name of the user who asked, and whom `uid` looked for."""

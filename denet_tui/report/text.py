@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from denet_tui.checks.catalogue import AREAS, by_id
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import Step, WayIn
+from denet_tui.checks.verdict import NextStep, WayIn
 from denet_tui.repair.preview import preview
 from denet_tui.visible import visible
 
@@ -40,7 +40,7 @@ _SHORT_EVIDENCE = 200
 def render(
     findings: Sequence[Finding],
     ways: Sequence[WayIn],
-    step: Step,
+    step: NextStep,
     *,
     colour: bool = False,
     ascii_only: bool = False,

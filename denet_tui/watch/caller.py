@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from denet_tui.bpf.privilege import User
-from denet_tui.syscalls import PASSED
+from denet_tui.model import PASSED
 from denet_tui.watch.processes import owner, stat
 
 _ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}

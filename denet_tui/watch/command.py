@@ -15,9 +15,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denet_tui.model import InFlight
 from denet_tui.watch import supervisor
 from denet_tui.watch.find import CommandError
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
@@ -47,6 +48,8 @@ class Command:
     """errno of its execve where that failed."""
     stopped = 0
     """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
+    asking: InFlight | None = None
+    """The thread that waits for somebody to type on its terminal, where that can be told."""
     _pending = b""
     _untyped = 0
 
@@ -61,7 +64,7 @@ class Command:
         terminals: Sequence[int] = (),
         size: tuple[int, int] = (80, 24),
         stdio: Sequence[int] = (0, 1, 2),
-        output: Output | None = None,
+        output: CommandOutput | None = None,
         ignored: Sequence[int] = (),
         policy: str = "kill",
         name: str = "",
@@ -72,7 +75,7 @@ class Command:
         `name` is what Tracer.expect asks for.
         """
         self._keeper, self._channel = keeper_of
-        self.output = output or Output()
+        self.output = output or CommandOutput()
         of_pty = (0, 1, 2) if own_terminal else terminals
         request = {
             "argv": list(argv),

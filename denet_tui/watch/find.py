@@ -9,6 +9,8 @@ from pathlib import Path
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit statuses as env(1) and timeout(1) use them."""
+_THERE = (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors of a file that is, or may be, there."""
 
 
 class CommandError(Exception):
@@ -26,27 +28,27 @@ def resolve(name: str, search: str) -> str:
     """
     if not name:
         raise CommandError("the command is an empty string: name a program", NOT_FOUND)
-    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in search.split(os.pathsep)]
-    blocked = ""
-    for candidate in candidates:
-        try:
-            mode = Path(candidate).stat().st_mode
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG) or (
-                error.errno == errno.ENOTDIR and "/" in name
-            ):
-                blocked = blocked or f"{candidate}: {error.strerror}"
-            continue
-        if stat.S_ISDIR(mode):
-            blocked = blocked or f"{candidate}: is a directory"
-        elif not os.access(candidate, os.X_OK, effective_ids=True):
-            blocked = blocked or f"{candidate}: permission denied (not executable for this user)"
-        else:
+    is_path, blocked = "/" in name, ""
+    for candidate in [name] if is_path else [f"{part or '.'}/{name}" for part in search.split(os.pathsep)]:
+        reason = _unfit(candidate, is_path=is_path)
+        if reason == "":
             return candidate
+        blocked = blocked or (f"{candidate}: {reason}" if reason else "")
     if blocked:
         raise CommandError(f"cannot execute {blocked}", NOT_EXECUTABLE)
-    place = "" if "/" in name else " in PATH"
-    raise CommandError(f"command not found{place}: {name}", NOT_FOUND)
+    raise CommandError(f"command not found{'' if is_path else ' in PATH'}: {name}", NOT_FOUND)
+
+
+def _unfit(path: str, *, is_path: bool) -> str | None:
+    """Why this cannot be executed, empty where it can; None where it is not there."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        is_there = error.errno in _THERE or (error.errno == errno.ENOTDIR and is_path)
+        return error.strerror if is_there else None
+    if stat.S_ISDIR(mode):
+        return "is a directory"
+    return "" if os.access(path, os.X_OK, effective_ids=True) else "permission denied (not executable for this user)"
 
 
 def why_not(path: str, number: int) -> str:

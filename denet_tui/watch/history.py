@@ -18,9 +18,6 @@ _ROW_COST, _GROUP_COST = 42, 500
 """What a row takes beside its values, and a group beside its rows, in values of 4 bytes."""
 _NO_ROW = array("f")
 
-SERIES_OVERHEAD = 250
-"""Bytes that a series takes beside its values: the ring, its key and their places in the dict (CPython 3.11)."""
-
 
 class _Ring:
     """The values of one series and the tick that it was last written at."""
@@ -36,7 +33,7 @@ class History(Generic[KeyT]):
     """The last `length` ticks of up to `max_series` series, in calls/s or whatever else was put in.
 
     A series that is not written at a tick counts as 0.0 there, and costs nothing then. A series
-    takes 4 * length + about 250 bytes (`bytes_per_series`), so that memory is bounded by
+    takes 4 * length + about 250 bytes, so that memory is bounded by
     `max_series` times that. When there are more, the longest idle ones go first, and those still
     written at this tick never: what does not fit is then not kept.
     """
@@ -50,11 +47,6 @@ class History(Generic[KeyT]):
 
     def __len__(self) -> int:
         return len(self._rings)
-
-    @property
-    def bytes_per_series(self) -> int:
-        """What one series takes, in bytes."""
-        return 4 * self.length + SERIES_OVERHEAD
 
     @property
     def kept(self) -> int:
@@ -128,7 +120,7 @@ _LAYOUTS = 2
 """How many orders of its keys are known of a group: the kernel lists the rows of its two sides each in its own."""
 
 
-class _Group(Generic[KeyT]):
+class _Table(Generic[KeyT]):
     """The rows of a group, oldest first, each with its tick; and in which place of them a key is."""
 
     __slots__ = ("layouts", "places", "rows")
@@ -156,7 +148,7 @@ class _Group(Generic[KeyT]):
         return row
 
 
-class Rows(Generic[GroupT, KeyT]):
+class Tables(Generic[GroupT, KeyT]):
     """The last `length` ticks of many small tables, one table a group (the syscalls of one process).
 
     A tick of a group is one array of floats, so that it is written as a whole: with one series per
@@ -171,7 +163,7 @@ class Rows(Generic[GroupT, KeyT]):
         self.max_values = max_values
         self.tick = -1
         self.values = 0
-        self._groups: dict[GroupT, _Group[KeyT]] = {}
+        self._groups: dict[GroupT, _Table[KeyT]] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -188,7 +180,7 @@ class Rows(Generic[GroupT, KeyT]):
         """Write all of a group's values at the current tick, each key once; what is left out is 0.0."""
         mine = self._groups.pop(group, None)
         if mine is None:
-            mine = _Group()
+            mine = _Table()
             self.values += _GROUP_COST
         self._groups[group] = mine  # the longest idle one is then always the first
         row, rows = mine.row(keys, values), mine.rows

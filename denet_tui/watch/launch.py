@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui.bpf import facts, families, privilege, request, reset, unprivileged
-from denet_tui.bpf.confine import confine, protect
+from denet_tui import syscalls
+from denet_tui.bpf import facts, privilege, request, reset, unprivileged
+from denet_tui.bpf.confine import confine, protect, tracer
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
@@ -21,7 +22,7 @@ from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.processes import descendants, owner
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
@@ -42,7 +43,6 @@ class Options:
     """What run and attach have in common."""
 
     way: str = "auto"
-    interval_s: float = 0.5
     only: tuple[str, ...] = ()
     """Names and %classes of the syscalls to count; all where it is empty."""
     user: str | None = None
@@ -88,7 +88,7 @@ class Start:
         self.options = options
         self._report = report
         try:
-            self._wanted = numbers_of(families.expand(options.only))
+            self._wanted = numbers_of(syscalls.expand(options.only))
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()
@@ -115,13 +115,24 @@ class Start:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
         self._scale = scale
         uid = {"command": self.runner.uid, "itself": self.invoker.uid, "process": owner(pid), "machine": 0}[aim]
-        allowed = uid in (self.runner.uid, self.invoker.uid)
+        allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
         if not self._privileged:
             self.only_uid = os.getuid()
 
+    def _refuse_tracer(self) -> None:
+        """Raise StartError where another process of this user would get what the loader hands over."""
+        protect()
+        if not self._privileged and (pid := tracer()):
+            name = "".join(_command_line(pid)[:1]) or "unknown"
+            raise StartError(
+                f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "
+                "start it without that, or as root"
+            )
+
     def _begin(self) -> unprivileged.Loads:
+        self._refuse_tracer()
         rows, scale = self.options.rows, self._scale
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
@@ -140,6 +151,7 @@ class Start:
         """Wait for the loader, once; raises LoadError. `tracer` does so, too."""
         if self._kernel is None:
             kernel = self._kernel = (self._loading or self._begin()).receive()
+            self._refuse_tracer()
             confine()
             if self._report:
                 self._report(kernel)
@@ -149,7 +161,7 @@ class Start:
     def tracer(self) -> Tracer:
         """Wait for the loader; raises LoadError."""
         kernel = self.load()
-        tracer = Tracer(kernel)
+        tracer = Tracer(kernel, self.only_uid)
         if self._wanted:
             tracer.want(self._wanted)
         return tracer
@@ -158,7 +170,7 @@ class Start:
         """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
         reset.everybody(self.load(), tracer.read)
 
-    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer) -> RunInfo:
+    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer, interval_s: float) -> RunInfo:
         """What stays the same from now on."""
         return RunInfo(
             argv=argv,
@@ -166,7 +178,7 @@ class Start:
             pid=pid,
             way=tracer.way,
             user=self.runner.name,
-            interval_s=self.options.interval_s,
+            interval_s=interval_s,
             start_wall_ms=int(time.time() * 1000),
             start_ns=time.monotonic_ns(),
             notes=self.notes,
@@ -179,8 +191,9 @@ def hold_command(
     *,
     own_terminal: bool,
     stdio: tuple[int, int, int],
-    output: Output | None = None,
+    output: CommandOutput | None = None,
     tracer: Tracer | None = None,
+    interval_s: float = 0.5,
 ) -> tuple[Command, Tracer, RunInfo]:
     """A command at the barrier, and watched; raises CommandError, LoadError.
 
@@ -210,10 +223,10 @@ def hold_command(
         name=tracer.expect(),
     )
     tracer.hold(command.pid, parent=start.keeper[0])
-    return command, tracer, start.info(argv, path, command.pid, tracer)
+    return command, tracer, start.info(argv, path, command.pid, tracer, interval_s)
 
 
-def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
+def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Attached, Tracer, RunInfo]:
     """A running process and its living descendants, watched from now on; raises StartError, LoadError."""
     uid = owner(pid)
     if uid is None:
@@ -244,7 +257,7 @@ def attach_process(start: Start, pid: int) -> tuple[Attached, Tracer, RunInfo]:
                     "run denet-tui outside, or start the command with `denet-tui run`"
                 ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
-    return attached, tracer, start.info(command_line, command_line[0], pid, tracer)
+    return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:
@@ -291,7 +304,7 @@ def _runner(options: Options, invoker: User) -> User:
     if not options.as_root and options.user is None:
         return invoker
     try:
-        wanted = privilege.find_user(options.user or "0")
+        wanted = privilege.find_user("0" if options.user is None else options.user)
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):

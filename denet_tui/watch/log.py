@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import NamedTuple
+
+from denet_tui.model import LogEntry
 
 KEPT = 1_000
 """Messages."""
-
-
-class Entry(NamedTuple):
-    """One message; `time_s` is Unix time, `level` one of debug, info, warning, error."""
-
-    time_s: float
-    level: str
-    text: str
 
 
 class Ring(logging.Handler):
@@ -23,10 +16,10 @@ class Ring(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._entries: deque[LogEntry] = deque(maxlen=KEPT)
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LogEntry, ...]:
         """The oldest first."""
         return tuple(self._entries)
 
@@ -40,7 +33,7 @@ class Ring(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a message."""
-        self._entries.append(Entry(record.created, record.levelname.lower(), self.format(record)))
+        self._entries.append(LogEntry(record.created, record.levelname.lower(), self.format(record)))
 
 
 RING = Ring()

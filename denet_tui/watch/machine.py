@@ -16,7 +16,7 @@ from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.launch import Options, Start, StartError
 from denet_tui.watch.processes import stat
-from denet_tui.watch.worker import Attached, Recorder, Session
+from denet_tui.watch.worker import Attached, Session
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often /proc is looked through for processes that nobody watches."""
@@ -96,8 +96,8 @@ class Sieve:
 class MachineSession(Session):
     """A session without an end, which also finds whoever got past the kernel side."""
 
-    def __init__(self, info: RunInfo, tracer: Tracer, sieve: Sieve, recorder: Recorder | None = None) -> None:
-        super().__init__(info, tracer, Machine(), recorder)
+    def __init__(self, info: RunInfo, tracer: Tracer, sieve: Sieve) -> None:
+        super().__init__(info, tracer, Machine())
         self._sieve = sieve
         self._strangers: set[int] = set()
         self._threads: set[int] = set()
@@ -141,7 +141,9 @@ def scale(options: Options) -> int:
     return scale_for(wanted)
 
 
-def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo, Tracer, Sieve]:
+def watch_everything(
+    start: Start, say: Callable[[int], None], interval_s: float = 0.5
+) -> tuple[RunInfo, Tracer, Sieve]:
     """Enter every process of this machine but this one; raises StartError, LoadError.
 
     `say` is called with the number of processes there are, before they are entered.
@@ -159,7 +161,7 @@ def watch_everything(start: Start, say: Callable[[int], None]) -> tuple[RunInfo,
             "run denet-tui outside, or watch a command with `denet-tui run`"
         )
     tracer, sieve = start.tracer(), Sieve(start.only_uid)
-    info = start.info(("whole machine",), "whole machine", 0, tracer)
+    info = start.info(("whole machine",), "whole machine", 0, tracer, interval_s)
     say(len(pids()))
     quiet = 0
     for _ in range(_MOST_PASSES):

@@ -16,7 +16,7 @@ _LINE = 1024
 """How far into a torn-off beginning the end of its line is looked for."""
 
 
-class Output:
+class CommandOutput:
     """The end of a stream. `add` is for the thread that drains the terminal, `take` for the one that draws."""
 
     def __init__(self, copy: BinaryIO | None = None) -> None:

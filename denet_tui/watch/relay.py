@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from denet_tui.watch.command import Command
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 _TYPED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 """What a terminal sends for a key, where it is not raw."""
@@ -29,7 +29,7 @@ _WANTS_TO_READ = (signal.SIGTTIN, signal.SIGTTOU)
 """What stops a command in the background that reads its terminal, or changes its modes."""
 
 
-class _Shown(Output):
+class _Shown(CommandOutput):
     """All that a terminal of the command's gets, written to this one."""
 
     def __init__(self, terminal: int) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
 
-from denet_tui.bpf.names import syscall
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
@@ -25,6 +24,7 @@ from denet_tui.model import (
     Usage,
     added_up,
 )
+from denet_tui.syscalls import syscall
 
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
@@ -185,7 +185,7 @@ class Sampler:
                 recent=rows,
                 errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
             )
-            for call, lanes, peak in zip(rows.calls, rows.lanes, rows.peaks, strict=True):
+            for call, lanes, peak in zip(rows.syscalls, rows.lanes, rows.peaks, strict=True):
                 everywhere = sums.get(call)
                 if everywhere is None:
                     sums[call] = [lanes, peak]

@@ -7,8 +7,8 @@ from typing import Any
 
 from denet_tui.bpf import burst
 from denet_tui.bpf.burst import Outcome
-from denet_tui.bpf.names import numbers
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import numbers
 
 _ON_BAD_DESCRIPTOR = """
     read write close lseek fstat fsync fdatasync dup dup2 dup3 fcntl ioctl getdents getdents64 pread64 pwrite64 readv

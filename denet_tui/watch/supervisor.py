@@ -29,8 +29,8 @@ import time
 from typing import Any, NoReturn
 
 from denet_tui.bpf.burst import show_yourself
-from denet_tui.bpf.names import numbers
 from denet_tui.bpf.privilege import User, become
+from denet_tui.syscalls import numbers
 from denet_tui.watch.find import CommandError, resolve
 
 GRACE_SECONDS = 2.0

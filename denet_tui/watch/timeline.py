@@ -21,7 +21,7 @@ _PACKED = (1 << _LANES) - 1
 _MIDDLE = attrgetter("middle_s")
 
 
-class Column(NamedTuple):
+class Stretch(NamedTuple):
     """What was counted in a stretch of time; `seconds` is how much of it was watched, 0.0 for none."""
 
     seconds: float
@@ -119,11 +119,6 @@ class Timeline:
     def __len__(self) -> int:
         return sum(len(level.slots) for level in self._levels)
 
-    @property
-    def oldest_s(self) -> float:
-        """Where the record starts; 0.0 while there is none."""
-        return min((level.slots[0].start_s for level in self._levels if level.slots), default=0.0)
-
     def ticks(self, count: int) -> list[tuple[float, float]]:
         """When the last `count` ticks started and ended, oldest first; fewer where fewer are kept."""
         return [(slot.start_s, slot.end_s) for slot in self._levels[0].slots[-count:]]
@@ -142,7 +137,7 @@ class Timeline:
 
     def columns(
         self, start_s: float, width_s: float, count: int, syscalls: Collection[Syscall] | None = None
-    ) -> list[Column]:
+    ) -> list[Stretch]:
         """`count` stretches of `width_s` from `start_s` on, each the sum over `syscalls` (None: over all).
 
         Of every stretch the finest record that is still kept; one that is coarser than the stretch
@@ -154,5 +149,5 @@ class Timeline:
             level = next((each for each in self._levels if each.covers(middle)), self._levels[0])
             slots = level.between(start, start + width_s)
             rows = [slot.total for slot in slots] if syscalls is None else [r for s in slots for r in s.read(syscalls)]
-            found.append(Column(sum(slot.end_s - slot.start_s for slot in slots), added_up(rows)))
+            found.append(Stretch(sum(slot.end_s - slot.start_s for slot in slots), added_up(rows)))
         return found

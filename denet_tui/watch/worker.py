@@ -8,19 +8,19 @@ import logging
 import math
 import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from denet_tui.bpf.tracer import Reading, Tracer
-from denet_tui.model import NO_LOSS, InFlight, RunInfo, Snapshot
+from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
+from denet_tui.syscalls import how_ended
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
 from denet_tui.watch.input_wait import reader_of
-from denet_tui.watch.log import RING, Entry
-from denet_tui.watch.output import Output
+from denet_tui.watch.log import RING
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.processes import Usages
 from denet_tui.watch.sampler import Sampler
 
@@ -37,7 +37,7 @@ _COLLECTING = (50_000, 20, 20)
 walks thousands of new tuples again and again: with 2,000 processes that was a fifth of all that a tick costs."""
 
 
-class Recorder(Protocol):
+class SnapshotSink(Protocol):
     """Takes every snapshot in turn; see record/."""
 
     @property
@@ -53,8 +53,7 @@ class Attached:
 
     status: int | None = None
     failure: int | None = None
-    output: Output | None = None
-    terminal = ""
+    output: CommandOutput | None = None
 
     def __init__(self, pid: int) -> None:
         """Raises ProcessLookupError where there is no such process."""
@@ -67,13 +66,6 @@ class Attached:
     def poll(self, seconds: float) -> bool:
         """Wait at most that long for its end; True when it has ended."""
         return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Its terminal is its own."""
-
-    def type(self, data: bytes) -> bool:  # noqa: ARG002 - the same shape as Command.type
-        """Its terminal is its own."""
-        return False
 
     def give_back(self) -> None:
         """Its terminal is its own."""
@@ -89,13 +81,7 @@ class Attached:
 class Session:
     """One watched command or process, from the barrier to its last snapshot."""
 
-    def __init__(
-        self,
-        info: RunInfo,
-        tracer: Tracer,
-        target: Command | Attached,
-        recorder: Recorder | None = None,
-    ) -> None:
+    def __init__(self, info: RunInfo, tracer: Tracer, target: Command | Attached) -> None:
         """`target` must be in the tracer already; it is let go by `run`."""
         gc.set_threshold(*_COLLECTING)
         self.info = info
@@ -103,15 +89,13 @@ class Session:
         self.interval_s = info.interval_s
         self.target = target
         self._tracer = tracer
-        self._recorder = recorder
+        self.recorder: SnapshotSink | None = None
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns)
         self._soonest_s = math.inf
         """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
-        self.asking: InFlight | None = None
-        """The thread that waits for somebody to type, where that can be told."""
         self._told = NO_LOSS
         """What was lost when that was last written to the log."""
         self._complaints: set[str] = set()
@@ -166,43 +150,38 @@ class Session:
         rows = sum(map(len, reading.rows.values()))
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
-        if self._recorder:
-            self._recorder.add(snapshot)
-        if self.target.terminal:
-            self.asking = reader_of(self.target.terminal, snapshot.in_flight, time.monotonic_ns()) if running else None
+        if self.recorder:
+            self.recorder.add(snapshot)
+        if terminal := self.terminal:
+            waiting = snapshot.in_flight if running else ()
+            terminal.asking = reader_of(terminal.terminal, waiting, time.monotonic_ns())
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Size of the command's terminal."""
-        self.target.resize(columns, rows)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
         if snapshot.loss != self._told:
             log.warning("lost: %s", snapshot.loss.since(self._told).describe())
             self._told = snapshot.loss
-        for failure in (self._recorder and self._recorder.failure, self.output and self.output.failure):
+        for failure in (self.recorder and self.recorder.failure, self.target.output and self.target.output.failure):
             if failure and failure not in self._complaints:
                 self._complaints.add(failure)
                 log.error("%s", failure)
         if not snapshot.running:
-            log.info("pid %d has ended %s, after %.1f s", self.info.pid, _fate(snapshot), snapshot.elapsed_ns / 1e9)
+            status = snapshot.status
+            how = "ended" if status is None or status < 0 else how_ended(os.waitstatus_to_exitcode(status))
+            log.info("pid %d %s, after %.1f s", self.info.pid, how, snapshot.elapsed_ns / 1e9)
 
     @property
-    def output(self) -> Output | None:
-        """What the command writes to its terminal; None where that is not ours."""
-        return self.target.output if self.target.terminal else None
+    def terminal(self) -> Command | None:
+        """What the command can be asked about its terminal; None where that is not ours."""
+        return self.target if isinstance(self.target, Command) and self.target.terminal else None
 
     @property
-    def log(self) -> Sequence[Entry]:
+    def log(self) -> Sequence[LogEntry]:
         """What denet-tui has to say about itself, the oldest first."""
         return RING.entries
-
-    def type(self, data: bytes) -> bool:
-        """Type on the command's terminal; False where there is no room, or no terminal of ours."""
-        return self.target.type(data)
 
     def conclude(self, how: str) -> Snapshot:
         """End the ticks, and with `kill` the command; returns the last snapshot. May be called again."""
@@ -232,10 +211,3 @@ class Session:
             if left <= 0:
                 break
         return False
-
-
-def _fate(snapshot: Snapshot) -> str:
-    if snapshot.status is None or snapshot.status < 0:
-        return "somehow"
-    code = os.waitstatus_to_exitcode(snapshot.status)
-    return f"with status {code}" if code >= 0 else f"by signal {-code} ({signal.strsignal(-code)})"

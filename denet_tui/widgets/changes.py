@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from denet_tui.model import Counters, Syscall
+from denet_tui.counts import Difference
 from denet_tui.syscalls import class_of
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
@@ -17,35 +17,7 @@ SAME = "="
 """Stands where both runs have the same number."""
 
 
-class Change(Protocol):
-    """One system call in both runs, and how much more there is in the second."""
-
-    @property
-    def syscall(self) -> Syscall:
-        """Which one."""
-
-    @property
-    def before(self) -> Counters:
-        """In the run before."""
-
-    @property
-    def after(self) -> Counters:
-        """In this run."""
-
-    @property
-    def calls(self) -> int:
-        """Calls more."""
-
-    @property
-    def errors(self) -> int:
-        """Errors more."""
-
-    @property
-    def time_ns(self) -> int:
-        """Time more, in ns."""
-
-
-class ChangeTable(TableView[Change]):
+class ChangeTable(TableView[Difference]):
     """Calls, errors and time of both runs and their differences; the largest difference first."""
 
     HELP = (
@@ -77,15 +49,15 @@ class ChangeTable(TableView[Change]):
         super().__init__(id=id)
         self.sort_key = "calls"
 
-    def identify(self, row: Change) -> Hashable:
+    def identify(self, row: Difference) -> Hashable:
         """The system call."""
         return row.syscall
 
-    def matches(self, row: Change) -> bool:
+    def matches(self, row: Difference) -> bool:
         """True where the system call is what the filter asks for."""
         return all(term.allows(row.syscall.name, (class_of(row.syscall),), ()) for term in self.terms)
 
-    def draw(self, row: Change, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 - LineView's signature
+    def draw(self, row: Difference, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 - LineView's signature
         """One cell of `row`."""
         match column.key:
             case "syscall":

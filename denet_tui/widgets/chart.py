@@ -50,7 +50,6 @@ def draw_chart(
     Every piece of a line comes with the number of the curve that it belongs to, from 1; 0 is the
     frame. Only one thread may call this: plotext has a single figure for the whole process.
     """
-    import plotext
     from plotext import figure, terminal
 
     terminal.limit(False, False)  # it would cut the figure to what it takes for the terminal's size
@@ -60,24 +59,28 @@ def draw_chart(
     # The upper and the right axis say nothing that the others do not.
     figure.axes(False, axis="x", side="upper")
     figure.axes(False, axis="y", side="right")
-    points = [[(grid.middle_s(at), rate) for at, rate in enumerate(curve) if rate is not None] for curve in curves]
     figure.draw(figure.signal([grid.start_s, grid.end_s], [0, 0], marker=" "))  # there may be no points at all
-    for number, curve in enumerate(points, 1):
+    _draw_curves([[(grid.middle_s(at), rate) for at, rate in enumerate(curve) if rate is not None] for curve in curves])
+    parts = (0, 0.5, 1) if size.height < 12 else (0, 0.25, 0.5, 0.75, 1)
+    labels = [formatting.pad(formatting.rate(top * part), _LABEL, right=True) for part in parts]
+    figure.ruler("y").lim(0, top).ticks([top * part for part in parts], labels)
+    figure.ruler("x").lim(grid.start_s, grid.end_s).ticks([at for at, _ in ticks], [label for _, label in ticks])
+    return [_pieces(line, len(curves)) for line in figure.build().string(False).split("\n")[: size.height]]
+
+
+def _draw_curves(curves: Sequence[Sequence[tuple[float, float]]]) -> None:
+    import plotext
+    from plotext import figure
+
+    for number, curve in enumerate(curves, 1):
         if len(curve) > 1:
             marker = plotext.marker("braille", number)
             figure.draw(figure.signal(*zip(*curve, strict=True), marker=marker).lines().density("full"))
-    for number, curve in enumerate(points, 1):
+    for number, curve in enumerate(curves, 1) if len(curves) > 1 else ():
         # Not one above the other, where curves run alongside.
-        marked = [] if len(curves) == 1 else curve[_MARK_EVERY * number // (MOST_CURVES + 1) :: _MARK_EVERY]
-        if marked:
+        if marked := curve[_MARK_EVERY * number // (MOST_CURVES + 1) :: _MARK_EVERY]:
             marker = plotext.marker(_MARKS[number - 1], number)
             figure.draw(figure.signal(*zip(*marked, strict=True), marker=marker))
-    heights = [top * part for part in ((0, 0.5, 1) if size.height < 12 else (0, 0.25, 0.5, 0.75, 1))]
-    figure.ruler("y").lim(0, top).ticks(
-        heights, [formatting.pad(formatting.rate(at), _LABEL, right=True) for at in heights]
-    )
-    figure.ruler("x").lim(grid.start_s, grid.end_s).ticks([at for at, _ in ticks], [label for _, label in ticks])
-    return [_pieces(line, len(curves)) for line in figure.build().string(False).split("\n")[: size.height]]
 
 
 _LABEL = 6

@@ -19,7 +19,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece
-from denet_tui.widgets.narrowing import Chosen, Errno
+from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, Subtree
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
@@ -161,7 +161,7 @@ class ErrorTable(TableView[ErrorRow]):
     def action_narrow(self) -> None:
         """Narrow the view to the error under the cursor."""
         if self.current is not None:
-            self.post_message(Chosen(self.current.syscall, Errno(self.current.number)))
+            self.post_message(Narrow(OneSyscall(self.current.syscall), Errno(self.current.number)))
 
 
 class ErrorSources(LineView[SourceRow]):
@@ -202,7 +202,7 @@ class ErrorSources(LineView[SourceRow]):
     def action_narrow(self) -> None:
         """Narrow the view to the process under the cursor."""
         if self.current is not None and self.current.process is not None:
-            self.post_message(Chosen(self.current.process))
+            self.post_message(Narrow(Subtree(self.current.process)))
 
 
 class ErrorsView(Vertical):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
+from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
 NONE = "-"
@@ -94,14 +94,6 @@ def ended(status: int | None) -> str:
 def ended_short(status: int | None) -> str:
     """As `ended`, in at most 9 cells: `exit 3`, `SIGKILL`."""
     return ended(status).removeprefix("killed by ").replace("exited", "exit")
-
-
-def signal_name(number: int) -> str:
-    """`SIGKILL` for 9; `signal 40` for one without a name of its own."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def command(argv: Iterable[str], fallback: str) -> str:

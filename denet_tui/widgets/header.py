@@ -23,7 +23,7 @@ _SEPARATOR = " · "
 Piece = tuple[str, str]
 
 
-class Facts(NamedTuple):
+class HeaderText(NamedTuple):
     """What the header says, in words; the less important, the later in `details`."""
 
     command: str
@@ -43,7 +43,7 @@ def badge(loss: Loss) -> str:
     return " exact " if loss.exact else f" {loss.short:,} short " if loss.short else " unproven "
 
 
-def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> Facts:
+def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> HeaderText:
     """What there is to say about a run at the moment of `snapshot`."""
     name = formatting.command(info.argv, info.executable)
     way = _WAYS.get(info.way, info.way)
@@ -51,7 +51,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     user = visible(info.user)
     who = (f"pid {info.pid}", user) if info.pid else (user,)  # 0: the whole machine
     if snapshot is None:
-        return Facts(name, who, "starting", "", True, (way,), notes, paused)
+        return HeaderText(name, who, "starting", "", True, (way,), notes, paused)
     seconds = snapshot.interval_ns / 1e9
     calls_s = snapshot.delta.calls / seconds if seconds and snapshot.running else 0.0
     alive = sum(process.alive for process in snapshot.processes)
@@ -63,7 +63,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
         way,
     ]
     short = () if snapshot.exact else (snapshot.loss.describe(),)
-    return Facts(
+    return HeaderText(
         command=name,
         where=(formatting.elapsed(snapshot.elapsed_ns), *who),
         state="running" if snapshot.running else formatting.ended(snapshot.status),
@@ -75,7 +75,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
     )
 
 
-def header_lines(known: Facts, width: int) -> list[list[Piece]]:
+def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     """The header's lines for `width` cells: two, and a third where there are remarks."""
     right: list[Piece] = [(known.badge, "good" if known.exact else "bad")] if known.badge else []
     if known.paused:

@@ -19,7 +19,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece
-from denet_tui.widgets.narrowing import Chosen
+from denet_tui.widgets.narrowing import Narrow, Subtree
 from denet_tui.widgets.table import TableView
 
 THRESHOLDS = (
@@ -169,7 +169,7 @@ class FlightTable(TableView[FlightRow]):
     def action_narrow(self) -> None:
         """Narrow the view to the process under the cursor."""
         if self.current is not None and self.current.process is not None:
-            self.post_message(Chosen(self.current.process))
+            self.post_message(Narrow(Subtree(self.current.process)))
 
 
 class UnreturnedTable(LineView[UnreturnedRow]):

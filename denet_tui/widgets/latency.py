@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
-from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
+from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, bucket_of, unpack_buckets
 from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
@@ -25,7 +25,7 @@ _BESIDES = 5
 _LEAST_ROWS = 3
 
 
-class Column(NamedTuple):
+class HeatColumn(NamedTuple):
     """One column of the map: buckets in calls/s, where the percentiles lie, and whether times are known."""
 
     rates: Sequence[float]
@@ -35,22 +35,18 @@ class Column(NamedTuple):
 
 def percentile_bucket(buckets: Sequence[int], share: float) -> int:
     """The bucket that holds the call which `share` (0..1) of all calls stay below or at."""
-    wanted, seen = share * sum(buckets), 0
-    for index, count in enumerate(buckets):
-        seen += count
-        if count and seen >= wanted:
-            return index
-    return 0
+    index, _ = bucket_of(buckets, share * sum(buckets)) or (0, 0)
+    return index
 
 
-def heat_columns(columns: Sequence[Watched]) -> list[Column]:
+def heat_columns(columns: Sequence[Watched]) -> list[HeatColumn]:
     """What is drawn of every column."""
     found = []
     for seconds, counters in columns:
         buckets = unpack_buckets(counters.buckets)
         lines = tuple(percentile_bucket(buckets, share) for share, *_ in LINES) if counters.returns else ()
         rates = [count / seconds for count in buckets] if counters.returns else ()
-        found.append(Column(rates, lines, kept=not counters.unkept or bool(counters.returns)))
+        found.append(HeatColumn(rates, lines, kept=not counters.unkept or bool(counters.returns)))
     return found
 
 
@@ -221,7 +217,7 @@ class LatencyView(TimeView, can_focus=True):
             line = " ".join([self._subject, when, *said[1:]])
         return formatting.pad(line, self.size.width)
 
-    def _reach(self, columns: Sequence[Column], counts: Sequence[int]) -> bool:
+    def _reach(self, columns: Sequence[HeatColumn], counts: Sequence[int]) -> bool:
         """Widen the range of buckets to all that is shown, never narrower again; False where there is nothing."""
         used = {at for column in columns for at, rate in enumerate(column.rates) if rate}
         used |= {at for at, count in enumerate(counts) if count}
@@ -229,7 +225,7 @@ class LatencyView(TimeView, can_focus=True):
         return bool(used)
 
     def _row(
-        self, columns: Sequence[Column], band: range, scale: Scale, cursor: int | None, *, bottom: bool
+        self, columns: Sequence[HeatColumn], band: range, scale: Scale, cursor: int | None, *, bottom: bool
     ) -> list[Piece]:
         found: list[Piece] = []
         for at, column in enumerate(columns):
@@ -253,7 +249,7 @@ class LatencyView(TimeView, can_focus=True):
             (formatting.pad(number if count else "", 10, right=True), "text"),
         ]
 
-    def _legend(self, scale: Scale, columns: Sequence[Column], width: int) -> list[list[Piece]]:
+    def _legend(self, scale: Scale, columns: Sequence[HeatColumn], width: int) -> list[list[Piece]]:
         """What shades and marks mean; in two lines where one is too short."""
         shades, lines = [(" " * (_LABEL + 1), "label"), *scale.legend()], []
         for _, name, char in LINES:
@@ -273,7 +269,7 @@ def _floor(band: range) -> str:
     )
 
 
-def _rate(column: Column, band: range) -> float:
+def _rate(column: HeatColumn, band: range) -> float:
     return sum(column.rates[band.start : band.stop])
 
 

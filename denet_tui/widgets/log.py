@@ -5,27 +5,12 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Hashable, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
+from denet_tui.model import LogEntry
 from denet_tui.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece
-
-
-class Entry(Protocol):
-    """One message."""
-
-    @property
-    def time_s(self) -> float:
-        """Unix time."""
-
-    @property
-    def level(self) -> str:
-        """`debug`, `info`, `warning` or `error`."""
-
-    @property
-    def text(self) -> str:
-        """One or more lines."""
 
 
 class LogRow(NamedTuple):
@@ -51,10 +36,10 @@ class LogView(LineView[LogRow]):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
-        self._entries: Sequence[Entry] = ()
+        self._entries: Sequence[LogEntry] = ()
         self._shown_width = 0
 
-    def show_entries(self, entries: Sequence[Entry]) -> None:
+    def show_entries(self, entries: Sequence[LogEntry]) -> None:
         """Draw these from now on: given with the oldest first, shown with the newest first."""
         if entries and self._entries and entries[-1] is self._entries[-1] and self._shown_width == self.line_width:
             return
@@ -77,7 +62,7 @@ class LogView(LineView[LogRow]):
         return [(str(getattr(row, column.key)), style)]
 
 
-def _rows(entry: Entry, width: int) -> list[LogRow]:
+def _rows(entry: LogEntry, width: int) -> list[LogRow]:
     shown = [visible(text.expandtabs(8)) for text in entry.text.splitlines()]
     lines = [line for text in shown for line in textwrap.wrap(text, width) or [""]]
     clock = time.strftime("%H:%M:%S", time.localtime(entry.time_s))

@@ -1,39 +1,134 @@
-"""What a view can be narrowed to, and the message that asks for it."""
+"""What a view can be narrowed to, and the message that asks for it.
+
+A new kind of narrowing is one class here: what it leaves of the processes (`inside`) or of the calls (`matches`), and
+its `label`.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from textual.message import Message
 
 from denet_tui.model import ProcessInfo, Syscall
+from denet_tui.syscalls import class_of, errno_name
+from denet_tui.visible import visible
+from denet_tui.widgets.formatting import clip
+from denet_tui.widgets.process_rows import subtree
 
 
-class Family(NamedTuple):
-    """A class of syscalls, such as `file` or `network`."""
+class Narrowing(ABC):
+    """One thing that a view is narrowed to."""
 
-    name: str
+    of: ClassVar[Literal["processes", "syscalls", "errors"]]
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """As it stands in the line of the steps: `make (1234)`, `%file`."""
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those of the processes that are left, whatever they call."""
+        return processes
+
+    def matches(self, syscall: Syscall, errno: int | None = None) -> bool:  # noqa: ARG002 - for the kinds below
+        """Whether a call is left that ended with `errno`, None: however it ended."""
+        return True
 
 
-class Errno(NamedTuple):
-    """An errno, as a positive number."""
+@dataclass(frozen=True, slots=True)
+class Subtree(Narrowing):
+    """A process and everything below it."""
 
-    number: int
+    process: ProcessInfo
+    of = "processes"
+
+    @property
+    def label(self) -> str:
+        """Its program and pid."""
+        command = self.process.cmdline
+        name = command[0].rpartition("/")[2] if command else self.process.comm
+        return f"{clip(visible(name), 24)} ({self.process.pid})"
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """The process and its descendants."""
+        return subtree(processes, self.process.key)
 
 
-class Named(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Named(Narrowing):
     """All processes of one command name."""
 
     comm: str
+    of = "processes"
+
+    @property
+    def label(self) -> str:
+        """The name."""
+        return visible(self.comm)
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those that have the name now."""
+        return [process for process in processes if process.comm == self.comm]
 
 
-Step = ProcessInfo | Named | Family | Syscall | Errno
-"""One thing that a view is narrowed to; a process stands for itself and everything below it."""
+@dataclass(frozen=True, slots=True)
+class Family(Narrowing):
+    """A class of syscalls, such as `file` or `network`."""
+
+    name: str
+    of = "syscalls"
+
+    @property
+    def label(self) -> str:
+        """As strace has it."""
+        return f"%{self.name}"
+
+    def matches(self, syscall: Syscall, errno: int | None = None) -> bool:  # noqa: ARG002
+        """Whether the syscall is of the class."""
+        return class_of(syscall) == self.name
 
 
-class Chosen(Message):
+@dataclass(frozen=True, slots=True)
+class OneSyscall(Narrowing):
+    """A single syscall."""
+
+    syscall: Syscall
+    of = "syscalls"
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return visible(self.syscall.name)
+
+    def matches(self, syscall: Syscall, errno: int | None = None) -> bool:  # noqa: ARG002
+        """Whether it is this one."""
+        return syscall == self.syscall
+
+
+@dataclass(frozen=True, slots=True)
+class Errno(Narrowing):
+    """An errno, as a positive number: the syscalls and processes that it came from, and of their errors it alone."""
+
+    number: int
+    of = "errors"
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return errno_name(self.number)
+
+    def matches(self, syscall: Syscall, errno: int | None = None) -> bool:  # noqa: ARG002
+        """Whether the call may have ended with it."""
+        return errno in (None, self.number)
+
+
+class Narrow(Message):
     """The user wants to see only this; of several steps (a syscall and an errno), each narrows further."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Narrowing) -> None:
         self.steps = steps
         super().__init__()

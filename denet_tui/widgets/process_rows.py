@@ -27,6 +27,15 @@ def parents(processes: Sequence[ProcessInfo]) -> list[int]:
     return found
 
 
+def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessInfo]:
+    """The process `root` and all its descendants, as far as they are in `processes`."""
+    inside: set[int] = set()
+    for index, parent in enumerate(parents(processes)):
+        if parent in inside or processes[index].key == root:
+            inside.add(index)
+    return [processes[index] for index in sorted(inside)]
+
+
 class Blocked(NamedTuple):
     """The call that a process has been inside for longest."""
 

@@ -15,7 +15,7 @@ from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
-from denet_tui.widgets.narrowing import Chosen, Named
+from denet_tui.widgets.narrowing import Named, Narrow, Subtree
 from denet_tui.widgets.process_rows import (
     Blocked,
     GroupRow,
@@ -267,7 +267,7 @@ class ProcessTree(TableView[Row]):
         """Narrow the view to what the cursor is on."""
         row = self.current
         if row is not None:
-            self.post_message(Chosen(row.process if isinstance(row, ProcessRow) else Named(row.comm)))
+            self.post_message(Narrow(Subtree(row.process) if isinstance(row, ProcessRow) else Named(row.comm)))
 
     def action_fold(self) -> None:
         """Fold away what is below the process; where there is nothing to fold away, go to its parent."""

@@ -14,7 +14,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import Piece
-from denet_tui.widgets.narrowing import Chosen, Family
+from denet_tui.widgets.narrowing import Family, Narrow, OneSyscall
 from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
@@ -184,9 +184,9 @@ class SyscallTable(TableView[SyscallRow]):
     def action_narrow(self) -> None:
         """Narrow the view to the system call under the cursor."""
         if self.current is not None:
-            self.post_message(Chosen(self.current.syscall))
+            self.post_message(Narrow(OneSyscall(self.current.syscall)))
 
     def action_family(self) -> None:
         """Narrow the view to the class of the system call under the cursor."""
         if self.current is not None:
-            self.post_message(Chosen(Family(self.current.family)))
+            self.post_message(Narrow(Family(self.current.family)))

@@ -27,7 +27,7 @@ class TabRow(Widget):
     }
     """
 
-    class Picked(Message):
+    class Clicked(Message):
         """The user wants to see tab `index`."""
 
         def __init__(self, index: int) -> None:
@@ -77,7 +77,7 @@ class TabRow(Widget):
             at += len(text)
             if event.x < at:
                 if index is not None:
-                    self.post_message(self.Picked(index))
+                    self.post_message(self.Clicked(index))
                 return
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 (there is one line)
@@ -98,9 +98,6 @@ class TabRow(Widget):
 
 class PaneSwitch(TabRow):
     """The names of panes of which only one fits; no keys are theirs, so no numbers."""
-
-    class Picked(TabRow.Picked):
-        """The user wants to see pane `index`."""
 
     def labels(self, width: int) -> list[str]:  # noqa: ARG002 (they are few and short)
         """The names."""

@@ -22,7 +22,7 @@ Piece = tuple[str, str]
 
 
 class TimeView(Widget):
-    """Something drawn over time. It shows the window that it is given, and asks for another by `Looked`."""
+    """Something drawn over time. It shows the window that it is given, and asks for another by `WindowChanged`."""
 
     ALLOW_SELECT = False
     PREFIX: ClassVar[str] = ""
@@ -33,7 +33,7 @@ class TimeView(Widget):
     Whatever else changes is drawn at once.
     """
 
-    class Looked(Message):
+    class WindowChanged(Message):
         """The user wants to see another stretch of time."""
 
         def __init__(self, window: Window) -> None:
@@ -42,7 +42,7 @@ class TimeView(Widget):
 
         def can_replace(self, message: Message) -> bool:
             """Only the last of several wishes counts."""
-            return isinstance(message, TimeView.Looked)
+            return isinstance(message, TimeView.WindowChanged)
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
@@ -105,7 +105,7 @@ class TimeView(Widget):
 
     def _look(self, window: Window) -> None:
         self.window = window  # the next key may come before the screen has answered
-        self.post_message(self.Looked(window))
+        self.post_message(self.WindowChanged(window))
 
     def cursor_column(self, grid: Grid) -> int | None:
         """The column that the cursor is in, None where there is none in sight."""

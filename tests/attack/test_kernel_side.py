@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.attack.counting import CALLS
 from tests.person import Person
 from tests.real import DENET, WITH_TRACEFS, run
+from tests.watch.helpers import children, eventually, status, text_of
 
 pytestmark = pytest.mark.root
 
@@ -49,3 +52,39 @@ def test_calls_as_another_user_are_said_to_be_missing(person: Person) -> None:
     assert "went on as another user, and are not" in " ".join(done.stderr.split())
     wholly = person.shell(f"sudo -n $denet run --no-tui --as-root --summary whole -- sh -c '{command}'")
     assert "exact: nothing lost" in wholly.stderr
+
+
+@pytest.mark.parametrize(("option", "exact"), [("", False), ("--as-root", True)])
+def test_processes_of_another_user_that_are_there_at_attach_are_said_to_be_missing(
+    person: Person, option: str, exact: bool
+) -> None:
+    script, summary = person.home / "loop.py", person.home / "attached"
+    script.write_text("import os, sys, time\nprint(flush=True)\nwhile True: os.getppid(); time.sleep(0.02)\n")
+    inner = f"sudo -n -u nobody /usr/bin/python3 - < {script}; true"
+    argv = ["setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--init-groups", "sh", "-c", inner]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd="/") as tree:
+        try:
+            assert tree.stdout is not None
+            assert tree.stdout.readline() == b"\n"
+            recording = person.home / "recording"
+            attach = f"timeout -s INT 30 $denet attach --no-tui {option} -o recording --summary attached {tree.pid}"
+            with subprocess.Popen(
+                person.argv(f"exec sudo -n {attach}"), cwd=person.home, stderr=subprocess.PIPE, text=True
+            ) as watching:
+                eventually(lambda: text_of(recording).count("\n") > 2, "it watches")
+                time.sleep(0.2)
+                others = [pid for pid in children(tree.pid) if status(pid)["Uid"].split()[0] != str(person.uid)]
+                for pid in children(tree.pid):
+                    run(["kill", str(pid)])
+                assert watching.stderr is not None
+                said = watching.stderr.read()
+        finally:
+            tree.kill()
+    found = json.loads(summary.read_text())
+    recording.unlink()
+    assert len(found["processes"]) >= 3
+    assert ("getppid" in found["syscalls"]) is exact
+    assert found["exact"] is exact, found["lost"]
+    expected = set() if exact else {"foreign"}
+    assert {name for name, count in found["lost"].items() if count} == expected, said
+    assert exact or found["lost"]["foreign"] == len(others) > 0

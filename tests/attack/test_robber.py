@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,13 @@ def advised(person: Person) -> str:
 STARTS = ("sudo", "whole", "setpriv", "service", "loader")
 
 
+def by_service(argv: list[str]) -> list[str]:
+    """The same, as a member of the group, where the tests' own listener serves the loader."""
+    inside = [f"--groups={GROUP}" if word == "--init-groups" else word for word in argv]
+    service = [sys.executable, "-m", "tests.attack.service", str(GROUP), "--", *inside]
+    return ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh", *service]
+
+
 def started(start: str, person: Person, mark: Path) -> list[str]:
     command = COMMAND.format(mark=mark)
     denet = " ".join(DENET)
@@ -57,10 +65,7 @@ def started(start: str, person: Person, mark: Path) -> list[str]:
         case "setpriv":
             return person.argv(f"exec {advised(person)} {denet} {command}")
         case "service":
-            argv = person.argv(f"exec {denet} {command}")
-            inside = [f"--groups={GROUP}" if word == "--init-groups" else word for word in argv]
-            service = [sys.executable, "-m", "tests.attack.service", str(GROUP), "--", *inside]
-            return ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh", *service]
+            return by_service(person.argv(f"exec {denet} {command}"))
         case _:  # sudo for the loader alone: it wants a terminal to ask on
             return ["script", "-qec", shlex.join(person.argv(f"exec {denet} {command}")), "/dev/null"]
 
@@ -123,3 +128,19 @@ def test_nothing_can_be_taken(start: str, person: Person) -> None:
             its = status(command)
             expected = "1" if start == "setpriv" else "0"  # setpriv was told so, for all that it starts
             assert (its["NoNewPrivs"], its["Seccomp"]) == (expected, "0"), "the command must be able to run sudo"
+
+
+def test_who_traces_denet_tui_from_its_start_is_named_and_gets_nothing(person: Person) -> None:
+    """PR_SET_DUMPABLE does not send a tracer away that is there already."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace, as a tracer")
+    words = f"strace -qq -e trace=none -o /dev/null {' '.join(DENET)} run --no-tui -- touch traced"
+    argv = by_service(person.argv(f"cd; exec {words}"))
+    done = subprocess.run(
+        argv, cwd=REPOSITORY, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 125, done.stderr
+    assert re.fullmatch(
+        r"denet-tui: denet-tui is being traced by process \d+ \(strace\), which could .*\n", done.stderr
+    )
+    assert not (person.home / "traced").exists()

@@ -35,8 +35,8 @@ NOT_MUCH = 5.0
 @contextlib.contextmanager
 def watching(argv: list[str], interval_s: float) -> Iterator[tuple[Session, Tracer]]:
     """A session on a command that is still held."""
-    start = Start(Options(way="raw", interval_s=interval_s))
-    command, tracer, info = hold_command(start, tuple(argv), own_terminal=False, stdio=(0, 2, 2))
+    start = Start(Options(way="raw"))
+    command, tracer, info = hold_command(start, tuple(argv), own_terminal=False, stdio=(0, 2, 2), interval_s=interval_s)
     try:
         yield Session(info, tracer, command), tracer
     finally:

@@ -64,6 +64,20 @@ def test_of_bpf_only_reading_and_updating_maps_is_left_to_all_threads() -> None:
     in_child(body)
 
 
+def test_a_confined_process_cannot_be_made_open_to_others_again() -> None:
+    def body() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        confine()
+        for flag in (1, 2, 1 << 32 | 1):
+            assert libc.prctl(4, ctypes.c_ulong(flag), 0, 0, 0) == -1
+            assert ctypes.get_errno() == errno.EPERM
+        assert libc.prctl(4, ctypes.c_ulong(0), 0, 0, 0) == 0
+        assert libc.prctl(3, 0, 0, 0, 0) == 0, "PR_GET_DUMPABLE"
+        assert libc.prctl(15, b"a name", 0, 0, 0) == 0, "PR_SET_NAME"
+
+    in_child(body)
+
+
 @pytest.mark.root
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has these doors")
 def test_the_doors_of_foreign_abis_are_closed() -> None:

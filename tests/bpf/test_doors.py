@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import families
+from denet_tui import syscalls
 from tests.real import totals, vouched, watched, ways
 
 pytestmark = pytest.mark.root
@@ -39,5 +39,5 @@ def test_a_filter_counts_what_it_names_and_nothing_else_across_an_exec(calls: Pa
     assert summary["exit_code"] == 0
     assert summary["exact"] is True, summary["lost"]
     assert totals(summary) == {"getpid": 42, "socket": 2, "recvfrom": 34}
-    assert set(totals(summary)) <= families.expand(["getpid", "%network"])
+    assert set(totals(summary)) <= syscalls.expand(["getpid", "%network"])
     assert summary["syscalls"]["recvfrom"]["errnos"] == {"EBADF": 34}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from denet_tui.bpf import facts as facts_module
 from denet_tui.bpf.errors import SYMPTOMS, Explanation, LoadError, explain
-from denet_tui.bpf.facts import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, UNLIMITED, Facts, gather
+from denet_tui.bpf.facts import UNLIMITED, Facts, gather
+from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
 
 BPF, PERFMON, ADMIN = 1 << CAP_BPF, 1 << CAP_PERFMON, 1 << CAP_SYS_ADMIN
 EVERYTHING = (1 << 41) - 1

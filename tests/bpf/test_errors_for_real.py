@@ -52,7 +52,7 @@ def test_for_real_a_user_namespace_is_named() -> None:
 def test_for_real_capabilities_that_do_not_reach_the_loader_are_named() -> None:
     """What the watching process holds is not what the loader gets: it is told by the loader's own facts."""
     script = (
-        "import sys; from denet_tui.bpf import handover; privilege.may_load = lambda: True;"
+        "import sys; from denet_tui.bpf import privilege; privilege.may_load = lambda: True;"
         "sys.argv = ['denet-tui', 'selftest']; from denet_tui.cli import main; main()"
     )
     nobody = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"]

@@ -40,6 +40,7 @@ def test_the_other_way_says_what_it_lacks_where_tracefs_is_not_mounted() -> None
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_load_and_close_ten_times_leaves_nothing() -> None:
     found = inside("cycles")
     assert found["loaded"] >= 10 * 13  # 5 programs and 8 maps, each there while it was loaded

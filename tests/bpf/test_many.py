@@ -29,6 +29,7 @@ def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, way: s
     assert each == [0, *[MILLION // 16] * 16]
 
 
+@pytest.mark.slow
 def test_20_000_short_processes_each_with_its_row_and_flat_memory(calls: Path, tmp_path: Path) -> None:
     recording, count = tmp_path / "recording.jsonl", 20_000
     # Some 3,000 a second, which is what a shell's loop makes at best: how far a tick falls behind on a busy machine
@@ -58,6 +59,7 @@ def test_20_000_short_processes_each_with_its_row_and_flat_memory(calls: Path, t
     assert max(half) - min(half[:3]) < 4 * MEGABYTE, f"still growing: {resident}"
 
 
+@pytest.mark.slow
 def test_nothing_of_20_000_processes_stays_in_the_maps(calls: Path) -> None:
     found = inside("leftovers", str(calls), "short", "20000")
     assert found["exact"] is True

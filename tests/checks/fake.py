@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from denet_tui import files
+from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import User
-from denet_tui.checks.host import LIMIT, Host, Mount, Output
+from denet_tui.checks.host import LIMIT, Host, Output
 
 Content = str | bytes | OSError | int
 """Text, raw bytes, an error to raise when it is read, or the errno of one."""

@@ -14,7 +14,7 @@ from tests.real import WITH_TRACEFS
 
 pytestmark = pytest.mark.root
 
-MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "drift", "probe")
+MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "last_good", "probe")
 
 
 def mounted(script: str = "", then: Sequence[str] = ()) -> list[str]:

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.toolchain import Toolchain, ToolchainError
 from denet_tui.checks import last_good
-from denet_tui.checks.host import Host, Mount
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import State
 from tests.checks.fake import Content, FakeHost
 

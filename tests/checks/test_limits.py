@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.checks import limits
-from denet_tui.checks.host import Mount
 from denet_tui.checks.model import State
 from tests.checks.fake import FakeHost
 from tests.checks.states import see

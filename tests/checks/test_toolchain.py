@@ -119,7 +119,7 @@ def test_what_is_wrong_with_bcc(answer: dict[str, str] | str, status: int, title
     assert title in finding.title
     assert [each.id for each in finding.fixes] == [f"BCC-001.{fix}"]
     if status < 0:
-        assert finding.evidence[0].value == "importing bcc was ended by signal 11: Segmentation fault"
+        assert finding.evidence[0].value == "importing bcc was ended by SIGSEGV: Segmentation fault"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,6 @@ def test_each_package_manager_installs_shows_its_output_and_can_take_it_back(
     assert argv(finding) == [f"/usr/bin/{command}"]
     (change,) = finding.fixes[0].changes
     assert isinstance(change, RunCommand)
-    assert change.streams
     assert change.undo
     assert change.undo[0] == f"/usr/bin/{program}"
     assert change.undo[-1] == change.argv[-1]

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.loader import EVENTS
 from denet_tui.checks import tracefs
-from denet_tui.checks.host import Mount, Output
+from denet_tui.checks.host import Output
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.repair.policy import violations
 from tests.checks.fake import Content, FakeHost

@@ -13,7 +13,7 @@ FAULT = "╭─ Traceback ─╮\n│ here        │\n╰───────�
 
 def test_a_fault_is_one_line_and_the_rest_is_in_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "denet_tui"):
-        said = screen.explain_fault(FAULT, {"HOME": str(tmp_path)})
+        said = screen.explain_fault(FAULT, tmp_path / ".local/state/denet-tui")
     file = tmp_path / ".local" / "state" / "denet-tui" / "fault.log"
     assert said == f"the screen failed: ZeroDivisionError: division by zero; please report it with {file}"
     assert file.read_text() == FAULT + "\n"
@@ -23,7 +23,7 @@ def test_a_fault_is_one_line_and_the_rest_is_in_a_file(tmp_path: Path, caplog: p
 
 def test_a_file_that_cannot_be_written_is_not_promised(tmp_path: Path) -> None:
     (tmp_path / ".local").write_text("")
-    said = screen.explain_fault(FAULT, {"HOME": str(tmp_path)})
+    said = screen.explain_fault(FAULT, tmp_path / ".local/state/denet-tui")
     assert said == "the screen failed: ZeroDivisionError: division by zero; --debug says more"
 
 

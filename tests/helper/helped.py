@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -16,7 +18,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 from denet_tui.helper import check_runner, helper, wire
 from denet_tui.helper.client import Client
-from denet_tui.helper.jobs import Event, Found, Jobs, Journal
+from denet_tui.helper.jobs import Event, Found, InForce, Jobs
 from denet_tui.repair.steps import REAL, Settings
 from tests.repair.machine import Machine
 from tests.watch.helpers import PATIENCE, eventually
@@ -44,9 +46,9 @@ class Heard:
         return {each.finding.id: each.finding for each in self.all(Found)}
 
     @property
-    def journal(self) -> Journal:
+    def in_force(self) -> InForce:
         """What was told of it last."""
-        return self.wait(Journal, max(1, len(self.all(Journal))))
+        return self.wait(InForce, max(1, len(self.all(InForce))))
 
     def look(self, *ids: str) -> None:
         """Have these looked at, and wait until each has come."""
@@ -177,6 +179,9 @@ def in_child(body: Any) -> None:
         try:
             body()
             status = 0
+        except BaseException:  # noqa: BLE001 - nothing may get back into pytest's own copy
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     assert status_of(pid) == 0

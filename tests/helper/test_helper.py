@@ -36,7 +36,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_nothing_of_a_finding_is_lost_on_the_way() -> None:
     changes = (
-        RunCommand(("/usr/bin/mount", "a b"), undo=("/usr/bin/umount",), streams=True),
+        RunCommand(("/usr/bin/mount", "a b"), undo=("/usr/bin/umount",)),
         RunCommand(("/usr/bin/true",)),
         WriteFile("/etc/x", "text\n", 0o600),
         WriteFile("/etc/y", None),
@@ -163,13 +163,13 @@ def test_a_fix_is_applied_looked_at_again_and_taken_back(machine: Machine) -> No
         heard.look("TEST-001")
         assert heard.wait(Found).finding.id == "TEST-001"
         assert heard.findings["TEST-001"].state is State.PASS
-        assert heard.journal.applied == ("TEST-001.value",)
+        assert heard.in_force.applied == ("TEST-001.value",)
         assert (machine.root / "proc/value").read_text() == "2\n"
         jobs.undo("TEST-001.value")
         assert heard.wait(Ended, 2).good
         heard.look("TEST-001")
         assert heard.findings["TEST-001"].state is State.FAIL
-        assert heard.journal.applied == ()
+        assert heard.in_force.applied == ()
         assert [(each.kind, each.good) for each in heard.all(Ended)] == [("apply", True), ("undo", True)]
     assert machine.picture() == before
 
@@ -208,7 +208,7 @@ def test_an_undoing_that_is_cancelled_says_that_it_can_go_on(machine: Machine) -
         told = heard.wait(Ended, 2)
         assert (told.good, told.cancelled) == (False, True)
         assert told.text == "cancelled; what is still there can be taken back later"
-        assert heard.journal.mine == ("TEST-001.packages",)
+        assert heard.in_force.mine == ("TEST-001.packages",)
         (machine.root / "bin/dpkg").write_text(dpkg)
         jobs.undo("TEST-001.packages")
         assert heard.wait(Ended, 3).good

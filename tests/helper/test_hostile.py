@@ -188,13 +188,13 @@ def test_what_was_applied_before_this_session_is_not_taken_back(machine: Machine
     before = machine.picture()
     with helped([check(machine)], machine.settings) as (jobs, heard, _):
         eventually(
-            lambda: heard.journal.applied == ("TEST-001.value",), "it is told that there is something to take back"
+            lambda: heard.in_force.applied == ("TEST-001.value",), "it is told that there is something to take back"
         )
         jobs.undo("TEST-001.value")
         told = heard.wait(Ended)
         assert (told.good, told.changed) == (False, False)
         assert "setup --undo --only TEST-001.value" in told.text, "which root may type"
-        assert heard.journal.applied == ("TEST-001.value",)
+        assert heard.in_force.applied == ("TEST-001.value",)
     assert machine.picture() == before
 
 
@@ -208,10 +208,10 @@ def test_of_a_fix_that_was_applied_twice_only_its_own_part_is_taken_back(machine
         heard.look("TEST-001")
         apply(heard, "TEST-001.value")
         assert heard.wait(Ended).good
-        assert heard.journal.applied == ("TEST-001.value", "TEST-001.value")
+        assert heard.in_force.applied == ("TEST-001.value", "TEST-001.value")
         jobs.undo("TEST-001.value")
         assert heard.wait(Ended, 2) == Ended("undo", "TEST-001.value", good=True, changed=True)
-        assert heard.journal.applied == ("TEST-001.value",)
+        assert heard.in_force.applied == ("TEST-001.value",)
         jobs.undo("TEST-001.value")
         assert not heard.wait(Ended, 3).good
     journal = f"{machine.settings.state}/journal.jsonl"

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import burst, handover, privilege
-from denet_tui.bpf.names import numbers
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import State
 from denet_tui.helper.client import Client
 from denet_tui.helper.jobs import Counted, Ended, Found, Jobs, Proved, Said, Slow
+from denet_tui.syscalls import numbers
 from tests.helper.helped import Heard, apply, ended, forked, in_child
 from tests.repair.machine import in_own_mounts
 from tests.watch.helpers import descriptors, eventually

@@ -70,9 +70,9 @@ def test_a_fault_of_the_screen_is_written_through_no_planted_link(theirs: Path, 
 
     (tmp_path / "fault.log").write_text("precious")
     (theirs / "denet-tui").symlink_to(tmp_path)
-    line = screen.explain_fault("boom \x1b]0;t\x07", {"XDG_STATE_HOME": str(theirs)})
+    line = screen.explain_fault("boom \x1b]0;t\x07", theirs / "denet-tui")
     assert line == "the screen failed: boom \x1b]0;t\x07; --debug says more"
     assert (tmp_path / "fault.log").read_text() == "precious"
-    line = screen.explain_fault("boom \x1b]0;t\x07", {"XDG_STATE_HOME": str(tmp_path / "state")})
+    line = screen.explain_fault("boom \x1b]0;t\x07", tmp_path / "state/denet-tui")
     assert line.endswith(f"please report it with {tmp_path}/state/denet-tui/fault.log")
     assert (tmp_path / "state/denet-tui/fault.log").read_text() == "boom \\x1b]0;t\\x07\n"

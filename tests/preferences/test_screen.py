@@ -7,7 +7,7 @@ import pytest
 from denet_tui.commands import preferences
 from denet_tui.preferences import state
 from denet_tui.preferences.screen import Preferences
-from denet_tui.preferences.settings import Settings, SettingsError
+from denet_tui.preferences.settings import SettingsError, UserSettings
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.tabs import TABS
@@ -64,7 +64,7 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
 
 async def test_the_file_comes_before_what_was_kept() -> None:
     session = running()
-    app = DenetApp(session, preferences=Preferences(Settings(theme="nord"), Kept(theme="dracula")))
+    app = DenetApp(session, preferences=Preferences(UserSettings(theme="nord"), Kept(theme="dracula")))
     async with app.run_test():
         assert app.theme == "nord"
 

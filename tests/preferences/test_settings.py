@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.preferences import settings
-from denet_tui.preferences.settings import Allowed, Settings, SettingsError
+from denet_tui.preferences.settings import Allowed, SettingsError, UserSettings
 
 ALLOWED = Allowed(
     themes=("nord", "textual-dark", "textual-light"),
@@ -15,7 +15,7 @@ ALLOWED = Allowed(
 )
 
 
-def read(folder: Path, text: str) -> Settings:
+def read(folder: Path, text: str) -> UserSettings:
     (folder / "settings.toml").write_text(text)
     return settings.read(folder / "settings.toml", ALLOWED)
 
@@ -35,7 +35,7 @@ def test_bindings_need_no_quotes(tmp_path: Path) -> None:
 
 
 def test_no_file_and_an_empty_one_say_nothing(tmp_path: Path) -> None:
-    assert settings.read(tmp_path / "none", ALLOWED) == Settings()
+    assert settings.read(tmp_path / "none", ALLOWED) == UserSettings()
     assert read(tmp_path, "").keys == {}
 
 

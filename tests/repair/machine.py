@@ -146,7 +146,7 @@ class Machine:
                     undo=("/usr/sbin/setcap", "cap_net_raw=ep", f"{self.root}/interpreter"),
                 ),
             ),
-            "packages": (RunCommand((apt, "install", "-y", "bcc"), undo=(apt, "purge", "-y", "bcc"), streams=True),),
+            "packages": (RunCommand((apt, "install", "-y", "bcc"), undo=(apt, "purge", "-y", "bcc")),),
         }
         changes["all"] = (*changes["file"], *changes["value"], *changes["packages"])
         return Fix(f"TEST-001.{name}", name, changes[name], "until-reboot", f"undo {name} by hand")

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.checks import tracefs
-from denet_tui.checks.host import Host, Mount, Output
+from denet_tui.checks.host import Host, Output
 from denet_tui.checks.model import Fix, RunCommand
 from denet_tui.repair import effects
 from denet_tui.repair.effects import EffectError, effect_of

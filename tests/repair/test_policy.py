@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import errors, toolchain
+from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import User
 from denet_tui.checks import catalogue, leftovers
-from denet_tui.checks.host import Mount, Output
+from denet_tui.checks.host import Output
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
 from denet_tui.repair import plan, policy, repair, steps
 from tests.checks import served

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from denet_tui.checks.leftovers import check_log
 from denet_tui.checks.model import State
-from denet_tui.checks.verdict import Step
+from denet_tui.checks.verdict import NextStep
 from denet_tui.report import redact, report
 from denet_tui.report.disguise import HOST, MAC, SECRET
 from denet_tui.report.redact import Secrets
@@ -149,7 +149,7 @@ def test_the_kernels_log_in_a_report_names_nobody() -> None:
     host = FakeHost(answers={"kernel_log": lambda: LOG})
     found = check_log(host)
     assert found.state is State.WARN
-    result = Report((found,), (), Step(""), 0, "root")
+    result = Report((found,), (), NextStep(""), 0, "root")
     complete = report.as_markdown(result, host)
     for secret in ("db01", "example", "hunter2", "bob", "52-54", "ab:cd", "abcdef", "/root"):
         assert secret in LOG

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from denet_tui.bpf.facts import Mount
 from denet_tui.checks import catalogue, verdict
-from denet_tui.checks.host import Mount
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, Way, WriteFile
 from denet_tui.helper import check_runner
 from denet_tui.report import report, text

@@ -12,11 +12,10 @@ from textual.app import App
 from textual.widgets import Input
 from textual.widgets._tooltip import Tooltip
 
-from denet_tui.model import InFlight, Syscall
+from denet_tui.model import InFlight, LogEntry, Syscall
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.setup.start import StartScreen
 from denet_tui.watch.launch import StartError
-from denet_tui.watch.log import Entry
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.inflight import THRESHOLDS
 from tests.screens.live.double import Build, Session
@@ -44,7 +43,7 @@ def text_of(app: App[object]) -> str:
 
 
 async def test_a_notification_is_shown_as_it_is() -> None:
-    first = with_terminal(ended())
+    first, _ = with_terminal(ended())
     app = DenetApp(first, again=Runs(first, error=StartError(f"command not found: {HOSTILE}")).again)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await settle(pilot, first)
@@ -91,7 +90,7 @@ async def test_hostile_names_on_every_tab(tab: str) -> None:
         ]
     )
     session.info = replace(session.info, argv=(f"/bin/{HOSTILE}",), user=HOSTILE, notes=(HOSTILE,))
-    session.log = [Entry(0.0, "info", HOSTILE)]
+    session.log = [LogEntry(0.0, "info", HOSTILE)]
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
         await pilot.press(tab)

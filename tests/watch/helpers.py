@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import maps
-from denet_tui.counts import Rows
+from denet_tui.counts import Counts
 from denet_tui.model import Counters, Syscall
 from tests.real import environment
 
@@ -203,6 +203,6 @@ def started(*words: str, env: Mapping[str, str] | None = None, **options: object
     return subprocess.Popen([*DENET, *words], env=env or environment(), **settings)  # type: ignore[call-overload,no-any-return]
 
 
-def rows_of(counted: Mapping[Syscall, Counters]) -> Rows:
+def rows_of(counted: Mapping[Syscall, Counters]) -> Counts:
     """Counters by syscall as a reading has them."""
-    return Rows(list(counted), [each[0] for each in counted.values()], [each.max_ns for each in counted.values()])
+    return Counts(list(counted), [each[0] for each in counted.values()], [each.max_ns for each in counted.values()])

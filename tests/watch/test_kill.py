@@ -7,6 +7,7 @@ import os
 import random
 import select
 import signal
+import subprocess
 import termios
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.commands import run
+from denet_tui.commands.targets import WatchRequest
 from tests.helper.helped import in_child
 from tests.real import environment
 from tests.watch.helpers import (
@@ -27,6 +29,7 @@ from tests.watch.helpers import (
     eventually,
     held_programs,
     programs,
+    started,
     status,
     text_of,
     tmux,
@@ -221,7 +224,7 @@ def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
 
     def body() -> None:
         signal.alarm(10)
-        assert run._without_screen(Twice(), run.Request(on_quit="leave")) == "leave"  # type: ignore[arg-type]
+        assert run._without_screen(Twice(), WatchRequest(on_quit="leave")) == "leave"  # type: ignore[arg-type]
 
     in_child(body)
 
@@ -269,3 +272,20 @@ def test_ctrl_z_stops_and_fg_goes_on(tmp_path: Path) -> None:
         terminal.line("fg; echo status $? > status2")
         eventually(lambda: text_of(tmp_path / "status2"), "it went on")
         assert text_of(tmp_path / "status2") == "status 5\n"
+
+
+def test_a_command_that_is_left_does_not_hide_that_its_recording_is_cut_off(tmp_path: Path) -> None:
+    """As with `attach`: 125, where there is no status of the command to end with."""
+    words = ("run", "--json", "--on-quit", "leave", "--", "sh", "-c", "echo $$ > pid; exec sleep 100")
+    with (tmp_path / "said").open("w") as said:  # a pipe would be the command's as well, and stay open
+        watching = started(*words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=said)
+    try:
+        eventually(lambda: text_of(tmp_path / "pid"), "the command runs")
+        assert watching.stdout is not None
+        watching.stdout.close()
+        time.sleep(1.5)  # some ticks find nobody who reads
+        watching.terminate()
+        assert watching.wait(PATIENCE) == 125
+        assert "recording on standard output" in text_of(tmp_path / "said")
+    finally:
+        os.kill(int(text_of(tmp_path / "pid")), signal.SIGKILL)

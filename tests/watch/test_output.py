@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.watch.output import KEPT, PIECE, RATE, Output
+from denet_tui.watch.output import KEPT, PIECE, RATE, CommandOutput
 
 
-def everything(output: Output, now: float = 100.0) -> tuple[bytes, int]:
+def everything(output: CommandOutput, now: float = 100.0) -> tuple[bytes, int]:
     """All that is still to come, with all the time in the world."""
     data, skipped = b"", 0
     while (taken := output.take(now)) != (b"", 0):
@@ -19,7 +19,7 @@ def everything(output: Output, now: float = 100.0) -> tuple[bytes, int]:
 
 
 def test_what_is_little_comes_whole_and_at_once() -> None:
-    output = Output()
+    output = CommandOutput()
     output.add(b"one\n")
     output.add(b"two")
     assert output.take(5.0) == (b"one\ntwo", 0)
@@ -27,7 +27,7 @@ def test_what_is_little_comes_whole_and_at_once() -> None:
 
 
 def test_a_piece_at_a_time_and_no_more_than_the_rate() -> None:
-    output = Output()
+    output = CommandOutput()
     output.add(b"x" * 3 * PIECE)
     assert len(output.take(1.0)[0]) == PIECE
     assert output.take(1.0 + PIECE / RATE / 2) == (b"", 0)
@@ -36,7 +36,7 @@ def test_a_piece_at_a_time_and_no_more_than_the_rate() -> None:
 
 
 def test_a_flood_leaves_its_end_and_says_what_is_missing() -> None:
-    output = Output()
+    output = CommandOutput()
     for number in range(20_000):
         output.add(b"line %d\n" % number)
     data, skipped = everything(output)
@@ -48,7 +48,7 @@ def test_a_flood_leaves_its_end_and_says_what_is_missing() -> None:
 
 @given(st.lists(st.binary(max_size=3 * PIECE), max_size=12))
 def test_every_byte_is_given_or_counted(chunks: list[bytes]) -> None:
-    output = Output()
+    output = CommandOutput()
     for chunk in chunks:
         output.add(chunk)
     data, skipped = everything(output)
@@ -58,7 +58,7 @@ def test_every_byte_is_given_or_counted(chunks: list[bytes]) -> None:
 
 def test_the_file_has_all_of_it(tmp_path: Path) -> None:
     with (tmp_path / "copy").open("wb", buffering=0) as copy:
-        output = Output(copy)
+        output = CommandOutput(copy)
         for _ in range(40):
             output.add(b"y" * PIECE)
     assert (tmp_path / "copy").stat().st_size == 40 * PIECE
@@ -66,7 +66,7 @@ def test_the_file_has_all_of_it(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_and_harms_nobody() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
-        output = Output(full)
+        output = CommandOutput(full)
         output.add(b"lost")
         output.add(b" and found")
     assert output.failure == "the command's output file is cut off: No space left on device"

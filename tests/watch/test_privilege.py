@@ -6,10 +6,14 @@ import json
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf import privilege
+from denet_tui.bpf.privilege import User
+from tests.helper.helped import in_child
 from tests.person import Person
 from tests.real import environment
 from tests.watch.helpers import (
@@ -237,6 +241,42 @@ def test_root_can_run_a_command_as_somebody_else(person: Person) -> None:
     wanted = run("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--init-groups", "id", "-Gn").stdout
     done = denet("run", "--no-tui", "--user", person.name, "--", str(private / "program"))
     assert done.stdout == f"{person.name}\n{wanted}{person.home} {person.name} {person.name}\n"
+
+
+@pytest.mark.parametrize("user", ["", "4294967295", "99999999999", "-1", "\u0664\u0662", "no-such-user"])
+def test_who_cannot_be_is_refused_before_anything_runs(tmp_path: Path, user: str) -> None:
+    done = denet("run", "--no-tui", "--user", user, "--", "touch", str(tmp_path / "ran"))
+    assert done.returncode == 125
+    assert done.stderr.splitlines() == [f"denet-tui: there is no user {user!r}; see `getent passwd`"]
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"uid": 0xFFFFFFFF}, {"gid": 0xFFFFFFFF}])
+def test_privilege_that_was_not_given_away_is_an_error(wrong: dict[str, int]) -> None:
+    user = replace(User(65534, 65534, "65534", "/"), **wrong)
+
+    def body() -> None:
+        with pytest.raises(OSError):  # noqa: PT011 - whichever call notices it first
+            privilege.become(user)
+
+    in_child(body)
+
+
+UNKNOWN = 61234
+"""A uid that is in no user database."""
+
+
+def test_a_user_without_a_name_gets_nobodys_group_and_not_the_callers(person: Person) -> None:
+    words = f"run --no-tui --user {UNKNOWN} -- sh -c 'id -u; id -g; id -G'"
+    expected = f"{UNKNOWN}\n65534\n65534\n"
+    assert person.shell(f"sudo -n $denet {words}").stdout == expected
+    assert run("sudo", "-n", "sh", "-c", f"{' '.join(DENET)} {words}").stdout == expected
+
+
+def test_who_asked_without_a_name_keeps_the_group(person: Person) -> None:
+    asked = environment() | {"SUDO_UID": str(UNKNOWN), "SUDO_GID": str(person.gid)}
+    done = denet("run", "--no-tui", "--", "sh", "-c", "id -u; id -g", env=asked)
+    assert done.stdout == f"{UNKNOWN}\n{person.gid}\n"
 
 
 def test_as_root_runs_what_only_root_may_run(person: Person, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.bpf.names import syscall
 from denet_tui.bpf.tracer import Process, Reading, Task, index_of
 from denet_tui.model import ABI_NATIVE, NOTHING, Counters, ErrorKey, Loss, Snapshot, Syscall
+from denet_tui.syscalls import syscall
 from denet_tui.watch.sampler import Sampler
 from tests.invariants import broken
 from tests.watch.helpers import rows_of

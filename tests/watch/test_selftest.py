@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf.names import numbers
+from denet_tui.syscalls import numbers
 from denet_tui.watch.selftest import HARMLESS
 from tests.real import DENET, environment, run
 

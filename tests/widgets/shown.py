@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 
-from denet_tui.widgets.narrowing import Chosen
+from denet_tui.widgets.narrowing import Narrow
 
 
 class Shown(App[None]):
@@ -21,7 +21,7 @@ class Shown(App[None]):
     def compose(self) -> ComposeResult:
         yield self._make()
 
-    def on_chosen(self, message: Chosen) -> None:
+    def on_narrow(self, message: Narrow) -> None:
         self.chosen.append(message.steps)
 
     @property

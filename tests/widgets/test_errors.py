@@ -7,7 +7,7 @@ import pytest
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
 from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
-from denet_tui.widgets.narrowing import Errno
+from denet_tui.widgets.narrowing import Errno, OneSyscall, Subtree
 from tests.screens.live.double import Build
 from tests.widgets.shown import Shown
 
@@ -79,7 +79,7 @@ async def test_the_tab() -> None:
         assert [row.times for row in app.query_one(ErrorSources).rows] == [3]
         app.query_one(ErrorSources).focus()
         await pilot.press("enter")
-        assert app.chosen == [(READ, Errno(errno.EAGAIN)), (snapshot().processes[2],)]
+        assert app.chosen == [(OneSyscall(READ), Errno(errno.EAGAIN)), (Subtree(snapshot().processes[2]),)]
         # The cursor stays with its error, and the sources with the cursor.
         view.show(dataclasses.replace(snapshot(5), errnos={AGAIN: 9, MISSING: 2000}), rates)
         await pilot.pause()

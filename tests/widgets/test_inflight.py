@@ -4,6 +4,7 @@ import dataclasses
 
 from denet_tui.model import Counters, InFlight, Snapshot
 from denet_tui.widgets.inflight import FlightTable, InFlightView, UnreturnedTable, flight_rows, unreturned_rows
+from denet_tui.widgets.narrowing import Subtree
 from tests.screens.live.double import SYSCALLS, Build
 from tests.widgets.shown import Shown
 
@@ -71,7 +72,7 @@ async def test_the_tab() -> None:
         assert "for 10 min or longer: 0" in app.text
         assert "no thread has been inside one call for that long" in app.text
         await pilot.press("enter", *["comma"] * 3, "enter")
-        assert app.chosen == [(snapshot().processes[0],)]
+        assert app.chosen == [(Subtree(snapshot().processes[0]),)]
 
 
 async def test_filter() -> None:

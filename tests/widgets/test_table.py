@@ -12,7 +12,7 @@ from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.syscalls import class_of
 from denet_tui.widgets.filter import FilterInput, FilterLine
-from denet_tui.widgets.narrowing import Chosen, Family, Named, Step
+from denet_tui.widgets.narrowing import Family, Named, Narrow, Narrowing, OneSyscall, Subtree
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.table import TableView
@@ -27,12 +27,12 @@ class Stage(App[None]):
     def __init__(self, view: TableView) -> None:
         super().__init__()
         self.view = view
-        self.chosen: list[tuple[Step, ...]] = []
+        self.chosen: list[tuple[Narrowing, ...]] = []
 
     def compose(self) -> ComposeResult:
         yield self.view
 
-    def on_chosen(self, message: Chosen) -> None:
+    def on_narrow(self, message: Narrow) -> None:
         self.chosen.append(message.steps)
 
 
@@ -193,12 +193,12 @@ async def test_narrowing_by_process_name_syscall_and_class() -> None:
     app = Stage(tree())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("j", "enter", "t", "enter", "t")
-        assert app.chosen == [(FAMILY[1],), (Named("sh"),)]
+        assert app.chosen == [(Subtree(FAMILY[1]),), (Named("sh"),)]
         assert app.view.cursor == 1
     app = Stage(table())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter", "percent_sign")
-        assert app.chosen == [(app.view.rows[0].syscall,), (Family("file"),)]
+        assert app.chosen == [(OneSyscall(app.view.rows[0].syscall),), (Family("file"),)]
 
 
 @pytest.mark.parametrize("make", [table, tree])

@@ -18,10 +18,11 @@ from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.live.again import AgainScreen
 from denet_tui.screens.live.messages import RunAgain, WatchFailed
 from denet_tui.screens.live.quit import How, QuitScreen
-from denet_tui.screens.live.screen import LiveScreen, Source
+from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.visible import visible
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError
+from denet_tui.watch.source import Source
 from denet_tui.widgets.output import typing_into
 
 OnQuit = Literal["ask", "kill", "leave"]

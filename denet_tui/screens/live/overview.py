@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -19,7 +20,7 @@ from denet_tui.widgets.chart import MOST_CURVES, Chart
 from denet_tui.widgets.line_view import LineView
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
-from denet_tui.widgets.tabs import PaneSwitch
+from denet_tui.widgets.tabs import PaneSwitch, TabRow
 
 
 class Overview(OverTime):
@@ -99,10 +100,11 @@ class Overview(OverTime):
                 known = {column.key: column for column in view.COLUMNS}
                 view.columns = [known[key] for key in columns[name]]
 
-    def left_as(self) -> Kept:
-        """What is worth keeping for the next run."""
+    def left_as(self, kept: Kept) -> Kept:
+        """`kept` with what is worth keeping of this run."""
         tree, table = self.query_one(ProcessTree), self.query_one(SyscallTable)
-        return Kept(
+        return replace(
+            kept,
             tree_width=self._tree_width,
             processes_sort=tree.sort_key,
             processes_reverse=tree.reverse,
@@ -172,11 +174,12 @@ class Overview(OverTime):
         if isinstance(message.view, SyscallTable) and self._frame is not None:
             self._show_chart(self._frame)
 
-    def on_pane_switch_picked(self, message: PaneSwitch.Picked) -> None:
+    def on_tab_row_clicked(self, message: TabRow.Clicked) -> None:
         """Show the pane whose name was clicked."""
+        message.stop()  # the screen would take it for one of its own tabs
         self._show_pane(message.index)
 
-    def on_chosen(self) -> None:
+    def on_narrow(self) -> None:
         """Where one pane is shown at a time: what was narrowed by the tree is the table."""
         if self.screen.has_class("-narrow") and self.has_class("-tree"):
             self._show_pane(0)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from denet_tui.counts import Rows
+from denet_tui.counts import Counts
 from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Snapshot, Syscall, added_up
 from denet_tui.screens.live.scope import added, counted
-from denet_tui.watch import history
-from denet_tui.watch.history import History
+from denet_tui.watch.history import History, Tables
 from denet_tui.watch.timeline import Timeline
 
 _LONG, _SHORT = 240, 120
@@ -58,7 +57,7 @@ class _Seen:
         self.timeline.add(start_s, end_s, total, recent)
 
 
-class _Tick(NamedTuple):
+class _TickTables(NamedTuple):
     start_s: float
     end_s: float
     tables: Mapping[ProcessKey, Mapping[Syscall, Counters]]
@@ -76,8 +75,8 @@ class Rates:
         self._all = _Seen()
         self._some: _Seen | None = None
         self.processes: History[ProcessKey] = History(_SHORT, 4096)
-        self._pairs: history.Rows[ProcessKey, Syscall] = history.Rows(_SHORT, _MOST_VALUES)
-        self._ticks: deque[_Tick] = deque(maxlen=_SHORT)
+        self._pairs: Tables[ProcessKey, Syscall] = Tables(_SHORT, _MOST_VALUES)
+        self._ticks: deque[_TickTables] = deque(maxlen=_SHORT)
         self._kept_rows = 0
         self._inside: Inside | None = None
 
@@ -121,7 +120,7 @@ class Rates:
             self.processes.put(key, process.delta.calls / seconds)
             calls, numbers = _columns(process.recent)
             self._pairs.put(key, calls, [number / seconds for number in numbers])
-        self._keep(_Tick(*period, {process.key: process.recent for process in busy}))
+        self._keep(_TickTables(*period, {process.key: process.recent for process in busy}))
         if self._some is not None and self._inside is not None:
             inside = self._inside(snapshot.processes)
             recent = added(process.recent for process in inside)
@@ -137,7 +136,7 @@ class Rates:
             for tick in ticks
         ]
 
-    def _keep(self, tick: _Tick) -> None:
+    def _keep(self, tick: _TickTables) -> None:
         if len(self._ticks) == self._ticks.maxlen:
             self._drop()
         self._ticks.append(tick)
@@ -183,10 +182,10 @@ class Rates:
 
 def _columns(rows: Mapping[Syscall, Counters]) -> tuple[Sequence[Syscall], list[int]]:
     """The syscalls, and how often each was called; there are thousands of them a tick."""
-    if isinstance(rows, Rows):
-        return rows.calls, rows.numbers()
+    if isinstance(rows, Counts):
+        return rows.syscalls, rows.numbers()
     return list(rows), [counters.calls for counters in rows.values()]
 
 
-def _rows(tick: _Tick) -> int:
+def _rows(tick: _TickTables) -> int:
     return sum(map(len, tick.tables.values()))

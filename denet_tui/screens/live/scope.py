@@ -1,21 +1,11 @@
-"""A process and everything below it, and sums over several processes."""
+"""Sums over several processes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Syscall
-from denet_tui.widgets.process_rows import parents
-
-
-def subtree(processes: Sequence[ProcessInfo], root: ProcessKey) -> list[ProcessInfo]:
-    """The process `root` and all its descendants, as far as they are in `processes`."""
-    inside: set[int] = set()
-    for index, parent in enumerate(parents(processes)):
-        if parent in inside or processes[index].key == root:
-            inside.add(index)
-    return [processes[index] for index in sorted(inside)]
+from denet_tui.model import Counters, Errnos, ErrorKey, Syscall
 
 
 def added(tables: Iterable[Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,24 +14,21 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from denet_tui.model import InFlight, RunInfo, Snapshot
+from denet_tui.model import Snapshot
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.difference import DifferenceScreen
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.messages import SnapshotReady, WatchFailed
-from denet_tui.screens.live.overview import Overview
 from denet_tui.screens.live.rates import Rates
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.live.view import View, crumbs, seen_through
-from denet_tui.watch.log import Entry
-from denet_tui.watch.output import Output
+from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
-from denet_tui.widgets.log import LogView
-from denet_tui.widgets.narrowing import Chosen
+from denet_tui.widgets.narrowing import Narrow
 from denet_tui.widgets.output import OutputView, typing_into
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
@@ -46,42 +41,6 @@ _MOST_WAITING = 16
 
 _PACES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two samples that `+` and `-` choose from."""
-
-
-class Source(Protocol):
-    """Where snapshots come from: a session that watches a command, later a recording."""
-
-    interval_s: float
-    """Between two snapshots; may be changed at any time."""
-
-    @property
-    def info(self) -> RunInfo:
-        """What does not change during the run."""
-
-    @property
-    def latest(self) -> Snapshot | None:
-        """The newest snapshot."""
-
-    @property
-    def log(self) -> Sequence[Entry]:
-        """What denet-tui has to say about itself, the oldest first."""
-
-    @property
-    def output(self) -> Output | None:
-        """What the command writes to its terminal; None where that is not ours."""
-
-    @property
-    def asking(self) -> InFlight | None:
-        """The thread that waits for somebody to type, where that can be told."""
-
-    def type(self, data: bytes) -> bool:
-        """Type on the command's terminal; False where there is no room."""
-
-    def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
-        """Publish snapshots until the command has ended or `stop` is set."""
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Tell the command's terminal its size."""
 
 
 class LiveScreen(Screen[None], inherit_bindings=False):
@@ -185,7 +144,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def _start(self) -> None:
         """Let the command go, now that its terminal has its size."""
         self._fit_terminal()
-        self.set_interval(1 / POLLS_PER_SECOND, self._poll_terminal)
+        self.set_interval(1 / POLLS_PER_SECOND, self._poll)
         self.run_worker(self._watch, name="watch", thread=True)
 
     # From the worker's thread
@@ -235,12 +194,15 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         seen = seen_through(self._view, self._shown, self._shown_earlier)
         frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick)
         tab = TABS[self._tab]
-        tab.show(self._body[tab.id], frame)
+        if tab.show:
+            tab.show(self._body[tab.id], frame)
 
     def left_as(self) -> Kept:
         """What is worth keeping for the next run."""
-        overview = self._body.get("overview")
-        kept = overview.left_as() if isinstance(overview, Overview) else self._preferences.kept
+        kept = self._preferences.kept
+        for tab in TABS:
+            if tab.left_as and tab.id in self._body:
+                kept = tab.left_as(self._body[tab.id], kept)
         return replace(kept, tab=TABS[self._tab].id)
 
     def _aside(self) -> str:
@@ -251,7 +213,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             said.append(f"only the last {seconds:.1f} s")
         elif view.of_processes and self._shown and self._shown.forgotten:
             said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
-        if view.errno is not None:
+        if view.of_errors:
             said.append("times are of all calls, failed or not")
         return "; ".join(said)
 
@@ -262,8 +224,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._tab, tab = index, TABS[index]
         if tab.id not in self._body:
             body = self._body[tab.id] = tab.make()
-            if isinstance(body, Overview):
-                body.prefer(self._preferences)
+            if tab.prefer:
+                tab.prefer(body, self._preferences)
             await self.query_one(f"#{tab.id}").mount(body)
         with self.app.batch_update():
             for each in TABS:
@@ -287,15 +249,15 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             at = panes.index(self.focused) if self.focused in panes else -1
             panes[(at + by) % len(panes)].focus()
 
-    async def on_tab_row_picked(self, message: TabRow.Picked) -> None:
+    async def on_tab_row_clicked(self, message: TabRow.Clicked) -> None:
         """Show the tab that was clicked."""
         await self.action_tab(message.index)
 
-    def on_chosen(self, message: Chosen) -> None:
+    def on_narrow(self, message: Narrow) -> None:
         """Narrow to whatever was chosen."""
         self._look(self._view.narrowed(*message.steps))
 
-    def on_time_view_looked(self, message: TimeView.Looked) -> None:
+    def on_time_view_window_changed(self, message: TimeView.WindowChanged) -> None:
         """Show another stretch of time."""
         self._window = message.window
         self._apply(self._shown)
@@ -353,14 +315,15 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def _fit_terminal(self) -> None:
         self._terminal.fit(self.query_one(f"#{TABS[self._tab].id}").size)
 
-    def _poll_terminal(self) -> None:
-        """Take what the command wrote, whatever tab is shown; draw it where that is the one."""
+    def _poll(self) -> None:
+        """Take what the command wrote, whatever tab is shown; draw what the one that is shown has between snapshots."""
         if self._terminal.poll():
             hint = self._terminal.hint
             self._terminal.show(self.query(OutputView))
             self.query_one(TabRow).show(self._tab, hint and f"{hint} waits for input")
-        if TABS[self._tab].id == "log":
-            self.query_one(LogView).show_entries(self._source.log)
+        tab = TABS[self._tab]
+        if tab.poll:
+            tab.poll(self._body[tab.id], self._source)
 
     def on_output_view_typed(self, message: OutputView.Typed) -> None:
         """Give it to the command."""

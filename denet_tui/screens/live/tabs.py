@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from textual.widget import Widget
-from textual.widgets import Static
 
 from denet_tui.model import Snapshot
+from denet_tui.preferences.screen import Preferences
+from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.latency import LatencyTab
 from denet_tui.screens.live.overview import Overview
 from denet_tui.screens.live.view import seen_through
+from denet_tui.watch.source import Source
 from denet_tui.widgets.errors import SPARK_POINTS, ErrorsView
 from denet_tui.widgets.inflight import InFlightView
 from denet_tui.widgets.log import LogView
@@ -25,20 +27,19 @@ from denet_tui.widgets.output import OutputView
 
 
 class Tab(NamedTuple):
-    """One tab; `show` is given what `make` made, and what to draw."""
+    """One tab; what it can do is called with what `make` made. What it has no use for is None."""
 
     id: str
     name: str
     make: Callable[[], Widget]
-    show: Callable[[Any, Frame], None]
-
-
-def _nothing_yet() -> Widget:
-    return Static("not there yet")
-
-
-def _show_nothing(widget: Widget, frame: Frame) -> None:
-    """A tab that is still to come, or that no snapshot has anything for (see LiveScreen)."""
+    show: Callable[[Any, Frame], None] | None = None
+    """Draw a snapshot."""
+    prefer: Callable[[Any, Preferences], None] | None = None
+    """Take what the user prefers, before it is mounted."""
+    left_as: Callable[[Any, Kept], Kept] | None = None
+    """What was kept of the last run, and of this one what the tab wants to be kept of it."""
+    poll: Callable[[Any, Source], None] | None = None
+    """Draw what comes between two snapshots; many times a second, while the tab is shown."""
 
 
 def _show_errors(view: ErrorsView, frame: Frame) -> None:
@@ -56,10 +57,10 @@ def _since_start(frame: Frame) -> Snapshot:
 
 
 TABS = (
-    Tab("overview", "Overview", Overview, Overview.show),
+    Tab("overview", "Overview", Overview, Overview.show, Overview.prefer, Overview.left_as),
     Tab("latency", "Latency", LatencyTab, LatencyTab.show),
     Tab("errors", "Errors", ErrorsView, _show_errors),
     Tab("inflight", "In flight", InFlightView, _show_in_flight),
-    Tab("output", "Output", OutputView, _show_nothing),
-    Tab("log", "Log", LogView, _show_nothing),
+    Tab("output", "Output", OutputView),
+    Tab("log", "Log", LogView, poll=lambda view, source: view.show_entries(source.log)),
 )

@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, added_up, new_errnos
-from denet_tui.screens.live.scope import added, counted, subtree
-from denet_tui.syscalls import class_of, errno_name
-from denet_tui.visible import visible
-from denet_tui.widgets import formatting
-from denet_tui.widgets.narrowing import Errno, Family, Named, Step
+from denet_tui.screens.live.scope import added, counted
+from denet_tui.widgets.narrowing import Narrowing
 from denet_tui.widgets.process_rows import parents
 
 
@@ -22,12 +19,12 @@ from denet_tui.widgets.process_rows import parents
 class View:
     """The choices of the user; the newest narrowing is the last in `trail`."""
 
-    trail: tuple[Step, ...] = ()
+    trail: tuple[Narrowing, ...] = ()
     paused: bool = False
     cumulative: bool = True
     """False: the numbers of the last interval in place of those since the start."""
 
-    def narrowed(self, *steps: Step) -> View:
+    def narrowed(self, *steps: Narrowing) -> View:
         """Narrower by so many steps; a step of a kind that is there already takes its place."""
         trail = list(self.trail)
         for step in steps:
@@ -45,35 +42,32 @@ class View:
     def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
         """Those that the view is narrowed to, whatever they call."""
         for step in self.trail:
-            if isinstance(step, ProcessInfo):
-                processes = subtree(processes, step.key)
-            elif isinstance(step, Named):
-                processes = [process for process in processes if process.comm == step.comm]
+            processes = step.inside(processes)
         return processes
 
     @property
-    def errno(self) -> int | None:
-        """The errno that the view is narrowed to."""
-        return next((step.number for step in self.trail if isinstance(step, Errno)), None)
-
-    @property
     def of_processes(self) -> bool:
-        """True where the view is narrowed to some of the processes."""
-        return any(isinstance(step, ProcessInfo | Named) for step in self.trail)
+        """Whether the view is narrowed to some of the processes."""
+        return any(step.of == "processes" for step in self.trail)
 
     @property
     def of_syscalls(self) -> bool:
-        """True where the view is narrowed to some of the syscalls."""
-        return any(not isinstance(step, ProcessInfo | Named) for step in self.trail)
+        """Whether the view is narrowed to some of the syscalls."""
+        return any(step.of != "processes" for step in self.trail)
 
-    def wants(self, syscall: Syscall) -> bool:
-        """True where the view is not narrowed to other syscalls."""
-        return all(_matches(step, syscall) for step in self.trail)
+    @property
+    def of_errors(self) -> bool:
+        """Whether the view is narrowed to some of the errors."""
+        return any(step.of == "errors" for step in self.trail)
+
+    def wants(self, syscall: Syscall, errno: int | None = None) -> bool:
+        """Whether the view is not narrowed to other syscalls, or to other errors than this one."""
+        return all(step.matches(syscall, errno) for step in self.trail)
 
 
 def crumbs(view: View) -> list[str]:
     """What the view is narrowed to, step by step: `all`, `make (1234)`, `%file`, `ENOENT`."""
-    return ["all", *map(_label, view.trail)]
+    return ["all", *(step.label for step in view.trail)]
 
 
 def seen_through(view: View, snapshot: Snapshot, before: Snapshot | None = None) -> Snapshot:
@@ -85,27 +79,6 @@ def seen_through(view: View, snapshot: Snapshot, before: Snapshot | None = None)
     if not view.cumulative:
         snapshot = _of_interval(snapshot, before)
     return _narrowed(view, snapshot) if view.trail else snapshot
-
-
-def _matches(step: Step, syscall: Syscall) -> bool:
-    match step:
-        case Family(name):
-            return class_of(syscall) == name
-        case Syscall():
-            return step == syscall
-    return True
-
-
-def _label(step: Step) -> str:
-    match step:
-        case Family(name):
-            return f"%{name}"
-        case Errno(number):
-            return errno_name(number)
-        case Syscall() | Named():
-            return visible(step[-1])
-    name = step.cmdline[0].rpartition("/")[2] if step.cmdline else step.comm
-    return f"{formatting.clip(visible(name), 24)} ({step.pid})"
 
 
 Table = Mapping[Syscall, Counters]
@@ -152,13 +125,8 @@ def _only(view: View, process: ProcessInfo) -> ProcessInfo:
 
 
 def _chosen(view: View, numbers: _Numbers) -> _Numbers:
-    errno = view.errno
-    errnos = {
-        key: count
-        for key, count in numbers.errnos.items()
-        if count and view.wants(key[0]) and (errno is None or key[1] == errno)
-    }
-    if errno is None:
+    errnos = {key: count for key, count in numbers.errnos.items() if count and view.wants(*key)}
+    if not view.of_errors:
         syscalls = {call: counters for call, counters in numbers.syscalls.items() if view.wants(call)}
     else:
         syscalls = {

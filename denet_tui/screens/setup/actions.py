@@ -54,7 +54,7 @@ class Offers:
     @property
     def undoable(self) -> str:
         """The fix that can be taken back; empty where there is none."""
-        known = (*self.walk.journal.applied, *self.walk.applied.values())
+        known = (*self.walk.in_force.applied, *self.walk.applied.values())
         return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
 
     @property
@@ -80,7 +80,7 @@ class Offers:
         if not fix:
             return ""
         did = "put it right" if self.walk.state(self.current) == "repaired" else "was applied"
-        if self.walk.engine.root and fix in self.walk.journal.mine:
+        if self.walk.engine.root and fix in self.walk.in_force.mine:
             return f"{fix} {did}. u takes that back."
         if self.may_ask:
             return f"{fix} {did}. u takes that back, as root{', through sudo' if self.uid else ''}."

@@ -13,10 +13,8 @@ MOST = 200
 
 
 def where() -> Path:
-    """The file, by the XDG base directory specification."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    return folder / "denet-tui" / "commands"
+    """The file."""
+    return files.own_folder(os.environ, "XDG_STATE_HOME", Path.home() / ".local/state") / "commands"
 
 
 def read(path: Path) -> list[str]:

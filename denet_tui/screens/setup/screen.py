@@ -87,7 +87,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self.walk.begin()
         self.draw()
         self._note(self._first_note)
-        if self.walk.journal.interrupted:
+        if self.walk.in_force.interrupted:
             self._note(
                 "! an earlier setup was interrupted half-way; the next fix, or its undoing, takes that back first"
             )
@@ -257,7 +257,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self.walk.logs[self.current] = []
         if shown and self._engine.root and not shown.weakens:
             self._engine.apply(shown)
-        elif not shown and self._engine.root and fix in self.walk.journal.mine:
+        elif not shown and self._engine.root and fix in self.walk.in_force.mine:
             self._engine.undo(fix)
         elif self._ask:
             self._ask_for(kind, fix)

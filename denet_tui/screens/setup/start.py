@@ -21,7 +21,7 @@ from denet_tui.watch.candidates import Candidate
 from denet_tui.watch.find import CommandError, resolve
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.pick import Pickable, ProcessPicker, matching
-from denet_tui.widgets.tabs import PaneSwitch
+from denet_tui.widgets.tabs import PaneSwitch, TabRow
 
 NAMES = ("Run a command", "Attach to a process", "Whole machine")
 _ABOUT = (
@@ -142,7 +142,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
             picker.action_page(step) if event.key.startswith("page") else picker.action_move(step)
             event.stop()
 
-    def on_pane_switch_picked(self, message: PaneSwitch.Picked) -> None:
+    def on_tab_row_clicked(self, message: TabRow.Clicked) -> None:
         """Show the one whose name was clicked."""
         self._show_pane(message.index)
 

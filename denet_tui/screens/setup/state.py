@@ -68,7 +68,7 @@ class Walk:
     slow: set[str] = field(default_factory=set)
     looked: bool = False
     """Whether all was looked at, since `begin`."""
-    journal: jobs.Journal = field(default_factory=jobs.Journal)
+    in_force: jobs.InForce = field(default_factory=jobs.InForce)
     done: list[jobs.Ended] = field(default_factory=list)
     """What was applied and undone, in order, for the last words on the terminal."""
     left: set[str] = field(default_factory=set)
@@ -176,8 +176,8 @@ class Walk:
                 self.slow.add(identity)
             case jobs.Found():
                 self._find(event)
-            case jobs.Journal():
-                self.journal = event
+            case jobs.InForce():
+                self.in_force = event
             case jobs.Said(text):
                 self.log(text)
             case jobs.Ended():
@@ -238,8 +238,8 @@ class Walk:
             self.left.discard(identity)
         else:
             self.applied.pop(identity, None)
-            left = tuple(each for each in self.journal.applied if each != event.fix)
-            self.journal = replace(self.journal, applied=left)  # where root undid it, the helper knows nothing of it
+            left = tuple(each for each in self.in_force.applied if each != event.fix)
+            self.in_force = replace(self.in_force, applied=left)  # where root undid it, the helper knows nothing of it
 
     def open(self) -> list[str]:
         """Ids of the steps that need a decision still; the proof last, where nothing is proven."""

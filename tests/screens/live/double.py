@@ -14,6 +14,7 @@ from denet_tui.model import (
     Counters,
     ErrorKey,
     InFlight,
+    LogEntry,
     Loss,
     ProcessInfo,
     RunInfo,
@@ -21,8 +22,7 @@ from denet_tui.model import (
     Syscall,
     Usage,
 )
-from denet_tui.watch.log import Entry
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 
 NAMES = (
     "read", "write", "openat", "close", "fstat", "mmap", "munmap", "brk", "futex", "epoll_wait", "clone3", "execve",
@@ -181,6 +181,23 @@ def empty() -> Snapshot:
     return dataclasses.replace(Build(size=1, width=0).step(), processes=(), elapsed_ns=0)
 
 
+class OwnTerminal:
+    """The terminal of a command that is none: remembers what is done to it."""
+
+    def __init__(self) -> None:
+        self.output = CommandOutput()
+        self.asking: InFlight | None = None
+        self.sizes: list[tuple[int, int]] = []
+        self.typed = b""
+
+    def type(self, data: bytes) -> bool:
+        self.typed += data
+        return True
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.sizes.append((columns, rows))
+
+
 class Session:
     """What the screen takes for a session: publishes `snapshots` at once, then whatever `feed` brings."""
 
@@ -188,11 +205,8 @@ class Session:
         self.info = info
         self.interval_s = info.interval_s
         self.latest: Snapshot | None = None
-        self.sizes: list[tuple[int, int]] = []
-        self.output: Output | None = None
-        self.asking: InFlight | None = None
-        self.log: list[Entry] = []
-        self.typed = b""
+        self.terminal: OwnTerminal | None = None
+        self.log: list[LogEntry] = []
         self.stopped = False
         self._snapshots = list(snapshots)
         self._publish: Callable[[Snapshot], None] | None = None
@@ -211,13 +225,6 @@ class Session:
         self.latest = snapshot
         assert self._publish is not None
         self._publish(snapshot)
-
-    def type(self, data: bytes) -> bool:
-        self.typed += data
-        return True
-
-    def resize(self, columns: int, rows: int) -> None:
-        self.sizes.append((columns, rows))
 
 
 class Ticking(Session):

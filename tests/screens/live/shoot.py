@@ -22,7 +22,7 @@ from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.watch import machine
 from denet_tui.watch.launch import Options, Start, hold_command
-from denet_tui.watch.output import Output
+from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.worker import Session
 
 FOLDER = Path(__file__).parents[3] / "screenshots"
@@ -125,9 +125,11 @@ def run(shot: Shot) -> Session:
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
         info, tracer, sieve = machine.watch_everything(start, lambda _: None)
-        return machine.MachineSession(info, tracer, sieve, None)
+        return machine.MachineSession(info, tracer, sieve)
     start = Start(options)
-    command, tracer, info = hold_command(start, shot.argv, own_terminal=True, stdio=(0, 1, 2), output=Output(None))
+    command, tracer, info = hold_command(
+        start, shot.argv, own_terminal=True, stdio=(0, 1, 2), output=CommandOutput(None)
+    )
     return Session(info, tracer, command)
 
 

@@ -10,7 +10,7 @@ from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.widgets.crumbs import Crumbs
-from denet_tui.widgets.narrowing import Chosen, Errno, Family
+from denet_tui.widgets.narrowing import Errno, Family, Narrow, OneSyscall
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.live.double import SYSCALLS, Build, Session
@@ -56,7 +56,7 @@ async def test_everything_follows_the_narrowing_and_escape_widens() -> None:
         await settle(pilot, session)
         screen = live(app)
         assert crumbs(screen) == ""
-        screen.post_message(Chosen(Family("file")))
+        screen.post_message(Narrow(Family("file")))
         await pilot.pause()
         await pilot.press("tab", "j", "enter")
         await pilot.pause()
@@ -69,7 +69,7 @@ async def test_everything_follows_the_narrowing_and_escape_widens() -> None:
         # The bars of a process are of what is shown alone: the last of them is its rate.
         first = tree.rows[0]
         assert screen._rates.of_process(first.key, 12, 0, {row.syscall for row in table.rows})[-1] == first.rate
-        screen.post_message(Chosen(SYSCALLS[2], Errno(errno.ENOENT)))
+        screen.post_message(Narrow(OneSyscall(SYSCALLS[2]), Errno(errno.ENOENT)))
         await pilot.pause()
         assert crumbs(screen) == "all > %file > cc1 (4243) > openat > ENOENT  (times are of all calls, failed or not)"
         await pilot.press("escape", "backspace", "escape")

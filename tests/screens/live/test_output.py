@@ -8,30 +8,28 @@ import threading
 import pytest
 from textual.pilot import Pilot
 
-from denet_tui.model import InFlight
+from denet_tui.model import InFlight, LogEntry
 from denet_tui.screens.live.again import AgainScreen
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.difference import DifferenceScreen
 from denet_tui.screens.live.quit import QuitScreen
 from denet_tui.watch.launch import StartError
-from denet_tui.watch.log import Entry
-from denet_tui.watch.output import Output
 from denet_tui.widgets.changes import ChangeTable
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
 from denet_tui.widgets.tabs import TabRow
-from tests.screens.live.double import SYSCALLS, Session
+from tests.screens.live.double import SYSCALLS, OwnTerminal, Session
 from tests.screens.live.driving import ended, lines, live, running, settle, until
 
 SIZE = (120, 40)
 
 
-def with_terminal(session: Session, written: bytes = b"") -> Session:
+def with_terminal(session: Session, written: bytes = b"") -> tuple[Session, OwnTerminal]:
     """The same session with a command that has a terminal of ours."""
-    session.output = Output()
-    session.output.add(written)
-    return session
+    terminal = session.terminal = OwnTerminal()
+    terminal.output.add(written)
+    return session, terminal
 
 
 def view(pilot: Pilot[object]) -> OutputView:
@@ -45,36 +43,35 @@ async def typing(pilot: Pilot[object], session: Session) -> None:
 
 
 async def test_the_output_is_drawn_also_what_came_before_the_tab_was_shown() -> None:
-    session = with_terminal(running(), b"\x1b[31mred\x1b[0m\r\nplain")
+    session, terminal = with_terminal(running(), b"\x1b[31mred\x1b[0m\r\nplain")
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
         await pilot.press("5")
         await until(pilot, lambda: lines(view(pilot))[2].startswith("plain"))
         assert lines(view(pilot))[1].startswith("red ")
-        assert session.output is not None
-        session.output.add(b"\x1b[H\x1b[2Jfull \x1b[7mscreen")
+        terminal.output.add(b"\x1b[H\x1b[2Jfull \x1b[7mscreen")
         await until(pilot, lambda: lines(view(pilot))[1].startswith("full screen"))
 
 
 async def test_the_terminal_is_as_large_as_the_pane() -> None:
-    session = with_terminal(running())
+    session, terminal = with_terminal(running())
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await typing(pilot, session)
-        assert session.sizes == [(view(pilot).size.width - 1, view(pilot).size.height - 1)]
+        assert terminal.sizes == [(view(pilot).size.width - 1, view(pilot).size.height - 1)]
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: session.sizes[-1] == (79, view(pilot).size.height - 1))
+        await until(pilot, lambda: terminal.sizes[-1] == (79, view(pilot).size.height - 1))
         await pilot.resize_terminal(20, 5)  # too small to show anything: the command keeps its size
         await pilot.pause()
-        assert session.sizes[-1][0] == 79
+        assert terminal.sizes[-1][0] == 79
 
 
 async def test_keys_go_to_the_command_until_they_are_taken_back() -> None:
-    session = with_terminal(running())
+    session, terminal = with_terminal(running())
     app = DenetApp(session)
     async with app.run_test(size=SIZE) as pilot:
         await typing(pilot, session)
         await pilot.press("q", "ctrl+c", "ctrl+p", "tab", "1", "R", "space", "up", "enter", "?", "ctrl+q")
-        assert session.typed == b"q\x03\x10\t1R \x1b[A\r?\x11"
+        assert terminal.typed == b"q\x03\x10\t1R \x1b[A\r?\x11"
         assert app.screen is live(app)
         assert view(pilot).has_focus
         assert "keys go to the command; ctrl+] gives them back" in lines(view(pilot))[0]
@@ -82,63 +79,61 @@ async def test_keys_go_to_the_command_until_they_are_taken_back() -> None:
         assert lines(app.screen.query_one(KeyLine))[0].split() == ["^]", "Keys", "for", "denet-tui", "again"]
         await pilot.press("ctrl+right_square_bracket", "q")
         assert isinstance(app.screen, QuitScreen)
-        assert b"\x1d" not in session.typed
+        assert b"\x1d" not in terminal.typed
 
 
 async def test_nothing_is_typed_unless_asked_for() -> None:
-    session = with_terminal(running())
+    session, terminal = with_terminal(running())
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
         await pilot.press("5", "x", "j", "space", "G")
-        assert session.typed == b""
+        assert terminal.typed == b""
 
 
 async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that() -> None:
     from textual.events import Paste
 
-    session = with_terminal(running())
+    session, terminal = with_terminal(running())
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         view_of = lambda: view(pilot)  # noqa: E731
         await typing(pilot, session)
         view_of().post_message(Paste("one\ntwo\x1b[201~"))
-        await until(pilot, lambda: session.typed == b"one\rtwo[201~")
-        assert session.output is not None
-        session.output.add(b"\x1b[?2004hready")
+        await until(pilot, lambda: terminal.typed == b"one\rtwo[201~")
+        terminal.output.add(b"\x1b[?2004hready")
         await until(pilot, lambda: lines(view_of())[1].startswith("ready"))
         view_of().post_message(Paste("x"))
-        await until(pilot, lambda: session.typed.endswith(b"\x1b[200~x\x1b[201~"))
+        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~x\x1b[201~"))
 
 
 async def test_the_terminal_answers_the_command() -> None:
-    session = with_terminal(running(), b"ab\x1b[6n")
+    session, terminal = with_terminal(running(), b"ab\x1b[6n")
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
-        await until(pilot, lambda: session.typed == b"\x1b[1;3R")
+        await until(pilot, lambda: terminal.typed == b"\x1b[1;3R")
 
 
 async def test_who_waits_for_input_is_named_on_every_tab() -> None:
-    session = with_terminal(running())
+    session, terminal = with_terminal(running())
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
-        session.asking = InFlight(4243, 4243, SYSCALLS[0], 0)
+        terminal.asking = InFlight(4243, 4243, SYSCALLS[0], 0)
         row = pilot.app.screen.query_one(TabRow)
         await until(pilot, lambda: "(4243) waits for input" in lines(row)[0])
         await pilot.press("5")
         assert "(4243) waits for input: press i to type" in lines(view(pilot))[0]
-        session.asking = None
+        terminal.asking = None
         await until(pilot, lambda: "waits" not in lines(row)[0])
 
 
 async def test_scrolling_back_stays_there_and_following_returns() -> None:
-    session = with_terminal(running(), b"".join(b"line %d\r\n" % number for number in range(300)))
+    session, terminal = with_terminal(running(), b"".join(b"line %d\r\n" % number for number in range(300)))
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
         await pilot.press("5")
         await until(pilot, lambda: any("line 299" in line for line in lines(view(pilot))))
         await pilot.press("g")
         assert lines(view(pilot))[1].startswith("line 0 ")
-        assert session.output is not None
-        session.output.add(b"more\r\n")
+        terminal.output.add(b"more\r\n")
         await until(pilot, lambda: view(pilot)._scrolled > 266)
         assert lines(view(pilot))[1].startswith("line 0 ")
         assert "further down" in lines(view(pilot))[0]
@@ -147,9 +142,8 @@ async def test_scrolling_back_stays_there_and_following_returns() -> None:
 
 
 async def test_what_was_skipped_is_told() -> None:
-    session = with_terminal(running(), b"x" * 70_000)
-    assert session.output is not None
-    session.output.add(b"y" * 70_000)
+    session, terminal = with_terminal(running(), b"x" * 70_000)
+    terminal.output.add(b"y" * 70_000)
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)
         await pilot.press("5")
@@ -171,7 +165,7 @@ async def test_a_process_that_was_not_started_here_has_no_output_and_is_not_run_
 
 async def test_the_log_has_the_newest_first_and_wraps() -> None:
     session = running()
-    session.log = [Entry(0.0, "info", "loaded"), Entry(1.0, "warning", "word " * 40 + "\x1b[2Jend")]
+    session.log = [LogEntry(0.0, "info", "loaded"), LogEntry(1.0, "warning", "word " * 40 + "\x1b[2Jend")]
     async with DenetApp(session).run_test(size=(80, 24)) as pilot:
         await settle(pilot, session)
         await pilot.press("6")
@@ -180,7 +174,7 @@ async def test_the_log_has_the_newest_first_and_wraps() -> None:
         assert [row.level for row in shown.rows] == ["warning", *[""] * (len(shown.rows) - 2), "info"]
         assert all(len(line) == shown.size.width - 1 or len(line) == shown.size.width for line in lines(shown))
         assert any("\\x1b[2Jend" in line for line in lines(shown))
-        session.log = [*session.log, Entry(2.0, "error", "later")]
+        session.log = [*session.log, LogEntry(2.0, "error", "later")]
         await until(pilot, lambda: shown.rows[0].text == "later")
 
 
@@ -202,7 +196,7 @@ class Runs:
 
 
 async def test_running_again_shows_the_new_run_and_at_its_end_what_changed() -> None:
-    first, second = with_terminal(ended(ticks=12)), with_terminal(ended(ticks=20))
+    first, second = with_terminal(ended(ticks=12))[0], with_terminal(ended(ticks=20))[0]
     runs = Runs(first, second)
     app = DenetApp(first, again=runs.again)
     async with app.run_test(size=SIZE) as pilot:
@@ -228,7 +222,7 @@ async def test_running_again_shows_the_new_run_and_at_its_end_what_changed() -> 
 
 
 async def test_a_command_that_still_runs_is_not_ended_unasked() -> None:
-    first, second = with_terminal(running()), with_terminal(running())
+    first, second = with_terminal(running())[0], with_terminal(running())[0]
     runs = Runs(first, second)
     app = DenetApp(first, again=runs.again)
     async with app.run_test(size=SIZE) as pilot:
@@ -245,7 +239,7 @@ async def test_a_command_that_still_runs_is_not_ended_unasked() -> None:
 
 
 async def test_what_cannot_be_run_again_is_told_and_the_last_run_stays() -> None:
-    first = with_terminal(ended())
+    first, _ = with_terminal(ended())
     runs = Runs(first, error=StartError("the command does not end: it cannot be run again"))
     app = DenetApp(first, again=runs.again)
     async with app.run_test(size=SIZE) as pilot:
@@ -260,7 +254,7 @@ async def test_what_cannot_be_run_again_is_told_and_the_last_run_stays() -> None
 
 @pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
 async def test_colours_are_those_of_the_theme(theme: str) -> None:
-    session = with_terminal(running(), b"\x1b[33mbrown\x1b[0m plain")
+    session, _ = with_terminal(running(), b"\x1b[33mbrown\x1b[0m plain")
     app = DenetApp(session)
     async with app.run_test(size=SIZE) as pilot:
         app.theme = theme

@@ -8,7 +8,7 @@ import pytest
 from denet_tui.model import NOTHING, Counters, InFlight, Loss, ProcessInfo, Snapshot
 from denet_tui.screens.live.view import View, crumbs, seen_through
 from denet_tui.syscalls import class_of
-from denet_tui.widgets.narrowing import Errno, Family, Named, Step
+from denet_tui.widgets.narrowing import Errno, Family, Named, Narrowing, OneSyscall, Subtree
 from tests.screens.live.double import SYSCALLS, TICK_NS, Build, total
 
 READ, OPENAT, FUTEX = SYSCALLS[0], SYSCALLS[2], SYSCALLS[8]
@@ -24,7 +24,7 @@ def process(snapshot: Snapshot, pid: int) -> ProcessInfo:
     return found
 
 
-def through(*steps: Step, cumulative: bool = True) -> tuple[Snapshot, Snapshot]:
+def through(*steps: Narrowing, cumulative: bool = True) -> tuple[Snapshot, Snapshot]:
     """The whole, and what is seen of it."""
     before, whole = snapshots()[-2:]
     return whole, seen_through(View(cumulative=cumulative).narrowed(*steps), whole, before)
@@ -53,22 +53,22 @@ def test_nothing_chosen_is_the_snapshot_itself() -> None:
 @pytest.mark.parametrize(
     "steps",
     [
-        (process(snapshots()[-1], 4243),),
+        (Subtree(process(snapshots()[-1], 4243)),),
         (Named("cc1"),),
         (Family("file"),),
-        (OPENAT,),
+        (OneSyscall(OPENAT),),
         (Errno(errno.ENOENT),),
-        (OPENAT, Errno(errno.EACCES)),
-        (process(snapshots()[-1], 4243), Family("file"), OPENAT, Errno(errno.ENOENT)),
+        (OneSyscall(OPENAT), Errno(errno.EACCES)),
+        (Subtree(process(snapshots()[-1], 4243)), Family("file"), OneSyscall(OPENAT), Errno(errno.ENOENT)),
         (Family("network"), Errno(errno.ENOENT)),
     ],
 )
-def test_the_sums_agree_however_it_is_narrowed(steps: tuple[Step, ...], cumulative: bool) -> None:
+def test_the_sums_agree_however_it_is_narrowed(steps: tuple[Narrowing, ...], cumulative: bool) -> None:
     agrees(through(*steps, cumulative=cumulative)[1])
 
 
 def test_a_process_stands_for_everything_below_it() -> None:
-    whole, seen = through(process(snapshots()[-1], 4243))
+    whole, seen = through(Subtree(process(snapshots()[-1], 4243)))
     assert {each.pid for each in seen.processes} == {4243, 4245, 4246, 4249, 4250}
     assert seen.total == total(each.total for each in whole.processes if each.pid in {4243, 4245, 4246, 4249, 4250})
 
@@ -81,7 +81,7 @@ def test_a_command_name_stands_for_all_that_have_it() -> None:
 def test_the_first_process_is_not_everything_where_calls_have_no_process() -> None:
     (whole,) = snapshots(1, Loss(rows=5))
     lost = dataclasses.replace(whole, syscalls={**whole.syscalls, READ: Counters.without_row(5)})
-    seen = seen_through(View().narrowed(process(lost, 4242)), lost)
+    seen = seen_through(View().narrowed(Subtree(process(lost, 4242))), lost)
     assert seen.syscalls[READ] == total(each.syscalls.get(READ, NOTHING) for each in lost.processes)
 
 
@@ -98,7 +98,7 @@ def test_whoever_stands_above_a_caller_stays_in_the_tree() -> None:
         each if each.pid == only[-1].pid else dataclasses.replace(each, syscalls={}, recent={})
         for each in whole.processes
     )
-    seen = seen_through(View().narrowed(FUTEX), dataclasses.replace(whole, processes=kept))
+    seen = seen_through(View().narrowed(OneSyscall(FUTEX)), dataclasses.replace(whole, processes=kept))
     shown = [each.pid for each in seen.processes]
     above = {each.pid: each.ppid for each in whole.processes}
     line = [only[-1].pid]
@@ -119,9 +119,9 @@ def test_in_flight_follows() -> None:
         snapshots()[-1],
         in_flight=(InFlight(1, 4242, READ, 0), InFlight(2, 4243, READ, 0), InFlight(3, 4243, FUTEX, 0)),
     )
-    of = View().narrowed(process(whole, 4243))
+    of = View().narrowed(Subtree(process(whole, 4243)))
     assert [each.tid for each in seen_through(of, whole).in_flight] == [2, 3]
-    assert [each.tid for each in seen_through(of.narrowed(FUTEX), whole).in_flight] == [3]
+    assert [each.tid for each in seen_through(of.narrowed(OneSyscall(FUTEX)), whole).in_flight] == [3]
 
 
 def test_of_the_last_interval_alone() -> None:
@@ -137,10 +137,10 @@ def test_of_the_last_interval_alone() -> None:
 
 
 def test_steps_of_one_kind_replace_each_other_and_the_last_is_taken_back_first() -> None:
-    make, sh = (process(snapshots()[-1], pid) for pid in (4242, 4243))
+    make, sh = (Subtree(process(snapshots()[-1], pid)) for pid in (4242, 4243))
     view = View().narrowed(make).narrowed(Family("file")).narrowed(sh)
     assert crumbs(view) == ["all", "cc1 (4243)", "%file"]
-    view = view.narrowed(OPENAT, Errno(errno.ENOENT))
+    view = view.narrowed(OneSyscall(OPENAT), Errno(errno.ENOENT))
     assert crumbs(view) == ["all", "cc1 (4243)", "%file", "openat", "ENOENT"]
     assert crumbs(view.widened()) == ["all", "cc1 (4243)", "%file", "openat"]
     assert crumbs(View().widened()) == ["all"]

@@ -74,7 +74,7 @@ SOCKET = Fix(
 INSTALL = Fix(
     "BCC-001.install",
     "install python3-bpfcc",
-    (RunCommand(("/usr/bin/apt-get", "install", "-y", "python3-bpfcc"), streams=True),),
+    (RunCommand(("/usr/bin/apt-get", "install", "-y", "python3-bpfcc")),),
     "permanent",
     "remove the packages that were not there before, and no others",
 )
@@ -161,7 +161,7 @@ class Recorded:
 
     def listen(self, wake: Callable[[], object] = lambda: None) -> None:
         self._wake = wake
-        self.tell(jobs.Journal(self.applied, self.mine, self.interrupted))
+        self.tell(jobs.InForce(self.applied, self.mine, self.interrupted))
 
     def tell(self, event: jobs.Event) -> None:
         self.events.put(event)
@@ -204,7 +204,7 @@ class Recorded:
         self._tell(jobs.Ended("undo", fix, good=True, changed=True))
 
     def _tell(self, ended: jobs.Ended) -> None:
-        self.tell(jobs.Journal(self.applied, self.mine, self.interrupted))
+        self.tell(jobs.InForce(self.applied, self.mine, self.interrupted))
         self.tell(ended)
 
     def cancel(self) -> None:

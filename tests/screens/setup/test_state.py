@@ -56,7 +56,7 @@ def test_after_a_fix_and_after_its_undoing_its_check_and_the_proof_run_again(tmp
         engine.apply(fix)
         assert walk.wait(lambda: bool(walk.done), PATIENCE_S)
         assert walk.looking >= {PROOF}
-        assert walk.journal.applied == walk.journal.mine == (fix.id,)
+        assert walk.in_force.applied == walk.in_force.mine == (fix.id,)
 
 
 def test_the_end_of_a_job_has_its_check_those_after_it_and_the_proof_run_again() -> None:

@@ -1,0 +1,158 @@
+"""What can be watched, each from what it asks of Start to the session over it, and the options of watching."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from denet_tui import files
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.visible import complain
+from denet_tui.watch import machine
+from denet_tui.watch.command import Command
+from denet_tui.watch.launch import Aim, Options, Start, StartError, attach_process, hold_command
+from denet_tui.watch.output import CommandOutput
+from denet_tui.watch.worker import Session
+
+_NO_FILE = (None, "pane", "null")
+"""Values of --output that are no files."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """The options of run, attach, machine and selftest, as the command line has them."""
+
+    recording: Path | None = None
+    as_json: bool = False
+    summary: Path | None = None
+    no_tui: bool = False
+    interval: float | None = None
+    """None: as the settings file says, else 0.5 s."""
+    syscalls: str = ""
+    way: str = "auto"
+    rows: int = 65536
+    as_root: bool = False
+    no_sudo: bool = False
+    user: str | None = None
+    output: str | None = None
+    on_quit: Literal["ask", "kill", "leave"] = "ask"
+    debug: bool = False
+    log_file: Path | None = None
+
+    @property
+    def options(self) -> Options:
+        """The part that watch/ needs before anything is loaded."""
+        only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
+        return Options(self.way, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
+
+    def of_run(self, number: int) -> WatchRequest:
+        """The same for the run of this number: from the second on its files are others."""
+        if number == 1:
+            return self
+        recording, summary = (
+            path and path.with_name(f"{path.name}.{number}") for path in (self.recording, self.summary)
+        )
+        output = self.output if self.output in _NO_FILE else f"{self.output}.{number}"
+        return replace(self, recording=recording, summary=summary, output=output)
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether there is a terminal on all sides and nobody asked for none. Textual draws on stderr."""
+        return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
+
+
+class Target(ABC):
+    """What is watched; `aim` and `pid` are those of Start."""
+
+    aim: Aim
+    pid = 0
+
+    def scale(self, options: Options) -> int:  # noqa: ARG002 - for a target that is large
+        """How large the tables of the kernel side have to be (see bpf/request.py)."""
+        return 0
+
+    @abstractmethod
+    def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:
+        """A session over it that counts already; raises CommandError, StartError, LoadError."""
+
+
+class CommandTarget(Target):
+    """A command, held at the barrier until the session runs; may be held again when it has ended."""
+
+    aim = "command"
+
+    def __init__(self, argv: tuple[str, ...]) -> None:
+        self._argv = argv
+        self._before: tuple[Command, Tracer] | None = None
+
+    def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:
+        """Start it, and hold it before its first instruction; the programs of the run before serve once more."""
+        if self._before:
+            self._before[0].release()
+        stdio, copy = _destinations(request, on_screen=on_screen)
+        command, tracer, info = hold_command(
+            start,
+            self._argv,
+            own_terminal=on_screen,
+            stdio=stdio,
+            output=CommandOutput(copy),
+            tracer=self._before and self._before[1],
+            interval_s=interval_s,
+        )
+        self._before = command, tracer
+        return Session(info, tracer, command)
+
+
+class ProcessTarget(Target):
+    """A process that runs already."""
+
+    aim = "process"
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
+        """Enter it and its living descendants."""
+        attached, tracer, info = attach_process(start, self.pid, interval_s)
+        return Session(info, tracer, attached)
+
+
+class MachineTarget(Target):
+    """Every process of this machine."""
+
+    aim = "machine"
+
+    def scale(self, options: Options) -> int:
+        """As large as what runs here now asks for."""
+        return machine.scale(options)
+
+    def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
+        """Enter every process that there is."""
+        info, tracer, sieve = machine.watch_everything(start, _say_how_many, interval_s)
+        return machine.MachineSession(info, tracer, sieve)
+
+
+def _say_how_many(processes: int) -> None:
+    if os.isatty(2):
+        complain(f"entering {processes:,} processes …")
+
+
+def _destinations(request: WatchRequest, *, on_screen: bool) -> tuple[tuple[int, int, int], BinaryIO | None]:
+    """Descriptors 0 to 2 for the command, and the file that gets a copy of its terminal's output."""
+    copy: BinaryIO | None = None
+    if request.output not in _NO_FILE:
+        try:
+            copy = os.fdopen(files.create(str(request.output), special=True), "wb", buffering=0)
+        except OSError as error:
+            raise StartError(
+                f"cannot write the command's output to {request.output}: {error.strerror}; name another file"
+            ) from None
+    elif request.output == "null" and not on_screen:
+        copy = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115
+    if on_screen:
+        return (0, 1, 2), copy
+    out = copy.fileno() if copy else 2 if request.as_json else 1
+    return (0, out, copy.fileno() if copy else 2), copy
