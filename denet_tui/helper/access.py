@@ -67,14 +67,14 @@ def ways(host: Host, findings: Mapping[str, Finding], me: tuple[int, int]) -> tu
             works=not setpriv_not,
             why_not=setpriv_not,
         ),
-        *([_group(findings)] if service.has_systemd(host) else []),
+        *([_group(host, findings)] if service.has_systemd(host) else []),
     ]
     # Where the socket lets one in already, nothing needs less.
     best = next((each.id for each in (*found[2:], *found[:2]) if each.works), "")
     return tuple(replace(each, recommended=each.id == best) for each in found)
 
 
-def _group(findings: Mapping[str, Finding]) -> Access:
+def _group(host: Host, findings: Mapping[str, Finding]) -> Access:
     """The way to keep; what keeps it from working is what the two checks of it say, and so is the fix."""
     states = [(each.state, each) for each in (findings.get("PRIV-005"), findings.get("PRIV-006")) if each is not None]
     wrong = next((each for state, each in states if state is not State.PASS), None)
@@ -82,7 +82,7 @@ def _group(findings: Mapping[str, Finding]) -> Access:
     return Access(
         "group",
         f"to keep: {service.UNIT}, for members of the group {GROUP}",
-        service.MEANS,
+        service.means(host),
         ("denet-tui", "run", "--", "CMD"),
         works=works,
         why_not="" if works else wrong.title if wrong else "it was not looked at",
