@@ -7,8 +7,10 @@ rewrite the screen, its title or the clipboard, and a bidirectional override mak
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from pathlib import Path
 from typing import TextIO
 
 _ODD = re.compile(r"[^ -~]")
@@ -34,13 +36,23 @@ def visible(text: str, keep: str = "") -> str:
 def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before.
 
-    `stream` is None where standard output or error was closed from the beginning.
+    `stream` is None where standard output or error was closed from the beginning. Raises OSError, but not for standard
+    error: what cannot be said there is no reason to fail.
     """
     if stream is None:
         return
     shown, encoding = visible(text, keep), stream.encoding or "ascii"
-    stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError:  # Python writes what is left once more when it ends, and its failure would be the exit status, 120
+        nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as we run
+        if stream is sys.stderr:
+            sys.stderr = nowhere
+            return
+        if stream is sys.stdout:
+            sys.stdout = nowhere
+        raise
 
 
 def complain(line: str, status: int = 0) -> int:

@@ -288,6 +288,9 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
     if request.scale > largest:
         rows = SIZES["ROWS"] << largest
         return LoadError("request", f"without root there are at most {rows:,} rows; use --rows {rows}, or sudo")
+    least = SIZES["ROWS"]  # a smaller map would be one more program for the same memory: it is what bounds them
+    if largest != LARGEST_SCALE and request.rows is not None and request.rows < least:
+        return LoadError("request", f"without root there are at least {least:,} rows; leave --rows out, or use sudo")
     if largest != LARGEST_SCALE and facts.reads_need_capability():
         text = "this kernel (below 5.19) lets only root read what is counted; use `sudo denet-tui`"
         return LoadError("request", text)

@@ -23,6 +23,13 @@ _TYPING_S = 120.0
 """For who has to type a password."""
 _OTHERWISE = "an administrator can let you watch without it: `denet-tui setup`"
 _SUDO = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
+_MEMORY = (
+    ("/sys/fs/cgroup/denet_tui.slice", "memory.current", "memory.max"),
+    ("/sys/fs/cgroup/memory/denet_tui.slice", "memory.usage_in_bytes", "memory.limit_in_bytes"),
+)
+"""What members hold together, and may: man 7 cgroups, the second version and the first."""
+_NEEDED = 192 << 20
+"""Bytes that a loader takes while it compiles, with the maps."""
 _STATUS = "see `systemctl status denet-tui-loader.socket`, and `journalctl -u 'denet-tui-loader@*'` as root"
 
 
@@ -85,7 +92,28 @@ class Served:
 
     def receive(self, timeout: float = 25.0) -> Kernel:
         """The descriptors; raises LoadError."""
-        return Waiting(self._channel, f"the loader's service ended without an answer; {_STATUS}").receive(timeout)
+        try:
+            return Waiting(self._channel, f"the loader's service ended without an answer; {_STATUS}").receive(timeout)
+        except LoadError as error:
+            if error.stage != "request" and (text := _used_up()):
+                raise LoadError("service", text) from None
+            raise
+
+
+def _used_up() -> str:
+    """What to say where the members hold so much memory that no loader can work; empty where they do not."""
+    for folder, held, limit in _MEMORY:
+        try:
+            most, now = (int(Path(folder, name).read_text(encoding="ascii")) for name in (limit, held))
+        except (OSError, ValueError):  # not this version, or no limit
+            continue
+        if most - now < _NEEDED:
+            return (
+                f"commands that are being watched hold {now >> 20} of the {most >> 20} MiB that members of the group "
+                "may have together (denet_tui.slice); end one of them, or have an administrator raise it with "
+                "`systemctl edit denet_tui.slice`"
+            )
+    return ""
 
 
 class ThroughSudo:

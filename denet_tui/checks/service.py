@@ -27,12 +27,6 @@ FOLDER = "/opt/denet-tui"
 """Where `make install` puts the copy that the service runs."""
 UNIT, SLICE = "denet-tui-loader.socket", "denet_tui.slice"
 SYSTEMD = "/etc/systemd/system"
-MEANS = (
-    "Members watch their own processes without a password. It stays; nobody is one until you add them.",
-    "A mistake in the loader would open CAP_BPF and CAP_PERFMON, and so kernel memory, to these members.",
-)
-"""What it means for the security of the machine."""
-
 _PROGRAM = f"{FOLDER}/bin/denet-tui"
 _MEMBERS_READ = (5, 19)
 """From here on the kernel lets a process without capabilities read the maps that it was handed."""
@@ -75,8 +69,18 @@ def _in_pid_namespace(host: Host) -> bool:
         return False
 
 
+def means(host: Host) -> tuple[str, str]:
+    """What it means for the security of the machine."""
+    _, names = members(host) or (0, [])
+    who = f"members already are {', '.join(names)}" if names else "nobody is one until you add them"
+    return (
+        f"Members watch their own processes without a password. It stays; {who}.",
+        "A mistake in the loader would open CAP_BPF and CAP_PERFMON, and so kernel memory, to these members.",
+    )
+
+
 def members(host: Host) -> tuple[int, list[str]] | None:
-    """(gid, names of the members) of our group from /etc/group; None where there is none."""
+    """(gid, names of the members) of our group from /etc/group and /etc/passwd; None where there is none."""
     try:
         lines = host.read("/etc/group").splitlines()
     except OSError:
@@ -84,7 +88,10 @@ def members(host: Host) -> tuple[int, list[str]] | None:
     for line in lines:
         fields = line.split(":")
         if len(fields) >= 4 and fields[0] == GROUP and fields[2].isdecimal():
-            return int(fields[2]), [name.strip() for name in fields[3].split(",") if name.strip()]
+            names = [name.strip() for name in fields[3].split(",") if name.strip()]
+            users = [line.split(":") for line in (_text(host, "/etc/passwd") or "").splitlines()]
+            primary = [user[0] for user in users if len(user) > 3 and user[3] == fields[2]]
+            return int(fields[2]), list(dict.fromkeys([*names, *primary]))
     return None
 
 
@@ -248,7 +255,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
             _changes(host, again=again),
             "permanent",
             f"stops {UNIT} and deletes its units; the group goes as well where it was made for this and has no members",
-            weakens=" ".join(MEANS),
+            weakens=" ".join(means(host)),
         ),
     )
 

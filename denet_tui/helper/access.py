@@ -24,7 +24,7 @@ class Access:
     id: str
     """`sudo`, `setpriv` or `group`."""
     title: str
-    means: tuple[str, str]
+    means: tuple[str, ...]
     command: tuple[str, ...]
     """What to type to watch that way; `CMD` stands for the command to watch."""
     works: bool
@@ -48,13 +48,14 @@ class Reach:
     """Why there is no sudo; empty if there is."""
     no_setpriv: str = ""
     """The same for two capabilities without root beside them."""
-    systemd: bool = False
+    socket: tuple[str, ...] = ()
+    """What the loader's socket means here (service.means); empty if there is no systemd to have it."""
 
 
 def reach(host: Host) -> Reach:
     """Look for sudo, setpriv, CAP_BPF and systemd."""
     no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
-    return Reach(no_sudo, _no_setpriv(host), service.has_systemd(host))
+    return Reach(no_sudo, _no_setpriv(host), service.means(host) if service.has_systemd(host) else ())
 
 
 def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], program: str) -> tuple[Access, ...]:
@@ -84,14 +85,14 @@ def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], pro
             works=not no_setpriv,
             why_not=no_setpriv,
         ),
-        *([_group(findings)] if reach.systemd else []),
+        *([_group(reach.socket, findings)] if reach.socket else []),
     ]
     # Where the socket lets one in already, nothing needs less.
     best = next((each.id for each in (*found[2:], *found[:2]) if each.works), "")
     return tuple(replace(each, recommended=each.id == best) for each in found)
 
 
-def _group(findings: Mapping[str, Finding]) -> Access:
+def _group(means: tuple[str, ...], findings: Mapping[str, Finding]) -> Access:
     """The way to keep; what keeps it from working is what the two checks of it say, and so is the fix."""
     states = [(each.state, each) for each in (findings.get("PRIV-005"), findings.get("PRIV-006")) if each is not None]
     wrong = next((each for state, each in states if state is not State.PASS), None)
@@ -99,7 +100,7 @@ def _group(findings: Mapping[str, Finding]) -> Access:
     return Access(
         "group",
         f"to keep: {service.UNIT}, for members of the group {GROUP}",
-        service.MEANS,
+        means,
         ("denet-tui", "run", "--", "CMD"),
         works=works,
         why_not="" if works else wrong.title if wrong else "it was not looked at",

@@ -64,4 +64,4 @@ def previews(value: dict[str, Any]) -> dict[str, tuple[PreviewLine, ...]]:
 
 def reach(value: dict[str, Any] | None) -> Reach | None:
     """The reach again; None if none was told."""
-    return Reach(**value) if value else None
+    return Reach(**_tuples(value)) if value else None

@@ -105,6 +105,7 @@ REQUESTS = {
     "huge": b'{"way": "raw", "scale": 4}\n',
     "no size": b'{"way": "raw", "scale": 5}\n',
     "rows": b'{"way": "raw", "scale": 0, "rows": 100000}\n',
+    "few rows": b'{"way": "raw", "rows": 1, "only_wanted": true}\n',
     "less than none": b'{"way": "raw", "rows": -1}\n',
 }
 
@@ -117,6 +118,7 @@ def test_what_is_no_request_gets_nothing_and_an_answer(person: Person) -> None:
     assert {name: count for name, (count, _) in found.items() if count} == {}
     assert all(len(texts) == 1 for _, texts in found.values()), found
     assert "at most 262,144 rows" in found["huge"][1][0]
+    assert "at least 65,536 rows" in found["few rows"][1][0]
 
 
 def test_many_in_a_row_leave_no_program_and_no_process(person: Person) -> None:

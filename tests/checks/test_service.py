@@ -41,6 +41,21 @@ def test_it_is_offered_where_it_can_work_and_is_no_fault_where_it_is_not_there()
     assert host.ran == [], "nothing is run only to look"
 
 
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ("", "nobody is one until you add them."),
+        ("denet-trace:x:990:\n", "nobody is one until you add them."),
+        ("denet-trace:x:990:bert,anna\n", "members already are bert, anna."),
+        ("denet-trace:x:1001:bert\n", "members already are bert, carl."),
+    ],
+)
+def test_its_price_names_who_is_a_member_already(group: str, words: str) -> None:
+    host = able(files={"/etc/group": group, "/etc/passwd": "carl:x:1001:1001::/home/carl:/bin/sh\n"})
+    (fix,) = service.check(host).fixes
+    assert words in fix.weakens
+
+
 def test_setup_names_it_and_never_takes_it_by_itself() -> None:
     found = plan.plan([service.check(able())])
     assert (found.choices, [each.fix.id for each in found.offered]) == ((), ["PRIV-005.socket"])

@@ -141,6 +141,37 @@ def test_a_thousand_connections_and_what_is_left_of_them(clean: Box) -> None:
     assert json.loads(clean.check(f"{as_user('anna')} denet-tui selftest --json"))["exact"] is True
 
 
+HOARD = """
+import json, os
+from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.unprivileged import Served
+held = []
+def ask(**chosen):
+    try:
+        kernel = Served(Request("raw", **chosen)).receive()
+    except LoadError as error:
+        return error.text
+    for each in kernel.maps.values():
+        os.close(each)
+    held.append(kernel.links)
+small = ask(rows=1)
+while len(held) < 60 and not (said := ask()):
+    pass
+print(json.dumps({"small": small, "held": len(held), "said": said}))
+"""
+
+
+def test_a_member_who_hoards_is_stopped_and_told_by_what(clean: Box) -> None:
+    """Who keeps the links alone has all of the maps' memory to pay for, and can have none that are smaller."""
+    apply(clean)
+    clean.check("gpasswd --add anna denet-trace")
+    found = json.loads(clean.check(f"{as_user('anna')} /opt/denet-tui/bin/python -I - <<'END'\n{HOARD}\nEND"))
+    assert "at least 65,536 rows" in (found["small"] or "")
+    assert 10 < found["held"] <= 32, found
+    assert "denet_tui.slice" in found["said"], found
+
+
 def test_a_unit_of_another_version_is_brought_up_to_date(clean: Box) -> None:
     apply(clean)
     unit = f"{service.SYSTEMD}/{service.UNIT}"

@@ -32,7 +32,7 @@ sed -i 's/^SECONDS = 30$/SECONDS = 300/' bpf/loader.py
 sed -i 's/seconds: float = 5.0/seconds: float = 100.0/' checks/host.py
 sed -i 's/seconds=20)/seconds=300)/' checks/toolchain.py
 sed -i 's/timeout: float = 25.0/timeout: float = 300.0/; s/settimeout(20)/settimeout(300)/' bpf/unprivileged.py
-sed -i 's/^PATIENCE_S = 5.0/PATIENCE_S = 60.0/' bpf/loader.py
+sed -i 's/^PATIENCE_S = 5$/PATIENCE_S = 60/' bpf/loader.py
 sed -i 's/^_TRY_S = 60.0/_TRY_S = 700.0/' checks/service.py
 sed -i 's/^RuntimeMaxSec=30/RuntimeMaxSec=300/' checks/units/*.service
 """

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from denet_tui.repair import journal
 from denet_tui.repair.journal import Journal, JournalError
+from denet_tui.repair.steps import Settings
 
 pytestmark = [
     pytest.mark.root,
@@ -251,3 +252,8 @@ def test_what_was_written_before_sessions_had_names_is_of_no_session(tmp_path: P
         book.begin("B-001.b", "", "boot", "one")
     with Journal(str(state)) as book:
         assert [(each.fix, each.session) for each in book.records] == [("A-001.a", ""), ("B-001.b", "one")]
+
+
+def test_the_readme_names_the_folder_that_undo_leaves() -> None:
+    _, _, uninstall = (Path(__file__).parents[2] / "README.md").read_text().partition("## Uninstall")
+    assert Settings().state in uninstall

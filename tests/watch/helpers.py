@@ -23,7 +23,7 @@ from tests.real import environment
 
 _SCRIPT = Path(sys.executable).with_name("denet-tui")
 DENET = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "denet_tui"]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until something that must happen is given up on: other tests may keep this machine busy."""
 
 

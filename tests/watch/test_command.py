@@ -220,3 +220,24 @@ def test_a_reader_that_goes_away_leaves_the_command_alone(tmp_path: Path) -> Non
 def test_the_keeper_does_not_stay(tmp_path: Path) -> None:
     done = denet("run", "--no-tui", "--", "sh", "-c", "echo $PPID")
     eventually(lambda: not alive(int(done.stdout)), "the keeper has ended")
+
+
+@pytest.mark.parametrize("options", [[], ["--debug"], ["--json"], ["--output", "null"]])
+@pytest.mark.parametrize("closed", [False, True], ids=["full", "pipe"])
+def test_the_commands_status_stays_where_standard_error_cannot_be_written(options: list[str], closed: bool) -> None:
+    reading, writing = os.pipe() if closed else (-1, os.open("/dev/full", os.O_WRONLY))
+    if closed:
+        os.close(reading)
+    with os.fdopen(writing, "wb") as errors:
+        argv = [*DENET, "run", "--no-tui", *options, "--", "sh", "-c", "exit 3"]
+        done = subprocess.run(
+            argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, timeout=60
+        )
+    assert done.returncode == 3
+
+
+def test_standard_output_that_cannot_be_written_is_a_failure_of_ours() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        done = run(*DENET, "settings", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 125
+    assert len(done.stderr.splitlines()) == 1

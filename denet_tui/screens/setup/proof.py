@@ -16,7 +16,7 @@ _BARS = 20
 
 
 @dataclass(slots=True)
-class Proof:
+class ProofRun:
     """One proof as it goes on: every reading so far, and the end."""
 
     readings: list[Counted] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Proof:
         return [after - before for before, after in pairwise(counts)]
 
 
-def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spinner: str) -> list[Paragraph]:
+def proof_page(proof: ProofRun, evidence: Sequence[Paragraph], *, spinner: str) -> list[Paragraph]:
     """The numbers, the bars, and what the layers below them said; `spinner` is the sign of what is at work."""
     last = proof.readings[-1] if proof.readings else Counted(0, 0)
     found = [_head(proof, spinner), Paragraph()]
@@ -68,7 +68,7 @@ def proof_page(proof: Proof, evidence: Sequence[Paragraph], *, spinner: str) -> 
     return [*found, *evidence]
 
 
-def _head(proof: Proof, spinner: str) -> Paragraph:
+def _head(proof: ProofRun, spinner: str) -> Paragraph:
     if proof.running:
         text = "counting them" if proof.readings else "loading the program"
         return Paragraph(f"{spinner} proving: {CALLS:,} known calls; {text}", "Proof", "spark")
@@ -79,12 +79,12 @@ def _head(proof: Proof, spinner: str) -> Paragraph:
     return Paragraph("✗ not proven" + ("" if proof.end.outcome is None else f" by {_way(proof)}"), "Proof", "bad")
 
 
-def _way(proof: Proof) -> str:
+def _way(proof: ProofRun) -> str:
     way = proof.end.way if proof.end else ""
     return {**WAYS}.get(way, way)
 
 
-def _scale(proof: Proof) -> str:
+def _scale(proof: ProofRun) -> str:
     if not proof.steps:
         return ""
     return f"  {len(proof.readings)} readings, up to {max(proof.steps):,}"

@@ -20,7 +20,7 @@ from denet_tui.repair.preview import PreviewLine
 from denet_tui.repair.repair import verified_by
 from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
-from denet_tui.screens.setup.proof import Proof
+from denet_tui.screens.setup.proof import ProofRun
 from denet_tui.widgets.steps import Step
 
 SIGNS: dict[str, tuple[str, str, str]] = {
@@ -83,7 +83,7 @@ class Walk:
     """The step whose fix is being applied or undone."""
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
-    proof: Proof = field(default_factory=Proof)
+    proof: ProofRun = field(default_factory=ProofRun)
     _last: tuple[list[Finding], tuple[Plan, tuple[WayIn, ...]]] | None = None
 
     # What is so

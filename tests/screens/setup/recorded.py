@@ -69,7 +69,7 @@ SOCKET = Fix(
     ),
     "permanent",
     "stops denet-tui-loader.socket and deletes its units",
-    weakens=" ".join(service.MEANS),
+    weakens=" ".join(service.means(FakeHost())),
 )
 INSTALL = Fix(
     "BCC-001.install",
@@ -149,7 +149,7 @@ class Recorded:
         self.applied: tuple[str, ...] = ()
         self.mine: tuple[str, ...] = ()
         self.events: SimpleQueue[jobs.Event] = SimpleQueue()
-        self.reach = Reach(systemd=True)
+        self.reach = Reach(socket=service.means(FakeHost()))
         self.asked: list[str] = []
         """Everything that the screen asked for, in order."""
         self.says: tuple[str, ...] = ("$ the command", "a line of its output")
