@@ -88,7 +88,9 @@ def watching_options(command: _Command) -> _Command:
             ),
             click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
             click.option(
+                "--attach-method",
                 "--way",
+                "method",
                 type=click.Choice(["auto", "raw", "tracefs"]),
                 default="auto",
                 show_default=True,
@@ -192,7 +194,14 @@ def machine(**options: Any) -> NoReturn:
 
 @main.command()
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")
-@click.option("--way", type=click.Choice(["auto", "raw", "tracefs"]), default="auto", show_default=True)
+@click.option(
+    "--attach-method",
+    "--way",
+    "method",
+    type=click.Choice(["auto", "raw", "tracefs"]),
+    default="auto",
+    show_default=True,
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @global_options
 def selftest(syscall: str, **options: Any) -> NoReturn:

@@ -140,7 +140,7 @@ def unpack_buckets(packed: int) -> tuple[int, ...]:
 
 
 def bucket_of(buckets: Sequence[int], place: float) -> tuple[int, int] | None:
-    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None where it has none."""
+    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None if it has none."""
     before = 0
     for index, count in enumerate(buckets):
         if count and before + count >= place:
@@ -180,7 +180,7 @@ class Loss(NamedTuple):
     """Process ids used again before the first one was read: two processes share one row."""
     missed: int | None = 0
     """Runs of the BPF programs that the kernel skipped: an entry without its exit, or an exit without its entry that
-    no filter and no tracer explains. None where that cannot be seen: programs on tracefs tracepoints are skipped while
+    no filter and no tracer explains. None if that cannot be seen: programs on tracefs tracepoints are skipped while
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
@@ -279,7 +279,7 @@ def _no_errnos() -> Errnos:
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """One watched process: who it is, how it ended, and what it called; times are CLOCK_MONOTONIC ns.
+    """One watched process: its identity, how it ended, and what it called; times are CLOCK_MONOTONIC ns.
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
@@ -321,7 +321,7 @@ class Snapshot:
 
     Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC): the kernel side is read
     half by half, each half at rest (see bpf/syscalls.c), so that the sums agree in every snapshot.
-    `in_flight` is the exception: it lists who is inside a call when the list is read, a little later.
+    `in_flight` is the exception: it lists the threads inside a call when the list is read, a little later.
     `processes` are the living and the most recently ended ones, in the order of their start;
     `forgotten` counts the ended ones that are no longer among them.
     """
@@ -351,7 +351,7 @@ class Snapshot:
 
     @property
     def exact(self) -> bool:
-        """True where nothing was lost and every sum agrees."""
+        """Whether nothing was lost and every sum agrees."""
         return self.loss.exact
 
 
@@ -363,7 +363,7 @@ class RunInfo:
     executable: str
     pid: int
     """Of the command, as the user sees it; 0 for the whole machine."""
-    way: str
+    method: str
     """`raw` (raw tracepoints) or `tracefs` (tracefs tracepoints)."""
     user: str
     """Name of the user that the command runs as."""

@@ -36,7 +36,7 @@ def visible(text: str, keep: str = "") -> str:
 def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before.
 
-    `stream` is None where standard output or error was closed from the beginning. Raises OSError, but not for standard
+    `stream` is None if standard output or error was closed from the beginning. Raises OSError, but not for standard
     error: what cannot be said there is no reason to fail.
     """
     if stream is None:

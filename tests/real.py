@@ -32,16 +32,16 @@ exec "$@"
 """Run by `unshare --mount sh -c`: the mount is gone with its last process."""
 
 
-def ways() -> list[str]:
-    """Both ways in, for parametrize."""
+def methods() -> list[str]:
+    """Both attach methods, for parametrize."""
     return ["raw", "tracefs"]
 
 
-def denet(*arguments: str, way: str = "raw") -> list[str]:
+def denet(*arguments: str, method: str = "raw") -> list[str]:
     """An argv for denet-tui; with tracefs mounted, for it alone, where that way needs it."""
     name, *rest = arguments
-    argv = [*DENET, name, "--way", way, *rest]
-    return ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *argv] if way == "tracefs" else argv
+    argv = [*DENET, name, "--attach-method", method, *rest]
+    return ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *argv] if method == "tracefs" else argv
 
 
 def environment() -> dict[str, str]:
@@ -95,10 +95,10 @@ def sorted_counters(counters: Any) -> list[Counter[str]]:
     return sorted(counters, key=lambda each: sorted(each.items()))
 
 
-def watched(argv: Sequence[str], folder: Path, *options: str, way: str = "raw") -> tuple[Counts, dict[str, Any]]:
+def watched(argv: Sequence[str], folder: Path, *options: str, method: str = "raw") -> tuple[Counts, dict[str, Any]]:
     """Watch a command with `run --no-tui`; its counts with ABI prefixes off (strace has none), and the summary."""
-    path = folder / f"summary-{way}.json"
-    done = run(denet("run", "--no-tui", "--summary", str(path), *options, "--", *argv, way=way))
+    path = folder / f"summary-{method}.json"
+    done = run(denet("run", "--no-tui", "--summary", str(path), *options, "--", *argv, method=method))
     assert path.exists(), done.stderr
     summary = json.loads(path.read_text())
     counts = Counts(status=done.returncode)
@@ -120,10 +120,14 @@ def totals(summary: dict[str, Any], what: str = "calls") -> Counter[str]:
     return Counter({name: row[what] for name, row in summary["syscalls"].items() if row[what]})
 
 
-def vouched(summary: dict[str, Any], way: str) -> bool:
+def vouched(summary: dict[str, Any], method: str) -> bool:
     """Whether nothing is missing; by tracefs tracepoints nobody can tell whether the kernel skipped calls."""
     missing = [name for name, count in summary["lost"].items() if count]
-    return not missing and summary["exact"] is (way == "raw") and (summary["lost"]["missed"] is None) is (way != "raw")
+    return (
+        not missing
+        and summary["exact"] is (method == "raw")
+        and (summary["lost"]["missed"] is None) is (method != "raw")
+    )
 
 
 def plain(name: str) -> str:

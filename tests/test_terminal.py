@@ -97,7 +97,7 @@ def test_quitting_can_leave_the_command_running(tmp_path: Path) -> None:
         assert text_of(tmp_path / "status") == "0\n"
         (tmp_path / "go").touch()
         eventually((tmp_path / "done").exists, "the command has come to its end")
-        eventually(lambda: not any(alive(pid) for pid in family), "and so has its keeper")
+        eventually(lambda: not any(alive(pid) for pid in family), "and so has its supervisor")
         assert end_of(terminal, tmp_path) == 0
 
 

@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """True where every call and every errno was counted, and nothing more."""
+        """Whether every call and every errno was counted, and nothing more."""
         return self.made == self.counted and self.errnos == self.expected_errnos and not self.loss
 
 

@@ -128,12 +128,12 @@ def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     if error.number == errno.EACCES or "permission denied" in error.text.lower() + error.output.lower():
         return Explanation(
             f"the event files in {facts.tracefs} cannot be read by this process",
-            "use --way raw, which needs no tracefs, or run denet-tui with sudo",
+            "use --attach-method raw, which needs no tracefs, or run denet-tui with sudo",
             "FS-002",
         )
     return Explanation(
         f"an event is missing in {facts.tracefs}: {one_line(error.text)}",
-        "use --way raw, which needs no tracefs",
+        "use --attach-method raw, which needs no tracefs",
         "FS-002",
     )
 
@@ -149,18 +149,18 @@ def perf_denied(error: LoadError, facts: Facts) -> Explanation:
     """EACCES from perf_event_open(2)."""
     if not facts.holds(CAP_PERFMON, CAP_SYS_ADMIN):
         return Explanation(
-            "perf_event_open is refused: this process lacks CAP_PERFMON", "use --way raw, or sudo", "PRIV-001"
+            "perf_event_open is refused: this process lacks CAP_PERFMON", "use --attach-method raw, or sudo", "PRIV-001"
         )
     if facts.paranoid is not None and facts.paranoid >= 3 and not facts.holds(CAP_SYS_ADMIN):
         return Explanation(
             f"perf_event_open is refused: kernel.perf_event_paranoid is {facts.paranoid}, which this distribution's "
             "kernel holds against CAP_PERFMON too",
-            "use --way raw, which needs no perf_event_open",
+            "use --attach-method raw, which needs no perf_event_open",
             "KERN-006",
         )
     return Explanation(
         "perf_event_open is refused (Permission denied), though CAP_PERFMON is there: a security module is in the way",
-        "use --way raw, which needs no perf_event_open",
+        "use --attach-method raw, which needs no perf_event_open",
         "KERN-006",
     )
 
@@ -170,7 +170,7 @@ def perf_not_permitted(error: LoadError, facts: Facts) -> Explanation:
     if facts.seccomp:
         return Explanation(
             f"perf_event_open is refused by a seccomp filter (Seccomp: {facts.seccomp} in /proc/self/status)",
-            "use --way raw, or allow perf_event_open in the container's profile",
+            "use --attach-method raw, or allow perf_event_open in the container's profile",
             "PRIV-004",
         )
     return perf_denied(error, facts)
@@ -260,7 +260,7 @@ def too_big(error: LoadError, facts: Facts) -> Explanation:
     if error.stage == "attach":
         return Explanation(
             "64 programs are attached to this event already, and the kernel takes no more (E2BIG)",
-            "use --way raw, or end other tracers (`sudo bpftool prog` names them)",
+            "use --attach-method raw, or end other tracers (`sudo bpftool prog` names them)",
             "OTHER-001",
         )
     return Explanation("a map is larger than the kernel allows (E2BIG)", "keep fewer rows (--rows 8192)", "LIM-001")
@@ -287,7 +287,7 @@ def busy(error: LoadError, facts: Facts) -> Explanation:
 
 def refused_by_errno(error: LoadError, facts: Facts) -> Explanation:
     """EPERM, by what was being done."""
-    if error.stage == "attach" and error.way == "tracefs":
+    if error.stage == "attach" and error.method == "tracefs":
         return perf_not_permitted(error, facts)
     return refused(error, facts)
 
@@ -296,7 +296,7 @@ def denied_by_errno(error: LoadError, facts: Facts) -> Explanation:
     """EACCES, by what was being done."""
     if error.stage == "load":
         return verifier(error, facts)
-    if error.stage == "attach" and error.way == "tracefs" and "/id" not in error.text:
+    if error.stage == "attach" and error.method == "tracefs" and "/id" not in error.text:
         return perf_denied(error, facts)
     return tracefs_unreadable(error, facts) if error.stage in ("tracefs", "attach") else refused(error, facts)
 
@@ -321,7 +321,7 @@ def died(error: LoadError, facts: Facts) -> Explanation:
 
 def missing(error: LoadError, facts: Facts) -> Explanation:
     """ENOENT, by what was being done."""
-    if error.stage in ("tracefs", "attach") and error.way != "raw":
+    if error.stage in ("tracefs", "attach") and error.method != "raw":
         return tracefs_unreadable(error, facts)
     return Explanation(f"the kernel does not have what is needed: {one_line(error.text)}", DIAG, "KERN-001")
 

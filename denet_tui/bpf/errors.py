@@ -58,13 +58,13 @@ _CHECKS = {"service": "PRIV-005", "bcc": "BCC-001", "btf": "KERN-009", "tracefs"
 
 
 def explain(error: LoadError, facts: Facts) -> Explanation:
-    """The failure by its cause: of each way in where several were tried, and of one where they have the same."""
+    """The failure by its cause: of each attach method where several were tried, and of one where they have the same."""
     if len(error.failures) > 1 and error.stage != "bcc":
-        each = {failure.way: _explain(failure, facts) for failure in error.failures}
+        each = {failure.method: _explain(failure, facts) for failure in error.failures}
         first = next(iter(each.values()))
         if len({str(explanation) for explanation in each.values()}) == 1:
             return first
-        told = "; ".join(f"{way} way: {explanation.cause}" for way, explanation in each.items())
+        told = "; ".join(f"{method}: {explanation.cause}" for method, explanation in each.items())
         return Explanation(told, DIAG, first.check_id)
     return _explain(error.failures[0] if error.failures else error, facts)
 

@@ -34,7 +34,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The state of one process and its kernel; None where it could not be read. Limits in bytes, UNLIMITED for none."""
+    """The state of one process and its kernel; None if it could not be read. Limits in bytes, UNLIMITED for none."""
 
     uid: int | None = None
     effective: int | None = None
@@ -56,7 +56,7 @@ class Facts:
     tracefs: str | None = None
     """Where tracefs is mounted."""
     bpf_in_kernel: bool | None = None
-    """True where the kernel has bpf(2), as its setting kernel.unprivileged_bpf_disabled shows."""
+    """Whether the kernel has bpf(2), as its setting kernel.unprivileged_bpf_disabled shows."""
     security: str = ""
     """The security modules of the kernel, comma-separated."""
     confined: str = ""
@@ -77,11 +77,11 @@ class Facts:
         return cls(**{**known, "kernel": tuple(known.get("kernel", ()))})
 
     def holds(self, *capabilities: int) -> bool:
-        """True where the effective set has one of these, or could not be read."""
+        """Whether the effective set has one of these, or could not be read."""
         return self.effective is None or any(self.effective >> number & 1 for number in capabilities)
 
     def could_hold(self, *capabilities: int) -> bool:
-        """True where the bounding set has one of these, or could not be read."""
+        """Whether the bounding set has one of these, or could not be read."""
         return self.bounding is None or any(self.bounding >> number & 1 for number in capabilities)
 
 
@@ -176,7 +176,7 @@ def parse_mounts(text: str) -> list[Mount]:
 
 
 def mounted(mountinfo: str, kind: str) -> str | None:
-    """Where a filesystem of this kind is mounted, by the text of a mountinfo file; None where it is not."""
+    """Where a filesystem of this kind is mounted, by the text of a mountinfo file; None if it is not."""
     return next((mount.point for mount in parse_mounts(mountinfo) if mount.kind == kind), None)
 
 
@@ -191,7 +191,7 @@ def reads_need_capability(release: str = "") -> bool:
 
 
 def in_pid_namespace(stat: Stat = os.stat) -> bool:
-    """True where this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
+    """Whether this process's ids are not those of the initial PID namespace (PROC_PID_INIT_INO of the kernel)."""
     try:
         return stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE
     except OSError:

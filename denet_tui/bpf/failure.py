@@ -14,16 +14,16 @@ class LoadError(Exception):
     """Loading failed at a stage (`bcc`, `btf`, `tracefs`, `namespace`, `compile`, `load`, `attach`, `loader`).
 
     `number` is the errno where there was one; `output` is everything that libbcc and LLVM printed. `failures` are
-    those of each way in where several were tried, `facts` what the process that failed was allowed to do.
+    those of each attach method where several were tried, `facts` what the process that failed was allowed to do.
     """
 
-    def __init__(self, stage: str, text: str, number: int | None = None, output: str = "", way: str = "") -> None:
+    def __init__(self, stage: str, text: str, number: int | None = None, output: str = "", method: str = "") -> None:
         super().__init__(text)
         self.stage = stage
         self.text = text
         self.number = number
         self.output = output
-        self.way = way
+        self.method = method
         self.failures: tuple[LoadError, ...] = ()
         self.facts: Facts | None = None
 
@@ -35,12 +35,12 @@ class LoadError(Exception):
         """All of it, as the prober tells it."""
         facts = self.facts.as_dict() if self.facts else None
         failures = [each.to_json() for each in self.failures]
-        return {**self.as_dict(), "way": self.way, "output": self.output, "failures": failures, "facts": facts}
+        return {**self.as_dict(), "method": self.method, "output": self.output, "failures": failures, "facts": facts}
 
     @classmethod
     def of_json(cls, said: dict[str, Any]) -> LoadError:
         """From `to_json`."""
-        error = cls(said["stage"], said["text"], said["errno"], said["output"], said["way"])
+        error = cls(said["stage"], said["text"], said["errno"], said["output"], said["method"])
         error.failures = tuple(map(cls.of_json, said["failures"]))
         error.facts = Facts.of_dict(said["facts"]) if said["facts"] else None
         return error

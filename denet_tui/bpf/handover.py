@@ -20,7 +20,7 @@ from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import Request, write_reply
 from denet_tui.syscalls import how_ended
 
-WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
+METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,7 +31,7 @@ class Kernel:
 
     maps: dict[str, int]
     links: dict[str, int]
-    way: str
+    method: str
     notes: tuple[str, ...]
     bcc: str
     output: str
@@ -144,7 +144,7 @@ def read_reply(channel: socket.socket, seconds: float) -> tuple[dict[str, Any], 
 
 def refuse(channel: socket.socket, error: LoadError) -> None:
     """Answer in the place of a loader that is not started."""
-    failure = {"way": "raw", **error.as_dict()}
+    failure = {"method": "raw", **error.as_dict()}
     write_reply(channel, {"failures": [failure], "output": ""}, [])
 
 
@@ -159,11 +159,11 @@ def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
     kinds: dict[str, dict[str, int]] = {"maps": {}, "links": {}}
     for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
         kinds[kind][name] = descriptor
-    notes = [f"{WAYS[failure['way']]} did not work: {failure['text']}" for failure in reply["failures"]]
+    notes = [f"{METHODS[failure['method']]} did not work: {failure['text']}" for failure in reply["failures"]]
     return Kernel(
         kinds["maps"],
         kinds["links"],
-        reply["way"],
+        reply["method"],
         (*notes, *reply["notes"]),
         reply["bcc"],
         reply["output"],
@@ -175,12 +175,12 @@ def _failure(reply: dict[str, Any]) -> LoadError:
     """One error for all ways that were tried; the first is the preferred one, and says it best."""
     output = reply["output"]
     failures = [
-        LoadError(each["stage"], each["text"], each.get("errno"), output, each["way"]) for each in reply["failures"]
+        LoadError(each["stage"], each["text"], each.get("errno"), output, each["method"]) for each in reply["failures"]
     ]
     first, text = failures[0], failures[0].text
     if first.stage != "bcc" and len({failure.text for failure in failures}) > 1:
-        text = "; ".join(f"{WAYS[failure.way]}: {failure.text}" for failure in failures)
-    error = LoadError(first.stage, text, first.number, output, first.way)
+        text = "; ".join(f"{METHODS[failure.method]}: {failure.text}" for failure in failures)
+    error = LoadError(first.stage, text, first.number, output, first.method)
     error.failures = tuple(failures)
     if "facts" in reply:  # the loader's own: this process has given its privilege away by now
         error.facts = Facts.of_dict(reply["facts"])

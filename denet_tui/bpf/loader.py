@@ -95,7 +95,7 @@ _NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_
 """By raw tracepoints."""
 
 
-def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | None) -> tuple[list[str], list[str]]:
+def flags_for(request: Request, only_uid: int | None, method: str, tracing: Path | None) -> tuple[list[str], list[str]]:
     """(-D flags, notes for the user) for this kernel and way; raises LoadError where the way cannot work."""
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
@@ -105,20 +105,22 @@ def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | 
         found = btf.Btf.of_kernel().offsets(wanted)
     except btf.BtfError as error:
         found = {}
-        if way == "raw":
-            raise LoadError("btf", f"raw tracepoints need this kernel's BTF ({error}); use --way tracefs") from error
+        if method == "raw":
+            raise LoadError(
+                "btf", f"raw tracepoints need this kernel's BTF ({error}); use --attach-method tracefs"
+            ) from error
         notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
     values.update((wanted[name], offset) for name, offset in found.items())
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
-    if way == "raw":
+    if method == "raw":
         if missing := _NEEDED - values.keys():
-            raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --way tracefs")
+            raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --attach-method tracefs")
         values["WAY_RAW"] = 1
     else:
         values.update(_field_offsets(tracing))
     if facts.in_pid_namespace():
-        values.update(_namespace_offsets(way))
+        values.update(_namespace_offsets(method))
     if only_uid is not None:
         values["ONLY_UID"] = only_uid
     if request.only_wanted:
@@ -126,9 +128,11 @@ def flags_for(request: Request, only_uid: int | None, way: str, tracing: Path | 
     return [f"-D{name}={value}" for name, value in values.items()], notes
 
 
-def _namespace_offsets(way: str) -> dict[str, int]:
-    if way != "raw":
-        raise LoadError("namespace", "inside a PID namespace only raw tracepoints can tell processes; use --way raw")
+def _namespace_offsets(method: str) -> dict[str, int]:
+    if method != "raw":
+        raise LoadError(
+            "namespace", "inside a PID namespace only raw tracepoints can tell processes; use --attach-method raw"
+        )
     names = {"task_struct.thread_pid": "OFF_THREAD_PID", "pid.level": "OFF_LEVEL", "pid.numbers": "OFF_NUMBERS"}
     found = btf.Btf.of_kernel().offsets([*names, "upid.ns"])
     if len(found) <= len(names):
@@ -164,7 +168,7 @@ def _field_offsets(tracing: Path | None) -> dict[str, int]:
     return values
 
 
-def load(request: Request, only_uid: int | None, way: str) -> dict[str, Any]:
+def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     """Compile, load and attach; returns descriptors by name under `maps` and `links`; raises LoadError.
 
     `verified` are the instructions of each program that the verifier walked. `keep` has to live until the descriptors
@@ -175,10 +179,10 @@ def load(request: Request, only_uid: int | None, way: str) -> dict[str, Any]:
         bcc = toolchain.load(found)
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
-    tracing = tracefs() if way == "tracefs" else None
-    flags, notes = flags_for(request, only_uid, way, tracing)
+    tracing = tracefs() if method == "tracefs" else None
+    flags, notes = flags_for(request, only_uid, method, tracing)
     module = _compile(bcc, flags, (_HERE / "syscalls.c").read_bytes())
-    kind = _RAW_TRACEPOINT if way == "raw" else _TRACEPOINT
+    kind = _RAW_TRACEPOINT if method == "raw" else _TRACEPOINT
     loaded, links = {}, {}
     for event in EVENTS:
         try:
@@ -187,17 +191,17 @@ def load(request: Request, only_uid: int | None, way: str) -> dict[str, Any]:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     for event in reversed(EVENTS):
         try:
-            if way == "raw":
+            if method == "raw":
                 links[event] = maps.raw_tracepoint_open(event, loaded[event])
             else:
                 links[event] = attach_perf(tracing or tracefs(), event, loaded[event])
         except OSError as error:
-            raise LoadError("attach", f"{event}: {_call(way, error)}: {error.strerror}", error.errno) from error
+            raise LoadError("attach", f"{event}: {_call(method, error)}: {error.strerror}", error.errno) from error
     optional = {"wanted": request.only_wanted, "claims": facts.in_pid_namespace()}
     names = (*MAPS, *(name for name, there in optional.items() if there))
     tables = {name: module[name.encode()].map_fd for name in names}
     return {
-        "way": way,
+        "method": method,
         "bcc": found.version,
         "notes": notes,
         "maps": tables,
@@ -218,11 +222,11 @@ def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
         del os.environ["BCC_KERNEL_SOURCE"]
 
 
-def _call(way: str, error: OSError) -> str:
+def _call(method: str, error: OSError) -> str:
     """What failed while attaching: opening the event's id file, or the system call."""
     if error.filename:
         return f"open({error.filename})"
-    return "perf_event_open" if way == "tracefs" else "bpf(BPF_RAW_TRACEPOINT_OPEN)"
+    return "perf_event_open" if method == "tracefs" else "bpf(BPF_RAW_TRACEPOINT_OPEN)"
 
 
 def attach_perf(tracing: Path, event: str, program: int) -> int:
@@ -248,17 +252,17 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
 
 def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Any]:
     """The reply object, the descriptors that go with it in the order of its `names`, and what keeps them open."""
-    ways: Iterable[str] = ("raw", "tracefs") if request.way == "auto" else (request.way,)
+    methods: Iterable[str] = ("raw", "tracefs") if request.method == "auto" else (request.method,)
     failures = []
-    for way in ways:
+    for method in methods:
         try:
-            loaded = load(request, only_uid, way)
+            loaded = load(request, only_uid, method)
         except LoadError as error:
-            failures.append({"way": way, **error.as_dict()})
+            failures.append({"method": method, **error.as_dict()})
             continue
         names = [[kind, name] for kind in ("maps", "links") for name in loaded[kind]]
         descriptors = [loaded[kind][name] for kind, name in names]
-        reply = {key: loaded[key] for key in ("way", "bcc", "notes", "verified")}
+        reply = {key: loaded[key] for key in ("method", "bcc", "notes", "verified")}
         return {**reply, "names": names, "failures": failures}, descriptors, loaded["keep"]
     return {"failures": failures, "facts": facts.gather().as_dict()}, [], None
 
@@ -301,17 +305,17 @@ def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple
     """The answer to the request that comes in; whatever goes wrong, the other side hears of it."""
     channel.settimeout(PATIENCE_S)
     signal.alarm(PATIENCE_S)  # for all of the request: each piece of it may come in time
-    way = "raw"
+    method = "raw"
     try:
         with channel.makefile("rb") as lines:
             request = Request.of_line(lines.readline(LARGEST))
         signal.alarm(SECONDS)
-        way = request.way
+        method = request.method
         if refused := _refusal(request, largest):
-            return {"failures": [{"way": way, **refused.as_dict()}]}, [], None
+            return {"failures": [{"method": method, **refused.as_dict()}]}, [], None
         return answer(request, only_uid)
     except Exception as error:  # noqa: BLE001
-        return {"failures": [{"way": way, "stage": "loader", "text": repr(error)}]}, [], None
+        return {"failures": [{"method": method, "stage": "loader", "text": repr(error)}]}, [], None
 
 
 def _output() -> str:

@@ -118,11 +118,11 @@ class Map:
                 yield value.raw
 
     def update(self, key: bytes, value: bytes, flags: int = ANY) -> bool:
-        """Set a value; False where NOEXIST was asked for and the key was there."""
+        """Set a value; False if NOEXIST was asked for and the key was there."""
         return self._element(UPDATE, key, ctypes.create_string_buffer(value, len(value)), flags)
 
     def delete(self, key: bytes) -> bool:
-        """Delete a key; False where it was not there."""
+        """Delete a key; False if it was not there."""
         return self._element(DELETE, key, None)
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:

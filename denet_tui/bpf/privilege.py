@@ -74,7 +74,7 @@ def _is_id(text: str) -> bool:
 
 
 def real_uid(tgid: int, tid: int) -> int | None:
-    """Whose a thread is, as the kernel side compares it; None where it is gone."""
+    """Whose a thread is, as the kernel side compares it; None if it is gone."""
     try:
         text = Path(f"/proc/{tgid}/task/{tid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -89,7 +89,7 @@ def capabilities(kind: str = "CapEff") -> int:
 
 
 def may_load() -> bool:
-    """True where this process holds what loading needs: SYS_ADMIN, or BPF and PERFMON (Linux 5.8)."""
+    """Whether this process holds what loading needs: SYS_ADMIN, or BPF and PERFMON (Linux 5.8)."""
     held = capabilities()
     return bool(held >> CAP_SYS_ADMIN & 1 or (held >> CAP_BPF & 1 and held >> CAP_PERFMON & 1))
 

@@ -3,10 +3,10 @@
 Started as `python -I -m denet_tui.bpf.prober ways|bcc|prove WAY`. Prints one JSON object a line, as soon as it is
 known, so that what was reached is known even where this process is killed. Nothing that it makes outlives it.
 
-ways: `{"way", "layer", "errno", "text"}` for each layer (errno 0 is good), and after `load` one with `programs`
+ways: `{"method", "layer", "errno", "text"}` for each layer (errno 0 is good), and after `load` one with `programs`
 (verified instructions by event) and `maps` (type, key size, value size and entries by name), after `count` one
 with `made`, `counted` and `loss`.
-prove: `{"made", "counted"}` again and again, then `{"way"}` with the `outcome`, a `failure` (LoadError), or what was
+prove: `{"made", "counted"}` again and again, then `{"method"}` with the `outcome`, a `failure` (LoadError), or what was
 `refused`.
 bcc: `{"folder", "version", "library"}`, or `{"error"}`.
 """
@@ -38,38 +38,45 @@ def _say(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-def _tries(way: str, layer: str, attempt: Callable[[], Any]) -> Any:
-    """The result of a layer, said; None where it failed."""
+def _tries(method: str, layer: str, attempt: Callable[[], Any]) -> Any:
+    """The result of a layer, said; None if it failed."""
     try:
         result = attempt()
     except OSError as error:
         text = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
-        _say(way=way, layer=layer, errno=error.errno or -1, text=text)
+        _say(method=method, layer=layer, errno=error.errno or -1, text=text)
     except LoadError as error:
-        _say(way=way, layer=layer, errno=error.number or -1, text=error.text, stage=error.stage, output=error.output)
+        _say(
+            method=method,
+            layer=layer,
+            errno=error.number or -1,
+            text=error.text,
+            stage=error.stage,
+            output=error.output,
+        )
     else:
-        _say(way=way, layer=layer, errno=0, text="")
+        _say(method=method, layer=layer, errno=0, text="")
         return result
     return None
 
 
-def simple_layers(way: str) -> bool:
-    """True where the kernel takes a tiny map and a tiny program this way, and lets it be attached."""
+def simple_layers(method: str) -> bool:
+    """Whether the kernel takes a tiny map and a tiny program this way, and lets it be attached."""
     tracing = Path()
-    if way == "tracefs":
-        found = _tries(way, "event", _event)
+    if method == "tracefs":
+        found = _tries(method, "event", _event)
         if found is None:
             return False
         tracing = found
-    table = _tries(way, "map", programs.create_map)
-    kind = programs.RAW_TRACEPOINT if way == "raw" else programs.TRACEPOINT
-    program = None if table is None else _tries(way, "program", lambda: programs.load_program(kind))
+    table = _tries(method, "map", programs.create_map)
+    kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
+    program = None if table is None else _tries(method, "program", lambda: programs.load_program(kind))
     if program is None:
         return False
-    if way == "raw":
-        link = _tries(way, "attach", lambda: maps.raw_tracepoint_open("sys_enter", program))
+    if method == "raw":
+        link = _tries(method, "attach", lambda: maps.raw_tracepoint_open("sys_enter", program))
     else:
-        link = _tries(way, "attach", lambda: loader.attach_perf(tracing, "sys_enter", program))
+        link = _tries(method, "attach", lambda: loader.attach_perf(tracing, "sys_enter", program))
     for descriptor in (table, program, link):
         if descriptor is not None:
             os.close(descriptor)
@@ -82,9 +89,9 @@ def _event() -> Path:
     return tracing
 
 
-def real_layers(way: str, loading: unprivileged.Loads) -> None:
+def real_layers(method: str, loading: unprivileged.Loads) -> None:
     """Load the real program, look at what the kernel holds of it, and count a known burst."""
-    kernel: Kernel | None = _tries(way, "load", lambda: loading.receive(SECONDS))
+    kernel: Kernel | None = _tries(method, "load", lambda: loading.receive(SECONDS))
     if kernel is None:
         return
     confine.confine()
@@ -92,15 +99,15 @@ def real_layers(way: str, loading: unprivileged.Loads) -> None:
     try:
         tables = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         shapes = {name: [each.type, each.key_size, each.value_size, each.max_entries] for name, each in tables.items()}
-        _say(way=way, programs=kernel.verified, maps=shapes, bcc=kernel.bcc)
-        outcome = _tries(way, "count", lambda: burst.count(tracer, numbers()["read"]))
+        _say(method=method, programs=kernel.verified, maps=shapes, bcc=kernel.bcc)
+        outcome = _tries(method, "count", lambda: burst.count(tracer, numbers()["read"]))
         if outcome is not None:
-            _say(way=way, made=outcome.made, counted=outcome.counted, loss=outcome.loss, exact=outcome.exact)
+            _say(method=method, made=outcome.made, counted=outcome.counted, loss=outcome.loss, exact=outcome.exact)
     finally:
         tracer.close()
 
 
-def ways() -> None:
+def methods() -> None:
     """Both ways; the two loaders work at the same time. Without privilege, through the loader's service."""
     confine.protect()
     if not may_load() and unprivileged.has_service():
@@ -108,28 +115,28 @@ def ways() -> None:
         if served:
             real_layers("raw", served)
         return
-    good = [way for way in ("raw", "tracefs") if simple_layers(way)]
-    for way, loading in [(way, Loading(Request(way))) for way in good]:
-        real_layers(way, loading)
+    good = [method for method in ("raw", "tracefs") if simple_layers(method)]
+    for method, loading in [(method, Loading(Request(method))) for method in good]:
+        real_layers(method, loading)
 
 
-def prove(way: str) -> None:
+def prove(method: str) -> None:
     """Count 1,000 known calls, by one way; each step of it is said."""
     confine.protect()
     try:
-        wanted = Request(way)
+        wanted = Request(method)
         loading = Loading(wanted) if may_load() or not unprivileged.has_service() else unprivileged.Served(wanted)
         kernel = loading.receive(SECONDS)
     except LoadError as error:
-        _say(way=error.way, failure=error.to_json())
+        _say(method=error.method, failure=error.to_json())
         return
     confine.confine()
     tracer = Tracer(kernel)
     try:
         outcome = burst.count(tracer, numbers()["read"], lambda made, counted: _say(made=made, counted=counted))
-        _say(way=kernel.way, outcome=outcome.to_json())
+        _say(method=kernel.method, outcome=outcome.to_json())
     except OSError as error:
-        _say(way=kernel.way, refused=error.strerror or str(error))
+        _say(method=kernel.method, refused=error.strerror or str(error))
 
 
 def bcc() -> None:
@@ -146,5 +153,5 @@ def bcc() -> None:
 
 
 if __name__ == "__main__":
-    what: dict[str, Callable[..., None]] = {"ways": ways, "bcc": bcc, "prove": prove}
+    what: dict[str, Callable[..., None]] = {"methods": methods, "bcc": bcc, "prove": prove}
     what[sys.argv[1]](*sys.argv[2:])

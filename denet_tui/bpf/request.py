@@ -20,7 +20,7 @@ LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096
 """Bytes of a request, at most."""
-WAYS = ("auto", "raw", "tracefs")
+METHODS = ("auto", "raw", "tracefs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Request:
     the calls that are named in its map are counted, and no others.
     """
 
-    way: str = "auto"
+    method: str = "auto"
     scale: int = 0
     rows: int | None = None
     only_wanted: bool = False
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS or type(self.only_wanted) is not bool:
+        if self.method not in METHODS or type(self.only_wanted) is not bool:
             raise ValueError("not a request")
         if type(self.scale) is not int or not 0 <= self.scale <= LARGEST_SCALE:
             raise ValueError("not a size")

@@ -1,4 +1,4 @@
-"""Lets go of everybody who is watched, so that the same loaded programs can watch another command."""
+"""Stops watching every process, so that the same loaded programs can watch another command."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 
 
-def everybody(kernel: Kernel, read: Callable[[], object]) -> None:
-    """Watch nobody any more, and throw away what was counted until now.
+def stop_watching(kernel: Kernel, read: Callable[[], object]) -> None:
+    """Watch no process any more, and throw away what was counted until now.
 
     `read` is Tracer.read: it empties the counters of the side that was written to, and returns only when no program
-    still runs that began before. So the order is safe: without their records (processes) nobody can be entered by a
-    fork; when that is so, whoever is still watched (owners, slots, tasks) stays the same while it is taken out.
+    still runs that began before. So the order is safe: without their records (processes) no process can be entered by a
+    fork; when that is so, what is still watched (owners, slots, tasks) stays the same while it is taken out.
     """
     tables = {name: maps.Map(kernel.maps[name]) for name in ("processes", "tasks", "owners", "slots")}
     while _emptied(tables["processes"]):
@@ -34,7 +34,7 @@ def _keys(table: maps.Map) -> list[bytes]:
 
 
 def _emptied(table: maps.Map) -> bool:
-    """Delete all rows; True where there were any."""
+    """Delete all rows; whether there were any."""
     found = b"".join(_keys(table))
     table.delete_many(found)
     return bool(found)

@@ -544,7 +544,7 @@ static __always_inline int is_child(void *child, u64 clone_flags)
 #endif
 
 /* Runs in the parent, before the child can run. Raw tracepoints tell the child's task_struct, the others its tid. */
-static __always_inline void begin(void *task_struct, u32 child, u64 clone_flags)
+static __always_inline void task_new(void *task_struct, u32 child, u64 clone_flags)
 {
     u32 parent = bpf_get_current_pid_tgid() >> 32;
     struct process *process = processes.lookup(&parent);
@@ -629,7 +629,7 @@ static __always_inline void move(u32 old_tid, u32 tid)
 #endif
 }
 
-static __always_inline void replace(u32 old_tid)
+static __always_inline void task_exec(u32 old_tid)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
@@ -646,7 +646,7 @@ static __always_inline void replace(u32 old_tid)
     note_cmdline(process);
 }
 
-static __always_inline void end(void)
+static __always_inline void task_exit(void)
 {
     u64 id = bpf_get_current_pid_tgid();
     u32 tid = id, tgid = id >> 32;
@@ -696,21 +696,21 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 
 int on_task_newtask(struct bpf_raw_tracepoint_args *ctx)
 {
-    begin((void *)ctx->args[0], 0, ctx->args[1]);
+    task_new((void *)ctx->args[0], 0, ctx->args[1]);
     return 1;
 }
 
 int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
     if (IS_CURRENT(ctx->args[0]))
-        replace(ctx->args[1]);
+        task_exec(ctx->args[1]);
     return 1;
 }
 
 int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 {
     if (IS_CURRENT(ctx->args[0]))
-        end();
+        task_exit();
     return 1;
 }
 #else
@@ -728,19 +728,19 @@ int on_sys_exit(void *ctx)
 
 int on_task_newtask(void *ctx)
 {
-    begin(0, FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
+    task_new(0, FIELD(u32, TP_CHILD), FIELD(u64, TP_CLONE_FLAGS));
     return 1;
 }
 
 int on_sched_process_exec(void *ctx)
 {
-    replace(FIELD(u32, TP_OLD_PID));
+    task_exec(FIELD(u32, TP_OLD_PID));
     return 1;
 }
 
 int on_sched_process_exit(void *ctx)
 {
-    end();
+    task_exit();
     return 1;
 }
 #endif

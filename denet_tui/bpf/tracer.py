@@ -60,7 +60,7 @@ class Process(NamedTuple):
     threads: int
     execs: int
     status: int | None
-    """Wait status; None where the kernel side cannot know it (no BTF)."""
+    """Wait status; None if the kernel side cannot know it (no BTF)."""
     comm: str
     cmdline: tuple[str, ...]
     pid: int
@@ -96,7 +96,7 @@ class Tracer:
         self._only_uid = only_uid
         self._foreign = 0
         """Threads entered since the last reading that are another user's."""
-        self.way = kernel.way
+        self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self._epoch = 0
         self._counts: dict[int, bytes] = {}
@@ -145,7 +145,7 @@ class Tracer:
     def attach(self, tgid: int, parent: int = 0) -> bool:
         """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
 
-        False where it is watched already: the kernel side enters the children of whom it watches. Threads of another
+        False if it is watched already: the kernel side enters the children of what it watches. Threads of another
         user than whose calls are counted are told by the next reading, as lost.
 
         Only in the initial PID namespace: raises NotImplementedError in others.
@@ -184,7 +184,7 @@ class Tracer:
         return {tgid for keys, _ in self._maps["processes"].read() for (tgid,) in struct.iter_unpack("<I", keys)}
 
     def _enter(self, tid: int, tgid: int) -> bool:
-        """Watch one running thread; False where the kernel side has it already, or where it is gone."""
+        """Watch one running thread; False if the kernel side has it already, or where it is gone."""
         if not self._insert_task(tid, tgid, _NEW):
             return False
         if Path(f"/proc/{tgid}/task/{tid}").exists():
@@ -230,7 +230,7 @@ class Tracer:
         return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), flags)
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
-        """Keep a task as keep() in syscalls.c does; False where it is there already.
+        """Keep a task as keep() in syscalls.c does; False if it is there already.
 
         A slot is written whole, so the kernel side could add to `crowd` meanwhile. One too many is written:
         that only costs a lookup, where one too few would lose a task.
@@ -312,7 +312,7 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         lost["foreign"] = lost.get("foreign", 0) + self._foreign
         self._foreign = 0
-        return Loss(**lost) if self.way == "raw" else Loss(**lost)._replace(missed=None)
+        return Loss(**lost) if self.method == "raw" else Loss(**lost)._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:
         found = []

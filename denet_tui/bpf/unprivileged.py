@@ -57,7 +57,7 @@ def has_service() -> bool:
 
 def is_shut_out() -> bool:
     """Whether the service is there, and not for this process."""
-    return os.path.exists(SOCKET) and not os.access(SOCKET, os.W_OK)  # noqa: PTH110 - False where it is hidden
+    return os.path.exists(SOCKET) and not os.access(SOCKET, os.W_OK)  # noqa: PTH110 - False if it is hidden
 
 
 class Waiting:

@@ -27,7 +27,7 @@ _WITH_ROOT = 0x03000000
 
 
 def mask(host: Host, kind: str) -> int | None:
-    """A set of this process (`CapEff`, `CapBnd`, …) as a bit mask; None where /proc does not say."""
+    """A set of this process (`CapEff`, `CapBnd`, …) as a bit mask; None if /proc does not say."""
     try:
         return int(host.status()[kind], 16)
     except (OSError, KeyError, ValueError):
@@ -47,7 +47,7 @@ def missing(host: Host, kind: str) -> list[int] | None:
 
 
 def knows_bpf(host: Host) -> bool:
-    """True where this kernel has CAP_BPF; what it says counts before its version, as distributions backport."""
+    """Whether this kernel has CAP_BPF; what it says counts before its version, as distributions backport."""
     try:
         return int(host.read("/proc/sys/kernel/cap_last_cap")) >= CAP_BPF
     except (OSError, ValueError):
@@ -93,7 +93,7 @@ class FileCapabilities:
 
 
 def parse(attribute: bytes) -> FileCapabilities | None:
-    """The value of the security.capability attribute; None where it is none (include/uapi/linux/capability.h)."""
+    """The value of the security.capability attribute; None if it is none (include/uapi/linux/capability.h)."""
     try:
         (magic,) = struct.unpack_from("<I", attribute)
         words = _WORDS[magic & _REVISION]

@@ -36,7 +36,7 @@ def run_one(check: Check, host: Host) -> Finding:
         finding = _crashed(check, error)
     seconds = time.monotonic() - started
     log.debug("%s: %s: %s (%.3f s)", check.id, finding.state, finding.title, seconds)
-    title = finding.title + (f" (looking took {seconds:.1f} s)" if seconds > _SLOW_S else "")
+    title = finding.title + (f" (took {seconds:.1f} s)" if seconds > _SLOW_S else "")
     return dataclasses.replace(finding, id=check.id, title=title, seconds=seconds)
 
 

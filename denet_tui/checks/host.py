@@ -65,7 +65,7 @@ class Host:
         return sorted(entry.name for entry in Path(path).iterdir())
 
     def access(self, path: str, mode: int) -> bool:
-        """True where this process may do that (os.R_OK, os.W_OK, os.X_OK) with its effective ids."""
+        """Whether this process may do that (os.R_OK, os.W_OK, os.X_OK) with its effective ids."""
         return os.access(path, mode, effective_ids=True)
 
     def filesystem(self, path: str) -> int:

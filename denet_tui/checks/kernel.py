@@ -31,7 +31,7 @@ _RAW_NEEDS = {"x86_64": "pt_regs.orig_ax", "aarch64": "pt_regs.syscallno"}
 
 
 def version_of(release: str) -> tuple[int, int] | None:
-    """(6, 1) of `6.1.0-18-amd64`; None where it does not begin like one."""
+    """(6, 1) of `6.1.0-18-amd64`; None if it does not begin like one."""
     found = re.match(r"(\d{1,4})\.(\d{1,4})", release)
     return (int(found[1]), int(found[2])) if found else None
 
@@ -66,7 +66,7 @@ def _newer_kernel(check_id: str) -> Fix:
         (),
         "permanent",
         "boot the old one",
-        advice="install the distribution's current kernel and reboot; until then use `--way tracefs`",
+        advice="install the distribution's current kernel and reboot; until then use `--attach-method tracefs`",
     )
 
 
@@ -97,7 +97,7 @@ def _without_bpf(title: str, evidence: tuple[Evidence, ...]) -> Finding:
 
 
 def _has_no_bpf(host: Host) -> bool:
-    """True where bpf(2) is answered with ENOSYS and no filter can have done it (as on gVisor and WSL 1)."""
+    """Whether bpf(2) is answered with ENOSYS and no filter can have done it (as on gVisor and WSL 1)."""
     try:
         return host.status().get("Seccomp") == "0" and host.probe_bpf() == errno.ENOSYS
     except OSError:

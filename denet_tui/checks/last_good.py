@@ -107,7 +107,7 @@ def remember(host: Host, path: str) -> None:
 
 
 def recall(host: Host, path: str) -> Record | None:
-    """The last good state, None where none was recorded; raises OSError, DriftError where it cannot be believed."""
+    """The last good state, None if none was recorded; raises OSError, DriftError where it cannot be believed."""
     try:
         content = json.loads(host.read_of(host.asker().uid, path))
         seen = content["seen"]

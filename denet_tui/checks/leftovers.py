@@ -35,7 +35,7 @@ class Leftover(NamedTuple):
 
 
 def known_service(text: str) -> bool:
-    """True where the unit only changes modes and groups in tracefs and debugfs."""
+    """Whether the unit only changes modes and groups in tracefs and debugfs."""
     settings = _settings(text)
     commands = [value for key, value in settings if key.startswith("Exec")]
     steps = [step.strip() for command in commands for step in re.split(r"&&|;|\"|'", command) if step.strip()]
@@ -43,7 +43,7 @@ def known_service(text: str) -> bool:
 
 
 def known_override(text: str) -> bool:
-    """True where a drop-in sets debugfs's options and nothing else."""
+    """Whether a drop-in sets debugfs's options and nothing else."""
     settings = _settings(text)
     return (
         bool(settings)
@@ -53,13 +53,13 @@ def known_override(text: str) -> bool:
 
 
 def known_rules(text: str) -> bool:
-    """True where every udev rule is about tracefs (they match nothing: tracefs sends no events)."""
+    """Whether every udev rule is about tracefs (they match nothing: tracefs sends no events)."""
     lines = _lines(text)
     return bool(lines) and all("tracefs" in line or "/sys/kernel/debug/tracing" in line for line in lines)
 
 
 def known_sysctl(text: str) -> bool:
-    """True where a file sets the two values that guides lower, and nothing else."""
+    """Whether a file sets the two values that guides lower, and nothing else."""
     lines = _lines(text)
     return bool(lines) and all(_WEAKENS.fullmatch(line) for line in lines)
 

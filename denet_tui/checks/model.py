@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from denet_tui.checks.host import Host
 
-Way = Literal["raw", "tracefs"]
-BOTH: tuple[Way, ...] = ("raw", "tracefs")
+AttachMethod = Literal["raw", "tracefs"]
+BOTH: tuple[AttachMethod, ...] = ("raw", "tracefs")
 Scope = Literal["until-reboot", "permanent"]
 
 
@@ -92,7 +92,7 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     why: str = ""
     """Why it matters, in plain words."""
-    required_for: tuple[Way, ...] = ()
+    required_for: tuple[AttachMethod, ...] = ()
     fixes: tuple[Fix, ...] = ()
     """Ways to put it right, of which one is enough; where `all_fixes`, each is for another part of it."""
     links: tuple[str, ...] = ()
@@ -100,8 +100,8 @@ class Finding:
     all_fixes: bool = False
 
     @property
-    def blocks(self) -> tuple[Way, ...]:
-        """The ways in that do not work because of it."""
+    def blocks(self) -> tuple[AttachMethod, ...]:
+        """The attach methods that do not work because of it."""
         return self.required_for if self.state is State.FAIL else ()
 
 

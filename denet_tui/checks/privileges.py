@@ -164,7 +164,7 @@ def namespace(host: Host) -> Finding:
 
 
 def in_user_namespace(host: Host) -> bool | None:
-    """True in any user namespace but the initial one; None where nothing says.
+    """True in any user namespace but the initial one; None if nothing says.
 
     The map alone does not tell: root can make a namespace with the identity map.
     """
@@ -232,7 +232,7 @@ def seccomp(host: Host) -> Finding:
 
 
 def _asks_first(host: Host) -> bool:
-    """True where the kernel itself would answer EPERM to this caller before it looks at the arguments."""
+    """Whether the kernel itself would answer EPERM to this caller before it looks at the arguments."""
     version = re.match(r"(\d+)\.(\d+)", host.release)
     is_old = version is not None and (int(version[1]), int(version[2])) < _READS_WITHOUT_CAPABILITY
     return is_old and bool(caps.missing(host, "CapEff") or in_user_namespace(host))

@@ -12,12 +12,12 @@ from itertools import chain
 from typing import Any
 
 from denet_tui.bpf.causes import NO_READING
-from denet_tui.bpf.handover import WAYS
+from denet_tui.bpf.handover import METHODS
 from denet_tui.bpf.loader import EVENTS, MAPS
 from denet_tui.bpf.request import SIZES
 from denet_tui.bpf.tracer import ABIS, NUMBERS
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import BOTH, Check, Evidence, Finding, State, Way
+from denet_tui.checks.model import BOTH, AttachMethod, Check, Evidence, Finding, State
 from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER
 from denet_tui.syscalls import signal_name
@@ -68,9 +68,9 @@ class Layer:
 
 @dataclass(slots=True)
 class Proof:
-    """All that was seen of one way in."""
+    """All that was seen of one attach method."""
 
-    way: Way
+    method: AttachMethod
     layers: list[Layer] = field(default_factory=list)
     programs: dict[str, int] = field(default_factory=dict)
     maps: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -85,18 +85,18 @@ class Proof:
         return next((layer for layer in self.layers if layer.number), None)
 
 
-def _look(host: Host) -> dict[Way, Proof]:
-    done = host.run([sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "ways"], seconds=SECONDS)
+def _look(host: Host) -> dict[AttachMethod, Proof]:
+    done = host.run([sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "methods"], seconds=SECONDS)
     return parse(done.stdout, done.status, done.stderr)
 
 
-def parse(text: str, status: int, errors: str) -> dict[Way, Proof]:
+def parse(text: str, status: int, errors: str) -> dict[AttachMethod, Proof]:
     """What prober.ways printed, whatever it is; lines that make no sense are left out."""
-    proofs = {way: Proof(way) for way in BOTH}
+    proofs = {method: Proof(method) for method in BOTH}
     for line in text.splitlines():
         try:
             said = json.loads(line)
-            proof = proofs[said["way"]]
+            proof = proofs[said["method"]]
             _take(proof, said)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
@@ -132,8 +132,8 @@ def check_program(host: Host) -> Finding:
     source, missing = _source(host)
     seen = (source, *chain.from_iterable(map(_seen_of_program, proofs.values())))
     wrong = [f"syscalls.c: {each}" for each in missing]
-    wrong += [f"{proof.way}: {text}" for proof in proofs.values() for text in _wrong(proof)]
-    refused = tuple(way for way in BOTH if _is_our_mistake(proofs[way]))
+    wrong += [f"{proof.method}: {text}" for proof in proofs.values() for text in _wrong(proof)]
+    refused = tuple(method for method in BOTH if _is_our_mistake(proofs[method]))
     if wrong or refused:
         title = wrong[0] if wrong else f"the kernel or the compiler rejects the program ({', '.join(refused)})"
         return Finding("PROG-001", State.FAIL, f"{title}: please report this", seen, why, refused or BOTH)
@@ -146,11 +146,11 @@ def check_program(host: Host) -> Finding:
 def _loads(loaded: list[Proof]) -> str:
     most = max(count for proof in loaded for count in proof.programs.values())
     verified = f"; up to {most:,} instructions verified in one" if most else ""
-    return " and ".join(WAYS[proof.way] for proof in loaded) + verified
+    return " and ".join(METHODS[proof.method] for proof in loaded) + verified
 
 
 def _source(host: Host) -> tuple[Evidence, list[str]]:
-    """Both ways in are in the source, whichever of them this machine lets one try, and what of them is missing."""
+    """Both attach methods are in the source, whichever this machine lets one try, and what of them is missing."""
     path = f"{BPF_FOLDER}/syscalls.c"
     try:
         text = host.read(path)
@@ -158,10 +158,12 @@ def _source(host: Host) -> tuple[Evidence, list[str]]:
         return Evidence(path, str(error.strerror)), []  # BCC-003 fails then
     raw, _, tracefs = text.partition("#ifdef WAY_RAW")[2].partition("#else")
     missing = [
-        f"no {way} program for sys_enter" for way, part in (("raw", raw), ("tracefs", tracefs)) if _ENTRY not in part
+        f"no {method} program for sys_enter"
+        for method, part in (("raw", raw), ("tracefs", tracefs))
+        if _ENTRY not in part
     ]
     missing += [f"no program for {event}" for event in EVENTS if f"int on_{event}(" not in text]
-    return Evidence(path, "; ".join(missing) or f"both ways in, {len(EVENTS)} events"), missing
+    return Evidence(path, "; ".join(missing) or f"both attach methods, {len(EVENTS)} events"), missing
 
 
 def _not_loaded(host: Host) -> str:
@@ -173,15 +175,15 @@ def _seen_of_program(proof: Proof) -> list[Evidence]:
     if not proof.programs:
         layer = proof.failed
         text = f"not tried: {LAYERS.get(layer.name, layer.name)}: {layer.text}" if layer else proof.ended
-        log = [Evidence(f"{proof.way}: output", layer.output[-4000:])] if layer and layer.output.strip() else []
-        return [Evidence(f"{proof.way}: program", text or "no answer"), *log]
+        log = [Evidence(f"{proof.method}: output", layer.output[-4000:])] if layer and layer.output.strip() else []
+        return [Evidence(f"{proof.method}: program", text or "no answer"), *log]
     counts = ", ".join(f"{name} {count:,}" if count else name for name, count in proof.programs.items())
     shapes = [
-        Evidence(f"{proof.way}: map {name}", "type {}, key {} B, value {} B, {} entries".format(*proof.maps[name]))
+        Evidence(f"{proof.method}: map {name}", "type {}, key {} B, value {} B, {} entries".format(*proof.maps[name]))
         for name in EXPECTED
         if len(proof.maps.get(name, ())) == 4
     ]
-    return [Evidence(f"{proof.way}: verified instructions", counts), *shapes]
+    return [Evidence(f"{proof.method}: verified instructions", counts), *shapes]
 
 
 def _wrong(proof: Proof) -> list[str]:
@@ -214,20 +216,20 @@ def check_counting(host: Host) -> Finding:
     why = "Whatever all the other checks say: this is the real thing, done once."
     proofs = _shared.look(host, "E2E-001")
     evidence = tuple(chain.from_iterable(map(_layers_seen, proofs.values())))
-    good = tuple(way for way in BOTH if proofs[way].exact)
-    bad = tuple(proofs[way] for way in BOTH if way not in good)
-    ways = tuple(proof.way for proof in bad)
+    good = tuple(method for method in BOTH if proofs[method].exact)
+    bad = tuple(proofs[method] for method in BOTH if method not in good)
+    methods = tuple(proof.method for proof in bad)
     if not bad:
         return Finding("E2E-001", State.PASS, "1,000 known calls are counted exactly, both ways", evidence, why, BOTH)
     if good and not any(proof.layers or proof.ended for proof in bad):  # who has no privilege asks for one
-        title = f"1,000 known calls are counted exactly by {WAYS[good[0]]}, through the loader's service"
+        title = f"1,000 known calls are counted exactly by {METHODS[good[0]]}, through the loader's service"
         return Finding("E2E-001", State.PASS, title, evidence, why, good)
-    stops = "; ".join(f"{WAYS[proof.way]} {_stop(proof)}" for proof in bad)
-    title = f"{WAYS[good[0]]} count exactly; {stops}" if good else stops
+    stops = "; ".join(f"{METHODS[proof.method]} {_stop(proof)}" for proof in bad)
+    title = f"{METHODS[good[0]]} count exactly; {stops}" if good else stops
     if any(map(_was_slow, bad)):  # which proves nothing, and the other one may not be needed
         title += ": this machine was too busy to tell; look again"
-        return Finding("E2E-001", State.UNKNOWN, title, evidence, why, ways)
-    return Finding("E2E-001", State.FAIL, title, evidence, why, ways)
+        return Finding("E2E-001", State.UNKNOWN, title, evidence, why, methods)
+    return Finding("E2E-001", State.FAIL, title, evidence, why, methods)
 
 
 def _was_slow(proof: Proof) -> bool:
@@ -242,9 +244,9 @@ def _layers_seen(proof: Proof) -> list[Evidence]:
             value = f"{_errno(layer.number)}{layer.text}".strip()
             pointer = _POINTERS.get((layer.name, layer.number)) or _POINTERS.get((layer.name, None))
             value += f" ({pointer})" if pointer else ""
-        found.append(Evidence(f"{proof.way}: {LAYERS.get(layer.name, layer.name)}", value))
+        found.append(Evidence(f"{proof.method}: {LAYERS.get(layer.name, layer.name)}", value))
     if proof.ended or not proof.layers:
-        found.append(Evidence(f"{proof.way}: the probe", proof.ended or "not tried"))
+        found.append(Evidence(f"{proof.method}: the probe", proof.ended or "not tried"))
     return found
 
 

@@ -80,7 +80,7 @@ def means(host: Host) -> tuple[str, str]:
 
 
 def members(host: Host) -> tuple[int, list[str]] | None:
-    """(gid, names of the members) of our group from /etc/group and /etc/passwd; None where there is none."""
+    """(gid, names of the members) of our group from /etc/group and /etc/passwd; None if there is none."""
     try:
         lines = host.read("/etc/group").splitlines()
     except OSError:
@@ -117,7 +117,7 @@ def check(host: Host) -> Finding:
 
 
 def _changeable(host: Host) -> Finding | None:
-    """The finding where others than root can change the copy, or where that cannot be told; None where all is well."""
+    """The finding where others than root can change the copy, or where that cannot be told; None if all is well."""
     wrong = []
     for looked, path in enumerate(_installed(host), 1):
         if looked > _MOST_FILES:
@@ -355,7 +355,7 @@ class Trial:
 
 
 def _try(host: Host) -> Trial | None:
-    """Count as a member; None where this process cannot be one. With no_new_privs: sudo could not have helped."""
+    """Count as a member; None if this process cannot be one. With no_new_privs: sudo could not have helped."""
     setpriv, group = program(host, "setpriv"), members(host)
     if not setpriv or group is None or not (host.uid == 0 or is_open(host)):
         return None

@@ -93,7 +93,7 @@ MANAGERS = (
 
 
 def manager(host: Host) -> tuple[Manager, str] | None:
-    """The package manager of this distribution and its absolute path; None where none of MANAGERS fits."""
+    """The package manager of this distribution and its absolute path; None if none of MANAGERS fits."""
     try:
         text = host.read("/etc/os-release")
     except OSError:

@@ -40,7 +40,7 @@ def mounted(host: Host) -> Mount | None:
 
 
 def _hidden(host: Host, point: str) -> bool:
-    """True where another mount lies over it: a listed mount need not be one that a path leads to."""
+    """Whether another mount lies over it: a listed mount need not be one that a path leads to."""
     if point.startswith(f"{DEBUGFS}/"):
         return False  # not even asked: where it is gone meanwhile, to look would mount it
     try:
@@ -179,8 +179,8 @@ _RAW = Fix(
     (),
     "until-reboot",
     "nothing to undo",
-    advice="leave out `--way tracefs`, or start with sudo. tracefs is not opened to a group: who reads there sees the "
-    "kernel's addresses and what others trace",
+    advice="leave out `--attach-method tracefs`, or start with sudo. tracefs is not opened to a group: who reads there "
+    "sees the kernel's addresses and what others trace",
 )
 
 

@@ -1,4 +1,4 @@
-"""From findings to a verdict for each way in, an exit status, and the one step to take next."""
+"""From findings to a verdict for each attach method, an exit status, and the one step to take next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import BOTH, Finding, Fix, State, Way
+from denet_tui.checks.model import BOTH, AttachMethod, Finding, Fix, State
 
 Verdict = Literal["ready", "blocked", "unknown"]
 READY, BLOCKED, WARNINGS, USAGE, CRASHED = 0, 1, 2, 64, 70
@@ -22,18 +22,18 @@ _UNSURE = (State.UNKNOWN, State.CRASH)
 
 
 @dataclass(frozen=True, slots=True)
-class WayIn:
-    """What the findings say about one way in, and which ids say it."""
+class MethodVerdict:
+    """What the findings say about one attach method, and which ids say it."""
 
-    way: Way
+    method: AttachMethod
     verdict: Verdict
     ids: tuple[str, ...] = ()
     proven: bool = True
-    """False where only some checks were run, and not the one that tries this way."""
+    """False if only some checks were run, and not the one that tries this way."""
 
     def __str__(self) -> str:
         if self.verdict == "ready":
-            return "ready" if self.proven else "nothing of what was looked at is in its way"
+            return "ready" if self.proven else "ready as far as was checked"
         if self.verdict == "blocked":
             return f"blocked by {', '.join(self.ids)}"
         return f"unknown: {', '.join(self.ids)} could not be told" if self.ids else "unknown: nothing was proven"
@@ -51,50 +51,52 @@ class NextStep:
         return f"{self.text}: {shlex.join(self.command)}" if self.command else self.text
 
 
-def ways(findings: Sequence[Finding], *, whole: bool = True) -> tuple[WayIn, ...]:
-    """The verdict of each way in. `whole` is False where only some checks were run, so that nothing is proven."""
-    return tuple(_way(way, findings, whole=whole) for way in BOTH)
+def methods(findings: Sequence[Finding], *, whole: bool = True) -> tuple[MethodVerdict, ...]:
+    """The verdict of each attach method. `whole` is False if only some checks were run, so that nothing is proven."""
+    return tuple(_method(method, findings, whole=whole) for method in BOTH)
 
 
-def _way(way: Way, findings: Sequence[Finding], *, whole: bool) -> WayIn:
+def _method(method: AttachMethod, findings: Sequence[Finding], *, whole: bool) -> MethodVerdict:
     proof = next((finding for finding in findings if finding.id == PROOF), None)
-    if proof and _proves(proof, way):
-        return WayIn(way, "ready")
-    if blocking := tuple(finding.id for finding in findings if way in finding.blocks):
-        return WayIn(way, "blocked", blocking)
+    if proof and _proves(proof, method):
+        return MethodVerdict(method, "ready")
+    if blocking := tuple(finding.id for finding in findings if method in finding.blocks):
+        return MethodVerdict(method, "blocked", blocking)
     unsure = tuple(
         finding.id
         for finding in findings
-        if finding.state in _UNSURE and (way in finding.required_for or finding.id == PROOF)
+        if finding.state in _UNSURE and (method in finding.required_for or finding.id == PROOF)
     )
-    return WayIn(way, "unknown", unsure) if unsure or whole else WayIn(way, "ready", proven=False)
+    return MethodVerdict(method, "unknown", unsure) if unsure or whole else MethodVerdict(method, "ready", proven=False)
 
 
-def _proves(proof: Finding, way: Way) -> bool:
-    """True where it has counted exactly by this way; unsure of the other one, it names that alone."""
+def _proves(proof: Finding, method: AttachMethod) -> bool:
+    """Whether it has counted exactly by this way; unsure of the other one, it names that alone."""
     if proof.state is State.PASS:
-        return way in (proof.required_for or BOTH)
+        return method in (proof.required_for or BOTH)
     if proof.state in _TRIED:
-        return way not in proof.blocks
-    return bool(proof.required_for) and way not in proof.required_for
+        return method not in proof.blocks
+    return bool(proof.required_for) and method not in proof.required_for
 
 
-def status(findings: Sequence[Finding], found: Sequence[WayIn], *, strict: bool = False) -> int:
+def status(findings: Sequence[Finding], found: Sequence[MethodVerdict], *, strict: bool = False) -> int:
     """The exit status of diag."""
     states = {finding.state for finding in findings}
     if State.CRASH in states:
         return CRASHED
-    if not any(way.verdict == "ready" for way in found):
+    if not any(method.verdict == "ready" for method in found):
         return BLOCKED
     return WARNINGS if strict and State.WARN in states else READY
 
 
-def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], command: str = "denet-tui") -> NextStep:
+def next_step(
+    host: Host, findings: Sequence[Finding], found: Sequence[MethodVerdict], command: str = "denet-tui"
+) -> NextStep:
     """The one thing to do now: watch, repair the first thing in the way, look as root, or ask an administrator."""
     sudo = _becoming_root(host)
-    if not all(way.proven for way in found) and not any(way.ids for way in found):
+    if not all(method.proven for method in found) and not any(method.ids for method in found):
         return NextStep("Look at everything", (*sudo, command, "diag"))
-    if any(way.verdict == "ready" and way.proven for way in found):
+    if any(method.verdict == "ready" and method.proven for method in found):
         # Whoever is not root and could load the program needs nobody's help; root most likely came through sudo.
         prefix = sudo if host.uid == 0 and not _is_served(findings) else ()
         return NextStep("Ready. Watch a command", (*prefix, command, "run", "--", "CMD"))
@@ -108,10 +110,10 @@ def next_step(host: Host, findings: Sequence[Finding], found: Sequence[WayIn], c
     return NextStep("Root can look at everything, and watch", (*sudo, command, "diag"))
 
 
-def _first_fix(findings: Sequence[Finding], ways_in: Sequence[Way]) -> tuple[Finding, Fix] | None:
-    for way in ways_in:
+def _first_fix(findings: Sequence[Finding], ways_in: Sequence[AttachMethod]) -> tuple[Finding, Fix] | None:
+    for method in ways_in:
         for finding in findings:
-            if way in finding.blocks and (fix := applicable(finding)):
+            if method in finding.blocks and (fix := applicable(finding)):
                 return finding, fix
     return None
 

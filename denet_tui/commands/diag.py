@@ -66,7 +66,7 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
     uid = host.uid
     try:
         findings = check_runner.run(host, request.only or None)
-        found = verdict.ways(findings, whole=not request.only)
+        found = verdict.methods(findings, whole=not request.only)
         result = report.Report(
             tuple(findings),
             found,
@@ -98,7 +98,7 @@ def _show(request: DiagRequest, result: report.Report) -> None:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         who = f"as root, for {result.user}" if result.uid == 0 and result.user != "root" else f"as {result.user}"
         write(f"denet-tui diag: {len(result.findings)} checks {visible(who)}\n\n", sys.stdout)
-        shown = text.render(result.findings, result.ways, result.step, colour=colour, ascii_only=ascii_only)
+        shown = text.render(result.findings, result.methods, result.step, colour=colour, ascii_only=ascii_only)
         write(shown, sys.stdout, keep="\n\x1b" if colour else "\n")
         if request.report_file:
             write(f"report  {visible(str(request.report_file))}: read it before you share it\n", sys.stdout)

@@ -60,13 +60,13 @@ def wizard() -> NoReturn:
 
 
 def has_terminal() -> bool:
-    """True where a screen can be shown."""
+    """Whether a screen can be shown."""
     return WatchRequest().on_screen and os.environ.get("TERM") != "dumb"
 
 
 class _Home:
     def __init__(self) -> None:
-        """Fork the helper and the keeper, and become the invoking user, in this order: no thread runs yet."""
+        """Fork the helper and the supervisor, and become the invoking user, in this order: no thread runs yet."""
         self._request = WatchRequest(on_quit="ask")
         try:
             client = helper.start()
@@ -123,7 +123,7 @@ class _Home:
                 return self._watch(picked, before)
 
     def _in_the_way(self) -> bool:
-        """True where some of what every way in needs is not right, by the quick look that was asked for."""
+        """Whether some of what every attach method needs is not right, by the quick look that was asked for."""
         walk = self._walk
         if not walk.wait(lambda: not walk.looking, _SILENT_S):
             complain(f"still looking: {', '.join(sorted(walk.looking))} …")
@@ -131,16 +131,16 @@ class _Home:
         for each in walk.looking:
             walk.skip(each)
         walk.wait(lambda: not walk.looking, 0)
-        found = verdict.ways(walk.known, whole=False)
-        if not self._privileged and unprivileged.sudo() and any(set(way.ids) <= {"PRIV-001"} for way in found):
+        found = verdict.methods(walk.known, whole=False)
+        if not self._privileged and unprivileged.sudo() and any(set(method.ids) <= {"PRIV-001"} for method in found):
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
-        return all(way.verdict == "blocked" for way in found)
+        return all(method.verdict == "blocked" for method in found)
 
     def _load(self, target: Target, before: Before) -> str:
         """Have the program loaded, and end the helper; why that did not work, empty where it did."""
         self._start.aim_at(target.aim, target.pid, target.scale(self._request.options))
         if target.aim != "command":
-            self._start.dismiss_keeper()
+            self._start.dismiss_supervisor()
         self._walk.wait(lambda: not self._walk.proof.running, _PROOF_S)  # the proof may still be loading
         try:
             self._start.load()
@@ -153,7 +153,7 @@ class _Home:
         return without_privilege(self._request.options, "command", complain)(wanted, only_uid)
 
     def _ask(self, failure: str, first: Literal["setup", "start"]) -> Pick | Restart | None:
-        """Show the setup screen; what is to be watched, None where the user left. `failure` is of the try before."""
+        """Show the setup screen; what is to be watched, None if the user left. `failure` is of the try before."""
         from denet_tui.commands import screen
         from denet_tui.screens.setup.app import HomeApp
 
@@ -233,7 +233,7 @@ def _target(pick: Pick) -> Target:
 def farewell(walk: Walk) -> Left:
     """What was done and what was not, with how to take it back; 0 where watching works here, 1 where it does not."""
     walk.wait(walk.engine.events.empty, 0)
-    ready = any(way.verdict == "ready" and way.proven for way in walk.ways)
+    ready = any(method.verdict == "ready" and method.proven for method in walk.methods)
     in_force = _in_force(walk.done)
     words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
     words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in walk.done if each.left]

@@ -98,7 +98,7 @@ def _taken(found: UserSettings, name: str, key: str) -> str | None:
 
 
 def _meet(one: type[DOMNode], other: type[DOMNode]) -> bool:
-    """True where one key press can reach the bindings of both classes: those of the live screen."""
+    """Whether one key press can reach the bindings of both classes: those of the live screen."""
     if issubclass(one, other) or issubclass(other, one):
         return True
     if any(issubclass(kind, Screen) and kind is not LiveScreen for kind in (one, other)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.handover import WAYS, Kernel
+from denet_tui.bpf.handover import METHODS, Kernel
 from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.targets import Target, WatchRequest
 from denet_tui.model import RunInfo, Snapshot
@@ -100,7 +100,7 @@ class _Runs:
         return self.session
 
     def finish(self, final: Snapshot) -> bool:
-        """After the last snapshot of the last run; False where a recording is not complete."""
+        """After the last snapshot of the last run; False if a recording is not complete."""
         self._complete(final)
         _conclude(self.session.info, final, self.failures)
         return self._recorder.failure is None
@@ -145,13 +145,13 @@ def _selftest(name: str, request: WatchRequest, before: Before) -> int:
     except ValueError as error:
         raise StartError(str(error)) from None
     if request.as_json:
-        write(as_json({"way": tracer.way, **self_test.as_object(outcome)}) + "\n", sys.stdout)
+        write(as_json({"way": tracer.method, **self_test.as_object(outcome)}) + "\n", sys.stdout)
     else:
-        write(f"{WAYS[tracer.way]}: {self_test.explain(outcome)}\n", sys.stdout)
+        write(f"{METHODS[tracer.method]}: {self_test.explain(outcome)}\n", sys.stdout)
     if outcome.exact:
         before.remember()
     elif not outcome.counted:
-        complain(str(explained(LoadError("read", "maps stay empty", way=tracer.way), before)))
+        complain(str(explained(LoadError("read", "maps stay empty", method=tracer.method), before)))
     return 0 if outcome.exact else 1
 
 
@@ -219,7 +219,7 @@ def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> Non
 
 def report_loaded(kernel: Kernel) -> None:
     """Log what was loaded, and what libbcc said to it."""
-    log.info("loaded by %s, bcc %s, maps %s", WAYS[kernel.way], kernel.bcc, ", ".join(kernel.maps))
+    log.info("loaded by %s, bcc %s, maps %s", METHODS[kernel.method], kernel.bcc, ", ".join(kernel.maps))
     if kernel.output:
         log.debug("what libbcc printed:\n%s", kernel.output)
 

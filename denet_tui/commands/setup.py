@@ -66,7 +66,7 @@ class Result:
     undone: list[dict[str, Any]] = field(default_factory=list)
     verified: list[Finding] = field(default_factory=list)
     ready: bool | None = None
-    """None where nobody looked (--undo)."""
+    """None if nobody looked (--undo)."""
 
 
 def setup(request: SetupRequest) -> NoReturn:
@@ -121,7 +121,7 @@ class Setup:
         with self._interruptible():
             for each in self._repair.undo(self.request.only or None):
                 self.result.undone.append({"id": each.fix, "left": list(each.left)})
-                self._say(f"{each.fix}: undone" if not each.left else f"{each.fix}: not wholly undone")
+                self._say(f"{each.fix}: undone" if not each.left else f"{each.fix}: only partly undone")
                 for line in each.left:
                     self._say(f"  left: {line}")
         if not self.result.undone:
@@ -210,14 +210,16 @@ class Setup:
         if not done.changed:
             self._say(f"{fix.id}: was so already, nothing was changed")
         elif not repair.holds(fix, found):
-            self._say(f"{fix.id}: applied, yet {choice.finding.id} is not content; to undo: {self._to_undo(fix.id)}")
+            self._say(
+                f"{fix.id}: applied, but {choice.finding.id} still reports a problem; to undo: {self._to_undo(fix.id)}"
+            )
 
     def _look(self) -> list[Finding]:
         return check_runner.run(self._host())
 
     def _conclude(self, findings: Sequence[Finding]) -> None:
         self.result.verified = list(findings)
-        self.result.ready = any(way.verdict == "ready" for way in verdict.ways(findings))
+        self.result.ready = any(method.verdict == "ready" for method in verdict.methods(findings))
 
     def _show(self, found: Plan) -> None:
         if not found.choices:
@@ -227,7 +229,7 @@ class Setup:
                 else "There is nothing that setup could do here."
             )
         else:
-            self._say("To be done:" if self.request.only else f"To be done, for {handover.WAYS[found.way]}:")
+            self._say("To be done:" if self.request.only else f"To be done, for {handover.METHODS[found.method]}:")
         for choice in found.choices:
             self._show_choice(choice)
         for choice in (*found.advice, *(each for each in found.choices if each.fix.advice)):
@@ -235,7 +237,7 @@ class Setup:
             self._say(f"For you to do ({choice.finding.id}, {choice.finding.title}): {choice.fix.advice}")
         for finding in found.stuck:
             self._say("")
-            self._say(f"In the way, and nothing is known against it: {finding.id}, {finding.title}")
+            self._say(f"In the way, and no fix for it is known: {finding.id}, {finding.title}")
         if found.offered and not self.request.only:
             self._say("")
             self._say("Not needed now; with --only ID:")
@@ -261,7 +263,7 @@ class Setup:
             "format": report.FORMAT,
             "version": __version__,
             "ready": self.result.ready,
-            "way": found.way,
+            "way": found.method,
             "plan": [_planned(choice, host) for choice in found.choices],
             "advice": [_planned(choice, host) for choice in found.advice],
             "offered": [choice.fix.id for choice in found.offered],

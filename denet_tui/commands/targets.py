@@ -32,7 +32,7 @@ class WatchRequest:
     interval: float | None = None
     """None: as the settings file says, else 0.5 s."""
     syscalls: str = ""
-    way: str = "auto"
+    method: str = "auto"
     rows: int = 65536
     as_root: bool = False
     no_sudo: bool = False
@@ -46,7 +46,7 @@ class WatchRequest:
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        return Options(self.way, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
+        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""
@@ -131,8 +131,8 @@ class MachineTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter every process that there is."""
-        info, tracer, sieve = machine.watch_everything(start, _say_how_many, interval_s)
-        return machine.MachineSession(info, tracer, sieve)
+        info, tracer, hidden = machine.watch_everything(start, _say_how_many, interval_s)
+        return machine.MachineSession(info, tracer, hidden)
 
 
 def _say_how_many(processes: int) -> None:

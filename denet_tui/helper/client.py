@@ -37,7 +37,7 @@ class Client:
         self.may_load: bool = hello["may_load"]
 
     def listen(self, hear: Hear) -> None:
-        """Call `hear` with each message from now on, None where the helper has gone. There must be no fork after it."""
+        """Call `hear` with each message from now on, None if the helper has gone. There must be no fork after it."""
         self._hear = hear
         threading.Thread(target=self._listen, name="helper", daemon=True).start()
 

@@ -49,7 +49,7 @@ from typing import Any
 from denet_tui.bpf import handover, privilege
 from denet_tui.bpf.confine import protect
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.request import WAYS
+from denet_tui.bpf.request import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, Fix
@@ -76,7 +76,7 @@ _TRIES = 5
 _PROOFS = 20
 
 
-class Junk(Exception):  # noqa: N818 - it is what it is
+class ProtocolError(Exception):
     """What was read is no request."""
 
 
@@ -152,7 +152,7 @@ class Helper:
             self._say(root=self._host().uid == 0, may_load=privilege.may_load())
             self._say_state()
             self._read()
-        except Junk:
+        except ProtocolError:
             pass  # its parent is not what it should be: nothing is answered
         finally:
             log.removeHandler(handler)
@@ -165,7 +165,7 @@ class Helper:
                 data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1)
                 self._received += more
                 if len(self._received) > 1:
-                    raise Junk
+                    raise ProtocolError
                 if not data:
                     return
                 *lines, torn = (torn + data).split(b"\n")
@@ -174,7 +174,7 @@ class Helper:
                         return
                     self._take(line)
                 if len(torn) > LARGEST:
-                    raise Junk
+                    raise ProtocolError
             self._checks.tick()
 
     def _finish(self) -> None:
@@ -185,31 +185,31 @@ class Helper:
             self._job.join(_UNWINDING_S)
 
     def _take(self, line: bytes) -> None:
-        """One request; raises Junk."""
+        """One request; raises ProtocolError."""
         if len(line) > LARGEST:
-            raise Junk
+            raise ProtocolError
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
-            raise Junk from None
+            raise ProtocolError from None
         match request:
             case {"look": [*ids], **rest} if not rest and all(isinstance(each, str) for each in ids):
                 try:
                     self._checks.ask(ids)
                 except KeyError:
-                    raise Junk from None
+                    raise ProtocolError from None
             case {"apply": str(identity), "shown": str(shown), **rest} if not rest:
                 self._work("apply", identity, partial(self._apply, identity, shown))
             case {"undo": str(identity), **rest} if not rest:
                 self._work("undo", identity, partial(self._undo, identity))
             case {"cancel": True, **rest} if not rest:
                 self._cancel.set()
-            case {"prove": str(way), **rest} if not rest and way in WAYS:
-                self._prove_beside(way)
+            case {"prove": str(method), **rest} if not rest and method in METHODS:
+                self._prove_beside(method)
             case {"load": {"everyone": bool(everyone), **more}, **rest} if not rest and not more and self._received:
                 self._load_beside(socket.socket(fileno=self._received.pop()), everyone=everyone)
             case _:
-                raise Junk
+                raise ProtocolError
 
     # Looking: called from the threads of the checks
 
@@ -317,31 +317,33 @@ class Helper:
 
     # Proving and loading
 
-    def _prove_beside(self, way: str) -> None:
+    def _prove_beside(self, method: str) -> None:
         if self._occupied():
-            self._say(proof={"way": way, "refused": "one thing at a time: something is at work already"})
+            self._say(proof={"method": method, "refused": "one thing at a time: something is at work already"})
             return
         if not self._proofs:
-            self._say(proof={"way": way, "refused": f"{_PROOFS} proofs have been made: start denet-tui once more"})
+            self._say(
+                proof={"method": method, "refused": f"{_PROOFS} proofs have been made: start denet-tui once more"}
+            )
             return
         self._proofs -= 1
-        self._job = threading.Thread(target=self._prove, args=(way,), name="proof", daemon=True)
+        self._job = threading.Thread(target=self._prove, args=(method,), name="proof", daemon=True)
         self._job.start()
 
-    def _prove(self, way: str) -> None:
+    def _prove(self, method: str) -> None:
         """In a process of its own, which keeps the descriptors to itself; pass on what it says."""
-        argv = [sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "prove", way]
+        argv = [sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "prove", method]
         said = False
         with suppress(OSError), subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as prober:
             for line in prober.stdout or ():
                 proof = json.loads(line)
-                said = said or "way" in proof
-                if "way" in proof:
+                said = said or "method" in proof
+                if "method" in proof:
                     self._job = None
                 self._say(proof=proof)
         if not said:
             self._job = None
-            self._say(proof={"way": way, "refused": "the process that tries it has ended before it was done"})
+            self._say(proof={"method": method, "refused": "the process that tries it has ended before it was done"})
 
     def _load_beside(self, channel: socket.socket, *, everyone: bool) -> None:
         if self._occupied():

@@ -77,7 +77,7 @@ class Ended:
     """Its id."""
     good: bool
     changed: bool = False
-    """False where it was in force already."""
+    """False if it was in force already."""
     cancelled: bool = False
     """The user's wish; all of it was taken back."""
     text: str = ""
@@ -96,15 +96,15 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """The proof's end: the outcome and the way in, or why there is none."""
+    """The proof's end: the outcome and the attach method, or why there is none."""
 
     outcome: burst.Outcome | None = None
-    way: str = ""
+    method: str = ""
     failure: Explanation | None = None
 
     @property
     def exact(self) -> bool:
-        """True where every known call was counted, and nothing more."""
+        """Whether every known call was counted, and nothing more."""
         return self.outcome is not None and self.outcome.exact
 
 
@@ -159,9 +159,9 @@ class Jobs:
         """End what is at work; what it had done is taken back, which can take some seconds. Ended tells."""
         self._client.send({"cancel": True})
 
-    def prove(self, way: str = "auto") -> None:
+    def prove(self, method: str = "auto") -> None:
         """Load the program and count 1,000 known calls: Counted again and again, then Proved."""
-        self._client.send({"prove": way})
+        self._client.send({"prove": method})
 
     def close(self) -> None:
         """End the helper. What is at work is cancelled and taken back by it; nobody is woken any more."""
@@ -197,10 +197,10 @@ def _proof(said: dict[str, Any]) -> Counted | Proved:
     match said:
         case {"made": made, "counted": counted}:
             return Counted(made, counted)
-        case {"outcome": outcome, "way": way}:
-            return Proved(burst.Outcome.of_json(outcome), way)
-        case {"failure": failure, "way": way}:
+        case {"outcome": outcome, "method": method}:
+            return Proved(burst.Outcome.of_json(outcome), method)
+        case {"failure": failure, "method": method}:
             error = LoadError.of_json(failure)
-            return Proved(way=way, failure=explain(error, error.facts or gather()))
+            return Proved(method=method, failure=explain(error, error.facts or gather()))
         case _:
             return Proved(failure=Explanation(f"the burst could not be made: {said['refused']}"))

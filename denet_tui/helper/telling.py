@@ -43,7 +43,7 @@ class Telling:
             self.end()
 
     def has_room(self) -> bool:
-        """Wait until the parent has read enough to be answered; False where it counts as gone."""
+        """Wait until the parent has read enough to be answered; False if it counts as gone."""
         with self._one_by_one:
             return self._wait()
 

@@ -30,8 +30,8 @@ class Lifecycle:
         steps: list[tuple[int, int, ProcessInfo]] = []
         now: dict[ProcessKey, tuple[int, bool]] = {}
         for process in chain(snapshot.processes, snapshot.ended):
-            who = process.key
-            before = now.get(who) or self._seen.get(who)
+            key = process.key
+            before = now.get(key) or self._seen.get(key)
             execs, had_ended = before or (0, False)
             # The command forked before anybody watched: its story begins with its exec.
             begins_with_exec = before is None and self._is_command(process)
@@ -41,9 +41,9 @@ class Lifecycle:
                 steps.append((process.exec_ns or process.start_ns, _EXEC, process))
             if process.end_ns is not None and not had_ended:
                 steps.append((process.end_ns, _EXIT, process))
-            now[who] = process.execs, process.end_ns is not None
+            now[key] = process.execs, process.end_ns is not None
         kept = {process.key for process in snapshot.processes}
-        self._seen = {who: state for who, state in now.items() if who in kept}
+        self._seen = {key: state for key, state in now.items() if key in kept}
         return steps
 
     def _is_command(self, process: ProcessInfo) -> bool:

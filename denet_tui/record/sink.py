@@ -90,7 +90,7 @@ class Sink:
         return self._open and self.failure is None
 
     def same_file(self, other: Sink) -> bool:
-        """True where both write to one regular file, and would spoil each other's lines."""
+        """Whether both write to one regular file, and would spoil each other's lines."""
         mine, others = os.fstat(self._descriptor), os.fstat(other._descriptor)
         return stat.S_ISREG(mine.st_mode) and os.path.samestat(mine, others)
 

@@ -51,7 +51,7 @@ def metadata_line(info: RunInfo) -> str:
         "denet_tui": {
             "version": __version__,
             "format": FORMAT,
-            "way": info.way,
+            "way": info.method,
             "interval_ms": round(info.interval_s * 1000),
             "user": plain(info.user),
             "start_ns": info.start_ns,
@@ -154,11 +154,11 @@ class Ticks:
         return f'{as_json(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
-        """`"pid":{syscall: row}` of everybody who called something in the interval."""
-        everybody = {process.key: process for process in (*snapshot.processes, *snapshot.ended)}
+        """`"pid":{syscall: row}` of every process that called something in the interval."""
+        called = {process.key: process for process in (*snapshot.processes, *snapshot.ended)}
         written: set[int] = set()
-        for who, process in everybody.items():
-            new = new_errnos(process.errnos, self._errnos.get(who, {})) if process.delta.errors else {}
+        for identity, process in called.items():
+            new = new_errnos(process.errnos, self._errnos.get(identity, {})) if process.delta.errors else {}
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
                 name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"

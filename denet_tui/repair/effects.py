@@ -21,7 +21,7 @@ FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def _is_anew(argv: Argv) -> bool:
-    """True where packages are put there again even if they are there; pacman does so unless it is told --needed."""
+    """Whether packages are put there again even if they are there; pacman does so unless it is told --needed."""
     return bool(_ANEW & set(argv)) or (argv[0].endswith("/pacman") and "--needed" not in argv)
 
 
@@ -34,20 +34,20 @@ class Effect:
     """A kind of command. The state that it reads goes through the journal, so it is JSON."""
 
     volatile: bool = False
-    """True where a reboot takes it back by itself."""
+    """Whether a reboot takes it back by itself."""
     reload: bool = False
-    """True where the command makes a service read files again: also after they were taken back."""
+    """Whether the command makes a service read files again: also after they were taken back."""
 
     def state(self, host: Host, argv: Argv) -> Any:  # noqa: ARG002
         """What the command would change, as it is now; raises EffectError."""
         return None
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
-        """True where the command has nothing left to do."""
+        """Whether the command has nothing left to do."""
         return False
 
     def ours(self, old: Any, seen: Any, now: Any) -> bool:  # noqa: ARG002
-        """True where what is there now is still what the command left."""
+        """Whether what is there now is still what the command left."""
         return bool(seen == now)
 
     def back(self, host: Host, argv: Argv, undo: Argv | None, mine: Any, *, cut_off: bool) -> list[Argv]:  # noqa: ARG002
@@ -168,7 +168,7 @@ class Packages(Effect):
         return sorted({words[0] for words in lines if words and words[-1] not in ("not-installed", "config-files")})
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
-        """True where all packages that are asked for are there; never where they are to be put there anew."""
+        """Whether all packages that are asked for are there; never where they are to be put there anew."""
         return not _is_anew(argv) and all(
             name in {each.partition(":")[0] for each in state} for name in wanted_packages(argv)
         )
@@ -213,7 +213,7 @@ class Group(Effect):
         return [fields[0], sorted(filter(None, fields[3].split(",")))] if fields[0] else None
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
-        """True where the group exists, is gone, or has the member: what the program is for."""
+        """Whether the group exists, is gone, or has the member: what the program is for."""
         match PurePath(argv[0]).name:
             case "groupadd":
                 return state is not None
@@ -252,7 +252,7 @@ class Units(Effect):
         return [each[0] for each in seen] == [each[0] for each in now]
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
-        """True where every unit is what the verb makes it, and with --now runs, or does not."""
+        """Whether every unit is what the verb makes it, and with --now runs, or does not."""
         fitting, runs = _VERBS.get(argv[1], ((), None))
         runs = argv[1] == "enable" if "--now" in argv else runs
         return bool(state) and all(
@@ -284,7 +284,7 @@ class Capabilities(Effect):
             return ""
 
     def there(self, host: Host, argv: Argv, state: Any) -> bool:  # noqa: ARG002
-        """True where they are to be removed, and there are none."""
+        """Whether they are to be removed, and there are none."""
         return "-r" in argv and not state
 
 

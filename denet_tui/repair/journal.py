@@ -215,7 +215,7 @@ class Journal:
 
 
 def exists(state: str) -> bool:
-    """True where there may be something to undo; False also where this user cannot see it."""
+    """Whether there may be something to undo; False also where this user cannot see it."""
     return os.path.lexists(f"{state}/{NAME}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from denet_tui.checks.model import Finding, Fix, Scope, SetValue, State, Way, WriteFile
-from denet_tui.checks.verdict import PROOF, ways
+from denet_tui.checks.model import AttachMethod, Finding, Fix, Scope, SetValue, State, WriteFile
+from denet_tui.checks.verdict import PROOF, methods
 
 _WRONG = (State.FAIL, State.WARN)
 
@@ -25,26 +25,26 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done for one way in, what a person must do, and what is offered beyond."""
+    """What would be done for one attach method, what a person must do, and what is offered beyond."""
 
-    way: Way
+    method: AttachMethod
     choices: tuple[Choice, ...] = ()
     advice: tuple[Choice, ...] = ()
     offered: tuple[Choice, ...] = ()
     """Not needed for this way, or weakening the machine: only where asked for by id."""
     stuck: tuple[Finding, ...] = ()
-    """What blocks this way, and nothing is known against it."""
+    """What blocks this attach method, and has no fix that is known."""
 
 
 def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: bool = False) -> Plan:
-    """The safest fix for each finding that fails or warns and that the way in needs; raises PlanError.
+    """The safest fix for each finding that fails or warns and that the attach method needs; raises PlanError.
 
     `ids` (of checks or of fixes) asks for just these, whether needed or not; a fix's own id also where all is
     well. A fix that weakens the machine is chosen where its own id is given, never else. Order of safety: as the
     check has them, settings of the kernel last; until reboot before permanent, or the other way round where
     `permanent` was asked for.
     """
-    way, asked = _way(findings), frozenset(ids)
+    method, asked = _method(findings), frozenset(ids)
     _known(findings, asked)
     choices: list[Choice] = []
     offered: list[Choice] = []
@@ -54,7 +54,7 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
         if finding.state not in _WRONG and not asked & names:
             continue
         chosen = _choices(finding, _safest(finding, asked, permanent=permanent))
-        if asked & {finding.id, *names} if asked else way in finding.required_for:
+        if asked & {finding.id, *names} if asked else method in finding.required_for:
             choices += chosen
             if not chosen:
                 offered += _choices(finding, finding.fixes)
@@ -63,11 +63,11 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
             offered += chosen
     choices = _once(choices)
     return Plan(
-        way,
+        method,
         tuple(choice for choice in choices if choice.fix.changes),
         tuple(choice for choice in choices if not choice.fix.changes),
         (*offered, *(() if asked else _beyond(findings))),
-        _stuck(findings, way, stuck),
+        _stuck(findings, method, stuck),
     )
 
 
@@ -81,10 +81,10 @@ def _beyond(findings: Sequence[Finding]) -> list[Choice]:
     return [Choice(each, fix) for each in able for fix in each.fixes if fix.changes]
 
 
-def _stuck(findings: Sequence[Finding], way: Way, without_fix: Sequence[Finding]) -> tuple[Finding, ...]:
+def _stuck(findings: Sequence[Finding], method: AttachMethod, without_fix: Sequence[Finding]) -> tuple[Finding, ...]:
     """What of it blocks the way; the proof only by itself, as it fails because of the others."""
-    others = any(way in finding.blocks for finding in findings if finding.id != PROOF)
-    return tuple(each for each in without_fix if way in each.blocks and not (others and each.id == PROOF))
+    others = any(method in finding.blocks for finding in findings if finding.id != PROOF)
+    return tuple(each for each in without_fix if method in each.blocks and not (others and each.id == PROOF))
 
 
 def _once(choices: list[Choice]) -> list[Choice]:
@@ -100,16 +100,16 @@ def _known(findings: Sequence[Finding], asked: frozenset[str]) -> None:
         raise PlanError(f"{', '.join(unknown)}: no such check or fix here; fixes offered on this machine: {there}")
 
 
-def _way(findings: Sequence[Finding]) -> Way:
+def _method(findings: Sequence[Finding]) -> AttachMethod:
     """The way that is ready; else the first that fixes can free; else raw tracepoints, which need least."""
-    verdicts = ways(findings)
+    verdicts = methods(findings)
     for each in verdicts:
         if each.verdict == "ready":
-            return each.way
+            return each.method
     for each in verdicts:
-        blocking = [finding for finding in findings if each.way in finding.blocks]
+        blocking = [finding for finding in findings if each.method in finding.blocks]
         if blocking and all(any(fix.changes and not fix.weakens for fix in finding.fixes) for finding in blocking):
-            return each.way
+            return each.method
     return "raw"
 
 

@@ -270,7 +270,7 @@ def refuse(fix: Fix, settings: Settings = REAL) -> list[Step]:
 
 
 def interrupted(settings: Settings = REAL) -> bool:
-    """True where an earlier run was cut off half-way; raises RepairError where the journal is not to be trusted."""
+    """Whether an earlier run was cut off half-way; raises RepairError where the journal is not to be trusted."""
     if not journal.exists(settings.state):
         return False
     try:

@@ -31,7 +31,7 @@ class FileState:
     mtime_ns: int | None = None
 
     def same(self, other: FileState | None) -> bool:
-        """True where content, mode and owner are the same; a `touch` is no change."""
+        """Whether content, mode and owner are the same; a `touch` is no change."""
         mine = (self.data, self.mode, self.uid, self.gid)
         return other is not None and mine == (other.data, other.mode, other.uid, other.gid)
 
@@ -109,7 +109,7 @@ def _others_write(found: os.stat_result) -> bool:
 
 
 def read_file(path: str) -> FileState | None:
-    """A regular file as it is, None where there is none; raises UnsafeError, OSError."""
+    """A regular file as it is, None if there is none; raises UnsafeError, OSError."""
     parent, name = os.path.split(path)
     try:
         with folder(parent) as at:
@@ -185,7 +185,7 @@ def _remove_at(at: int, name: str) -> None:
 
 
 def is_folder(path: str) -> bool:
-    """True where the folder exists and is root's alone; raises UnsafeError, OSError."""
+    """Whether the folder exists and is root's alone; raises UnsafeError, OSError."""
     try:
         with folder(path):
             return True

@@ -68,12 +68,12 @@ class FileStep:
             raise StepError(f"{self.path}: mode {self.mode:04o} would let others change it")
 
     def state(self, host: Host) -> Any:  # noqa: ARG002 - files are read without following links, so not by Host
-        """The file as JSON, None where there is none."""
+        """The file as JSON, None if there is none."""
         found = root_files.read_file(self.path)
         return found.as_json() if found else None
 
     def there(self, host: Host, state: Any) -> bool:  # noqa: ARG002
-        """True where the file is as it should be."""
+        """Whether the file is as it should be."""
         return _same(state, self.planned)
 
     @property
@@ -89,7 +89,7 @@ class FileStep:
             root_files.write_file(self.path, root_files.FileState(self.text.encode(), self.mode))
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:
-        """True where somebody has changed it since."""
+        """Whether somebody has changed it since."""
         now = self.state(host)
         return not _same(now, old) and not _same(now, self.planned if seen is None else seen)
 
@@ -127,11 +127,11 @@ class FolderStep:
             raise StepError(f"{self.path} is not a folder that denet-tui makes")
 
     def state(self, host: Host) -> Any:  # noqa: ARG002
-        """True where it exists."""
+        """Whether it exists."""
         return root_files.is_folder(self.path)
 
     def there(self, host: Host, state: Any) -> bool:  # noqa: ARG002
-        """True where it exists."""
+        """Whether it exists."""
         return bool(state)
 
     def make(self, host: Host, run: Run) -> None:  # noqa: ARG002
@@ -139,7 +139,7 @@ class FolderStep:
         root_files.make_folder(self.path)
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:  # noqa: ARG002
-        """True where somebody has put something into it since."""
+        """Whether somebody has put something into it since."""
         return bool(not old and self.state(host) and os.listdir(self.path))  # noqa: PTH208 - str is what is there
 
     def back(self, host: Host, run: Run, old: Any, seen: Any) -> None:  # noqa: ARG002
@@ -169,7 +169,7 @@ class ValueStep:
         return root_files.read_value(self.path)
 
     def there(self, host: Host, state: Any) -> bool:  # noqa: ARG002
-        """True where it is set."""
+        """Whether it is set."""
         return bool(state == " ".join(self.value.split()))
 
     def make(self, host: Host, run: Run) -> None:  # noqa: ARG002
@@ -179,7 +179,7 @@ class ValueStep:
             raise StepError(f"{self.path} stayed {found}")
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:  # noqa: ARG002
-        """True where somebody has set something else since."""
+        """Whether somebody has set something else since."""
         now = self.state(host)
         return bool(now != old and not self.there(host, now))
 
@@ -206,12 +206,12 @@ class CommandStep:
 
     @property
     def volatile(self) -> bool:
-        """True where a reboot takes it back by itself."""
+        """Whether a reboot takes it back by itself."""
         return self._effect.volatile
 
     @property
     def reload(self) -> bool:
-        """True where it makes a service read files again."""
+        """Whether it makes a service read files again."""
         return self._effect.reload
 
     def check(self, settings: Settings) -> None:
@@ -238,7 +238,7 @@ class CommandStep:
             raise StepError(str(error)) from None
 
     def there(self, host: Host, state: Any) -> bool:
-        """True where the program has nothing left to do."""
+        """Whether the program has nothing left to do."""
         return self._effect.there(host, self.argv, state)
 
     def make(self, host: Host, run: Run) -> None:  # noqa: ARG002
@@ -246,7 +246,7 @@ class CommandStep:
         run(self.argv)
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:
-        """True where somebody has changed it since. After a run that was cut off, nobody can tell."""
+        """Whether somebody has changed it since. After a run that was cut off, nobody can tell."""
         now = self.state(host)
         return bool(seen is not None and self._effect.left(old, seen, now) and not self._effect.ours(old, seen, now))
 

@@ -11,7 +11,7 @@ from typing import Any
 from denet_tui import __version__, visible
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
-from denet_tui.checks.verdict import NextStep, WayIn
+from denet_tui.checks.verdict import MethodVerdict, NextStep
 from denet_tui.repair import preview
 from denet_tui.report import about, redact
 from denet_tui.report.redact import Secrets
@@ -26,7 +26,7 @@ class Report:
     """All that diag found out: for whom, as whom, and what to do next."""
 
     findings: tuple[Finding, ...]
-    ways: tuple[WayIn, ...]
+    methods: tuple[MethodVerdict, ...]
     step: NextStep
     uid: int
     user: str
@@ -37,8 +37,8 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """True where at least one way in is ready."""
-        return any(way.verdict == "ready" for way in self.ways)
+        """Whether at least one attach method is ready."""
+        return any(method.verdict == "ready" for method in self.methods)
 
 
 def as_object(report: Report) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def as_object(report: Report) -> dict[str, Any]:
         "version": __version__,
         "ready": report.ready,
         "checked_as": {"uid": report.uid, "for": report.user},
-        "ways": {way.way: {"verdict": way.verdict, "ids": list(way.ids)} for way in report.ways},
+        "ways": {method.method: {"verdict": method.verdict, "ids": list(method.ids)} for method in report.methods},
         "next": {"text": report.step.text, "command": list(report.step.command)},
         "findings": [_with_twin(finding, report.secrets) for finding in report.findings],
     }
@@ -93,7 +93,7 @@ def as_markdown(report: Report, host: Host, *, redacted: bool = True) -> str:
     lines = [
         "## Verdict",
         "",
-        *(f"- way in `{way.way}`: {way}" for way in report.ways),
+        *(f"- attach method `{method.method}`: {method}" for method in report.methods),
         f"- next: {report.step}",
         f"- checked as uid {report.uid} for {report.user}",
         "",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from denet_tui.checks.catalogue import AREAS, by_id
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import NextStep, WayIn
+from denet_tui.checks.verdict import MethodVerdict, NextStep
 from denet_tui.repair.preview import preview
 from denet_tui.visible import visible
 
@@ -39,7 +39,7 @@ _SHORT_EVIDENCE = 200
 
 def render(
     findings: Sequence[Finding],
-    ways: Sequence[WayIn],
+    methods: Sequence[MethodVerdict],
     step: NextStep,
     *,
     colour: bool = False,
@@ -52,8 +52,8 @@ def render(
         if mine:
             lines += [area, *(line for each in mine for line in _finding(each, colour=colour, ascii_only=ascii_only))]
             lines.append("")
-    for way in ways:
-        lines += _wrapped(f"{way.way}: {way}", "way in  ", "        ")
+    for method in methods:
+        lines += _wrapped(f"{method.method}: {method}", "method  ", "        ")
     lines += ["", *_wrapped(step.text + (":" if step.command else ""), "next    ", "        ")]
     lines += (f"        {visible(line)}" for line in command_lines(step.command, WIDTH - 8)) if step.command else ()
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -68,7 +68,7 @@ def _login_path() -> str:
 
 
 def _asked_with(asker: User) -> dict[str, str] | None:
-    """Environment that sudo (doas, pkexec) was started with by `asker`, None where there is no such process above.
+    """Environment that sudo (doas, pkexec) was started with by `asker`, None if there is no such process above.
 
     The nearest one, and only if it is the one that named the asker: with several on top of each other
     (`sudo -u other sh`, and sudo in there) the outer ones have the environment of somebody else.

@@ -9,7 +9,7 @@ import psutil
 
 
 class Candidate(NamedTuple):
-    """A running process; `mine` is False where it belongs to somebody else."""
+    """A running process; `mine` is False if it belongs to somebody else."""
 
     pid: int
     user: str

@@ -1,4 +1,4 @@
-"""The watched command: found before it is forked, held at a barrier, reaped by the keeper."""
+"""The watched command: found before it is forked, held at a barrier, reaped by the supervisor."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LAST = 64 * 1024
 """Bytes that are still read after the command's end: more than a pty holds, or who outlives it could go on for ever."""
 
 
-def find(keeper_of: tuple[int, socket.socket], name: str, search: str) -> str:
-    """The file to execute, looked for by the keeper: as who the command will run as; raises CommandError."""
-    channel = keeper_of[1]
+def find(supervisor_of: tuple[int, socket.socket], name: str, search: str) -> str:
+    """The file to execute, looked for by the supervisor: as who the command will run as; raises CommandError."""
+    channel = supervisor_of[1]
     channel.sendall(json.dumps({"find": [name, search]}).encode() + b"\n")
     with channel.makefile("rb") as lines:
         line = lines.readline()
     if not line:
-        raise ConnectionError("the keeper is gone")
+        raise ConnectionError("the supervisor is gone")
     reply = json.loads(line)
     if "missing" in reply:
         raise CommandError(*reply["missing"])
@@ -58,7 +58,7 @@ class Command:
         argv: Sequence[str],
         path: str,
         *,
-        keeper_of: tuple[int, socket.socket],
+        supervisor_of: tuple[int, socket.socket],
         env: Mapping[str, str],
         own_terminal: bool = False,
         terminals: Sequence[int] = (),
@@ -74,7 +74,7 @@ class Command:
         `terminals` are those of 0 to 2 that become a pty where the command does not lead its session; see Relayed.
         `name` is what Tracer.expect asks for.
         """
-        self._keeper, self._channel = keeper_of
+        self._supervisor, self._channel = supervisor_of
         self.output = output or CommandOutput()
         of_pty = (0, 1, 2) if own_terminal else terminals
         request = {
@@ -113,7 +113,7 @@ class Command:
         if self.status is None and (not waiting or select.select([self._channel], [], [], max(0.0, seconds))[0]):
             try:
                 reply, _ = self._receive()
-            except (OSError, ValueError):  # the keeper was killed
+            except (OSError, ValueError):  # the supervisor was killed
                 self.status = -1
                 return True
             self.stopped = reply.get("stopped", 0)
@@ -131,7 +131,7 @@ class Command:
                 fcntl.ioctl(self._master, termios.TIOCSWINSZ, _winsize((columns, rows)))
 
     def type(self, data: bytes) -> bool:
-        """Type on its terminal, without waiting for it to read; False where there is no room for more."""
+        """Type on its terminal, without waiting for it to read; False if there is no room for more."""
         if self._master < 0 or self._untyped + len(data) > _TYPED:
             return False
         self._untyped += len(data)
@@ -157,7 +157,7 @@ class Command:
         self.poll(1.0)
 
     def close(self, policy: str = "leave") -> None:
-        """Leave it (`leave` or `kill`, where it still runs) and let the keeper go."""
+        """Leave it (`leave` or `kill`, where it still runs) and let the supervisor go."""
         with contextlib.suppress(OSError):
             self._send({"policy": policy})
         self._channel.close()
@@ -166,10 +166,10 @@ class Command:
             if self._drainer.is_alive():
                 self._drainer.join(timeout=1)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._keeper, 0)
+                os.waitpid(self._supervisor, 0)
 
     def release(self) -> None:
-        """After its end: let its terminal go, and leave the keeper to the next one.
+        """After its end: let its terminal go, and leave the supervisor to the next one.
 
         Who has outlived it and still has the terminal open keeps it, and what they write is thrown away.
         """
@@ -217,7 +217,7 @@ class Command:
         while b"\n" not in self._pending:
             data, more, _, _ = socket.recv_fds(self._channel, 65536, 4)
             if not data:
-                raise ConnectionError("the keeper is gone")
+                raise ConnectionError("the supervisor is gone")
             descriptors += more
             self._pending += data
         line, _, self._pending = self._pending.partition(b"\n")

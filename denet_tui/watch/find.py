@@ -40,7 +40,7 @@ def resolve(name: str, search: str) -> str:
 
 
 def _unfit(path: str, *, is_path: bool) -> str | None:
-    """Why this cannot be executed, empty where it can; None where it is not there."""
+    """Why this cannot be executed, empty where it can; None if it is not there."""
     try:
         mode = Path(path).stat().st_mode
     except OSError as error:

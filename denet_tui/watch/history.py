@@ -108,7 +108,7 @@ class History(Generic[KeyT]):
             ring.values[at % self.length] = 0.0
 
     def _make_room(self) -> bool:
-        """Drop the eighth that has been idle longest; False where nothing is idle."""
+        """Drop the eighth that has been idle longest; False if nothing is idle."""
         idle = sorted((ring.last, index, key) for index, (key, ring) in enumerate(self._rings.items()))
         for last, _index, key in idle[: max(1, len(idle) // 8)]:
             if last < self.tick:

@@ -14,7 +14,7 @@ _LOOKED_AT = 50
 
 
 def reader_of(terminal: str, in_flight: Iterable[InFlight], now_ns: int) -> InFlight | None:
-    """The thread that waits inside read(2) of `terminal` or /dev/tty; None where there is none, or it may not be seen.
+    """The thread that waits inside read(2) of `terminal` or /dev/tty; None if there is none, or it may not be seen.
 
     Linux tells the descriptor in /proc/TID/syscall (man 5 proc). Programs that poll before they read are never named:
     they may wait for something else. `now_ns` is CLOCK_MONOTONIC.

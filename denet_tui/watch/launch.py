@@ -42,7 +42,7 @@ class StartError(Exception):
 class Options:
     """What run and attach have in common."""
 
-    way: str = "auto"
+    method: str = "auto"
     only: tuple[str, ...] = ()
     """Names and %classes of the syscalls to count; all where it is empty."""
     user: str | None = None
@@ -79,7 +79,7 @@ class Start:
         loader: Loader | None = None,
         say: Callable[[str], object] = lambda line: None,  # noqa: ARG005
     ) -> None:
-        """Forks the keeper, starts the loader, becomes the invoking user; raises StartError, LoadError.
+        """Forks the supervisor, starts the loader, becomes the invoking user; raises StartError, LoadError.
 
         `report` is called with what the loader handed over, for --debug; `say` with what is to be known at once. `aim`
         is what will be watched, `pid` which process, `scale` how large the tables are (see request.py). `loader` has
@@ -102,7 +102,7 @@ class Start:
         protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
         self.foreign = is_foreign(self.runner)
         """Whether the command gets a session of its own: this terminal is another user's."""
-        self.keeper = supervisor.start(self.runner, foreign=self.foreign) if aim == "command" else None
+        self.supervisor = supervisor.start(self.runner, foreign=self.foreign) if aim == "command" else None
         self._loading = self._begin() if privilege.may_load() and not loader else None
         """Without privilege it is asked for by `load`, when all else is known to be right: sudo may want a password."""
         self._kernel: Kernel | None = None
@@ -136,14 +136,14 @@ class Start:
         rows, scale = self.options.rows, self._scale
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
-        wanted = Request(self.options.way, scale, None if rows == SIZES["ROWS"] else rows, bool(self._wanted))
+        wanted = Request(self.options.method, scale, None if rows == SIZES["ROWS"] else rows, bool(self._wanted))
         return self._loader(wanted, self.only_uid)
 
-    def dismiss_keeper(self) -> None:
-        """End the keeper: no command will be started, after all."""
-        if self.keeper:
-            pid, channel = self.keeper
-            self.keeper = None
+    def dismiss_supervisor(self) -> None:
+        """End the supervisor: no command will be started, after all."""
+        if self.supervisor:
+            pid, channel = self.supervisor
+            self.supervisor = None
             channel.close()
             os.waitpid(pid, 0)
 
@@ -167,8 +167,8 @@ class Start:
         return tracer
 
     def release(self, tracer: Tracer) -> None:
-        """Let go of everybody whom `tracer` watches: the loaded programs are for the next command."""
-        reset.everybody(self.load(), tracer.read)
+        """Stop watching every process of `tracer`: the loaded programs are for the next command."""
+        reset.stop_watching(self.load(), tracer.read)
 
     def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer, interval_s: float) -> RunInfo:
         """What stays the same from now on."""
@@ -176,7 +176,7 @@ class Start:
             argv=argv,
             executable=executable,
             pid=pid,
-            way=tracer.way,
+            method=tracer.method,
             user=self.runner.name,
             interval_s=interval_s,
             start_wall_ms=int(time.time() * 1000),
@@ -199,9 +199,9 @@ def hold_command(
 
     With the `tracer` of the command before this one nothing is loaded again; that one must have ended.
     """
-    if start.keeper is None:
-        raise ValueError("started without a keeper")
-    path = find(start.keeper, argv[0], start.environment.get("PATH", os.defpath))
+    if start.supervisor is None:
+        raise ValueError("started without a supervisor")
+    path = find(start.supervisor, argv[0], start.environment.get("PATH", os.defpath))
     size = os.get_terminal_size(1) if own_terminal and os.isatty(1) else os.terminal_size((80, 24))
     if tracer is None:
         tracer = start.tracer()
@@ -212,7 +212,7 @@ def hold_command(
     command = (Relayed if start.foreign and not own_terminal else Command)(
         argv,
         path,
-        keeper_of=start.keeper,
+        supervisor_of=start.supervisor,
         env=start.environment | _EMULATED if own_terminal else start.environment,
         own_terminal=own_terminal,
         size=(size.columns, size.lines),
@@ -222,7 +222,7 @@ def hold_command(
         policy=policy,
         name=tracer.expect(),
     )
-    tracer.hold(command.pid, parent=start.keeper[0])
+    tracer.hold(command.pid, parent=start.supervisor[0])
     return command, tracer, start.info(argv, path, command.pid, tracer, interval_s)
 
 
@@ -244,7 +244,7 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
     tracer = start.tracer()
     seen: set[int] = set()
     family = [(pid, 0)]
-    while family:  # again until there is nobody new: a child may have been born before its parent was entered
+    while family:  # again until none is new: a child may have been born before its parent was entered
         for member, parent in family:
             seen.add(member)
             try:

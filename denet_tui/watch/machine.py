@@ -19,7 +19,7 @@ from denet_tui.watch.processes import stat
 from denet_tui.watch.worker import Attached, Session
 
 SECONDS_BETWEEN_LOOKS = 2.0
-"""How often /proc is looked through for processes that nobody watches."""
+"""How often /proc is searched for processes that are not watched."""
 _MOST_PASSES = 50
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h."""
@@ -57,7 +57,7 @@ class Machine(Attached):
         """Nothing was opened."""
 
 
-class Sieve:
+class HiddenProcesses:
     """Hides watched processes that have nothing to show, until their first call: so do those that they fork.
 
     These are kernel threads, which are watched for the programs that the kernel starts.
@@ -75,12 +75,12 @@ class Sieve:
         if new.kernel:
             self._hidden.add(new.pid)
 
-    def sift(self, reading: Reading) -> tuple[Reading, list[int]]:
+    def without(self, reading: Reading) -> tuple[Reading, list[int]]:
         """The reading without what is hidden, and the tgids among the hidden that have ended."""
         shown, gone = [], []
         for process in sorted(reading.processes, key=lambda process: process.start_ns):  # parents before children
-            who = process.tgid, process.start_ns
-            if process.tgid in reading.rows or who in self._shown:
+            key = process.tgid, process.start_ns
+            if process.tgid in reading.rows or key in self._shown:
                 self._hidden.discard(process.tgid)
             elif process.parent in self._hidden:
                 self._hidden.add(process.tgid)
@@ -94,11 +94,11 @@ class Sieve:
 
 
 class MachineSession(Session):
-    """A session without an end, which also finds whoever got past the kernel side."""
+    """A session without an end, which also finds processes that got past the kernel side."""
 
-    def __init__(self, info: RunInfo, tracer: Tracer, sieve: Sieve) -> None:
+    def __init__(self, info: RunInfo, tracer: Tracer, hidden: HiddenProcesses) -> None:
         super().__init__(info, tracer, Machine())
-        self._sieve = sieve
+        self._hidden = hidden
         self._strangers: set[int] = set()
         self._threads: set[int] = set()
         """Those strangers that are kernel threads and stay strangers."""
@@ -111,20 +111,20 @@ class MachineSession(Session):
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
             reading = self._look(reading)
-        reading, gone = self._sieve.sift(reading)
+        reading, gone = self._hidden.without(reading)
         self._tracer.forget(gone)
         return reading
 
     def _look(self, reading: Reading) -> Reading:
-        """Enter who is not watched, and count them as lost: their calls so far were not counted.
+        """Enter processes that are not watched, and count them as lost: their calls so far were not counted.
 
-        A child is in /proc a moment before the kernel side enters it, so only who was a stranger in the look
+        A child is in /proc a moment before the kernel side enters it, so only what was a stranger in the look
         before, too, is one.
         """
         before, self._strangers = self._strangers, strangers(self._tracer)
         lasting = listed((self._strangers & before) - self._threads)
         self._threads = (self._threads & self._strangers) | {each.pid for each in lasting if each.kernel}
-        found = enter(self._tracer, lasting, self._sieve)
+        found = enter(self._tracer, lasting, self._hidden)
         self._excused += reading.loss.processes + reading.loss.tasks
         unexpected = max(0, found - self._excused)
         self._excused = max(0, self._excused - found)
@@ -143,12 +143,12 @@ def scale(options: Options) -> int:
 
 def watch_everything(
     start: Start, say: Callable[[int], None], interval_s: float = 0.5
-) -> tuple[RunInfo, Tracer, Sieve]:
+) -> tuple[RunInfo, Tracer, HiddenProcesses]:
     """Enter every process of this machine but this one; raises StartError, LoadError.
 
     `say` is called with the number of processes there are, before they are entered.
 
-    Nobody is lost between a pass and the kernel side: whoever is forked by a watched process is watched before
+    No process is lost between a pass and the kernel side: what a watched process forks is watched before
     it can run. So a process that no pass has met has ancestors that were not watched either, back to one that
     was already there when the pass began, and every pass that finds such a one enters it. When two passes
     find nobody, that chain is at its end; a process that forks and ends again and again, faster than /proc can
@@ -160,28 +160,28 @@ def watch_everything(
             "inside a PID namespace (a container) the processes of the machine cannot be named to the kernel: "
             "run denet-tui outside, or watch a command with `denet-tui run`"
         )
-    tracer, sieve = start.tracer(), Sieve(start.only_uid)
+    tracer, hidden = start.tracer(), HiddenProcesses(start.only_uid)
     info = start.info(("whole machine",), "whole machine", 0, tracer, interval_s)
     say(len(pids()))
     quiet = 0
     for _ in range(_MOST_PASSES):
-        quiet = 0 if enter(tracer, listed(strangers(tracer)), sieve) else quiet + 1
+        quiet = 0 if enter(tracer, listed(strangers(tracer)), hidden) else quiet + 1
         if quiet == 2:
             break
-    return replace(info, notes=(*info.notes, *_notes(start))), tracer, sieve
+    return replace(info, notes=(*info.notes, *_notes(start))), tracer, hidden
 
 
-def enter(tracer: Tracer, found: Iterable[Listed], sieve: Sieve) -> int:
+def enter(tracer: Tracer, found: Iterable[Listed], hidden: HiddenProcesses) -> int:
     """Watch these, but for denet-tui's own and kernel threads; returns how many were not watched before."""
     entered = 0
     for each in found:
-        ours = each.parent == os.getpid()  # the keeper, and who loads
-        foreign = sieve.only_uid not in (None, each.owner)
+        ours = each.parent == os.getpid()  # the supervisor, and who loads
+        foreign = hidden.only_uid not in (None, each.owner)
         if ours or foreign or (each.kernel and not each.starts_helpers):
             continue
         try:
             if tracer.attach(each.pid, each.parent):
-                sieve.meet(each)
+                hidden.meet(each)
                 entered += 1
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             continue

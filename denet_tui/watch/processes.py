@@ -120,7 +120,7 @@ class Usages:
         return {process.tgid: process for process in (*suspects, *active[: BUDGET // 2], *idle)}.values()
 
     def _look_at(self, info: Process) -> Usage | None:
-        """None where there is no such process; zeros for what this user may not read."""
+        """None if there is no such process; zeros for what this user may not read."""
         try:
             now = stat(info.pid)
         except ProcessLookupError:
@@ -155,7 +155,7 @@ def descendants(pid: int) -> list[tuple[int, int]]:
 
 
 def owner(pid: int) -> int | None:
-    """Real uid of a process, None where it does not exist."""
+    """Real uid of a process, None if it does not exist."""
     try:
         return psutil.Process(pid).uids().real
     except psutil.Error:

@@ -2,8 +2,8 @@
 
 As sudo's use_pty has it. This terminal itself is never given to the command, which could type into it (TIOCSTI) for
 whoever reads it next; and what is typed here reaches no other session by itself. Job control goes on as if there were
-one terminal: a command that wants to read while it is in the background is stopped by the kernel, and the keeper says
-so; it is then given the keys, where this process is in the foreground, or else this process stops as well.
+one terminal: a command that wants to read while it is in the background is stopped by the kernel, and the supervisor
+says so; it is then given the keys, where this process is in the foreground, or else this process stops as well.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class CommandTerminal(Protocol):
         """The thread that waits for somebody to type, where that can be told."""
 
     def type(self, data: bytes) -> bool:
-        """Type on it; False where there is no room."""
+        """Type on it; False if there is no room."""
 
     def resize(self, columns: int, rows: int) -> None:
         """Give it another size."""
@@ -48,7 +48,7 @@ class Source(Protocol):
 
     @property
     def terminal(self) -> CommandTerminal | None:
-        """The command's terminal; None where it has none of its own."""
+        """The command's terminal; None if it has none of its own."""
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
         """Publish snapshots until the command has ended or `stop` is set."""

@@ -1,4 +1,4 @@
-"""The keeper: parent of the command, and the one process that outlives a killed denet-tui.
+"""The supervisor: parent of the command, and the one process that outlives a killed denet-tui.
 
 Forked from denet-tui before it has threads. It launches commands behind a barrier, one after the
 other, reports how they end, and when denet-tui is gone (its socket closes) does with the command
@@ -6,7 +6,7 @@ what --on-quit says.
 It reads nothing but its socket, and runs as whoever the command runs as. Where that is another user than whose
 terminal this is, it leads the session that the command gets, and so the command can be stopped like any job.
 
-Messages are JSON lines. To the keeper: {"find": [name, PATH]}, {"launch": …} with descriptors,
+Messages are JSON lines. To the supervisor: {"find": [name, PATH]}, {"launch": …} with descriptors,
 {"go": true}, {"signal": n}, {"foreground": true|false}, {"policy": "kill"|"leave"}.
 From it: {"found": path} or {"missing": [text, status]}, {"pid": n, "terminal": path}, {"failed": errno},
 {"stopped": signal} (in a session of its own), {"status": wait status}.
@@ -40,9 +40,9 @@ _JOIN_SESSION_KEYRING = 1
 
 
 def start(user: User, *, foreign: bool) -> tuple[int, socket.socket]:
-    """Fork the keeper, as that user; returns its pid and the channel to it. Must run before there are threads.
+    """Fork the supervisor, as that user; returns its pid and the channel to it. Must run before there are threads.
 
-    `foreign`: this session is another user's. The keeper leaves it, with all that was opened in it.
+    `foreign`: this session is another user's. The supervisor leaves it, with all that was opened in it.
     """
     ours, theirs = socket.socketpair()
     pid = os.fork()
@@ -56,7 +56,7 @@ def start(user: User, *, foreign: bool) -> tuple[int, socket.socket]:
 
 
 def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
-    """Run the keeper until denet-tui closes the channel.
+    """Run the supervisor until denet-tui closes the channel.
 
     Of denet-tui's descriptors it keeps no other: no BPF program outlives us. Those that the caller
     passed on (`<(…)`, make's job server) are for the command, unless it is another user's; ours are the ones that
@@ -71,10 +71,10 @@ def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     become(user)
-    keeper = _Keeper(channel, foreign=foreign)
+    supervisor = _Supervisor(channel, foreign=foreign)
     with contextlib.suppress(OSError):
-        keeper.run()
-    keeper.left_alone()
+        supervisor.run()
+    supervisor.left_alone()
     os._exit(0)
 
 
@@ -98,7 +98,7 @@ def _child_news() -> int:
     return reading
 
 
-class _Keeper:
+class _Supervisor:
     def __init__(self, channel: socket.socket, *, foreign: bool) -> None:
         self._channel = channel
         self._foreign = foreign

@@ -95,7 +95,7 @@ class _Level:
         return full
 
     def covers(self, time_s: float) -> bool:
-        """True where slots go back to `time_s`."""
+        """Whether slots go back to `time_s`."""
         return bool(self.slots) and self.slots[0].start_s <= time_s
 
     def between(self, start_s: float, end_s: float) -> Sequence[_Slot]:

@@ -42,7 +42,7 @@ class SnapshotSink(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why it does not take any more, None where it does."""
+        """Why it does not take any more, None if it does."""
 
     def add(self, snapshot: Snapshot) -> None:
         """One tick."""
@@ -175,7 +175,7 @@ class Session:
 
     @property
     def terminal(self) -> Command | None:
-        """What the command can be asked about its terminal; None where that is not ours."""
+        """What the command can be asked about its terminal; None if that is not ours."""
         return self.target if isinstance(self.target, Command) and self.target.terminal else None
 
     @property

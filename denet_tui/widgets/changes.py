@@ -54,7 +54,7 @@ class ChangeTable(TableView[Difference]):
         return row.syscall
 
     def matches(self, row: Difference) -> bool:
-        """True where the system call is what the filter asks for."""
+        """Whether the system call is what the filter asks for."""
         return all(term.allows(row.syscall.name, (class_of(row.syscall),), ()) for term in self.terms)
 
     def draw(self, row: Difference, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 - LineView's signature

@@ -38,7 +38,7 @@ def round_top(value: float) -> float:
 
 
 def rates(columns: Sequence[Watched]) -> list[float | None]:
-    """Calls/s in every column; None where nothing was watched."""
+    """Calls/s in every column; None if nothing was watched."""
     return [counters.calls / seconds if seconds else None for seconds, counters in columns]
 
 

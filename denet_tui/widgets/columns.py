@@ -25,7 +25,7 @@ class Column:
     """Room that it should have before columns of a rank above `EXTRA` are shown."""
     right: bool = True
     rising: bool = False
-    """True where sorting by it puts the least first: names, process ids."""
+    """Whether sorting by it puts the least first: names, process ids."""
 
 
 def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None = None) -> list[tuple[Column, int]]:

@@ -220,7 +220,7 @@ class Emulator:
         return None if cursor.hidden else (min(cursor.x, self._screen.columns - 1), cursor.y)
 
     def in_mode(self, mode: int) -> bool:
-        """True where the command has set a private mode (APPLICATION_CURSOR, BRACKETED_PASTE)."""
+        """Whether the command has set a private mode (APPLICATION_CURSOR, BRACKETED_PASTE)."""
         return mode in self._screen.mode
 
     def feed(self, data: bytes, skipped: int = 0) -> None:

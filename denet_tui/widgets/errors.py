@@ -138,7 +138,7 @@ class ErrorTable(TableView[ErrorRow]):
         return row.key
 
     def matches(self, row: ErrorRow) -> bool:
-        """True where the error is what the filter asks for."""
+        """Whether the error is what the filter asks for."""
         return all(term.allows(row.syscall.name, (class_of(row.syscall),), (row.name,)) for term in self.terms)
 
     def draw(self, row: ErrorRow, column: Column, width: int) -> Sequence[Piece]:

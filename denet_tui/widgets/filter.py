@@ -24,7 +24,7 @@ class Term(NamedTuple):
     text: str
 
     def allows(self, name: str, classes: Iterable[str], errnos: Iterable[str]) -> bool:
-        """True where something of this name, of any of these classes, that met these errnos, is wanted.
+        """Whether something of this name, of any of these classes, that met these errnos, is wanted.
 
         Classes and errnos match from their start on, so that a filter works while it is being typed;
         a plain word is a class only where it is the whole name of it.

@@ -16,7 +16,7 @@ from denet_tui.model import Loss, RunInfo, Snapshot
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 
-_WAYS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
+_METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 _STYLES = ("text", "strong", "dim", "good", "bad", "paused")
 _SEPARATOR = " · "
 
@@ -46,12 +46,12 @@ def badge(loss: Loss) -> str:
 def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> HeaderText:
     """What there is to say about a run at the moment of `snapshot`."""
     name = formatting.command(info.argv, info.executable)
-    way = _WAYS.get(info.way, info.way)
+    method = _METHODS.get(info.method, info.method)
     notes = tuple(visible(note) for note in info.notes)
     user = visible(info.user)
     who = (f"pid {info.pid}", user) if info.pid else (user,)  # 0: the whole machine
     if snapshot is None:
-        return HeaderText(name, who, "starting", "", True, (way,), notes, paused)
+        return HeaderText(name, who, "starting", "", True, (method,), notes, paused)
     seconds = snapshot.interval_ns / 1e9
     calls_s = snapshot.delta.calls / seconds if seconds and snapshot.running else 0.0
     alive = sum(process.alive for process in snapshot.processes)
@@ -60,7 +60,7 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
         *((f"{formatting.rate(calls_s)} calls/s",) if snapshot.running else ()),
         f"{snapshot.total.calls:,} calls",
         f"{seen:,} process{'es' if seen != 1 else ''}" + (f", {alive:,} alive" if alive != seen else ""),
-        way,
+        method,
     ]
     short = () if snapshot.exact else (snapshot.loss.describe(),)
     return HeaderText(

@@ -1,4 +1,4 @@
-"""The In flight tab: who is inside which call, since when; and the calls that never returned."""
+"""The In flight tab: which thread is inside which call, since when; and the calls that never returned."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class FlightTable(TableView[FlightRow]):
         return row.tid
 
     def matches(self, row: FlightRow) -> bool:
-        """True where the process or the call is what the filter asks for."""
+        """Whether the process or the call is what the filter asks for."""
         name = f"{row.name} {row.syscall.name}"
         return all(term.allows(name, (class_of(row.syscall),), ()) for term in self.terms)
 

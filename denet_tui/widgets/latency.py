@@ -218,7 +218,7 @@ class LatencyView(TimeView, can_focus=True):
         return formatting.pad(line, self.size.width)
 
     def _reach(self, columns: Sequence[HeatColumn], counts: Sequence[int]) -> bool:
-        """Widen the range of buckets to all that is shown, never narrower again; False where there is nothing."""
+        """Widen the range of buckets to all that is shown, never narrower again; False if there is nothing."""
         used = {at for column in columns for at, rate in enumerate(column.rates) if rate}
         used |= {at for at, count in enumerate(counts) if count}
         self._low, self._high = min({self._low, *used}), max({self._high, *used})

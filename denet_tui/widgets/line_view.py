@@ -110,7 +110,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         raise NotImplementedError
 
     def draw(self, row: RowT, column: Column, width: int) -> Sequence[Piece] | None:
-        """The pieces of one cell, `width` cells in all or fewer; None where the cell left of it goes on."""
+        """The pieces of one cell, `width` cells in all or fewer; None if the cell left of it goes on."""
         raise NotImplementedError
 
     def needs(self) -> dict[str, int]:
@@ -140,7 +140,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         return [column for column, _ in self._fitted(self.line_width)]
 
     def shows(self, key: str) -> bool:
-        """True where the column `key` fits at the moment."""
+        """Whether the column `key` fits at the moment."""
         return any(column.key == key for column, _ in self._layout)
 
     @property

@@ -258,7 +258,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 def typing_into(widget: Widget | None) -> bool:
-    """True where this widget takes every key for the command: no key is for anybody else then."""
+    """Whether this widget takes every key for the command: no key is for anybody else then."""
     return isinstance(widget, OutputView) and widget.typing
 
 

@@ -36,13 +36,13 @@ class Paragraph(NamedTuple):
     hang: int = 0
     """Cells by which the lines after the first stand further right."""
     flush: bool = False
-    """True where it starts at the left edge, where others have their label."""
+    """Whether it starts at the left edge, where others have their label."""
     key: str = ""
     """What is posted when it is clicked."""
 
 
 class Line(NamedTuple):
-    """A line as it is drawn; `label` is None where there is no room for one."""
+    """A line as it is drawn; `label` is None if there is no room for one."""
 
     label: str | None
     text: str

@@ -12,7 +12,7 @@ from denet_tui.widgets.line_view import LineView, Piece
 
 
 class Pickable(NamedTuple):
-    """A process as it stands in the list; `allowed` is False where it belongs to somebody else."""
+    """A process as it stands in the list; `allowed` is False if it belongs to somebody else."""
 
     pid: int
     user: str

@@ -116,7 +116,7 @@ class ProcessTree(TableView[Row]):
 
     @property
     def as_tree(self) -> bool:
-        """True where every process stands under its parent."""
+        """Whether every process stands under its parent."""
         return not self.grouped and not self.sort_key
 
     def arranged(self) -> Sequence[Row]:
@@ -148,7 +148,7 @@ class ProcessTree(TableView[Row]):
         return len({process.comm for process in self._processes}) if self.grouped else len(self._processes)
 
     def matches(self, row: Row) -> bool:
-        """True where the process, or one of the group, is what the filter asks for."""
+        """Whether the process, or one of the group, is what the filter asks for."""
         members = row.members if isinstance(row, GroupRow) else [row.process]
         return any(self._wanted(process) for process in members)
 
@@ -284,7 +284,7 @@ class ProcessTree(TableView[Row]):
                 self.go_to_row(self._keys[below[0]])
 
     def _fold(self, row: ProcessRow, *, fold: bool) -> bool:
-        """Fold or unfold; False where there is nothing to do."""
+        """Fold or unfold; False if there is nothing to do."""
         if not self.as_tree or self.terms or fold == bool(row.folded):
             return False
         if fold and not self._forest.below[self._keys.index(row.key)]:

@@ -155,7 +155,7 @@ class SyscallTable(TableView[SyscallRow]):
         return row.syscall
 
     def matches(self, row: SyscallRow) -> bool:
-        """True where the syscall is what the filter asks for."""
+        """Whether the syscall is what the filter asks for."""
         errnos = self._errnos.get(row.syscall, ())
         return all(term.allows(row.name, (row.family,), errnos) for term in self.terms)
 

@@ -20,7 +20,7 @@ class TableView(LineView[RowT]):
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """What a row is sorted by, by the key of the column."""
     UNSORTED: ClassVar[bool] = False
-    """True where the order in which the rows come is one of the orders: the key of it is empty."""
+    """Whether the order in which the rows come is one of the orders: the key of it is empty."""
     FILTER_HINT: ClassVar[str] = "part of a name"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "Sort", id="table.sort", tooltip="Sort by the next column"),
@@ -46,7 +46,7 @@ class TableView(LineView[RowT]):
     # What a subclass says about its rows
 
     def matches(self, row: RowT) -> bool:
-        """True where the row is what `terms` ask for."""
+        """Whether the row is what `terms` ask for."""
         raise NotImplementedError
 
     def arranged(self) -> Sequence[RowT]:
@@ -83,7 +83,7 @@ class TableView(LineView[RowT]):
 
     @property
     def descending(self) -> bool:
-        """True where the largest comes first: numbers do, unless the order is turned round."""
+        """Whether the largest comes first: numbers do, unless the order is turned round."""
         rising = next((column.rising for column in self.columns if column.key == self.sort_key), True)
         return rising == self.reverse
 

@@ -108,7 +108,7 @@ class TimeView(Widget):
         self.post_message(self.WindowChanged(window))
 
     def cursor_column(self, grid: Grid) -> int | None:
-        """The column that the cursor is in, None where there is none in sight."""
+        """The column that the cursor is in, None if there is none in sight."""
         if self.window.cursor_s is None:
             return None
         at = grid.place(self.window.cursor_s)

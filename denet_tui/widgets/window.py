@@ -79,7 +79,7 @@ class Window:
 
     @property
     def follows(self) -> bool:
-        """True where the newest moment is shown."""
+        """Whether the newest moment is shown."""
         return self.end_s is None
 
     def span(self, now_s: float) -> float:

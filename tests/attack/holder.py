@@ -173,12 +173,12 @@ def targets() -> list[str]:
 
 
 def main() -> None:
-    uid, gid, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    uid, gid, method = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     waiting, go = os.pipe()
     script = 'read secret; for i in 1 2 3 4 5 6 7 8; do /bin/true "$secret"; cat /nonexistent; sleep 0.1; done;'
     script += 'exec sh -c "sleep 0.1; exit 7" "$secret"'
     victim = subprocess.Popen(["sh", "-c", script], stdin=waiting, stderr=subprocess.DEVNULL)
-    kernel = Loading(Request(way), only_uid=uid).receive()
+    kernel = Loading(Request(method), only_uid=uid).receive()
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.person import Person
-from tests.real import WITH_TRACEFS, run, ways
+from tests.real import WITH_TRACEFS, methods, run
 
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture(scope="module", params=ways())
+@pytest.fixture(scope="module", params=methods())
 def attack(request: pytest.FixtureRequest, person: Person) -> dict[str, Any]:
     argv = [sys.executable, "-m", "tests.attack.holder", str(person.uid), str(person.gid), request.param]
     done = run(["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *argv])

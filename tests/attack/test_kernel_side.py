@@ -17,7 +17,7 @@ from tests.watch.helpers import children, eventually, status, text_of
 pytestmark = pytest.mark.root
 
 _WATCHING = [*DENET, "run", "--way", "tracefs", "--no-tui", "--", "sh", "-c", "echo; exec sleep 30"]
-_TRYING = [sys.executable, "-I", "-m", "denet_tui.bpf.prober", "ways"]
+_TRYING = [sys.executable, "-I", "-m", "denet_tui.bpf.prober", "methods"]
 
 
 @pytest.mark.parametrize("working", [_WATCHING, _TRYING], ids=["watching", "trying"])

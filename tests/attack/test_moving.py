@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.person import Person
-from tests.real import DENET, WITH_TRACEFS, ways
+from tests.real import DENET, WITH_TRACEFS, methods
 
 pytestmark = pytest.mark.root
 
@@ -29,11 +29,11 @@ def programs(moving: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(folder)
 
 
-def summary_of(person: Person, words: str, *, way: str = "raw") -> dict[str, Any]:
+def summary_of(person: Person, words: str, *, method: str = "raw") -> dict[str, Any]:
     """What is counted under sudo, which is for this user's uid alone."""
     denet = " ".join(DENET)
-    inside = f"unshare --mount sh -c '{WITH_TRACEFS}' sh" if way == "tracefs" else ""
-    done = person.shell(f"sudo -n {inside} {denet} run --way {way} --no-tui --summary moved -- {words}")
+    inside = f"unshare --mount sh -c '{WITH_TRACEFS}' sh" if method == "tracefs" else ""
+    done = person.shell(f"sudo -n {inside} {denet} run --attach-method {method} --no-tui --summary moved -- {words}")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((person.home / "moved").read_text())
     return found
@@ -50,13 +50,13 @@ def test_every_refused_call_counts_after_an_exec_by_another_thread(
     assert summary["syscalls"]["getppid"]["calls"] == 10
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("method", methods())
 @pytest.mark.parametrize("before", ["", "{plain} exec "], ids=["plain", "exec"])
 def test_who_becomes_another_user_after_an_exec_by_another_thread_is_missing(
-    person: Person, programs: tuple[Path, Path], before: str, way: str
+    person: Person, programs: tuple[Path, Path], before: str, method: str
 ) -> None:
     plain, setuid = programs
-    summary = summary_of(person, f"{before.format(plain=plain)}{setuid} leave", way=way)
+    summary = summary_of(person, f"{before.format(plain=plain)}{setuid} leave", method=method)
     assert summary["exact"] is False
     assert {name: count for name, count in summary["lost"].items() if count} == {"foreign": 1}
     assert "getppid" not in summary["syscalls"]

@@ -97,16 +97,16 @@ REQUESTS = {
     "nothing": b"\n",
     "torn": b'{"way"',
     "deep": b"[" * 4000 + b"\n",
-    "long": b'{"way": "raw", "x": "' + b"x" * 100_000 + b'"}\n',
-    "a uid": b'{"way": "raw", "only_uid": 0}\n',
-    "a flag": b'{"way": "raw -DX"}\n',
-    "a list": b'{"way": ["raw"]}\n',
-    "true": b'{"way": "raw", "scale": true}\n',
-    "huge": b'{"way": "raw", "scale": 4}\n',
-    "no size": b'{"way": "raw", "scale": 5}\n',
-    "rows": b'{"way": "raw", "scale": 0, "rows": 100000}\n',
-    "few rows": b'{"way": "raw", "rows": 1, "only_wanted": true}\n',
-    "less than none": b'{"way": "raw", "rows": -1}\n',
+    "long": b'{"method": "raw", "x": "' + b"x" * 100_000 + b'"}\n',
+    "a uid": b'{"method": "raw", "only_uid": 0}\n',
+    "a flag": b'{"method": "raw -DX"}\n',
+    "a list": b'{"method": ["raw"]}\n',
+    "true": b'{"method": "raw", "scale": true}\n',
+    "huge": b'{"method": "raw", "scale": 4}\n',
+    "no size": b'{"method": "raw", "scale": 5}\n',
+    "rows": b'{"method": "raw", "scale": 0, "rows": 100000}\n',
+    "few rows": b'{"method": "raw", "rows": 1, "only_wanted": true}\n',
+    "less than none": b'{"method": "raw", "rows": -1}\n',
 }
 
 
@@ -135,4 +135,4 @@ def test_the_self_test_and_the_checks_go_through_it(person: Person) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "raw tracepoints: read: 1,000 calls made, 1,000 counted (EBADF 1,000): exact"
     found = json.loads("\n".join(lines[1:]))
-    assert (found["ready"], found["ways"]["raw"]["verdict"]) == (True, "ready")
+    assert (found["ready"], found["methods"]["raw"]["verdict"]) == (True, "ready")

@@ -1,6 +1,6 @@
 """Run as a process of its own by tests that look inside: a Session on a real command, its snapshots checked one by one.
 
-`python -m tests.bpf.inside WHAT ARGV…` prints one JSON object. It is a process of its own because the keeper is
+`python -m tests.bpf.inside WHAT ARGV…` prints one JSON object. It is a process of its own because the supervisor is
 forked from it, and because it gives its privilege away.
 """
 
@@ -35,7 +35,7 @@ NOT_MUCH = 5.0
 @contextlib.contextmanager
 def watching(argv: list[str], interval_s: float) -> Iterator[tuple[Session, Tracer]]:
     """A session on a command that is still held."""
-    start = Start(Options(way="raw"))
+    start = Start(Options(method="raw"))
     command, tracer, info = hold_command(start, tuple(argv), own_terminal=False, stdio=(0, 2, 2), interval_s=interval_s)
     try:
         yield Session(info, tracer, command), tracer

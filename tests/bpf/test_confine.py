@@ -100,20 +100,20 @@ def test_a_run_that_the_kernel_skipped_is_counted_as_missed() -> None:
 
 
 @given(st.sampled_from(["auto", "raw", "tracefs"]), st.integers(0, LARGEST_SCALE), st.booleans(), st.data())
-def test_a_request_arrives_as_it_was_sent(way: str, scale: int, wanted: bool, data: st.DataObject) -> None:
+def test_a_request_arrives_as_it_was_sent(method: str, scale: int, wanted: bool, data: st.DataObject) -> None:
     rows = data.draw(st.none() | st.integers(1, SIZES["ROWS"] << scale))
-    request = Request(way, scale, rows, wanted)
+    request = Request(method, scale, rows, wanted)
     assert Request.of_line(request.line()) == request
     assert request.sizes["SLOTS"].bit_count() == 1
 
 
-@given(st.binary(max_size=200) | st.from_regex(rb'\{"(way|scale|rows|only_wanted)": ?[^}]*\}'))
+@given(st.binary(max_size=200) | st.from_regex(rb'\{"(method|scale|rows|only_wanted)": ?[^}]*\}'))
 def test_what_is_in_none_of_the_sets_is_no_request(line: bytes) -> None:
     try:
         request = Request.of_line(line)
     except ValueError:
         return
-    assert request.way in ("auto", "raw", "tracefs")
+    assert request.method in ("auto", "raw", "tracefs")
     assert 0 <= request.scale <= LARGEST_SCALE
     assert all(1 <= number <= SIZES[name] << LARGEST_SCALE for name, number in request.sizes.items())
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from denet_tui import syscalls
-from tests.real import totals, vouched, watched, ways
+from tests.real import methods, totals, vouched, watched
 
 pytestmark = pytest.mark.root
 
 
-@pytest.mark.parametrize("way", ways())
-def test_unknown_numbers_keep_their_number(calls: Path, tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("method", methods())
+def test_unknown_numbers_keep_their_number(calls: Path, tmp_path: Path, method: str) -> None:
     """The last place for known numbers is 638; all others share one in the totals, and none in the rows."""
-    _, summary = watched([str(calls), "abi"], tmp_path, way=way)
-    assert vouched(summary, way), summary["lost"]
+    _, summary = watched([str(calls), "abi"], tmp_path, method=method)
+    assert vouched(summary, method), summary["lost"]
     made = totals(summary)
     expected = {"getpid": 2, "syscall_-1": 3, "syscall_100000": 5, "syscall_638": 6, "syscall_639": 8, "syscall_640": 9}
     assert {name: made[name] for name in expected} == expected
@@ -26,9 +26,9 @@ def test_unknown_numbers_keep_their_number(calls: Path, tmp_path: Path, way: str
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has these doors")
-@pytest.mark.parametrize("way", ways())
-def test_foreign_abis_are_told_apart(calls: Path, tmp_path: Path, way: str) -> None:
-    _, summary = watched([str(calls), "abi"], tmp_path, way=way)
+@pytest.mark.parametrize("method", methods())
+def test_foreign_abis_are_told_apart(calls: Path, tmp_path: Path, method: str) -> None:
+    _, summary = watched([str(calls), "abi"], tmp_path, method=method)
     made = totals(summary)
     foreign = {name: count for name, count in made.items() if ":" in name}
     assert foreign == {"ia32:getpid": 11, "x32:getpid": 13, "x32:syscall_630": 4}

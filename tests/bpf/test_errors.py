@@ -40,7 +40,7 @@ LOCKED_DOWN = LoadError(
     "load",
     "sys_exit: Failed to load BPF program b'on_sys_exit': Invalid argument",
     output="8: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 9 insns\n",
-    way="raw",
+    method="raw",
 )
 """As a stock Debian 12 with lockdown=confidentiality says it."""
 EVENT_ID = "open(/sys/kernel/tracing/events/raw_syscalls/sys_enter/id)"
@@ -116,21 +116,26 @@ ROWS = [
         "may not read its memory; boot with lockdown=integrity",
     ),
     (LOCKED_DOWN, {"lockdown": "confidentiality"}, "KERN-008", "may not read its memory; boot with lockdown=integrity"),
-    (LoadError("attach", f"sys_enter: {EVENT_ID}: Permission denied", 13, way="tracefs"), {}, "FS-002", "be read by"),
     (
-        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, way="tracefs"),
+        LoadError("attach", f"sys_enter: {EVENT_ID}: Permission denied", 13, method="tracefs"),
+        {},
+        "FS-002",
+        "be read by",
+    ),
+    (
+        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, method="tracefs"),
         {"tracefs": None},
         "FS-001",
         "tracefs is not mounted",
     ),
     (
-        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, way="tracefs"),
+        LoadError("attach", f"sys_enter: {EVENT_ID}: No such file or directory", 2, method="tracefs"),
         {},
         "FS-002",
         "an event is missing in /sys/kernel/tracing",
     ),
     (
-        LoadError("attach", "sys_enter: perf_event_open: Permission denied", 13, way="tracefs"),
+        LoadError("attach", "sys_enter: perf_event_open: Permission denied", 13, method="tracefs"),
         {"effective": BPF},
         "PRIV-001",
         "lacks CAP_PERFMON",
@@ -142,7 +147,7 @@ ROWS = [
         "kernel.perf_event_paranoid is 3",
     ),
     (
-        LoadError("attach", "sys_enter: perf_event_open: Operation not permitted", 1, way="tracefs"),
+        LoadError("attach", "sys_enter: perf_event_open: Operation not permitted", 1, method="tracefs"),
         {"seccomp": 2},
         "PRIV-004",
         "perf_event_open is refused by a seccomp filter",
@@ -178,7 +183,7 @@ ROWS = [
     (LoadError("load", "x", errno.ENOSYS), {"machine": "gVisor"}, "KERN-002", "this is gVisor"),
     (LoadError("load", "x", errno.ENOSYS), {"machine": "WSL1"}, "KERN-002", "this is WSL1"),
     (LoadError("load", "x", errno.ENOSYS), {"seccomp": 2}, "PRIV-004", "says a seccomp filter"),
-    (LoadError("attach", "x", errno.E2BIG, way="tracefs"), {}, "OTHER-001", "64 programs"),
+    (LoadError("attach", "x", errno.E2BIG, method="tracefs"), {}, "OTHER-001", "64 programs"),
     (
         LoadError("compile", "x", output="could not open bpf map: m, error: Argument list too long"),
         {},
@@ -186,7 +191,7 @@ ROWS = [
         "map",
     ),
     (LoadError("compile", "x", errno.ENOMEM), {"memory_limit": 8 << 20}, "LIM-001", "8 MiB (memory.max)"),
-    (LoadError("attach", "x", errno.EINVAL, way="raw"), {"kernel": (4, 19)}, "KERN-001", "(4.19) does not know"),
+    (LoadError("attach", "x", errno.EINVAL, method="raw"), {"kernel": (4, 19)}, "KERN-001", "(4.19) does not know"),
     (LoadError("attach", "sys_enter: x: Device or resource busy", errno.EBUSY), {}, "OTHER-001", "bpftool prog"),
     (LoadError("read", "maps stay empty"), {"kernel": (5, 10), "effective": 0}, "KERN-001", "keep CAP_BPF"),
     (LoadError("read", "maps stay empty"), {"pid_namespace": True}, "NS-001", "PID namespace"),
@@ -215,23 +220,24 @@ def test_each_symptom_has_its_cause(error: LoadError, changed: dict[str, object]
 
 def test_ways_with_one_cause_are_told_once_and_with_two_both() -> None:
     refused = [
-        LoadError("compile", "Failed to compile", output=MAP_REFUSED.output, way=way) for way in ("raw", "tracefs")
+        LoadError("compile", "Failed to compile", output=MAP_REFUSED.output, method=method)
+        for method in ("raw", "tracefs")
     ]
     both = LoadError("compile", "x")
     both.failures = tuple(refused)
     assert str(told(both, seccomp=2)).count("seccomp filter") == 1
     file = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/format: No such file or directory"
-    both.failures = (LOCKED_DOWN, LoadError("tracefs", file, errno.ENOENT, way="tracefs"))
+    both.failures = (LOCKED_DOWN, LoadError("tracefs", file, errno.ENOENT, method="tracefs"))
     assert str(told(both, lockdown="confidentiality")).count("locked down") == 1
-    both.failures = (LoadError("btf", "no BTF here", way="raw"), LoadError("tracefs", "gone", 2, way="tracefs"))
+    both.failures = (LoadError("btf", "no BTF here", method="raw"), LoadError("tracefs", "gone", 2, method="tracefs"))
     line = str(told(both, tracefs=None))
-    assert line.startswith("raw way: no BTF here; tracefs way: tracefs is not mounted")
+    assert line.startswith("raw: no BTF here; tracefs: tracefs is not mounted")
     assert line.endswith("run `sudo denet-tui diag`")
 
 
 def test_what_the_other_way_printed_is_not_held_against_this_one() -> None:
     printed = "incomplete definition of type 'struct tracepoint__sched__x'"
-    assert told(LoadError("btf", "no BTF here", output=printed, way="raw")).check_id == "KERN-009"
+    assert told(LoadError("btf", "no BTF here", output=printed, method="raw")).check_id == "KERN-009"
 
 
 @given(st.text(), st.text(), st.sampled_from(["bcc", "btf", "compile", "load", "attach", "loader", "?"]), st.integers())

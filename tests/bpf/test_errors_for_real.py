@@ -13,10 +13,10 @@ import pytest
 from tests.real import DENET, REPOSITORY, WITH_TRACEFS, environment
 
 
-def failing(*words: str, way: str = "raw") -> str:
+def failing(*words: str, method: str = "raw") -> str:
     """The line that `selftest` fails with, started by these words."""
     done = subprocess.run(
-        [*words, *DENET, "selftest", "--way", way],
+        [*words, *DENET, "selftest", "--way", method],
         env=environment(),
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
@@ -108,7 +108,7 @@ FILTERED = Path(__file__).parents[1] / "checks" / "filtered.py"
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("call", "how", "way", "says"),
+    ("call", "how", "method", "says"),
     [
         ("bpf", "EPERM", "raw", "the kernel refuses bpf(2) (Operation not permitted) whatever the capabilities are"),
         ("bpf", "ENOSYS", "raw", "bpf(2) does not exist here (Function not implemented), says a seccomp filter"),
@@ -116,9 +116,9 @@ FILTERED = Path(__file__).parents[1] / "checks" / "filtered.py"
         ("perf_event_open", "EPERM", "tracefs", "perf_event_open is refused by a seccomp filter"),
     ],
 )
-def test_for_real_a_filter_is_named(call: str, how: str, way: str, says: str) -> None:
-    mounted = ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh"] if way == "tracefs" else []
-    line = failing(*mounted, sys.executable, str(FILTERED), call, how, way=way)
+def test_for_real_a_filter_is_named(call: str, how: str, method: str, says: str) -> None:
+    mounted = ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh"] if method == "tracefs" else []
+    line = failing(*mounted, sys.executable, str(FILTERED), call, how, method=method)
     assert says in line
     assert "allow" in line
 

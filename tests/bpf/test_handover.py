@@ -80,7 +80,7 @@ def test_one_that_answers_garbage_is_reported(sent: str) -> None:
 def test_garbage_on_its_output_is_kept_and_does_no_harm() -> None:
     kernel = loading(
         "os.write(1, b'\\xff\\x00 warning'); a, b = os.pipe()\n"
-        "answer({'way': 'raw', 'bcc': '0', 'notes': ['a note'], 'failures': [],"
+        "answer({'method': 'raw', 'bcc': '0', 'notes': ['a note'], 'failures': [],"
         " 'verified': {}, 'names': [['maps', 'one'], ['links', 'two']]}, [a, b])"
     ).receive()
     assert kernel.output == "\N{REPLACEMENT CHARACTER}\0 warning"
@@ -92,8 +92,8 @@ def test_garbage_on_its_output_is_kept_and_does_no_harm() -> None:
 
 def test_failures_of_both_ways_are_told_together() -> None:
     error = failure(
-        "answer({'failures': [{'way': 'raw', 'stage': 'btf', 'text': 'no BTF', 'errno': None},"
-        " {'way': 'tracefs', 'stage': 'attach', 'text': 'not permitted', 'errno': 1}]})"
+        "answer({'failures': [{'method': 'raw', 'stage': 'btf', 'text': 'no BTF', 'errno': None},"
+        " {'method': 'tracefs', 'stage': 'attach', 'text': 'not permitted', 'errno': 1}]})"
     )
     assert (error.stage, error.number) == ("btf", None)
     assert error.text == "raw tracepoints: no BTF; tracefs tracepoints: not permitted"

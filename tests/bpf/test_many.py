@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.real import DENET, REPOSITORY, environment, inside, vouched, watched, ways
+from tests.real import DENET, REPOSITORY, environment, inside, methods, vouched, watched
 
 pytestmark = pytest.mark.root
 
@@ -20,10 +20,10 @@ MEGABYTE = 1 << 10
 """In the kB of /proc."""
 
 
-@pytest.mark.parametrize("way", ways())
-def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, way: str) -> None:
-    counts, summary = watched([str(calls), "children", str(MILLION)], tmp_path, way=way)
-    assert vouched(summary, way), summary["lost"]
+@pytest.mark.parametrize("method", methods())
+def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, method: str) -> None:
+    counts, summary = watched([str(calls), "children", str(MILLION)], tmp_path, method=method)
+    assert vouched(summary, method), summary["lost"]
     assert summary["syscalls"]["getpid"]["calls"] == summary["syscalls"]["getpid"]["returns"] == MILLION
     each = sorted(process["getpid"] for process in counts.processes)
     assert each == [0, *[MILLION // 16] * 16]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import SHIFTING, Counts, straced, totals, vouched, watched, ways
+from tests.real import SHIFTING, Counts, methods, straced, totals, vouched, watched
 
 pytestmark = pytest.mark.root
 
@@ -32,10 +32,10 @@ def test_the_reference_saw_what_the_workload_is_made_of(reference: Counts) -> No
     assert reference.status == 7
 
 
-@pytest.mark.parametrize("way", ways())
-def test_workload_as_strace_counts_it(workload: Path, tmp_path: Path, reference: Counts, way: str) -> None:
-    ours, summary = watched([str(workload)], tmp_path, way=way)
-    assert vouched(summary, way), summary["lost"]
+@pytest.mark.parametrize("method", methods())
+def test_workload_as_strace_counts_it(workload: Path, tmp_path: Path, reference: Counts, method: str) -> None:
+    ours, summary = watched([str(workload)], tmp_path, method=method)
+    assert vouched(summary, method), summary["lost"]
     assert_same(ours, reference)
     assert (ours.status, summary["exit_code"], summary["signal"]) == (7, 7, None)
     assert summary["syscalls"]["ia32:getpid"]["calls"] == 11

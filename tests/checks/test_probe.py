@@ -26,17 +26,21 @@ SOURCE = Path(probe.BPF_FOLDER, "syscalls.c").read_text()
 ENDS = st.integers(-70, 300)
 
 GOOD = [
-    *({"way": way, "layer": layer, "errno": 0, "text": ""} for way in ("raw", "tracefs") for layer in probe.LAYERS),
+    *(
+        {"method": method, "layer": layer, "errno": 0, "text": ""}
+        for method in ("raw", "tracefs")
+        for layer in probe.LAYERS
+    ),
     *(
         {
-            "way": way,
+            "method": method,
             "programs": dict.fromkeys(probe.EVENTS, 300),
             "maps": {name: [2, 4, 4, 1] for name in probe.MAPS} | {n: list(s) for n, s in probe.EXPECTED.items()},
             "bcc": "0.26.0",
         }
-        for way in ("raw", "tracefs")
+        for method in ("raw", "tracefs")
     ),
-    *({"way": way, "made": 1000, "counted": 1000, "loss": "", "exact": True} for way in ("raw", "tracefs")),
+    *({"method": method, "made": 1000, "counted": 1000, "loss": "", "exact": True} for method in ("raw", "tracefs")),
 ]
 
 
@@ -174,7 +178,7 @@ def test_all_good() -> None:
 
 
 def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
-    refused = {"way": "raw", "layer": "load", "errno": errno.EACCES, "text": "no", "output": "R1 invalid mem access"}
+    refused = {"method": "raw", "layer": "load", "errno": errno.EACCES, "text": "no", "output": "R1 invalid mem access"}
     finding = probe.check_program(host(refused))
     assert finding.state is State.FAIL
     assert finding.blocks == ("raw",)
@@ -193,7 +197,7 @@ def test_a_verifier_s_refusal_is_our_mistake_and_shows_its_log() -> None:
 )
 def test_what_the_kernel_refuses_is_not_our_mistake(log: str) -> None:
     """As stock Debian kernels say it."""
-    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
+    refused = {"method": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
     finding = probe.check_program(host(refused))
     assert finding.state is State.UNKNOWN
     assert "report this" not in finding.title
@@ -221,8 +225,8 @@ def test_a_source_without_the_second_way_fails() -> None:
 
 
 def test_counted_but_not_exactly_is_a_failure_of_that_way() -> None:
-    lines = [line for line in GOOD if "made" not in line or line["way"] == "raw"]
-    lost = {"way": "tracefs", "made": 1000, "counted": 990, "loss": "10 skipped", "exact": False}
+    lines = [line for line in GOOD if "made" not in line or line["method"] == "raw"]
+    lost = {"method": "tracefs", "made": 1000, "counted": 990, "loss": "10 skipped", "exact": False}
     finding = probe.check_counting(host(*lines, lost))
     assert finding.blocks == ("tracefs",)
     assert "tracefs tracepoints do not count exactly (1,000 calls made, 990 counted; 10 skipped)" in finding.title
@@ -234,25 +238,25 @@ def test_no_output_of_the_prober_crashes_the_checks(text: str, status: int) -> N
     here = FakeHost({}, commands={sys.executable: Output(status, text, text)})
     assert probe.check_program(here).state in (State.PASS, State.FAIL, State.UNKNOWN)
     assert probe.check_counting(here).state in (State.PASS, State.FAIL)
-    assert probe.parse(json.dumps({"way": "raw", "programs": 5, "maps": []}), 0, "")["raw"].programs == {}
+    assert probe.parse(json.dumps({"method": "raw", "programs": 5, "maps": []}), 0, "")["raw"].programs == {}
 
 
 def test_a_program_that_does_not_compile_is_our_mistake() -> None:
     log = "/virtual/main.c:9:5: error: use of undeclared identifier 'x'\n1 error generated.\n"
-    refused = {"way": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
+    refused = {"method": "raw", "layer": "load", "errno": -1, "text": "no", "output": log}
     assert probe.check_program(host(refused)).state is State.FAIL
 
 
 def test_a_loader_that_takes_too_long_proves_nothing() -> None:
     late = {"layer": "load", "errno": -1, "text": "the loader did not answer within 20 s"}
-    finding = probe.check_counting(host(late | {"way": "raw"}, late | {"way": "tracefs"}))
+    finding = probe.check_counting(host(late | {"method": "raw"}, late | {"method": "tracefs"}))
     assert finding.state is State.UNKNOWN
     assert "too busy to tell; look again" in finding.title
-    refused = {"way": "tracefs", "layer": "map", "errno": errno.EPERM, "text": "no"}
-    finding = probe.check_counting(host(late | {"way": "raw"}, refused))
+    refused = {"method": "tracefs", "layer": "map", "errno": errno.EPERM, "text": "no"}
+    finding = probe.check_counting(host(late | {"method": "raw"}, refused))
     assert finding.state is State.UNKNOWN, "raw tracepoints may work, and no more is needed"
     assert "tracefs tracepoints stop at" in finding.title
-    raw = [line for line in GOOD if line["way"] == "raw"]
-    finding = probe.check_counting(host(*raw, late | {"way": "tracefs"}))
+    raw = [line for line in GOOD if line["method"] == "raw"]
+    finding = probe.check_counting(host(*raw, late | {"method": "tracefs"}))
     assert (finding.state, finding.required_for) == (State.UNKNOWN, ("tracefs",))
-    assert [way.verdict for way in verdict.ways([finding])] == ["ready", "unknown"]
+    assert [method.verdict for method in verdict.methods([finding])] == ["ready", "unknown"]

@@ -296,6 +296,6 @@ def test_a_link_out_of_the_copy_is_followed(copy: Path, tmp_path: Path) -> None:
 def test_who_is_let_in_needs_no_sudo_next() -> None:
     served = [Finding(each, State.PASS, "") for each in ("PRIV-005", "PRIV-006", verdict.PROOF)]
     host = FakeHost({"/usr/bin/sudo": ""}, modes={"/usr/bin/sudo": 0o755})
-    assert verdict.next_step(host, served, verdict.ways(served)).command == ("denet-tui", "run", "--", "CMD")
+    assert verdict.next_step(host, served, verdict.methods(served)).command == ("denet-tui", "run", "--", "CMD")
     unserved = served[1:]
-    assert verdict.next_step(host, unserved, verdict.ways(unserved)).command[:2] == ("sudo", "denet-tui")
+    assert verdict.next_step(host, unserved, verdict.methods(unserved)).command[:2] == ("sudo", "denet-tui")

@@ -206,7 +206,7 @@ def test_refused_event_files_are_no_reason_to_open_tracefs() -> None:
     assert (finding.state, finding.blocks) == (State.FAIL, ("tracefs",))
     (fix,) = finding.fixes
     assert (fix.changes, fix.weakens) == ((), "")
-    assert "leave out `--way tracefs`" in fix.advice
+    assert "leave out `--attach-method tracefs`" in fix.advice
     as_root = findings(host(TRACEFS, systemd=True, modes={tracefs.POINT: 0o700}))["FS-002"]
     assert as_root.fixes == ()
 

@@ -85,7 +85,7 @@ def test_as_nobody_the_text_says_so_and_what_to_do() -> None:
     assert done.returncode == 1
     assert done.stdout.startswith(f"denet-tui diag: {len(catalogue.ALL)} checks as nobody\n")
     assert "needs root" in done.stdout
-    assert "way in  raw: blocked by PRIV-001" in done.stdout
+    assert "method  raw: blocked by PRIV-001" in done.stdout
     assert done.stdout.rstrip().endswith("diag")
 
 
@@ -182,7 +182,7 @@ def test_a_crash_is_shown_and_the_rest_go_on() -> None:
 
 
 def test_where_diag_itself_breaks_the_status_is_70() -> None:
-    done = statuses("checks = ()\nfrom denet_tui.checks import verdict\nverdict.ways = None")
+    done = statuses("checks = ()\nfrom denet_tui.checks import verdict\nverdict.methods = None")
     assert done.returncode == 70
     assert done.stderr.startswith("denet-tui: diag itself broke (TypeError")
     assert done.stderr.count("\n") == 1

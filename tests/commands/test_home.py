@@ -75,7 +75,7 @@ def test_while_the_setup_is_up_only_the_helper_has_privilege_and_then_nobody(
     eventually(lambda: len(privileged(terminal)) == 1, "the proof, which the helper has had made, is over")
     mine = [pid for pid in ours(terminal) if status(pid)["Uid"].split() == [str(person.uid)] * 4]
     holding = privileged(terminal)
-    assert len(mine) == 2, "the screen, and the keeper of a command"
+    assert len(mine) == 2, "the screen, and the supervisor of a command"
     assert len(holding) == 1, [command_line(pid) for pid in holding]
     (helper,) = holding
     assert status(helper)["Uid"].split() == ["0"] * 4
@@ -100,7 +100,7 @@ def test_where_all_is_right_plain_denet_tui_watches_the_machine_at_once(
     type_into(terminal, person, "sudo $denet")
     shows(terminal, "whole machine", "calls/s", "exact")
     assert privileged(terminal) == []
-    assert len(ours(terminal)) == 1, "neither a helper nor a keeper"
+    assert len(ours(terminal)) == 1, "neither a helper nor a supervisor"
     terminal.type("q")
     shows(terminal, "watched: whole machine", "left with 0")
 

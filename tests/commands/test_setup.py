@@ -258,7 +258,7 @@ def test_an_undo_that_somebody_made_impossible_is_said(bench: Bench, capsys: pyt
         f"{bench.root}/b was changed since, by somebody else: left as it is (by hand: set it back)"
     ]
     assert (bench.value("a"), bench.value("b")) == ("3", "7")
-    assert "B-001.set: not wholly undone" in capsys.readouterr().out
+    assert "B-001.set: only partly undone" in capsys.readouterr().out
 
 
 def test_a_run_that_was_cut_off_is_said_by_plan_and_mended_by_yes(

@@ -33,7 +33,7 @@ def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> No
         jobs.prove()
         told = heard.wait(Proved)
         assert told.exact, told
-        assert (told.outcome.made, told.outcome.counted, told.way) == (1000, 1000, "raw")  # type: ignore[union-attr]
+        assert (told.outcome.made, told.outcome.counted, told.method) == (1000, 1000, "raw")  # type: ignore[union-attr]
         counted = [(event.made, event.counted) for event in heard.all(Counted)]
         assert counted == [(made, made) for made in range(50, 1001, 50)]
         assert not [name for name in descriptors(os.getpid()).values() if "bpf" in name], "nothing is held afterwards"

@@ -79,7 +79,7 @@ def test_nobody_of_the_same_user_gets_into_the_setup_screen_or_its_helper(person
         terminal.line(f". {path}")
         eventually(lambda: re.search("enter goes on|need|left", terminal.screen()), "the setup screen")
         mine = denets(terminal.shell)
-        assert len(mine) >= 3, "the screen, its helper, and the keeper of a command"
+        assert len(mine) >= 3, "the screen, its helper, and the supervisor of a command"
         ways = rob(person, sleeper.pid, *mine)
         terminal.type("q")
     sleeper.kill()

@@ -26,13 +26,13 @@ def test_selftest_is_exact(machine: Machine) -> None:
     assert "exact" in machine.check(PROGRAM, "selftest")
 
 
-@pytest.mark.parametrize("way", ["raw", "tracefs"])
-def test_calls_equal_those_of_strace(machine: Machine, way: str) -> None:
-    watched = machine.run(PROGRAM, "run", "--no-tui", "--json", "--way", way, "--", "/mnt/workload")
+@pytest.mark.parametrize("method", ["raw", "tracefs"])
+def test_calls_equal_those_of_strace(machine: Machine, method: str) -> None:
+    watched = machine.run(PROGRAM, "run", "--no-tui", "--json", "--way", method, "--", "/mnt/workload")
     assert watched.returncode == 3, watched.stderr
     summary = json.loads(watched.stdout.splitlines()[-1])
     assert summary["kind"] == "summary"
-    assert vouched(summary, way), summary["lost"]
+    assert vouched(summary, method), summary["lost"]
     ours = Counter[str]()
     for name, row in summary["syscalls"].items():
         ours[name.removeprefix("ia32:")] += row["calls"]

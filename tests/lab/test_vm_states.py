@@ -76,7 +76,7 @@ def test_the_cause_is_named_and_nothing_else(lab: Lab, boot: Boot, case: Case) -
     assert ids(states, "fail") == set(case.fails), titles
     # What changed since the state before this one may be told as well.
     assert ids(states, "warn") - {"DRIFT-001"} == set(case.warns), titles
-    assert ready_ways(seen) == set(case.ready), titles
+    assert ready_methods(seen) == set(case.ready), titles
     assert seen["status"] == (0 if case.ready else 1)
 
 
@@ -124,7 +124,7 @@ def test_a_user_with_sudo_watches_exactly(lab: Lab, boot: Boot, case: Case) -> N
 
 @pytest.mark.parametrize(("boot", "case"), CAPABLE)
 def test_two_capabilities_are_enough_for_raw_tracepoints(lab: Lab, boot: Boot, case: Case) -> None:
-    assert "raw" in ready_ways(lab.seen(boot, case)["also"]["capabilities-only"])
+    assert "raw" in ready_methods(lab.seen(boot, case)["also"]["capabilities-only"])
 
 
 def states_of(seen: dict[str, Any]) -> dict[str, str]:
@@ -136,8 +136,8 @@ def titles_of(seen: dict[str, Any]) -> list[str]:
     return [f"{finding['id']} {finding['state']}: {finding['title']}" for finding in wrong]
 
 
-def ready_ways(seen: dict[str, Any]) -> set[str]:
-    return {name for name, way in _report(seen)["ways"].items() if way["verdict"] == "ready"}
+def ready_methods(seen: dict[str, Any]) -> set[str]:
+    return {name for name, method in _report(seen)["ways"].items() if method["verdict"] == "ready"}
 
 
 def _findings(seen: dict[str, Any]) -> list[dict[str, Any]]:

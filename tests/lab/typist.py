@@ -30,7 +30,7 @@ def screen() -> str:
 
 
 def comes(until: str, seconds: float) -> bool:
-    """True as soon as the screen matches; False where that takes too long."""
+    """True as soon as the screen matches; False if that takes too long."""
     deadline, shown = time.monotonic() + seconds, 0.0
     while not re.search(until, seen := screen(), re.MULTILINE):
         now = time.monotonic()
@@ -45,7 +45,7 @@ def comes(until: str, seconds: float) -> bool:
 
 
 def types(step: dict[str, Any]) -> bool:
-    """Type it; True where the screen then comes to show what it should."""
+    """Type it; whether the screen then comes to show what it should."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         if step.get("text"):

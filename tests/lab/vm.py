@@ -69,7 +69,7 @@ class Case:
     who: str = ""
     """What `denet-tui diag` is started with; root itself where empty."""
     ready: tuple[str, ...] = ("raw", "tracefs")
-    """The ways in that must be ready; the others must not be."""
+    """The attach methods that must be ready; the others must not be."""
     fails: tuple[str, ...] = ()
     """Exactly these ids fail, and none crashes."""
     warns: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ POINTS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "fchmo
 
 
 def killed_at(count: int, body: Callable[[], None]) -> bool:
-    """Run in a child that gets SIGKILL before its system call number `count`; False where it came to its end."""
+    """Run in a child that gets SIGKILL before its system call number `count`; False if it came to its end."""
     child = os.fork()
     if child == 0:
         left = count

@@ -52,7 +52,7 @@ def test_only_what_the_way_needs_is_planned_and_the_rest_is_offered() -> None:
         Finding("FS-003", State.FAIL, "", fixes=(choice("close"),)),
     ]
     found = plan.plan(findings)
-    assert (found.way, found.choices, found.stuck) == ("raw", (), ())
+    assert (found.method, found.choices, found.stuck) == ("raw", (), ())
     assert [each.fix.id for each in found.offered] == ["FS-002.mount", "FS-002.close"]
     assert [each.finding.id for each in plan.plan(findings, ["FS-001"]).choices] == ["FS-001"]
     assert [each.finding.id for each in plan.plan(findings, ["FS-002.close"]).choices] == ["FS-003"]
@@ -72,4 +72,4 @@ def test_the_way_that_fixes_can_free_is_taken() -> None:
         Finding("FS-001", State.FAIL, "", required_for=("tracefs",), fixes=(choice("mount"),)),
     ]
     found = plan.plan(findings)
-    assert (found.way, [each.fix.id for each in found.choices]) == ("tracefs", ["FS-002.mount"])
+    assert (found.method, [each.fix.id for each in found.choices]) == ("tracefs", ["FS-002.mount"])

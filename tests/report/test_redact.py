@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
-from denet_tui.checks.verdict import NextStep, WayIn
+from denet_tui.checks.verdict import MethodVerdict, NextStep
 from denet_tui.report import redact, report
 from denet_tui.report.redact import Secrets, secrets_of
 from denet_tui.report.report import Report
@@ -63,11 +63,17 @@ def test_no_secret_survives_in_a_report(user: str, host: str, value: str) -> Non
     )
     told = Finding("FS-001", State.FAIL, said, (Evidence(said, said),), said, BOTH, (fix,))
     result = Report(
-        (told,), (WayIn("raw", "blocked", ("FS-001",)),), NextStep(said, (said,)), 0, user, (said, said), secrets
+        (told,),
+        (MethodVerdict("raw", "blocked", ("FS-001",)),),
+        NextStep(said, (said,)),
+        0,
+        user,
+        (said, said),
+        secrets,
     )
     complete = report.as_markdown(result, machine)
     ours = report.as_markdown(
-        Report((), (WayIn("raw", "blocked", ("FS-001",)),), NextStep(""), 0, "", (), Secrets()),
+        Report((), (MethodVerdict("raw", "blocked", ("FS-001",)),), NextStep(""), 0, "", (), Secrets()),
         FakeHost(),
         redacted=False,
     )

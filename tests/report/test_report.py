@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from denet_tui.bpf.facts import Mount
 from denet_tui.checks import catalogue, verdict
-from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, Way, WriteFile
+from denet_tui.checks.model import BOTH, AttachMethod, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
 from denet_tui.helper import check_runner
 from denet_tui.report import report, text
 from denet_tui.report.redact import Secrets, secrets_of
@@ -41,12 +41,14 @@ DROP_IN = Fix(
 DELETE = Fix("LEFT-001.clean", "remove it", (WriteFile("/etc/old", None),), "permanent", "write it again")
 
 
-def finding(name: str = "FS-001", state: State = State.FAIL, ways: tuple[Way, ...] = BOTH, **rest: Any) -> Finding:
-    return Finding(name, state, f"title of {name}", required_for=ways, **rest)
+def finding(
+    name: str = "FS-001", state: State = State.FAIL, methods: tuple[AttachMethod, ...] = BOTH, **rest: Any
+) -> Finding:
+    return Finding(name, state, f"title of {name}", required_for=methods, **rest)
 
 
 def a_report(*findings: Finding, secrets: Secrets | None = None, user: str = "alice") -> Report:
-    found = verdict.ways(findings)
+    found = verdict.methods(findings)
     step = verdict.next_step(FakeHost(), findings, found)
     return Report(findings, found, step, 0, user, ("denet-tui", "diag", "--report", "/x"), secrets or Secrets())
 
@@ -67,7 +69,7 @@ def valid(result: Report) -> dict[str, Any]:
         ([finding("E2E-001", State.PASS)], "ready", "ready"),
         ([finding("E2E-001", State.FAIL, ("tracefs",))], "ready", "blocked"),
         ([finding("PRIV-001"), finding("E2E-001")], "blocked", "blocked"),
-        ([finding("FS-001", ways=("tracefs",)), finding("E2E-001", State.UNKNOWN)], "unknown", "blocked"),
+        ([finding("FS-001", methods=("tracefs",)), finding("E2E-001", State.UNKNOWN)], "unknown", "blocked"),
         ([finding("E2E-001", State.CRASH, ())], "unknown", "unknown"),
         ([finding("E2E-001", State.UNKNOWN, ("tracefs",))], "ready", "unknown"),
         ([finding("KERN-004", State.FAIL, ()), finding("E2E-001", State.PASS)], "ready", "ready"),
@@ -75,17 +77,22 @@ def valid(result: Report) -> dict[str, Any]:
     ],
 )
 def test_a_way_is_ready_where_it_was_proven(findings: list[Finding], raw: str, tracefs: str) -> None:
-    assert [way.verdict for way in verdict.ways(findings)] == [raw, tracefs]
+    assert [method.verdict for method in verdict.methods(findings)] == [raw, tracefs]
 
 
 def test_where_only_some_were_run_a_verdict_is_of_those() -> None:
-    assert [way.verdict for way in verdict.ways([finding(state=State.PASS)], whole=False)] == ["ready", "ready"]
-    assert [way.verdict for way in verdict.ways([finding(state=State.UNKNOWN)], whole=False)] == ["unknown"] * 2
-    fine = verdict.ways([finding(state=State.PASS)], whole=False)
-    assert [str(way) for way in fine] == ["nothing of what was looked at is in its way"] * 2
+    assert [method.verdict for method in verdict.methods([finding(state=State.PASS)], whole=False)] == [
+        "ready",
+        "ready",
+    ]
+    assert [method.verdict for method in verdict.methods([finding(state=State.UNKNOWN)], whole=False)] == [
+        "unknown"
+    ] * 2
+    fine = verdict.methods([finding(state=State.PASS)], whole=False)
+    assert [str(method) for method in fine] == ["ready as far as was checked"] * 2
     assert str(verdict.next_step(FakeHost(), [finding(state=State.PASS)], fine)) == "Look at everything: denet-tui diag"
-    blocked = verdict.ways([finding(ways=("tracefs",))], whole=False)
-    assert [way.verdict for way in blocked] == ["ready", "blocked"]
+    blocked = verdict.methods([finding(methods=("tracefs",))], whole=False)
+    assert [method.verdict for method in blocked] == ["ready", "blocked"]
 
 
 @pytest.mark.parametrize(
@@ -101,9 +108,9 @@ def test_where_only_some_were_run_a_verdict_is_of_those() -> None:
 )
 def test_exit_statuses(states: list[State], strict: bool, status: int) -> None:
     findings = [finding("E2E-001", states[0]), *(finding(f"A-00{n}", each) for n, each in enumerate(states[1:]))]
-    assert verdict.status(findings, verdict.ways(findings), strict=strict) == status
+    assert verdict.status(findings, verdict.methods(findings), strict=strict) == status
     crashed = [*findings, finding("B-001", State.CRASH)]
-    assert verdict.status(crashed, verdict.ways(crashed), strict=strict) == 70
+    assert verdict.status(crashed, verdict.methods(crashed), strict=strict) == 70
 
 
 SUDO = {"/usr/bin/sudo": "x"}
@@ -133,7 +140,7 @@ EXECUTABLE = {"/usr/bin/sudo": 0o100755}
         (
             1000,
             True,
-            [finding("PRIV-001"), finding("FS-001", ways=("tracefs",), fixes=(MOUNT,))],
+            [finding("PRIV-001"), finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))],
             "sudo denet-tui diag",
         ),
         (0, True, [finding("PRIV-002", fixes=(DROP_IN,))], "PRIV-002: log in again"),
@@ -142,7 +149,7 @@ EXECUTABLE = {"/usr/bin/sudo": 0o100755}
 )
 def test_there_is_one_next_step(uid: int, sudo: bool, findings: list[Finding], says: str) -> None:
     host = FakeHost(SUDO if sudo else {}, modes=EXECUTABLE, uid=uid)
-    assert says in str(verdict.next_step(host, findings, verdict.ways(findings)))
+    assert says in str(verdict.next_step(host, findings, verdict.methods(findings)))
 
 
 # The text
@@ -152,7 +159,7 @@ def test_the_text_has_evidence_reason_fix_and_next_step() -> None:
     evidence = (Evidence("/proc/self/mountinfo", "no tracefs"),)
     shown = finding(evidence=evidence, why="Because it matters.", fixes=(MOUNT, DROP_IN, DELETE), links=("man 7 x",))
     result = a_report(shown)
-    lines = text.render(result.findings, result.ways, result.step).splitlines()
+    lines = text.render(result.findings, result.methods, result.step).splitlines()
     joined = "\n".join(lines)
     assert lines[0] == "tracefs"
     assert "  \N{BALLOT X} fail    FS-001      title of FS-001" in lines
@@ -164,19 +171,19 @@ def test_the_text_has_evidence_reason_fix_and_next_step() -> None:
     assert "              /etc/systemd/x.conf (mode 0644):" in lines
     assert "              /proc/sys/kernel/x: write 2" in lines
     assert "              /etc/old: delete" in lines
-    assert "way in  raw: blocked by FS-001" in lines
+    assert "method  raw: blocked by FS-001" in lines
     assert joined.endswith("next    Repair FS-001 (mount tracefs):\n        denet-tui setup --only FS-001")
 
 
 def test_a_sign_and_a_word_for_each_state_and_colour_only_where_asked_for() -> None:
     findings = [finding("FS-001", state) for state in State]
     result = a_report(*findings)
-    plain = text.render(result.findings, result.ways, result.step, ascii_only=True)
+    plain = text.render(result.findings, result.methods, result.step, ascii_only=True)
     assert plain.isascii()
     signs = re.findall(r"^  (\S) (\w+) +FS-001", plain, re.MULTILINE)
     assert [word for _, word in signs] == [str(state) for state in State]
     assert len({sign for sign, _ in signs}) == len(State)
-    coloured = text.render(result.findings, result.ways, result.step, ascii_only=True, colour=True)
+    coloured = text.render(result.findings, result.methods, result.step, ascii_only=True, colour=True)
     assert coloured != plain
     assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
 
@@ -188,7 +195,7 @@ NASTY = st.text(st.characters(exclude_categories=()), max_size=300)
 @example("\x1b]0;x\x07", "a" * 200, "\ud800 \u202e", "\n\n")
 def test_any_text_fits_80_columns_and_obeys_nobody(title: str, source: str, value: str, why: str) -> None:
     result = a_report(Finding("FS-001", State.FAIL, title, (Evidence(source, value),), why, BOTH))
-    for line in text.render(result.findings, result.ways, result.step).splitlines():
+    for line in text.render(result.findings, result.methods, result.step).splitlines():
         assert len(line) <= 80
         assert line.isprintable()
 
@@ -207,7 +214,7 @@ def test_a_long_command_in_an_advice_can_be_copied() -> None:
     command = "sudo setpriv --reuid=1000 --regid=1000 --init-groups --inh-caps=-all,+bpf -- denet-tui run -- true"
     fix = Fix("PRIV-001.x", "start it so", (), "until-reboot", "", advice=f"run `{command}`; `ls` is short")
     result = a_report(finding(fixes=(fix,)))
-    lines = text.render(result.findings, result.ways, result.step).splitlines()
+    lines = text.render(result.findings, result.methods, result.step).splitlines()
     first = lines.index("            run") + 1
     assert "".join(line.strip().removesuffix("\\") for line in lines[first : first + 2]) == command
     assert lines[first + 2] == "            ; `ls` is short"
@@ -215,7 +222,7 @@ def test_a_long_command_in_an_advice_can_be_copied() -> None:
 
 def test_a_healthy_machine_is_told_in_few_lines() -> None:
     result = a_report(*(finding("FS-001", State.PASS, why="w", fixes=(MOUNT,)) for _ in range(3)))
-    shown = text.render(result.findings, result.ways, result.step)
+    shown = text.render(result.findings, result.methods, result.step)
     assert "why" not in shown
     assert "fix" not in shown
 
@@ -255,7 +262,7 @@ MACHINES = {
 def test_every_machine_gives_valid_json_text_and_report(name: str) -> None:
     host = MACHINES[name]
     findings = check_runner.run(host)
-    found = verdict.ways(findings)
+    found = verdict.methods(findings)
     step = verdict.next_step(host, findings, found)
     result = Report(tuple(findings), found, step, host.uid, "alice", secrets=secrets_of(host))
     parsed = valid(result)

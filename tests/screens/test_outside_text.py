@@ -129,7 +129,7 @@ PACKAGE = Path(__file__).parents[2] / "denet_tui"
 
 
 def _is_constant(node: ast.expr) -> bool:
-    """True where the text is ours to the last character."""
+    """Whether the text is ours to the last character."""
     if isinstance(node, ast.IfExp):
         return _is_constant(node.body) and _is_constant(node.orelse)
     return isinstance(node, ast.Constant)

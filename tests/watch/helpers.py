@@ -81,7 +81,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def denets(top: int) -> list[int]:
-    """The processes of denet-tui itself at and below a process: denet-tui, its keeper, its loader."""
+    """The processes of denet-tui itself at and below a process: denet-tui, its supervisor, its loader."""
     family = [top, *children(top)]
     return [pid for pid in family if "python" in "".join(command_line(pid)[:1]) and _of_denet(pid)]
 

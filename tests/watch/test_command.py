@@ -217,9 +217,9 @@ def test_a_reader_that_goes_away_leaves_the_command_alone(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_the_keeper_does_not_stay(tmp_path: Path) -> None:
+def test_the_supervisor_does_not_stay(tmp_path: Path) -> None:
     done = denet("run", "--no-tui", "--", "sh", "-c", "echo $PPID")
-    eventually(lambda: not alive(int(done.stdout)), "the keeper has ended")
+    eventually(lambda: not alive(int(done.stdout)), "the supervisor has ended")
 
 
 @pytest.mark.parametrize("options", [[], ["--debug"], ["--json"], ["--output", "null"]])

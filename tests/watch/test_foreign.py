@@ -180,18 +180,18 @@ def test_under_sudo_the_command_stays_on_the_terminal_of_who_asked(person: Perso
 
 
 def check_processes(person: Person, shell: int, command: int) -> None:
-    """Command and keeper are the person's, in another session than the shell, with nothing of its terminal."""
+    """Command and supervisor are the person's, in another session than the shell, with nothing of its terminal."""
     eventually(lambda: command_line(command)[:1] == ["sleep"], "the script has become sleep")
-    _, keeper = denets(shell)
+    _, supervisor = denets(shell)
     assert terminal_of(command)[1]
-    for pid in (keeper, command):
+    for pid in (supervisor, command):
         assert status(pid)["Uid"].split() == [str(person.uid)] * 4
         assert not set(terminal_of(shell)) & set(terminal_of(pid))
         assert descriptors(shell)[0] not in descriptors(pid).values()
     assert set(descriptors(command)) == {0, 1, 2}
 
 
-def test_neither_the_command_nor_its_keeper_is_in_roots_session(person: Person, root_shell: Tmux) -> None:
+def test_neither_the_command_nor_its_supervisor_is_in_roots_session(person: Person, root_shell: Tmux) -> None:
     mark = person.home / "own"
     root_shell.line(f"{as_person(person)} --no-tui -- sh -c 'echo $$ > {mark}; exec sleep 100'")
     eventually(lambda: text_of(mark).strip(), "the command runs")

@@ -161,7 +161,7 @@ def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str
         command = int(text_of(folder / "pid"))
         eventually(lambda: not alive(command), "the command has been ended")
         os.kill(int(text_of(folder / "child")), signal.SIGKILL)
-    eventually(lambda: not any(alive(each) for each in family), "command, keeper and loader have ended")
+    eventually(lambda: not any(alive(each) for each in family), "command, supervisor and loader have ended")
     ran = (folder / "pid").exists()
     assert (folder / "done").exists() == (ran and policy == "leave")
     if phase == "running":

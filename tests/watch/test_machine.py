@@ -172,7 +172,7 @@ def test_who_got_past_is_found_and_counted_as_lost(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(machine.os, "getpid", lambda: 1)  # or our child would be one of denet-tui's own
         tracer = Tracer(Loading(Request("raw")).receive())
         info = RunInfo(("machine",), "machine", 0, "raw", "root", 0.5, 0, time.monotonic_ns())
-        session = machine.MachineSession(info, tracer, machine.Sieve())
+        session = machine.MachineSession(info, tracer, machine.HiddenProcesses())
         assert not session.tick().processes, "it may be a child that the kernel side is just entering"
         second = session.tick()
         third = session.tick()
@@ -190,31 +190,31 @@ def process(tgid: int, parent: int = 1, start_ns: int = 0, end_ns: int = 0) -> P
     return Process(tgid, parent, start_ns or tgid, end_ns, 0, 1, 0, 0 if end_ns else None, "x", (), tgid)
 
 
-def shown(sieve: machine.Sieve, given: Reading) -> list[int]:
-    return [each.tgid for each in sieve.sift(given)[0].processes]
+def shown(hidden: machine.HiddenProcesses, given: Reading) -> list[int]:
+    return [each.tgid for each in hidden.without(given)[0].processes]
 
 
-def hiding(*tgids: int) -> machine.Sieve:
-    sieve = machine.Sieve()
+def hiding(*tgids: int) -> machine.HiddenProcesses:
+    hidden = machine.HiddenProcesses()
     for tgid in tgids:
-        sieve.meet(machine.Listed(tgid, 0, 0, 0, kernel=True, starts_helpers=True))
-    return sieve
+        hidden.meet(machine.Listed(tgid, 0, 0, 0, kernel=True, starts_helpers=True))
+    return hidden
 
 
 def test_what_a_kernel_thread_forks_shows_with_its_first_call() -> None:
-    sieve = hiding(2)
-    assert shown(sieve, reading(process(1), process(2), process(30, 2), process(31, 30))) == [1]
-    assert shown(sieve, reading(process(1), process(2), process(30, 2), process(31, 30), rows=(31,))) == [1, 31]
-    assert shown(sieve, reading(process(31, 30), process(2), process(40, 31))) == [31, 40], "it stays"
+    hidden = hiding(2)
+    assert shown(hidden, reading(process(1), process(2), process(30, 2), process(31, 30))) == [1]
+    assert shown(hidden, reading(process(1), process(2), process(30, 2), process(31, 30), rows=(31,))) == [1, 31]
+    assert shown(hidden, reading(process(31, 30), process(2), process(40, 31))) == [31, 40], "it stays"
 
 
 def test_hidden_ones_that_end_are_forgotten_once_they_cannot_show_any_more() -> None:
-    sieve = hiding(2)
-    found, gone = sieve.sift(reading(process(2), process(30, 2, end_ns=101)))
+    hidden = hiding(2)
+    found, gone = hidden.without(reading(process(2), process(30, 2, end_ns=101)))
     assert not found.processes
     assert not gone, "it ended after this reading, and may have made a call before"
-    assert sieve.sift(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [30]
-    assert shown(sieve, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
+    assert hidden.without(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [30]
+    assert shown(hidden, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
 
 
 def test_of_others_none_is_entered_where_only_own_calls_may_be_counted() -> None:
@@ -228,9 +228,9 @@ def test_of_others_none_is_entered_where_only_own_calls_may_be_counted() -> None
     found = [
         machine.Listed(tgid, 1, 0, owner, kernel=False, starts_helpers=False) for tgid, owner in ((10, 0), (11, 9))
     ]
-    assert machine.enter(Entering(), found, machine.Sieve(9)) == 1  # type: ignore[arg-type]
+    assert machine.enter(Entering(), found, machine.HiddenProcesses(9)) == 1  # type: ignore[arg-type]
     assert entered == [11]
-    assert machine.enter(Entering(), found, machine.Sieve()) == 2  # type: ignore[arg-type]
+    assert machine.enter(Entering(), found, machine.HiddenProcesses()) == 2  # type: ignore[arg-type]
 
 
 def test_parents_are_entered_before_their_children() -> None:

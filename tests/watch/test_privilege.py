@@ -155,7 +155,7 @@ def test_setup_has_roots_rights_again_once_its_log_is_open(person: Person) -> No
 
 def _check_nothing_is_left(person: Person, top: int, command: int) -> None:
     ours = denets(top)
-    assert len(ours) == 2, [command_line(pid) for pid in ours]  # denet-tui and its keeper: the loader is gone
+    assert len(ours) == 2, [command_line(pid) for pid in ours]  # denet-tui and its supervisor: the loader is gone
     for pid in [*ours, command]:
         known = status(pid)
         assert {known[name] for name in ALL_SETS} == {"0" * 16}, (command_line(pid), known)
@@ -167,7 +167,7 @@ def _check_nothing_is_left(person: Person, top: int, command: int) -> None:
         assert "LLVM" not in mapped
     assert set(descriptors(command)) == {0, 1, 2}
     with_bpf = [pid for pid in ours if "bpf" in "".join(descriptors(pid).values())]
-    assert with_bpf == ours[:1]  # the keeper outlives denet-tui: it must not hold a program
+    assert with_bpf == ours[:1]  # the supervisor outlives denet-tui: it must not hold a program
 
 
 def test_no_process_keeps_privilege_without_a_screen(person: Person) -> None:

@@ -48,7 +48,7 @@ class Job:
         Path(f"{self.mark}.go").touch()
 
     def stopped(self) -> bool:
-        """Whether denet-tui and the command are; the keeper is not."""
+        """Whether denet-tui and the command are; the supervisor is not."""
         states = [status(pid)["State"][0] for pid in children(self.shell.shell)]
         return states.count("T") >= 2
 
@@ -254,7 +254,9 @@ def test_no_output_is_lost_at_the_end(terminal: OwnTerminal, person: Person, mor
 
 
 @pytest.mark.parametrize("who", [0, 1])
-def test_kill_nine_of_denet_tui_or_its_keeper_leaves_nothing(terminal: OwnTerminal, person: Person, who: int) -> None:
+def test_kill_nine_of_denet_tui_or_its_supervisor_leaves_nothing(
+    terminal: OwnTerminal, person: Person, who: int
+) -> None:
     mark = person.home / f"killed{who}"
     pid = terminal.start("run", "--no-tui", "--user", person.name, "--", "sh", "-c", f"echo > {mark}; cat")
     eventually(mark.exists, "the command runs")

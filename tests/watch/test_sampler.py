@@ -164,7 +164,7 @@ def broken_in(snapshots: list[Snapshot]) -> list[str]:
 
 
 def at_most_one_life_at_a_time(kernel: MadeUpKernel, snapshots: list[Snapshot]) -> bool:
-    """False where an id came round again before its end was read: two processes then share a row, and that is said."""
+    """False if an id came round again before its end was read: two processes then share a row, and that is said."""
     return not snapshots[-1].loss.reused
 
 

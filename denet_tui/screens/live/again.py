@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 
 class AgainScreen(ModalScreen[bool], inherit_bindings=False):
-    """True where it is to be ended and run again."""
+    """Whether it is to be ended and run again."""
 
     CSS_PATH = "again.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

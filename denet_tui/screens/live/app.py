@@ -63,7 +63,7 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         again: Callable[[], Source] | None = None,
         preferences: Preferences | None = None,
     ) -> None:
-        """`again` ends the run, holds the same command once more and returns it; None where there is no command."""
+        """`again` ends the run, holds the same command once more and returns it; None if there is no command."""
         super().__init__()
         self._session = session
         self._on_quit = on_quit

@@ -9,7 +9,7 @@ class SnapshotReady(Message):
     """At least one new Snapshot lies in the screen's slot; carries none, so that a burst of them merges."""
 
     def can_replace(self, message: Message) -> bool:
-        """True where `message` says the same as this one."""
+        """Whether `message` says the same as this one."""
         return isinstance(message, SnapshotReady)
 
 

@@ -45,7 +45,7 @@ class Terminal:
             self._terminal.resize(columns, rows)
 
     def poll(self) -> bool:
-        """Take what the command wrote; True where a view has something new to show."""
+        """Take what the command wrote; whether a view has something new to show."""
         state = (self.hint, self._running)
         changed, self._shown = state != self._shown, state
         if self._terminal is None or self._emulator is None:
@@ -65,5 +65,5 @@ class Terminal:
             view.show(self._emulator, asking=hint, running=running)
 
     def type(self, data: bytes) -> bool:
-        """What the user typed; False where the command does not read it."""
+        """What the user typed; False if the command does not read it."""
         return self._terminal is not None and self._terminal.type(data)

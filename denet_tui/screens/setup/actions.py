@@ -29,7 +29,7 @@ class Offers:
     """As whom this runs."""
     current: str
     may_ask: bool = True
-    """False where there is no sudo."""
+    """False if there is no sudo."""
 
     @property
     def fix(self) -> Fix | None:

@@ -19,7 +19,7 @@ from denet_tui.watch.candidates import Candidate
 
 
 class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
-    """`run()` returns what is to be watched, or how to start again; None where the user left."""
+    """`run()` returns what is to be watched, or how to start again; None if the user left."""
 
     TITLE = "denet-tui"
     ALLOW_SELECT = False

@@ -40,7 +40,7 @@ class Engine(Protocol):
     def cancel(self) -> None:
         """End what is at work."""
 
-    def prove(self, way: str = "auto") -> None:
+    def prove(self, method: str = "auto") -> None:
         """Count 1,000 known calls."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from denet_tui.bpf.handover import WAYS
+from denet_tui.bpf.handover import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import BOTH, Finding, Fix, State
 from denet_tui.checks.verdict import PROOF
@@ -28,7 +28,7 @@ _HEADS = {
 GROUPS = {
     "permissions": "Who you are here, and what this session may do: users, groups, containers, limits.",
     "capabilities": "The two rights of root that loading needs, CAP_BPF and CAP_PERFMON, and who has them.",
-    "tracefs": "The filesystem in which the kernel lists its events. Only the second way in needs it.",
+    "tracefs": "The filesystem in which the kernel lists its events. Only the second attach method needs it.",
     "kernel": "What this kernel was built with, and its settings.",
     "bcc": "The BPF Compiler Collection of your distribution: it compiles the program that counts.",
     "proof": "The program itself: loaded, attached, and compared with calls of a known number.",
@@ -107,7 +107,7 @@ def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
         found += _fixes(walk, finding, shown)
     found += [Paragraph(link, "See" * (not number), whole=True) for number, link in enumerate(finding.links)]
     if shown.details:
-        found.append(Paragraph(f"looking took {finding.seconds:.3f} s", "Took"))
+        found.append(Paragraph(f"the check took {finding.seconds:.3f} s", "Took"))
     if shown.log:
         found += [Paragraph(), *(_logged(line, first=not number) for number, line in enumerate(shown.log))]
     return found
@@ -133,11 +133,15 @@ def _remarks(walk: Walk, finding: Finding, back: str) -> list[Paragraph]:
 
 
 def _standing(walk: Walk, state: str) -> list[Paragraph]:
-    ready = " and ".join(WAYS[way.way] for way in walk.ways if way.verdict == "ready")
+    ready = " and ".join(METHODS[method.method] for method in walk.methods if method.verdict == "ready")
     if state == "optional" and ready:
         return [Paragraph(f"Not needed: {ready} work here without it.", "", "good")]
     if state == "optional":
-        return [Paragraph(f"Not needed for {WAYS[walk.plan.way]}, the way in that needs least here.", "", "good")]
+        return [
+            Paragraph(
+                f"Not needed for {METHODS[walk.plan.method]}, the attach method that needs least here.", "", "good"
+            )
+        ]
     if state == "left":
         return [Paragraph("You went on without it. a applies its fix all the same.", "", "dim")]
     return []
@@ -156,15 +160,15 @@ def _evidence(finding: Finding, *, details: bool) -> list[Paragraph]:
 
 
 def _needs(finding: Finding) -> list[Paragraph]:
-    """Which way in needs this, and how that way is doing."""
+    """Which attach method needs this, and how that way is doing."""
     if finding.id == PROOF or not finding.required_for:
         return []
     if finding.blocks == BOTH:
-        return [Paragraph("both ways in are blocked by it: raw tracepoints and tracefs tracepoints", "Needed")]
+        return [Paragraph("both attach methods are blocked by it: raw tracepoints and tracefs tracepoints", "Needed")]
     words = {True: "blocked by it", False: "not blocked by it"}
-    parts = [f"{WAYS[way]}: {words[way in finding.blocks]}" for way in BOTH]
+    parts = [f"{METHODS[method]}: {words[method in finding.blocks]}" for method in BOTH]
     if finding.state is not State.FAIL:
-        parts = [WAYS[way] for way in finding.required_for]
+        parts = [METHODS[method] for method in finding.required_for]
     return [Paragraph("; ".join(parts), "Needed")]
 
 

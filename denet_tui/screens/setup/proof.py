@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from denet_tui.bpf.burst import CALLS
-from denet_tui.bpf.handover import WAYS
+from denet_tui.bpf.handover import METHODS
 from denet_tui.helper.jobs import Counted, Proved
 from denet_tui.widgets.page import Paragraph
 from denet_tui.widgets.spark import sparkline
@@ -75,13 +75,13 @@ def _head(proof: ProofRun, spinner: str) -> Paragraph:
     if proof.end is None:
         return Paragraph(f"· {CALLS:,} known calls are made and counted once nothing is in the way", "Proof", "dim")
     if proof.end.exact:
-        return Paragraph(f"✓ exact: {CALLS:,} known calls, {CALLS:,} counted by {_way(proof)}", "Proof", "good")
-    return Paragraph("✗ not proven" + ("" if proof.end.outcome is None else f" by {_way(proof)}"), "Proof", "bad")
+        return Paragraph(f"✓ exact: {CALLS:,} known calls, {CALLS:,} counted by {_method(proof)}", "Proof", "good")
+    return Paragraph("✗ not proven" + ("" if proof.end.outcome is None else f" by {_method(proof)}"), "Proof", "bad")
 
 
-def _way(proof: ProofRun) -> str:
-    way = proof.end.way if proof.end else ""
-    return {**WAYS}.get(way, way)
+def _method(proof: ProofRun) -> str:
+    method = proof.end.method if proof.end else ""
+    return {**METHODS}.get(method, method)
 
 
 def _scale(proof: ProofRun) -> str:

@@ -19,11 +19,11 @@ _MOST = 100
 def write(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) -> Path:
     """Write the redacted report beside what is there, never over it; raises OSError. `uid` is who looked."""
     invoker = privilege.invoking_user()
-    ways = verdict.ways(findings)
+    methods = verdict.methods(findings)
     found = report.Report(
         tuple(findings),
-        ways,
-        verdict.next_step(host, findings, ways),
+        methods,
+        verdict.next_step(host, findings, methods),
         uid,
         invoker.name,
         ("denet-tui", "setup"),

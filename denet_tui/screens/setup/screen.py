@@ -54,13 +54,13 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         self._spin = 0
         self._details = self._everything = False
         self._follow = True
-        """True where the cursor is to go to the next step once all is looked at."""
+        """Whether the cursor is to go to the next step once all is looked at."""
         self._going = catalogue.AREAS[0]
         """The step that the cursor is being put on, not by the user."""
         self._armed = ""
         """A fix that weakens the machine, and was asked for once."""
         self._waiting = False
-        """True where a drawing is on its way."""
+        """Whether a drawing is on its way."""
         self._progress = ""
         self._offered: frozenset[str] = frozenset()
         self._leaving: list[str] | None = None
@@ -369,7 +369,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self.app.exit()
 
     def _undo_next(self) -> bool:
-        """Take back the next fix before leaving; False where there is none."""
+        """Take back the next fix before leaving; False if there is none."""
         if not self._leaving:
             return False
         fix = self._leaving.pop()

@@ -11,7 +11,7 @@ from queue import Empty
 
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import PROOF, WayIn
+from denet_tui.checks.verdict import PROOF, MethodVerdict
 from denet_tui.helper import access, jobs, sudo
 from denet_tui.helper.access import Access, Reach
 from denet_tui.repair import plan
@@ -84,7 +84,7 @@ class Walk:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
     proof: ProofRun = field(default_factory=ProofRun)
-    _last: tuple[list[Finding], tuple[Plan, tuple[WayIn, ...]]] | None = None
+    _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...]]] | None = None
 
     # What is so
 
@@ -95,26 +95,26 @@ class Walk:
 
     @property
     def plan(self) -> Plan:
-        """What would be done for the way in that needs least."""
+        """What would be done for the attach method that needs least."""
         return self._judged()[0]
 
     @property
-    def ways(self) -> tuple[WayIn, ...]:
-        """The verdict of each way in."""
+    def methods(self) -> tuple[MethodVerdict, ...]:
+        """The verdict of each attach method."""
         return self._judged()[1]
 
-    def _judged(self) -> tuple[Plan, tuple[WayIn, ...]]:
+    def _judged(self) -> tuple[Plan, tuple[MethodVerdict, ...]]:
         """Plan and verdict, made once for the same findings: they are asked for often while the screen is drawn."""
         known = self.known
         if self._last is None or not _same(known, self._last[0]):
-            self._last = (known, (plan.plan(known), verdict.ways(known)))
+            self._last = (known, (plan.plan(known), verdict.methods(known)))
         return self._last[1]
 
     @property
     def ready(self) -> bool:
-        """True where the proof has succeeded by one way at least, and is not being repeated."""
+        """Whether the proof has succeeded by one way at least, and is not being repeated."""
         done = PROOF in self.findings and PROOF not in self.looking
-        return done and any(way.verdict == "ready" and way.proven for way in self.ways)
+        return done and any(method.verdict == "ready" and method.proven for method in self.methods)
 
     def needed(self) -> list[str]:
         """Ids of the steps that stand in the way of watching, in the order of the steps; not the proof's own."""
@@ -336,7 +336,7 @@ class Walk:
         return rows
 
     def _counts(self, identity: str, state: str) -> bool:
-        """True where a step is shown in its own line: what needs something, or did; and the proof."""
+        """Whether a step is shown in its own line: what needs something, or did; and the proof."""
         return identity in self.met or identity == PROOF or state not in _QUIET
 
     def _row(self, identity: str, state: str, spin: int) -> Step:

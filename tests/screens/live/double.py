@@ -40,7 +40,7 @@ INFO = RunInfo(
     argv=("/usr/bin/make", "-j4", "all"),
     executable="/usr/bin/make",
     pid=4242,
-    way="raw",
+    method="raw",
     user="dev",
     interval_s=0.5,
     start_wall_ms=1_700_000_000_000,
@@ -128,7 +128,7 @@ class Build:
         names = ("make", "sh", "cc1", "as", "ld", "collect2", "ccache")
         name = names[0] if not place else names[1 + place % 6]
         over = status is not None or not self._alive(place)
-        ways = (0, 3 << 8, 9)
+        methods = (0, 3 << 8, 9)
         return ProcessInfo(
             tgid=4242 + place,
             pid=4242 + place,
@@ -139,7 +139,7 @@ class Build:
             else (f"/usr/bin/{name}", f"-O{place % 3}", "main.c"),
             start_ns=START_NS + place,
             end_ns=START_NS + self.tick * TICK_NS if over else None,
-            status=(status if not place else ways[place % 3]) if over else None,
+            status=(status if not place else methods[place % 3]) if over else None,
             usage=Usage(cpu_percent=7.0 * place % 100, rss_bytes=(place + 1) * 3_700_000, threads=1 + place % 3),
             total=total(counted.values()),
             delta=total(recent.values()),

@@ -43,7 +43,7 @@ class OnTerminal:
                 raise AssertionError(f"{wanted!r} never came; the last was {self.seen[-300:]!r}")
 
     def read(self, seconds: float) -> bool:
-        """Read what comes next; False where nothing does."""
+        """Read what comes next; False if nothing does."""
         if not select.select([self.master], [], [], seconds)[0]:
             return False
         try:

@@ -57,7 +57,7 @@ RAW = Fix(
     (),
     "until-reboot",
     "nothing to undo",
-    advice="leave out `--way tracefs`, or start with sudo",
+    advice="leave out `--attach-method tracefs`, or start with sudo",
 )
 SOCKET = Fix(
     "PRIV-005.socket",
@@ -210,7 +210,7 @@ class Recorded:
     def cancel(self) -> None:
         self.asked.append("cancel")
 
-    def prove(self, way: str = "auto") -> None:
+    def prove(self, method: str = "auto") -> None:
         self.asked.append("prove")
         for counted in range(0, 1001, 100):
             self.tell(jobs.Counted(1000, counted))

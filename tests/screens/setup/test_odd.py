@@ -103,7 +103,7 @@ async def test_details_are_what_debug_says() -> None:
         assert "host.read" not in driver.page
         await driver.press("d")
         assert "host.read('/proc/self/status') = FS-001" in driver.flat
-        assert "looking took 0.000 s" in driver.flat
+        assert "the check took 0.000 s" in driver.flat
         await driver.press("d")
         assert "host.read" not in driver.page
 
