@@ -1,9 +1,9 @@
 """Tries the kernel side layer by layer, in a process of its own: a crash or a seccomp kill ends nobody else.
 
-Started as `python -I -m denet_tui.bpf.prober ways|bcc|prove WAY`. Prints one JSON object a line, as soon as it is
+Started as `python -I -m denet_tui.bpf.prober methods|bcc|prove METHOD`. Prints one JSON object a line, as soon as it is
 known, so that what was reached is known even where this process is killed. Nothing that it makes outlives it.
 
-ways: `{"method", "layer", "errno", "text"}` for each layer (errno 0 is good), and after `load` one with `programs`
+methods: `{"method", "layer", "errno", "text"}` for each layer (errno 0 is good), and after `load` one with `programs`
 (verified instructions by event) and `maps` (type, key size, value size and entries by name), after `count` one
 with `made`, `counted` and `loss`.
 prove: `{"made", "counted"}` again and again, then `{"method"}` with the `outcome`, a `failure` (LoadError), or what was

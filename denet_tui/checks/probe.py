@@ -91,7 +91,7 @@ def _look(host: Host) -> dict[AttachMethod, Proof]:
 
 
 def parse(text: str, status: int, errors: str) -> dict[AttachMethod, Proof]:
-    """What prober.ways printed, whatever it is; lines that make no sense are left out."""
+    """What prober.methods printed, whatever it is; lines that make no sense are left out."""
     proofs = {method: Proof(method) for method in BOTH}
     for line in text.splitlines():
         try:

@@ -1,6 +1,6 @@
 """An attacker who holds every descriptor that the watching side has, and nothing of what that side takes from itself.
 
-Run as root by `python -m tests.attack.holder UID GID WAY`: loads as denet-tui under sudo does, becomes that user for
+Run as root by `python -m tests.attack.holder UID GID METHOD`: loads as denet-tui under sudo does, becomes that user for
 good with the descriptors alone, and tries what they are good for. Prints one JSON object: what each attempt came to
 (`refused ERRNO` or `done`), and what of root's showed in the maps.
 """

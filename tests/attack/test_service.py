@@ -135,4 +135,4 @@ def test_the_self_test_and_the_checks_go_through_it(person: Person) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "raw tracepoints: read: 1,000 calls made, 1,000 counted (EBADF 1,000): exact"
     found = json.loads("\n".join(lines[1:]))
-    assert (found["ready"], found["methods"]["raw"]["verdict"]) == (True, "ready")
+    assert (found["ready"], found["ways"]["raw"]["verdict"]) == (True, "ready")
