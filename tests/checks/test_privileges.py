@@ -94,7 +94,8 @@ def test_no_new_privs_matters_only_to_who_has_nothing_yet() -> None:
 def test_root_of_a_user_namespace_is_not_root(state: list[str]) -> None:
     if subprocess.run([*state, "unshare", "-Ur", "true"], capture_output=True).returncode:
         pytest.skip("needs user namespaces")
-    seen = see([*state, "unshare", "-Ur"], *ALL_MODULES)
+    not_installed = ["sh", "-c", 'mount -t tmpfs tmpfs /opt && exec "$@"', "sh"]  # else its owner is nobody in there
+    seen = see([*state, "unshare", "-Urm", *not_installed], *ALL_MODULES)
     assert seen.wrong == {"PRIV-003"}
     assert seen.found["PRIV-001"]["state"] == "skip"
     assert seen.found["PRIV-003"]["blocks"] == ["raw", "tracefs"]
