@@ -192,7 +192,7 @@ def check_processes(person: Person, shell: int, command: int) -> None:
 
 
 def test_neither_the_command_nor_its_supervisor_is_in_roots_session(person: Person, root_shell: Tmux) -> None:
-    mark = person.home / "own"
+    mark = person.home / "own-session"
     root_shell.line(f"{as_person(person)} --no-tui -- sh -c 'echo $$ > {mark}; exec sleep 100'")
     eventually(lambda: text_of(mark).strip(), "the command runs")
     check_processes(person, root_shell.shell, int(text_of(mark)))

@@ -64,6 +64,7 @@ class Job:
 
     def _modes(self, name: str) -> str:
         path = self._folder / name
+        path.unlink(missing_ok=True)
         self.shell.line(f"stty -a > {path}; echo over >> {path}")
         eventually(lambda: "over" in text_of(path), "stty answers")
         return text_of(path)

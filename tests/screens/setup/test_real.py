@@ -54,7 +54,7 @@ def test_from_a_broken_machine_to_a_watched_command(terminal: Tmux, person: Pers
     shows(terminal, "with one helper as root", "2 of 2 left", "✗ fail BCC-001: bcc is not installed")
     shows(terminal, "$ /usr/bin/apt-get install -y --no-install-recommends")
     terminal.type("d")
-    shows(terminal, "looking took")
+    shows(terminal, "the check took")
     terminal.type("d", "w")
     shows(terminal, "✓ written:")
     assert "BCC-001 fail" in (person.home / "denet-tui-report.md").read_text()
