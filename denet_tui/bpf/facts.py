@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def gather(read: Read = read_file, stat: Stat = os.stat) -> Facts:
 
     status, limits = text("/proc/self/status"), text("/proc/self/limits")
     release, version = text("/proc/sys/kernel/osrelease"), text("/proc/version")
+    mounts = text("/proc/self/mountinfo")
+    memory, _ = memory_limit(read, lambda: parse_mounts(mounts))
     return Facts(
         uid=_field(status, "Uid", 10, column=1),
         effective=_field(status, "CapEff", 16),
@@ -113,10 +116,10 @@ def gather(read: Read = read_file, stat: Stat = os.stat) -> Facts:
         memlock=_limit(limits, "Max locked memory"),
         address_space=_limit(limits, "Max address space"),
         open_files=_limit(limits, "Max open files"),
-        memory_limit=_memory_limit(text),
+        memory_limit=(UNLIMITED if memory == math.inf else int(memory)) if text("/proc/self/cgroup") else None,
         lockdown=_bracketed(text("/sys/kernel/security/lockdown")),
         paranoid=_number(text("/proc/sys/kernel/perf_event_paranoid")),
-        tracefs=mounted(text("/proc/self/mountinfo"), "tracefs"),
+        tracefs=mounted(mounts, "tracefs"),
         bpf_in_kernel=bool(text("/proc/sys/kernel/unprivileged_bpf_disabled")) if release else None,
         security=text("/sys/kernel/security/lsm"),
         confined=_confined(text("/proc/self/attr/current")),
@@ -140,17 +143,40 @@ def _limit(limits: str, name: str) -> int | None:
     return None if not found else UNLIMITED if found[1] == "unlimited" else int(found[1])
 
 
-def _memory_limit(text: Callable[[str], str]) -> int | None:
-    found = re.search(r"^0::(/.*)$", text("/proc/self/cgroup"), re.MULTILINE)
-    if not found:
-        return None
-    folder, limits = found[1].rstrip("/"), []
-    for _ in range(32):
-        limits.append(_number(text(f"/sys/fs/cgroup{folder}/memory.max")))
-        if not folder:
-            break
-        folder = folder.rpartition("/")[0]
-    return min((limit for limit in limits if limit is not None), default=UNLIMITED)
+def memory_limit(read: Read, mounts: Callable[[], Iterable[Mount]]) -> tuple[float, str]:
+    """(bytes, file) of the tightest memory limit of this process's cgroup and those above it; (inf, why) without."""
+    best, where = math.inf, "memory cgroup"
+    for path in _memory_files(read, mounts):
+        try:
+            text = read(path).strip()
+        except OSError:
+            continue
+        if re.fullmatch(r"\d{1,20}", text, re.ASCII) and int(text) < min(best, 2**62):  # v1 writes 2^63 for none
+            best, where = int(text), path
+    return best, where
+
+
+def _memory_files(read: Read, mounts: Callable[[], Iterable[Mount]]) -> list[str]:
+    """The limit files of both cgroup versions, from the process's own group up to the mount (man 7 cgroups)."""
+    try:
+        groups = [line.split(":", 2)[1:] for line in read("/proc/self/cgroup").splitlines()]
+        mounted_now = mounts()
+    except OSError:
+        return []
+    paths = dict(each for each in groups if len(each) == 2)
+    v1 = next((path for controllers, path in paths.items() if "memory" in controllers.split(",")), None)
+    found = []
+    for mount in mounted_now:
+        if mount.kind == "cgroup2" and "" in paths:
+            found += _upwards(mount.point, paths[""], "memory.max")
+        elif mount.kind == "cgroup" and v1 is not None and "memory" in mount.super_options:
+            found += _upwards(mount.point, v1, "memory.limit_in_bytes")
+    return found
+
+
+def _upwards(mount: str, group: str, file: str) -> list[str]:
+    parts = [part for part in group.split("/") if part and part != ".."][:64]
+    return [f"{'/'.join([mount, *parts[:depth]])}/{file}" for depth in range(len(parts), -1, -1)]
 
 
 def _number(text: str) -> int | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 
-from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE, memory_limit
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
@@ -21,7 +20,7 @@ LEAST_MEMORY, ENOUGH_MEMORY = 90 * _MIB, 192 * _MIB
 
 def limits(host: Host) -> Finding:
     """LIM-001: descriptors, address space and the memory cgroup are large enough for the loader."""
-    memory, group = memory_limit(host)
+    memory, group = memory_limit(host.read, host.mounts)
     measured = (
         ("RLIMIT_NOFILE", host.limit("NOFILE")[0], LEAST_FILES, ENOUGH_FILES, "ulimit -n 1024"),
         ("RLIMIT_AS", host.limit("AS")[0], LEAST_SPACE, ENOUGH_SPACE, "ulimit -v unlimited"),
@@ -58,42 +57,6 @@ def _raise(name: str, command: str) -> Fix:
         )
     which = {"RLIMIT_NOFILE": "files", "RLIMIT_AS": "space"}.get(name, "memory")
     return Fix(f"LIM-001.{which}", f"raise {name}", (), "until-reboot", "nothing stays", advice=advice)
-
-
-def memory_limit(host: Host) -> tuple[float, str]:
-    """(bytes, file) of the tightest memory limit of this process's cgroup and those above it; (inf, why) without."""
-    best, where = math.inf, "memory cgroup"
-    for path in _memory_files(host):
-        try:
-            text = host.read(path).strip()
-        except OSError:
-            continue
-        if re.fullmatch(r"\d{1,20}", text, re.ASCII) and float(text) < min(best, 2**62):  # v1 writes 2^63 for none
-            best, where = float(text), path
-    return best, where
-
-
-def _memory_files(host: Host) -> list[str]:
-    """The limit files of both cgroup versions, from the process's own group up to the mount (man 7 cgroups)."""
-    try:
-        groups = [line.split(":", 2)[1:] for line in host.read("/proc/self/cgroup").splitlines()]
-        mounts = host.mounts()
-    except OSError:
-        return []
-    paths = dict(each for each in groups if len(each) == 2)
-    v1 = next((path for controllers, path in paths.items() if "memory" in controllers.split(",")), None)
-    found = []
-    for mount in mounts:
-        if mount.kind == "cgroup2" and "" in paths:
-            found += _upwards(mount.point, paths[""], "memory.max")
-        elif mount.kind == "cgroup" and v1 is not None and "memory" in mount.super_options:
-            found += _upwards(mount.point, v1, "memory.limit_in_bytes")
-    return found
-
-
-def _upwards(mount: str, group: str, file: str) -> list[str]:
-    parts = [part for part in group.split("/") if part and part != ".."][:64]
-    return [f"{'/'.join([mount, *parts[:depth]])}/{file}" for depth in range(len(parts), -1, -1)]
 
 
 def _said(value: float) -> str:

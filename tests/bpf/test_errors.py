@@ -270,7 +270,8 @@ def test_facts_of_a_debian_machine() -> None:
         "Max address space         unlimited            unlimited            bytes     \n",
         "/proc/self/uid_map": "         0       1000          1\n",
         "/proc/sys/kernel/osrelease": "5.10.0-28-amd64\n",
-        "/proc/self/mountinfo": "22 1 0:6 / /sys/kernel/tracing rw - tracefs tracefs rw\n",
+        "/proc/self/mountinfo": "22 1 0:6 / /sys/kernel/tracing rw - tracefs tracefs rw\n"
+        "23 1 0:7 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
         "/proc/self/cgroup": "0::/a/b\n",
         "/sys/fs/cgroup/a/memory.max": "8388608\n",
         "/sys/fs/cgroup/a/b/memory.max": "max\n",

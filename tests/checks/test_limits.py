@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf import facts
 from denet_tui.bpf.facts import Mount
 from denet_tui.checks import limits
 from denet_tui.checks.model import State
@@ -87,7 +88,7 @@ def test_a_memory_cgroup_that_is_too_small(megabytes: int, state: str) -> None:
 
 def memory(cgroups: str, mounts: list[Mount], **files: str) -> tuple[float, str]:
     found = {path.replace("__", "/"): text for path, text in files.items()}
-    return limits.memory_limit(FakeHost({"/proc/self/cgroup": cgroups, **found}, mounts=mounts))
+    return facts.memory_limit(FakeHost({"/proc/self/cgroup": cgroups, **found}).read, lambda: mounts)
 
 
 def test_the_tightest_group_above_counts() -> None:
