@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -45,10 +46,11 @@ async def settle(pilot: Pilot[object], session: Session) -> None:
 
 
 async def until(pilot: Pilot[object], condition: Callable[[], bool]) -> None:
-    """Wait until that is so."""
+    """Wait until that is so; of what is not there yet nothing is."""
     for _ in range(500):
-        if condition():
-            return
+        with suppress(IndexError):
+            if condition():
+                return
         await pilot.pause(0.01)
     raise AssertionError("it never came to that")
 
