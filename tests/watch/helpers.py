@@ -130,8 +130,10 @@ def _name_of(program: int) -> str:
 def held_programs() -> set[int]:
     """Ids of the BPF programs that some process has open."""
     found: set[int] = set()
-    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        found.update(int(number) for number in re.findall(r"^prog_id:\s*(\d+)", text_of(path), re.MULTILINE))
+    for folder in Path("/proc").glob("[0-9]*/fdinfo"):
+        with contextlib.suppress(OSError):  # the process has just ended
+            for path in folder.iterdir():
+                found.update(int(number) for number in re.findall(r"^prog_id:\s*(\d+)", text_of(path), re.MULTILINE))
     return found
 
 
