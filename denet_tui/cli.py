@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -73,6 +74,17 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+_attach_method = partial(
+    click.option,
+    "--attach-method",
+    "--way",
+    "method",
+    type=click.Choice(["auto", "raw", "tracefs"]),
+    default="auto",
+    show_default=True,
+)
+
+
 def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
@@ -87,15 +99,7 @@ def watching_options(command: _Command) -> _Command:
                 help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
             ),
             click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
-            click.option(
-                "--attach-method",
-                "--way",
-                "method",
-                type=click.Choice(["auto", "raw", "tracefs"]),
-                default="auto",
-                show_default=True,
-                help="Raw tracepoints, or tracefs tracepoints.",
-            ),
+            _attach_method(help="Raw tracepoints, or tracefs tracepoints."),
             click.option(
                 "--rows",
                 type=click.IntRange(1, 1 << 20),
@@ -194,14 +198,7 @@ def machine(**options: Any) -> NoReturn:
 
 @main.command()
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")
-@click.option(
-    "--attach-method",
-    "--way",
-    "method",
-    type=click.Choice(["auto", "raw", "tracefs"]),
-    default="auto",
-    show_default=True,
-)
+@_attach_method()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @global_options
 def selftest(syscall: str, **options: Any) -> NoReturn:

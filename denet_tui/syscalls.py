@@ -1,4 +1,4 @@
-"""Names of syscalls by ABI and number, numbers by name, their classes, and the names of errnos.
+"""Names of syscalls by ABI and number, numbers by name, their classes, and the names of errnos and signals.
 
 The classes follow the sections of the kernel's own tables (include/linux/syscalls.h is ordered by the
 source file that defines a call: fs/, mm/, net/, ipc/, kernel/signal.c, kernel/time/, security/, …).
@@ -7,7 +7,6 @@ No syscall is in two classes.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import platform
 import signal
@@ -166,6 +165,8 @@ def expand(words: Iterable[str]) -> set[str]:
         elif any(word in numbers(abi) for abi in range(3)):
             found.add(word)
         else:
+            import difflib  # takes a moment, which a run does not need
+
             near = difflib.get_close_matches(word, numbers(), n=1)
             raise ValueError(f"unknown syscall {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return found

@@ -40,7 +40,7 @@ def protect() -> None:
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def tracer() -> int:
+def traced_by() -> int:
     """The process that traces a thread of this one (strace, gdb), 0 where there is none.
 
     One that was there before `protect` stays, and can do all that this process can; after it nobody comes who may not

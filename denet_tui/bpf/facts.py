@@ -160,13 +160,13 @@ def _memory_files(read: Read, mounts: Callable[[], Iterable[Mount]]) -> list[str
     """The limit files of both cgroup versions, from the process's own group up to the mount (man 7 cgroups)."""
     try:
         groups = [line.split(":", 2)[1:] for line in read("/proc/self/cgroup").splitlines()]
-        mounted_now = mounts()
+        there = mounts()
     except OSError:
         return []
     paths = dict(each for each in groups if len(each) == 2)
     v1 = next((path for controllers, path in paths.items() if "memory" in controllers.split(",")), None)
     found = []
-    for mount in mounted_now:
+    for mount in there:
         if mount.kind == "cgroup2" and "" in paths:
             found += _upwards(mount.point, paths[""], "memory.max")
         elif mount.kind == "cgroup" and v1 is not None and "memory" in mount.super_options:

@@ -73,10 +73,10 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and int(text) < 0xFFFFFFFF
 
 
-def real_uid(tgid: int, tid: int) -> int | None:
-    """Whose a thread is, as the kernel side compares it; None if it is gone."""
+def real_uid(tgid: int, tid: int = 0) -> int | None:
+    """Whose a process is, or one thread of it, as the kernel side compares it; None if it is gone."""
     try:
-        text = Path(f"/proc/{tgid}/task/{tid}/status").read_text(encoding="utf-8", errors="replace")
+        text = Path(f"/proc/{tgid}/task/{tid or tgid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     return int(text.partition("\nUid:")[2].split()[0])

@@ -166,9 +166,8 @@ class Tracer:
             self.forget([tgid])
             raise
         entered = {tid for tid in expected | there if self._enter(tid, tgid)}
-        if (
-            self._only_uid is not None
-        ):  # looked at last: who is still in the call that makes it another's is not counted
+        # Looked at last: a thread that is still in the call that makes it another's is not counted.
+        if self._only_uid is not None:
             self._foreign += sum(real_uid(tgid, tid) not in (None, self._only_uid) for tid in entered)
         if len(entered) != len(expected):
             key = struct.pack("<I", tgid)

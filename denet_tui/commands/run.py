@@ -1,4 +1,4 @@
-"""What the commands do: brings watch, record and the screen together, and decides the exit status."""
+"""What run, attach, machine and selftest do: watch, record and the screen together, and the exit status."""
 
 from __future__ import annotations
 

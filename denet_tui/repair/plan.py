@@ -31,7 +31,7 @@ class Plan:
     choices: tuple[Choice, ...] = ()
     advice: tuple[Choice, ...] = ()
     offered: tuple[Choice, ...] = ()
-    """Not needed for this way, or weakening the machine: only where asked for by id."""
+    """Not needed for this attach method, or weakening the machine: only where asked for by id."""
     stuck: tuple[Finding, ...] = ()
     """What blocks this attach method, and has no fix that is known."""
 
@@ -82,7 +82,7 @@ def _beyond(findings: Sequence[Finding]) -> list[Choice]:
 
 
 def _stuck(findings: Sequence[Finding], method: AttachMethod, without_fix: Sequence[Finding]) -> tuple[Finding, ...]:
-    """What of it blocks the way; the proof only by itself, as it fails because of the others."""
+    """What of it blocks the attach method; the proof only by itself, as it fails because of the others."""
     others = any(method in finding.blocks for finding in findings if finding.id != PROOF)
     return tuple(each for each in without_fix if method in each.blocks and not (others and each.id == PROOF))
 
@@ -101,7 +101,7 @@ def _known(findings: Sequence[Finding], asked: frozenset[str]) -> None:
 
 
 def _method(findings: Sequence[Finding]) -> AttachMethod:
-    """The way that is ready; else the first that fixes can free; else raw tracepoints, which need least."""
+    """The one that is ready; else the first that fixes can free; else raw tracepoints, which need least."""
     verdicts = methods(findings)
     for each in verdicts:
         if each.verdict == "ready":

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from denet_tui.bpf.privilege import User
+from denet_tui.bpf.privilege import User, real_uid
 from denet_tui.model import PASSED
-from denet_tui.watch.processes import owner, stat
+from denet_tui.watch.processes import stat
 
 _ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}
 """Ways to become root, and where each says who asked."""
@@ -25,7 +25,7 @@ def is_foreign(user: User) -> bool:
     """
     for pid, name in _above():
         if name not in _ASKED:
-            return owner(pid) != user.uid
+            return real_uid(pid) != user.uid
     return os.getuid() != user.uid
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from denet_tui import syscalls
 from denet_tui.bpf import facts, privilege, request, reset, unprivileged
-from denet_tui.bpf.confine import confine, protect, tracer
+from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
@@ -23,7 +23,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants, owner
+from denet_tui.watch.processes import descendants
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -114,7 +114,12 @@ class Start:
     def aim_at(self, aim: Aim, pid: int = 0, scale: int = 0) -> None:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
         self._scale = scale
-        uid = {"command": self.runner.uid, "itself": self.invoker.uid, "process": owner(pid), "machine": 0}[aim]
+        uid = {
+            "command": self.runner.uid,
+            "itself": self.invoker.uid,
+            "process": privilege.real_uid(pid),
+            "machine": 0,
+        }[aim]
         allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
@@ -124,7 +129,7 @@ class Start:
     def _refuse_tracer(self) -> None:
         """Raise StartError where another process of this user would get what the loader hands over."""
         protect()
-        if not self._privileged and (pid := tracer()):
+        if not self._privileged and (pid := traced_by()):
             name = "".join(_command_line(pid)[:1]) or "unknown"
             raise StartError(
                 f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "
@@ -228,7 +233,7 @@ def hold_command(
 
 def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Attached, Tracer, RunInfo]:
     """A running process and its living descendants, watched from now on; raises StartError, LoadError."""
-    uid = owner(pid)
+    uid = privilege.real_uid(pid)
     if uid is None:
         raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
     if os.getuid() not in (0, uid) and not start.options.as_root:

@@ -152,11 +152,3 @@ def descendants(pid: int) -> list[tuple[int, int]]:
         return [(child.pid, child.ppid()) for child in psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
         return []
-
-
-def owner(pid: int) -> int | None:
-    """Real uid of a process, None if it does not exist."""
-    try:
-        return psutil.Process(pid).uids().real
-    except psutil.Error:
-        return None

@@ -112,7 +112,7 @@ class Walk:
 
     @property
     def ready(self) -> bool:
-        """Whether the proof has succeeded by one way at least, and is not being repeated."""
+        """Whether the proof has succeeded by one attach method at least, and is not being repeated."""
         done = PROOF in self.findings and PROOF not in self.looking
         return done and any(method.verdict == "ready" and method.proven for method in self.methods)
 
