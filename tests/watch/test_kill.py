@@ -137,10 +137,22 @@ def has_come_to(phase: str, pid: int, folder: Path) -> bool:
     if phase == "start":
         return True
     if phase == "loader":
-        return any("denet_tui.bpf.loader" in command_line(child) for child in family)
+        return bool(loaders(pid))
     if phase == "held":
         return any(children(child) for child in family)
     return bool(text_of(folder / "pid"))
+
+
+def loaders(pid: int) -> list[int]:
+    """The loader of this denet-tui, while there is one."""
+    return [child for child in children(pid) if "denet_tui.bpf.loader" in command_line(child)]
+
+
+def hold_loader(pid: int) -> bool:
+    """Stop the loader at its work, so that there is time for a key on a busy machine, too; False before it is there."""
+    for loader in (found := loaders(pid)):
+        os.kill(loader, signal.SIGSTOP)
+    return bool(found)
 
 
 PHASES = ["start", "loader", "held", "running"]
@@ -249,7 +261,7 @@ def test_ctrl_c_is_for_the_command(terminal: OwnTerminal, trap: str, expected: i
 
 def test_ctrl_c_before_the_command_runs_starts_nothing(terminal: OwnTerminal) -> None:
     pid = terminal.start("run", "--no-tui", "--", "touch", "ran")
-    eventually(lambda: has_come_to("loader", pid, terminal.folder), "the loader works")
+    eventually(lambda: hold_loader(pid), "the loader works")
     family = children(pid)
     terminal.type(b"\x03")
     status_then = terminal.wait()
