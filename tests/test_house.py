@@ -47,3 +47,16 @@ def test_no_function_is_over_a_complexity_of_15() -> None:
     blocks = [block for path in FILES for block in cc_visit(path.read_text())]
     over = {getattr(block, "fullname", block.name) for block in blocks if block.complexity > 15}
     assert over == set(), "simplify it"
+
+
+def test_checks_import_nothing_while_they_run() -> None:
+    """They run on threads: an import that fails for want of a descriptor leaves half a module to the others."""
+    functions = ast.FunctionDef, ast.AsyncFunctionDef
+    inside = [
+        (path.name, node.name)
+        for path in FILES
+        if room(path) == "checks"
+        for node in ast.walk(TREES[path])
+        if isinstance(node, functions) and any(isinstance(each, ast.Import | ast.ImportFrom) for each in ast.walk(node))
+    ]
+    assert inside == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import time
 import traceback
@@ -33,7 +34,10 @@ def run_one(check: Check, host: Host) -> Finding:
     except MemoryError:
         finding = Finding(check.id, State.UNKNOWN, f"{check.title}: there was not enough memory to look (LIM-001)")
     except Exception as error:  # noqa: BLE001 - one broken check must not hide what the others found
-        finding = _crashed(check, error)
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            finding = Finding(check.id, State.UNKNOWN, f"{check.title}: no descriptor was left to look with (LIM-001)")
+        else:
+            finding = _crashed(check, error)
     seconds = time.monotonic() - started
     log.debug("%s: %s: %s (%.3f s)", check.id, finding.state, finding.title, seconds)
     title = finding.title + (f" (took {seconds:.1f} s)" if seconds > _SLOW_S else "")

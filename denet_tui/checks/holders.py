@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui.bpf import programs as kernel
+
 _READ_ALL, _SIZE_BUFFER = 3, 10
 _NUMBERS = re.compile(r"^(?:prog_id|bpf_prog_id):\s*(\d+)", re.MULTILINE)
 _MOST_SHOWN = 4
@@ -25,8 +27,6 @@ class LoadedProgram(NamedTuple):
 
 def programs() -> list[LoadedProgram]:
     """All loaded programs but those of this process and what it started (probes run meanwhile); raises OSError."""
-    from denet_tui.bpf import programs as kernel
-
     numbers = list(kernel.ids())
     whose = _holders() if numbers else {}
     found = []

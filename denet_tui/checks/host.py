@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -11,16 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from denet_tui import files
+from denet_tui.bpf import toolchain
 from denet_tui.bpf.facts import Mount, parse_mounts
-from denet_tui.checks import calls
-
-if TYPE_CHECKING:
-    from denet_tui.bpf.privilege import User
-    from denet_tui.bpf.toolchain import Toolchain
-    from denet_tui.checks.holders import LoadedProgram
+from denet_tui.bpf.privilege import User, invoking_user
+from denet_tui.checks import calls, holders
 
 LIMIT = 1 << 20
 """Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""
@@ -70,8 +67,6 @@ class Host:
 
     def filesystem(self, path: str) -> int:
         """Magic number of the filesystem that a path is on (statfs f_type); raises OSError."""
-        import ctypes
-
         buffer = ctypes.create_string_buffer(256)
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.statfs(os.fsencode(path), buffer):
@@ -144,8 +139,6 @@ class Host:
 
     def asker(self) -> User:
         """The user behind sudo, or the current one."""
-        from denet_tui.bpf.privilege import invoking_user
-
         return invoking_user()
 
     def limit(self, name: str) -> tuple[float, float]:
@@ -175,25 +168,19 @@ class Host:
 
     # leftovers
 
-    def bpf_programs(self) -> list[LoadedProgram]:
+    def bpf_programs(self) -> list[holders.LoadedProgram]:
         """All BPF programs that are loaded, and by whom; raises OSError (EPERM without CAP_SYS_ADMIN)."""
-        from denet_tui.checks.holders import programs
-
-        return programs()
+        return holders.programs()
 
     def kernel_log(self) -> str:
         """The kernel's log, its last MiB; raises OSError (EPERM without CAP_SYSLOG where dmesg_restrict is 1)."""
-        from denet_tui.checks.holders import kernel_log
-
-        return kernel_log(LIMIT)
+        return holders.kernel_log(LIMIT)
 
     # drift
 
-    def find_bcc(self) -> Toolchain:
+    def find_bcc(self) -> toolchain.Toolchain:
         """Where bcc is, and its version, without importing it; raises ToolchainError."""
-        from denet_tui.bpf.toolchain import find
-
-        return find()
+        return toolchain.find()
 
 
 def parse_fields(text: str) -> dict[str, str]:

@@ -157,10 +157,10 @@ def _by_hand(each: Leftover) -> Fix:
 def check_others(host: Host) -> Finding:
     """OTHER-001: which BPF programs others have loaded. Any number of tracers get along: this never fails."""
     why = "For information: programs of others cost time at the same events, but do not disturb what is counted."
-    if host.probe_bpf() < 0:
-        title = "BPF programs of others: a seccomp filter ends whoever asks (PRIV-004)"
-        return Finding("OTHER-001", State.UNKNOWN, title, why=why)
     try:
+        if host.probe_bpf() < 0:
+            title = "BPF programs of others: a seccomp filter ends whoever asks (PRIV-004)"
+            return Finding("OTHER-001", State.UNKNOWN, title, why=why)
         programs = host.bpf_programs()
     except OSError as error:
         title = f"BPF programs of others: {'needs root' if host.uid else error.strerror}"

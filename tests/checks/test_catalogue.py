@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import threading
 import time
 
@@ -61,10 +63,17 @@ def test_a_check_that_breaks_is_a_crash_and_the_rest_go_on(error: Exception) -> 
     assert found[1].blocks == ()
 
 
-def test_too_little_memory_to_look_is_unknown() -> None:
-    found = check_runner.run(FakeHost(), checks=[breaking("B-001", MemoryError()), passing("C-001")])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (MemoryError(), "not enough memory to look (LIM-001)"),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "no descriptor was left to look with (LIM-001)"),
+    ],
+)
+def test_too_little_to_look_with_is_unknown(error: Exception, why: str) -> None:
+    found = check_runner.run(FakeHost(), checks=[breaking("B-001", error), passing("C-001")])
     assert [each.state for each in found] == [State.UNKNOWN, State.PASS]
-    assert "not enough memory to look (LIM-001)" in found[0].title
+    assert why in found[0].title
 
 
 def test_times_are_taken_and_over_a_second_said(monkeypatch: pytest.MonkeyPatch) -> None:
