@@ -13,6 +13,7 @@ from tests.lab.machines import Machine, make, missing
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What asks the same machine goes to the same worker, which boots it once (--dist loadgroup)."""
     for item in items:
