@@ -130,8 +130,8 @@ test: venv lint ## Set up what is missing, then run every test; as root for the 
 	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
-	# One more than there are processors: much of it waits, for kernels, terminals and the ends of commands.
-	$(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile
+	# Twice as many as there are processors: most of it waits, for kernels, terminals and the ends of commands.
+	$(VENV)/bin/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 lint: venv ## ruff, mypy --strict and the import contracts
 	@$(SH)

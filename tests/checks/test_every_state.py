@@ -12,7 +12,7 @@ from denet_tui.bpf import toolchain
 from tests.checks.states import Seen, filtered, nobody, see, without
 from tests.real import WITH_TRACEFS
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "last_good", "probe")
 
