@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,55 +11,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from denet_tui import __version__, debug
+from denet_tui import __version__
+from denet_tui.command_line import Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
 
-FAILED = 125
-USAGE = 64
-"""For wrong words to the commands about the machine, as sysexits.h has it: what they run is not somebody else's."""
-_ABOUT_THE_MACHINE = ("diag", "setup")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class _Commands(click.Group):
-    """Reports every failure as one line; denet-tui's own failures are 125, as env(1) and timeout(1) have it."""
-
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run the command line and exit."""
-        _open_standard_streams()
-        debug.take_last_resort()
-        try:
-            status = super().main(*args, **{"prog_name": "denet-tui", **kwargs, "standalone_mode": False})
-        except click.exceptions.Exit as error:
-            status = error.exit_code
-        except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "denet-tui"
-            about_the_machine = where.rpartition(" ")[2] in _ABOUT_THE_MACHINE
-            fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", USAGE if about_the_machine else FAILED)
-        except click.Abort:
-            status = 130
-        except BrokenPipeError:
-            status = FAILED
-        except Exception as error:  # noqa: BLE001 - the last resort
-            status = debug.mistake(error, FAILED)
-        sys.exit(status if isinstance(status, int) else 0)
-
-
-def _open_standard_streams() -> None:
-    """Where 0, 1 or 2 is closed, the next file opened would become the command's input or output."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stderr is None:  # or print() would write to stdout instead
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as we run
-
-
-def fail(text: str, status: int = FAILED) -> NoReturn:
-    """One clear line on stderr, and out."""
-    sys.exit(complain(text, status))
 
 
 class _Seconds(click.FloatRange):
@@ -115,29 +71,46 @@ def watching_options(command: _Command) -> _Command:
     return command
 
 
+def _needless(_: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click calls it so
+    if given:
+        complain(f"{option.opts[0]} is not needed: system calls are always counted by eBPF")
+
+
 def global_options(command: _Command) -> _Command:
-    """--debug and --log-file, which may stand after the command's name too."""
-    command = click.option("--log-file", type=Path, help="Write debug messages here instead of to stderr.")(command)
-    return click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw.")(
-        command
-    )
+    """What may stand before a command's name and after it."""
+    for option in (
+        click.option("--enable-ebpf", is_flag=True, hidden=True, expose_value=False, callback=_needless),
+        click.option("--log-file", type=Path, help="Write debug messages here instead of to stderr."),
+        click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw."),
+    ):
+        command = option(command)
+    return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
+    sections={
+        "Watch": ("run", "attach", "machine"),
+        "Make it work here": ("setup", "diag", "selftest"),
+        "More": ("settings", "help"),
+    },
+    otherwise="run",
+    epilog=examples(
+        ("sudo denet-tui", "set up what is missing, then choose what to watch"),
+        ("denet-tui make -j4", "watch a command; its files stay yours"),
+        ("sudo denet-tui attach 1234", "watch a running process"),
+    ),
+)
 @click.version_option(__version__, prog_name="denet-tui", message="%(prog)s %(version)s")
+@global_options
 @click.pass_context
-def main(context: click.Context) -> None:
-    r"""Watch a command's syscalls, exactly and live, with its whole process tree.
-
-    \b
-    sudo denet-tui                        watch the whole machine; set up first what is missing
-    sudo denet-tui run -- make -j4        watch a command
-    sudo denet-tui attach 1234            watch a running process
-    sudo denet-tui machine                watch every process of this machine
-    sudo denet-tui selftest               1,000 known calls, counted and compared
-    sudo denet-tui diag                   what works here, what does not, and what to do about it
-    sudo denet-tui setup                  put right what does not, shown before and undone on request
-    """
+def main(context: click.Context, /, **given: Any) -> None:
+    """Watch a command's system calls, exactly and live, with its whole process tree."""
+    asked = {name: value for name, value in given.items() if value}
+    context.default_map = dict.fromkeys(Commands.of(context).commands, asked)
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
 
@@ -146,7 +119,14 @@ def main(context: click.Context) -> None:
         write(f"{context.get_help()}\n", sys.stdout)
 
 
-@main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@main.command(
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    epilog=examples(
+        ("denet-tui run -- make -j4", "watch a build"),
+        ("denet-tui run --no-tui --syscalls %file -- ls -l", "no screen, a table of the file calls at the end"),
+        ("denet-tui run -o build.jsonl -- make", "record it as well"),
+    ),
+)
 @watching_options
 @click.option(
     "--user",
@@ -173,7 +153,13 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     watching.start(targets.CommandTarget(command), targets.WatchRequest(**options))
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
+        ("sudo denet-tui attach --no-tui 1234", "a table when it ends, or at ctrl+c"),
+        ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
+    )
+)
 @watching_options
 @global_options
 @click.argument("pid", type=click.IntRange(1))
@@ -185,7 +171,13 @@ def attach(pid: int, **options: Any) -> NoReturn:
     watching.start(targets.ProcessTarget(pid), targets.WatchRequest(**options))
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        ("sudo denet-tui machine", "every process of this machine"),
+        ("sudo denet-tui machine --syscalls %network", "only the network calls"),
+        ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
+    )
+)
 @watching_options
 @global_options
 def machine(**options: Any) -> NoReturn:
@@ -196,7 +188,13 @@ def machine(**options: Any) -> NoReturn:
     watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        ("sudo denet-tui selftest", "1,000 reads, each way"),
+        ("sudo denet-tui selftest --syscall getppid", "another call"),
+        ("sudo denet-tui selftest --attach-method tracefs --json", "one way, for a script"),
+    )
+)
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")
 @_attach_method()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -209,7 +207,14 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
     watching.selftest(syscall, targets.WatchRequest(**options))
 
 
-@main.command()
+@main.command(
+    short_help="Say what works here, what does not, and what to do about it.",
+    epilog=examples(
+        ("sudo denet-tui diag", "everything"),
+        ("sudo denet-tui diag --only FS-001", "one check"),
+        ("sudo denet-tui diag --report report.md", "a report to share, secrets replaced"),
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
 @click.option(
     "--report", "report_file", type=Path, metavar="FILE", help="Write the complete report to share (Markdown)."
@@ -230,7 +235,14 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
     diag.diag(diag.DiagRequest(only=ids, **options))
 
 
-@main.command()
+@main.command(
+    short_help="Put right what keeps tracing from working, step by step.",
+    epilog=examples(
+        ("sudo denet-tui setup", "step by step, on a screen"),
+        ("denet-tui setup --plan", "what would be done"),
+        ("sudo denet-tui setup --undo", "give everything back"),
+    ),
+)
 @click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--yes", is_flag=True, help="Apply the plan without asking.")
 @click.option("--only", multiple=True, metavar="ID", help="This check or fix only; may be given again, or with commas.")
@@ -257,10 +269,26 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     setup.setup(setup.SetupRequest(only=ids, **options))
 
 
-@main.command("settings")
+@main.command(
+    "settings",
+    short_help="Print a settings file with every field explained.",
+    epilog=examples(
+        ("denet-tui settings", "the file, with every field explained"),
+        ("denet-tui settings > ~/.config/denet-tui/settings.toml", "begin with it"),
+        ("denet-tui settings --keys", "every key that can be changed"),
+    ),
+)
 @click.option("--keys", is_flag=True, help="Instead: every binding by its name, with its keys and what it does.")
 def settings_command(*, keys: bool) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
     from denet_tui.commands import preferences
 
     write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)
+
+
+@main.command("help", epilog=examples(("denet-tui help run", "what run can do")))
+@click.argument("topic", default="")
+@click.pass_context
+def help_command(context: click.Context, topic: str) -> None:
+    """Say what a command does and takes."""
+    write(f"{Commands.of(context).help_of(context, topic)}\n", sys.stdout)

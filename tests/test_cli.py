@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.bpf import toolchain
+from denet_tui.cli import main
 from tests.real import WITH_TRACEFS
 from tests.watch.helpers import DENET, denet, run
 
@@ -40,7 +41,9 @@ def marker(tmp_path: Path) -> Path:
         (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
         (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
         (["attach"], "Missing argument 'PID'; see `denet-tui attach --help`"),
-        (["nonsense"], "No such command 'nonsense'; see `denet-tui --help`"),
+        (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
+        (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
+        (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
         (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
         (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
         (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
@@ -62,10 +65,33 @@ def test_words_that_make_no_sense(words: list[str], says: str) -> None:
 
 def test_help_and_version_need_nothing() -> None:
     assert denet("--version").stdout.startswith("denet-tui ")
-    for words in ([], ["--help"], ["run", "--help"], ["attach", "-h"], ["selftest", "--help"]):
+    for words in ([], ["--help"], ["run", "--help"], ["attach", "-h"], ["selftest", "--help"], ["help", "diag"]):
         done = denet(*words)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: denet-tui" in done.stdout
+        assert "Examples:\n" in done.stdout
+        assert "\\b" not in done.stdout
+        assert "\b" not in done.stdout
+
+
+def test_every_command_stands_under_a_heading_of_the_help() -> None:
+    headed = [name for names in main.sections.values() for name in names]
+    assert sorted(headed) == sorted(main.commands)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("words", [["sh"], ["--", "sh"], ["--debug", "run", "--no-tui", "sh"]], ids=" ".join)
+def test_a_program_can_be_named_right_away(words: list[str]) -> None:
+    done = denet(*words, "-c", "echo here; exit 3")
+    assert (done.returncode, done.stdout) == (3, "here\n")
+    assert ("found the toolchain" in done.stderr or "bcc" in done.stderr) == ("--debug" in words)
+
+
+@pytest.mark.root
+def test_what_denet_needed_is_not_needed_here() -> None:
+    done = denet("run", "--no-tui", "--enable-ebpf", "--", "true")
+    assert done.returncode == 0
+    assert "--enable-ebpf is not needed" in done.stderr.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""The command line as a whole: which word is which command, how it fails, and how its help is laid out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from denet_tui import debug
+from denet_tui.visible import complain
+
+FAILED = 125
+USAGE = 64
+"""For wrong words to the commands about the machine, as sysexits.h has it: what they run is not somebody else's."""
+_ABOUT_THE_MACHINE = ("diag", "setup")
+
+
+class Commands(click.Group):
+    """Reports every failure as one line; denet-tui's own failures are 125, as env(1) and timeout(1) have it."""
+
+    def __init__(
+        self, *args: Any, sections: Mapping[str, tuple[str, ...]] | None = None, otherwise: str = "", **kwargs: Any
+    ) -> None:
+        """`sections` are the headings of the help; the command `otherwise` gets the words that begin with a program."""
+        super().__init__(*args, **kwargs)
+        self.sections, self._otherwise = sections or {}, otherwise
+
+    @staticmethod
+    def of(context: click.Context) -> Commands:
+        """The commands that a context belongs to."""
+        found = context.find_root().command
+        assert isinstance(found, Commands)  # noqa: S101 - there is one group
+        return found
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run the command line and exit."""
+        _open_standard_streams()
+        debug.take_last_resort()
+        try:
+            status = super().main(*args, **{"prog_name": "denet-tui", **kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as error:
+            status = error.exit_code
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "denet-tui"
+            about_the_machine = where.rpartition(" ")[2] in _ABOUT_THE_MACHINE
+            text = f"{error.format_message().rstrip('.')}; see `{where} --help`"
+            status = complain(text, USAGE if about_the_machine else FAILED)
+        except click.Abort:
+            status = 130
+        except BrokenPipeError:
+            status = FAILED
+        except Exception as error:  # noqa: BLE001 - the last resort
+            status = debug.mistake(error, FAILED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of that name, or the one for programs; raises click.UsageError."""
+        name = args[0]
+        if name in self.commands or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        if self._otherwise and ("/" in name or shutil.which(name)):
+            return self._otherwise, self.commands[self._otherwise], args
+        raise self._unknown(ctx, name)
+
+    def help_of(self, context: click.Context, name: str) -> str:
+        """The help of a command, of all where `name` is empty; raises click.UsageError."""
+        root = context.find_root()
+        if not name:
+            return root.get_help()
+        if name not in self.commands:
+            raise self._unknown(context, name)
+        command = self.commands[name]
+        return command.get_help(click.Context(command, parent=root, info_name=name))
+
+    def _unknown(self, context: click.Context, name: str) -> click.UsageError:
+        close = difflib.get_close_matches(name, self.commands, n=1)
+        meant = f": did you mean {close[0]}?" if close else ""
+        return click.UsageError(f"No such command or program {name!r}{meant}", context)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The commands under their headings."""
+        wide = max(map(len, self.commands))
+        for heading, names in self.sections.items():
+            with formatter.section(heading):
+                limit = formatter.width - formatter.current_indent - wide - 2
+                formatter.write_dl(
+                    [(name.ljust(wide), self.commands[name].get_short_help_str(limit)) for name in names]
+                )
+
+
+def examples(*lines: tuple[str, str]) -> str:
+    """Examples for the end of a help: commands, each with what it is for."""
+    wide = max(len(command) for command, _ in lines)
+    text = "\n".join(f"  {command.ljust(wide)}  {what}" for command, what in lines)
+    return f"\b\nExamples:\n{text}"
+
+
+def _open_standard_streams() -> None:
+    """Where 0, 1 or 2 is closed, the next file opened would become the command's input or output."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:  # or print() would write to stdout instead
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as we run
