@@ -155,7 +155,7 @@ def bucket_floor_ns(index: int) -> int:
 
 
 class InFlight(NamedTuple):
-    """A thread inside a syscall at the moment of the reading; `since_ns` is CLOCK_MONOTONIC."""
+    """A thread inside a syscall at the moment of the reading; `since_ns` is by the clock of Snapshot.time_ns."""
 
     tid: int
     tgid: int
@@ -279,7 +279,7 @@ def _no_errnos() -> Errnos:
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """One watched process: its identity, how it ended, and what it called; times are CLOCK_MONOTONIC ns.
+    """One watched process: its identity, how it ended, and what it called; times are by the clock of Snapshot.time_ns.
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
@@ -319,11 +319,11 @@ class ProcessInfo:
 class Snapshot:
     """Everything that was known at one moment; cumulative since the start unless named otherwise.
 
-    Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC): the kernel side is read
-    half by half, each half at rest (see bpf/syscalls.c), so that the sums agree in every snapshot.
-    `in_flight` is the exception: it lists the threads inside a call when the list is read, a little later.
-    `processes` are the living and the most recently ended ones, in the order of their start;
-    `forgotten` counts the ended ones that are no longer among them.
+    Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC of the initial time namespace, which stands
+    still while the machine sleeps): the kernel side is read half by half, each half at rest (see bpf/syscalls.c), so
+    that the sums agree in every snapshot. `in_flight` is the exception: it lists the threads inside a call when the
+    list is read, a little later. `processes` are the living and the most recently ended ones, in the order of their
+    start; `forgotten` counts the ended ones that are no longer among them.
     """
 
     time_ns: int
@@ -348,6 +348,10 @@ class Snapshot:
     """False once the command has ended."""
     status: int | None = None
     """Wait status of the command, None while it runs."""
+    asleep_ns: int = 0
+    """How long the machine has slept since the start: no other time here counts that."""
+    set_ns: int = 0
+    """By how much the wall clock was set since the start."""
 
     @property
     def exact(self) -> bool:

@@ -1,6 +1,6 @@
 """Tracer: the one door to the kernel side.
 
-The layouts here are those of syscalls.c. All times are CLOCK_MONOTONIC ns.
+The layouts here are those of syscalls.c. All times are the kernel side's (clock.py), in ns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui import clock
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
@@ -201,7 +202,7 @@ class Tracer:
 
     def read(self) -> Reading:
         """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
-        now = time.monotonic_ns()  # before the turn: what ended by now has all its calls on this side
+        now = clock.now_ns()  # before the turn: what ended by now has all its calls on this side
         side = self._epoch & 1
         self._epoch += 1
         self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
@@ -225,7 +226,7 @@ class Tracer:
 
     def _insert_process(self, tgid: int, parent: int, threads: int, flags: int = maps.ANY) -> bool:
         comm, cmdline = _identity(tgid)
-        fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
+        fields = (clock.now_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
         return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), flags)
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:

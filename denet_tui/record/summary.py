@@ -27,6 +27,8 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         "exact": snapshot.exact,
         "lost": snapshot.loss._asdict(),
         "elapsed_s": snapshot.elapsed_ns / 1e9,
+        "asleep_s": snapshot.asleep_ns / 1e9,
+        "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
         "syscalls": _syscalls(snapshot),
     }

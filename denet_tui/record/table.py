@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from denet_tui.clock import off_the_clock
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
@@ -107,7 +108,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
-    for note in info.notes:
+    for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 
 

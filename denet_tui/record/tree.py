@@ -148,6 +148,8 @@ class Ticks:
             "running": snapshot.running,
             "status": snapshot.status,
             "forgotten": snapshot.forgotten,
+            "asleep_ns": snapshot.asleep_ns,
+            "wall_clock_set_ns": snapshot.set_ns,
             "loss": snapshot.loss._asdict(),
             "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
+from denet_tui import clock
 from denet_tui.bpf.tracer import Process
 from denet_tui.model import Counters, Syscall, Usage
 
@@ -82,7 +83,7 @@ class Usages:
 
     def __init__(self) -> None:
         self._spent: dict[int, tuple[float | None, int]] = {}
-        """CPU seconds by tgid, and when that was read (CLOCK_MONOTONIC ns)."""
+        """CPU seconds by tgid, and when that was read (clock.now_ns)."""
         self._missing: set[int] = set()
         self._turn = 0
 
@@ -134,7 +135,7 @@ class Usages:
 
     def _percent(self, process: Process, found: Stat) -> float:
         """CPU since the last look; at the first since the start, for a process that we have seen start."""
-        now = time.monotonic_ns()
+        now = clock.now_ns()
         before, then = self._spent.get(process.tgid, (None, process.start_ns))
         self._spent[process.tgid] = (found.spent_s, now)
         span_s = (now - then) / 1e9

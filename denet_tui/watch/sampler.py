@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
 
+from denet_tui import clock
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
@@ -45,7 +45,8 @@ class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
     def __init__(self, start_ns: int) -> None:
-        """`start_ns` is when counting began (CLOCK_MONOTONIC)."""
+        """`start_ns` is when counting began, by the kernel side's clock."""
+        self._began = clock.now()
         self._start_ns = self._last_ns = start_ns
         self._known: dict[int, Known] = {}
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
@@ -77,9 +78,10 @@ class Sampler:
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
         ended = (*replaced, *self._freeze(reading, usages, gone))
+        moment = clock.now()
         snapshot = Snapshot(
             time_ns=reading.time_ns,
-            wall_ms=int(time.time() * 1000) - (time.monotonic_ns() - reading.time_ns) // 1_000_000,
+            wall_ms=(moment.wall_ns - (moment.kernel_ns - reading.time_ns)) // 1_000_000,
             elapsed_ns=reading.time_ns - self._start_ns,
             interval_ns=reading.time_ns - self._last_ns,
             syscalls=MappingProxyType(dict(self._syscalls)),
@@ -99,6 +101,8 @@ class Sampler:
             forgotten=self._ended_count - len(self._ended),
             running=running,
             status=status,
+            asleep_ns=moment.asleep_since(self._began),
+            set_ns=moment.stepped_since(self._began),
         )
         self._last_ns = reading.time_ns
         return snapshot
