@@ -16,7 +16,7 @@ from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
-from denet_tui.bpf.tracer import Tracer, numbers_of
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
@@ -87,7 +87,7 @@ class Start:
         self.options = options
         self._report = report
         try:
-            self._wanted = numbers_of(syscalls.expand(options.only))
+            self._wanted = syscalls.numbers_of(syscalls.expand(options.only))
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()

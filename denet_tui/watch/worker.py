@@ -142,9 +142,12 @@ class Session:
         return self._tracer.read()
 
     def _tick(self, *, running: bool) -> Snapshot:
+        final = not running or self._over.is_set()
+        if final:
+            self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
-        usages, gone = self._usages.look(living, reading.rows)
+        usages, gone = self._usages.look(living, reading.rows, final=final)
         snapshot = self._sampler.add(reading, usages, gone, running=running, status=self.target.status)
         ended = {process.key for process in snapshot.ended}  # not one that has such an id since
         self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
