@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from math import ceil
 from operator import add
 from typing import NamedTuple
 
-from denet_tui.model import Counters, Syscall
+from denet_tui.model import BUCKETS, Counters, Errnos, Syscall, bucket_floor_ns, unpack_buckets
 
 _LOWEST = (1 << 64) - 1
 
@@ -101,6 +102,43 @@ class Counts(Mapping[Syscall, Counters]):
 
 
 EMPTY = Counts()
+
+
+class Between(NamedTuple):
+    """A latency in ns, as far as it is known: at least the one, at most the other."""
+
+    least_ns: int
+    most_ns: int
+
+
+def percentile(counters: Counters, share: float) -> Between:
+    """The least latency that `share` (0..1) of the returned calls stayed below or at; zeros where none returned.
+
+    The histogram tells it to a factor of two; the longest call is known exactly.
+    """
+    place, longest = ceil(share * counters.returns), counters.max_ns
+    found = bucket_of(unpack_buckets(counters.buckets), place)
+    if place >= counters.returns or found is None:
+        return Between(longest, longest)
+    floors = bucket_floor_ns(found[0]), bucket_floor_ns(found[0] + 1) - 1 if found[0] < BUCKETS - 1 else longest
+    return Between(min(floors[0], longest), min(floors[1], longest))
+
+
+def bucket_of(buckets: Sequence[int], place: float) -> tuple[int, int] | None:
+    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None if it has none."""
+    before = 0
+    for index, count in enumerate(buckets):
+        if count and before + count >= place:
+            return index, before
+        before += count
+    return None
+
+
+def new_errnos(now: Errnos, before: Errnos) -> Errnos:
+    """What `now` counts more than `before`."""
+    if now is before:
+        return {}
+    return {key: count - before.get(key, 0) for key, count in now.items() if count > before.get(key, 0)}
 
 
 class Difference(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -115,20 +115,6 @@ class Counters(_Sums):
         """The sum of two counters (the larger of their maxima)."""
         return Counters.of_lanes((self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
 
-    def percentile_ns(self, share: float) -> float:
-        """The latency in ns below which `share` (0..1) of the returned calls stayed, from the histogram.
-
-        Linear within a bucket, and never above `max_ns`; 0.0 where nothing returned.
-        """
-        wanted, buckets = share * self.returns, unpack_buckets(self.buckets)
-        found = bucket_of(buckets, wanted)
-        if found is None:
-            return float(self.max_ns)
-        index, before = found
-        low = bucket_floor_ns(index)
-        high = min(self.max_ns, bucket_floor_ns(index + 1)) if index < BUCKETS - 1 else self.max_ns
-        return min(low + (high - low) * max(wanted - before, 0) / buckets[index], self.max_ns)
-
 
 Counters.of_lanes = partial(tuple.__new__, Counters)
 NOTHING = Counters()
@@ -139,23 +125,13 @@ def unpack_buckets(packed: int) -> tuple[int, ...]:
     return _LANES.unpack(packed.to_bytes(_LANES.size, "little"))
 
 
-def bucket_of(buckets: Sequence[int], place: float) -> tuple[int, int] | None:
-    """(bucket, calls in those before it) of the call in this place, the shortest in place 1; None if it has none."""
-    before = 0
-    for index, count in enumerate(buckets):
-        if count and before + count >= place:
-            return index, before
-        before += count
-    return None
-
-
 def bucket_floor_ns(index: int) -> int:
     """The shortest latency in ns that falls into bucket `index`."""
     return 0 if index == 0 else 1 << (7 + index)
 
 
 class InFlight(NamedTuple):
-    """A thread inside a syscall at the moment of the reading; `since_ns` is CLOCK_MONOTONIC."""
+    """A thread inside a syscall at the moment of the reading; `since_ns` is by the clock of Snapshot.time_ns."""
 
     tid: int
     tgid: int
@@ -231,19 +207,38 @@ _LOSS_WORDS = {
 _UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
 
 
+class Accounts(NamedTuple):
+    """What a process has used since it began, or since it is watched, by the kernel's own accounts; None: not known."""
+
+    cpu_ns: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    read_bytes: int | None = None
+    """From disks; so is `write_bytes` to them (man 5 proc_pid_io)."""
+    write_bytes: int | None = None
+    max_rss_bytes: int | None = None
+    """Most memory at a time, as getrusage(2) tells it."""
+
+    def plus(self, other: Accounts) -> Accounts:
+        """Both added up, the larger of their memories; what is not known of one is not known of both."""
+        *sums, _ = (None if a is None or b is None else a + b for a, b in zip(self, other, strict=True))
+        mine, others = self.max_rss_bytes, other.max_rss_bytes
+        most = None if mine is None or others is None else max(mine, others)
+        return Accounts(*sums)._replace(max_rss_bytes=most)
+
+
 class Usage(NamedTuple):
-    """CPU and memory of a process or of several, from /proc; None of it comes from the kernel side."""
+    """CPU and memory of a process that lives, from /proc, and what it has used so far, or had when it ended."""
 
     cpu_percent: float = 0.0
     """100 is one core."""
     rss_bytes: int = 0
     vms_bytes: int = 0
     threads: int = 0
-    read_bytes: int = 0
-    write_bytes: int = 0
+    accounts: Accounts = Accounts()
 
 
-NO_LOSS, NO_USAGE = Loss(), Usage()
+NO_LOSS, NO_USAGE, UNKNOWN, NOTHING_USED = Loss(), Usage(), Accounts(), Accounts(0, 0, 0, 0, 0, 0)
 
 
 def added_up(rows: Collection[Counters]) -> Counters:
@@ -262,13 +257,6 @@ PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
 """What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
-def new_errnos(now: Errnos, before: Errnos) -> Errnos:
-    """What `now` counts more than `before`."""
-    if now is before:
-        return {}
-    return {key: count - before.get(key, 0) for key, count in now.items() if count > before.get(key, 0)}
-
-
 def _no_counters() -> Mapping[Syscall, Counters]:
     return MappingProxyType({})
 
@@ -279,7 +267,7 @@ def _no_errnos() -> Errnos:
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """One watched process: its identity, how it ended, and what it called; times are CLOCK_MONOTONIC ns.
+    """One watched process: its identity, how it ended, and what it called; times are by the clock of Snapshot.time_ns.
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
@@ -319,11 +307,11 @@ class ProcessInfo:
 class Snapshot:
     """Everything that was known at one moment; cumulative since the start unless named otherwise.
 
-    Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC): the kernel side is read
-    half by half, each half at rest (see bpf/syscalls.c), so that the sums agree in every snapshot.
-    `in_flight` is the exception: it lists the threads inside a call when the list is read, a little later.
-    `processes` are the living and the most recently ended ones, in the order of their start;
-    `forgotten` counts the ended ones that are no longer among them.
+    Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC of the initial time namespace, which stands
+    still while the machine sleeps): the kernel side is read half by half, each half at rest (see bpf/syscalls.c), so
+    that the sums agree in every snapshot. `in_flight` is the exception: it lists the threads inside a call when the
+    list is read, a little later. `processes` are the living and the most recently ended ones, in the order of their
+    start; `forgotten` counts the ended ones that are no longer among them.
     """
 
     time_ns: int
@@ -348,6 +336,14 @@ class Snapshot:
     """False once the command has ended."""
     status: int | None = None
     """Wait status of the command, None while it runs."""
+    accounts: Accounts = UNKNOWN
+    """Of all processes together."""
+    cpu_percent: float = 0.0
+    """Of the interval, with those that ended in it; 100 is one core."""
+    asleep_ns: int = 0
+    """How long the machine has slept since the start: no other time here counts that."""
+    set_ns: int = 0
+    """By how much the wall clock was set since the start."""
 
     @property
     def exact(self) -> bool:

@@ -170,3 +170,14 @@ def expand(words: Iterable[str]) -> set[str]:
             near = difflib.get_close_matches(word, numbers(), n=1)
             raise ValueError(f"unknown syscall {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return found
+
+
+def numbers_of(names: Iterable[str]) -> set[tuple[int, int]]:
+    """(abi, number) for `Tracer.want` of syscalls by name, in every ABI that has them; raises KeyError."""
+    found = set()
+    for name in names:
+        here = {(abi, numbers(abi)[name]) for abi in _PREFIXES if name in numbers(abi)}
+        if not here:
+            raise KeyError(name)
+        found |= here
+    return found

@@ -1,13 +1,20 @@
-"""Rows of a process, kept in columns, are the mapping that they stand for."""
+"""Rows of a process, kept in columns, are the mapping that they stand for; what their histogram tells is true."""
 
 from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from math import ceil
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.counts import EMPTY
-from denet_tui.model import ABI_NATIVE, NOTHING, Counters
+from denet_tui.counts import EMPTY, percentile
+from denet_tui.model import ABI_NATIVE, BUCKETS, NOTHING, Counters, bucket_floor_ns
+from denet_tui.record.table import _three_digits_up
+from denet_tui.record.table import duration as three_digits
 from denet_tui.syscalls import syscall
+from denet_tui.widgets import formatting
 from tests.watch.helpers import rows_of
 
 counters = st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 50), st.integers(0, 99)).map(
@@ -37,3 +44,38 @@ def test_added_up(parts):
         for call, each in part.items():
             expected[call] = expected.get(call, NOTHING).plus(each)
     assert total == expected
+
+
+FLOORS = [bucket_floor_ns(index) for index in range(BUCKETS)]
+
+
+def timed(times: list[int]) -> Counters:
+    """Calls that took that long."""
+    histogram = sum(1 << 64 * (bisect_right(FLOORS, time) - 1) for time in times)
+    return Counters(len(times), len(times), 0, 0, sum(times), max(times), histogram)
+
+
+@given(st.lists(st.integers(1, 10**13), min_size=1, max_size=200), st.sampled_from((0.5, 0.9, 0.99, 1.0)))
+def test_a_percentile_is_between_its_bounds(times, share):
+    known, true = percentile(timed(times), share), sorted(times)[ceil(share * len(times)) - 1]
+    assert known.least_ns <= true <= known.most_ns <= max(times)
+    if ceil(share * len(times)) == len(times):
+        assert known.least_ns == known.most_ns == max(times), "the longest call is known"
+
+
+def test_what_is_said_of_a_millisecond_is_true():
+    """As bcc's and our own histograms have it: 990 sleeps of 1.07 ms are all in the bucket up to 2.10 ms."""
+    known = percentile(timed([1_070_000] * 990 + [3_000_000] * 10), 0.5)
+    assert known == (1 << 20, (1 << 21) - 1)
+    assert (formatting.at_most(known.most_ns), three_digits(_three_digits_up(known.most_ns))) == ("2.1ms", "2.10ms")
+
+
+UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+@given(st.integers(1, 10**11))
+def test_a_bound_is_not_rounded_below_itself(ns):
+    for said, slack in ((formatting.at_most(ns), 1.11), (three_digits(_three_digits_up(ns)), 1.011)):
+        number, unit = re.fullmatch(r"([\d.]+)(\D+)", said).groups()
+        assert ns * (1 - 1e-9) <= float(number) * UNITS[unit] <= ns * slack + 1
+        assert len(said) <= (5 if slack > 1.1 else 6)

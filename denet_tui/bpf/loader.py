@@ -45,6 +45,7 @@ MAPS = (
     "owners",
     "tasks",
     "processes",
+    "accounts",
     "syscall_counts",
     "lost",
     "epoch",
@@ -56,8 +57,9 @@ EVENTS = {
     "task_newtask": "task",
     "sched_process_exec": "sched",
     "sched_process_exit": "sched",
+    "sched_switch": "sched",
 }
-"""Tracepoints and their groups. The first two come last when attaching, so that no process is half seen."""
+"""Tracepoints and their groups. The last comes first when attaching, so that no process is half seen."""
 
 _HERE = Path(__file__).parent
 _RAW_TRACEPOINT, _TRACEPOINT = 17, 5
@@ -82,6 +84,19 @@ _OFFSETS = {
     "task_struct.mm": "OFF_MM",
     "mm_struct.arg_start": "OFF_ARG_START",
     "mm_struct.arg_end": "OFF_ARG_END",
+    "mm_struct.hiwater_rss": "OFF_HIWATER",
+    "mm_struct.rss_stat": "OFF_RSS",
+    "percpu_counter.count": "OFF_COUNT",
+    "percpu_counter": "SIZE_COUNTER",
+    "task_struct.__state": "OFF_STATE",
+    "task_struct.state": "OFF_STATE",
+    "task_struct.se.sum_exec_runtime": "OFF_CPU",
+    "task_struct.min_flt": "OFF_MIN_FLT",
+    "task_struct.maj_flt": "OFF_MAJ_FLT",
+    "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
+    "task_struct.ioac.write_bytes": "OFF_WRITE_BYTES",
+    "task_struct.signal": "OFF_SIGNAL",
+    "signal_struct.maxrss": "OFF_MAXRSS",
 }
 _OFFSETS_OF = {
     "x86_64": {"task_struct.thread_info.status": "OFF_THREAD_STATUS", "pt_regs.orig_ax": "OFF_SYSCALL_NR"},

@@ -24,6 +24,7 @@
 #define CMDLINE 128
 #define CLONE_PARENT 0x8000 /* include/uapi/linux/sched.h */
 #define CLONE_THREAD 0x10000
+#define TASK_DEAD 0x80 /* include/linux/sched.h */
 #define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
 /* Which row: tgid (PID_MAX_LIMIT is 2^22), side and ABI in the lower half, the number in the upper one. */
@@ -85,6 +86,32 @@ struct process {
     u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
 };
 
+/* What tasks have used; a number that this kernel's BTF does not tell where to find is all ones. */
+struct used {
+    u64 cpu_ns;
+    u64 minor_faults;
+    u64 major_faults;
+    u64 read_bytes;
+    u64 write_bytes;
+};
+
+/*
+ * The kernel's own accounts of a process, of those that were watched from their beginning: each thread's are added when
+ * it is switched away from for the last time, for only then its CPU time is brought up to date. Complete when `threads`
+ * is 0.
+ */
+struct account {
+    struct used all;
+    struct used before; /* of the held command before its first execve: not its own doing */
+    u64 peak_pages;     /* signal_struct.maxrss, as getrusage(2) tells it */
+    u64 before_pages;
+    u64 mm_pages; /* most memory of the last program alone; 0: not known */
+    u32 threads;  /* whose last switch is still to come */
+    u32 held;     /* as long as it is */
+    u32 hidden;   /* a thread has ended as another user: what it used is not told */
+    u32 pad;
+};
+
 enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, LOSSES };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
@@ -93,6 +120,7 @@ BPF_TABLE("array", u32, struct slot, slots, SLOTS);
 BPF_TABLE("hash", u32, u32, owners, SLOTS);
 BPF_TABLE("hash", u32, struct task, tasks, TASKS);
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
+BPF_TABLE("hash", u32, struct account, accounts, PROCESSES);
 BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
 BPF_TABLE("percpu_array", u32, u64, lost, 2 * LOSSES);
 BPF_TABLE("array", u32, u32, epoch, 1);
@@ -491,6 +519,115 @@ static __always_inline void leave(void *ctx, s64 result)
     count_return(side, task, 0, result);
 }
 
+static __always_inline u64 kernel_u64(char *where)
+{
+    u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), where);
+    return value;
+}
+
+static __always_inline void open_account(u32 tgid, u32 held)
+{
+    struct account new = {.threads = 1, .held = held};
+    accounts.update(&tgid, &new); /* where it is full there is none: not known */
+}
+
+static __always_inline void add_used(struct used *sum, char *task)
+{
+#if defined(OFF_CPU) && defined(OFF_STATE)
+    __sync_fetch_and_add(&sum->cpu_ns, kernel_u64(task + OFF_CPU));
+#else
+    sum->cpu_ns = -1;
+#endif
+#if defined(OFF_MIN_FLT) && defined(OFF_MAJ_FLT)
+    __sync_fetch_and_add(&sum->minor_faults, kernel_u64(task + OFF_MIN_FLT));
+    __sync_fetch_and_add(&sum->major_faults, kernel_u64(task + OFF_MAJ_FLT));
+#else
+    sum->minor_faults = sum->major_faults = -1;
+#endif
+#if defined(OFF_READ_BYTES) && defined(OFF_WRITE_BYTES)
+    __sync_fetch_and_add(&sum->read_bytes, kernel_u64(task + OFF_READ_BYTES));
+    __sync_fetch_and_add(&sum->write_bytes, kernel_u64(task + OFF_WRITE_BYTES));
+#else
+    sum->read_bytes = sum->write_bytes = -1;
+#endif
+}
+
+static __always_inline u64 peak_pages(char *task)
+{
+#if defined(OFF_SIGNAL) && defined(OFF_MAXRSS)
+    return kernel_u64((char *)kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
+#else
+    return 0;
+#endif
+}
+
+/* As setmax_mm_hiwater_rss (include/linux/mm.h) has it; 0 before Linux 6.16, where the memory is gone at the exit. */
+static __always_inline u64 mm_pages(char *task)
+{
+    u64 most = 0;
+#if defined(OFF_HIWATER) && defined(OFF_RSS) && defined(OFF_COUNT)
+    char *mm = (char *)kernel_u64(task + OFF_MM);
+    if (!mm)
+        return 0;
+    s64 file = kernel_u64(mm + OFF_RSS + OFF_COUNT), anonymous = kernel_u64(mm + OFF_RSS + SIZE_COUNTER + OFF_COUNT);
+    s64 shared = kernel_u64(mm + OFF_RSS + 3 * SIZE_COUNTER + OFF_COUNT);
+    u64 now = (file > 0 ? file : 0) + (anonymous > 0 ? anonymous : 0) + (shared > 0 ? shared : 0);
+    most = kernel_u64(mm + OFF_HIWATER);
+    most = now > most ? now : most;
+#endif
+    return most;
+}
+
+/* The command's own doing begins here. */
+static __always_inline void begin_account(u32 tgid)
+{
+    struct account *account = accounts.lookup(&tgid);
+    if (!account || !account->held)
+        return;
+    char *task = (char *)bpf_get_current_task();
+    add_used(&account->before, task);
+    account->before_pages = peak_pages(task);
+    account->held = 0;
+}
+
+static __always_inline void note_peak(u32 tgid)
+{
+    struct account *account = accounts.lookup(&tgid);
+    if (!account || !is_allowed())
+        return;
+    char *task = (char *)bpf_get_current_task();
+    u64 peak = peak_pages(task), of_mm = mm_pages(task);
+    if (peak > account->peak_pages)
+        account->peak_pages = peak;
+    if (of_mm)
+        account->mm_pages = of_mm;
+}
+
+static __always_inline void last_switch(void)
+{
+#ifdef OFF_STATE
+#ifdef TASK_BTF
+    void *(*current_task)(void) = (void *)158;
+    u32 state = *(u32 *)((char *)current_task() + OFF_STATE);
+#else
+    u32 state = 0;
+    bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
+#endif
+    if (!(state & TASK_DEAD))
+        return;
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    struct account *account = accounts.lookup(&tgid);
+    if (!account)
+        return;
+    if (is_allowed())
+        add_used(&account->all, (char *)bpf_get_current_task());
+    else
+        account->hidden = 1;
+    __sync_fetch_and_add(&account->threads, -1);
+#endif
+}
+
 #ifdef PID_NAMESPACE
 static __always_inline char *pid_of(void *task)
 {
@@ -526,6 +663,7 @@ static __always_inline void enter_claimant(void)
     process.pid = pid_in_namespace(current, claim->level);
     struct task task = {.state = claim->state, .tgid = tgid};
     processes.update(&tgid, &process);
+    open_account(tgid, claim->state == HELD);
     keep(tid, &task);
     claim->comm[0] = 0;
 }
@@ -564,6 +702,9 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     struct task task = {.state = NEW, .tgid = parent};
     if (clone_flags & CLONE_THREAD) {
         __sync_fetch_and_add(&process->threads, 1);
+        struct account *account = accounts.lookup(&parent);
+        if (account)
+            __sync_fetch_and_add(&account->threads, 1);
     } else {
         struct process new = *process;
         new.start_ns = bpf_ktime_get_ns();
@@ -586,6 +727,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
             lose(current_side(), LOST_PROCESS);
             return;
         }
+        open_account(child, 0);
         task.tgid = child;
     }
     if (keep(child, &task)) {
@@ -640,6 +782,7 @@ static __always_inline void task_exec(u32 old_tid)
         move(old_tid, tid);
     if (!is_allowed())
         return;
+    begin_account(tgid);
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
@@ -653,6 +796,7 @@ static __always_inline void task_exit(void)
 #ifdef ONLY_UID
     own.delete(&tid); /* whatever its slot says by now */
 #endif
+    note_peak(tgid);
     struct task *task = task_of(tid);
     if (!task)
         return;
@@ -713,6 +857,12 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
         task_exit();
     return 1;
 }
+
+int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
+{
+    last_switch(); /* of the running task, whatever is given */
+    return 1;
+}
 #else
 int on_sys_enter(void *ctx)
 {
@@ -741,6 +891,12 @@ int on_sched_process_exec(void *ctx)
 int on_sched_process_exit(void *ctx)
 {
     task_exit();
+    return 1;
+}
+
+int on_sched_switch(void *ctx)
+{
+    last_switch();
     return 1;
 }
 #endif

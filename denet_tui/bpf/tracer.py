@@ -1,6 +1,6 @@
 """Tracer: the one door to the kernel side.
 
-The layouts here are those of syscalls.c. All times are CLOCK_MONOTONIC ns.
+The layouts here are those of syscalls.c. All times are the kernel side's (clock.py), in ns.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui.bpf import maps
+from denet_tui import clock
+from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
 from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
-from denet_tui.syscalls import X32_BIT, numbers, syscall
+from denet_tui.syscalls import X32_BIT, syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
@@ -65,6 +66,13 @@ class Process(NamedTuple):
     cmdline: tuple[str, ...]
     pid: int
     """As this process's PID namespace has it; the tgid itself in the initial one."""
+    account: accounts.Account | None = None
+    """Of one that has ended, and of the command; None if there is none."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it has ended, and its account is not complete yet."""
+        return bool(self.end_ns and self.account and not self.account.complete)
 
 
 class Reading(NamedTuple):
@@ -134,6 +142,7 @@ class Tracer:
         """
         if "claims" not in self._maps:
             self._insert_process(pid, parent, threads=1)
+            accounts.open_for_command(self._maps["accounts"], pid)
             self._insert_task(pid, pid, _HELD)
             return
         deadline = time.monotonic() + 5
@@ -197,11 +206,19 @@ class Tracer:
 
     def forget(self, tgids: Iterable[int]) -> None:
         """Delete the records of ended processes, after they were read."""
-        self._maps["processes"].delete_many(b"".join(struct.pack("<I", tgid) for tgid in tgids))
+        keys = b"".join(struct.pack("<I", tgid) for tgid in tgids)
+        self._maps["processes"].delete_many(keys)
+        self._maps["accounts"].delete_many(keys)
+
+    def settle(self, seconds: float = 0.2) -> None:
+        """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
+        deadline = time.monotonic() + seconds
+        while any(process.leaving for process in self._read_processes()) and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def read(self) -> Reading:
         """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
-        now = time.monotonic_ns()  # before the turn: what ended by now has all its calls on this side
+        now = clock.now_ns()  # before the turn: what ended by now has all its calls on this side
         side = self._epoch & 1
         self._epoch += 1
         self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
@@ -225,7 +242,7 @@ class Tracer:
 
     def _insert_process(self, tgid: int, parent: int, threads: int, flags: int = maps.ANY) -> bool:
         comm, cmdline = _identity(tgid)
-        fields = (time.monotonic_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
+        fields = (clock.now_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
         return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), flags)
 
     def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
@@ -331,22 +348,13 @@ class Tracer:
             tgids = struct.iter_unpack("<I", keys)
             for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
                 start, end, execed, parent, threads, execs, status, length, comm, cmdline, pid = fields
-                found.append(
-                    Process(
-                        tgid,
-                        parent,
-                        start,
-                        end,
-                        execed,
-                        threads,
-                        execs,
-                        None if status == _UNKNOWN_STATUS else status,
-                        _text(comm),
-                        _words(cmdline[:length]),
-                        pid,
-                    )
-                )
-        return found
+                names = _text(comm), _words(cmdline[:length])
+                ending = None if status == _UNKNOWN_STATUS else status
+                found.append(Process(tgid, parent, start, end, execed, threads, execs, ending, *names, pid))
+        known = {process.tgid for process in found}
+        wanted = [process.tgid for process in found if process.end_ns or process.parent not in known]
+        accounted = accounts.read(self._maps["accounts"], wanted)
+        return [each._replace(account=accounted[each.tgid]) if each.tgid in accounted else each for each in found]
 
 
 def _task(tid: int, packed: bytes) -> Task:
@@ -363,17 +371,6 @@ def index_of(abi: int, nr: int) -> int:
 def without_row(abi: int, index: int) -> Syscall:
     """The syscall behind an index of `Reading.calls`; numbers without a name share one, named `other`."""
     return syscall(abi, index) if index < NUMBERS - 1 else Syscall(abi, NUMBERS - 1, "other")
-
-
-def numbers_of(names: Iterable[str]) -> set[tuple[int, int]]:
-    """(abi, number) for `Tracer.want` of syscalls by name, in every ABI that has them; raises KeyError."""
-    found = set()
-    for name in names:
-        here = {(abi, numbers(abi)[name]) for abi in range(ABIS) if name in numbers(abi)}
-        if not here:
-            raise KeyError(name)
-        found |= here
-    return found
 
 
 def _sum(values: bytes) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from denet_tui.counts import Between, percentile
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, ending, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -27,7 +28,10 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         "exact": snapshot.exact,
         "lost": snapshot.loss._asdict(),
         "elapsed_s": snapshot.elapsed_ns / 1e9,
+        "asleep_s": snapshot.asleep_ns / 1e9,
+        "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
+        **accounts(snapshot.accounts),
         "syscalls": _syscalls(snapshot),
     }
     yield as_json(head)[:-1] + ',"processes":['
@@ -45,6 +49,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         "start_ms": wall_ms(info, process.start_ns),
         "end_ms": None if process.end_ns is None else wall_ms(info, process.end_ns),
         **ending(process.status),
+        **accounts(process.usage.accounts),
         "syscalls": {
             plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}
             for syscall, counted in _busiest_first(process.syscalls)
@@ -63,12 +68,16 @@ def _syscalls(snapshot: Snapshot) -> Json:
             "unreturned": counted.unreturned,
             "time_ns": counted.time_ns,
             "max_ns": counted.max_ns,
-            "p50_ns": round(counted.percentile_ns(0.50)),
-            "p99_ns": round(counted.percentile_ns(0.99)),
+            **_percentile("p50", percentile(counted, 0.50)),
+            **_percentile("p99", percentile(counted, 0.99)),
             "errnos": errnos.get(syscall, {}),
         }
         for syscall, counted in _busiest_first(snapshot.syscalls)
     }
+
+
+def _percentile(name: str, known: Between) -> Json:
+    return {f"{name}_at_least_ns": known.least_ns, f"{name}_at_most_ns": known.most_ns}
 
 
 def _busiest_first(rows: Mapping[Syscall, Counters]) -> list[tuple[Syscall, Counters]]:

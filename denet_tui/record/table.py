@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from denet_tui.clock import off_the_clock
+from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
@@ -27,7 +29,7 @@ _COLUMNS = (
     _Column("usecs/call", 3),
     _Column("calls", 0),
     _Column("errors", 6),
-    _Column("p99", 2),
+    _Column("p99<=", 2),
     _Column("max", 1),
     _Column("syscall", 0),
 )
@@ -61,6 +63,12 @@ def duration(time_ns: float) -> str:
     return f"{time_ns:.0f}ns"
 
 
+def _three_digits_up(bound_ns: int) -> int:
+    """What is not exceeded is not exceeded when rounded, either."""
+    step = int(10 ** max(len(str(bound_ns)) - 3, 0))
+    return -(-bound_ns // step) * step
+
+
 def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
     return [
         f"{100 * counted.time_ns / whole_ns if whole_ns else 0.0:.2f}",
@@ -68,7 +76,7 @@ def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
         f"{counted.mean_ns / 1e3:.1f}",
         f"{counted.calls}",
         f"{counted.errors or ''}",
-        duration(counted.percentile_ns(0.99)) if counted.returns else "",
+        duration(_three_digits_up(percentile(counted, 0.99).most_ns)) if counted.returns else "",
         duration(counted.max_ns) if counted.returns else "",
         visible(name),
     ]
@@ -98,6 +106,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     yield f"command: {what} ({info.pid})" if info.pid else f"watched: {what}"
     yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
+    yield f"used: {_used(snapshot)}"
     survivors = [process for process in snapshot.processes if process.alive]
     count = snapshot.forgotten + len(snapshot.processes)
     yield f"processes: {count:,}" + (f", {len(survivors):,} still running" if survivors else "")
@@ -107,8 +116,23 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
-    for note in info.notes:
+    for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
+
+
+def _used(snapshot: Snapshot) -> str:
+    """CPU time, memory and disks, over all processes."""
+    used, words = snapshot.accounts, []
+    if used.cpu_ns is not None:
+        share = f" ({100 * used.cpu_ns / snapshot.elapsed_ns:.0f} %)" if snapshot.elapsed_ns else ""
+        words.append(f"{used.cpu_ns / 1e9:.3f} s of CPU{share}")
+    if used.max_rss_bytes is not None:
+        words.append(f"at most {used.max_rss_bytes // 1024:,} KiB of memory in a process")
+    if used.minor_faults is not None and used.major_faults is not None:
+        words.append(f"{used.minor_faults:,} page faults and {used.major_faults:,} major ones")
+    if used.read_bytes is not None and used.write_bytes is not None:
+        words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
+    return ", ".join(words) or "not known: a process ran before it was watched, or this kernel does not tell"
 
 
 def _fate(snapshot: Snapshot) -> str:

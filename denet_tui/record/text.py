@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 
-from denet_tui.model import Counters, RunInfo
+from denet_tui.model import Accounts, Counters, RunInfo
 from denet_tui.visible import as_json
 
 Json = dict[str, object]
@@ -44,6 +44,11 @@ def ending(status: int | None) -> Json:
         return {"exit_code": None, "signal": None}
     code = os.waitstatus_to_exitcode(status)
     return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+
+
+def accounts(used: Accounts) -> Json:
+    """What was used, None for what is not known; nothing counts bytes of the network."""
+    return {**used._asdict(), "net_rx_bytes": None, "net_tx_bytes": None}
 
 
 @cache

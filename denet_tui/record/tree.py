@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from denet_tui import __version__
+from denet_tui.counts import new_errnos
 from denet_tui.model import (
+    BUCKETS,
     Counters,
     Errnos,
     InFlight,
@@ -16,10 +18,10 @@ from denet_tui.model import (
     Snapshot,
     Syscall,
     Usage,
-    new_errnos,
+    bucket_floor_ns,
 )
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, key, plain, row, wall_ms
+from denet_tui.record.text import Json, accounts, key, plain, row, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -55,6 +57,7 @@ def metadata_line(info: RunInfo) -> str:
             "interval_ms": round(info.interval_s * 1000),
             "user": plain(info.user),
             "start_ns": info.start_ns,
+            "bucket_floors_ns": [bucket_floor_ns(index) for index in range(BUCKETS)],
             "notes": [plain(note) for note in info.notes],
         },
     }
@@ -69,8 +72,6 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
-        self._ended_read_bytes = 0
-        self._ended_write_bytes = 0
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
@@ -91,18 +92,13 @@ class Ticks:
         yield "}}}\n"
 
     def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> Json:
-        # denet takes the last line's bytes for those of the whole run: keep what the ended ones moved.
-        for process in snapshot.ended:
-            self._ended_read_bytes += process.usage.read_bytes
-            self._ended_write_bytes += process.usage.write_bytes
         used = [process.usage for process in living]
         summed = Usage(
-            sum(usage.cpu_percent for usage in used),
+            snapshot.cpu_percent,
             sum(usage.rss_bytes for usage in used),
             sum(usage.vms_bytes for usage in used),
             sum(usage.threads for usage in used),
-            sum(usage.read_bytes for usage in used) + self._ended_read_bytes,
-            sum(usage.write_bytes for usage in used) + self._ended_write_bytes,
+            snapshot.accounts,
         )
         oldest_ns = min((process.start_ns for process in living), default=snapshot.time_ns)
         return {
@@ -148,7 +144,10 @@ class Ticks:
             "running": snapshot.running,
             "status": snapshot.status,
             "forgotten": snapshot.forgotten,
+            "asleep_ns": snapshot.asleep_ns,
+            "wall_clock_set_ns": snapshot.set_ns,
             "loss": snapshot.loss._asdict(),
+            "accounts": accounts(snapshot.accounts),
             "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }
         return f'{as_json(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
@@ -182,14 +181,14 @@ def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> Json:
 
 
 def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> Json:
-    """The fields of denet's Metrics; its readers insist on those of the network, which nobody measures here."""
+    """The fields of denet's Metrics; its readers insist on a number in each: what is not known stands in `accounts`."""
     return {
         "ts_ms": ts_ms,
         "cpu_usage": round(usage.cpu_percent, 2),
         "mem_rss_kb": usage.rss_bytes // 1024,
         "mem_vms_kb": usage.vms_bytes // 1024,
-        "disk_read_bytes": usage.read_bytes,
-        "disk_write_bytes": usage.write_bytes,
+        "disk_read_bytes": usage.accounts.read_bytes or 0,
+        "disk_write_bytes": usage.accounts.write_bytes or 0,
         "sys_net_rx_bytes": 0,
         "sys_net_tx_bytes": 0,
         "thread_count": usage.threads,

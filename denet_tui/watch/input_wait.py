@@ -17,7 +17,7 @@ def reader_of(terminal: str, in_flight: Iterable[InFlight], now_ns: int) -> InFl
     """The thread that waits inside read(2) of `terminal` or /dev/tty; None if there is none, or it may not be seen.
 
     Linux tells the descriptor in /proc/TID/syscall (man 5 proc). Programs that poll before they read are never named:
-    they may wait for something else. `now_ns` is CLOCK_MONOTONIC.
+    they may wait for something else. `now_ns` is by the clock of `since_ns`.
     """
     waiting = [each for each in in_flight if each.syscall.name == "read" and now_ns - each.since_ns > PATIENCE_NS]
     return next((each for each in waiting[:_LOOKED_AT] if _reads(each, terminal)), None)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui import syscalls
+from denet_tui import clock, syscalls
 from denet_tui.bpf import facts, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
-from denet_tui.bpf.tracer import Tracer, numbers_of
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
@@ -88,7 +87,7 @@ class Start:
         self.options = options
         self._report = report
         try:
-            self._wanted = numbers_of(syscalls.expand(options.only))
+            self._wanted = syscalls.numbers_of(syscalls.expand(options.only))
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()
@@ -177,6 +176,7 @@ class Start:
 
     def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer, interval_s: float) -> RunInfo:
         """What stays the same from now on."""
+        now = clock.now()
         return RunInfo(
             argv=argv,
             executable=executable,
@@ -184,8 +184,8 @@ class Start:
             method=tracer.method,
             user=self.runner.name,
             interval_s=interval_s,
-            start_wall_ms=int(time.time() * 1000),
-            start_ns=time.monotonic_ns(),
+            start_wall_ms=now.wall_ns // 1_000_000,
+            start_ns=now.kernel_ns,
             notes=self.notes,
         )
 

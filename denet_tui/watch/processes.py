@@ -1,20 +1,25 @@
-"""CPU, memory and I/O of the watched processes, from /proc: what the kernel side does not count."""
+"""CPU, memory and I/O of the processes that live, from /proc and their clocks; the kernel side tells of the ended."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import psutil
 
+from denet_tui import clock
+from denet_tui.bpf.accounts import since
 from denet_tui.bpf.tracer import Process
-from denet_tui.model import Counters, Syscall, Usage
+from denet_tui.model import NOTHING_USED, Accounts, Counters, ProcessKey, Syscall, Usage
 
 BUDGET = 400
 """Processes looked at in one tick, at about 25 µs each; the busy ones first, the idle ones in turn."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+_PROCESS_CLOCK = 2
+"""CPUCLOCK_SCHED of all threads: clock_getcpuclockid(3) makes the clock of a process of its id and this."""
 _SLACK_S = 0.1
 """A process that is older than its record by more than this was there before it was watched."""
 
@@ -26,8 +31,8 @@ class Stat(NamedTuple):
     parent: int
     flags: int
     """PF_* of include/linux/sched.h."""
-    spent_s: float
-    """CPU time, user and system."""
+    minor_faults: int
+    major_faults: int
     threads: int
     born: int
     """Clock ticks since boot."""
@@ -47,7 +52,8 @@ def stat(pid: int) -> Stat:
         name.decode(errors="surrogateescape"),
         int(fields[1]),
         int(fields[6]),
-        (int(fields[11]) + int(fields[12])) / _TICKS_S,
+        int(fields[7]),
+        int(fields[9]),
         threads,
         int(fields[19]),
         int(fields[20]),
@@ -56,14 +62,25 @@ def stat(pid: int) -> Stat:
     )
 
 
-def _disk(pid: int) -> tuple[int, int]:
-    """Bytes read from and written to disks; zeros where this user may not know."""
+def _disk(pid: int) -> tuple[int | None, int | None]:
+    """Bytes read from and written to disks; None where this user may not know."""
     try:
         lines = _read(f"/proc/{pid}/io").split(b"\n")
     except OSError:
-        return 0, 0
+        return None, None
     values = dict(line.split(b": ") for line in lines if line)
     return int(values[b"read_bytes"]), int(values[b"write_bytes"])
+
+
+def _spent_ns(pid: int) -> int:
+    """CPU time of a process and all its threads, those that have ended included; raises OSError where it is gone."""
+    return time.clock_gettime_ns(~pid << 3 | _PROCESS_CLOCK)
+
+
+def _peak(pid: int) -> int | None:
+    """Most memory at a time so far, in bytes (VmHWM)."""
+    found = re.search(rb"^VmHWM:\s*(\d+) kB", _read(f"/proc/{pid}/status"), re.MULTILINE)
+    return 1024 * int(found[1]) if found else None
 
 
 def _read(path: str) -> bytes:
@@ -77,26 +94,35 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
+class _Look(NamedTuple):
+    before: Accounts
+    """What the process had used when it began to be watched."""
+    spent_ns: int
+    """CPU time, those threads included that have ended."""
+    at_ns: int
+
+
 class Usages:
     """Looks processes up again and again; keeps what CPU percentages need in between."""
 
     def __init__(self) -> None:
-        self._spent: dict[int, tuple[float | None, int]] = {}
-        """CPU seconds by tgid, and when that was read (CLOCK_MONOTONIC ns)."""
+        self._looks: dict[ProcessKey, _Look] = {}
+        """The last at each of the living."""
         self._missing: set[int] = set()
         self._turn = 0
 
     def look(
-        self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]
+        self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]], *, final: bool = False
     ) -> tuple[dict[int, Usage], frozenset[int]]:
         """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living.
 
-        `busy` has the rows of those that made calls in this interval.
+        `busy` has the rows of those that made calls in this interval. `final`: look at all, and at the most memory
+        that each has had.
         """
         usages: dict[int, Usage] = {}
         missing, gone = set(), set()
-        for process in self._chosen(living, busy):
-            usage = self._look_at(process)
+        for process in living if final else self._chosen(living, busy):
+            usage = self._look_at(process, final=final)
             if usage is not None:
                 usages[process.tgid] = usage
             elif process.tgid in self._missing:
@@ -104,8 +130,8 @@ class Usages:
             else:
                 missing.add(process.tgid)
         self._missing = missing
-        for tgid in self._spent.keys() - {process.tgid for process in living}:
-            del self._spent[tgid]
+        for key in self._looks.keys() - {(process.tgid, process.start_ns) for process in living}:
+            del self._looks[key]
         return usages, frozenset(gone)
 
     def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
@@ -119,31 +145,32 @@ class Usages:
         idle = (living + living)[start : start + BUDGET // 2]
         return {process.tgid: process for process in (*suspects, *active[: BUDGET // 2], *idle)}.values()
 
-    def _look_at(self, info: Process) -> Usage | None:
-        """None if there is no such process; zeros for what this user may not read."""
+    def _look_at(self, info: Process, *, final: bool) -> Usage | None:
+        """None if there is no such process; nothing is known of what this user may not read."""
         try:
-            now = stat(info.pid)
+            found, spent_ns = stat(info.pid), _spent_ns(info.pid)
+            peak = _peak(info.pid) if final else None
         except ProcessLookupError:
-            self._spent.pop(info.tgid, None)
             return None
         except OSError:
             return Usage()
-        if now.ended:
+        if found.ended:
             return Usage()
-        return Usage(self._percent(info, now), now.rss, now.vms, now.threads, *_disk(info.pid))
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk(info.pid), peak)
+        now, key = clock.now_ns(), (info.tgid, info.start_ns)
+        last = self._looks.get(key) or _first_look(info, found, accounts, now)
+        self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now)
+        percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
+        return Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
 
-    def _percent(self, process: Process, found: Stat) -> float:
-        """CPU since the last look; at the first since the start, for a process that we have seen start."""
-        now = time.monotonic_ns()
-        before, then = self._spent.get(process.tgid, (None, process.start_ns))
-        self._spent[process.tgid] = (found.spent_s, now)
-        span_s = (now - then) / 1e9
-        if before is None:
-            age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
-            if age_s > span_s + _SLACK_S:
-                return 0.0
-            before = 0.0
-        return 100 * (found.spent_s - before) / span_s if span_s > 0 else 0.0
+
+def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:
+    """As if there had been one when it started, or now for a process that was there before it was watched."""
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
+    if age_s > (now - process.start_ns) / 1e9 + _SLACK_S:
+        return _Look(accounts, accounts.cpu_ns or 0, now)
+    before = process.account.before if process.account else NOTHING_USED
+    return _Look(before, before.cpu_ns or 0, process.start_ns)
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:

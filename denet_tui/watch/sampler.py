@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from itertools import chain
 from types import MappingProxyType
 
+from denet_tui import clock
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
     NO_LOSS,
     NO_USAGE,
     NOTHING,
+    NOTHING_USED,
+    UNKNOWN,
+    Accounts,
     Counters,
     ErrorKey,
     InFlight,
@@ -26,6 +30,8 @@ from denet_tui.model import (
 )
 from denet_tui.syscalls import syscall
 
+_LEAVING_NS = 2_000_000_000
+"""A process that takes longer from its end until its account is complete has none."""
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
 
@@ -33,19 +39,21 @@ KEPT_ENDED = 500
 class Known:
     """A process as the sampler knows it; `info` is its newest frozen form."""
 
-    __slots__ = ("errnos", "info", "rows")
+    __slots__ = ("errnos", "info", "rows", "spent_ns")
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
         self.errnos: dict[ErrorKey, int] = {}
         self.rows = EMPTY
+        self.spent_ns = 0
 
 
 class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
     def __init__(self, start_ns: int) -> None:
-        """`start_ns` is when counting began (CLOCK_MONOTONIC)."""
+        """`start_ns` is when counting began, by the kernel side's clock."""
+        self._began = clock.now()
         self._start_ns = self._last_ns = start_ns
         self._known: dict[int, Known] = {}
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
@@ -55,6 +63,10 @@ class Sampler:
         self._errnos: dict[ErrorKey, int] = {}
         self._total = NOTHING
         self._loss = NO_LOSS
+        self._used = NOTHING_USED
+        """By those that have ended."""
+        self._spent_ns = 0
+        """CPU time of this interval."""
 
     def add(
         self,
@@ -67,6 +79,7 @@ class Sampler:
     ) -> Snapshot:
         """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
         self._let_rest()
+        self._spent_ns = 0
         replaced = self._meet(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading)
@@ -77,11 +90,19 @@ class Sampler:
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
         ended = (*replaced, *self._freeze(reading, usages, gone))
-        snapshot = Snapshot(
+        snapshot = self._snapshot(reading, recent, delta, ended)
+        self._last_ns = reading.time_ns
+        return replace(snapshot, running=running, status=status)
+
+    def _snapshot(
+        self, reading: Reading, recent: Mapping[Syscall, Counters], delta: Counters, ended: tuple[ProcessInfo, ...]
+    ) -> Snapshot:
+        moment, interval_ns = clock.now(), reading.time_ns - self._last_ns
+        return Snapshot(
             time_ns=reading.time_ns,
-            wall_ms=int(time.time() * 1000) - (time.monotonic_ns() - reading.time_ns) // 1_000_000,
+            wall_ms=(moment.wall_ns - (moment.kernel_ns - reading.time_ns)) // 1_000_000,
             elapsed_ns=reading.time_ns - self._start_ns,
-            interval_ns=reading.time_ns - self._last_ns,
+            interval_ns=interval_ns,
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
@@ -97,11 +118,11 @@ class Sampler:
             in_flight=_in_flight(reading),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
-            running=running,
-            status=status,
+            accounts=reduce(Accounts.plus, (known.info.usage.accounts for known in self._known.values()), self._used),
+            cpu_percent=100 * self._spent_ns / interval_ns if interval_ns else 0.0,
+            asleep_ns=moment.asleep_since(self._began),
+            set_ns=moment.stepped_since(self._began),
         )
-        self._last_ns = reading.time_ns
-        return snapshot
 
     def _meet(self, reading: Reading) -> list[ProcessInfo]:
         """Take note of processes that are new, or that changed what they are (exec).
@@ -113,7 +134,7 @@ class Sampler:
             known = self._known.get(process.tgid)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
-                    replaced.append(replace(known.info, end_ns=process.start_ns))
+                    replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
                     self._finish(replaced[-1])
                 self._known[process.tgid] = Known(self._info_of(process))
             elif known.info.execs != process.execs:
@@ -157,16 +178,23 @@ class Sampler:
                 known.info = replace(known.info, recent=EMPTY, delta=NOTHING)
             usage = usages.get(tgid)
             if usage is not None and usage != known.info.usage:
+                self._spend(known, usage.accounts)
                 known.info = replace(known.info, usage=usage)
             end = ends.get(tgid)
-            if end is not None or tgid in gone:
-                end_ns, status = (end.end_ns, end.status) if end is not None else (reading.time_ns, None)
-                known.info = replace(known.info, end_ns=end_ns, status=status, usage=NO_USAGE)
-                if end_ns <= reading.time_ns:  # else its last calls are in the next reading
-                    ended.append(known.info)
-                    self._finish(known.info)
-                    del self._known[tgid]
+            if (end is not None or tgid in gone) and self._end(known, end, reading.time_ns):
+                ended.append(known.info)
+                self._finish(known.info)
+                del self._known[tgid]
         return tuple(ended)
+
+    def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
+        """Take note of an end, or (None) of nothing more to be known; False where there is more in the next reading."""
+        end_ns, status = (end.end_ns, end.status) if end is not None else (now_ns, None)
+        used = end.account.used if end is not None and end.account else UNKNOWN
+        self._spend(known, used)
+        known.info = replace(known.info, end_ns=end_ns, status=status, usage=Usage(accounts=used))
+        late = end is not None and end.leaving and now_ns < end_ns + _LEAVING_NS
+        return end_ns <= now_ns and not late
 
     def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""
@@ -195,7 +223,14 @@ class Sampler:
                         everywhere[1] = peak
         return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
 
+    def _spend(self, known: Known, now: Accounts) -> None:
+        """Take the CPU time of a process that has come since the last look at it into this interval's."""
+        if now.cpu_ns is not None:
+            self._spent_ns += now.cpu_ns - known.spent_ns
+            known.spent_ns = now.cpu_ns
+
     def _finish(self, info: ProcessInfo) -> None:
+        self._used = self._used.plus(info.usage.accounts)
         self._ended.append(info)
         self._ended_count += 1
         self._newly_ended += 1

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from denet_tui import clock
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
 from denet_tui.syscalls import how_ended
@@ -141,9 +142,12 @@ class Session:
         return self._tracer.read()
 
     def _tick(self, *, running: bool) -> Snapshot:
+        final = not running or self._over.is_set()
+        if final:
+            self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
-        usages, gone = self._usages.look(living, reading.rows)
+        usages, gone = self._usages.look(living, reading.rows, final=final)
         snapshot = self._sampler.add(reading, usages, gone, running=running, status=self.target.status)
         ended = {process.key for process in snapshot.ended}  # not one that has such an id since
         self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
@@ -154,7 +158,7 @@ class Session:
             self.recorder.add(snapshot)
         if terminal := self.terminal:
             waiting = snapshot.in_flight if running else ()
-            terminal.asking = reader_of(terminal.terminal, waiting, time.monotonic_ns())
+            terminal.asking = reader_of(terminal.terminal, waiting, clock.now_ns())
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
@@ -168,6 +172,9 @@ class Session:
             if failure and failure not in self._complaints:
                 self._complaints.add(failure)
                 log.error("%s", failure)
+        if (said := clock.off_the_clock(snapshot)) and said not in self._complaints:
+            self._complaints.add(said)
+            log.warning("%s", said)
         if not snapshot.running:
             status = snapshot.status
             how = "ended" if status is None or status < 0 else how_ended(os.waitstatus_to_exitcode(status))

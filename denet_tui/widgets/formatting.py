@@ -48,6 +48,14 @@ def duration(ns: float) -> str:
     return f"{hours:.1f}h" if hours < 9.95 else f"{hours:.0f}h"
 
 
+def at_most(ns: int) -> str:
+    """As `duration`, rounded up: what took no longer took no longer than this."""
+    step = int(10 ** max(len(str(ns)) - 2, 0))  # two digits, and three of what `duration` gives three
+    if len(str(ns)) % 3 == 0:
+        step //= 10 if step > 1 else 1
+    return duration(-(-ns // step) * step)
+
+
 def elapsed(ns: int) -> str:
     """A time since the start as a clock: `0:07.5`, `12:34`, `3:04:05`."""
     seconds = ns / 1e9

@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
-from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, bucket_of, unpack_buckets
+from denet_tui.counts import bucket_of, percentile
+from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
 from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
@@ -210,7 +211,7 @@ class LatencyView(TimeView, can_focus=True):
         rate = formatting.rate(chosen.calls / seconds) if seconds else formatting.NONE
         said = [f"{self._subject}   {when} {rate}/s"]
         if chosen.returns:
-            said += [f"{name} {formatting.duration(chosen.percentile_ns(share))}" for share, name, _ in LINES]
+            said += [f"{name}≤{formatting.at_most(percentile(chosen, share).most_ns)}" for share, name, _ in LINES]
             said.append(f"max {formatting.duration(chosen.max_ns)}")
         line = "   ".join(said)
         if len(line) > self.size.width:  # the percentiles are what one is here for

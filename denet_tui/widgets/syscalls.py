@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
+from denet_tui.counts import percentile
 from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
 from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
@@ -42,14 +43,14 @@ class SyscallRow(NamedTuple):
         return class_of(self.syscall)
 
     @property
-    def p50(self) -> float:
-        """The median time."""
-        return self.counters.percentile_ns(0.5)
+    def p50(self) -> int:
+        """The time that half of the calls surely did not exceed."""
+        return percentile(self.counters, 0.5).most_ns
 
     @property
-    def p99(self) -> float:
-        """The time that 99 of 100 calls stayed below."""
-        return self.counters.percentile_ns(0.99)
+    def p99(self) -> int:
+        """The time that 99 of 100 calls surely did not exceed."""
+        return percentile(self.counters, 0.99).most_ns
 
 
 def syscall_rows(
@@ -81,8 +82,9 @@ class SyscallTable(TableView[SyscallRow]):
         "the bars on the right are of the last moments (bars start at zero, the highest is the peak of what is "
         "shown), and calls/s of the whole run once the command has ended; all other columns are since the start, or "
         "of the last interval alone (c). time% is the share of "
-        "the time spent in all calls together, waiting included. Half of the calls took no longer than p50, 99 of "
-        "100 no longer than p99. errors: calls that failed. Enter narrows everything to the call, % to its class. "
+        "the time spent in all calls together, waiting included. Half of the calls took no longer than p50≤, 99 of "
+        "100 no longer than p99≤, and perhaps half as long: times are kept by powers of two. errors: calls that "
+        "failed. Enter narrows everything to the call, % to its class. "
         "A filter knows names, classes (%network) and errnos (ENOENT)."
     )
     EMPTY = "no system call here"
@@ -95,8 +97,8 @@ class SyscallTable(TableView[SyscallRow]):
         Column("share", "time%", 6, rank=3),
         Column("errors", "errors", 6, rank=2),
         Column("avg", "avg", 5, rank=6),
-        Column("p50", "p50", 5, rank=8),
-        Column("p99", "p99", 5, rank=5),
+        Column("p50", "p50≤", 5, rank=8),
+        Column("p99", "p99≤", 5, rank=5),
         Column("max", "max", 5, rank=7),
         Column("spark", "trend", 6, SPARK_POINTS, rank=4, right=False),
     )
@@ -179,7 +181,8 @@ class SyscallTable(TableView[SyscallRow]):
                 return ((sparkline(row.rates, width), "spark"),)
         if not counters.returns:
             return ((formatting.NONE, "dim"),)
-        return ((formatting.duration(self.ORDERS[column.key](row)), "text"),)
+        words = formatting.at_most if column.key in ("p50", "p99") else formatting.duration
+        return ((words(self.ORDERS[column.key](row)), "text"),)
 
     def action_narrow(self) -> None:
         """Narrow the view to the system call under the cursor."""

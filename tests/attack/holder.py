@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import maps
+from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import _INSIDE, _NEW, _SLOT, _TASK, Tracer
@@ -138,6 +138,7 @@ def sampling(held: dict[str, int]) -> dict[str, str]:
 def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int) -> list[str]:
     """Enter a process of root's into the maps, let it work, and look at all that they say; what was found of it."""
     tracer._insert_process(victim.pid, 0, 1)
+    accounts.open_for_command(tracer._maps["accounts"], victim.pid)
     tracer._insert_task(victim.pid, victim.pid, _NEW)
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
@@ -154,6 +155,9 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int) -> list[s
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []
         seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]
         seen += [f"calls of {tgid}" for tgid in reading.rows if tgid != os.getpid()]
+        for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
+            used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
+            seen += [f"its account: {used}"] if used and any(used) else []
         for process in reading.processes:
             told = (process.comm, *process.cmdline)
             if process.tgid != victim.pid:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf.loader import EVENTS
 from tests.bpf.inside import MAP_BY_ID, PROGRAM_BY_ID, living
 from tests.real import DENET, REPOSITORY, environment, inside, run
 
@@ -53,7 +54,7 @@ def test_kill_9_leaves_no_program_and_no_map() -> None:
     with subprocess.Popen(argv, env=environment(), cwd=REPOSITORY, **quietly) as process:
         ids = _loaded_by(process.pid)
         process.send_signal(signal.SIGKILL)
-    assert len(ids[PROGRAM_BY_ID]) == 5
+    assert len(ids[PROGRAM_BY_ID]) == len(EVENTS)
     assert len(ids[MAP_BY_ID]) >= 8
     assert living(ids) == []
 

@@ -6,9 +6,22 @@ import json
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
-from denet_tui.model import NO_LOSS, NOTHING, Counters, Loss, ProcessInfo, RunInfo, Snapshot, Syscall, Usage
+from denet_tui.model import (
+    NO_LOSS,
+    NOTHING,
+    NOTHING_USED,
+    Accounts,
+    Counters,
+    Loss,
+    ProcessInfo,
+    RunInfo,
+    Snapshot,
+    Syscall,
+    Usage,
+)
 
 READ, WRITE, OPENAT, MMAP = (
     Syscall(0, nr, name) for nr, name in ((0, "read"), (1, "write"), (257, "openat"), (9, "mmap"))
@@ -56,7 +69,7 @@ def process(pid: int, rows: Rows, *, start_s: float = 0.0, end_s: float | None =
         "status": None if end_s is None else 0,
         "execs": 1,
         "exec_ns": START_NS + int(start_s * 1e9) + 100_000,
-        "usage": Usage(12.5, 4096 * 1024, 8192 * 1024, 2, 1000, 2000),
+        "usage": Usage(12.5, 4096 * 1024, 8192 * 1024, 2, Accounts(10**8, 70, 1, 1000, 2000, 5000 * 1024)),
         "errnos": {(syscall, 2): counters.errors for syscall, counters in rows.items() if counters.errors},
         "recent": rows,
     }
@@ -80,14 +93,16 @@ def snapshot(
 ) -> Snapshot:  # fmt: skip
     """A snapshot whose totals are those of `processes` and of the forgotten ones (`gone`)."""
     shown, ended = tuple(processes), tuple(ended)
-    everybody = {(one.tgid, one.start_ns): one for one in (*shown, *ended)}.values()
+    everybody = [*{(one.tgid, one.start_ns): one for one in (*shown, *ended)}.values()]
     rows = merged([*(one.syscalls for one in everybody), gone or {}])
     recent = merged(one.recent for one in everybody)
     errnos = {(syscall, 2): counters.errors for syscall, counters in rows.items() if counters.errors}
     return Snapshot(
         time_ns=START_NS + int(at_s * 1e9), wall_ms=START_MS + int(at_s * 1e3), elapsed_ns=int(at_s * 1e9),
         interval_ns=500_000_000, syscalls=rows, recent=recent, errnos=errnos, processes=shown, ended=ended,
-        total=summed(rows.values()), delta=summed(recent.values()), loss=loss, **more,
+        total=summed(rows.values()), delta=summed(recent.values()), loss=loss,
+        accounts=reduce(Accounts.plus, (one.usage.accounts for one in everybody), NOTHING_USED),
+        cpu_percent=sum(one.usage.cpu_percent for one in shown if one.alive), **more,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_the_map_shows_each_bucket_in_its_row() -> None:
     assert set(by_label["4.1µs"]) == {"◐"}
     assert set(by_label["66µs"]) == {"●"}
     assert all(not line.strip() for label, line in by_label.items() if label not in {"512ns", "4.1µs", "66µs"})
-    assert lines[0].startswith("read   now 1,000/s   p50 ")
+    assert lines[0].startswith("read   now 1,000/s   p50≤")
     assert "█ 100+" in "".join(lines)
 
 

@@ -1,0 +1,221 @@
+"""CPU, faults, disks and memory, against whoever else reads the kernel's accounts: wait4, /usr/bin/time, perf stat."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.bpf.accounts import read
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.maps import Map
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
+from tests.person import Person
+from tests.real import REPOSITORY, environment
+from tests.watch.helpers import DENET, denet, eventually, started, text_of
+
+pytestmark = pytest.mark.root
+
+EXACT = ("minor_faults", "major_faults", "read_bytes", "write_bytes", "max_rss_bytes")
+USED = ("cpu_ns", *EXACT)
+LATE_NS = 1_500_000
+"""Of its own CPU time a process spends that little between wait4's answer and its last switch."""
+
+
+def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:
+    """The summary of a command, and what it printed."""
+    path = folder / "summary.json"
+    done = denet("run", "--no-tui", "--summary", str(path), *options, "--", *words, cwd=REPOSITORY)
+    assert path.exists(), done.stderr
+    return json.loads(path.read_text()), done.stdout
+
+
+@pytest.mark.parametrize("method", ["raw", "tracefs"])
+def test_every_process_has_used_what_wait4_says(tmp_path: Path, method: str) -> None:
+    way = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing; exec "$@"', "sh"]
+    summary, printed = tmp_path / "summary", tmp_path / "printed"
+    argv = [*DENET, "run", "--no-tui", "--attach-method", method, "--interval", "0.2", "--summary", str(summary), "--"]
+    with printed.open("w") as file:
+        argv += [sys.executable, "-m", "tests.watch.uses", str(tmp_path)]
+        subprocess.run(way + argv, stdout=file, check=True, timeout=60, cwd=REPOSITORY, env=environment())
+    told, found = json.loads(printed.read_text()), json.loads(summary.read_text())
+    counted = {str(process["pid"]): process for process in found["processes"]}
+    assert len(told) == 25
+    assert {each["shape"] for each in told.values()} >= {"threads", "leader_first", "read", "write", "touch"}
+    wrong = {
+        (each["shape"], name): (each[name], counted[pid][name])
+        for pid, each in told.items()
+        for name in EXACT
+        if counted[pid][name] != each[name]
+    }
+    assert wrong == {}
+    late = {pid: counted[pid]["cpu_ns"] - each["cpu_ns"] for pid, each in told.items()}
+    assert all(-2_000 <= more < LATE_NS for more in late.values()), late
+    assert sum(each["write_bytes"] for each in told.values()) >= 16 << 20
+    for name in USED[:-1]:
+        assert found[name] == sum(process[name] for process in counted.values()), name
+    assert found["max_rss_bytes"] == max(process["max_rss_bytes"] for process in counted.values())
+
+
+def test_time_says_the_same(tmp_path: Path) -> None:
+    if not (time := shutil.which("time")):
+        pytest.skip("needs /usr/bin/time, which this is compared with")
+    script = "for i in 1 2 3 4 5 6; do dd if=/dev/zero of=$0/f$i bs=1M count=4 conv=fsync; done"
+    report = tmp_path / "report"
+    summary, _ = watched(tmp_path, time, "-v", "-o", str(report), "sh", "-c", script, str(tmp_path))
+    said = dict(re.findall(r"^\t(.+?)(?: \(.*\))?: (\S+)$", report.read_text(), re.MULTILINE))
+    (root, *below) = sorted(summary["processes"], key=lambda each: each["start_ms"])
+    assert root["comm"] == "time"
+    assert len(below) == 7
+    minor = int(re.search(r"Minor.*: (\d+)", report.read_text())[1])  # type: ignore[index]
+    major = int(re.search(r"Major.*: (\d+)", report.read_text())[1])  # type: ignore[index]
+    assert sum(each["minor_faults"] for each in below) == minor
+    assert sum(each["major_faults"] for each in below) == major
+    assert max(each["max_rss_bytes"] for each in below) == 1024 * int(said["Maximum resident set size"])
+    assert sum(each["write_bytes"] for each in below) == 512 * int(said["File system outputs"]) >= 24 << 20
+    cpu_s = float(said["User time"]) + float(said["System time"])
+    assert sum(each["cpu_ns"] for each in below) / 1e9 == pytest.approx(cpu_s, abs=0.03)
+
+
+def test_perf_stat_says_the_same(tmp_path: Path) -> None:
+    if not shutil.which("perf"):
+        pytest.skip("needs perf, which this is compared with")
+    perf = ["perf", "stat", "-x", ",", "-e", "task-clock", "-o", str(tmp_path / "stat")]
+    burns = [sys.executable, "-c", "n = 0\nwhile n < 4_000_000: n += 1"]
+    summary, _ = watched(tmp_path, *perf, *burns)
+    (row,) = [line for line in (tmp_path / "stat").read_text().splitlines() if "task-clock" in line]
+    (burner,) = [each for each in summary["processes"] if each["comm"].startswith("python")]
+    # perf counts from the execve on: what its child does before is less than this.
+    assert burner["cpu_ns"] / 1e6 == pytest.approx(float(row.split(",")[0]), abs=5)
+    assert burner["cpu_ns"] > 100_000_000
+
+
+def test_the_command_has_not_used_what_denet_tui_did_before_it_ran(tmp_path: Path) -> None:
+    """It was forked by a large Python process; /bin/true is small."""
+    summary, _ = watched(tmp_path, "/bin/true")
+    (command,) = summary["processes"]
+    alone = subprocess.Popen(["/bin/true"], env=environment())
+    _, _, used = os.wait4(alone.pid, 0)
+    assert command["minor_faults"] == pytest.approx(used.ru_minflt, abs=60)
+    assert command["max_rss_bytes"] is None or command["max_rss_bytes"] < 8 << 20
+    assert summary["cpu_ns"] == command["cpu_ns"]
+
+
+def test_short_processes_are_in_the_cpu_time_and_the_bytes_of_the_recording(tmp_path: Path) -> None:
+    path, script = tmp_path / "rec", "for i in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=$0/f$i bs=1M count=8; done"
+    summary, _ = watched(tmp_path, "sh", "-c", script, str(tmp_path), options=("--interval", "0.1", "-o", str(path)))
+    ticks = [line for line in map(json.loads, path.read_text().splitlines()) if line["kind"] == "tree"]
+    assert ticks[-1]["aggregated"]["disk_write_bytes"] == summary["write_bytes"] >= 80 << 20
+    assert ticks[-1]["denet_tui"]["accounts"] == {
+        name: summary[name] for name in (*USED, "net_rx_bytes", "net_tx_bytes")
+    }
+    spent = sum(tick["aggregated"]["cpu_usage"] / 100 * tick["denet_tui"]["interval_ns"] for tick in ticks)
+    assert spent == pytest.approx(summary["cpu_ns"], rel=0.01)
+    assert (summary["net_rx_bytes"], summary["net_tx_bytes"]) == (None, None), "nothing counts them"
+
+
+def test_what_lives_on_has_used_what_its_clock_and_proc_say(tmp_path: Path) -> None:
+    """The command ends, a child of it goes on; both are in the totals."""
+    script = "sh -c 'seq 200000 | sort -R > /dev/null; echo $$ > pid; exec sleep 60' > /dev/null 2>&1 & "
+    script += "while ! [ -s pid ]; do sleep 0.1; done; sleep 0.3"
+    path = tmp_path / "summary.json"
+    denet("run", "--no-tui", "--summary", str(path), "--", "sh", "-c", script, cwd=tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        summary = json.loads(path.read_text())
+        (child,) = [each for each in summary["processes"] if each["pid"] == pid]
+        fields = text_of(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+        assert child["end_ms"] is None
+        assert child["cpu_ns"] / 1e9 == pytest.approx(
+            (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), abs=0.03
+        )
+        assert (child["minor_faults"], child["major_faults"]) == (int(fields[7]), int(fields[9]))
+        assert child["max_rss_bytes"] == 1024 * int(
+            re.search(r"VmHWM:\s*(\d+)", text_of(Path(f"/proc/{pid}/status")))[1]
+        )  # type: ignore[index]
+        assert summary["cpu_ns"] == sum(each["cpu_ns"] for each in summary["processes"])
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_an_attached_process_has_used_what_it_used_since(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    burns = "import time\nn = 0\nwhile n < 6_000_000: n += 1\nprint(flush=True)\ntime.sleep(120)"
+    with subprocess.Popen([sys.executable, "-c", burns], stdout=subprocess.PIPE) as idle:
+        assert idle.stdout
+        idle.stdout.readline()
+        attached = started("attach", "--no-tui", "--summary", str(path), "-o", str(tmp_path / "rec"), str(idle.pid))
+        eventually(lambda: text_of(tmp_path / "rec").count('"kind":"tree"') >= 2, "it watches")
+        attached.send_signal(signal.SIGTERM)
+        attached.wait(30)
+        idle.kill()
+    (process,) = json.loads(path.read_text())["processes"]
+    assert process["cpu_ns"] < 50_000_000, "what it had used before is not counted"
+    assert process["minor_faults"] < 1000
+
+
+def test_what_ran_before_and_ended_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    with subprocess.Popen(["sleep", "4"]) as sleeper:
+        denet("attach", "--no-tui", "--summary", str(path), str(sleeper.pid))
+    summary = json.loads(path.read_text())
+    assert [summary[name] for name in USED] == [None] * len(USED)
+    assert [summary["processes"][0][name] for name in USED] == [None] * len(USED)
+
+
+LACKING = """
+from denet_tui.bpf import loader
+for name in {names}:
+    del loader._OFFSETS[name]
+loader.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (["task_struct.ioac.read_bytes"], {"read_bytes", "write_bytes"}),
+        (["task_struct.maj_flt"], {"minor_faults", "major_faults"}),
+        (["task_struct.se.sum_exec_runtime"], {"cpu_ns"}),
+        (["signal_struct.maxrss", "mm_struct.rss_stat"], {"max_rss_bytes"}),
+        (["task_struct.__state", "task_struct.state"], set(USED)),
+        ([], set()),
+    ],
+)
+def test_what_this_kernel_does_not_tell_is_not_known(names: list[str], unknown: set[str]) -> None:
+    """A kernel's BTF may lack a field: its number is then None, and the others stay."""
+    kernel = Loading(Request("raw"), program=("-c", LACKING.format(names=names))).receive()
+    tracer = Tracer(kernel)
+    try:
+        waiting, go = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(waiting, 1)
+            os.execv("/bin/true", ["true"])
+        tracer.hold(child)
+        os.write(go, b"g")
+        os.waitpid(child, 0)
+        tracer.settle()
+        account = read(Map(kernel.maps["accounts"]), [child])[child]
+    finally:
+        tracer.close()
+    assert {name for name in USED if getattr(account.used, name) is None} == unknown
+
+
+def test_what_a_process_used_that_became_another_users_is_not_told(person: Person) -> None:
+    script = 'sudo -n $denet run --no-tui --summary summary.json -- sh -c "sudo -n sleep 0; true"'
+    done = person.shell(script)
+    summary = json.loads((person.home / "summary.json").read_text())
+    known = {each["comm"]: each["cpu_ns"] for each in summary["processes"]}
+    assert known["sudo"] is None, done.stderr
+    assert known["sh"] > 0
+    assert summary["cpu_ns"] is None, "and so it is not known of all"
