@@ -19,7 +19,7 @@ from denet_tui.bpf.tracer import ABIS, NUMBERS
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, AttachMethod, Check, Evidence, Finding, State
 from denet_tui.checks.shared import Shared
-from denet_tui.checks.toolchain import BPF_FOLDER
+from denet_tui.checks.toolchain import BPF_FOLDER, reinstall_ourselves
 from denet_tui.syscalls import signal_name
 
 SECONDS = 60.0
@@ -136,7 +136,8 @@ def check_program(host: Host) -> Finding:
     refused = tuple(method for method in BOTH if _is_our_mistake(proofs[method]))
     if wrong or refused:
         title = wrong[0] if wrong else f"the kernel or the compiler rejects the program ({', '.join(refused)})"
-        return Finding("PROG-001", State.FAIL, f"{title}: please report this", seen, why, refused or BOTH)
+        fix = reinstall_ourselves("PROG-001", "if that does not help, report it with `denet-tui diag --report FILE`")
+        return Finding("PROG-001", State.FAIL, f"{title}: please report this", seen, why, refused or BOTH, (fix,))
     loaded = [proof for proof in proofs.values() if proof.programs]
     if not loaded:
         return Finding("PROG-001", State.UNKNOWN, _not_loaded(host), seen, why)

@@ -231,10 +231,15 @@ def check_headers(host: Host) -> Finding:
     if limited:
         title = "the shim could not be looked at: this process may open too few files (LIM-001)"
         return Finding("BCC-003", State.UNKNOWN, title, (*broken[:1], note), why, BOTH)
-    advice = "Install denet-tui again, the way you installed it: files of it are missing or closed to you."
-    fix = Fix("BCC-003.reinstall", "reinstall denet-tui", (), "permanent", "nothing to undo", advice=advice)
+    fix = reinstall_ourselves("BCC-003", "files of it are missing or closed to you")
     title = f"{len(broken)} of denet-tui's own files for compiling cannot be read"
     return Finding("BCC-003", State.FAIL, title, (*broken, note), why, BOTH, (fix,))
+
+
+def reinstall_ourselves(identity: str, why: str) -> Fix:
+    """What helps where files of denet-tui's own are not as they should be."""
+    advice = f"Install denet-tui again, the way you installed it: {why}."
+    return Fix(f"{identity}.reinstall", "reinstall denet-tui", (), "permanent", "nothing to undo", advice=advice)
 
 
 def _build_note(host: Host) -> str:

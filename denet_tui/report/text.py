@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from denet_tui.checks.catalogue import AREAS, by_id
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import MethodVerdict, NextStep
+from denet_tui.checks.verdict import MethodVerdict
+from denet_tui.repair.next_step import NextStep
 from denet_tui.repair.preview import preview
 from denet_tui.visible import visible
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from denet_tui.bpf.handover import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import BOTH, Finding, Fix, State
-from denet_tui.checks.verdict import PROOF
-from denet_tui.helper.access import ACCESS, Access
+from denet_tui.checks.verdict import ACCESS, PROOF
+from denet_tui.helper.access import Access
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.state import SIGNS, Walk, spinner

@@ -9,9 +9,9 @@ from queue import SimpleQueue
 from denet_tui.bpf.burst import Outcome
 from denet_tui.checks import catalogue, service
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, State, WriteFile
-from denet_tui.checks.verdict import PROOF
+from denet_tui.checks.verdict import ACCESS, PROOF
 from denet_tui.helper import jobs
-from denet_tui.helper.access import ACCESS, Reach
+from denet_tui.helper.access import Reach
 from denet_tui.repair.preview import preview
 from tests.checks.fake import FakeHost
 
