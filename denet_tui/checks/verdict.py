@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from denet_tui.checks.model import BOTH, AttachMethod, Finding, State
@@ -16,7 +16,7 @@ PROOF = "E2E-001"
 """The check that loads, attaches and counts for real: what it says of a way outweighs what was only read."""
 ACCESS = "PRIV-001"
 """The check at whose step a way to the capabilities is chosen."""
-_TRIED = (State.PASS, State.WARN, State.FAIL)
+_TRIED = (State.WARN, State.FAIL, State.OPTIONAL)
 _UNSURE = (State.UNKNOWN, State.CRASH)
 
 
@@ -77,7 +77,7 @@ def status(findings: Sequence[Finding], found: Sequence[MethodVerdict], *, stric
 
 
 def method_of(findings: Sequence[Finding]) -> AttachMethod:
-    """What is worked towards: the one that is ready, else the first that fixes can free, else raw tracepoints.
+    """What is worked towards: the one that is ready, else the first that fixes can free, if any; else raw tracepoints.
 
     Raw tracepoints come first: they need least.
     """
@@ -87,6 +87,20 @@ def method_of(findings: Sequence[Finding]) -> AttachMethod:
             return each.method
     for each in verdicts:
         blocking = [finding for finding in findings if each.method in finding.blocks]
-        if blocking and all(any(fix.changes and not fix.weakens for fix in finding.fixes) for finding in blocking):
+        if all(any(fix.changes and not fix.weakens for fix in finding.fixes) for finding in blocking):
             return each.method
     return BOTH[0]
+
+
+def settled(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings as they are shown: what fails is `optional` where watching works, or is worked towards, without it.
+
+    A failure that no attach method needs (a hole in this machine) stays one.
+    """
+    method = method_of(findings)
+    ready = any(each.verdict == "ready" for each in methods(findings))
+
+    def is_optional(each: Finding) -> bool:
+        return each.state is State.FAIL and bool(each.required_for) and (ready or method not in each.required_for)
+
+    return [replace(each, state=State.OPTIONAL) if is_optional(each) else each for each in findings]

@@ -66,7 +66,7 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
     started = time.monotonic()
     uid = host.uid
     try:
-        findings = check_runner.run(host, request.only or None)
+        findings = verdict.settled(check_runner.run(host, request.only or None))
         found = verdict.methods(findings, whole=not request.only)
         result = report.Report(
             tuple(findings),

@@ -205,8 +205,8 @@ class Setup:
             return
         self.result.applied.append({"id": fix.id, "changed": done.changed, "undo": fix.undo})
         found = repair.verify(fix, lambda ids: check_runner.run(self._host(), ids))
-        for finding in found:
-            self._say(f"  {finding.state:<8}{finding.id:<10}{finding.title}")
+        for finding in verdict.settled(found):
+            self._say(f"  {finding.state:<9}{finding.id:<10}{finding.title}")
         if not done.changed:
             self._say(f"{fix.id}: was so already, nothing was changed")
         elif not repair.holds(fix, found):
@@ -215,7 +215,7 @@ class Setup:
             )
 
     def _look(self) -> list[Finding]:
-        return check_runner.run(self._host())
+        return verdict.settled(check_runner.run(self._host()))
 
     def _conclude(self, findings: Sequence[Finding]) -> None:
         self.result.verified = list(findings)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from denet_tui.checks.model import AttachMethod, Finding, Fix, Scope, SetValue, State, WriteFile
-from denet_tui.checks.verdict import PROOF, method_of
+from denet_tui.checks.verdict import PROOF, method_of, settled
 
-_WRONG = (State.FAIL, State.WARN)
+_WRONG = (State.FAIL, State.WARN, State.OPTIONAL)
 
 
 class PlanError(Exception):
@@ -54,7 +54,7 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
     check has them, settings of the kernel last; until reboot before permanent, or the other way round where
     `permanent` was asked for.
     """
-    method, asked = method_of(findings), frozenset(ids)
+    findings, method, asked = settled(findings), method_of(findings), frozenset(ids)
     _known(findings, asked)
     choices: list[Choice] = []
     offered: list[Choice] = []
@@ -64,7 +64,8 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
         if finding.state not in _WRONG and not asked & names:
             continue
         chosen = _choices(finding, _safest(finding, asked, permanent=permanent))
-        if asked & {finding.id, *names} if asked else method in finding.required_for:
+        needed = method in finding.required_for and finding.state is not State.OPTIONAL
+        if asked & {finding.id, *names} if asked else needed:
             choices += chosen
             if not chosen:
                 offered += _choices(finding, finding.fixes)

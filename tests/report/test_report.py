@@ -115,6 +115,34 @@ def test_exit_statuses(states: list[State], strict: bool, status: int) -> None:
     assert verdict.status(crashed, verdict.methods(crashed), strict=strict) == 70
 
 
+@pytest.mark.parametrize(
+    ("findings", "shown"),
+    [
+        # Nothing is known of the proof yet, as while the setup screen looks.
+        ([finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))], ["optional"]),
+        ([finding("FS-001", methods=("tracefs",)), finding("E2E-001", State.PASS, ("raw",))], ["optional", "pass"]),
+        ([finding("LIM-001"), finding("E2E-001", State.PASS, ("raw",))], ["optional", "pass"]),
+        ([finding("FS-003", methods=()), finding("E2E-001", State.PASS)], ["fail", "pass"]),
+        (
+            [finding("LIM-001"), finding("FS-001", methods=("tracefs",)), finding("E2E-001")],
+            ["fail", "optional", "fail"],
+        ),
+        (
+            [finding("KERN-009", methods=("raw",)), finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))],
+            ["optional", "fail"],
+        ),
+    ],
+)
+def test_what_fails_is_why_it_does_not_work_and_the_rest_is_optional(findings: list[Finding], shown: list[str]) -> None:
+    settled = verdict.settled(findings)
+    assert [each.state for each in settled] == shown
+    assert verdict.methods(settled) == verdict.methods(findings)
+    assert verdict.settled(settled) == settled
+    assert "optional" in text.render(settled, verdict.methods(settled), next_step(FakeHost(), settled, ())) or (
+        "optional" not in shown
+    )
+
+
 SUDO = {"/usr/bin/sudo": "x"}
 EXECUTABLE = {"/usr/bin/sudo": 0o100755}
 
@@ -164,7 +192,7 @@ def test_the_text_has_evidence_reason_fix_and_next_step() -> None:
     lines = text.render(result.findings, result.methods, result.step).splitlines()
     joined = "\n".join(lines)
     assert lines[0] == "tracefs"
-    assert "  \N{BALLOT X} fail    FS-001      title of FS-001" in lines
+    assert "  \N{BALLOT X} fail     FS-001      title of FS-001" in lines
     assert "      seen  /proc/self/mountinfo: no tracefs" in lines
     assert "      why   Because it matters." in lines
     assert "      fix   mount tracefs (until-reboot)" in lines

@@ -18,22 +18,17 @@ from denet_tui.repair import plan
 from denet_tui.repair.plan import Plan
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.repair.repair import verified_by
+from denet_tui.report import text
 from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
 from denet_tui.screens.setup.proof import ProofRun
 from denet_tui.widgets.steps import Step
 
 SIGNS: dict[str, tuple[str, str, str]] = {
-    State.PASS: ("✓", "pass", "good"),
-    State.WARN: ("!", "warn", "warn"),
-    State.FAIL: ("✗", "fail", "bad"),
-    State.UNKNOWN: ("?", "unknown", "warn"),
-    State.SKIP: ("-", "skip", "dim"),
-    State.CRASH: ("#", "crash", "bad"),
+    **{state: (sign, str(state), tone) for state, (sign, _, tone) in text.SIGNS.items()},
     "waiting": ("·", "waiting", "dim"),
     "looking": ("⠋", "looking", "spark"),
     "slow": ("~", "slow", "warn"),
-    "optional": ("○", "optional", "dim"),
     "offered": ("+", "offered", "spark"),
     "left": ("»", "left", "dim"),
     "repaired": ("✓", "repaired", "good"),
@@ -84,7 +79,7 @@ class Walk:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
     proof: ProofRun = field(default_factory=ProofRun)
-    _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...]]] | None = None
+    _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...], list[Finding]]] | None = None
 
     # What is so
 
@@ -103,11 +98,16 @@ class Walk:
         """The verdict of each attach method."""
         return self._judged()[1]
 
-    def _judged(self) -> tuple[Plan, tuple[MethodVerdict, ...]]:
-        """Plan and verdict, made once for the same findings: they are asked for often while the screen is drawn."""
+    @property
+    def settled(self) -> list[Finding]:
+        """The findings as they are shown, in the order of the steps."""
+        return self._judged()[2]
+
+    def _judged(self) -> tuple[Plan, tuple[MethodVerdict, ...], list[Finding]]:
+        """Plan, verdict and states, made once for the same findings: each drawing asks for them often."""
         known = self.known
         if self._last is None or not _same(known, self._last[0]):
-            self._last = (known, (plan.plan(known), verdict.methods(known)))
+            self._last = (known, (plan.plan(known), verdict.methods(known), verdict.settled(known)))
         return self._last[1]
 
     @property
@@ -282,9 +282,7 @@ class Walk:
             return "left"
         if finding.state is State.SKIP and any(fix.changes for fix in finding.fixes):
             return "offered"
-        if finding.state in (State.FAIL, State.WARN) and identity != PROOF and identity not in self.needed():
-            return "optional"
-        return finding.state
+        return next(each.state for each in self.settled if each.id == identity)
 
     # What is chosen
 
