@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import denet_tui
@@ -58,12 +59,19 @@ def look(host: Host) -> Record:
     record["tracefs mount"] = _tracefs(host)
     try:
         status = host.status()
-        record["capabilities CapBnd"] = status.get("CapBnd", _ABSENT)
-        # A run ends as the user who asked, and `sudo denet-tui diag` looks as root: only like is compared with like.
-        record[f"capabilities CapEff of uid {host.uid}"] = status.get("CapEff", _ABSENT)
+        start = _start(status)
+        record |= {f"capabilities {name} {start}": status.get(name, _ABSENT) for name in ("CapEff", "CapBnd")}
     except OSError as error:
         record["capabilities"] = str(error.strerror)
     return record
+
+
+def _start(status: Mapping[str, str]) -> str:
+    """The kind of start, by whose capabilities these are: `sudo denet-tui` is not compared with `denet-tui`."""
+    uid = next(iter(status.get("Uid", "").split()[1:]), "unknown")
+    if uid == "0":
+        return "as root"
+    return f"as uid {uid}" + ("" if set(status.get("CapEff", "0")) == {"0"} else ", given capabilities")
 
 
 def _first(host: Host, path: str) -> str:

@@ -26,8 +26,8 @@ for found, shown in zip(seen, verdict.settled(seen)):
     evidence = [[each.source, each.value] for each in found.evidence]
     fixes = [[each.id, each.advice] for each in found.fixes]
     blocks = list(found.blocks)
-    print(json.dumps(dict(id=found.id, state=found.state, shown=shown.state, title=found.title, evidence=evidence, fixes=fixes,
-                          blocks=blocks)))
+    print(json.dumps(dict(id=found.id, state=found.state, shown=shown.state, title=found.title, evidence=evidence,
+                          fixes=fixes, blocks=blocks)))
 """
 NOBODY = ("--reuid=65534", "--regid=65534", "--clear-groups")
 FILTERED = Path(__file__).with_name("filtered.py")
