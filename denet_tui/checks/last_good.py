@@ -140,9 +140,10 @@ def check_drift(host: Host) -> Finding:
         return Finding("DRIFT-001", State.UNKNOWN, title, (Evidence(path, text),), why)
     if before is None:
         return Finding("DRIFT-001", State.SKIP, "no good run has been recorded yet", (Evidence(path, _ABSENT),), why)
-    changed = changes(before, look(host))
+    now = look(host)
+    changed = changes(before, now)
     if not changed:
-        seen = (Evidence(path, f"{len(before)} values, all the same"),)
+        seen = (Evidence(path, f"{len(before.keys() & now.keys())} values, all the same"),)
         return Finding("DRIFT-001", State.PASS, "nothing has changed since the last good run", seen, why)
     evidence = tuple(Evidence(name, f"was {old}, is {new}") for name, old, new in changed)
     names = ", ".join(name for name, _, _ in changed)

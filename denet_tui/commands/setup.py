@@ -104,6 +104,8 @@ class Setup:
         self._host = host
         self._settings = settings
         self._cancel = threading.Event()
+        self._helped = True
+        """False once what was asked for was applied, and its check still reports a problem."""
         self._repair = Repair(host(), self._say, settings=settings, cancel=self._cancel)
 
     def run(self) -> int:
@@ -150,11 +152,10 @@ class Setup:
     def _status(self) -> int:
         if any(finding.state is State.CRASH for finding in self.result.verified):
             return verdict.CRASHED
-        wanted = self.request.only and self.result.plan
-        if wanted:  # what was asked for decides, not the rest of the machine
-            done = not self.result.failed and not self.result.plan.advice and not self.result.plan.stuck  # type: ignore[union-attr]
-            return verdict.READY if done else verdict.BLOCKED
-        return verdict.READY if self.result.ready and not self.result.failed else verdict.BLOCKED
+        found = self.result.plan
+        left = self.request.only and found and (found.advice or found.stuck)
+        done = self.result.ready and self._helped and not self.result.failed and not left
+        return verdict.READY if done else verdict.BLOCKED
 
     def _agreed(self) -> bool:
         """Asked once, at a terminal; never where only the plan was wanted."""
@@ -207,12 +208,13 @@ class Setup:
         found = repair.verify(fix, lambda ids: check_runner.run(self._host(), ids))
         for finding in verdict.settled(found):
             self._say(f"  {finding.state:<9}{finding.id:<10}{finding.title}")
-        if not done.changed:
-            self._say(f"{fix.id}: was so already, nothing was changed")
-        elif not repair.holds(fix, found):
-            self._say(
-                f"{fix.id}: applied, but {choice.finding.id} still reports a problem; to undo: {self._to_undo(fix.id)}"
-            )
+        what = "applied" if done.changed else "was so already, nothing was changed"
+        if not repair.holds(fix, found):
+            self._helped = not self.request.only
+            undo = f"; to undo: {self._to_undo(fix.id)}" if done.changed else ""
+            self._say(f"{fix.id}: {what}, but {choice.finding.id} still reports a problem{undo}")
+        elif not done.changed:
+            self._say(f"{fix.id}: {what}")
 
     def _look(self) -> list[Finding]:
         return verdict.settled(check_runner.run(self._host()))

@@ -58,8 +58,17 @@ def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
     if current in catalogue.AREAS:
         return group_page(walk, current)
     if current == PROOF:
-        return proof_page(walk.proof, step_page(walk, current, shown), spinner=spinner(shown.spin))
+        page = step_page(walk, current, shown)
+        return proof_page(walk.proof, page, spinner=spinner(shown.spin), waits_for=_waits_for(walk))
     return step_page(walk, current, shown)
+
+
+def _waits_for(walk: Walk) -> str:
+    """What has to be so before the program is tried; empty where that has no part in it."""
+    if walk.ready:
+        return "" if walk.engine.may_load else "denet-tui was started with sudo"
+    needed = walk.needed()
+    return f"{', '.join(needed)} {'are' if len(needed) > 1 else 'is'} right" if needed else ""
 
 
 def welcome(walk: Walk, spin: int) -> list[Paragraph]:

@@ -234,7 +234,8 @@ class Walk:
             return
         self.proof.end = None
         if event.kind == "apply":
-            self.applied[identity] = event.fix
+            if event.changed:
+                self.applied[identity] = event.fix
             self.left.discard(identity)
         else:
             self.applied.pop(identity, None)
@@ -256,7 +257,7 @@ class Walk:
         if not self.looked:
             return f"looking: {self.how_far()}"
         if not left:
-            return "ready: nothing left to do"
+            return "not proven: the proof says why" if self.proof.failed else "ready: nothing left to do"
         return f"{left} of {total} left"
 
     def how_far(self) -> str:
@@ -275,7 +276,7 @@ class Walk:
     def _standing(self, finding: Finding) -> str:
         identity = finding.id
         if identity == PROOF and self.ready:
-            return State.PASS
+            return State.FAIL if self.proof.failed else State.PASS
         if finding.state is State.PASS:
             return "repaired" if identity in self.applied else State.PASS
         if identity in self.left:
@@ -387,7 +388,8 @@ def in_words(event: jobs.Ended) -> str:
     """The end of a job in one line."""
     verb = "applied" if event.kind == "apply" else "taken back"
     if event.good:
-        return f"✓ {event.fix} {verb}" + ("" if event.changed or event.kind == "undo" else ": it was so already")
+        changed = event.changed or event.kind == "undo"
+        return f"✓ {event.fix} {verb}" if changed else f"- {event.fix}: it was so already, nothing was changed"
     if event.cancelled:
         return f"✗ cancelled: {event.text}"
     return f"✗ {event.text or f'{event.fix} was not {verb}'}"
