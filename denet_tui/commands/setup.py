@@ -19,7 +19,7 @@ from denet_tui import __version__, debug
 from denet_tui.bpf import handover, privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding, State
+from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.helper import check_runner
 from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
@@ -104,8 +104,7 @@ class Setup:
         self._host = host
         self._settings = settings
         self._cancel = threading.Event()
-        self._helped = True
-        """False once what was asked for was applied, and its check still reports a problem."""
+        self._applied: list[Fix] = []
         self._repair = Repair(host(), self._say, settings=settings, cancel=self._cancel)
 
     def run(self) -> int:
@@ -154,7 +153,8 @@ class Setup:
             return verdict.CRASHED
         found = self.result.plan
         left = self.request.only and found and (found.advice or found.stuck)
-        done = self.result.ready and self._helped and not self.result.failed and not left
+        helped = all(repair.holds(fix, self.result.verified) for fix in self._applied if self.request.only)
+        done = self.result.ready and helped and not self.result.failed and not left
         return verdict.READY if done else verdict.BLOCKED
 
     def _agreed(self) -> bool:
@@ -205,12 +205,12 @@ class Setup:
             self._say(str(error))
             return
         self.result.applied.append({"id": fix.id, "changed": done.changed, "undo": fix.undo})
+        self._applied.append(fix)
         found = repair.verify(fix, lambda ids: check_runner.run(self._host(), ids))
         for finding in verdict.settled(found):
             self._say(f"  {finding.state:<9}{finding.id:<10}{finding.title}")
         what = "applied" if done.changed else "was so already, nothing was changed"
         if not repair.holds(fix, found):
-            self._helped = not self.request.only
             undo = f"; to undo: {self._to_undo(fix.id)}" if done.changed else ""
             self._say(f"{fix.id}: {what}, but {choice.finding.id} still reports a problem{undo}")
         elif not done.changed:
@@ -255,6 +255,8 @@ class Setup:
         self._say(f"  {fix.id} ({fix.scope}): {fix.title}")
         if fix.weakens:
             self._say(f"  opens: {fix.weakens}")
+        if self.request.permanent and fix.scope != "permanent":
+            self._say("  --permanent: nothing that lasts is known for it on this machine; do this after each boot")
         for line in preview.preview(fix, self._host()):
             self._say(f"    {line}")
         self._say(f"  undo: {fix.undo}")
