@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import denet_tui
@@ -58,12 +59,19 @@ def look(host: Host) -> Record:
     record["tracefs mount"] = _tracefs(host)
     try:
         status = host.status()
-        record["capabilities CapBnd"] = status.get("CapBnd", _ABSENT)
-        # A run ends as the user who asked, and `sudo denet-tui diag` looks as root: only like is compared with like.
-        record[f"capabilities CapEff of uid {host.uid}"] = status.get("CapEff", _ABSENT)
+        start = _start(status)
+        record |= {f"capabilities {name} {start}": status.get(name, _ABSENT) for name in ("CapEff", "CapBnd")}
     except OSError as error:
         record["capabilities"] = str(error.strerror)
     return record
+
+
+def _start(status: Mapping[str, str]) -> str:
+    """The kind of start, by whose capabilities these are: `sudo denet-tui` is not compared with `denet-tui`."""
+    uid = next(iter(status.get("Uid", "").split()[1:]), "unknown")
+    if uid == "0":
+        return "as root"
+    return f"as uid {uid}" + ("" if set(status.get("CapEff", "0")) == {"0"} else ", given capabilities")
 
 
 def _first(host: Host, path: str) -> str:
@@ -132,9 +140,10 @@ def check_drift(host: Host) -> Finding:
         return Finding("DRIFT-001", State.UNKNOWN, title, (Evidence(path, text),), why)
     if before is None:
         return Finding("DRIFT-001", State.SKIP, "no good run has been recorded yet", (Evidence(path, _ABSENT),), why)
-    changed = changes(before, look(host))
+    now = look(host)
+    changed = changes(before, now)
     if not changed:
-        seen = (Evidence(path, f"{len(before)} values, all the same"),)
+        seen = (Evidence(path, f"{len(before.keys() & now.keys())} values, all the same"),)
         return Finding("DRIFT-001", State.PASS, "nothing has changed since the last good run", seen, why)
     evidence = tuple(Evidence(name, f"was {old}, is {new}") for name, old, new in changed)
     names = ", ".join(name for name, _, _ in changed)

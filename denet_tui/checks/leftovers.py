@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from denet_tui.checks.host import Host
+from denet_tui.checks.host import Host, exists
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.checks.service import has_systemd
 
 SERVICE = "/etc/systemd/system/tracefs-permissions.service"
 RULES = "/etc/udev/rules.d/99-tracefs.rules"
@@ -131,7 +132,8 @@ def check_left(host: Host) -> Finding:
 def _removal(host: Host, each: Leftover) -> Fix:
     """Delete a file that is known whole. What is in force now stays until its own check's fix, or a reboot."""
     changes: tuple[Change, ...] = (WriteFile(each.path, None),)
-    systemctl, udevadm = find(host, "systemctl"), find(host, "udevadm")
+    systemctl = find(host, "systemctl") if has_systemd(host) else ""
+    udevadm = find(host, "udevadm") if exists(host, "/run/udev/control") else ""
     reload = (RunCommand((systemctl, "daemon-reload")),) if systemctl else ()
     if each.path == SERVICE and systemctl:
         name = SERVICE.rpartition("/")[2]

@@ -21,6 +21,9 @@ class State(StrEnum):
     PASS = "pass"  # noqa: S105 - not a password
     WARN = "warn"
     FAIL = "fail"
+    """This is why it does not work, or a hole through which others than root have what is root's."""
+    OPTIONAL = "optional"
+    """Wrong for an attach method that is not needed here (verdict.settled)."""
     UNKNOWN = "unknown"
     """Could not be read; the title says why."""
     SKIP = "skip"
@@ -98,11 +101,13 @@ class Finding:
     links: tuple[str, ...] = ()
     seconds: float = 0.0
     all_fixes: bool = False
+    stops: tuple[AttachMethod, ...] = ()
+    """Attach methods that do not work though another one does: of the proof, which passes then."""
 
     @property
     def blocks(self) -> tuple[AttachMethod, ...]:
         """The attach methods that do not work because of it."""
-        return self.required_for if self.state is State.FAIL else ()
+        return self.required_for if self.state in (State.FAIL, State.OPTIONAL) else self.stops
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,12 +138,10 @@ def namespace(host: Host) -> Finding:
         uids = " ".join(host.read("/proc/self/uid_map").split())
     except OSError as error:
         uids = error.strerror or "unreadable"
-    evidence: tuple[Evidence, ...] = (Evidence("/proc/self/uid_map", uids),)
+    evidence = (*_container(host), Evidence("/proc/self/uid_map", uids))
     foreign = in_user_namespace(host)
     if foreign is None:
         return Finding("PRIV-003", State.UNKNOWN, f"the user namespace could not be read: {uids}", evidence)
-    container = _container(host)
-    evidence += container
     if foreign:
         return Finding(
             "PRIV-003",
@@ -157,7 +155,7 @@ def namespace(host: Host) -> Finding:
                       "--cap-add PERFMON`"),),
             ("https://man7.org/linux/man-pages/man7/user_namespaces.7.html",),
         )  # fmt: skip
-    if container:
+    if len(evidence) > 1:
         title = "inside a container, which is fine as long as it was given the capabilities (PRIV-001, PRIV-004)"
         return Finding("PRIV-003", State.PASS, title, evidence)
     return Finding("PRIV-003", State.PASS, "the initial user namespace", evidence)

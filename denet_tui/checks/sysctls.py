@@ -6,6 +6,7 @@ A setting is the last resort, and never weaker than what distributions ship (Doc
 from __future__ import annotations
 
 import errno
+import os
 
 from denet_tui.bpf.privilege import CAP_PERFMON, CAP_SYS_ADMIN
 from denet_tui.checks import capabilities as caps
@@ -191,6 +192,8 @@ def _settings(host: Host, check_id: str, key: str, value: int, weakens: str = ""
         "sets it back to what it was",
         weakens,
     )
+    if host.uid == 0 and not host.access(path_of(key), os.W_OK):
+        return ()  # /proc/sys is read-only, as in a container
     try:
         host.names(_FOLDER)
     except OSError:

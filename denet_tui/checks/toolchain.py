@@ -48,6 +48,8 @@ class Manager:
     install: tuple[str, ...]
     reinstall: tuple[str, ...]
     remove: tuple[str, ...]
+    query: tuple[str, ...]
+    """Program and words that, before a package's name, say whether it is installed."""
 
     @property
     def package(self) -> str:
@@ -63,6 +65,7 @@ MANAGERS = (
         ("install", "-y", "--no-install-recommends"),
         ("install", "-y", "--reinstall"),
         ("purge", "-y"),
+        ("dpkg-query", "-W", "-f=${db:Status-Status}"),
     ),
     Manager(
         "dnf",
@@ -71,6 +74,7 @@ MANAGERS = (
         ("install", "-y"),
         ("reinstall", "-y"),
         ("remove", "-y"),
+        ("rpm", "-q"),
     ),
     Manager(
         "pacman",
@@ -79,6 +83,7 @@ MANAGERS = (
         ("-S", "--noconfirm", "--needed"),
         ("-S", "--noconfirm"),
         ("-Rn", "--noconfirm"),
+        ("pacman", "-Qq"),
     ),
     Manager(
         "zypper",
@@ -87,8 +92,9 @@ MANAGERS = (
         ("--non-interactive", "install"),
         ("--non-interactive", "install", "--force"),
         ("--non-interactive", "remove"),
+        ("rpm", "-q"),
     ),
-    Manager("apk", frozenset({"alpine"}), "bcc", ("add",), ("fix", "--reinstall"), ("del",)),
+    Manager("apk", frozenset({"alpine"}), "bcc", ("add",), ("fix", "--reinstall"), ("del",), ("apk", "info", "-e")),
 )
 
 
@@ -140,12 +146,16 @@ def check_import(host: Host) -> Finding:
         title = "bcc could not be tried: this process has too little room for it (LIM-001)"
         return Finding("BCC-001", State.UNKNOWN, title, (Evidence("import bcc", text),), _WHY_BCC, BOTH)
     broken = "does not load" in text or text.startswith("importing bcc")
+    package = _installed_package(host)
     if broken:
-        title, fixes = "bcc is there, but it or its library libbcc is broken", _reinstall(host)
+        title = "bcc is there, but it or its library libbcc is broken"
     elif "not the BPF Compiler Collection" in text:
-        title, fixes = "the only bcc here is PyPI's, an unrelated package of that name", _install(host)
+        title = "the only bcc here is PyPI's, an unrelated package of that name"
+    elif package:
+        title = f"{package} is installed, but bcc is not where it belongs: its files are damaged, or a mount hides them"
     else:
-        title, fixes = "bcc is not installed", _install(host)
+        title = "bcc is not installed"
+    fixes = _reinstall(host) if broken or package else _install(host)
     return Finding("BCC-001", State.FAIL, title, (Evidence("import bcc", text),), _WHY_BCC, BOTH, fixes)
 
 
@@ -166,6 +176,16 @@ def _install(host: Host) -> tuple[Fix, ...]:
     title = f"install {chosen.package}"
     undo = "remove the packages that were not there before, and no others"
     return (Fix("BCC-001.install", title, (change,), "permanent", undo, advice=advice),)
+
+
+def _installed_package(host: Host) -> str:
+    """Name of the package of bcc where its manager calls it installed; to install it again would change nothing."""
+    which = manager(host)
+    if which is None or not (query := find(host, which[0].query[0])):
+        return ""
+    done = host.run([query, *which[0].query[1:], which[0].package])
+    is_there = not done.status and done.stdout.strip() not in ("not-installed", "config-files")
+    return which[0].package if is_there else ""
 
 
 def _has_lists(host: Host) -> bool:
@@ -231,10 +251,15 @@ def check_headers(host: Host) -> Finding:
     if limited:
         title = "the shim could not be looked at: this process may open too few files (LIM-001)"
         return Finding("BCC-003", State.UNKNOWN, title, (*broken[:1], note), why, BOTH)
-    advice = "Install denet-tui again, the way you installed it: files of it are missing or closed to you."
-    fix = Fix("BCC-003.reinstall", "reinstall denet-tui", (), "permanent", "nothing to undo", advice=advice)
+    fix = reinstall_ourselves("BCC-003", "files of it are missing or closed to you")
     title = f"{len(broken)} of denet-tui's own files for compiling cannot be read"
     return Finding("BCC-003", State.FAIL, title, (*broken, note), why, BOTH, (fix,))
+
+
+def reinstall_ourselves(identity: str, why: str) -> Fix:
+    """What helps where files of denet-tui's own are not as they should be."""
+    advice = f"Install denet-tui again, the way you installed it: {why}."
+    return Fix(f"{identity}.reinstall", "reinstall denet-tui", (), "permanent", "nothing to undo", advice=advice)
 
 
 def _build_note(host: Host) -> str:

@@ -13,10 +13,12 @@ from collections.abc import Callable
 
 from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.loader import EVENTS
+from denet_tui.bpf.privilege import CAP_SYS_ADMIN
 from denet_tui.checks import capabilities
 from denet_tui.checks.host import Host, exists, mode_of, owners
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
+from denet_tui.checks.privileges import in_user_namespace
 from denet_tui.checks.service import has_systemd
 
 POINT = "/sys/kernel/tracing"
@@ -82,7 +84,13 @@ def _mount_fixes(host: Host) -> tuple[Fix, ...]:
     fixes = [Fix("FS-001.mount", "mount tracefs", (now,), "until-reboot", "umount, where nobody else uses it")]
     if permanent := _mount_at_boot(host, mount):
         fixes.append(permanent)
-    return tuple(fixes) if mount and umount else ()
+    return tuple(fixes) if mount and umount and _may_mount(host) else ()
+
+
+def _may_mount(host: Host) -> bool:
+    """Whether root could mount here: not in a container without CAP_SYS_ADMIN, nor in a user namespace."""
+    bounding = capabilities.mask(host, "CapBnd")
+    return (bounding is None or bool(bounding >> CAP_SYS_ADMIN & 1)) and not in_user_namespace(host)
 
 
 def _mount_at_boot(host: Host, mount: str) -> Fix | None:
@@ -238,7 +246,7 @@ def _who(found: os.stat_result) -> str:
 
 def _close_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
     program = find(host, "mount")
-    if not program:
+    if not program or not _may_mount(host):
         return ()
     old, gid = _old_options(host, mount), host.stat(mount.point).st_gid
     if all(each.endswith(f":{gid}") for each in owners(host, mount.point)):
@@ -283,7 +291,7 @@ def check_debugfs(host: Host) -> Finding:
 
 def _debugfs_fixes(host: Host, mount: Mount) -> tuple[Fix, ...]:
     program = find(host, "mount")
-    if not program:
+    if not program or not _may_mount(host):
         return ()
     flags = ("nosuid", "nodev", "noexec")
     before = ",".join(flag if flag in mount.options else flag.replace("no", "", 1) for flag in flags)

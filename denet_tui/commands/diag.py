@@ -16,6 +16,7 @@ from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.helper import check_runner
+from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report, text
 from denet_tui.visible import complain, visible, write
 
@@ -65,12 +66,12 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
     started = time.monotonic()
     uid = host.uid
     try:
-        findings = check_runner.run(host, request.only or None)
+        findings = verdict.settled(check_runner.run(host, request.only or None))
         found = verdict.methods(findings, whole=not request.only)
         result = report.Report(
             tuple(findings),
             found,
-            verdict.next_step(host, findings, found, _command(invoker.uid)),
+            next_step(host, findings, found, _command(invoker.uid)),
             uid,
             invoker.name,
             ("denet-tui", *sys.argv[1:]),

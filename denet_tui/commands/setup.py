@@ -19,7 +19,7 @@ from denet_tui import __version__, debug
 from denet_tui.bpf import handover, privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding, State
+from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.helper import check_runner
 from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
@@ -104,6 +104,7 @@ class Setup:
         self._host = host
         self._settings = settings
         self._cancel = threading.Event()
+        self._applied: list[Fix] = []
         self._repair = Repair(host(), self._say, settings=settings, cancel=self._cancel)
 
     def run(self) -> int:
@@ -150,11 +151,11 @@ class Setup:
     def _status(self) -> int:
         if any(finding.state is State.CRASH for finding in self.result.verified):
             return verdict.CRASHED
-        wanted = self.request.only and self.result.plan
-        if wanted:  # what was asked for decides, not the rest of the machine
-            done = not self.result.failed and not self.result.plan.advice and not self.result.plan.stuck  # type: ignore[union-attr]
-            return verdict.READY if done else verdict.BLOCKED
-        return verdict.READY if self.result.ready and not self.result.failed else verdict.BLOCKED
+        found = self.result.plan
+        left = self.request.only and found and (found.advice or found.stuck)
+        helped = all(repair.holds(fix, self.result.verified) for fix in self._applied if self.request.only)
+        done = self.result.ready and helped and not self.result.failed and not left
+        return verdict.READY if done else verdict.BLOCKED
 
     def _agreed(self) -> bool:
         """Asked once, at a terminal; never where only the plan was wanted."""
@@ -204,18 +205,19 @@ class Setup:
             self._say(str(error))
             return
         self.result.applied.append({"id": fix.id, "changed": done.changed, "undo": fix.undo})
+        self._applied.append(fix)
         found = repair.verify(fix, lambda ids: check_runner.run(self._host(), ids))
-        for finding in found:
-            self._say(f"  {finding.state:<8}{finding.id:<10}{finding.title}")
-        if not done.changed:
-            self._say(f"{fix.id}: was so already, nothing was changed")
-        elif not repair.holds(fix, found):
-            self._say(
-                f"{fix.id}: applied, but {choice.finding.id} still reports a problem; to undo: {self._to_undo(fix.id)}"
-            )
+        for finding in verdict.settled(found):
+            self._say(f"  {finding.state:<9}{finding.id:<10}{finding.title}")
+        what = "applied" if done.changed else "was so already, nothing was changed"
+        if not repair.holds(fix, found):
+            undo = f"; to undo: {self._to_undo(fix.id)}" if done.changed else ""
+            self._say(f"{fix.id}: {what}, but {choice.finding.id} still reports a problem{undo}")
+        elif not done.changed:
+            self._say(f"{fix.id}: {what}")
 
     def _look(self) -> list[Finding]:
-        return check_runner.run(self._host())
+        return verdict.settled(check_runner.run(self._host()))
 
     def _conclude(self, findings: Sequence[Finding]) -> None:
         self.result.verified = list(findings)
@@ -253,6 +255,8 @@ class Setup:
         self._say(f"  {fix.id} ({fix.scope}): {fix.title}")
         if fix.weakens:
             self._say(f"  opens: {fix.weakens}")
+        if self.request.permanent and fix.scope != "permanent":
+            self._say("  --permanent: nothing that lasts is known for it on this machine; do this after each boot")
         for line in preview.preview(fix, self._host()):
             self._say(f"    {line}")
         self._say(f"  undo: {fix.undo}")

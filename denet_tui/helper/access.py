@@ -13,9 +13,6 @@ from denet_tui.checks import service
 from denet_tui.checks.host import Host, program
 from denet_tui.checks.model import Finding, Fix, State
 
-ACCESS = "PRIV-001"
-"""The check at whose step a way to the capabilities is chosen."""
-
 
 @dataclass(frozen=True, slots=True)
 class Access:

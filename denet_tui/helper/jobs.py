@@ -46,7 +46,7 @@ class Found:
     previews: Mapping[str, tuple[PreviewLine, ...]] = field(default_factory=dict)
     """What each of its fixes would change, by the fix's id, as it was seen then."""
     reach: Reach | None = None
-    """Told with the finding of access.ACCESS."""
+    """Told with the finding of verdict.ACCESS."""
 
 
 @dataclass(frozen=True, slots=True)

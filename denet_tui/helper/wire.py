@@ -9,6 +9,7 @@ from typing import Any
 
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Change, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.verdict import ACCESS
 from denet_tui.helper import access
 from denet_tui.helper.access import Reach
 from denet_tui.repair.preview import PreviewLine, preview
@@ -53,7 +54,7 @@ def _tuples(value: dict[str, Any]) -> dict[str, Any]:
 
 def beside(finding: Finding, host: Host) -> dict[str, Any]:
     """What a screen shows beside a finding, looked at now: each fix's preview, and the reach of ACCESS."""
-    reach = {"reach": asdict(access.reach(host))} if finding.id == access.ACCESS else {}
+    reach = {"reach": asdict(access.reach(host))} if finding.id == ACCESS else {}
     return {"previews": {fix.id: [asdict(line) for line in preview(fix, host)] for fix in finding.fixes}, **reach}
 
 

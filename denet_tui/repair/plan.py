@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from denet_tui.checks.model import AttachMethod, Finding, Fix, Scope, SetValue, State, WriteFile
-from denet_tui.checks.verdict import PROOF, methods
+from denet_tui.checks.verdict import PROOF, method_of, settled
 
-_WRONG = (State.FAIL, State.WARN)
+_WRONG = (State.FAIL, State.WARN, State.OPTIONAL)
 
 
 class PlanError(Exception):
@@ -28,12 +28,22 @@ class Plan:
     """What would be done for one attach method, what a person must do, and what is offered beyond."""
 
     method: AttachMethod
-    choices: tuple[Choice, ...] = ()
-    advice: tuple[Choice, ...] = ()
+    needed: tuple[Choice, ...] = ()
+    """What stands in the way, in the order in which it was looked at."""
     offered: tuple[Choice, ...] = ()
     """Not needed for this attach method, or weakening the machine: only where asked for by id."""
     stuck: tuple[Finding, ...] = ()
     """What blocks this attach method, and has no fix that is known."""
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Of what is needed: what can be applied."""
+        return tuple(choice for choice in self.needed if choice.fix.changes)
+
+    @property
+    def advice(self) -> tuple[Choice, ...]:
+        """Of what is needed: what a person must do."""
+        return tuple(choice for choice in self.needed if not choice.fix.changes)
 
 
 def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: bool = False) -> Plan:
@@ -44,7 +54,7 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
     check has them, settings of the kernel last; until reboot before permanent, or the other way round where
     `permanent` was asked for.
     """
-    method, asked = _method(findings), frozenset(ids)
+    findings, method, asked = settled(findings), method_of(findings), frozenset(ids)
     _known(findings, asked)
     choices: list[Choice] = []
     offered: list[Choice] = []
@@ -54,18 +64,17 @@ def plan(findings: Sequence[Finding], ids: Iterable[str] = (), *, permanent: boo
         if finding.state not in _WRONG and not asked & names:
             continue
         chosen = _choices(finding, _safest(finding, asked, permanent=permanent))
-        if asked & {finding.id, *names} if asked else method in finding.required_for:
+        needed = method in finding.required_for and finding.state is not State.OPTIONAL
+        if asked & {finding.id, *names} if asked else needed:
             choices += chosen
             if not chosen:
                 offered += _choices(finding, finding.fixes)
                 stuck.append(finding)
         else:
             offered += chosen
-    choices = _once(choices)
     return Plan(
         method,
-        tuple(choice for choice in choices if choice.fix.changes),
-        tuple(choice for choice in choices if not choice.fix.changes),
+        _once(choices),
         (*offered, *(() if asked else _beyond(findings))),
         _stuck(findings, method, stuck),
     )
@@ -87,9 +96,9 @@ def _stuck(findings: Sequence[Finding], method: AttachMethod, without_fix: Seque
     return tuple(each for each in without_fix if method in each.blocks and not (others and each.id == PROOF))
 
 
-def _once(choices: list[Choice]) -> list[Choice]:
+def _once(choices: list[Choice]) -> tuple[Choice, ...]:
     """Two findings may name the same fix."""
-    return list({choice.fix.id: choice for choice in reversed(choices)}.values())[::-1]
+    return tuple({choice.fix.id: choice for choice in reversed(choices)}.values())[::-1]
 
 
 def _known(findings: Sequence[Finding], asked: frozenset[str]) -> None:
@@ -98,19 +107,6 @@ def _known(findings: Sequence[Finding], asked: frozenset[str]) -> None:
     if unknown := sorted(each for each in asked - known if each.partition(".")[0] not in content):
         there = ", ".join(sorted(fix.id for finding in findings for fix in finding.fixes)) or "none"
         raise PlanError(f"{', '.join(unknown)}: no such check or fix here; fixes offered on this machine: {there}")
-
-
-def _method(findings: Sequence[Finding]) -> AttachMethod:
-    """The one that is ready; else the first that fixes can free; else raw tracepoints, which need least."""
-    verdicts = methods(findings)
-    for each in verdicts:
-        if each.verdict == "ready":
-            return each.method
-    for each in verdicts:
-        blocking = [finding for finding in findings if each.method in finding.blocks]
-        if blocking and all(any(fix.changes and not fix.weakens for fix in finding.fixes) for finding in blocking):
-            return each.method
-    return "raw"
 
 
 def _safest(finding: Finding, asked: frozenset[str], *, permanent: bool) -> list[Fix]:

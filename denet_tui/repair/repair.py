@@ -157,7 +157,7 @@ class Repair:
         self._say(f"{record.fix}: {_reason(error)}; taking back what was done")
         cancel, self._runner.cancel = self._runner.cancel, threading.Event()
         try:
-            left = self._back(book, record)
+            left = self._settle(book, record)
             self._tidy(book)
         finally:
             self._runner.cancel = cancel
@@ -172,8 +172,18 @@ class Repair:
         for record in reversed(book.records):
             if record.open and not record.finished:
                 self._say(f"{record.fix} was interrupted half-way by an earlier run: taking it back")
-                for line in self._back(book, record):
+                for line in self._settle(book, record):
                     self._say(f"{record.fix}: {line}")
+
+    def _settle(self, book: Journal, record: Record) -> list[str]:
+        """Take back what was begun; what could not be is in force from now on, and its undoing tries once more."""
+        left = self._back(book, record)
+        if left and record is book.records[-1]:
+            try:
+                book.end()
+            except OSError as error:
+                self._say(f"{self._settings.state}: {error.strerror}: the journal could not be written")
+        return left
 
     def _back(self, book: Journal, record: Record) -> list[str]:
         """Take back the steps of a fix, the last first; what could not be taken back, in words.
@@ -200,6 +210,7 @@ class Repair:
                 self._step_back(book, entry, steps.from_json(entry.step))
             except (StepError, OSError) as error:
                 left.append(_reason(error))
+                self._note(book.undone, entry)  # it changes nothing itself, and there is nothing to try again for
         return left
 
     def _step_back(self, book: Journal, entry: Entry, step: Step) -> None:
@@ -299,7 +310,7 @@ def holds(fix: Fix, findings: Iterable[Finding]) -> bool:
     """Whether the fix's own check no longer fails, and warns at most of what only a person can do (log in again)."""
     mine = [each for each in findings if each.id == fix.id.partition(".")[0]]
     warns = any(each.state is State.WARN and not _is_yours(each.fixes) for each in mine)
-    return not warns and not any(each.state in (State.FAIL, State.CRASH) for each in mine)
+    return not warns and not any(each.state in (State.FAIL, State.OPTIONAL, State.CRASH) for each in mine)
 
 
 def _is_yours(fixes: Sequence[Fix]) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 from denet_tui import __version__, visible
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
-from denet_tui.checks.verdict import MethodVerdict, NextStep
+from denet_tui.checks.verdict import MethodVerdict
 from denet_tui.repair import preview
+from denet_tui.repair.next_step import NextStep
 from denet_tui.report import about, redact
 from denet_tui.report.redact import Secrets
 from denet_tui.report.text import area_of, change_lines

@@ -9,20 +9,24 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from denet_tui.checks.catalogue import AREAS, by_id
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import MethodVerdict, NextStep
+from denet_tui.checks.verdict import MethodVerdict
+from denet_tui.repair.next_step import NextStep
 from denet_tui.repair.preview import preview
 from denet_tui.visible import visible
 
 WIDTH = 80
-_SIGNS = {
-    State.PASS: ("\N{CHECK MARK}", "+", "32"),
-    State.WARN: ("!", "!", "33"),
-    State.FAIL: ("\N{BALLOT X}", "x", "31;1"),
-    State.UNKNOWN: ("?", "?", "36"),
-    State.SKIP: ("-", "-", "2"),
-    State.CRASH: ("#", "#", "35;1"),
+SIGNS = {
+    State.PASS: ("\N{CHECK MARK}", "+", "good"),
+    State.WARN: ("!", "!", "warn"),
+    State.FAIL: ("\N{BALLOT X}", "x", "bad"),
+    State.OPTIONAL: ("\N{WHITE CIRCLE}", "o", "dim"),
+    State.UNKNOWN: ("?", "?", "warn"),
+    State.SKIP: ("-", "-", "dim"),
+    State.CRASH: ("#", "#", "bad"),
 }
-"""By state: the sign, the same in ASCII, and the colour (SGR parameters)."""
+"""By state: the sign, the same in ASCII, and the tone."""
+_COLOURS = {"good": "32", "warn": "33", "bad": "31;1", "dim": "2"}
+"""By tone: SGR parameters."""
 _CHANGES = {
     "set": "{0.text}: write {0.new}",
     "delete": "{0.text}: delete",
@@ -66,11 +70,11 @@ def area_of(finding: Finding) -> str:
 
 
 def _finding(finding: Finding, *, colour: bool, ascii_only: bool) -> Iterator[str]:
-    sign, ascii_sign, code = _SIGNS[finding.state]
-    mark = f"{ascii_sign if ascii_only else sign} {finding.state:<8}"
+    sign, ascii_sign, tone = SIGNS[finding.state]
+    mark = f"{ascii_sign if ascii_only else sign} {finding.state:<9}"
     first, *rest = _wrapped(one_line(finding.title), " " * (len(mark) + 14), " " * (len(mark) + 14))
     head = f"{finding.id:<11} "
-    painted = f"\x1b[{code}m{mark}\x1b[0m" if colour else mark
+    painted = f"\x1b[{_COLOURS[tone]}m{mark}\x1b[0m" if colour else mark
     yield f"  {painted}{head}{first[len(mark) + 14 :]}"
     yield from rest
     evidence = finding.evidence if finding.state in _NEEDS_WORDS else finding.evidence[:1]

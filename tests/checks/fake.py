@@ -233,7 +233,14 @@ class FakeHost(Host):
 
 def status(effective: str = NOTHING, bounding: str = EVERYTHING, nnp: int = 0, seccomp: int = 0, **more: str) -> str:
     """The text of /proc/self/status."""
-    fields = {"CapEff": effective, "CapBnd": bounding, "NoNewPrivs": nnp, "Seccomp": seccomp, "Gid": "7\t7\t7\t7"}
+    fields = {
+        "CapEff": effective,
+        "CapBnd": bounding,
+        "NoNewPrivs": nnp,
+        "Seccomp": seccomp,
+        "Uid": "0\t0\t0\t0",
+        "Gid": "7\t7\t7\t7",
+    }
     return "".join(f"{name}:\t{value}\n" for name, value in (fields | more).items())
 
 

@@ -17,15 +17,17 @@ from tests.real import REPOSITORY, environment
 
 SHOW = """
 import importlib, json, sys
+from denet_tui.checks import verdict
 from denet_tui.helper.check_runner import run
 from denet_tui.checks.host import Host
 checks = [each for name in sys.argv[1:] for each in importlib.import_module("denet_tui.checks." + name).CHECKS]
-for found in run(Host(), checks=checks):
+seen = run(Host(), checks=checks)
+for found, shown in zip(seen, verdict.settled(seen)):
     evidence = [[each.source, each.value] for each in found.evidence]
     fixes = [[each.id, each.advice] for each in found.fixes]
     blocks = list(found.blocks)
-    print(json.dumps(dict(id=found.id, state=found.state, title=found.title, evidence=evidence, fixes=fixes,
-                          blocks=blocks)))
+    print(json.dumps(dict(id=found.id, state=found.state, shown=shown.state, title=found.title, evidence=evidence,
+                          fixes=fixes, blocks=blocks)))
 """
 NOBODY = ("--reuid=65534", "--regid=65534", "--clear-groups")
 FILTERED = Path(__file__).with_name("filtered.py")
@@ -60,6 +62,15 @@ class Seen:
 
     def ids(self, *states: str) -> set[str]:
         return {each["id"] for each in self.found.values() if each["state"] in states}
+
+    def shown(self, *states: str) -> set[str]:
+        """The same by the states that a person is shown, which tell what is not needed."""
+        return {each["id"] for each in self.found.values() if each["shown"] in states}
+
+    @property
+    def wrong_as_shown(self) -> set[str]:
+        """Ids of all that a person is shown as a warning or worse, but for what could not be read."""
+        return self.shown("warn", "fail", "crash")
 
     @property
     def wrong(self) -> set[str]:

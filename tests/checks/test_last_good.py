@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ from denet_tui.bpf.toolchain import Toolchain, ToolchainError
 from denet_tui.checks import last_good
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import State
-from tests.checks.fake import Content, FakeHost
+from tests.checks.fake import Content, FakeHost, status
+from tests.real import DENET, REPOSITORY, environment
 
 RECORD = "/var/lib/denet-tui/last-good.json"
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libbcc.so.0"
@@ -34,7 +37,7 @@ def host(record: Content | None = None, **more: object) -> FakeHost:
     files: dict[str, Content] = {
         "/proc/sys/kernel/unprivileged_bpf_disabled": "2\n",
         "/proc/sys/kernel/perf_event_paranoid": "3\n",
-        "/proc/self/status": "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\n",
+        "/proc/self/status": status("000001ffffffffff"),
         LIBRARY: "library",
     }
     here = FakeHost(
@@ -73,8 +76,8 @@ def test_nothing_changed_passes() -> None:
         (lambda here: here.files.pop(LIBRARY), "libbcc", "is not there"),
         (lambda here: here.fake_mounts.clear(), "tracefs mount", "is not there"),
         (lambda here: here.answers.update(find_bcc=ToolchainError("gone")), "bcc", "is not there"),
-        (lambda here: here.files.update({"/proc/self/status": "CapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff"}),
-         "capabilities CapEff of uid 0", "is 0000000000000000"),
+        (lambda here: here.files.update({"/proc/self/status": status("0000000000000000")}),
+         "capabilities CapEff as root", "is 0000000000000000"),
         (lambda here: here.files.pop("/proc/sys/kernel/unprivileged_bpf_disabled"),
          "kernel.unprivileged_bpf_disabled", "was 2, is No such file or directory"),
     ],
@@ -135,11 +138,33 @@ def test_where_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_only_one_of_them_could_look_at_is_no_change() -> None:
     before = json.loads(recorded())
-    before["seen"]["capabilities CapEff of uid 1000"] = "0000000000000000"
-    del before["seen"]["capabilities CapEff of uid 0"]
+    before["seen"]["capabilities CapEff as uid 1000"] = "0000000000000000"
+    del before["seen"]["capabilities CapEff as root"]
     here = host(json.dumps(before))
     here.files["/proc/sys/kernel/kptr_restrict"] = errno.EACCES
     assert last_good.check_drift(here).state is State.PASS
+
+
+@pytest.mark.root
+def test_only_the_same_kind_of_start_is_compared() -> None:
+    """A run under sudo and then a look without it; a start with two capabilities and then one with none."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    nothing, given = (
+        [*nobody, f"--inh-caps=-all{more}", f"--ambient-caps=-all{more}", "bash", "-c", 'exec "$@"', "bash"]
+        for more in ("", ",+bpf,+perfmon")
+    )
+    with tempfile.TemporaryDirectory(prefix="denet-tui-drift-") as folder:
+        os.chown(folder, 65534, 65534)
+        under_sudo = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
+        for state, variables in (([], under_sudo), (given, {})):
+            changed = environment() | {"XDG_STATE_HOME": folder} | variables
+            words = [*state, *DENET, "run", "--no-tui", "--attach-method", "raw", "--", "true"]
+            assert subprocess.run(words, env=changed, cwd=REPOSITORY, capture_output=True, timeout=60).returncode == 0
+            looked = [*nothing, *DENET, "diag", "--only", "DRIFT-001", "--json"]
+            changed = environment() | {"XDG_STATE_HOME": folder}
+            done = subprocess.run(looked, env=changed, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+            (finding,) = json.loads(done.stdout)["findings"]
+            assert (finding["state"], finding["title"]) == ("pass", "nothing has changed since the last good run")
 
 
 def test_what_is_remembered_here_is_recalled_and_unchanged(tmp_path: Path) -> None:

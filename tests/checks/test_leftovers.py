@@ -77,7 +77,8 @@ def test_a_clean_machine_passes() -> None:
 
 
 def test_each_file_of_the_other_guide_is_found_and_its_removal_offered() -> None:
-    finding = leftovers.check_left(host(ALL))
+    running = {"/run/systemd/system/x": "", "/run/udev/control": ""}
+    finding = leftovers.check_left(host(ALL | running))
     assert (finding.state, finding.blocks) == (State.WARN, ())
     assert {each.source for each in finding.evidence} == set(ALL)
     assert finding.evidence[-1].value == "lowers kernel.kptr_restrict and kernel.unprivileged_bpf_disabled"
@@ -92,6 +93,9 @@ def test_each_file_of_the_other_guide_is_found_and_its_removal_offered() -> None
         "LEFT-001.override": [f"delete {leftovers.OVERRIDE}", "/usr/bin/systemctl daemon-reload"],
         "LEFT-001.10-ebpf": [f"delete {leftovers.SYSCTL}"],
     }
+    deleted = [f"delete {path}" for path in (leftovers.SERVICE, leftovers.RULES, leftovers.OVERRIDE, leftovers.SYSCTL)]
+    not_running = steps(leftovers.check_left(host(ALL)))
+    assert [step for each in not_running.values() for step in each] == deleted, "neither systemd nor udevd runs"
     disable = finding.fixes[0].changes[0]
     assert isinstance(disable, RunCommand)
     assert disable.undo == ("/usr/bin/systemctl", "enable", "tracefs-permissions.service")

@@ -18,6 +18,7 @@ from denet_tui.checks import service, verdict
 from denet_tui.checks.host import Host, Output
 from denet_tui.checks.model import Finding, RunCommand, State, WriteFile
 from denet_tui.repair import plan, policy, repair
+from denet_tui.repair.next_step import next_step
 from tests.checks.fake import FakeHost, status
 from tests.checks.served import COPY, WRITTEN, able, installed
 
@@ -296,6 +297,6 @@ def test_a_link_out_of_the_copy_is_followed(copy: Path, tmp_path: Path) -> None:
 def test_who_is_let_in_needs_no_sudo_next() -> None:
     served = [Finding(each, State.PASS, "") for each in ("PRIV-005", "PRIV-006", verdict.PROOF)]
     host = FakeHost({"/usr/bin/sudo": ""}, modes={"/usr/bin/sudo": 0o755})
-    assert verdict.next_step(host, served, verdict.methods(served)).command == ("denet-tui", "run", "--", "CMD")
+    assert next_step(host, served, verdict.methods(served)).command == ("denet-tui", "run", "--", "CMD")
     unserved = served[1:]
-    assert verdict.next_step(host, unserved, verdict.methods(unserved)).command[:2] == ("sudo", "denet-tui")
+    assert next_step(host, unserved, verdict.methods(unserved)).command[:2] == ("sudo", "denet-tui")

@@ -73,7 +73,7 @@ def test_pypi_s_bcc_in_the_place_of_the_real_one_is_told_from_it() -> None:
     seen = see(in_namespace(script), "toolchain")
     assert "BCC-001" in seen.wrong
     assert "PyPI's" in seen.found["BCC-001"]["title"]
-    assert [name for name, _ in seen.found["BCC-001"]["fixes"]] == ["BCC-001.install"]
+    assert [name for name, _ in seen.found["BCC-001"]["fixes"]] == ["BCC-001.reinstall"]
 
 
 @pytest.mark.root
@@ -151,6 +151,18 @@ def test_each_package_manager_installs_shows_its_output_and_can_take_it_back(
     assert change.undo
     assert change.undo[0] == f"/usr/bin/{program}"
     assert change.undo[-1] == change.argv[-1]
+
+
+@pytest.mark.parametrize(("said", "fix"), [("installed", "reinstall"), ("config-files", "install"), ("", "install")])
+def test_what_is_installed_and_not_found_is_put_there_anew(said: str, fix: str) -> None:
+    """To install it once more would change nothing: its manager calls it installed."""
+    here = asked({"error": "bcc (the BPF Compiler Collection) is not installed; install it: apt-get"})
+    here.files["/usr/bin/dpkg-query"], here.modes["/usr/bin/dpkg-query"] = "", 0o755
+    here.commands["/usr/bin/dpkg-query"] = Output(0 if said else 1, said, "")
+    finding = toolchain.check_import(here)
+    assert [each.id for each in finding.fixes] == [f"BCC-001.{fix}"]
+    assert ("python3-bpfcc is installed" in finding.title) == (fix == "reinstall")
+    assert ("--reinstall libbpfcc python3-bpfcc" in argv(finding)[0]) == (fix == "reinstall")
 
 
 def test_an_unknown_distribution_gets_words() -> None:

@@ -66,6 +66,20 @@ def test_this_machine_is_ready() -> None:
 
 
 @pytest.mark.root
+def test_a_ready_machine_without_tracefs_shows_nothing_red() -> None:
+    before = ("unshare", "--mount", "sh", "-c", 'umount -q /sys/kernel/tracing; exec "$@"', "sh")
+    done = diag("--json", before=before)
+    result = parsed(done)
+    assert (done.returncode, result["ways"]["tracefs"]["verdict"]) == (0, "blocked")
+    found = {each["id"]: each for each in result["findings"]}
+    assert (found["FS-001"]["state"], found["E2E-001"]["state"]) == ("optional", "pass")
+    assert "fail" not in {each["state"] for each in result["findings"] if each["required_for"]}
+    assert found["E2E-001"]["title"].startswith("1,000 known calls were made, and 1,000 counted, by raw tracepoints;")
+    assert found["E2E-001"]["evidence"][0]["value"] == "1,000 calls made, 1,000 counted"
+    assert "\N{WHITE CIRCLE} optional FS-001" in diag("--only", "FS-001", before=before).stdout
+
+
+@pytest.mark.root
 def test_as_nobody_every_check_that_can_answer_does() -> None:
     done = diag("--json", before=tuple(NOBODY))
     result = parsed(done)
@@ -170,14 +184,14 @@ def test_exit_statuses(checks: str, words: list[str], status: int) -> None:
 
 def test_a_terminal_that_knows_ascii_alone_gets_nothing_else() -> None:
     done = statuses("checks = (check('E2E-001', State.PASS),)\nsys.stdout.reconfigure(encoding='ascii')")
-    assert "pass    E2E-001" in done.stdout
+    assert "pass     E2E-001" in done.stdout
     assert done.stdout.isascii()
 
 
 def test_a_crash_is_shown_and_the_rest_go_on() -> None:
     done = statuses("checks = (Check('A-001', 'kernel', 'a', lambda host: 1 / 0), check('E2E-001', State.PASS))")
-    assert "# crash   A-001       a: the check itself broke (ZeroDivisionError)" in done.stdout
-    assert "pass    E2E-001" in done.stdout
+    assert "# crash    A-001       a: the check itself broke (ZeroDivisionError)" in done.stdout
+    assert "pass     E2E-001" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -79,6 +79,34 @@ def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> Non
     assert "/sys/kernel/tracing" in mounted
 
 
+LEFT = r"""
+mkdir /mnt/u /mnt/w; mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w /etc || exit 97
+mkdir -p /etc/systemd/system /etc/udev/rules.d
+printf '[Service]\nType=oneshot\nExecStart=/bin/chmod -R g+rwx /sys/kernel/tracing\n' \
+    > /etc/systemd/system/tracefs-permissions.service
+printf 'SUBSYSTEM=="tracefs", GROUP="tracing"\n' > /etc/udev/rules.d/99-tracefs.rules
+"""
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="needs a machine that systemd does not run")
+def test_leftovers_go_where_systemd_does_not_run_and_what_only_lasts_until_reboot_says_so() -> None:
+    done = alone(
+        f"""mount -t tmpfs tmpfs /mnt; {LEFT}
+        "$@" setup --yes --only LEFT-001; echo "applied $?"; ls /etc/udev/rules.d /etc/systemd/system
+        "$@" setup --undo; echo "undone $?"; ls -A /var/lib/denet-tui; ls /etc/udev/rules.d /etc/systemd/system
+        "$@" setup --plan --permanent --only FS-001"""
+    )
+    _, _, after = done.stdout.partition("applied 0\n")
+    assert "undone 0\n" in after, done.stdout
+    assert "PID 1" not in done.stdout + done.stderr, "systemctl was not asked"
+    removed, _, given_back = after.partition("undone 0\n")
+    for name in ("99-tracefs.rules", "tracefs-permissions.service"):
+        assert name not in removed.partition("undone")[0].partition("undo")[0]
+        assert name in given_back
+    assert "journal.jsonl" not in given_back
+    assert "--permanent: nothing that lasts is known" in given_back
+
+
 def test_a_plan_changes_nothing() -> None:
     done = alone(
         f""""$@" setup --plan; echo "exit $?"; "$@" setup --plan --only FS-001; echo "exit $?"; "$@" setup --only FS-001
@@ -223,7 +251,8 @@ def test_what_comes_to_light_is_repaired_too(bench: Bench, capsys: pytest.Captur
 
 
 def test_only_what_was_asked_for(bench: Bench) -> None:
-    assert bench.setup(yes=True, only=("A-001",)).run() == 0
+    setup = bench.setup(yes=True, only=("A-001",))
+    assert (setup.run(), setup.result.ready) == (1, False), "the exit status says whether watching works"
     assert (bench.value("a"), bench.value("b")) == ("2", "3")
     with pytest.raises(PlanError, match="X-001: no such check or fix here"):
         bench.setup(yes=True, only=("X-001",)).run()

@@ -79,7 +79,6 @@ _SETTINGS = (
         make="[ $(cat /proc/sys/kernel/perf_event_paranoid) = 3 ]",
         who=_CAPABLE,
         ready=("raw",),
-        fails=("FS-002", "KERN-006", "E2E-001"),
     ),
     Case(
         "hardened",
@@ -121,7 +120,6 @@ _FILES = (
         make="systemctl stop sys-kernel-tracing.mount",
         clean="systemctl start sys-kernel-tracing.mount",
         ready=("raw",),
-        fails=("FS-001", "E2E-001"),
         fixes=("FS-001",),
         mends=("FS-001", "FS-002"),
     ),
@@ -183,19 +181,18 @@ _LOCKED_MEMORY = (
         "little-locked-memory-capabilities-only",
         who=f"prlimit --memlock=65536:65536 {_CAPABLE}",
         ready=(),
-        fails=("KERN-007", "FS-002", "KERN-006", "E2E-001"),
+        fails=("KERN-007", "E2E-001"),
     ),
     Case(
         "locked-memory-capabilities-only",
         who=f"prlimit --memlock=unlimited:unlimited {_CAPABLE}",
         ready=("raw",),
-        fails=("FS-002", "KERN-006", "E2E-001"),
     ),
 )
 _LOCKED_DOWN = Case(
     "locked-down",
     ready=(),
-    fails=("KERN-008", "FS-002", "E2E-001"),
+    fails=("KERN-008", "E2E-001"),
     warns=("LOG-001",),
     also={"loading": "denet-tui selftest --debug"},
 )

@@ -14,7 +14,7 @@ import pytest
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, Fix, RunCommand, State
 from denet_tui.repair import repair
-from denet_tui.repair.repair import Repair, RepairError
+from denet_tui.repair.repair import Repair, RepairError, Undone
 from denet_tui.repair.runner import CancelledError
 from tests.repair.machine import APT, KINDS, Machine, in_own_mounts
 
@@ -61,6 +61,32 @@ def test_a_machine_that_is_already_so_is_not_written_to_at_all(machine: Machine)
     before = machine.picture()
     assert not machine.repair().apply(machine.fix("value")).changed
     assert machine.picture() == before
+
+
+def test_a_service_that_cannot_be_told_leaves_the_journal_settled(machine: Machine) -> None:
+    """The files are given back; that nobody reads them anew is said once, not at every setup from now on."""
+    (machine.root / "bin/systemctl").write_text("#!/bin/sh\nexit 1\n")
+    before = machine.picture()
+    with pytest.raises(RepairError, match=r"not all could be taken back: .*daemon-reload ended with status 1"):
+        machine.repair().apply(machine.fix("unit"))
+    assert machine.picture() == before
+    assert not repair.interrupted(machine.settings)
+    assert machine.repair().undo() == []
+
+
+def test_what_cannot_be_taken_back_is_in_force_and_no_longer_half_way(machine: Machine) -> None:
+    """Until somebody can take it back: its undoing tries once more."""
+    (machine.root / "bin/apt-get").write_text(
+        "#!/bin/sh\necho 'bcc:amd64 installed' >> $(dirname $0)/../packages; exit 1\n"
+    )
+    (machine.root / "bin/dpkg").rename(machine.root / "bin/gone")
+    with pytest.raises(RepairError, match="not all could be taken back"):
+        machine.repair().apply(machine.fix("packages"))
+    assert not repair.interrupted(machine.settings)
+    assert machine.repair().applied() == ("TEST-001.packages",)
+    (machine.root / "bin/gone").rename(machine.root / "bin/dpkg")
+    assert machine.repair().undo() == [Undone("TEST-001.packages")]
+    assert machine.repair().applied() == ()
 
 
 def test_a_step_that_fails_takes_back_the_ones_before_it(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from denet_tui.checks.leftovers import check_log
 from denet_tui.checks.model import State
-from denet_tui.checks.verdict import NextStep
+from denet_tui.repair.next_step import NextStep
 from denet_tui.report import redact, report
 from denet_tui.report.disguise import HOST, MAC, SECRET
 from denet_tui.report.redact import Secrets

@@ -10,7 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
-from denet_tui.checks.verdict import MethodVerdict, NextStep
+from denet_tui.checks.verdict import MethodVerdict
+from denet_tui.repair.next_step import NextStep
 from denet_tui.report import redact, report
 from denet_tui.report.redact import Secrets, secrets_of
 from denet_tui.report.report import Report

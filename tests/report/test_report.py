@@ -16,6 +16,7 @@ from denet_tui.bpf.facts import Mount
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import BOTH, AttachMethod, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
 from denet_tui.helper import check_runner
+from denet_tui.repair.next_step import next_step
 from denet_tui.report import report, text
 from denet_tui.report.redact import Secrets, secrets_of
 from denet_tui.report.report import Report
@@ -38,6 +39,7 @@ DROP_IN = Fix(
     weakens="the group reads tracefs",
     advice="log in again",
 )
+LOGIN = Fix("PRIV-002.login", "log in", (), "permanent", "nothing to undo", advice="log in again")
 DELETE = Fix("LEFT-001.clean", "remove it", (WriteFile("/etc/old", None),), "permanent", "write it again")
 
 
@@ -49,7 +51,7 @@ def finding(
 
 def a_report(*findings: Finding, secrets: Secrets | None = None, user: str = "alice") -> Report:
     found = verdict.methods(findings)
-    step = verdict.next_step(FakeHost(), findings, found)
+    step = next_step(FakeHost(), findings, found)
     return Report(findings, found, step, 0, user, ("denet-tui", "diag", "--report", "/x"), secrets or Secrets())
 
 
@@ -90,7 +92,7 @@ def test_where_only_some_were_run_a_verdict_is_of_those() -> None:
     ] * 2
     fine = verdict.methods([finding(state=State.PASS)], whole=False)
     assert [str(method) for method in fine] == ["ready as far as was checked"] * 2
-    assert str(verdict.next_step(FakeHost(), [finding(state=State.PASS)], fine)) == "Look at everything: denet-tui diag"
+    assert str(next_step(FakeHost(), [finding(state=State.PASS)], fine)) == "Look at everything: denet-tui diag"
     blocked = verdict.methods([finding(methods=("tracefs",))], whole=False)
     assert [method.verdict for method in blocked] == ["ready", "blocked"]
 
@@ -111,6 +113,34 @@ def test_exit_statuses(states: list[State], strict: bool, status: int) -> None:
     assert verdict.status(findings, verdict.methods(findings), strict=strict) == status
     crashed = [*findings, finding("B-001", State.CRASH)]
     assert verdict.status(crashed, verdict.methods(crashed), strict=strict) == 70
+
+
+@pytest.mark.parametrize(
+    ("findings", "shown"),
+    [
+        # Nothing is known of the proof yet, as while the setup screen looks.
+        ([finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))], ["optional"]),
+        ([finding("FS-001", methods=("tracefs",)), finding("E2E-001", State.PASS, ("raw",))], ["optional", "pass"]),
+        ([finding("LIM-001"), finding("E2E-001", State.PASS, ("raw",))], ["optional", "pass"]),
+        ([finding("FS-003", methods=()), finding("E2E-001", State.PASS)], ["fail", "pass"]),
+        (
+            [finding("LIM-001"), finding("FS-001", methods=("tracefs",)), finding("E2E-001")],
+            ["fail", "optional", "fail"],
+        ),
+        (
+            [finding("KERN-009", methods=("raw",)), finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))],
+            ["optional", "fail"],
+        ),
+    ],
+)
+def test_what_fails_is_why_it_does_not_work_and_the_rest_is_optional(findings: list[Finding], shown: list[str]) -> None:
+    settled = verdict.settled(findings)
+    assert [each.state for each in settled] == shown
+    assert verdict.methods(settled) == verdict.methods(findings)
+    assert verdict.settled(settled) == settled
+    assert "optional" in text.render(settled, verdict.methods(settled), next_step(FakeHost(), settled, ())) or (
+        "optional" not in shown
+    )
 
 
 SUDO = {"/usr/bin/sudo": "x"}
@@ -143,13 +173,13 @@ EXECUTABLE = {"/usr/bin/sudo": 0o100755}
             [finding("PRIV-001"), finding("FS-001", methods=("tracefs",), fixes=(MOUNT,))],
             "sudo denet-tui diag",
         ),
-        (0, True, [finding("PRIV-002", fixes=(DROP_IN,))], "PRIV-002: log in again"),
+        (0, True, [finding("PRIV-002", fixes=(LOGIN,))], "PRIV-002: log in again"),
         (0, True, [finding("E2E-001", State.CRASH)], "Report what broke, with: denet-tui diag --report FILE"),
     ],
 )
 def test_there_is_one_next_step(uid: int, sudo: bool, findings: list[Finding], says: str) -> None:
     host = FakeHost(SUDO if sudo else {}, modes=EXECUTABLE, uid=uid)
-    assert says in str(verdict.next_step(host, findings, verdict.methods(findings)))
+    assert says in str(next_step(host, findings, verdict.methods(findings)))
 
 
 # The text
@@ -162,7 +192,7 @@ def test_the_text_has_evidence_reason_fix_and_next_step() -> None:
     lines = text.render(result.findings, result.methods, result.step).splitlines()
     joined = "\n".join(lines)
     assert lines[0] == "tracefs"
-    assert "  \N{BALLOT X} fail    FS-001      title of FS-001" in lines
+    assert "  \N{BALLOT X} fail     FS-001      title of FS-001" in lines
     assert "      seen  /proc/self/mountinfo: no tracefs" in lines
     assert "      why   Because it matters." in lines
     assert "      fix   mount tracefs (until-reboot)" in lines
@@ -263,7 +293,7 @@ def test_every_machine_gives_valid_json_text_and_report(name: str) -> None:
     host = MACHINES[name]
     findings = check_runner.run(host)
     found = verdict.methods(findings)
-    step = verdict.next_step(host, findings, found)
+    step = next_step(host, findings, found)
     result = Report(tuple(findings), found, step, host.uid, "alice", secrets=secrets_of(host))
     parsed = valid(result)
     assert [each["id"] for each in parsed["findings"]] == [check.id for check in catalogue.ALL]

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import Fix
-from denet_tui.checks.verdict import PROOF
+from denet_tui.checks.verdict import ACCESS, PROOF
 from denet_tui.helper import sudo
-from denet_tui.helper.access import ACCESS, Access
+from denet_tui.helper.access import Access
 from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.state import Walk

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from denet_tui.bpf.handover import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import BOTH, Finding, Fix, State
-from denet_tui.checks.verdict import PROOF
-from denet_tui.helper.access import ACCESS, Access
+from denet_tui.checks.verdict import ACCESS, PROOF
+from denet_tui.helper.access import Access
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.state import SIGNS, Walk, spinner
@@ -58,8 +58,17 @@ def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
     if current in catalogue.AREAS:
         return group_page(walk, current)
     if current == PROOF:
-        return proof_page(walk.proof, step_page(walk, current, shown), spinner=spinner(shown.spin))
+        page = step_page(walk, current, shown)
+        return proof_page(walk.proof, page, spinner=spinner(shown.spin), waits_for=_waits_for(walk))
     return step_page(walk, current, shown)
+
+
+def _waits_for(walk: Walk) -> str:
+    """What has to be so before the program is tried; empty where that has no part in it."""
+    if walk.ready:
+        return "" if walk.engine.may_load else "denet-tui was started with sudo"
+    needed = walk.needed()
+    return f"{', '.join(needed)} {'are' if len(needed) > 1 else 'is'} right" if needed else ""
 
 
 def welcome(walk: Walk, spin: int) -> list[Paragraph]:

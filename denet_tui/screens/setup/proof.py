@@ -28,16 +28,24 @@ class ProofRun:
         self.readings, self.end, self.running = [], None, True
 
     @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not every call was counted."""
+        return self.end is not None and not self.end.exact
+
+    @property
     def steps(self) -> list[int]:
         """Calls that each reading counted more than the one before."""
         counts = [0, *(each.counted for each in self.readings)]
         return [after - before for before, after in pairwise(counts)]
 
 
-def proof_page(proof: ProofRun, evidence: Sequence[Paragraph], *, spinner: str) -> list[Paragraph]:
-    """The numbers, the bars, and what the layers below them said; `spinner` is the sign of what is at work."""
+def proof_page(proof: ProofRun, evidence: Sequence[Paragraph], *, spinner: str, waits_for: str = "") -> list[Paragraph]:
+    """The numbers, the bars, and what the layers below them said; `spinner` is the sign of what is at work.
+
+    `waits_for` says what has to be right before it is made.
+    """
     last = proof.readings[-1] if proof.readings else Counted(0, 0)
-    found = [_head(proof, spinner), Paragraph()]
+    found = [_head(proof, spinner, waits_for), Paragraph()]
     outcome = proof.end.outcome if proof.end else None
     if proof.readings or outcome:
         made, counted = (outcome.made, outcome.counted) if outcome else (last.made, last.counted)
@@ -68,12 +76,13 @@ def proof_page(proof: ProofRun, evidence: Sequence[Paragraph], *, spinner: str) 
     return [*found, *evidence]
 
 
-def _head(proof: ProofRun, spinner: str) -> Paragraph:
+def _head(proof: ProofRun, spinner: str, waits_for: str) -> Paragraph:
     if proof.running:
         text = "counting them" if proof.readings else "loading the program"
         return Paragraph(f"{spinner} proving: {CALLS:,} known calls; {text}", "Proof", "spark")
     if proof.end is None:
-        return Paragraph(f"· {CALLS:,} known calls are made and counted once nothing is in the way", "Proof", "dim")
+        text = f"{CALLS:,} known calls are made and counted here once {waits_for}"
+        return Paragraph(f"· {text}", "Proof", "dim") if waits_for else Paragraph()
     if proof.end.exact:
         return Paragraph(f"✓ exact: {CALLS:,} known calls, {CALLS:,} counted by {_method(proof)}", "Proof", "good")
     return Paragraph("✗ not proven" + ("" if proof.end.outcome is None else f" by {_method(proof)}"), "Proof", "bad")

@@ -11,6 +11,7 @@ from denet_tui.bpf import privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
+from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report
 
 _MOST = 100
@@ -23,7 +24,7 @@ def write(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) ->
     found = report.Report(
         tuple(findings),
         methods,
-        verdict.next_step(host, findings, methods),
+        next_step(host, findings, methods),
         uid,
         invoker.name,
         ("denet-tui", "setup"),

@@ -384,7 +384,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def _report(self) -> None:
         try:
-            path = report.write(self.walk.known, Path.cwd(), self._host, uid=0 if self._engine.root else self._uid)
+            path = report.write(self.walk.settled, Path.cwd(), self._host, uid=0 if self._engine.root else self._uid)
             text = f"✓ written: {path}; read it before you share it"
         except OSError as error:
             text = f"✗ the report cannot be written to {Path.cwd()}: {error.strerror}"

@@ -18,22 +18,17 @@ from denet_tui.repair import plan
 from denet_tui.repair.plan import Plan
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.repair.repair import verified_by
+from denet_tui.report import text
 from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
 from denet_tui.screens.setup.proof import ProofRun
 from denet_tui.widgets.steps import Step
 
 SIGNS: dict[str, tuple[str, str, str]] = {
-    State.PASS: ("✓", "pass", "good"),
-    State.WARN: ("!", "warn", "warn"),
-    State.FAIL: ("✗", "fail", "bad"),
-    State.UNKNOWN: ("?", "unknown", "warn"),
-    State.SKIP: ("-", "skip", "dim"),
-    State.CRASH: ("#", "crash", "bad"),
+    **{state: (sign, str(state), tone) for state, (sign, _, tone) in text.SIGNS.items()},
     "waiting": ("·", "waiting", "dim"),
     "looking": ("⠋", "looking", "spark"),
     "slow": ("~", "slow", "warn"),
-    "optional": ("○", "optional", "dim"),
     "offered": ("+", "offered", "spark"),
     "left": ("»", "left", "dim"),
     "repaired": ("✓", "repaired", "good"),
@@ -84,7 +79,7 @@ class Walk:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
     proof: ProofRun = field(default_factory=ProofRun)
-    _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...]]] | None = None
+    _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...], list[Finding]]] | None = None
 
     # What is so
 
@@ -103,11 +98,16 @@ class Walk:
         """The verdict of each attach method."""
         return self._judged()[1]
 
-    def _judged(self) -> tuple[Plan, tuple[MethodVerdict, ...]]:
-        """Plan and verdict, made once for the same findings: they are asked for often while the screen is drawn."""
+    @property
+    def settled(self) -> list[Finding]:
+        """The findings as they are shown, in the order of the steps."""
+        return self._judged()[2]
+
+    def _judged(self) -> tuple[Plan, tuple[MethodVerdict, ...], list[Finding]]:
+        """Plan, verdict and states, made once for the same findings: each drawing asks for them often."""
         known = self.known
         if self._last is None or not _same(known, self._last[0]):
-            self._last = (known, (plan.plan(known), verdict.methods(known)))
+            self._last = (known, (plan.plan(known), verdict.methods(known), verdict.settled(known)))
         return self._last[1]
 
     @property
@@ -234,7 +234,8 @@ class Walk:
             return
         self.proof.end = None
         if event.kind == "apply":
-            self.applied[identity] = event.fix
+            if event.changed:
+                self.applied[identity] = event.fix
             self.left.discard(identity)
         else:
             self.applied.pop(identity, None)
@@ -256,7 +257,7 @@ class Walk:
         if not self.looked:
             return f"looking: {self.how_far()}"
         if not left:
-            return "ready: nothing left to do"
+            return "not proven: the proof says why" if self.proof.failed else "ready: nothing left to do"
         return f"{left} of {total} left"
 
     def how_far(self) -> str:
@@ -275,16 +276,14 @@ class Walk:
     def _standing(self, finding: Finding) -> str:
         identity = finding.id
         if identity == PROOF and self.ready:
-            return State.PASS
+            return State.FAIL if self.proof.failed else State.PASS
         if finding.state is State.PASS:
             return "repaired" if identity in self.applied else State.PASS
         if identity in self.left:
             return "left"
         if finding.state is State.SKIP and any(fix.changes for fix in finding.fixes):
             return "offered"
-        if finding.state in (State.FAIL, State.WARN) and identity != PROOF and identity not in self.needed():
-            return "optional"
-        return finding.state
+        return next(each.state for each in self.settled if each.id == identity)
 
     # What is chosen
 
@@ -389,7 +388,8 @@ def in_words(event: jobs.Ended) -> str:
     """The end of a job in one line."""
     verb = "applied" if event.kind == "apply" else "taken back"
     if event.good:
-        return f"✓ {event.fix} {verb}" + ("" if event.changed or event.kind == "undo" else ": it was so already")
+        changed = event.changed or event.kind == "undo"
+        return f"✓ {event.fix} {verb}" if changed else f"- {event.fix}: it was so already, nothing was changed"
     if event.cancelled:
         return f"✗ cancelled: {event.text}"
     return f"✗ {event.text or f'{event.fix} was not {verb}'}"

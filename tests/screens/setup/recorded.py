@@ -9,9 +9,9 @@ from queue import SimpleQueue
 from denet_tui.bpf.burst import Outcome
 from denet_tui.checks import catalogue, service
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, State, WriteFile
-from denet_tui.checks.verdict import PROOF
+from denet_tui.checks.verdict import ACCESS, PROOF
 from denet_tui.helper import jobs
-from denet_tui.helper.access import ACCESS, Reach
+from denet_tui.helper.access import Reach
 from denet_tui.repair.preview import preview
 from tests.checks.fake import FakeHost
 
@@ -223,5 +223,5 @@ def mends(fix: str, found: dict[str, Finding]) -> list[Finding]:
     now = [dataclasses.replace(found[identity], state=State.PASS, title="good now")]
     others = [each for each in found.values() if each.blocks and each.id not in (identity, PROOF)]
     if not others:
-        now.append(Finding(PROOF, State.PASS, "1,000 known calls are counted exactly, both ways", required_for=BOTH))
+        now.append(Finding(PROOF, State.PASS, "1,000 known calls were made, and 1,000 counted", required_for=BOTH))
     return now

@@ -338,8 +338,11 @@ def test_a_ready_machine_is_ready_by_one_way() -> None:
         Recorded(fine()),
         findings=fine() | {"FS-001": dataclasses.replace(finding("FS-001", State.FAIL), required_for=("tracefs",))},
     )
-    walk.findings[PROOF] = Finding(PROOF, State.FAIL, "raw count exactly; tracefs stops", required_for=("tracefs",))
+    proof = Finding(PROOF, State.PASS, "counted by raw tracepoints", required_for=("raw",), stops=("tracefs",))
+    walk.findings[PROOF] = proof
     assert walk.ready
     assert walk.state("FS-001") == "optional"
     assert walk.state(PROOF) == State.PASS
     assert walk.open() == []
+    looking = Walk(Recorded(fine()), findings={"FS-001": walk.findings["FS-001"]}, looking=set(walk.order) - {"FS-001"})
+    assert looking.state("FS-001") == "optional", "nothing is known to be in the way while the rest is looked at"

@@ -10,10 +10,12 @@ from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import jobs
 from denet_tui.helper.client import Client
 from denet_tui.helper.jobs import Jobs
+from denet_tui.screens.setup import pages
+from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.state import Walk
 from tests.helper.helped import check, forked, hanging, helped, root, simple
 from tests.repair.machine import Machine
-from tests.screens.setup.recorded import Recorded, fine
+from tests.screens.setup.recorded import Recorded, broken, fine
 
 PATIENCE_S = 20.0
 
@@ -66,3 +68,20 @@ def test_the_end_of_a_job_has_its_check_those_after_it_and_the_proof_run_again()
     assert len(list(walk.catch_up())) == 1 + len(walk.looking), "and they are begun"
     assert {"FS-001", "FS-002", PROOF} <= walk.looking
     assert walk.applied == {"FS-001": "FS-001.mount"}
+
+
+def test_what_was_so_already_is_no_repair_and_the_proof_says_what_it_waits_for() -> None:
+    """A fix that changed nothing gets no tick, and nothing is said not to be in the way above what is."""
+    found = fine() | {"BCC-001": broken()["BCC-001"], PROOF: broken()[PROOF]}
+    walk = Walk(Recorded(found), findings=found, looked=True)
+    walk.working = "BCC-001"
+    walk.engine.tell(jobs.Ended("apply", "BCC-001.install", good=True, changed=False))
+    list(walk.catch_up())
+    assert walk.applied == {}
+    assert walk.logs["BCC-001"] == ["- BCC-001.install: it was so already, nothing was changed"]
+    walk.looking.clear()
+    text = " ".join(each.text for each in pages.page(walk, PROOF, Shown("root")))
+    assert "counted here once BCC-001 is right" in text
+    walk.findings |= fine()
+    walk.proof.end = jobs.Proved()
+    assert (walk.state(PROOF), walk.progress()) == ("fail", "not proven: the proof says why")

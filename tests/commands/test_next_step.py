@@ -1,0 +1,59 @@
+"""The next step that `denet-tui diag` tells is the one that `setup` plans, on machines that are really broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.checks.probe import BPF_FOLDER
+from tests.checks.states import filtered, without
+from tests.real import DENET, REPOSITORY, environment
+
+pytestmark = pytest.mark.root
+
+SOURCE = f"{BPF_FOLDER}/syscalls.c"
+DAMAGED = f"head -c 9000 {SOURCE} > /mnt/cut.c; mount --bind /mnt/cut.c {SOURCE};"
+STATES = {
+    "RLIMIT_NOFILE 24": ("", ["prlimit", "--nofile=24"], "LIM-001"),
+    "RLIMIT_AS 200 MB": ("", ["prlimit", f"--as={200 << 20}"], "LIM-001"),
+    "user namespace": ("", ["unshare", "-Ur"], "PRIV-003"),
+    "bounding set cut": ("", without("bpf", "perfmon", "sys_admin"), "PRIV-002"),
+    **{
+        f"bpf refused with {how}": ("", filtered("bpf", how), "PRIV-004")
+        for how in ("EPERM", "EACCES", "ENOSYS", "EBUSY", "kill")
+    },
+    "a damaged syscalls.c": (DAMAGED, [], "PROG-001"),
+}
+
+
+def said(script: str, state: Sequence[str], *words: str) -> dict[str, Any]:
+    """What a command prints as JSON in that state of a machine without tracefs: mounting it would help nothing."""
+    without_tracefs = f'umount -q /sys/kernel/tracing; mount -t tmpfs tmpfs /mnt; {script} exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", without_tracefs, "sh", *state, *DENET, *words, "--json"],
+        cwd=REPOSITORY, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if done.returncode == 98:
+        pytest.skip("needs seccomp filters")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_where_only_a_person_can_help_both_say_what_to_do(name: str) -> None:
+    script, state, check = STATES[name]
+    step = said(script, state, "diag")["next"]
+    planned = said(script, state, "setup", "--plan")
+    assert planned["plan"] == []
+    advice = planned["advice"][0]
+    assert advice["finding"]["id"] == check
+    assert step == {"text": f"{check}: {advice['advice']}", "command": []}
+
+
+def test_the_damaged_file_is_really_another(tmp_path: Path) -> None:
+    assert len(Path(SOURCE).read_bytes()) > 9000
