@@ -283,7 +283,8 @@ class ProcessInfo:
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
-    while the process lives and where the kernel could not tell. `syscalls` and `total` are
+    while the process lives and where the kernel could not tell. `lost` is a process whose record the kernel side
+    has not got any more: whether it has ended is not known. `syscalls` and `total` are
     cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
     """
 
@@ -297,6 +298,7 @@ class ProcessInfo:
     status: int | None = None
     execs: int = 0
     exec_ns: int | None = None
+    lost: bool = False
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING
@@ -311,8 +313,8 @@ class ProcessInfo:
 
     @property
     def alive(self) -> bool:
-        """True until the kernel has seen the last thread of the process end."""
-        return self.end_ns is None
+        """Whether the kernel has not seen the last thread of the process end; False where that is not known."""
+        return self.end_ns is None and not self.lost
 
 
 @dataclass(frozen=True, slots=True)

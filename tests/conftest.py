@@ -73,6 +73,12 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program whose threads seccomp ends at a call."""
+    return _compiled("killed", tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shipped, built without fetching anything."""
     folder = tmp_path_factory.mktemp("wheel")

@@ -24,6 +24,11 @@
 #define CMDLINE 128
 #define CLONE_PARENT 0x8000 /* include/uapi/linux/sched.h */
 #define CLONE_THREAD 0x10000
+#define ENOSYS 38
+#define SIGKILL 9 /* the same on all machines that are served */
+#define SIGSYS 31
+#define SIGNAL_GROUP_EXIT 4      /* include/linux/sched/signal.h */
+#define SECCOMP_MODE_FILTER 2    /* include/uapi/linux/seccomp.h; a task that it has killed has 3, before 5.17 its mode */
 #define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
 /* Which row: tgid (PID_MAX_LIMIT is 2^22), side and ABI in the lower half, the number in the upper one. */
@@ -491,6 +496,42 @@ static __always_inline void leave(void *ctx, s64 result)
     count_return(side, task, 0, result);
 }
 
+/*
+ * Counts the call at whose entry seccomp has ended the running task: do_exit in the midst of it, so that neither its
+ * entry nor its exit is traced (__secure_computing in kernel/seccomp.c). The registers still have it: on x86 the result
+ * of a call that did not begin is ENOSYS, where other ends leave the result of the last call. Elsewhere it is a loss.
+ */
+static __always_inline void count_killed(struct task *task)
+{
+#if defined(OFF_SECCOMP_MODE) && defined(OFF_SIGNAL) && defined(OFF_EXIT_CODE)
+    char *current = (char *)bpf_get_current_task(), *signal = 0;
+    u32 mode = 0, code = 0, flags = 0;
+    bpf_probe_read_kernel(&mode, sizeof(mode), current + OFF_SECCOMP_MODE);
+    bpf_probe_read_kernel(&code, sizeof(code), current + OFF_EXIT_CODE);
+    code &= 0x7f;
+    if (!mode || !(code == SIGSYS || (code == SIGKILL && mode != SECCOMP_MODE_FILTER)))
+        return;
+#if defined(TASK_REGS) && defined(OFF_AX)
+    void *(*current_task)(void) = (void *)158;
+    void *(*registers)(void *) = (void *)175;
+    char *regs = registers(current_task());
+    if (*(s64 *)(regs + OFF_AX) != -ENOSYS)
+        return;
+    struct self self = myself();
+    task->nr = *(u64 *)(regs + OFF_SYSCALL_NR);
+    task->abi = abi_of(&self, task->nr);
+    u8 side = current_side();
+    if (is_wanted(task->abi, task->nr) && count_call(side, task->tgid, task->abi, task->nr))
+        count_unreturned(side, task);
+#else
+    bpf_probe_read_kernel(&signal, sizeof(signal), current + OFF_SIGNAL);
+    bpf_probe_read_kernel(&flags, sizeof(flags), signal + OFF_SIGNAL_FLAGS);
+    if (code == SIGKILL || !(flags & SIGNAL_GROUP_EXIT)) /* else the signal came after the exit of its call */
+        lose(current_side(), SKIPPED);
+#endif
+#endif
+}
+
 #ifdef PID_NAMESPACE
 static __always_inline char *pid_of(void *task)
 {
@@ -554,7 +595,12 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     if (!process)
         enter_claimant();
 #endif
-    if (!process || process->end_ns)
+    if (!process) { /* a watched task without a record: what it forks is not watched */
+        if (task_of(bpf_get_current_pid_tgid()))
+            lose(current_side(), LOST_PROCESS);
+        return;
+    }
+    if (process->end_ns)
         return;
 #ifdef WAY_RAW
     if (!is_child(task_struct, clone_flags))
@@ -658,6 +704,8 @@ static __always_inline void task_exit(void)
         return;
     if (task->state == INSIDE && is_allowed())
         count_unreturned(current_side(), task);
+    if (task->state == IDLE && is_allowed())
+        count_killed(task);
     drop(tid);
     struct process *process = processes.lookup(&tgid);
     if (!process)

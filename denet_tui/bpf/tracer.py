@@ -163,7 +163,7 @@ class Tracer:
         try:
             there = set(map(int, os.listdir(folder)))  # noqa: PTH208
         except FileNotFoundError:
-            self.forget([tgid])
+            self._maps["processes"].delete(struct.pack("<I", tgid))
             raise
         entered = {tid for tid in expected | there if self._enter(tid, tgid)}
         # Looked at last: a thread that is still in the call that makes it another's is not counted.
@@ -195,9 +195,13 @@ class Tracer:
             self._maps["owners"].delete(index)
         return False
 
-    def forget(self, tgids: Iterable[int]) -> None:
-        """Delete the records of ended processes, after they were read."""
-        self._maps["processes"].delete_many(b"".join(struct.pack("<I", tgid) for tgid in tgids))
+    def forget(self, ended: Iterable[tuple[int, int]]) -> None:
+        """Delete the records of ended processes, after they were read: (tgid, start), or it is another's by now."""
+        records = self._maps["processes"]
+        wanted = [(struct.pack("<I", tgid), struct.pack("<Q", start_ns)) for tgid, start_ns in ended]
+        now = records.lookup_many(b"".join(key for key, _ in wanted))
+        same = (key for (key, start), value in zip(wanted, now, strict=True) if value and value.startswith(start))
+        records.delete_many(b"".join(same))
 
     def read(self) -> Reading:
         """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
@@ -331,21 +335,9 @@ class Tracer:
             tgids = struct.iter_unpack("<I", keys)
             for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
                 start, end, execed, parent, threads, execs, status, length, comm, cmdline, pid = fields
-                found.append(
-                    Process(
-                        tgid,
-                        parent,
-                        start,
-                        end,
-                        execed,
-                        threads,
-                        execs,
-                        None if status == _UNKNOWN_STATUS else status,
-                        _text(comm),
-                        _words(cmdline[:length]),
-                        pid,
-                    )
-                )
+                known = None if status == _UNKNOWN_STATUS else status
+                words = _words(cmdline[:length])
+                found.append(Process(tgid, parent, start, end, execed, threads, execs, known, _text(comm), words, pid))
         return found
 
 

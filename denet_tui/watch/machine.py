@@ -75,8 +75,8 @@ class HiddenProcesses:
         if new.kernel:
             self._hidden.add(new.pid)
 
-    def without(self, reading: Reading) -> tuple[Reading, list[int]]:
-        """The reading without what is hidden, and the tgids among the hidden that have ended."""
+    def without(self, reading: Reading) -> tuple[Reading, list[tuple[int, int]]]:
+        """The reading without what is hidden, and (tgid, start) of the hidden that have ended."""
         shown, gone = [], []
         for process in sorted(reading.processes, key=lambda process: process.start_ns):  # parents before children
             key = process.tgid, process.start_ns
@@ -87,9 +87,9 @@ class HiddenProcesses:
             if process.tgid not in self._hidden:
                 shown.append(process)
             elif 0 < process.end_ns <= reading.time_ns:  # else it may have made calls since
-                gone.append(process.tgid)
+                gone.append(key)
         self._shown = {(process.tgid, process.start_ns) for process in shown}
-        self._hidden.difference_update(gone)
+        self._hidden.difference_update(tgid for tgid, _ in gone)
         return reading._replace(processes=shown), gone
 
 

@@ -83,41 +83,31 @@ class Usages:
     def __init__(self) -> None:
         self._spent: dict[int, tuple[float | None, int]] = {}
         """CPU seconds by tgid, and when that was read (CLOCK_MONOTONIC ns)."""
-        self._missing: set[int] = set()
         self._turn = 0
 
-    def look(
-        self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]
-    ) -> tuple[dict[int, Usage], frozenset[int]]:
-        """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living.
+    def look(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> dict[int, Usage]:
+        """Usage by tgid of processes that the kernel side has as living, as far as /proc shows them.
 
         `busy` has the rows of those that made calls in this interval.
         """
         usages: dict[int, Usage] = {}
-        missing, gone = set(), set()
         for process in self._chosen(living, busy):
             usage = self._look_at(process)
             if usage is not None:
                 usages[process.tgid] = usage
-            elif process.tgid in self._missing:
-                gone.add(process.tgid)
-            else:
-                missing.add(process.tgid)
-        self._missing = missing
         for tgid in self._spent.keys() - {process.tgid for process in living}:
             del self._spent[tgid]
-        return usages, frozenset(gone)
+        return usages
 
     def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
         if len(living) <= BUDGET:
             return living
-        suspects = [process for process in living if process.tgid in self._missing]
         active = [process for process in living if process.tgid in busy]
         active.sort(key=lambda process: len(busy[process.tgid]), reverse=True)
         start = self._turn % len(living)
         self._turn += BUDGET // 2
         idle = (living + living)[start : start + BUDGET // 2]
-        return {process.tgid: process for process in (*suspects, *active[: BUDGET // 2], *idle)}.values()
+        return {process.tgid: process for process in (*active[: BUDGET // 2], *idle)}.values()
 
     def _look_at(self, info: Process) -> Usage | None:
         """None if there is no such process; zeros for what this user may not read."""

@@ -60,12 +60,11 @@ class Sampler:
         self,
         reading: Reading,
         usages: Mapping[int, Usage] = MappingProxyType({}),
-        gone: frozenset[int] = frozenset(),
         *,
         running: bool = True,
         status: int | None = None,
     ) -> Snapshot:
-        """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
+        """The snapshot after a reading; `usages` are by tgid."""
         self._let_rest()
         replaced = self._meet(reading)
         self._add_errnos(reading)
@@ -76,7 +75,7 @@ class Sampler:
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, usages, gone))
+        ended = (*replaced, *self._freeze(reading, usages))
         snapshot = Snapshot(
             time_ns=reading.time_ns,
             wall_ms=int(time.time() * 1000) - (time.monotonic_ns() - reading.time_ns) // 1_000_000,
@@ -147,10 +146,10 @@ class Sampler:
         self,
         reading: Reading,
         usages: Mapping[int, Usage],
-        gone: frozenset[int],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
+        there = {process.tgid for process in reading.processes} | {task.tgid for task in reading.tasks}
         ended = []
         for tgid, known in list(self._known.items()):
             if tgid not in reading.rows and known.info.delta is not NOTHING:
@@ -159,13 +158,14 @@ class Sampler:
             if usage is not None and usage != known.info.usage:
                 known.info = replace(known.info, usage=usage)
             end = ends.get(tgid)
-            if end is not None or tgid in gone:
-                end_ns, status = (end.end_ns, end.status) if end is not None else (reading.time_ns, None)
-                known.info = replace(known.info, end_ns=end_ns, status=status, usage=NO_USAGE)
-                if end_ns <= reading.time_ns:  # else its last calls are in the next reading
-                    ended.append(known.info)
-                    self._finish(known.info)
-                    del self._known[tgid]
+            if end is not None:
+                known.info = replace(known.info, end_ns=end.end_ns, status=end.status, usage=NO_USAGE)
+            elif tgid not in there:  # neither a record nor a thread
+                known.info = replace(known.info, lost=True, usage=NO_USAGE)
+            if not known.info.alive and (known.info.end_ns or 0) <= reading.time_ns:  # else there are calls to come
+                ended.append(known.info)
+                self._finish(known.info)
+                del self._known[tgid]
         return tuple(ended)
 
     def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:

@@ -213,7 +213,7 @@ def test_hidden_ones_that_end_are_forgotten_once_they_cannot_show_any_more() -> 
     found, gone = hidden.without(reading(process(2), process(30, 2, end_ns=101)))
     assert not found.processes
     assert not gone, "it ended after this reading, and may have made a call before"
-    assert hidden.without(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [30]
+    assert hidden.without(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [(30, 30)]
     assert shown(hidden, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
 
 
@@ -259,21 +259,20 @@ def test_usage_is_that_of_the_process() -> None:
         assert busy.stdout is not None
         busy.stdout.readline()
         usages, who = Usages(), process(busy.pid, start_ns=time.monotonic_ns())
-        assert usages.look([who], {})[0][busy.pid].cpu_percent == 0, "what it spent before it was watched"
-        eventually(lambda: usages.look([who], {})[0][busy.pid].cpu_percent > 5, "it is seen to be busy")
-        usage = usages.look([who], {})[0][busy.pid]
+        assert usages.look([who], {})[busy.pid].cpu_percent == 0, "what it spent before it was watched"
+        eventually(lambda: usages.look([who], {})[busy.pid].cpu_percent > 5, "it is seen to be busy")
+        usage = usages.look([who], {})[busy.pid]
         assert 50_000_000 < usage.rss_bytes < 200_000_000 < 50_000_000 + usage.vms_bytes * 10
         assert usage.threads == 1
         busy.kill()
-    assert usages.look([who], {}) == ({}, frozenset())
-    assert usages.look([who], {}) == ({}, frozenset({busy.pid})), "gone when it is missing twice"
+    assert usages.look([who], {}) == {}
 
 
 def test_a_process_that_was_seen_to_start_is_measured_from_there() -> None:
     start_ns = time.monotonic_ns()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         time.sleep(0.3)
-        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[0][busy.pid].cpu_percent > 1
+        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[busy.pid].cpu_percent > 1
         busy.kill()
 
 
