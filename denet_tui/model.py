@@ -184,6 +184,8 @@ class Loss(NamedTuple):
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
+    begun: int = 0
+    """Threads that were first met as a call of theirs failed: it began before that, or was refused since (attach)."""
     unsettled: int = 0
     """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
 
@@ -226,6 +228,7 @@ _LOSS_WORDS = {
     "reused": "process ids reused before they were read",
     "missed": "probe runs skipped by the kernel",
     "foreign": "threads are or went on as another user, and are not counted (see --as-root)",
+    "begun": "failed calls that began before the attach, or were refused just after it, and are not counted",
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
