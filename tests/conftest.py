@@ -79,6 +79,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that runs already when the watching begins, in several shapes."""
+    return _compiled("running", tmp_path_factory.mktemp("running"))
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shipped, built without fetching anything."""
     folder = tmp_path_factory.mktemp("wheel")
