@@ -160,6 +160,8 @@ class Loss(NamedTuple):
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
+    begun: int = 0
+    """Threads that were first met as a call of theirs failed: it began before that, or was refused since (attach)."""
     unsettled: int = 0
     """Calls by which the per-process rows and the per-syscall totals differ beyond `rows`."""
 
@@ -202,6 +204,7 @@ _LOSS_WORDS = {
     "reused": "process ids reused before they were read",
     "missed": "probe runs skipped by the kernel",
     "foreign": "threads are or went on as another user, and are not counted (see --as-root)",
+    "begun": "failed calls that began before the attach, or were refused just after it, and are not counted",
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
@@ -271,7 +274,8 @@ class ProcessInfo:
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
-    while the process lives and where the kernel could not tell. `syscalls` and `total` are
+    while the process lives and where the kernel could not tell. `lost` is a process whose record the kernel side
+    has not got any more: whether it has ended is not known. `syscalls` and `total` are
     cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
     """
 
@@ -285,6 +289,7 @@ class ProcessInfo:
     status: int | None = None
     execs: int = 0
     exec_ns: int | None = None
+    lost: bool = False
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING
@@ -299,8 +304,8 @@ class ProcessInfo:
 
     @property
     def alive(self) -> bool:
-        """True until the kernel has seen the last thread of the process end."""
-        return self.end_ns is None
+        """Whether the kernel has not seen the last thread of the process end; False where that is not known."""
+        return self.end_ns is None and not self.lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,18 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program whose threads seccomp ends at a call."""
+    return _compiled("killed", tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that runs already when the watching begins, in several shapes."""
+    return _compiled("running", tmp_path_factory.mktemp("running"))
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shipped, built without fetching anything."""
     folder = tmp_path_factory.mktemp("wheel")

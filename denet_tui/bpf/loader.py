@@ -81,6 +81,12 @@ _OFFSETS = {
     "task_struct.seccomp.mode": "OFF_SECCOMP_MODE",
     "pt_regs": "SIZE_REGS",
     "task_struct.exit_code": "OFF_EXIT_CODE",
+    "task_struct.signal": "OFF_SIGNAL",
+    "signal_struct.flags": "OFF_SIGNAL_FLAGS",
+    "signal_struct.live": "OFF_LIVE",
+    "task_struct.tgid": "OFF_TGID",
+    "task_struct.group_leader": "OFF_LEADER",
+    "task_struct.start_boottime": "OFF_BORN",
     "task_struct.mm": "OFF_MM",
     "mm_struct.arg_start": "OFF_ARG_START",
     "mm_struct.arg_end": "OFF_ARG_END",
@@ -95,11 +101,14 @@ _OFFSETS = {
     "task_struct.maj_flt": "OFF_MAJ_FLT",
     "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
     "task_struct.ioac.write_bytes": "OFF_WRITE_BYTES",
-    "task_struct.signal": "OFF_SIGNAL",
     "signal_struct.maxrss": "OFF_MAXRSS",
 }
 _OFFSETS_OF = {
-    "x86_64": {"task_struct.thread_info.status": "OFF_THREAD_STATUS", "pt_regs.orig_ax": "OFF_SYSCALL_NR"},
+    "x86_64": {
+        "task_struct.thread_info.status": "OFF_THREAD_STATUS",
+        "pt_regs.orig_ax": "OFF_SYSCALL_NR",
+        "pt_regs.ax": "OFF_AX",
+    },
     "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR"},
 }
 

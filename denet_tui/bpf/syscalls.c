@@ -25,6 +25,13 @@
 #define CLONE_PARENT 0x8000 /* include/uapi/linux/sched.h */
 #define CLONE_THREAD 0x10000
 #define TASK_DEAD 0x80 /* include/linux/sched.h */
+#define ENOSYS 38
+#define SIGKILL 9 /* the same on all machines that are served */
+#define SIGSYS 31
+#define SIGNAL_GROUP_EXIT 4      /* include/linux/sched/signal.h */
+#define SECCOMP_MODE_FILTER 2    /* include/uapi/linux/seccomp.h; a task that it has killed has 3, before 5.17 its mode */
+#define TICK 10000000            /* ns; /proc tells the start of a task in these */
+#define FOREBEARS 16             /* how far up it is looked for a watched process */
 #define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
 /* Which row: tgid (PID_MAX_LIMIT is 2^22), side and ABI in the lower half, the number in the upper one. */
@@ -51,10 +58,12 @@ enum task_state {
     INSIDE, /* in a counted call */
     UNKEPT, /* in a call that is not wanted or could not be kept */
     HELD,   /* before the command's own execve, which will be the first call to count */
+    MET,    /* at the exit of a call that began before it was watched, or that was refused since */
 };
 
 struct task {
     u64 since_ns;
+    u64 born; /* see `born` below */
     u32 tgid;
     s32 nr;
     u8 abi;
@@ -64,26 +73,34 @@ struct task {
 
 /*
  * Where a task is kept: in the slot of its tid modulo SLOTS, which costs a fifth of a hash lookup.
- * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`.
+ * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`, where user space
+ * also says of the threads of a running process whether they are in a call (NEW) or not (IDLE), before they are met.
  */
 struct slot {
     struct task task;
-    u32 tid;   /* owner; 0 is nobody */
-    u32 crowd; /* watched tasks that would belong here and are in `tasks` */
+    u32 tid;        /* owner; 0 is nobody */
+    u32 crowd;      /* watched tasks that would belong here and are in `tasks` */
+    u64 stranger;   /* a task with such a tid that was not to be watched, */
+    u32 generation; /* as long as this is the newest */
+    u32 moving;     /* a thread that executes, and will have the tid of its leader, whose slot this is */
 };
 
 struct process {
     u64 start_ns;
     u64 end_ns;
     u64 exec_ns;
-    u32 parent;  /* tgid that forked it */
-    u32 threads; /* watched tasks that live */
+    u64 born;       /* of its leader; 0 until it is met, where user space has entered it */
+    u64 least_born; /* then it is from here on, for a TICK; 0 is not known */
+    u32 parent;     /* tgid that forked it */
+    u32 threads;    /* that live; counted for where BTF does not tell signal_struct.live */
     u32 execs;
     u32 status; /* wait status */
     u32 cmdline_length;
+    u32 held; /* its first task is to be HELD */
     char comm[16];
     char cmdline[CMDLINE];
     u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
+    u32 pad;
 };
 
 /* What tasks have used; a number that this kernel's BTF does not tell where to find is all ones. */
@@ -112,7 +129,13 @@ struct account {
     u32 pad;
 };
 
-enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, LOSSES };
+enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, LOSSES };
+
+/*
+ * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
+ * it has entered a process (0: whatever is watched is entered by a fork); and the tgid of who watches everyone but itself.
+ */
+enum setting { EPOCH, GENERATION, WATCHER, SETTINGS };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
@@ -123,7 +146,7 @@ BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
 BPF_TABLE("hash", u32, struct account, accounts, PROCESSES);
 BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
 BPF_TABLE("percpu_array", u32, u64, lost, 2 * LOSSES);
-BPF_TABLE("array", u32, u32, epoch, 1);
+BPF_TABLE("array", u32, u32, epoch, SETTINGS);
 /* Updating a map of maps makes the kernel wait for every program that runs (maybe_wait_bpf_programs). */
 BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
 BPF_TABLE("array", u32, struct row, empty_row, 1);
@@ -155,10 +178,15 @@ BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 
 #define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
 
+static __always_inline u32 setting(u32 which)
+{
+    u32 *number = epoch.lookup(&which);
+    return number ? *number : 0;
+}
+
 static __always_inline u8 current_side(void)
 {
-    u32 zero = 0, *number = epoch.lookup(&zero);
-    return number ? *number & 1 : 0;
+    return setting(EPOCH) & 1;
 }
 
 static __always_inline void lose(u8 side, u32 reason)
@@ -183,20 +211,66 @@ static __always_inline struct row *row_of(u64 *key)
     return pid_syscall_map.lookup(key);
 }
 
+/*
+ * Who is running: its tid, and thread_info.status, which tells the ABI. Helper 158, bpf_get_current_task_btf
+ * (Linux 5.11), gives a pointer that may simply be read through; before, every field costs a helper call.
+ */
+struct self {
+    char *task;
+    u32 tid;
+    u32 status;
+};
+
+static __always_inline struct self myself(void)
+{
+    struct self self = {};
+#ifdef TASK_BTF
+    void *(*current_task)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
+    self.task = current_task();
+    self.tid = *(u32 *)(self.task + OFF_PID);
+#ifdef OFF_THREAD_STATUS
+    self.status = *(u32 *)(self.task + OFF_THREAD_STATUS);
+#endif
+#else
+    self.tid = bpf_get_current_pid_tgid();
+#endif
+    return self;
+}
+
+/*
+ * What tells a task from others that have had its tid before: its start (ns since boot), where that can be known of a
+ * child as well: tracefs tracepoints do not tell its task_struct, and there it is the tid once more.
+ */
+static __always_inline u64 born(struct self *self)
+{
+#if !defined(WAY_RAW) || !defined(OFF_BORN)
+    return self->tid;
+#elif defined(TASK_BTF)
+    return *(u64 *)(self->task + OFF_BORN);
+#else
+    u64 start = 0;
+    bpf_probe_read_kernel(&start, sizeof(start), (char *)bpf_get_current_task() + OFF_BORN);
+    return start;
+#endif
+}
+
 static __always_inline struct slot *slot_of(u32 tid)
 {
     u32 index = tid & (SLOTS - 1);
     return slots.lookup(&index);
 }
 
-static __always_inline struct task *task_of(u32 tid)
+static __always_inline struct task *task_of(struct self *self)
 {
-    struct slot *slot = slot_of(tid);
+    struct slot *slot = slot_of(self->tid);
     if (!slot)
         return 0;
-    if (slot->tid == tid)
+    if (slot->tid == self->tid && slot->task.born == born(self))
         return &slot->task;
-    return slot->crowd ? tasks.lookup(&tid) : 0;
+    if (!slot->crowd)
+        return 0;
+    struct task *task = tasks.lookup(&self->tid);
+    return task && task->born == born(self) ? task : 0;
 }
 
 /* Start to watch a task; not 0 where there is no room. */
@@ -237,31 +311,6 @@ static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
         nr &= ~X32_BIT;
     u32 number = (u32)nr < NUMBERS - 1 ? nr : NUMBERS - 1;
     return (side * ABIS + abi) * NUMBERS + number;
-}
-
-/*
- * Who is running: its tid, and thread_info.status, which tells the ABI. Helper 158, bpf_get_current_task_btf
- * (Linux 5.11), gives a pointer that may simply be read through; before, every field costs a helper call.
- */
-struct self {
-    u32 tid;
-    u32 status;
-};
-
-static __always_inline struct self myself(void)
-{
-    struct self self = {};
-#ifdef TASK_BTF
-    void *(*current_task)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
-    char *task = current_task();
-    self.tid = *(u32 *)(task + OFF_PID);
-#ifdef OFF_THREAD_STATUS
-    self.status = *(u32 *)(task + OFF_THREAD_STATUS);
-#endif
-#else
-    self.tid = bpf_get_current_pid_tgid();
-#endif
-    return self;
 }
 
 static __always_inline u8 abi_of(struct self *self, s32 nr)
@@ -363,11 +412,174 @@ static __always_inline void count_unreturned(u8 side, struct task *task)
         lose(side, LOST_RETURN);
 }
 
+static __always_inline void note_cmdline(struct process *process)
+{
+#ifdef OFF_ARG_START
+    char *task = (char *)bpf_get_current_task(), *mm = 0;
+    u64 start = 0, end = 0;
+    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
+    bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
+    bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
+    u32 length = end - start > CMDLINE ? CMDLINE : end - start;
+    process->cmdline_length = length;
+    asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
+    if (length <= CMDLINE)
+        bpf_probe_read_user(process->cmdline, length, (void *)start);
+#endif
+}
+
+/*
+ * The record of a task's process, where it is that process's, and not one's that had its id before. Of another user's
+ * nothing is written.
+ */
+static __always_inline struct process *process_of(char *task, u32 tgid)
+{
+    struct process *process = processes.lookup(&tgid);
+#if defined(OFF_BORN) && defined(OFF_LEADER)
+    char *leader = 0;
+    u64 start = 0;
+    bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
+    bpf_probe_read_kernel(&start, sizeof(start), leader + OFF_BORN);
+    if (!process || process->born == start)
+        return process;
+    if (process->born || (process->least_born && start - process->least_born >= TICK))
+        return 0;
+    if (is_allowed())
+        process->born = start;
+#endif
+    return process;
+}
+
+/* A new record for the running task's process; 0 where there is no room. */
+static __always_inline struct process *new_process(char *task, u32 tgid, u32 parent)
+{
+    struct process new = {.start_ns = bpf_ktime_get_ns(), .parent = parent, .pid = tgid};
+    bpf_get_current_comm(&new.comm, sizeof(new.comm));
+    note_cmdline(&new);
+#if defined(OFF_BORN) && defined(OFF_LEADER)
+    char *leader = 0;
+    bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
+    bpf_probe_read_kernel(&new.born, sizeof(new.born), leader + OFF_BORN);
+#endif
+    if (processes.lookup(&tgid)) {
+        lose(current_side(), REUSED);
+        processes.update(&tgid, &new);
+    } else {
+        processes.insert(&tgid, &new); /* another of its threads may be as far */
+    }
+    return process_of(task, tgid);
+}
+
+/*
+ * The record of the running task's process where that is to be watched: it is there, or everyone but who watches (and
+ * the kernel's own threads) is, or one of its forebears is watched. 0 where it is not, or where there is no room.
+ */
+static __always_inline struct process *belonging(u32 tgid)
+{
+    char *task = (char *)bpf_get_current_task(), *mm = task;
+    struct process *process = process_of(task, tgid);
+    if (process)
+        return process->end_ns ? 0 : process;
+#if defined(OFF_TGID) && defined(OFF_REAL_PARENT) && defined(OFF_BORN) && defined(OFF_LEADER)
+    u32 watcher = setting(WATCHER), parent = 0;
+    int found = 0;
+    char *up = task;
+#pragma clang loop unroll(disable)
+    for (int level = 0; level < FOREBEARS; level++) {
+        u32 id = 0;
+        bpf_probe_read_kernel(&up, sizeof(up), up + OFF_REAL_PARENT);
+        bpf_probe_read_kernel(&id, sizeof(id), up + OFF_TGID);
+        if (level == 0)
+            parent = id;
+        if (found || watcher || !id)
+            break;
+        process = process_of(up, id);
+        found = process && !process->end_ns;
+    }
+#ifdef OFF_MM
+    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
+#endif
+    if (watcher)
+        found = mm && tgid != watcher && parent != watcher;
+    if (found && !(process = new_process(task, tgid, parent)))
+        lose(current_side(), LOST_PROCESS);
+    return found ? process : 0;
+#else
+    return 0;
+#endif
+}
+
+/* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
+static __always_inline void move(u32 old_tid, u32 tgid, struct self *self)
+{
+    struct slot *slot = slot_of(old_tid);
+    struct task *task = slot && slot->tid == old_tid ? &slot->task : tasks.lookup(&old_tid);
+    if (!task || task->tgid != tgid)
+        return;
+    struct task moved = *task;
+    moved.born = born(self); /* the leader's by now */
+    if (keep(self->tid, &moved))
+        lose(current_side(), LOST_TASK);
+    drop(old_tid);
+#ifdef ONLY_UID
+    if (own.delete(&old_tid) == 0)
+        note_own(self->tid);
+#endif
+}
+
+/* Where an exec fails after it has moved a task, no event says so: it is met as one that is not kept. */
+static __always_inline struct task *moved_unseen(struct self *self, struct slot *slot)
+{
+    u32 old_tid = slot->moving, tgid = bpf_get_current_pid_tgid() >> 32;
+    struct slot *other = slot_of(old_tid);
+    slot->moving = 0;
+    if (!other || self->tid != tgid || other->tid != old_tid || other->task.tgid != tgid)
+        return 0;
+    if (other->task.state != INSIDE || (other->task.nr != NR_EXECVE && other->task.nr != NR_EXECVEAT))
+        return 0;
+    move(old_tid, tgid, self);
+    return task_of(self);
+}
+
+/* The running task, which is not kept, watched from this event on; 0 where it is not to be watched. */
+static __always_inline struct task *enrol(struct self *self, u8 state)
+{
+    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    struct slot *slot = slot_of(self->tid);
+    struct task *found = 0;
+    if (!slot || !generation)
+        return 0;
+    if (slot->moving && (found = moved_unseen(self, slot)))
+        return found;
+    if (!*generation || (slot->stranger == born(self) && slot->generation == *generation) || !is_allowed())
+        return 0;
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    struct process *process = belonging(tgid);
+    struct task task = {.state = state, .tgid = tgid, .born = born(self)}, *told = tasks.lookup(&self->tid);
+    if (told && task.born - told->born < TICK && state == MET)
+        task.state = told->state;
+    if (told)
+        tasks.delete(&self->tid);
+    if (process && process->held) { /* from here on forks enter whatever is to be watched */
+        task.state = HELD;
+        process->held = *generation = 0;
+    }
+    if (process && keep(self->tid, &task) == 0) {
+        note_own(self->tid);
+        return task_of(self);
+    }
+    if (process)
+        lose(current_side(), LOST_TASK);
+    slot->stranger = task.born;
+    slot->generation = *generation;
+    return 0;
+}
+
 static __always_inline void enter(s32 nr)
 {
     struct self self = myself();
-    struct task *task = task_of(self.tid);
-    if (!task)
+    struct task *task = task_of(&self);
+    if (!task && !(task = enrol(&self, IDLE)))
         return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
         return;
@@ -393,6 +605,11 @@ static __always_inline void enter(s32 nr)
     task->abi = abi;
     task->state = INSIDE;
     task->since_ns = bpf_ktime_get_ns();
+    if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
+        struct slot *slot = slot_of(task->tgid);
+        if (slot)
+            slot->moving = self.tid;
+    }
 }
 
 /* Bucket 0 is below 256 ns, bucket i from 2^(7+i), the last one has no end (model.BUCKETS says the same). */
@@ -426,6 +643,12 @@ static __always_inline void count_error(u8 side, u64 row, s64 result)
         lose(side, LOST_ERRNO);
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
 static __always_inline void count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
 {
     u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
@@ -442,8 +665,7 @@ static __always_inline void count_return(u8 side, struct task *task, u64 spent_n
     u32 bucket = bucket_of(spent_ns);
     if (bucket < BUCKETS)
         __sync_fetch_and_add(&row->buckets[bucket], 1);
-    /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-    if (result < 0 && result >= -4095 && (result > -512 || result < -516)) {
+    if (is_error(result)) {
         __sync_fetch_and_add(&row->errors, 1);
         count_error(side, key, result);
     }
@@ -490,7 +712,9 @@ static __always_inline int may_be_refused(void)
 static __always_inline void leave(void *ctx, s64 result)
 {
     struct self self = myself();
-    struct task *task = task_of(self.tid);
+    struct task *task = task_of(&self);
+    if (!task)
+        task = enrol(&self, MET);
     if (!task || task->state == HELD)
         return;
     if (!is_allowed() && !has_left(self.tid)) /* the call by which it has left is still this user's */
@@ -504,6 +728,8 @@ static __always_inline void leave(void *ctx, s64 result)
     }
     if (state == NEW)
         note_own(self.tid);
+    if (state == MET && may_be_refused() && is_error(result))
+        lose(side, BEGUN);
     if (state != IDLE || !is_allowed() || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx);
@@ -628,6 +854,42 @@ static __always_inline void last_switch(void)
 #endif
 }
 
+/*
+ * Counts the call at whose entry seccomp has ended the running task: do_exit in the midst of it, so that neither its
+ * entry nor its exit is traced (__secure_computing in kernel/seccomp.c). The registers still have it: on x86 the result
+ * of a call that did not begin is ENOSYS, where other ends leave the result of the last call. Elsewhere it is a loss.
+ */
+static __always_inline void count_killed(u32 tgid)
+{
+#if defined(OFF_SECCOMP_MODE) && defined(OFF_SIGNAL) && defined(OFF_EXIT_CODE)
+    char *current = (char *)bpf_get_current_task(), *signal = 0;
+    u32 mode = 0, code = 0, flags = 0;
+    bpf_probe_read_kernel(&mode, sizeof(mode), current + OFF_SECCOMP_MODE);
+    bpf_probe_read_kernel(&code, sizeof(code), current + OFF_EXIT_CODE);
+    code &= 0x7f;
+    if (!mode || !(code == SIGSYS || (code == SIGKILL && mode != SECCOMP_MODE_FILTER)))
+        return;
+#if defined(TASK_REGS) && defined(OFF_AX)
+    void *(*current_task)(void) = (void *)158;
+    void *(*registers)(void *) = (void *)175;
+    char *regs = registers(current_task());
+    if (*(s64 *)(regs + OFF_AX) != -ENOSYS)
+        return;
+    struct self self = myself();
+    struct task task = {.tgid = tgid, .nr = *(u64 *)(regs + OFF_SYSCALL_NR)};
+    task.abi = abi_of(&self, task.nr);
+    u8 side = current_side();
+    if (is_wanted(task.abi, task.nr) && count_call(side, tgid, task.abi, task.nr))
+        count_unreturned(side, &task);
+#else
+    bpf_probe_read_kernel(&signal, sizeof(signal), current + OFF_SIGNAL);
+    bpf_probe_read_kernel(&flags, sizeof(flags), signal + OFF_SIGNAL_FLAGS);
+    if (code == SIGKILL || !(flags & SIGNAL_GROUP_EXIT)) /* else the signal came after the exit of its call */
+        lose(current_side(), SKIPPED);
+#endif
+#endif
+}
+
 #ifdef PID_NAMESPACE
 static __always_inline char *pid_of(void *task)
 {
@@ -647,7 +909,7 @@ static __always_inline u32 pid_in_namespace(void *task, u32 level)
     return number;
 }
 
-static __always_inline void enter_claimant(void)
+static __always_inline void enter_claimant(struct self *self)
 {
     u32 zero = 0;
     struct claim *claim = claims.lookup(&zero);
@@ -657,14 +919,13 @@ static __always_inline void enter_claimant(void)
         return;
     char *current = (char *)bpf_get_current_task();
     bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
-    u64 id = bpf_get_current_pid_tgid();
-    u32 tid = id, tgid = id >> 32;
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
     process.pid = pid_in_namespace(current, claim->level);
-    struct task task = {.state = claim->state, .tgid = tgid};
+    struct task task = {.state = claim->state, .tgid = tgid, .born = born(self)};
     processes.update(&tgid, &process);
     open_account(tgid, claim->state == HELD);
-    keep(tid, &task);
+    keep(self->tid, &task);
     claim->comm[0] = 0;
 }
 #endif
@@ -684,22 +945,33 @@ static __always_inline int is_child(void *child, u64 clone_flags)
 /* Runs in the parent, before the child can run. Raw tracepoints tell the child's task_struct, the others its tid. */
 static __always_inline void task_new(void *task_struct, u32 child, u64 clone_flags)
 {
-    u32 parent = bpf_get_current_pid_tgid() >> 32;
-    struct process *process = processes.lookup(&parent);
+    struct self self = myself();
+    struct task *current = task_of(&self);
     if (!is_allowed())
         return;
 #ifdef PID_NAMESPACE
-    if (!process)
-        enter_claimant();
+    if (!current)
+        enter_claimant(&self);
 #endif
-    if (!process || process->end_ns)
+    if (!current)
         return;
 #ifdef WAY_RAW
     if (!is_child(task_struct, clone_flags))
         return;
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
-    struct task task = {.state = NEW, .tgid = parent};
+    u32 parent = current->tgid;
+    struct process *process = processes.lookup(&parent);
+    if (!process) { /* its record was lost */
+        lose(current_side(), LOST_PROCESS);
+        return;
+    }
+    struct task task = {.state = NEW, .tgid = parent, .born = child};
+    u64 start = 0;
+#if defined(WAY_RAW) && defined(OFF_BORN)
+    bpf_probe_read_kernel(&start, sizeof(start), (char *)task_struct + OFF_BORN);
+    task.born = start;
+#endif
     if (clone_flags & CLONE_THREAD) {
         __sync_fetch_and_add(&process->threads, 1);
         struct account *account = accounts.lookup(&parent);
@@ -708,10 +980,11 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     } else {
         struct process new = *process;
         new.start_ns = bpf_ktime_get_ns();
-        new.end_ns = new.exec_ns = 0;
+        new.end_ns = new.exec_ns = new.least_born = 0;
+        new.born = start;
         new.parent = parent;
         new.threads = 1;
-        new.execs = new.status = 0;
+        new.execs = new.status = new.held = 0;
         bpf_get_current_comm(&new.comm, sizeof(new.comm));
         new.pid = child;
 #ifdef PID_NAMESPACE
@@ -739,48 +1012,14 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     }
 }
 
-static __always_inline void note_cmdline(struct process *process)
-{
-#ifdef OFF_ARG_START
-    char *task = (char *)bpf_get_current_task(), *mm = 0;
-    u64 start = 0, end = 0;
-    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
-    bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
-    bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
-    u32 length = end - start > CMDLINE ? CMDLINE : end - start;
-    process->cmdline_length = length;
-    asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
-    if (length <= CMDLINE)
-        bpf_probe_read_user(process->cmdline, length, (void *)start);
-#endif
-}
-
-/* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
-static __always_inline void move(u32 old_tid, u32 tid)
-{
-    struct task *task = task_of(old_tid);
-    if (!task)
-        return;
-    struct task moved = *task;
-    if (keep(tid, &moved))
-        lose(current_side(), LOST_TASK);
-    drop(old_tid);
-#ifdef ONLY_UID
-    if (own.delete(&old_tid) == 0)
-        note_own(tid);
-#endif
-}
-
 static __always_inline void task_exec(u32 old_tid)
 {
-    u64 id = bpf_get_current_pid_tgid();
-    u32 tid = id, tgid = id >> 32;
-    struct process *process = processes.lookup(&tgid);
-    if (!process)
-        return;
-    if (old_tid != tid)
-        move(old_tid, tid);
-    if (!is_allowed())
+    struct self self = myself();
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (old_tid != self.tid)
+        move(old_tid, tgid, &self);
+    struct process *process = process_of((char *)bpf_get_current_task(), tgid);
+    if (!process || !is_allowed())
         return;
     begin_account(tgid);
     process->execs += 1;
@@ -789,21 +1028,37 @@ static __always_inline void task_exec(u32 old_tid)
     note_cmdline(process);
 }
 
+/* Whether the running task is the last of its process to end. */
+static __always_inline int is_last(struct process *process)
+{
+#if defined(OFF_SIGNAL) && defined(OFF_LIVE)
+    char *signal = 0;
+    u32 live = 0;
+    bpf_probe_read_kernel(&signal, sizeof(signal), (char *)bpf_get_current_task() + OFF_SIGNAL);
+    bpf_probe_read_kernel(&live, sizeof(live), signal + OFF_LIVE);
+    return live == 0;
+#else
+    return process->threads == 0;
+#endif
+}
+
 static __always_inline void task_exit(void)
 {
-    u64 id = bpf_get_current_pid_tgid();
-    u32 tid = id, tgid = id >> 32;
-#ifdef ONLY_UID
-    own.delete(&tid); /* whatever its slot says by now */
-#endif
+    struct self self = myself();
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    struct task *task = task_of(&self);
+    struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     note_peak(tgid);
-    struct task *task = task_of(tid);
-    if (!task)
-        return;
-    if (task->state == INSIDE && is_allowed())
+    if (task && task->state == INSIDE && is_allowed())
         count_unreturned(current_side(), task);
-    drop(tid);
-    struct process *process = processes.lookup(&tgid);
+    if ((task ? task->state == IDLE : process != 0) && is_allowed())
+        count_killed(tgid);
+    if (task)
+        drop(self.tid);
+    tasks.delete(&self.tid); /* what user space has said of it */
+#ifdef ONLY_UID
+    own.delete(&self.tid); /* whatever its slot says by now */
+#endif
     if (!process)
         return;
     __sync_fetch_and_add(&process->threads, -1);
@@ -813,9 +1068,10 @@ static __always_inline void task_exit(void)
         bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
-    if (tid == tgid || (process->threads == 0 && status))
+    int last = is_last(process);
+    if (self.tid == tgid || (last && status))
         process->status = status;
-    if (process->threads == 0)
+    if (last)
         process->end_ns = bpf_ktime_get_ns();
 }
 

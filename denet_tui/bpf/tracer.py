@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, maps
+from denet_tui.bpf import accounts, living, maps
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
@@ -30,13 +30,14 @@ _FOREIGN = 1 << _ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiQ")
-_TASK = struct.Struct("<QIiBB6x")
-_SLOT = struct.Struct(f"<{_TASK.size}sII")
-_PROCESS = struct.Struct("<QQQIIIII16s128sI")
+_TASK = struct.Struct("<QQIiBB6x")
+_SLOT = struct.Struct(f"<{_TASK.size}sII16x")
+_PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _CLAIM = struct.Struct("<16sII")
-_, _NEW, _INSIDE, _, _HELD = range(5)
+_IDLE, _NEW, _INSIDE, _, _HELD = range(5)
+_EPOCH, _GENERATION, _WATCHER = range(3)
 _UNKNOWN_STATUS = 0xFFFFFFFF
-_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign")
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun")
 
 
 class Task(NamedTuple):
@@ -106,7 +107,7 @@ class Tracer:
         """Threads entered since the last reading that are another user's."""
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
-        self._epoch = 0
+        self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
@@ -141,9 +142,9 @@ class Tracer:
         Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
         """
         if "claims" not in self._maps:
-            self._insert_process(pid, parent, threads=1)
+            self._insert_process(pid, parent, held=True)  # it lives: nobody else can have its id
             accounts.open_for_command(self._maps["accounts"], pid)
-            self._insert_task(pid, pid, _HELD)
+            self._renew()
             return
         deadline = time.monotonic() + 5
         while not any(process.pid == pid for process in self._read_processes()):
@@ -152,62 +153,57 @@ class Tracer:
             time.sleep(0.002)
 
     def attach(self, tgid: int, parent: int = 0) -> bool:
-        """Watch a running process from now on, without its children; raises FileNotFoundError where it is gone.
+        """Watch a running process from now on; raises FileNotFoundError where it is gone.
 
-        False if it is watched already: the kernel side enters the children of what it watches. Threads of another
-        user than whose calls are counted are told by the next reading, as lost.
+        False if it is watched already. Threads of another user than whose calls are counted are told by the next
+        reading, as lost. Only in the initial PID namespace: raises NotImplementedError in others.
 
-        Only in the initial PID namespace: raises NotImplementedError in others.
-
-        The process is entered first and its threads after: one that starts in between is entered by the
-        kernel side. One that starts just before, or ends just after it was listed, makes the number of
-        threads wrong, so that is set right at the end.
+        Its record is entered here, and the kernel side does the rest: each thread, and each descendant that nobody
+        has entered, is watched from its next event on. What is listed after that has not yet begun to end, or has been
+        seen to end.
         """
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
-        folder = Path(f"/proc/{tgid}/task")
-        expected = set(map(int, os.listdir(folder)))  # noqa: PTH208 - names, not paths
-        if not self._insert_process(tgid, parent, len(expected), maps.NOEXIST):
+        leader, *others = living.threads(tgid)
+        if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
             return False
+        self._renew()
         try:
-            there = set(map(int, os.listdir(folder)))  # noqa: PTH208
+            threads = living.threads(tgid)
         except FileNotFoundError:
-            self.forget([tgid])
+            self._maps["processes"].delete(struct.pack("<I", tgid))
             raise
-        entered = {tid for tid in expected | there if self._enter(tid, tgid)}
-        # Looked at last: a thread that is still in the call that makes it another's is not counted.
+        for thread in threads:
+            if (state := {"S": _NEW, "T": _IDLE}.get(thread.state)) is not None:
+                told = _TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)
+                self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
-            self._foreign += sum(real_uid(tgid, tid) not in (None, self._only_uid) for tid in entered)
-        if len(entered) != len(expected):
-            key = struct.pack("<I", tgid)
-            value = self._maps["processes"].lookup(key)
-            if value is not None:
-                fields = list(_PROCESS.unpack(value))
-                fields[4] += len(entered) - len(expected)
-                self._maps["processes"].update(key, _PROCESS.pack(*fields))
+            # Looked at last: a thread that is still in the call that makes it another's is not counted.
+            uids = (real_uid(tgid, thread.tid) for thread in threads)
+            self._foreign += sum(uid not in (None, self._only_uid) for uid in uids)
         return True
 
-    def watched(self) -> set[int]:
-        """The tgids of all watched processes, those that have ended and are not forgotten yet included."""
-        return {tgid for keys, _ in self._maps["processes"].read() for (tgid,) in struct.iter_unpack("<I", keys)}
+    def watch_everyone(self) -> None:
+        """Watch every process from its next event on, but for this one and its children."""
+        self._set(_WATCHER, os.getpid())
+        self._renew()
 
-    def _enter(self, tid: int, tgid: int) -> bool:
-        """Watch one running thread; False if the kernel side has it already, or where it is gone."""
-        if not self._insert_task(tid, tgid, _NEW):
-            return False
-        if Path(f"/proc/{tgid}/task/{tid}").exists():
-            return True
-        index = struct.pack("<I", tid & (self._maps["slots"].max_entries - 1))
-        task, owner, crowd = self._slot(index)
-        if owner == tid:
-            self._maps["slots"].update(index, _SLOT.pack(task, 0, crowd))
-            self._maps["owners"].delete(index)
-        return False
+    def _renew(self) -> None:
+        """Let the kernel side look once more at the tasks that were not to be watched."""
+        self._generation += 1
+        self._set(_GENERATION, self._generation)
 
-    def forget(self, tgids: Iterable[int]) -> None:
-        """Delete the records of ended processes, after they were read."""
-        keys = b"".join(struct.pack("<I", tgid) for tgid in tgids)
-        self._maps["processes"].delete_many(keys)
+    def _set(self, setting: int, value: int) -> None:
+        self._maps["epoch"].update(struct.pack("<I", setting), struct.pack("<I", value))
+
+    def forget(self, ended: Iterable[tuple[int, int]]) -> None:
+        """Delete the records of ended processes, after they were read: (tgid, start), or it is another's by now."""
+        records = self._maps["processes"]
+        wanted = [(struct.pack("<I", tgid), struct.pack("<Q", start_ns)) for tgid, start_ns in ended]
+        now = records.lookup_many(b"".join(key for key, _ in wanted))
+        same = (key for (key, start), value in zip(wanted, now, strict=True) if value and value.startswith(start))
+        keys = b"".join(same)
+        records.delete_many(keys)
         self._maps["accounts"].delete_many(keys)
 
     def settle(self, seconds: float = 0.2) -> None:
@@ -221,7 +217,7 @@ class Tracer:
         now = clock.now_ns()  # before the turn: what ended by now has all its calls on this side
         side = self._epoch & 1
         self._epoch += 1
-        self._maps["epoch"].update(bytes(4), struct.pack("<I", self._epoch))
+        self._set(_EPOCH, self._epoch)
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
         return Reading(
             now,
@@ -240,31 +236,28 @@ class Tracer:
                 os.close(descriptor)
             kind.clear()
 
-    def _insert_process(self, tgid: int, parent: int, threads: int, flags: int = maps.ANY) -> bool:
+    def _insert_process(
+        self, tgid: int, parent: int, least_born_ns: int = 0, threads: int = 1, *, held: bool = False
+    ) -> bool:
+        """False if there is a record of that id."""
         comm, cmdline = _identity(tgid)
-        fields = (clock.now_ns(), 0, 0, parent, threads, 0, 0, len(cmdline), comm, cmdline, tgid)
-        return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), flags)
-
-    def _insert_task(self, tid: int, tgid: int, state: int) -> bool:
-        """Keep a task as keep() in syscalls.c does; False if it is there already.
-
-        A slot is written whole, so the kernel side could add to `crowd` meanwhile. One too many is written:
-        that only costs a lookup, where one too few would lose a task.
-        """
-        slots = self._maps["slots"]
-        index = struct.pack("<I", tid & (slots.max_entries - 1))
-        key, task = struct.pack("<I", tid), _TASK.pack(0, tgid, 0, 0, state)
-        if self._maps["owners"].update(index, key, maps.NOEXIST):
-            _, _, crowd = self._slot(index)
-            return slots.update(index, _SLOT.pack(task, tid, crowd + 1))
-        kept, owner, crowd = self._slot(index)
-        if owner == tid or not self._maps["tasks"].update(key, task, maps.NOEXIST):
-            return False
-        return slots.update(index, _SLOT.pack(kept, owner, crowd + 2))
-
-    def _slot(self, index: bytes) -> tuple[bytes, int, int]:
-        task, owner, crowd = _SLOT.unpack(self._maps["slots"].lookup(index) or bytes(_SLOT.size))
-        return task, owner, crowd
+        fields = (
+            clock.now_ns(),
+            0,
+            0,
+            0,
+            least_born_ns,
+            parent,
+            threads,
+            0,
+            0,
+            len(cmdline),
+            held,
+            comm,
+            cmdline,
+            tgid,
+        )
+        return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), maps.NOEXIST)
 
     def _read_rows(self, side: int) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
@@ -347,10 +340,10 @@ class Tracer:
         for keys, values in self._maps["processes"].read():
             tgids = struct.iter_unpack("<I", keys)
             for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
-                start, end, execed, parent, threads, execs, status, length, comm, cmdline, pid = fields
-                names = _text(comm), _words(cmdline[:length])
+                start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
                 ending = None if status == _UNKNOWN_STATUS else status
-                found.append(Process(tgid, parent, start, end, execed, threads, execs, ending, *names, pid))
+                words = _words(cmdline[:length])
+                found.append(Process(tgid, parent, start, end, execed, threads, execs, ending, _text(comm), words, pid))
         known = {process.tgid for process in found}
         wanted = [process.tgid for process in found if process.end_ns or process.parent not in known]
         accounted = accounts.read(self._maps["accounts"], wanted)
@@ -358,7 +351,7 @@ class Tracer:
 
 
 def _task(tid: int, packed: bytes) -> Task:
-    since, tgid, nr, abi, state = _TASK.unpack(packed)
+    since, _, tgid, nr, abi, state = _TASK.unpack(packed)
     return Task(tid, tgid, state == _INSIDE, abi, nr, since)
 
 

@@ -131,8 +131,7 @@ class MachineTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter every process that there is."""
-        info, tracer, hidden = machine.watch_everything(start, _say_how_many, interval_s)
-        return machine.MachineSession(info, tracer, hidden)
+        return Session(*machine.watch_everything(start, _say_how_many, interval_s))
 
 
 def _say_how_many(processes: int) -> None:

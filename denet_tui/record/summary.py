@@ -50,6 +50,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         "end_ms": None if process.end_ns is None else wall_ms(info, process.end_ns),
         **ending(process.status),
         **accounts(process.usage.accounts),
+        **({"lost": True} if process.lost else {}),
         "syscalls": {
             plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}
             for syscall, counted in _busiest_first(process.syscalls)

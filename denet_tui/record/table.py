@@ -109,7 +109,9 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     yield f"used: {_used(snapshot)}"
     survivors = [process for process in snapshot.processes if process.alive]
     count = snapshot.forgotten + len(snapshot.processes)
-    yield f"processes: {count:,}" + (f", {len(survivors):,} still running" if survivors else "")
+    running = f", {len(survivors):,} still running" if survivors else ""
+    unknown = ", of some the end is not known" if any(process.lost for process in snapshot.processes) else ""
+    yield f"processes: {count:,}{running}{unknown}"
     if survivors:
         yield "still running: " + _first(f"{visible(process.comm)} ({process.pid})" for process in survivors)
     if snapshot.total.unreturned:

@@ -108,42 +108,34 @@ class Usages:
     def __init__(self) -> None:
         self._looks: dict[ProcessKey, _Look] = {}
         """The last at each of the living."""
-        self._missing: set[int] = set()
         self._turn = 0
 
     def look(
         self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]], *, final: bool = False
-    ) -> tuple[dict[int, Usage], frozenset[int]]:
-        """(usage by tgid, tgids that were not there twice in a row) of processes that the kernel side has as living.
+    ) -> dict[int, Usage]:
+        """Usage by tgid of processes that the kernel side has as living, as far as /proc shows them.
 
         `busy` has the rows of those that made calls in this interval. `final`: look at all, and at the most memory
         that each has had.
         """
         usages: dict[int, Usage] = {}
-        missing, gone = set(), set()
         for process in living if final else self._chosen(living, busy):
             usage = self._look_at(process, final=final)
             if usage is not None:
                 usages[process.tgid] = usage
-            elif process.tgid in self._missing:
-                gone.add(process.tgid)
-            else:
-                missing.add(process.tgid)
-        self._missing = missing
         for key in self._looks.keys() - {(process.tgid, process.start_ns) for process in living}:
             del self._looks[key]
-        return usages, frozenset(gone)
+        return usages
 
     def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
         if len(living) <= BUDGET:
             return living
-        suspects = [process for process in living if process.tgid in self._missing]
         active = [process for process in living if process.tgid in busy]
         active.sort(key=lambda process: len(busy[process.tgid]), reverse=True)
         start = self._turn % len(living)
         self._turn += BUDGET // 2
         idle = (living + living)[start : start + BUDGET // 2]
-        return {process.tgid: process for process in (*suspects, *active[: BUDGET // 2], *idle)}.values()
+        return {process.tgid: process for process in (*active[: BUDGET // 2], *idle)}.values()
 
     def _look_at(self, info: Process, *, final: bool) -> Usage | None:
         """None if there is no such process; nothing is known of what this user may not read."""

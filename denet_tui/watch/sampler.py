@@ -72,12 +72,11 @@ class Sampler:
         self,
         reading: Reading,
         usages: Mapping[int, Usage] = MappingProxyType({}),
-        gone: frozenset[int] = frozenset(),
         *,
         running: bool = True,
         status: int | None = None,
     ) -> Snapshot:
-        """The snapshot after a reading. `usages` are by tgid; `gone` are tgids that the kernel no longer has."""
+        """The snapshot after a reading; `usages` are by tgid."""
         self._let_rest()
         self._spent_ns = 0
         replaced = self._meet(reading)
@@ -89,7 +88,7 @@ class Sampler:
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, usages, gone))
+        ended = (*replaced, *self._freeze(reading, usages))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
         return replace(snapshot, running=running, status=status)
@@ -168,10 +167,10 @@ class Sampler:
         self,
         reading: Reading,
         usages: Mapping[int, Usage],
-        gone: frozenset[int],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
+        there = {process.tgid for process in reading.processes} | {task.tgid for task in reading.tasks}
         ended = []
         for tgid, known in list(self._known.items()):
             if tgid not in reading.rows and known.info.delta is not NOTHING:
@@ -181,20 +180,22 @@ class Sampler:
                 self._spend(known, usage.accounts)
                 known.info = replace(known.info, usage=usage)
             end = ends.get(tgid)
-            if (end is not None or tgid in gone) and self._end(known, end, reading.time_ns):
+            lost = tgid not in there  # neither a record nor a thread
+            if (end is not None or lost) and self._end(known, end, reading.time_ns):
                 ended.append(known.info)
                 self._finish(known.info)
                 del self._known[tgid]
         return tuple(ended)
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
-        """Take note of an end, or (None) of nothing more to be known; False where there is more in the next reading."""
-        end_ns, status = (end.end_ns, end.status) if end is not None else (now_ns, None)
-        used = end.account.used if end is not None and end.account else UNKNOWN
+        """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
+        if end is None:
+            known.info = replace(known.info, lost=True, usage=NO_USAGE)
+            return True
+        used = end.account.used if end.account else UNKNOWN
         self._spend(known, used)
-        known.info = replace(known.info, end_ns=end_ns, status=status, usage=Usage(accounts=used))
-        late = end is not None and end.leaving and now_ns < end_ns + _LEAVING_NS
-        return end_ns <= now_ns and not late
+        known.info = replace(known.info, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
+        return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
 
     def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""

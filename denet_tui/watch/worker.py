@@ -147,10 +147,9 @@ class Session:
             self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
-        usages, gone = self._usages.look(living, reading.rows, final=final)
-        snapshot = self._sampler.add(reading, usages, gone, running=running, status=self.target.status)
-        ended = {process.key for process in snapshot.ended}  # not one that has such an id since
-        self._tracer.forget(each.tgid for each in reading.processes if (each.tgid, each.start_ns) in ended)
+        usages = self._usages.look(living, reading.rows, final=final)
+        snapshot = self._sampler.add(reading, usages, running=running, status=self.target.status)
+        self._tracer.forget(process.key for process in snapshot.ended)
         rows = sum(map(len, reading.rows.values()))
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf

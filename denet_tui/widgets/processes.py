@@ -223,7 +223,9 @@ class ProcessTree(TableView[Row]):
             return ()
         if key == "rss" and self.shows("cpu"):
             return None
-        return (("ended" if isinstance(row, GroupRow) else formatting.ended_short(row.process.status), "dim"),)
+        if isinstance(row, GroupRow):
+            return (("ended", "dim"),)
+        return (("end lost" if row.process.lost else formatting.ended_short(row.process.status), "dim"),)
 
     def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""

@@ -14,6 +14,7 @@ import json
 import mmap
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from typing import Any
 from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _INSIDE, _NEW, _SLOT, _TASK, Tracer
+from denet_tui.bpf.tracer import _INSIDE, _NEW, _PROCESS, _SLOT, _TASK, Tracer
 
 SECRET = "the-password-of-root"
 OBJ_PIN, OBJ_GET, PROG_LOAD, MAP_CREATE, PROG_TEST_RUN, PROG_BY_ID, MAP_BY_ID = 6, 7, 5, 0, 10, 13, 14
@@ -135,21 +136,36 @@ def sampling(held: dict[str, int]) -> dict[str, str]:
     return found
 
 
-def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int) -> list[str]:
+def start_of(victim: subprocess.Popen[bytes]) -> int:
+    """What the kernel side knows a process by, to the ns; only root can find it out."""
+    tracer = Tracer(Loading(Request("raw")).receive())
+    tracer.attach(victim.pid)
+    while True:  # the call that it waits in ends by this, and begins once more
+        victim.send_signal(signal.SIGSTOP)
+        victim.send_signal(signal.SIGCONT)
+        record = tracer._maps["processes"].lookup(struct.pack("<I", victim.pid)) or b""
+        if born := int(_PROCESS.unpack(record)[3]):
+            tracer.close()
+            return born
+
+
+def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int) -> list[str]:
     """Enter a process of root's into the maps, let it work, and look at all that they say; what was found of it."""
-    tracer._insert_process(victim.pid, 0, 1)
+    tracer.attach(victim.pid)
     accounts.open_for_command(tracer._maps["accounts"], victim.pid)
-    tracer._insert_task(victim.pid, victim.pid, _NEW)
+    tracer.watch_everyone()
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
-    before = _TASK.pack(0, victim.pid, 0, 0, _NEW)
-    for state in (_NEW, 0, _INSIDE, 3, _INSIDE) * 6:  # what it could be in, written again and again
+    before = _TASK.pack(0, born, victim.pid, 0, 0, _NEW)
+    slots.update(index, _SLOT.pack(before, victim.pid, 0))
+    for state in (_NEW, 0, _INSIDE, 3, _INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
+        tracer._renew()
         task, owner, crowd = _SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
             seen += [f"its state: {_TASK.unpack(task)}"] if task != before else []
-            before = _TASK.pack(1, victim.pid, 0, 0, state)
+            before = _TASK.pack(1, born, victim.pid, 0, 0, state)
             slots.update(index, _SLOT.pack(before, owner, crowd))
         reading = tracer.read()
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []
@@ -182,6 +198,7 @@ def main() -> None:
     script = 'read secret; for i in 1 2 3 4 5 6 7 8; do /bin/true "$secret"; cat /nonexistent; sleep 0.1; done;'
     script += 'exec sh -c "sleep 0.1; exit 7" "$secret"'
     victim = subprocess.Popen(["sh", "-c", script], stdin=waiting, stderr=subprocess.DEVNULL)
+    born = start_of(victim) if method == "raw" else victim.pid
     kernel = Loading(Request(method), only_uid=uid).receive()
     os.setgroups([])
     os.setresgid(gid, gid, gid)
@@ -196,7 +213,7 @@ def main() -> None:
                 "capabilities": capabilities,
                 "programs": [name for name in targets() if "bpf-prog" in name],
                 "attempts": attempts,
-                "seen": entering(Tracer(kernel), victim, go),
+                "seen": entering(Tracer(kernel), victim, go, born),
             }
         )
     )

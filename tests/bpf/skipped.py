@@ -22,8 +22,8 @@ def set_state(kernel_maps: dict[str, int], tid: int, state: int) -> None:
     index = struct.pack("<I", tid & (slots.max_entries - 1))
     task, owner, crowd = _SLOT.unpack(slots.lookup(index) or b"")
     assert owner == tid
-    since, tgid, nr, abi, _ = _TASK.unpack(task)
-    slots.update(index, _SLOT.pack(_TASK.pack(since, tgid, nr, abi, state), owner, crowd))
+    since, born, tgid, nr, abi, _ = _TASK.unpack(task)
+    slots.update(index, _SLOT.pack(_TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
 
 
 def main() -> None:

@@ -16,10 +16,8 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf.handover import Loading
-from denet_tui.bpf.request import SIZES, Request
-from denet_tui.bpf.tracer import Process, Reading, Tracer
-from denet_tui.model import NO_LOSS, RunInfo
+from denet_tui.bpf.request import SIZES
+from denet_tui.bpf.tracer import Process
 from denet_tui.watch import machine
 from denet_tui.watch.launch import Options
 from denet_tui.watch.processes import BUDGET, Usages
@@ -164,57 +162,8 @@ def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> 
     assert os.getpid() not in [each["pid"] for each in summary["processes"]]
 
 
-@pytest.mark.root
-def test_who_got_past_is_found_and_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["sleep", "60"]) as stray:
-        monkeypatch.setattr(machine, "SECONDS_BETWEEN_LOOKS", 0)
-        monkeypatch.setattr(machine, "pids", lambda: {stray.pid})
-        monkeypatch.setattr(machine.os, "getpid", lambda: 1)  # or our child would be one of denet-tui's own
-        tracer = Tracer(Loading(Request("raw")).receive())
-        info = RunInfo(("machine",), "machine", 0, "raw", "root", 0.5, 0, time.monotonic_ns())
-        session = machine.MachineSession(info, tracer, machine.HiddenProcesses())
-        assert not session.tick().processes, "it may be a child that the kernel side is just entering"
-        second = session.tick()
-        third = session.tick()
-        stray.kill()
-        tracer.close()
-    assert [each.pid for each in third.processes] == [stray.pid]
-    assert (second.loss.processes, third.loss.processes) == (1, 1), "its calls so far were not counted"
-
-
-def reading(*processes: Process, rows: tuple[int, ...] = (), time_ns: int = 100) -> Reading:
-    return Reading(time_ns, {tgid: {} for tgid in rows}, {}, {}, NO_LOSS, [], list(processes))
-
-
 def process(tgid: int, parent: int = 1, start_ns: int = 0, end_ns: int = 0) -> Process:
     return Process(tgid, parent, start_ns or tgid, end_ns, 0, 1, 0, 0 if end_ns else None, "x", (), tgid)
-
-
-def shown(hidden: machine.HiddenProcesses, given: Reading) -> list[int]:
-    return [each.tgid for each in hidden.without(given)[0].processes]
-
-
-def hiding(*tgids: int) -> machine.HiddenProcesses:
-    hidden = machine.HiddenProcesses()
-    for tgid in tgids:
-        hidden.meet(machine.Listed(tgid, 0, 0, 0, kernel=True, starts_helpers=True))
-    return hidden
-
-
-def test_what_a_kernel_thread_forks_shows_with_its_first_call() -> None:
-    hidden = hiding(2)
-    assert shown(hidden, reading(process(1), process(2), process(30, 2), process(31, 30))) == [1]
-    assert shown(hidden, reading(process(1), process(2), process(30, 2), process(31, 30), rows=(31,))) == [1, 31]
-    assert shown(hidden, reading(process(31, 30), process(2), process(40, 31))) == [31, 40], "it stays"
-
-
-def test_hidden_ones_that_end_are_forgotten_once_they_cannot_show_any_more() -> None:
-    hidden = hiding(2)
-    found, gone = hidden.without(reading(process(2), process(30, 2, end_ns=101)))
-    assert not found.processes
-    assert not gone, "it ended after this reading, and may have made a call before"
-    assert hidden.without(reading(process(2), process(30, 2, end_ns=101), time_ns=200))[1] == [30]
-    assert shown(hidden, reading(process(30, 1, start_ns=300))) == [30], "another process with that id"
 
 
 def test_of_others_none_is_entered_where_only_own_calls_may_be_counted() -> None:
@@ -225,12 +174,11 @@ def test_of_others_none_is_entered_where_only_own_calls_may_be_counted() -> None
             entered.append(tgid)
             return True
 
-    found = [
-        machine.Listed(tgid, 1, 0, owner, kernel=False, starts_helpers=False) for tgid, owner in ((10, 0), (11, 9))
-    ]
-    assert machine.enter(Entering(), found, machine.HiddenProcesses(9)) == 1  # type: ignore[arg-type]
+    found = [machine.Listed(10, 1, 0, 0, kernel=False), machine.Listed(11, 1, 0, 9, kernel=False)]
+    machine.enter(Entering(), [*found, machine.Listed(12, 2, 0, 9, kernel=True)], 9)  # type: ignore[arg-type]
     assert entered == [11]
-    assert machine.enter(Entering(), found, machine.HiddenProcesses()) == 2  # type: ignore[arg-type]
+    machine.enter(Entering(), found)  # type: ignore[arg-type]
+    assert entered == [11, 10, 11]
 
 
 def test_parents_are_entered_before_their_children() -> None:
@@ -259,21 +207,20 @@ def test_usage_is_that_of_the_process() -> None:
         assert busy.stdout is not None
         busy.stdout.readline()
         usages, who = Usages(), process(busy.pid, start_ns=time.monotonic_ns())
-        assert usages.look([who], {})[0][busy.pid].cpu_percent == 0, "what it spent before it was watched"
-        eventually(lambda: usages.look([who], {})[0][busy.pid].cpu_percent > 5, "it is seen to be busy")
-        usage = usages.look([who], {})[0][busy.pid]
+        assert usages.look([who], {})[busy.pid].cpu_percent == 0, "what it spent before it was watched"
+        eventually(lambda: usages.look([who], {})[busy.pid].cpu_percent > 5, "it is seen to be busy")
+        usage = usages.look([who], {})[busy.pid]
         assert 50_000_000 < usage.rss_bytes < 200_000_000 < 50_000_000 + usage.vms_bytes * 10
         assert usage.threads == 1
         busy.kill()
-    assert usages.look([who], {}) == ({}, frozenset())
-    assert usages.look([who], {}) == ({}, frozenset({busy.pid})), "gone when it is missing twice"
+    assert usages.look([who], {}) == {}
 
 
 def test_a_process_that_was_seen_to_start_is_measured_from_there() -> None:
     start_ns = time.monotonic_ns()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         time.sleep(0.3)
-        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[0][busy.pid].cpu_percent > 1
+        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[busy.pid].cpu_percent > 1
         busy.kill()
 
 

@@ -242,3 +242,17 @@ def test_ended_processes_are_forgotten_in_the_list_and_not_in_the_sums() -> None
     assert len(snapshot.processes) + snapshot.forgotten == 700
     assert snapshot.forgotten > 0
     assert snapshot.total.calls == 700
+
+
+def test_a_process_whose_record_was_lost_is_not_alive_and_its_end_is_not_known() -> None:
+    kernel, sampler = MadeUpKernel(), Sampler(SECOND)
+    kernel.play([("start", 100), ("enter", 100, 39, 2), ("start", 101), ("enter", 101, 39, 3)])
+    del kernel.records[100], kernel.records[101]
+    del kernel.living[101]  # of the other one a thread is still there
+    first = sampler.add(kernel.read([]))
+    assert [(each.tgid, each.alive, each.lost, each.end_ns) for each in first.ended] == [(101, False, True, None)]
+    assert [each.tgid for each in first.processes if each.alive] == [100]
+    kernel.play([("leave", 100, 39, 2, 0)])
+    second = sampler.add(kernel.read([]))
+    assert [each.tgid for each in second.ended] == [100]
+    assert second.total.calls == 5

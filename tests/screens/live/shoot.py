@@ -124,8 +124,7 @@ def run(shot: Shot) -> Session:
     options = Options()
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
-        info, tracer, hidden = machine.watch_everything(start, lambda _: None)
-        return machine.MachineSession(info, tracer, hidden)
+        return Session(*machine.watch_everything(start, lambda _: None))
     start = Start(options)
     command, tracer, info = hold_command(
         start, shot.argv, own_terminal=True, stdio=(0, 1, 2), output=CommandOutput(None)
