@@ -136,6 +136,11 @@ class Usages:
         return 100 * (found.spent_s - before) / span_s if span_s > 0 else 0.0
 
 
+def hides_others() -> bool:
+    """Whether /proc does not show this process those of other users (hidepid, man 5 proc)."""
+    return not os.access("/proc/1/stat", os.R_OK)
+
+
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
     try:
