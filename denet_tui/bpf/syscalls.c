@@ -6,6 +6,9 @@
  *
  * A call is counted when it is entered; its time, error and histogram when the same task leaves it.
  *
+ * What a watched task forks is watched before it can run. What runs already enrols itself: a task that is not watched is
+ * looked at once, at its next call, and again when user space raises the generation (see `enrol`).
+ *
  * Everything that is counted is kept twice, in two sides. `epoch` says which side is written to.
  * User space turns the epoch and waits until no program still writes to the old side (see `grace`);
  * then that side is at rest, is read, and its rows are deleted. So every reading belongs to one
@@ -217,9 +220,16 @@ static __always_inline struct row *row_of(u64 *key)
  */
 struct self {
     char *task;
+    struct slot *slot;
     u32 tid;
     u32 status;
 };
+
+static __always_inline struct slot *slot_of(u32 tid)
+{
+    u32 index = tid & (SLOTS - 1);
+    return slots.lookup(&index);
+}
 
 static __always_inline struct self myself(void)
 {
@@ -234,6 +244,7 @@ static __always_inline struct self myself(void)
 #else
     self.tid = bpf_get_current_pid_tgid();
 #endif
+    self.slot = slot_of(self.tid);
     return self;
 }
 
@@ -254,15 +265,9 @@ static __always_inline u64 born(struct self *self)
 #endif
 }
 
-static __always_inline struct slot *slot_of(u32 tid)
-{
-    u32 index = tid & (SLOTS - 1);
-    return slots.lookup(&index);
-}
-
 static __always_inline struct task *task_of(struct self *self)
 {
-    struct slot *slot = slot_of(self->tid);
+    struct slot *slot = self->slot;
     if (!slot)
         return 0;
     if (slot->tid == self->tid && slot->task.born == born(self))
@@ -528,11 +533,11 @@ static __always_inline void move(u32 old_tid, u32 tgid, struct self *self)
 }
 
 /* Where an exec fails after it has moved a task, no event says so: it is met as one that is not kept. */
-static __always_inline struct task *moved_unseen(struct self *self, struct slot *slot)
+static __always_inline struct task *moved_unseen(struct self *self)
 {
-    u32 old_tid = slot->moving, tgid = bpf_get_current_pid_tgid() >> 32;
+    u32 old_tid = self->slot->moving, tgid = bpf_get_current_pid_tgid() >> 32;
     struct slot *other = slot_of(old_tid);
-    slot->moving = 0;
+    self->slot->moving = 0;
     if (!other || self->tid != tgid || other->tid != old_tid || other->task.tgid != tgid)
         return 0;
     if (other->task.state != INSIDE || (other->task.nr != NR_EXECVE && other->task.nr != NR_EXECVEAT))
@@ -545,11 +550,11 @@ static __always_inline struct task *moved_unseen(struct self *self, struct slot 
 static __always_inline struct task *enrol(struct self *self, u8 state)
 {
     u32 number = GENERATION, *generation = epoch.lookup(&number);
-    struct slot *slot = slot_of(self->tid);
+    struct slot *slot = self->slot;
     struct task *found = 0;
     if (!slot || !generation)
         return 0;
-    if (slot->moving && (found = moved_unseen(self, slot)))
+    if (slot->moving && (found = moved_unseen(self)))
         return found;
     if (!*generation || (slot->stranger == born(self) && slot->generation == *generation) || !is_allowed())
         return 0;

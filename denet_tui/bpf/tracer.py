@@ -239,25 +239,13 @@ class Tracer:
     def _insert_process(
         self, tgid: int, parent: int, least_born_ns: int = 0, threads: int = 1, *, held: bool = False
     ) -> bool:
-        """False if there is a record of that id."""
+        """False if there is a record of that id, but for a command: then it is of one before it."""
         comm, cmdline = _identity(tgid)
-        fields = (
-            clock.now_ns(),
-            0,
-            0,
-            0,
-            least_born_ns,
-            parent,
-            threads,
-            0,
-            0,
-            len(cmdline),
-            held,
-            comm,
-            cmdline,
-            tgid,
+        now = clock.now_ns()
+        fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
+        return self._maps["processes"].update(
+            struct.pack("<I", tgid), _PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
         )
-        return self._maps["processes"].update(struct.pack("<I", tgid), _PROCESS.pack(*fields), maps.NOEXIST)
 
     def _read_rows(self, side: int) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}

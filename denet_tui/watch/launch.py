@@ -22,7 +22,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants
+from denet_tui.watch.processes import descendants, hides_others
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -262,6 +262,8 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
                     "run denet-tui outside, or start the command with `denet-tui run`"
                 ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
+    if hides_others() and start.only_uid is not None:
+        start.notes += ("/proc hides the processes of others here (hidepid): those below it are not counted",)
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
 
 

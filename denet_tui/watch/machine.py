@@ -16,7 +16,7 @@ from denet_tui.bpf.request import SIZES, scale_for
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.launch import Options, Start, StartError
-from denet_tui.watch.processes import stat
+from denet_tui.watch.processes import hides_others, stat
 from denet_tui.watch.worker import Attached
 
 _PF_KTHREAD = 0x00200000
@@ -129,6 +129,6 @@ def _notes(start: Start) -> list[str]:
     notes = ["denet-tui itself is not counted"]
     if start.only_uid is not None:
         notes.append(f"only the processes of {start.invoker.name} are counted: denet-tui was not started by root")
-    if os.getuid() and not os.access("/proc/1/stat", os.R_OK):
-        notes.append("/proc hides the processes of others here (hidepid): they are not counted")
+    if hides_others() and start.only_uid is None:
+        notes.append("/proc hides the processes of others here (hidepid): those show with their first call")
     return notes

@@ -165,6 +165,11 @@ def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> 
     return _Look(before, before.cpu_ns or 0, process.start_ns)
 
 
+def hides_others() -> bool:
+    """Whether /proc does not show this process those of other users (hidepid, man 5 proc)."""
+    return not os.access("/proc/1/stat", os.R_OK)
+
+
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
     try:

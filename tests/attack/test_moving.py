@@ -62,3 +62,15 @@ def test_who_becomes_another_user_after_an_exec_by_another_thread_is_missing(
     assert "getppid" not in summary["syscalls"]
     assert summary["syscalls"]["setuid"]["returns"] == 1
     assert all(each["end_ms"] is not None for each in summary["processes"])
+
+
+def test_who_becomes_another_user_is_missing_also_where_there_is_no_root(
+    person: Person, programs: tuple[Path, Path]
+) -> None:
+    _, setuid = programs
+    become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
+    done = person.shell(f"$denet run --no-tui --summary alone -- {setuid} leave", become=become)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((person.home / "alone").read_text())
+    assert {name: count for name, count in summary["lost"].items() if count} == {"foreign": 1}
+    assert "not exact: 1 threads are or went on as another user" in done.stderr

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
 from tests.real import DENET, REPOSITORY, environment, totals
 from tests.watch.helpers import eventually, text_of
 
@@ -136,6 +139,21 @@ def test_a_refused_call_right_after_the_attach(running: Path, tmp_path: Path, st
     found = json.loads((tmp_path / "summary").read_text())
     lost = {name: count for name, count in found["lost"].items() if count}
     assert (totals(found)["getppid"], lost) == ((1000, {}) if stopped else (999, {"begun": 1}))
+
+
+def test_only_the_record_that_was_read_is_forgotten(running: Path) -> None:
+    tracer = Tracer(Loading(Request("raw")).receive())
+    with at_work(running, "zombie") as process:
+        told(process)
+        assert tracer.attach(process.pid)
+        (record,) = tracer.read().processes
+        tracer.forget([(record.tgid, record.start_ns - 1)])
+        assert tracer.read().processes == [record], "it is of another process with that id"
+        tracer.forget([(record.tgid, record.start_ns)])
+        assert tracer.read().processes == []
+        process.send_signal(signal.SIGUSR1)
+        assert told(process) == "reaped"
+    tracer.close()
 
 
 def _number_in(path: Path) -> int:

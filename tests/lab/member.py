@@ -19,7 +19,7 @@ from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import SOCKET, Request
-from denet_tui.bpf.tracer import _NEW, Tracer
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.bpf.unprivileged import Served
 
 SLICE = Path("/sys/fs/cgroup/denet_tui.slice")
@@ -99,8 +99,8 @@ def others(pid: str, secret: str, go: str) -> dict[str, Any]:
     kernel = loaded()
     assert isinstance(kernel, Kernel), kernel
     tracer = Tracer(kernel)
-    tracer._insert_process(int(pid), 0, 1)
-    tracer._insert_task(int(pid), int(pid), _NEW)
+    tracer.attach(int(pid))
+    tracer.watch_everyone()
     Path(go).touch()
     time.sleep(15)
     seen = []
