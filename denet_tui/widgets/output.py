@@ -168,17 +168,14 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_key(self, event: events.Key) -> None:
         """While typing, every key but one is for the command."""
+        if not self.typing:
+            return
         bound = self.screen.active_bindings.get(event.key)
-        action = bound.binding.action if bound is not None and bound.node is self else ""
-        if not self.typing and action != "type":
+        if bound is not None and bound.node is self:
             return
         event.stop()
         event.prevent_default()
-        if action == "type":  # at once, both: by way of the binding the key after it would come first
-            self.action_type()
-        elif action == "give_back":
-            self.action_give_back()
-        elif self._emulator is not None:
+        if self._emulator is not None:
             application = self._emulator.in_mode(APPLICATION_CURSOR)
             self._send(bytes_of(event.key, event.character, application=application))
 
