@@ -149,7 +149,7 @@ lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/
 	@$(SH)
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare qemu-system-x86_64 mke2fs || say "missing still:$$left"
 	as_root "to make chroots and disks, and load BPF programs; $(RISK)" \
-	    $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -n $$(nproc) --dist loadfile
+	    $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -n $$(nproc) --dist loadgroup
 
 screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
 	@$(SH)
