@@ -21,8 +21,6 @@ from denet_tui.watch.worker import Attached, Session
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often /proc is searched for processes that are not watched."""
 _MOST_PASSES = 50
-_PF_KTHREAD = 0x00200000
-"""include/linux/sched.h."""
 _KTHREADD = 2
 """Parent of all kernel threads (init/main.c)."""
 
@@ -220,7 +218,7 @@ def _listed(pid: int) -> Listed | None:
         return None
     if found.ended:
         return None
-    kernel = bool(found.flags & _PF_KTHREAD)
+    kernel = found.kernel
     starts_helpers = kernel and (pid == _KTHREADD or found.comm.startswith("kworker/u"))
     return Listed(pid, found.parent, found.born, owner, kernel, starts_helpers)
 

@@ -15,6 +15,8 @@ from denet_tui.model import Counters, Syscall, Usage
 BUDGET = 400
 """Processes looked at in one tick, at about 25 µs each; the busy ones first, the idle ones in turn."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+_PF_KTHREAD = 0x00200000
+"""include/linux/sched.h."""
 _SLACK_S = 0.1
 """A process that is older than its record by more than this was there before it was watched."""
 
@@ -35,6 +37,11 @@ class Stat(NamedTuple):
     rss: int
     ended: bool
     """It only waits for its parent to take note."""
+
+    @property
+    def kernel(self) -> bool:
+        """Whether it is a thread of the kernel: these make no system calls."""
+        return bool(self.flags & _PF_KTHREAD)
 
 
 def stat(pid: int) -> Stat:
