@@ -106,7 +106,7 @@ def test_elapsed_is_until_the_commands_end(tmp_path: Path) -> None:
 
 
 def test_more_inherited_descriptors_than_select_can_take() -> None:
-    many = "ulimit -n 4000; for number in {3..1500}; do eval exec $number '< /dev/null'; done; "
+    many = 'ulimit -n 4000; for number in {3..1500}; do eval "exec $number< /dev/null"; done; '
     done = run("bash", "-c", many + 'exec "$@"', "bash", *DENET, "run", "--no-tui", "--", "sh", "-c", "exit 3")
     assert done.returncode == 3, done.stderr
 
