@@ -7,6 +7,7 @@ import signal
 from collections import deque
 from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -14,6 +15,9 @@ from textual import events
 from textual.app import App
 from textual.dom import DOMNode
 from textual.message_pump import MessagePump
+
+from denet_tui import files
+from denet_tui.visible import visible
 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ResultT = TypeVar("ResultT")
@@ -53,6 +57,23 @@ class LeavingApp(App[ResultT]):
     def leave_unasked(self) -> None:
         """Leave without a question; a signal has come."""
         self.exit()
+
+    def deliver_screenshot(
+        self,
+        filename: str | None = None,
+        path: str | None = None,
+        time_format: str | None = None,  # noqa: ARG002 (Textual's)
+    ) -> str | None:
+        """Write what the screen shows into the caller's current folder, and say where: a terminal has no downloads."""
+        try:
+            written = files.write_beside(
+                Path(path or Path.cwd()), filename or "denet-tui.svg", self.export_screenshot()
+            )
+        except OSError as error:
+            self.notify(f"The screenshot cannot be written here: {error.strerror}", severity="error", markup=False)
+        else:
+            self.notify(visible(f"The screenshot is in {written}"), markup=False)
+        return None
 
     async def on_event(self, event: events.Event) -> None:
         """Let one key go at a time; Textual gives each to what has the focus when it comes in."""
