@@ -20,6 +20,7 @@ SMALL = 1 << 20
 """Bytes: more than any file of settings or state has."""
 _LINKS = 40
 """Symlinks on one path, as the kernel has it (man 7 path_resolution)."""
+_MOST_BESIDE = 100
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 HARMLESS = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """With these, open(2) neither waits for anybody nor changes what this process has."""
@@ -138,6 +139,20 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
         except BaseException:
             os.unlink(fresh, dir_fd=place.at)
             raise
+
+
+def write_beside(folder: Path, name: str, text: str) -> Path:
+    """Write a file under this name, or under one with a number where it is there already; raises OSError."""
+    for number in range(_MOST_BESIDE):
+        path = folder / (name.replace(".", f"-{number}.") if number else name)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / name))
 
 
 @contextmanager

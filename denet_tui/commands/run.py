@@ -130,8 +130,8 @@ def watch(start: Start, target: Target, request: WatchRequest, preferences: Pref
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs.session, request)
     complete = runs.finish(final)
     status = 0
-    if final.status is not None:
-        code = os.waitstatus_to_exitcode(final.status) if final.status >= 0 else FAILED
+    if final.status is not None and target.aim == "command":
+        code = os.waitstatus_to_exitcode(final.status)
         status = 128 - code if code < 0 else code
     return status if complete or status else FAILED
 

@@ -34,7 +34,6 @@ import json
 import logging
 import os
 import secrets
-import select
 import signal
 import socket
 import subprocess
@@ -57,6 +56,7 @@ from denet_tui.helper import sudo, wire
 from denet_tui.helper.check_runner import CheckRunner
 from denet_tui.helper.client import Client
 from denet_tui.helper.telling import Telling
+from denet_tui.ready import readable
 from denet_tui.repair import repair
 from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
@@ -161,7 +161,7 @@ class Helper:
     def _read(self) -> None:
         torn = b""
         while not self._telling.gone:
-            if select.select([self._channel], [], [], _TICK_S)[0]:
+            if readable([self._channel.fileno()], _TICK_S):
                 data, more, _, _ = socket.recv_fds(self._channel, LARGEST, 1)
                 self._received += more
                 if len(self._received) > 1:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from denet_tui import files
+from denet_tui.ready import wait_for_room
 from denet_tui.visible import visible
 
 BATCH_BYTES = 256 * 1024
@@ -102,7 +102,7 @@ class Sink:
                 count = os.write(self._descriptor, rest)
             except BlockingIOError:
                 # Standard output may be non-blocking by somebody else's doing: the flag is shared.
-                select.select([], [self._descriptor], [])
+                wait_for_room(self._descriptor)
                 continue
             except OSError as problem:
                 self.fail(explain(problem))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
-import select
 import signal
 import socket
 import struct
@@ -16,10 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from denet_tui.model import InFlight
+from denet_tui.ready import readable
 from denet_tui.watch import supervisor
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.output import CommandOutput
 
+log = logging.getLogger("denet_tui")
+
+_KILLED = "the process that starts the command was killed before it could: start denet-tui again"
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
 _LAST = 64 * 1024
@@ -28,12 +32,12 @@ _LAST = 64 * 1024
 
 def find(supervisor_of: tuple[int, socket.socket], name: str, search: str) -> str:
     """The file to execute, looked for by the supervisor: as who the command will run as; raises CommandError."""
-    channel = supervisor_of[1]
-    channel.sendall(json.dumps({"find": [name, search]}).encode() + b"\n")
-    with channel.makefile("rb") as lines:
+    channel, line = supervisor_of[1], b""
+    with contextlib.suppress(OSError), channel.makefile("rb") as lines:
+        channel.sendall(json.dumps({"find": [name, search]}).encode() + b"\n")
         line = lines.readline()
     if not line:
-        raise ConnectionError("the supervisor is gone")
+        raise CommandError(_KILLED, 125)
     reply = json.loads(line)
     if "missing" in reply:
         raise CommandError(*reply["missing"])
@@ -44,6 +48,7 @@ class Command:
     """One command, held until `go`. With `own_terminal` it runs on a pty that is drained into `output`."""
 
     status: int | None = None
+    """Wait status, once it has ended; None where its parent, the supervisor, was killed before that."""
     failure: int | None = None
     """errno of its execve where that failed."""
     stopped = 0
@@ -52,6 +57,8 @@ class Command:
     """The thread that waits for somebody to type on its terminal, where that can be told."""
     _pending = b""
     _untyped = 0
+    _orphaned = False
+    """Whether the supervisor was killed: nobody is told the wait status then."""
 
     def __init__(
         self,
@@ -88,9 +95,10 @@ class Command:
             "name": name,
         }
         given = [descriptor for number, descriptor in enumerate(stdio) if number not in of_pty]
-        self._send({"launch": request, "policy": policy}, given)
-        reply, descriptors = self._receive()
+        reply, descriptors = self._launch({"launch": request, "policy": policy}, given)
         self.pid: int = reply["pid"]
+        self._pidfd = os.pidfd_open(self.pid)
+        self._leads = own_terminal
         self._master = descriptors[0] if descriptors else -1
         self.terminal: str = reply["terminal"]
         """Path of its terminal, empty where it has none of its own."""
@@ -100,26 +108,43 @@ class Command:
         self._typed: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._typist = threading.Thread(target=self._type, name="input", daemon=True)
 
+    def _launch(self, request: dict[str, Any], stdio: list[int]) -> tuple[dict[str, Any], list[int]]:
+        try:
+            self._send(request, stdio)
+            return self._receive()
+        except OSError:
+            raise CommandError(_KILLED, 125) from None
+
     def go(self) -> None:
         """Let it run; raises CommandError where its execve fails."""
         if self._master >= 0:
             self._drainer.start()
             self._typist.start()
-        self._send({"go": True})
+        try:
+            self._send({"go": True})
+        except OSError:
+            raise CommandError(_KILLED, 125) from None
 
     def poll(self, seconds: float) -> bool:
-        """Wait at most that long for its end; True when it has ended (`status`, or None if nobody knows)."""
-        waiting = b"\n" not in self._pending
-        if self.status is None and (not waiting or select.select([self._channel], [], [], max(0.0, seconds))[0]):
+        """Wait at most that long for its end; True when it has ended."""
+        if self._orphaned:
+            return bool(readable([self._pidfd], seconds))
+        if self.status is None and (b"\n" in self._pending or readable([self._channel.fileno()], seconds)):
             try:
                 reply, _ = self._receive()
-            except (OSError, ValueError):  # the supervisor was killed
-                self.status = -1
-                return True
+            except OSError:
+                log.warning("the process that started the command was killed; the command is watched on")
+                self._orphaned = True
+                return self.ended
             self.stopped = reply.get("stopped", 0)
             self.failure = reply.get("failed", self.failure)
             self.status = reply.get("status", self.status)
         return self.status is not None
+
+    @property
+    def ended(self) -> bool:
+        """As far as `poll` has been told, or needs not be."""
+        return self.poll(0) if self._orphaned else self.status is not None
 
     def resize(self, columns: int, rows: int) -> None:
         """Give its terminal another size."""
@@ -144,7 +169,10 @@ class Command:
     def signal(self, number: int) -> None:
         """Send a signal to it (on a terminal of its own: to its process group)."""
         with contextlib.suppress(OSError):
-            self._send({"signal": number})
+            if not self._orphaned:
+                self._send({"signal": number})
+            elif not self.ended:
+                (os.killpg if self._leads else os.kill)(self.pid, number)
 
     def kill(self) -> None:
         """End it: SIGTERM, and SIGKILL two seconds later."""
@@ -161,12 +189,13 @@ class Command:
         with contextlib.suppress(OSError):
             self._send({"policy": policy})
         self._channel.close()
-        if self.status is not None:
+        if self.ended:
             os.eventfd_write(self._over, 1)
             if self._drainer.is_alive():
                 self._drainer.join(timeout=1)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._supervisor, 0)
+        os.close(self._pidfd)
 
     def release(self) -> None:
         """After its end: let its terminal go, and leave the supervisor to the next one.
@@ -181,6 +210,7 @@ class Command:
             os.close(self._master)
             os.close(self._over)
         self._master = -1
+        os.close(self._pidfd)
 
     def _type(self) -> None:
         """write(2) blocks while the command does not read: here it may."""
@@ -193,7 +223,7 @@ class Command:
     def _drain(self) -> None:
         master, left = self._master, _LAST
         while left > 0:
-            ready = select.select([master, self._over], [], [])[0]
+            ready = readable([master, self._over])
             if master not in ready:
                 return
             try:

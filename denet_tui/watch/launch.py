@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants, hides_others
+from denet_tui.watch.processes import descendants, hides_others, stat
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -239,10 +240,14 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
     if os.getuid() not in (0, uid) and not start.options.as_root:
         who = privilege.find_user(str(uid)).name
         raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
+    if (process := _process_of(pid)) != pid:
+        raise StartError(f"{pid} is a thread of process {process}: use `denet-tui attach {process}`")
     try:
-        attached = Attached(pid)
+        attached, found = Attached(pid), stat(pid)
     except ProcessLookupError:
         raise StartError(f"process {pid} has just ended") from None
+    if found.kernel:
+        raise StartError(f"process {pid} ({found.comm}) is a thread of the kernel: it makes no system calls")
     if attached.poll(0):
         raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
@@ -265,6 +270,15 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
     if hides_others() and start.only_uid is not None:
         start.notes += ("/proc hides the processes of others here (hidepid): those below it are not counted",)
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
+
+
+def _process_of(tid: int) -> int:
+    """The id of the process that a thread is of; the same id for a process, and where there is neither."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{tid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("Tgid:"):
+                return int(line.split()[1])
+    return tid
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

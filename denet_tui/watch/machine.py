@@ -19,9 +19,6 @@ from denet_tui.watch.launch import Options, Start, StartError
 from denet_tui.watch.processes import hides_others, stat
 from denet_tui.watch.worker import Attached
 
-_PF_KTHREAD = 0x00200000
-"""include/linux/sched.h."""
-
 
 class Listed(NamedTuple):
     """A living process as /proc has it."""
@@ -122,7 +119,7 @@ def _listed(pid: int) -> Listed | None:
         return None
     if found.ended:
         return None
-    return Listed(pid, found.parent, found.born, owner, bool(found.flags & _PF_KTHREAD))
+    return Listed(pid, found.parent, found.born, owner, found.kernel)
 
 
 def _notes(start: Start) -> list[str]:

@@ -20,6 +20,8 @@ BUDGET = 400
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of all threads: clock_getcpuclockid(3) makes the clock of a process of its id and this."""
+_PF_KTHREAD = 0x00200000
+"""include/linux/sched.h."""
 _SLACK_S = 0.1
 """A process that is older than its record by more than this was there before it was watched."""
 
@@ -40,6 +42,11 @@ class Stat(NamedTuple):
     rss: int
     ended: bool
     """It only waits for its parent to take note."""
+
+    @property
+    def kernel(self) -> bool:
+        """Whether it is a thread of the kernel: these make no system calls."""
+        return bool(self.flags & _PF_KTHREAD)
 
 
 def stat(pid: int) -> Stat:

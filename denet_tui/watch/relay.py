@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import stat
 import termios
@@ -20,6 +19,7 @@ import tty
 from collections.abc import Sequence
 from typing import Any
 
+from denet_tui.ready import readable
 from denet_tui.watch.command import Command
 from denet_tui.watch.output import CommandOutput
 
@@ -84,7 +84,7 @@ class Relayed(Command):
 
     def close(self, policy: str = "leave") -> None:
         """As Command's; all that it has written is on this terminal then, and its modes are as before."""
-        if self.status is not None and self._drainer.is_alive():
+        if self.ended and self._drainer.is_alive():
             self._drainer.join()
         self._wants = False
         self.give_back()
@@ -154,7 +154,7 @@ class Relayed(Command):
     def _pass_keys(self) -> None:
         with contextlib.suppress(OSError):  # EIO: it is gone
             while self._has.wait():
-                ready = select.select([self._terminal, self._over], [], [])[0]
+                ready = readable([self._terminal, self._over])
                 if self._over in ready:
                     return
                 if self._has.is_set():

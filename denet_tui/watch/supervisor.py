@@ -21,7 +21,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import signal
 import socket
 import termios
@@ -30,6 +29,7 @@ from typing import Any, NoReturn
 
 from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.privilege import User, become
+from denet_tui.ready import readable
 from denet_tui.syscalls import numbers
 from denet_tui.watch.find import CommandError, resolve
 
@@ -115,15 +115,16 @@ class _Supervisor:
 
     def run(self) -> None:
         while True:
-            watched = [self._channel] + [n for n in (self._pidfd, self._errors, self._news) if n >= 0]
-            ready = select.select(watched, [], [])[0]
+            channel = self._channel.fileno()
+            watched = [channel, *(n for n in (self._pidfd, self._errors, self._news) if n >= 0)]
+            ready = readable(watched)
             if self._errors in ready:
                 self._report_exec()
             if self._news in ready:
                 self._report_stop()
             if self._pidfd in ready:
                 self._report_end()
-            if self._channel in ready and not self._receive():
+            if channel in ready and not self._receive():
                 return
 
     def _receive(self) -> bool:
@@ -238,7 +239,7 @@ class _Supervisor:
         watched = [self._pidfd] + ([self._master] if self._master >= 0 else [])
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = select.select(watched, [], [], left)[0]
+            ready = readable(watched, left)
             if not ready or self._pidfd in ready:
                 return
             try:

@@ -7,15 +7,16 @@ import gc
 import logging
 import math
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from denet_tui import clock
 from denet_tui.bpf.tracer import Reading, Tracer
 from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
+from denet_tui.ready import readable
 from denet_tui.syscalls import how_ended
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
@@ -66,7 +67,7 @@ class Attached:
 
     def poll(self, seconds: float) -> bool:
         """Wait at most that long for its end; True when it has ended."""
-        return bool(select.select([self._pidfd], [], [], max(0.0, seconds))[0])
+        return bool(readable([self._pidfd], seconds))
 
     def give_back(self) -> None:
         """Its terminal is its own."""
@@ -149,6 +150,8 @@ class Session:
         living = [process for process in reading.processes if not process.end_ns]
         usages = self._usages.look(living, reading.rows, final=final)
         snapshot = self._sampler.add(reading, usages, running=running, status=self.target.status)
+        if not running:
+            snapshot = self._as_it_ended(snapshot)
         self._tracer.forget(process.key for process in snapshot.ended)
         rows = sum(map(len, reading.rows.values()))
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
@@ -161,6 +164,15 @@ class Session:
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
+
+    def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
+        """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
+        found = [each for each in (*snapshot.processes, *snapshot.ended) if each.pid == self.info.pid]
+        first = min(found, key=lambda each: each.start_ns, default=None)  # the others had its id after it
+        if first is None or first.end_ns is None:
+            return snapshot
+        status = first.status if snapshot.status is None else snapshot.status
+        return replace(snapshot, elapsed_ns=first.end_ns - self.info.start_ns, status=status)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
@@ -176,7 +188,7 @@ class Session:
             log.warning("%s", said)
         if not snapshot.running:
             status = snapshot.status
-            how = "ended" if status is None or status < 0 else how_ended(os.waitstatus_to_exitcode(status))
+            how = "ended" if status is None else how_ended(os.waitstatus_to_exitcode(status))
             log.info("pid %d %s, after %.1f s", self.info.pid, how, snapshot.elapsed_ns / 1e9)
 
     @property

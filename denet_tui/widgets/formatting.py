@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
@@ -104,15 +104,23 @@ def ended_short(status: int | None) -> str:
     return ended(status).removeprefix("killed by ").replace("exited", "exit")
 
 
+def program(argv: Sequence[str], fallback: str) -> str:
+    """The name of a program by its argv[0]: the last part of a path, but a title that it gave itself whole.
+
+    Such a title (`sshd: debian@pts/0`) is text with spaces: what it has after the first of them is no path.
+    """
+    first, space, rest = argv[0].partition(" ") if argv else ("", "", "")
+    is_path = first.startswith("/") or ":" not in first
+    return ((first.rpartition("/")[2] if is_path else "") or first) + space + rest or fallback
+
+
 def command(argv: Iterable[str], fallback: str) -> str:
     """An argv as one line, the directory of the program left out; `fallback` where it is empty.
 
     Line breaks and tabs are spaces in it, so that a script given as an argument can be read.
     """
     words = tuple(argv)
-    if not words:
-        return visible(fallback)
-    line = " ".join((words[0].rpartition("/")[2] or words[0], *words[1:]))
+    line = " ".join((program(words, fallback), *words[1:]))
     return visible(line if line.isprintable() else " ".join(line.split()))
 
 

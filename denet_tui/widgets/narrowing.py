@@ -16,7 +16,7 @@ from textual.message import Message
 from denet_tui.model import ProcessInfo, Syscall
 from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
-from denet_tui.widgets.formatting import clip
+from denet_tui.widgets.formatting import clip, program
 from denet_tui.widgets.process_rows import subtree
 
 
@@ -49,8 +49,7 @@ class Subtree(Narrowing):
     @property
     def label(self) -> str:
         """Its program and pid."""
-        command = self.process.cmdline
-        name = command[0].rpartition("/")[2] if command else self.process.comm
+        name = program(self.process.cmdline, self.process.comm)
         return f"{clip(visible(name), 24)} ({self.process.pid})"
 
     def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:

@@ -75,7 +75,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """True while every key goes to the command."""
         self._emulator: Emulator | None = None
         self._asking = ""
-        self._running = True
+        self._command_runs = True
         self._follows = True
         self._scrolled = 0
         self._strips: dict[int, Strip] = {}
@@ -92,7 +92,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """
         if emulator is not self._emulator:
             self._emulator, self._scrolled, self._strips = emulator, emulator.scrolled if emulator else 0, {}
-        self._asking, self._running = asking, running
+        self._asking, self._command_runs = asking, running
         if self.typing and not running:
             self.action_give_back()
         if emulator is not None:
@@ -146,7 +146,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_type(self) -> None:
         """Send keys to the command from now on."""
-        if self._emulator is None or not self._running:
+        if self._emulator is None or not self._command_runs:
             self.notify("Nobody is there to type for.", severity="warning")
             return
         self.action_edge(1)
@@ -168,17 +168,14 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_key(self, event: events.Key) -> None:
         """While typing, every key but one is for the command."""
+        if not self.typing:
+            return
         bound = self.screen.active_bindings.get(event.key)
-        action = bound.binding.action if bound is not None and bound.node is self else ""
-        if not self.typing and action != "type":
+        if bound is not None and bound.node is self:
             return
         event.stop()
         event.prevent_default()
-        if action == "type":  # at once, both: by way of the binding the key after it would come first
-            self.action_type()
-        elif action == "give_back":
-            self.action_give_back()
-        elif self._emulator is not None:
+        if self._emulator is not None:
             application = self._emulator.in_mode(APPLICATION_CURSOR)
             self._send(bytes_of(event.key, event.character, application=application))
 
@@ -208,7 +205,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         if self.typing:
             return "keys go to the command; ctrl+] gives them back"
         parts = [f"{self._asking} waits for input: press i to type" if self._asking else ""]
-        if not self._running:
+        if not self._command_runs:
             parts.append("the command has ended: R runs it again")
         elif not self._asking:
             parts.append("i: type into the command")

@@ -84,6 +84,28 @@ def test_a_command_is_one_line_that_no_terminal_obeys() -> None:
     assert formatting.command((), "kworker\x1b") == r"kworker\x1b"
 
 
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (("/usr/bin/make", "-j4"), "make -j4"),
+        (("./configure",), "configure"),
+        (("bin/tool", "a/b"), "tool a/b"),
+        (("-bash",), "-bash"),
+        (("sshd: debian@pts/0",), "sshd: debian@pts/0"),
+        (("postgres: app db 10.0.0.1(4242) idle/x",), "postgres: app db 10.0.0.1(4242) idle/x"),
+        (("nginx:worker/3",), "nginx:worker/3"),
+        (("/usr/sbin/apache2 -f /etc/a.conf",), "apache2 -f /etc/a.conf"),
+        (("/opt/x:y/tool",), "tool"),
+        (("",), "comm"),
+        (("", "a"), "comm a"),
+        (("/",), "/"),
+    ],
+)
+def test_the_directory_is_left_out_of_a_path_and_nothing_of_a_title(argv: tuple[str, ...], shown: str) -> None:
+    assert formatting.command(argv, "comm") == shown
+    assert formatting.program(argv, "comm") in shown
+
+
 @given(st.text(), st.integers(0, 30))
 def test_pad_is_exact_in_cells(text: str, width: int) -> None:
     assert cell_len(formatting.pad(visible(text), width)) == width

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from denet_tui import files
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Fix
@@ -278,7 +279,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def _write_for_administrator(self) -> None:
         try:
-            path = report.write_beside(Path.cwd(), "denet-tui-for-root.txt", self.offers.for_administrator)
+            path = files.write_beside(Path.cwd(), "denet-tui-for-root.txt", self.offers.for_administrator)
             self._note(f"! only root can do this, and there is no sudo here: give {path} to an administrator")
         except OSError as error:
             self._note(f"! only root can do this; y copies it, as {Path.cwd()} cannot be written: {error.strerror}")

@@ -168,10 +168,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
         self.dismiss(None)
 
     def action_go(self) -> None:
-        """Watch what is chosen, or say what is wrong with it: once what was typed before has arrived."""
-        (self.focused or self).call_later(self._go)
-
-    def _go(self) -> None:
+        """Watch what is chosen, or say what is wrong with it."""
         try:
             self.dismiss((self._command, self._process, lambda: Pick("machine"))[self._pane]())
         except ValueError as error:
