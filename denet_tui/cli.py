@@ -47,6 +47,13 @@ class _Commands(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _need_proc(name: str) -> None:
+    """Exit where there is no /proc: the kernel's own word about processes, limits and mounts is read there."""
+    if not Path("/proc/self/status").exists():
+        text = "/proc is not mounted here, and nothing can be told without it; as root: mount -t proc proc /proc"
+        fail(text, 1 if name in _ABOUT_THE_MACHINE else FAILED)
+
+
 def _open_standard_streams() -> None:
     """Where 0, 1 or 2 is closed, the next file opened would become the command's input or output."""
     for number in (0, 1, 2):
@@ -127,7 +134,7 @@ def global_options(command: _Command) -> _Command:
 @click.version_option(__version__, prog_name="denet-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    r"""Watch a command's syscalls, exactly and live, with its whole process tree.
+    """Watch a command's syscalls, exactly and live, with its whole process tree.
 
     \b
     sudo denet-tui                        watch the whole machine; set up first what is missing
@@ -137,7 +144,9 @@ def main(context: click.Context) -> None:
     sudo denet-tui selftest               1,000 known calls, counted and compared
     sudo denet-tui diag                   what works here, what does not, and what to do about it
     sudo denet-tui setup                  put right what does not, shown before and undone on request
-    """
+    """  # noqa: D301 - \b is click's: lines as they are
+    if context.invoked_subcommand != "settings":
+        _need_proc(context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
 
