@@ -27,6 +27,12 @@ if sys.flags.no_site or not (sys.flags.isolated and sys.flags.dont_write_bytecod
     program = ["-m", __package__, *sys.argv[1:]] if __package__ else sys.argv
     os.execve(python, [python, "-IB", *program], _environment())  # noqa: S606 - an argv, not a shell
 
-from denet_tui.cli import main  # noqa: E402 - only now
+try:
+    from denet_tui.cli import main
+except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it
+    why = f"{type(error).__name__}: {error}".rstrip(": ")
+    limits = "raise the limits (`ulimit -n 1024; ulimit -v unlimited`), or install denet-tui again"
+    sys.stderr.write(f"denet-tui: it cannot be loaded ({why}); {limits}\n")
+    sys.exit(125)
 
 main()

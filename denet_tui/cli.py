@@ -12,11 +12,18 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from denet_tui import __version__
-from denet_tui.command_line import Commands, examples
+from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _need_proc(name: str) -> None:
+    """Exit where there is no /proc: the kernel's own word about processes, limits and mounts is read there."""
+    if not Path("/proc/self/status").exists():
+        text = "/proc is not mounted here, and nothing can be told without it; as root: mount -t proc proc /proc"
+        sys.exit(complain(text, 1 if name in ABOUT_THE_MACHINE else FAILED))
 
 
 class _Seconds(click.FloatRange):
@@ -111,6 +118,8 @@ def main(context: click.Context, /, **given: Any) -> None:
     """Watch a command's system calls, exactly and live, with its whole process tree."""
     asked = {name: value for name, value in given.items() if value}
     context.default_map = dict.fromkeys(Commands.of(context).commands, asked)
+    if context.invoked_subcommand not in ("settings", "help"):
+        _need_proc(context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
 

@@ -18,7 +18,7 @@ from denet_tui.visible import complain
 FAILED = 125
 USAGE = 64
 """For wrong words to the commands about the machine, as sysexits.h has it: what they run is not somebody else's."""
-_ABOUT_THE_MACHINE = ("diag", "setup")
+ABOUT_THE_MACHINE = ("diag", "setup")
 
 
 class Commands(click.Group):
@@ -48,7 +48,7 @@ class Commands(click.Group):
             status = error.exit_code
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "denet-tui"
-            about_the_machine = where.rpartition(" ")[2] in _ABOUT_THE_MACHINE
+            about_the_machine = where.rpartition(" ")[2] in ABOUT_THE_MACHINE
             text = f"{error.format_message().rstrip('.')}; see `{where} --help`"
             status = complain(text, USAGE if about_the_machine else FAILED)
         except click.Abort:

@@ -16,6 +16,11 @@ from typing import TextIO
 _ODD = re.compile(r"[^ -~]")
 
 
+def is_dumb() -> bool:
+    """Whether the terminal draws neither screens nor colours: TERM is unset, empty or `dumb` (man 7 term)."""
+    return os.environ.get("TERM", "") in ("", "dumb")
+
+
 def visible(text: str, keep: str = "") -> str:
     r"""The text with every character that is not printable as an escape (`\x1b`, `\u202e`), but for those in `keep`.
 

@@ -150,7 +150,7 @@ def test_the_settings_are_obeyed_and_the_command_sees_no_color(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("first_line", "status", "says"),
-    [(None, 127, "command not found: ./program"), ("#!/nowhere/sh", 126, "the interpreter that its first line")],
+    [(None, 127, "command not found: ./program"), ("#!/nowhere/sh", 127, "the interpreter that its first line")],
 )
 def test_a_command_that_cannot_run_leaves_one_line(
     tmp_path: Path, first_line: str | None, status: int, says: str

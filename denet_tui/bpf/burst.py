@@ -63,10 +63,7 @@ def count(tracer: Tracer, number: int, grown: Grown | None = None) -> Outcome:
     counted, errnos, losses = 0, Counter[int](), []
     try:
         os.waitpid(child, os.WUNTRACED)  # it has stopped: none of its own calls is still to come
-        if name_in_namespace:
-            tracer.hold(child)
-        else:
-            tracer.attach(child)
+        tracer.hold(child, held=False)
         status = 0
         for made in range(portion, CALLS + portion, portion):
             os.kill(child, signal.SIGCONT)

@@ -20,6 +20,7 @@ NO_READING = r"(?:unknown func|cannot use helper) bpf_probe_read_kernel"
 _MIB = 1 << 20
 _MEMLOCK_NEEDED = 64 * _MIB
 """The maps with their default sizes, charged to RLIMIT_MEMLOCK below Linux 5.11."""
+_FEWER_ROWS = "keep fewer rows (`sudo denet-tui … --rows 8192`: only root may)"
 
 
 # Who is refused: capabilities, and what stands in for their lack.
@@ -224,10 +225,10 @@ def no_memory(error: LoadError, facts: Facts) -> Explanation:
     if facts.memory_limit is not None and facts.memory_limit != UNLIMITED:
         return Explanation(
             f"no memory is left: its memory cgroup allows {facts.memory_limit // _MIB} MiB (memory.max)",
-            "allow at least 256 MiB, or keep fewer rows (--rows 8192)",
+            f"allow at least 256 MiB, or {_FEWER_ROWS}",
             "LIM-001",
         )
-    return Explanation("the kernel has no memory for the maps", "keep fewer rows (--rows 8192)", "LIM-001")
+    return Explanation("the kernel has no memory for the maps", _FEWER_ROWS, "LIM-001")
 
 
 def no_system_call(error: LoadError, facts: Facts) -> Explanation:
@@ -263,7 +264,7 @@ def too_big(error: LoadError, facts: Facts) -> Explanation:
             "use --attach-method raw, or end other tracers (`sudo bpftool prog` names them)",
             "OTHER-001",
         )
-    return Explanation("a map is larger than the kernel allows (E2BIG)", "keep fewer rows (--rows 8192)", "LIM-001")
+    return Explanation("a map is larger than the kernel allows (E2BIG)", _FEWER_ROWS, "LIM-001")
 
 
 def invalid(error: LoadError, facts: Facts) -> Explanation:

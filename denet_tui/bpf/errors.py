@@ -52,14 +52,21 @@ BY_ERRNO: dict[int, _Cause] = {
 
 _LIBBCC_SPEAKS = ("compile", "load", "attach", "loader", "read")
 """Stages where what libbcc and LLVM printed tells more than our own text; it is that of all ways that were tried."""
-_PLAIN = ("bcc", "btf", "namespace", "request", "service", "sudo")
+_PLAIN = ("bcc", "btf", "namespace", "request", "service", "source", "sudo")
 """Stages whose own text says what to do."""
-_CHECKS = {"service": "PRIV-005", "bcc": "BCC-001", "btf": "KERN-009", "tracefs": "FS-001", "namespace": "NS-001"}
+_CHECKS = {
+    "service": "PRIV-005",
+    "source": "BCC-003",
+    "bcc": "BCC-001",
+    "btf": "KERN-009",
+    "tracefs": "FS-001",
+    "namespace": "NS-001",
+}
 
 
 def explain(error: LoadError, facts: Facts) -> Explanation:
     """The failure by its cause: of each attach method where several were tried, and of one where they have the same."""
-    if len(error.failures) > 1 and error.stage != "bcc":
+    if len(error.failures) > 1 and error.failures[0].stage not in ("bcc", "source"):
         each = {failure.method: _explain(failure, facts) for failure in error.failures}
         first = next(iter(each.values()))
         if len({str(explanation) for explanation in each.values()}) == 1:

@@ -62,6 +62,7 @@ EVENTS = {
 """Tracepoints and their groups. The last comes first when attaching, so that no process is half seen."""
 
 _HERE = Path(__file__).parent
+_SOURCE = _HERE / "syscalls.c"
 _RAW_TRACEPOINT, _TRACEPOINT = 17, 5
 _FIELDS = {
     "sys_enter": {"id": "TP_ENTER_NR"},
@@ -205,7 +206,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         raise LoadError("bcc", str(error)) from error
     tracing = tracefs() if method == "tracefs" else None
     flags, notes = flags_for(request, only_uid, method, tracing)
-    module = _compile(bcc, flags, (_HERE / "syscalls.c").read_bytes())
+    module = _compile(bcc, flags, _source())
     kind = _RAW_TRACEPOINT if method == "raw" else _TRACEPOINT
     loaded, links = {}, {}
     for event in EVENTS:
@@ -223,7 +224,10 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
             raise LoadError("attach", f"{event}: {_call(method, error)}: {error.strerror}", error.errno) from error
     optional = {"wanted": request.only_wanted, "claims": facts.in_pid_namespace()}
     names = (*MAPS, *(name for name, there in optional.items() if there))
-    tables = {name: module[name.encode()].map_fd for name in names}
+    try:
+        tables = {name: module[name.encode()].map_fd for name in names}
+    except KeyError as error:
+        raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
     return {
         "method": method,
         "bcc": found.version,
@@ -233,6 +237,14 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.items()},
         "keep": module,
     }
+
+
+def _source() -> bytes:
+    try:
+        return _SOURCE.read_bytes()
+    except OSError as error:
+        text = f"{_SOURCE} cannot be read ({error.strerror}); install denet-tui again"
+        raise LoadError("source", text, error.errno) from error
 
 
 def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
@@ -339,7 +351,11 @@ def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple
             return {"failures": [{"method": method, **refused.as_dict()}]}, [], None
         return answer(request, only_uid)
     except Exception as error:  # noqa: BLE001
-        return {"failures": [{"method": method, "stage": "loader", "text": repr(error)}]}, [], None
+        return (
+            {"failures": [{"method": method, "stage": "loader", "text": f"{type(error).__name__}: {error}"}]},
+            [],
+            None,
+        )
 
 
 def _output() -> str:

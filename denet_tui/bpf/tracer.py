@@ -136,14 +136,16 @@ class Tracer:
         self._maps["claims"].update(bytes(4), claim)
         return name
 
-    def hold(self, pid: int, parent: int = 0) -> None:
+    def hold(self, pid: int, parent: int = 0, *, held: bool = True) -> None:
         """Watch a process of one thread that has not yet called execve: that call will be the first to count.
 
+        From now on where `held` is False. Its /proc is not asked: where that is hidden (hidepid) it need not be seen.
         Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
         """
         if "claims" not in self._maps:
-            self._insert_process(pid, parent, held=True)  # it lives: nobody else can have its id
-            accounts.open_for_command(self._maps["accounts"], pid)
+            self._insert_process(pid, parent, held=held)  # it lives: nobody else can have its id
+            if held:
+                accounts.open_for_command(self._maps["accounts"], pid)
             self._renew()
             return
         deadline = time.monotonic() + 5

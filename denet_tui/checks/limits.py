@@ -1,4 +1,4 @@
-"""Is there room for the loader, and are process ids the kernel's own: LIM-001 and NS-001."""
+"""Is there room for the loader, are process ids the kernel's own, and are processes seen: LIM-001, NS-001, NS-002."""
 
 from __future__ import annotations
 
@@ -96,7 +96,43 @@ def namespace(host: Host) -> Finding:
     )
 
 
+def hidden(host: Host) -> Finding:
+    """NS-002: /proc shows the processes of others (hidepid of man 5 proc)."""
+    try:
+        proc = [mount for mount in host.mounts() if (mount.kind, mount.point) == ("proc", "/proc")]
+    except OSError as error:
+        return Finding("NS-002", State.UNKNOWN, f"the options of /proc could not be read: {error.strerror}")
+    options = ",".join(proc[-1].super_options) if proc else ""
+    evidence = (Evidence("/proc/self/mountinfo", f"proc on /proc: {options or 'not listed'}"),)
+    named = dict(each.partition("=")[::2] for each in options.split(","))
+    how, group = named.get("hidepid", "0"), named.get("gid", "0")
+    if how in ("0", "off"):
+        return Finding("NS-002", State.PASS, "/proc shows the processes of others", evidence)
+    who = f"hidepid={how}" + (f", but not from group {group}" if group != "0" else "")
+    return Finding(
+        "NS-002",
+        State.WARN,
+        f"/proc hides the processes of others ({who}): `run` counts exactly, `machine` sees only your own",
+        evidence,
+        "denet-tui looks at processes as you, not as root. What /proc hides from you has no name, memory and CPU time "
+        "there, and may not be counted; the badge and the summary say so.",
+        fixes=(
+            Fix(
+                "NS-002.as-root",
+                "look as root, or as a member of the group that sees all",
+                (),
+                "until-reboot",
+                "nothing to undo",
+                advice="for others' processes start denet-tui with sudo and --as-root; or have an administrator mount "
+                "/proc with the option gid= of a group that you are in",
+            ),
+        ),
+        links=("https://man7.org/linux/man-pages/man5/proc.5.html",),
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     Check("LIM-001", "permissions", "room for the loader", limits),
     Check("NS-001", "permissions", "PID namespace", namespace),
+    Check("NS-002", "permissions", "processes in /proc", hidden, first=False),
 )

@@ -18,7 +18,7 @@ from denet_tui.checks.host import Host
 from denet_tui.helper import check_runner
 from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report, text
-from denet_tui.visible import complain, visible, write
+from denet_tui.visible import complain, is_dumb, visible, write
 
 log = logging.getLogger("denet_tui")
 
@@ -96,7 +96,7 @@ def _show(request: DiagRequest, result: report.Report) -> None:
         write(report.as_json(result), sys.stdout)
     elif request.report_file != Path("-"):
         ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
         who = f"as root, for {result.user}" if result.uid == 0 and result.user != "root" else f"as {result.user}"
         write(f"denet-tui diag: {len(result.findings)} checks {visible(who)}\n\n", sys.stdout)
         shown = text.render(result.findings, result.methods, result.step, colour=colour, ascii_only=ascii_only)

@@ -61,7 +61,7 @@ def wizard() -> NoReturn:
 
 def has_terminal() -> bool:
     """Whether a screen can be shown."""
-    return WatchRequest().on_screen and os.environ.get("TERM") != "dumb"
+    return WatchRequest().on_screen
 
 
 class _Home:

@@ -118,6 +118,8 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
         from denet_tui.commands import screen
 
         preferences = screen.preferred(before.environment)
+    elif request.at_terminal:
+        complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
     status = watch(begun, target, request, preferences)
     before.remember()
     return status

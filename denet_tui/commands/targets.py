@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal
 
 from denet_tui import files
 from denet_tui.bpf.tracer import Tracer
-from denet_tui.visible import complain
+from denet_tui.visible import complain, is_dumb
 from denet_tui.watch import machine
 from denet_tui.watch.command import Command
 from denet_tui.watch.launch import Aim, Options, Start, StartError, attach_process, hold_command
@@ -59,9 +59,14 @@ class WatchRequest:
         return replace(self, recording=recording, summary=summary, output=output)
 
     @property
-    def on_screen(self) -> bool:
-        """Whether there is a terminal on all sides and nobody asked for none. Textual draws on stderr."""
+    def at_terminal(self) -> bool:
+        """Whether there is a terminal on all sides and nobody asked for no screen. Textual draws on stderr."""
         return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether a screen is shown: not where the terminal draws none."""
+        return self.at_terminal and not is_dumb()
 
 
 class Target(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -96,9 +97,13 @@ class CheckRunner:
     def _staff(self) -> list[threading.Thread]:
         begun = []
         for _ in range(min(_LANES - self._lanes, len(self._ready()))):
+            lane = threading.Thread(target=self._lane, name="check", daemon=True)
+            try:
+                lane.start()
+            except RuntimeError:  # no room for its stack: those that there are do all
+                break
             self._lanes += 1
-            begun.append(threading.Thread(target=self._lane, name="check", daemon=True))
-            begun[-1].start()
+            begun.append(lane)
         return begun
 
     def _lane(self) -> None:
@@ -136,7 +141,8 @@ class CheckRunner:
 def run(host: Host, ids: Iterable[str] | None = None, checks: Iterable[Check] | None = None) -> list[Finding]:
     """The findings of these checks, all if `ids` is None, in the catalogue's order, when all have ended.
 
-    No thread is left then. Raises KeyError, which names all that are unknown.
+    No thread is left then; where address space is limited none is begun, as their stacks would take what there is.
+    Raises KeyError, which names all that are unknown.
     """
     host = logged(host)
     runner = CheckRunner(found := _Findings(), lambda: host, checks)
@@ -144,9 +150,10 @@ def run(host: Host, ids: Iterable[str] | None = None, checks: Iterable[Check] | 
     if unknown := sorted(wanted - runner.checks.keys()):
         raise KeyError(", ".join(unknown))
     chosen = [check for identity, check in runner.checks.items() if identity in wanted]
-    lanes = runner.ask(check.id for check in chosen if check.waits)
+    limited = host.limit("AS")[0] != math.inf
+    lanes = [] if limited else runner.ask(check.id for check in chosen if check.waits)
     for check in chosen:
-        if not check.waits:  # here, one by one: where memory is short, two at once would not find that out
+        if not (check.waits and lanes):  # here, one by one: where memory is short, two at once would not find that out
             found.by_id[check.id] = catalogue.run_one(check, host)
     for lane in lanes:
         lane.join()

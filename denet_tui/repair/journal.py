@@ -6,6 +6,7 @@ cut off while it was written (power loss, kill -9) is told from one that was edi
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -79,7 +80,9 @@ class Journal:
         except root_files.UnsafeError as error:
             raise JournalError(f"{error}; look who made it, then remove it") from None
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be opened: {error.strerror}") from None
+            raise JournalError(
+                f"{self.path} cannot be opened: {error.strerror}; nothing is changed where that cannot be noted"
+            ) from None
         try:
             self._replay(say)
         except BaseException:
@@ -103,7 +106,9 @@ class Journal:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             try:
                 descriptor = os.open(NAME, flags, 0o600, dir_fd=at)
-            except OSError:
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                    raise  # read-only, or full
                 raise root_files.UnsafeError(f"{self.path} is not a plain file (a symlink, perhaps)") from None
             try:
                 _accept(descriptor, self.path)

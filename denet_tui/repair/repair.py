@@ -131,6 +131,7 @@ class Repair:
         try:
             return book.begin(fix.id, fix.undo, self._boot(), self._session)
         except OSError as error:
+            self._tidy(book)
             raise RepairError(f"{book.path}: {error.strerror}; nothing was changed") from None
 
     def _make(self, book: Journal, step: Step) -> None:

@@ -51,10 +51,11 @@ def _unfit(path: str, *, is_path: bool) -> str | None:
     return "" if os.access(path, os.X_OK, effective_ids=True) else "permission denied (not executable for this user)"
 
 
-def why_not(path: str, number: int) -> str:
-    """Why execve(2) refused a file that is there, as one line."""
+def refused(path: str, number: int) -> CommandError:
+    """Why execve(2) refused a file that is there; 127 where it is the interpreter that is not, as shells have it."""
     reasons = {
         errno.ENOENT: "the interpreter that its first line (or its ELF header) names does not exist",
         errno.E2BIG: "its arguments and environment are too long; pass less, or raise `ulimit -s`",
     }
-    return f"cannot execute {path}: {reasons.get(number, os.strerror(number))}"
+    text = f"cannot execute {path}: {reasons.get(number, os.strerror(number))}"
+    return CommandError(text, NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE)

@@ -19,7 +19,7 @@ from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
 from denet_tui.ready import readable
 from denet_tui.syscalls import how_ended
 from denet_tui.watch.command import Command
-from denet_tui.watch.find import NOT_EXECUTABLE, CommandError, why_not
+from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
 from denet_tui.watch.output import CommandOutput
@@ -135,7 +135,7 @@ class Session:
     def tick(self, *, running: bool = True) -> Snapshot:
         """Read once, now."""
         if self.target.failure is not None:
-            raise CommandError(why_not(self.info.executable, self.target.failure), NOT_EXECUTABLE)
+            raise refused(self.info.executable, self.target.failure)
         with self._reading:
             return self._tick(running=running)
 

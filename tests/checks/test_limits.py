@@ -152,3 +152,28 @@ def test_a_pid_namespace_is_a_warning() -> None:
 def test_a_hidden_pid_namespace_is_unknown() -> None:
     host = FakeHost(answers={"namespace": OSError(errno.ENOENT, "No such file or directory")})
     assert limits.namespace(host).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "words"),
+    [
+        (("rw",), State.PASS, "shows the processes of others"),
+        (("rw", "hidepid=0"), State.PASS, "shows the processes of others"),
+        (("rw", "hidepid=2"), State.WARN, "hidepid=2)"),
+        (("rw", "gid=27", "hidepid=invisible"), State.WARN, "hidepid=invisible, but not from group 27)"),
+        (("rw", "hidepid=ptraceable"), State.WARN, "hidepid=ptraceable)"),
+    ],
+)
+def test_a_proc_that_hides_processes_is_said(options: tuple[str, ...], state: State, words: str) -> None:
+    found = limits.hidden(FakeHost(mounts=[Mount("/proc", "proc", ("rw",), options)]))
+    assert (found.state, found.blocks) == (state, ())
+    assert words in found.title
+
+
+HIDDEN = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh"]
+
+
+@pytest.mark.root
+def test_where_proc_hides_processes_it_is_said_for_real() -> None:
+    seen = see(HIDDEN, "limits")
+    assert seen.wrong == {"NS-002"}

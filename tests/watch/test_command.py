@@ -132,7 +132,7 @@ def test_a_missing_interpreter_is_named_as_the_reason(tmp_path: Path) -> None:
     script.write_text("#!/nowhere/interpreter\n")
     script.chmod(0o755)
     done = denet("run", "--no-tui", "--", str(script))
-    assert done.returncode == 126
+    assert done.returncode == 127
     reason = "the interpreter that its first line (or its ELF header) names does not exist"
     assert done.stderr == f"denet-tui: cannot execute {script}: {reason}\n"
 

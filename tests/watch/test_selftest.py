@@ -136,3 +136,16 @@ def test_json_says_what_was_made_and_counted() -> None:
         "loss": "",
         "exact": True,
     }
+
+
+@pytest.mark.root
+def test_where_proc_hides_processes_it_counts_all_the_same() -> None:
+    """Under sudo the child is not to be looked into, by its own user neither: hidepid hides it from who counts."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh"]
+    done = run([*hidden, "env", "SUDO_UID=65534", "SUDO_GID=65534", *DENET, "selftest", "--json"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["exact"] is True
+    held = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    held += ["--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon"]
+    done = run([*hidden, *held, sys.executable, "-IB", "-m", "denet_tui.bpf.prober", "prove", "raw"])
+    assert json.loads(done.stdout.splitlines()[-1])["outcome"]["counted"] == 1000, done.stdout
