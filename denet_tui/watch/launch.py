@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from denet_tui import clock, syscalls
-from denet_tui.bpf import facts, privilege, request, reset, unprivileged
+from denet_tui.bpf import accounts, facts, maps, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
@@ -22,7 +22,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants
+from denet_tui.watch.processes import descendants, used_by_threads
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -247,13 +247,17 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
         raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
     tracer = start.tracer()
+    table = maps.Map(start.load().maps["accounts"])
     seen: set[int] = set()
     family = [(pid, 0)]
     while family:  # again until none is new: a child may have been born before its parent was entered
         for member, parent in family:
             seen.add(member)
             try:
+                begun = _begin_account(table, member)
                 tracer.attach(member, parent)
+                if begun:
+                    accounts.check(table, member, len(os.listdir(f"/proc/{member}/task")))  # noqa: PTH208
             except (FileNotFoundError, ProcessLookupError):
                 continue
             except NotImplementedError:
@@ -263,6 +267,14 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
                 ) from None
         family = [each for each in descendants(pid) if each[0] not in seen]
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
+
+
+def _begin_account(table: maps.Map, tgid: int) -> bool:
+    """False where that is not possible: what the process will have used is not known then."""
+    try:
+        return accounts.open_for_running(table, tgid, used_by_threads(tgid))
+    except OSError:  # a thread has just ended
+        return False
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf.accounts import read
+from denet_tui.bpf.accounts import check, open_for_running, read
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.model import NOTHING_USED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import DENET, denet, eventually, started, text_of
@@ -163,13 +164,73 @@ def test_an_attached_process_has_used_what_it_used_since(tmp_path: Path) -> None
     assert process["minor_faults"] < 1000
 
 
-def test_what_ran_before_and_ended_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
+WAITS = """
+import os, resource, sys, threading, time
+def burn(times):
+    n = 0
+    while n < times: n += 1
+some = [threading.Thread(target=time.sleep, args=(8,)) for _ in range(3)]
+[each.start() for each in some]
+gone = threading.Thread(target=burn, args=(2_000_000,))
+gone.start()
+gone.join()
+burn(1_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF)
+print(flush=True)
+[each.join() for each in some]
+burn(2_000_000)
+open("data", "wb").write(bytes(1 << 20))
+after = resource.getrusage(resource.RUSAGE_SELF)
+used = [getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime", "ru_minflt", "ru_oublock")]
+print(*used, flush=True)
+os._exit(0)
+"""
+
+
+def test_an_attached_process_that_ends_has_used_what_it_used_since(tmp_path: Path) -> None:
+    """Threads that ended before are not in it, those that were there are."""
     path = tmp_path / "summary.json"
-    with subprocess.Popen(["sleep", "4"]) as sleeper:
-        denet("attach", "--no-tui", "--summary", str(path), str(sleeper.pid))
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as target:
+        assert target.stdout
+        target.stdout.readline()
+        denet("attach", "--no-tui", "--summary", str(path), str(target.pid))
+        user_s, system_s, minor, blocks = map(float, target.stdout.read().split())
+    (process,) = json.loads(path.read_text())["processes"]
+    assert process["cpu_ns"] / 1e9 == pytest.approx(user_s + system_s, abs=0.03)
+    assert process["cpu_ns"] > 50_000_000
+    assert process["write_bytes"] >= blocks * 512 >= 1 << 20
+    assert process["minor_faults"] == pytest.approx(minor, abs=50)
+
+
+def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
+    path, recording = tmp_path / "summary.json", tmp_path / "rec"
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        watching = started("machine", "--no-tui", "--summary", str(path), "-o", str(recording))
+        eventually(lambda: text_of(recording).count('"kind":"tree"') >= 2, "it watches")
+        sleeper.kill()
+    told = re.compile(rf'"event":"exit"[^\n]*"pid":{sleeper.pid},')
+    eventually(lambda: told.search(text_of(recording)), "its end is told")
+    watching.send_signal(signal.SIGTERM)
+    watching.wait(60)
     summary = json.loads(path.read_text())
-    assert [summary[name] for name in USED] == [None] * len(USED)
-    assert [summary["processes"][0][name] for name in USED] == [None] * len(USED)
+    (process,) = [each for each in summary["processes"] if each["pid"] == sleeper.pid]
+    assert [process[name] for name in USED] == [None] * len(USED)
+    assert summary["cpu_ns"] is None
+
+
+def test_a_thread_that_was_missed_costs_the_account_and_makes_no_wrong_one() -> None:
+    kernel = Loading(Request("raw")).receive()
+    tracer = Tracer(kernel)
+    table, nothing = Map(kernel.maps["accounts"]), [NOTHING_USED] * 2
+    try:
+        assert open_for_running(table, 1, nothing)
+        assert not open_for_running(table, 1, nothing), "it has one"
+        check(table, 1, 2)
+        assert not read(table, [1])[1].complete
+        check(table, 1, 3)
+        assert read(table, [1]) == {}
+    finally:
+        tracer.close()
 
 
 LACKING = """
