@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,13 @@ LATE_NS = 1_500_000
 """Of its own CPU time a process spends that little between wait4's answer and its last switch."""
 
 
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder that is on a disk, which /tmp need not be."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
 def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:
     """The summary of a command, and what it printed."""
     path = folder / "summary.json"
@@ -41,12 +50,12 @@ def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[d
 
 
 @pytest.mark.parametrize("method", ["raw", "tracefs"])
-def test_every_process_has_used_what_wait4_says(tmp_path: Path, method: str) -> None:
+def test_every_process_has_used_what_wait4_says(disk: Path, method: str) -> None:
     way = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing; exec "$@"', "sh"]
-    summary, printed = tmp_path / "summary", tmp_path / "printed"
+    summary, printed = disk / "summary", disk / "printed"
     argv = [*DENET, "run", "--no-tui", "--attach-method", method, "--interval", "0.2", "--summary", str(summary), "--"]
     with printed.open("w") as file:
-        argv += [sys.executable, "-m", "tests.watch.uses", str(tmp_path)]
+        argv += [sys.executable, "-m", "tests.watch.uses", str(disk)]
         subprocess.run(way + argv, stdout=file, check=True, timeout=60, cwd=REPOSITORY, env=environment())
     told, found = json.loads(printed.read_text()), json.loads(summary.read_text())
     counted = {str(process["pid"]): process for process in found["processes"]}
@@ -67,12 +76,12 @@ def test_every_process_has_used_what_wait4_says(tmp_path: Path, method: str) -> 
     assert found["max_rss_bytes"] == max(process["max_rss_bytes"] for process in counted.values())
 
 
-def test_time_says_the_same(tmp_path: Path) -> None:
+def test_time_says_the_same(disk: Path) -> None:
     if not (time := shutil.which("time")):
         pytest.skip("needs /usr/bin/time, which this is compared with")
     script = "for i in 1 2 3 4 5 6; do dd if=/dev/zero of=$0/f$i bs=1M count=4 conv=fsync; done"
-    report = tmp_path / "report"
-    summary, _ = watched(tmp_path, time, "-v", "-o", str(report), "sh", "-c", script, str(tmp_path))
+    report = disk / "report"
+    summary, _ = watched(disk, time, "-v", "-o", str(report), "sh", "-c", script, str(disk))
     said = dict(re.findall(r"^\t(.+?)(?: \(.*\))?: (\S+)$", report.read_text(), re.MULTILINE))
     (root, *below) = sorted(summary["processes"], key=lambda each: each["start_ms"])
     assert root["comm"] == "time"
@@ -111,9 +120,9 @@ def test_the_command_has_not_used_what_denet_tui_did_before_it_ran(tmp_path: Pat
     assert summary["cpu_ns"] == command["cpu_ns"]
 
 
-def test_short_processes_are_in_the_cpu_time_and_the_bytes_of_the_recording(tmp_path: Path) -> None:
-    path, script = tmp_path / "rec", "for i in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=$0/f$i bs=1M count=8; done"
-    summary, _ = watched(tmp_path, "sh", "-c", script, str(tmp_path), options=("--interval", "0.1", "-o", str(path)))
+def test_short_processes_are_in_the_cpu_time_and_the_bytes_of_the_recording(disk: Path) -> None:
+    path, script = disk / "rec", "for i in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=$0/f$i bs=1M count=8; done"
+    summary, _ = watched(disk, "sh", "-c", script, str(disk), options=("--interval", "0.1", "-o", str(path)))
     ticks = [line for line in map(json.loads, path.read_text().splitlines()) if line["kind"] == "tree"]
     assert ticks[-1]["aggregated"]["disk_write_bytes"] == summary["write_bytes"] >= 80 << 20
     assert ticks[-1]["denet_tui"]["accounts"] == {
@@ -187,10 +196,10 @@ os._exit(0)
 """
 
 
-def test_an_attached_process_that_ends_has_used_what_it_used_since(tmp_path: Path) -> None:
+def test_an_attached_process_that_ends_has_used_what_it_used_since(disk: Path) -> None:
     """Threads that ended before are not in it, those that were there are."""
-    path = tmp_path / "summary.json"
-    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as target:
+    path = disk / "summary.json"
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True, cwd=disk) as target:
         assert target.stdout
         target.stdout.readline()
         denet("attach", "--no-tui", "--summary", str(path), str(target.pid))
