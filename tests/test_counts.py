@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from denet_tui.counts import EMPTY, percentile
 from denet_tui.model import ABI_NATIVE, BUCKETS, NOTHING, Counters, bucket_floor_ns
-from denet_tui.record.table import _three_digits_up
-from denet_tui.record.table import duration as three_digits
+from denet_tui.record.table import at_most
 from denet_tui.syscalls import syscall
 from denet_tui.widgets import formatting
 from tests.watch.helpers import rows_of
@@ -67,7 +66,7 @@ def test_what_is_said_of_a_millisecond_is_true():
     """As bcc's and our own histograms have it: 990 sleeps of 1.07 ms are all in the bucket up to 2.10 ms."""
     known = percentile(timed([1_070_000] * 990 + [3_000_000] * 10), 0.5)
     assert known == (1 << 20, (1 << 21) - 1)
-    assert (formatting.at_most(known.most_ns), three_digits(_three_digits_up(known.most_ns))) == ("2.1ms", "2.10ms")
+    assert (formatting.at_most(known.most_ns, 3_000_000), at_most(known.most_ns, 3_000_000)) == ("2.1ms", "2.10ms")
 
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -75,7 +74,8 @@ UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 
 
 @given(st.integers(1, 10**11))
 def test_a_bound_is_not_rounded_below_itself(ns):
-    for said, slack in ((formatting.at_most(ns), 1.11), (three_digits(_three_digits_up(ns)), 1.011)):
+    for said, slack in ((formatting.at_most(ns, ns + 1), 1.11), (at_most(ns, ns + 1), 1.011)):
         number, unit = re.fullmatch(r"([\d.]+)(\D+)", said).groups()
         assert ns * (1 - 1e-9) <= float(number) * UNITS[unit] <= ns * slack + 1
         assert len(said) <= (5 if slack > 1.1 else 6)
+    assert formatting.at_most(ns, ns) == formatting.duration(ns), "no larger than the longest, as that is shown"

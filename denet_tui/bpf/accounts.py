@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from denet_tui.bpf import maps
-from denet_tui.model import UNKNOWN, Accounts
+from denet_tui.model import NOTHING_USED, UNKNOWN, Accounts
 
 _ACCOUNT = struct.Struct("<5Q5Q3Q3I4x")
 _NOT_TOLD = 0xFFFFFFFFFFFFFFFF
@@ -16,7 +17,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Account(NamedTuple):
-    """What a process has used up to its end, and what of that was before the command's first execve: not its own."""
+    """What a process has used up to its end, and what it had used before, which is not in that.
+
+    Before it was watched; a command before its first execve, when it was denet-tui's own child.
+    """
 
     used: Accounts
     before: Accounts
@@ -33,6 +37,21 @@ def since(now: Accounts, earlier: Accounts) -> Accounts:
 def open_for_command(table: maps.Map, pid: int) -> None:
     """Begin the account of a held command."""
     table.update(struct.pack("<I", pid), _ACCOUNT.pack(*(0,) * 13, 1, 1, 0))
+
+
+def open_for_running(table: maps.Map, tgid: int, threads: Sequence[Accounts]) -> bool:
+    """Begin the account of a process that is about to be watched, whose threads have used that; False if it has one."""
+    numbers = [_NOT_TOLD if number is None else number for number in reduce(Accounts.plus, threads, NOTHING_USED)[:5]]
+    row = _ACCOUNT.pack(*(0,) * 5, *numbers, *(0,) * 3, len(threads), 0, 0)
+    return table.update(struct.pack("<I", tgid), row, maps.NOEXIST)
+
+
+def check(table: maps.Map, tgid: int, threads: int) -> None:
+    """Now that the process is watched, with so many threads: drop its account if any has come or gone unseen before."""
+    key = struct.pack("<I", tgid)
+    row = table.lookup(key)
+    if row is not None and _ACCOUNT.unpack(row)[-3] != threads:
+        table.delete(key)
 
 
 def read(table: maps.Map, tgids: Sequence[int]) -> dict[int, Account]:

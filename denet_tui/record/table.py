@@ -63,10 +63,12 @@ def duration(time_ns: float) -> str:
     return f"{time_ns:.0f}ns"
 
 
-def _three_digits_up(bound_ns: int) -> int:
-    """What is not exceeded is not exceeded when rounded, either."""
+def at_most(bound_ns: int, longest_ns: int) -> str:
+    """A bound as `duration`, rounded up, so that it still is one; that of the longest call reads as that call."""
+    if bound_ns >= longest_ns:
+        return duration(longest_ns)
     step = int(10 ** max(len(str(bound_ns)) - 3, 0))
-    return -(-bound_ns // step) * step
+    return duration(-(-bound_ns // step) * step)
 
 
 def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
@@ -76,7 +78,7 @@ def _cells(name: str, counted: Counters, whole_ns: int) -> list[str]:
         f"{counted.mean_ns / 1e3:.1f}",
         f"{counted.calls}",
         f"{counted.errors or ''}",
-        duration(_three_digits_up(percentile(counted, 0.99).most_ns)) if counted.returns else "",
+        at_most(percentile(counted, 0.99).most_ns, counted.max_ns) if counted.returns else "",
         duration(counted.max_ns) if counted.returns else "",
         visible(name),
     ]

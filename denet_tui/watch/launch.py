@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from denet_tui import clock, syscalls
-from denet_tui.bpf import facts, privilege, request, reset, unprivileged
+from denet_tui.bpf import accounts, facts, maps, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
@@ -23,7 +23,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants, hides_others, stat
+from denet_tui.watch.processes import descendants, hides_others, stat, used_by_threads
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -252,21 +252,13 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
         raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
     tracer = start.tracer()
-    seen: set[int] = set()
-    family = [(pid, 0)]
-    while family:  # again until none is new: a child may have been born before its parent was entered
-        for member, parent in family:
-            seen.add(member)
-            try:
-                tracer.attach(member, parent)
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            except NotImplementedError:
-                raise StartError(
-                    "inside a PID namespace (a container) a running process cannot be named to the kernel: "
-                    "run denet-tui outside, or start the command with `denet-tui run`"
-                ) from None
-        family = [each for each in descendants(pid) if each[0] not in seen]
+    try:
+        _enter(tracer, maps.Map(start.load().maps["accounts"]), pid)
+    except NotImplementedError:
+        raise StartError(
+            "inside a PID namespace (a container) a running process cannot be named to the kernel: "
+            "run denet-tui outside, or start the command with `denet-tui run`"
+        ) from None
     if hides_others() and start.only_uid is not None:
         start.notes += ("/proc hides the processes of others here (hidepid): those below it are not counted",)
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
@@ -279,6 +271,29 @@ def _process_of(tid: int) -> int:
             if line.startswith("Tgid:"):
                 return int(line.split()[1])
     return tid
+
+
+def _enter(tracer: Tracer, table: maps.Map, pid: int) -> None:
+    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError."""
+    seen: set[int] = set()
+    family = [(pid, 0)]
+    while family:  # again until none is new: a child may have been born before its parent was entered
+        for member, parent in family:
+            seen.add(member)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                begun = _begin_account(table, member)
+                tracer.attach(member, parent)
+                if begun:
+                    accounts.check(table, member, len(os.listdir(f"/proc/{member}/task")))  # noqa: PTH208
+        family = [each for each in descendants(pid) if each[0] not in seen]
+
+
+def _begin_account(table: maps.Map, tgid: int) -> bool:
+    """False where that is not possible: what the process will have used is not known then."""
+    try:
+        return accounts.open_for_running(table, tgid, used_by_threads(tgid))
+    except OSError:  # a thread has just ended
+        return False
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

@@ -49,8 +49,8 @@ class Stat(NamedTuple):
         return bool(self.flags & _PF_KTHREAD)
 
 
-def stat(pid: int) -> Stat:
-    """One read instead of the five files that psutil opens; raises OSError (ProcessLookupError where it is gone)."""
+def stat(pid: int | str) -> Stat:
+    """Of a process or a thread (`tgid/task/tid`), in one read; raises OSError (ProcessLookupError where it is gone)."""
     content = _read(f"/proc/{pid}/stat")
     name, _, rest = content.partition(b"(")[2].rpartition(b")")
     fields = rest.split()
@@ -69,7 +69,7 @@ def stat(pid: int) -> Stat:
     )
 
 
-def _disk(pid: int) -> tuple[int | None, int | None]:
+def _disk(pid: int | str) -> tuple[int | None, int | None]:
     """Bytes read from and written to disks; None where this user may not know."""
     try:
         lines = _read(f"/proc/{pid}/io").split(b"\n")
@@ -82,6 +82,18 @@ def _disk(pid: int) -> tuple[int | None, int | None]:
 def _spent_ns(pid: int) -> int:
     """CPU time of a process and all its threads, those that have ended included; raises OSError where it is gone."""
     return time.clock_gettime_ns(~pid << 3 | _PROCESS_CLOCK)
+
+
+def used_by_threads(tgid: int) -> list[Accounts]:
+    """What each thread of a running process has used; raises OSError where one has just ended."""
+    _spent_ns(tgid)  # brings the threads that run at this moment up to date
+    found = []
+    for tid in os.listdir(f"/proc/{tgid}/task"):  # noqa: PTH208 - names, not paths
+        thread = f"{tgid}/task/{tid}"
+        disk, spent_ns = _disk(thread), int(_read(f"/proc/{thread}/schedstat").split()[0])
+        faults = stat(thread)
+        found.append(Accounts(spent_ns, faults.minor_faults, faults.major_faults, *disk, 0))
+    return found
 
 
 def _peak(pid: int) -> int | None:
@@ -165,11 +177,12 @@ class Usages:
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:
     """As if there had been one when it started, or now for a process that was there before it was watched."""
+    if process.account:
+        return _Look(process.account.before, process.account.before.cpu_ns or 0, process.start_ns)
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
     if age_s > (now - process.start_ns) / 1e9 + _SLACK_S:
         return _Look(accounts, accounts.cpu_ns or 0, now)
-    before = process.account.before if process.account else NOTHING_USED
-    return _Look(before, before.cpu_ns or 0, process.start_ns)
+    return _Look(NOTHING_USED, 0, process.start_ns)
 
 
 def hides_others() -> bool:

@@ -211,7 +211,10 @@ class LatencyView(TimeView, can_focus=True):
         rate = formatting.rate(chosen.calls / seconds) if seconds else formatting.NONE
         said = [f"{self._subject}   {when} {rate}/s"]
         if chosen.returns:
-            said += [f"{name}≤{formatting.at_most(percentile(chosen, share).most_ns)}" for share, name, _ in LINES]
+            said += [
+                f"{name}≤{formatting.at_most(percentile(chosen, share).most_ns, chosen.max_ns)}"
+                for share, name, _ in LINES
+            ]
             said.append(f"max {formatting.duration(chosen.max_ns)}")
         line = "   ".join(said)
         if len(line) > self.size.width:  # the percentiles are what one is here for

@@ -181,8 +181,10 @@ class SyscallTable(TableView[SyscallRow]):
                 return ((sparkline(row.rates, width), "spark"),)
         if not counters.returns:
             return ((formatting.NONE, "dim"),)
-        words = formatting.at_most if column.key in ("p50", "p99") else formatting.duration
-        return ((words(self.ORDERS[column.key](row)), "text"),)
+        time_ns = self.ORDERS[column.key](row)
+        if column.key in ("p50", "p99"):
+            return ((formatting.at_most(time_ns, counters.max_ns), "text"),)
+        return ((formatting.duration(time_ns), "text"),)
 
     def action_narrow(self) -> None:
         """Narrow the view to the system call under the cursor."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from denet_tui.widgets import formatting
@@ -63,6 +64,15 @@ _INT80 = (  # mov eax, 20 (getpid); push rbx; int 0x80; pop rbx; ret
     "f = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))\n[f() for _ in range(3)]"
 )
 
+_ON_DISK = "f=$(mktemp -p /var/tmp);"
+
+
+def _in_turn(seen: Seen) -> bool:
+    """Each began after the one before had ended, the shell aside."""
+    below = seen.processes[1:]
+    return all(one["end_ms"] <= other["start_ms"] for one, other in pairwise(below))
+
+
 REPORTS = (
     # Calls that others lost, or counted where they did not belong
     Report(f"{_GITHUB}aquasecurity/tracee/issues/223", _python(_FORKS), lambda s: s.calls["getpgrp"] == 8000, "getpgrp"),
@@ -114,6 +124,15 @@ REPORTS = (
     # Times
     Report(f"{_GITHUB}strace/strace/issues/317", "exec sleep 0.3", lambda s: s.time_ns["clock_nanosleep"] >= 300_000_000),
     Report(f"{_GITHUB}iovisor/bcc/pull/1931", _python("import time\nfor _ in range(3): time.sleep(0.1)"), lambda s: s.time_ns["clock_nanosleep"] >= 300_000_000, "clock_nanosleep"),
+    Report(f"{_GITHUB}iovisor/bcc/issues/728", ": > $T/age; sleep 0.5; rm $T/age", lambda s: 500 <= s.of("sleep")["end_ms"] - s.of("sleep")["start_ms"] < 20_000, "clock_nanosleep unlinkat"),
+    Report(f"{_GITHUB}iovisor/bcc/issues/931", "/bin/true; /bin/true; :", lambda s: all(each["start_ms"] <= each["end_ms"] for each in s.processes) and _in_turn(s)),
+    # What each has used, however short it lived
+    Report(f"{_GITHUB}nicolargo/glances/issues/134", "for i in 1 2 3 4 5 6 7 8 9; do /bin/true; done", lambda s: all(each["cpu_ns"] > 0 and each["minor_faults"] > 0 for each in s.processes)),
+    Report(f"{_GITHUB}giampaolo/psutil/issues/671", "i=0; while [ $i -lt 40 ]; do ls /; i=$((i + 1)); done", lambda s: s.names.count("ls") == 40 and min(each["cpu_ns"] for each in s.processes) > 100_000),
+    Report(f"{_GITHUB}Tomas-M/iotop/issues/94", f"{_ON_DISK} dd if=/dev/zero of=$f bs=64K count=32; rm $f", lambda s: s.of("dd")["write_bytes"] >= 2 << 20 > s.of("rm")["write_bytes"]),
+    Report(f"{_GITHUB}ncabatoff/process-exporter/issues/190", f"{_ON_DISK} for i in 1 2 3; do dd if=/dev/zero of=$f bs=64K count=16; done; rm $f", lambda s: sum(each["write_bytes"] for each in s.processes) >= 3 << 20),
+    Report(f"{_GITHUB}sysstat/sysstat/issues/250", "/bin/true; :", lambda s: all(each[name] >= 0 for each in s.processes for name in ("major_faults", "read_bytes", "write_bytes"))),
+    Report(f"{_GITHUB}golang/go/issues/32054", "/bin/true; :", lambda s: 0 < s.of("true")["max_rss_bytes"] < 16 << 20),
     # Names and command lines
     Report(f"{_GITHUB}iovisor/bcc/issues/3953", f"/bin/true {' '.join(map(str, range(40)))}; :", lambda s: len(s.of("true")["cmdline"]) == 41),
     Report(f"{_GITHUB}tud-zih-energy/lo2s/issues/188", "cp /bin/true $T/command-with-a-ridiculously-long-name; $T/command-with-a-ridiculously-long-name; :", lambda s: s.shown("command-with-a-") == "command-with-a-ridiculously-long-name"),

@@ -9,16 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from denet_tui.bpf.accounts import read
+from denet_tui.bpf.accounts import check, open_for_running, read
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.model import NOTHING_USED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import DENET, denet, eventually, started, text_of
@@ -31,6 +34,13 @@ LATE_NS = 1_500_000
 """Of its own CPU time a process spends that little between wait4's answer and its last switch."""
 
 
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder that is on a disk, which /tmp need not be."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
 def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:
     """The summary of a command, and what it printed."""
     path = folder / "summary.json"
@@ -40,12 +50,12 @@ def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[d
 
 
 @pytest.mark.parametrize("method", ["raw", "tracefs"])
-def test_every_process_has_used_what_wait4_says(tmp_path: Path, method: str) -> None:
+def test_every_process_has_used_what_wait4_says(disk: Path, method: str) -> None:
     way = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing; exec "$@"', "sh"]
-    summary, printed = tmp_path / "summary", tmp_path / "printed"
+    summary, printed = disk / "summary", disk / "printed"
     argv = [*DENET, "run", "--no-tui", "--attach-method", method, "--interval", "0.2", "--summary", str(summary), "--"]
     with printed.open("w") as file:
-        argv += [sys.executable, "-m", "tests.watch.uses", str(tmp_path)]
+        argv += [sys.executable, "-m", "tests.watch.uses", str(disk)]
         subprocess.run(way + argv, stdout=file, check=True, timeout=60, cwd=REPOSITORY, env=environment())
     told, found = json.loads(printed.read_text()), json.loads(summary.read_text())
     counted = {str(process["pid"]): process for process in found["processes"]}
@@ -66,12 +76,12 @@ def test_every_process_has_used_what_wait4_says(tmp_path: Path, method: str) -> 
     assert found["max_rss_bytes"] == max(process["max_rss_bytes"] for process in counted.values())
 
 
-def test_time_says_the_same(tmp_path: Path) -> None:
+def test_time_says_the_same(disk: Path) -> None:
     if not (time := shutil.which("time")):
         pytest.skip("needs /usr/bin/time, which this is compared with")
     script = "for i in 1 2 3 4 5 6; do dd if=/dev/zero of=$0/f$i bs=1M count=4 conv=fsync; done"
-    report = tmp_path / "report"
-    summary, _ = watched(tmp_path, time, "-v", "-o", str(report), "sh", "-c", script, str(tmp_path))
+    report = disk / "report"
+    summary, _ = watched(disk, time, "-v", "-o", str(report), "sh", "-c", script, str(disk))
     said = dict(re.findall(r"^\t(.+?)(?: \(.*\))?: (\S+)$", report.read_text(), re.MULTILINE))
     (root, *below) = sorted(summary["processes"], key=lambda each: each["start_ms"])
     assert root["comm"] == "time"
@@ -110,9 +120,9 @@ def test_the_command_has_not_used_what_denet_tui_did_before_it_ran(tmp_path: Pat
     assert summary["cpu_ns"] == command["cpu_ns"]
 
 
-def test_short_processes_are_in_the_cpu_time_and_the_bytes_of_the_recording(tmp_path: Path) -> None:
-    path, script = tmp_path / "rec", "for i in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=$0/f$i bs=1M count=8; done"
-    summary, _ = watched(tmp_path, "sh", "-c", script, str(tmp_path), options=("--interval", "0.1", "-o", str(path)))
+def test_short_processes_are_in_the_cpu_time_and_the_bytes_of_the_recording(disk: Path) -> None:
+    path, script = disk / "rec", "for i in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=$0/f$i bs=1M count=8; done"
+    summary, _ = watched(disk, "sh", "-c", script, str(disk), options=("--interval", "0.1", "-o", str(path)))
     ticks = [line for line in map(json.loads, path.read_text().splitlines()) if line["kind"] == "tree"]
     assert ticks[-1]["aggregated"]["disk_write_bytes"] == summary["write_bytes"] >= 80 << 20
     assert ticks[-1]["denet_tui"]["accounts"] == {
@@ -163,13 +173,73 @@ def test_an_attached_process_has_used_what_it_used_since(tmp_path: Path) -> None
     assert process["minor_faults"] < 1000
 
 
-def test_what_ran_before_and_ended_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "summary.json"
-    with subprocess.Popen(["sleep", "4"]) as sleeper:
-        denet("attach", "--no-tui", "--summary", str(path), str(sleeper.pid))
+WAITS = """
+import os, resource, sys, threading, time
+def burn(times):
+    n = 0
+    while n < times: n += 1
+some = [threading.Thread(target=time.sleep, args=(8,)) for _ in range(3)]
+[each.start() for each in some]
+gone = threading.Thread(target=burn, args=(2_000_000,))
+gone.start()
+gone.join()
+burn(1_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF)
+print(flush=True)
+[each.join() for each in some]
+burn(2_000_000)
+open("data", "wb").write(bytes(1 << 20))
+after = resource.getrusage(resource.RUSAGE_SELF)
+used = [getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime", "ru_minflt", "ru_oublock")]
+print(*used, flush=True)
+os._exit(0)
+"""
+
+
+def test_an_attached_process_that_ends_has_used_what_it_used_since(disk: Path) -> None:
+    """Threads that ended before are not in it, those that were there are."""
+    path = disk / "summary.json"
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True, cwd=disk) as target:
+        assert target.stdout
+        target.stdout.readline()
+        denet("attach", "--no-tui", "--summary", str(path), str(target.pid))
+        user_s, system_s, minor, blocks = map(float, target.stdout.read().split())
+    (process,) = json.loads(path.read_text())["processes"]
+    assert process["cpu_ns"] / 1e9 == pytest.approx(user_s + system_s, abs=0.03)
+    assert process["cpu_ns"] > 50_000_000
+    assert process["write_bytes"] >= blocks * 512 >= 1 << 20
+    assert process["minor_faults"] == pytest.approx(minor, abs=50)
+
+
+def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
+    path, recording = tmp_path / "summary.json", tmp_path / "rec"
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        watching = started("machine", "--no-tui", "--summary", str(path), "-o", str(recording))
+        eventually(lambda: text_of(recording).count('"kind":"tree"') >= 2, "it watches")
+        sleeper.kill()
+    told = re.compile(rf'"event":"exit"[^\n]*"pid":{sleeper.pid},')
+    eventually(lambda: told.search(text_of(recording)), "its end is told")
+    watching.send_signal(signal.SIGTERM)
+    watching.wait(60)
     summary = json.loads(path.read_text())
-    assert [summary[name] for name in USED] == [None] * len(USED)
-    assert [summary["processes"][0][name] for name in USED] == [None] * len(USED)
+    (process,) = [each for each in summary["processes"] if each["pid"] == sleeper.pid]
+    assert [process[name] for name in USED] == [None] * len(USED)
+    assert summary["cpu_ns"] is None
+
+
+def test_a_thread_that_was_missed_costs_the_account_and_makes_no_wrong_one() -> None:
+    kernel = Loading(Request("raw")).receive()
+    tracer = Tracer(kernel)
+    table, nothing = Map(kernel.maps["accounts"]), [NOTHING_USED] * 2
+    try:
+        assert open_for_running(table, 1, nothing)
+        assert not open_for_running(table, 1, nothing), "it has one"
+        check(table, 1, 2)
+        assert not read(table, [1])[1].complete
+        check(table, 1, 3)
+        assert read(table, [1]) == {}
+    finally:
+        tracer.close()
 
 
 LACKING = """
