@@ -130,8 +130,8 @@ test: venv lint ## Set up what is missing, then run every test; as root for the 
 	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
-	# One more than there are processors: much of it waits, for kernels, terminals and the ends of commands.
-	$(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile
+	# Twice as many as there are processors: most of it waits, for kernels, terminals and the ends of commands.
+	$(VENV)/bin/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 lint: venv ## ruff, mypy --strict and the import contracts
 	@$(SH)
@@ -149,7 +149,7 @@ lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/
 	@$(SH)
 	want "installing what the lab uses" debootstrap gcc libc-headers unshare qemu-system-x86_64 mke2fs || say "missing still:$$left"
 	as_root "to make chroots and disks, and load BPF programs; $(RISK)" \
-	    $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -n $$(nproc) --dist loadfile
+	    $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m lab -n $$(nproc) --dist loadgroup
 
 screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
 	@$(SH)

@@ -74,6 +74,8 @@ class Counts:
     errors: list[Counter[str]] = field(default_factory=list)
     errnos: Counter[tuple[str, str]] = field(default_factory=Counter)
     status: int = 0
+    pids: list[int] = field(default_factory=list)
+    """Of strace's processes, in the order of their first calls."""
 
     @property
     def total(self) -> Counter[str]:
@@ -95,13 +97,18 @@ def sorted_counters(counters: Any) -> list[Counter[str]]:
     return sorted(counters, key=lambda each: sorted(each.items()))
 
 
-def watched(argv: Sequence[str], folder: Path, *options: str, method: str = "raw") -> tuple[Counts, dict[str, Any]]:
-    """Watch a command with `run --no-tui`; its counts with ABI prefixes off (strace has none), and the summary."""
+def run_summary(argv: Sequence[str], folder: Path, *options: str, method: str = "raw") -> tuple[int, dict[str, Any]]:
+    """Watch a command with `run --no-tui`; denet-tui's status, and the summary."""
     path = folder / f"summary-{method}.json"
     done = run(denet("run", "--no-tui", "--summary", str(path), *options, "--", *argv, method=method))
     assert path.exists(), done.stderr
-    summary = json.loads(path.read_text())
-    counts = Counts(status=done.returncode)
+    return done.returncode, json.loads(path.read_text())
+
+
+def watched(argv: Sequence[str], folder: Path, *options: str, method: str = "raw") -> tuple[Counts, dict[str, Any]]:
+    """Watch a command with `run --no-tui`; its counts with ABI prefixes off (strace has none), and the summary."""
+    status, summary = run_summary(argv, folder, *options, method=method)
+    counts = Counts(status=status)
     for process in summary["processes"]:
         counts.processes.append(Counter())
         counts.errors.append(Counter())
@@ -229,4 +236,4 @@ def straced(argv: Sequence[str], folder: Path) -> Counts:
     for tid, counter in log.calls.items():
         calls.setdefault(log.process_of(tid), Counter()).update(counter)
         errors.setdefault(log.process_of(tid), Counter()).update(log.errors.get(tid, {}))
-    return Counts(list(calls.values()), list(errors.values()), log.errnos, done.returncode)
+    return Counts(list(calls.values()), list(errors.values()), log.errnos, done.returncode, list(calls))

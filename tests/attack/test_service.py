@@ -121,6 +121,7 @@ def test_what_is_no_request_gets_nothing_and_an_answer(person: Person) -> None:
     assert "at least 65,536 rows" in found["few rows"][1][0]
 
 
+@pytest.mark.slow
 def test_many_in_a_row_leave_no_program_and_no_process(person: Person) -> None:
     """A thousand are made where systemd is (tests/lab)."""
     before = programs()

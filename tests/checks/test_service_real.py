@@ -162,6 +162,7 @@ print(json.dumps({"small": small, "held": len(held), "said": said}))
 """
 
 
+@pytest.mark.slow
 def test_a_member_who_hoards_is_stopped_and_told_by_what(clean: Box) -> None:
     """Who keeps the links alone has all of the maps' memory to pay for, and can have none that are smaller."""
     apply(clean)

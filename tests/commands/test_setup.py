@@ -47,6 +47,7 @@ def alone(script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> None:
     """The real fix, the real probe: FS-001."""
     done = alone(

@@ -13,6 +13,16 @@ from tests.lab.machines import Machine, make, missing
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the groups in this hook, too
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks the same machine goes to the same worker, which boots it once (--dist loadgroup)."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            asked = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            which = [str(asked[name]) for name in ("boot", "machine", "seen") if name in asked]
+            item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *which])))
+
+
 @pytest.fixture(scope="session")
 def shared(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every machine sees as /mnt: the wheel of denet-tui, and the workload."""

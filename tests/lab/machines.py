@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -80,10 +81,21 @@ def download(folder: Path, version: str) -> None:
 def make(image: str) -> Path:
     """The root folder of an image, from the cache or made now (about 80 s); raises CalledProcessError."""
     root = CACHE / image
-    made_by = root / ".made-by"
-    if not made_by.exists() or made_by.read_bytes() != MAKE_IMAGE.read_bytes():
-        subprocess.run(["unshare", "--mount", "sh", MAKE_IMAGE, image, root], check=True)
+    made(root, MAKE_IMAGE, image, root)
     return root
+
+
+def made(folder: Path, script: Path, *words: str | Path) -> None:
+    """Have a script make a folder of the cache unless this very script did; raises CalledProcessError.
+
+    Tests that run beside each other wait here for the one that makes it.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made_by = folder / ".made-by"
+        if not made_by.exists() or made_by.read_bytes() != script.read_bytes():
+            subprocess.run(["unshare", "--mount", "sh", script, *words], check=True)
 
 
 def missing() -> str:

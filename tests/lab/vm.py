@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab.machines import CACHE, download
+from tests.lab.machines import CACHE, download, made
 
 MAKE_VM = Path(__file__).with_name("make-vm.sh")
 GUEST = Path(__file__).with_name("guest.py")
@@ -101,9 +101,7 @@ class Boot:
 def make(wheels: Path) -> Path:
     """The folder of the machines, from the cache or made now (about 4 minutes); raises CalledProcessError."""
     folder = CACHE / "vm"
-    made_by = folder / ".made-by"
-    if not made_by.exists() or made_by.read_bytes() != MAKE_VM.read_bytes():
-        subprocess.run(["unshare", "--mount", "sh", MAKE_VM, folder, wheels], check=True)
+    made(folder, MAKE_VM, folder, wheels)
     return folder
 
 

@@ -49,6 +49,7 @@ def growth_kb(many: int, path: Path) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_20_000_ended_processes(tmp_path):
     few, many = growth_kb(1_000, tmp_path / "few.jsonl"), growth_kb(20_000, tmp_path / "many.jsonl")
     size_kb = (tmp_path / "many.json").stat().st_size // 1024

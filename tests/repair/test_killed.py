@@ -59,6 +59,7 @@ def killed_at(count: int, body: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_killed_at_any_system_call_the_next_run_undoes_or_repairs(machine: Machine, kind: str) -> None:
     """Every third undo is itself killed on its way. Each of the calls that change a file is a place to die."""
 

@@ -29,7 +29,7 @@ from tests.watch.helpers import (
     tmux,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 EVERYTHING = """
 id; umask; pwd; echo "$@"

@@ -66,6 +66,7 @@ assert before == after, (before, after)
 """
 
 
+@pytest.mark.slow
 def test_each_call_leaves_the_process_and_its_folder_as_they_were(tmp_path: Path) -> None:
     """Forked from one prepared process: 150 interpreters would take long."""
     failed = []

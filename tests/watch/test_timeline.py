@@ -101,6 +101,7 @@ def test_slow_ticks_fill_a_slot_each() -> None:
     assert timeline.columns(180, 10, 12, (READ,)) == [(10.0, some(2))] * 12
 
 
+@pytest.mark.slow
 def test_a_day_and_more_stays_bounded() -> None:
     """26 hours at 2 Hz, the last 2 of them over a full day: no slot more, and no memory either."""
     names = [Syscall(0, number, f"call_{number}") for number in range(4)]

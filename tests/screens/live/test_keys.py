@@ -169,6 +169,7 @@ async def test_the_width_of_the_tree_can_be_changed_within_limits() -> None:
         assert tree.size.width > 70
 
 
+@pytest.mark.slow
 async def test_every_key_does_no_harm_wherever_it_is_bound() -> None:
     build = Build()
     snapshots = [build.step() for _ in range(6)]
