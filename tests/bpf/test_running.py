@@ -24,9 +24,10 @@ pytestmark = pytest.mark.root
 
 
 class Watching:
-    """denet-tui at work; `summary` is there when it has ended."""
+    """denet-tui at work; `summary` is there when it has ended, which it does by itself where `ends` says so."""
 
     summary: dict[str, Any]
+    ends = False
 
 
 @contextlib.contextmanager
@@ -39,14 +40,16 @@ def watching(folder: Path, *words: str) -> Iterator[Watching]:
         try:
             eventually(lambda: watcher.poll() is not None or text_of(recording).count("\n") >= 2, "it watches")
             yield found
-            if watcher.poll() is None:
+            if not found.ends:
                 watcher.send_signal(signal.SIGINT)
             errors = watcher.communicate(timeout=60)[1].decode()
             assert watcher.returncode == 0, errors
         finally:
             watcher.kill()
     found.summary = json.loads(path.read_text())
-    assert found.summary["exact"] is True, found.summary["lost"]
+    lost = {name: count for name, count in found.summary["lost"].items() if count}
+    others = {"begun"} if "machine" in words else set()  # of whatever else runs here under a filter or a tracer
+    assert set(lost) <= others, lost
 
 
 @contextlib.contextmanager
@@ -68,7 +71,7 @@ def told(process: subprocess.Popen[bytes]) -> str:
 def test_while_threads_come_and_go(running: Path, tmp_path: Path, attempt: int) -> None:
     with at_work(running, "churn") as process, watching(tmp_path, "attach", str(process.pid)) as seen:
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(60) == 0
+        seen.ends = process.wait(60) == 0
     assert totals(seen.summary)["getppid"] == 5000, attempt
     assert len(seen.summary["processes"]) == 6
     assert all(each["end_ms"] is not None for each in seen.summary["processes"])
@@ -118,6 +121,7 @@ def test_a_chain_that_forks_and_ends_at_once(running: Path, tmp_path: Path, what
             eventually(lambda: _number_in(hops) > after + 200, "it goes on hopping")
             process.send_signal(signal.SIGUSR1)
             assert process.wait(60) == 0
+            seen.ends = what == "attach"
     end = _number_in(hops)
     assert 10 * (end - after) - 9 <= totals(seen.summary)["getppid"] - _of_others(seen.summary) <= 10 * (end - before)
 
@@ -131,11 +135,11 @@ def test_a_refused_call_right_after_the_attach(running: Path, tmp_path: Path, st
         if stopped:
             process.send_signal(signal.SIGSTOP)
             eventually(lambda: "State:\tT" in text_of(Path(f"/proc/{process.pid}/status")), "it is stopped")
-        with contextlib.suppress(AssertionError), watching(tmp_path, "attach", str(process.pid)):
+        with contextlib.suppress(AssertionError), watching(tmp_path, "attach", str(process.pid)) as seen:
             with go.open("r+b") as file:
                 file.write(b"x")
             process.send_signal(signal.SIGCONT)
-            assert process.wait(60) == 0
+            seen.ends = process.wait(60) == 0
     found = json.loads((tmp_path / "summary").read_text())
     lost = {name: count for name, count in found["lost"].items() if count}
     assert (totals(found)["getppid"], lost) == ((1000, {}) if stopped else (999, {"begun": 1}))
