@@ -167,7 +167,7 @@ def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused
     shows(terminal, "FS-001.mount: mount tracefs", "press")
     terminal.type("Enter")
     shows(terminal, "with one helper as root", "enter goes on")
-    terminal.type("v", "g", *["j"] * 13)
+    terminal.type("v", "g", *["j"] * 14)
     shows(terminal, "▸ ✓ pass      FS-001", "FS-001.mount was applied. u takes that back, as root, through")
     try:
         rule.write_text(free.replace("NOPASSWD", "PASSWD"))
