@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -222,12 +222,12 @@ class Accounts(NamedTuple):
     max_rss_bytes: int | None = None
     """Most memory at a time, as getrusage(2) tells it."""
 
-    def plus(self, other: Accounts) -> Accounts:
-        """Both added up, the larger of their memories; what is not known of one is not known of both."""
-        *sums, _ = (None if a is None or b is None else a + b for a, b in zip(self, other, strict=True))
-        mine, others = self.max_rss_bytes, other.max_rss_bytes
-        most = None if mine is None or others is None else max(mine, others)
-        return Accounts(*sums)._replace(max_rss_bytes=most)
+    @classmethod
+    def together(cls, some: Iterable[Accounts]) -> Accounts:
+        """One or more added up, the largest of their memories; what is not known of one is not known of all."""
+        *columns, peaks = zip(*some, strict=True)
+        most = None if None in peaks else max(peaks)
+        return cls(*(None if None in each else sum(each) for each in columns))._replace(max_rss_bytes=most)
 
 
 class Usage(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
-from functools import reduce
 from typing import NamedTuple
 
 from denet_tui.bpf import maps
@@ -41,7 +40,7 @@ def open_for_command(table: maps.Map, pid: int) -> None:
 
 def open_for_running(table: maps.Map, tgid: int, threads: Sequence[Accounts]) -> bool:
     """Begin the account of a process that is about to be watched, whose threads have used that; False if it has one."""
-    numbers = [_NOT_TOLD if number is None else number for number in reduce(Accounts.plus, threads, NOTHING_USED)[:5]]
+    numbers = [_NOT_TOLD if number is None else number for number in Accounts.together([NOTHING_USED, *threads])[:5]]
     row = _ACCOUNT.pack(*(0,) * 5, *numbers, *(0,) * 3, len(threads), 0, 0)
     return table.update(struct.pack("<I", tgid), row, maps.NOEXIST)
 

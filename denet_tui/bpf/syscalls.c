@@ -759,8 +759,10 @@ static __always_inline u64 kernel_u64(char *where)
 
 static __always_inline void open_account(u32 tgid, u32 held)
 {
+#ifdef OFF_STATE
     struct account new = {.threads = 1, .held = held};
     accounts.update(&tgid, &new); /* where it is full there is none: not known */
+#endif
 }
 
 static __always_inline void add_used(struct used *sum, char *task)

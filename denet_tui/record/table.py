@@ -133,7 +133,8 @@ def _used(snapshot: Snapshot) -> str:
     if used.max_rss_bytes is not None:
         words.append(f"at most {used.max_rss_bytes // 1024:,} KiB of memory in a process")
     if used.minor_faults is not None and used.major_faults is not None:
-        words.append(f"{used.minor_faults:,} page faults and {used.major_faults:,} major ones")
+        faults = used.minor_faults + used.major_faults
+        words.append(f"{faults:,} page faults, {used.major_faults:,} of them from disk")
     if used.read_bytes is not None and used.write_bytes is not None:
         words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
     return ", ".join(words) or "not known: a process ran before it was watched, or this kernel does not tell"

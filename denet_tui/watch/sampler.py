@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import reduce
 from itertools import chain
 from types import MappingProxyType
 
@@ -117,7 +116,7 @@ class Sampler:
             in_flight=_in_flight(reading),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
-            accounts=reduce(Accounts.plus, (known.info.usage.accounts for known in self._known.values()), self._used),
+            accounts=Accounts.together([self._used, *(known.info.usage.accounts for known in self._known.values())]),
             cpu_percent=100 * self._spent_ns / interval_ns if interval_ns else 0.0,
             asleep_ns=moment.asleep_since(self._began),
             set_ns=moment.stepped_since(self._began),
@@ -231,7 +230,7 @@ class Sampler:
             known.spent_ns = now.cpu_ns
 
     def _finish(self, info: ProcessInfo) -> None:
-        self._used = self._used.plus(info.usage.accounts)
+        self._used = Accounts.together((self._used, info.usage.accounts))
         self._ended.append(info)
         self._ended_count += 1
         self._newly_ended += 1

@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 
 from denet_tui.model import (
@@ -101,7 +100,7 @@ def snapshot(
         time_ns=START_NS + int(at_s * 1e9), wall_ms=START_MS + int(at_s * 1e3), elapsed_ns=int(at_s * 1e9),
         interval_ns=500_000_000, syscalls=rows, recent=recent, errnos=errnos, processes=shown, ended=ended,
         total=summed(rows.values()), delta=summed(recent.values()), loss=loss,
-        accounts=reduce(Accounts.plus, (one.usage.accounts for one in everybody), NOTHING_USED),
+        accounts=Accounts.together([NOTHING_USED, *(one.usage.accounts for one in everybody)]),
         cpu_percent=sum(one.usage.cpu_percent for one in shown if one.alive), **more,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.model import Counters, Loss, Syscall
+from denet_tui.model import UNKNOWN, Accounts, Counters, Loss, Syscall
 from denet_tui.record.table import duration, render_table
 from tests.record.made import EXITED_3, INFO, KILLED, READ, WRITE, counted, process, snapshot, story
 
@@ -125,3 +125,15 @@ def test_no_line_is_wider_than_the_terminal(width, name, calls):
 )  # fmt: skip
 def test_durations_have_three_digits(time_ns, told):
     assert duration(time_ns) == told
+
+
+def test_what_was_used_is_said_and_what_is_not_known_is_not():
+    busy = replace(snapshot(2.0, []), accounts=Accounts(3_300_000_000, 1500, 3, 4096, 335_544_320, 45 << 20))
+    said = re.sub(r"\s+", " ", render_table(INFO, busy))
+    assert (
+        "used: 3.300 s of CPU (165 %), at most 46,080 KiB of memory in a process, 1,503 page faults, 3 of them from "
+        "disk, 4,096 bytes read from disks, 335,544,320 written" in said
+    )
+    unknown = re.sub(r"\s+", " ", render_table(INFO, replace(busy, accounts=Accounts(cpu_ns=1_000_000_000))))
+    assert "used: 1.000 s of CPU (50 %) processes:" in unknown
+    assert "used: not known" in render_table(INFO, replace(busy, accounts=UNKNOWN))
