@@ -128,7 +128,7 @@ _shared = Shared(_look)
 
 def check_program(host: Host) -> Finding:
     """PROG-001: the program compiles for both ways, the kernel takes it, and its maps are as they should be."""
-    why = "This is what denet-tui loads: five small programs that only count, and the maps that they count in."
+    why = f"This is what denet-tui loads: {len(EVENTS)} small programs that only count, and the maps that they count in."
     proofs = _shared.look(host, "PROG-001")
     source, missing = _source(host)
     seen = (source, *chain.from_iterable(map(_seen_of_program, proofs.values())))
@@ -158,7 +158,7 @@ def _source(host: Host) -> tuple[Evidence, list[str]]:
         text = host.read(path)
     except OSError as error:
         return Evidence(path, str(error.strerror)), []  # BCC-003 fails then
-    raw, _, tracefs = text.partition("#ifdef WAY_RAW")[2].partition("#else")
+    raw, _, tracefs = text.rpartition("#ifdef WAY_RAW")[2].partition("#else")
     missing = [
         f"no {method} program for sys_enter"
         for method, part in (("raw", raw), ("tracefs", tracefs))
