@@ -19,7 +19,7 @@ from denet_tui.checks.host import Output
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
 from denet_tui.repair import plan, policy, repair, steps
 from tests.checks import served
-from tests.checks.fake import Content, FakeHost
+from tests.checks.fake import EVERYTHING, NOTHING, Content, FakeHost
 
 ROOMS = [Path(catalogue.__file__).parents[1] / room for room in ("checks", "repair", "helper", "report")]
 PROGRAMS = ["mount", "umount", "systemctl", "udevadm", "groupadd", "groupdel", "gpasswd", "setcap"]
@@ -96,7 +96,7 @@ def machines() -> Iterator[FakeHost]:
         "/proc/sys/kernel/unprivileged_bpf_disabled": "0\n",
         "/proc/sys/kernel/kptr_restrict": "0\n",
         "/proc/sys/kernel/perf_event_paranoid": "4\n",
-        "/proc/self/status": "CapEff: 0000000000000000\nCapBnd: 0000000000000000\nSeccomp: 2\nNoNewPrivs: 1\n",
+        "/run/udev/control": "",
         "/proc/self/limits": "Max locked memory  65536 65536 bytes\nMax open files 5 5 files\n",
         "/proc/self/uid_map": "0 1000 1\n",
         "/sys/kernel/security/lockdown": "none integrity [confidentiality]\n",
@@ -124,8 +124,10 @@ def machines() -> Iterator[FakeHost]:
     for uid in (0, 1000):
         for index, name in enumerate(systems):
             for release in ("4.9.0-1", "5.4.0-1", "6.1.0-18-amd64"):
+                bounding = NOTHING if release.startswith("4.") else EVERYTHING  # without it nobody could mount
+                status = f"CapEff: {NOTHING}\nCapBnd: {bounding}\nSeccomp: 2\nNoNewPrivs: 1\n"
                 yield FakeHost(
-                    files | {"/etc/os-release": f"ID={name}\n"},
+                    files | {"/etc/os-release": f"ID={name}\n", "/proc/self/status": status},
                     modes=modes,
                     owners={**owners, "/opt/denet-tui/loader.py": (1000, 1000)},
                     mounts=mounts if index % 2 else [],
