@@ -200,11 +200,10 @@ class Tracer:
 
     def forget(self, ended: Iterable[tuple[int, int]]) -> None:
         """Delete the records of ended processes, after they were read: (tgid, start), or it is another's by now."""
-        records = self._maps["processes"]
-        wanted = [(struct.pack("<I", tgid), struct.pack("<Q", start_ns)) for tgid, start_ns in ended]
-        now = records.lookup_many(b"".join(key for key, _ in wanted))
-        same = (key for (key, start), value in zip(wanted, now, strict=True) if value and value.startswith(start))
-        keys = b"".join(same)
+        records, known = self._maps["processes"], tuple(ended)
+        now = records.lookup_many(b"".join(struct.pack("<I", tgid) for tgid, _ in known))
+        same = (tgid for (tgid, start), it in zip(known, now, strict=True) if it and it[:8] == struct.pack("<Q", start))
+        keys = b"".join(struct.pack("<I", tgid) for tgid in same)
         records.delete_many(keys)
         self._maps["accounts"].delete_many(keys)
 
