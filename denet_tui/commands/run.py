@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("denet_tui")
 
+_NEXT = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
+    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
+    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
+    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
+    errno.ENOSPC: "free some space, or write elsewhere",
+}
+"""What to do next, by errno."""
+
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
@@ -60,7 +70,8 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
-        status = complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        status = complain(f"{what}; {_NEXT.get(error.errno or 0, 'start it again with --debug to see where')}", FAILED)
     logging.shutdown()
     sys.exit(status)
 
