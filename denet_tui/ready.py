@@ -20,3 +20,13 @@ def wait_for_room(descriptor: int) -> None:
     waiting = select.poll()
     waiting.register(descriptor, select.POLLOUT)
     waiting.poll()
+
+
+def hung_up(terminal: int, over: int = -1, seconds: float | None = None) -> bool:
+    """Wait until nobody has the other side of a terminal any more; False where `over` can be read first, or in time."""
+    waiting = select.poll()
+    waiting.register(terminal, 0)
+    if over >= 0:
+        waiting.register(over, select.POLLIN)
+    found = dict(waiting.poll(None if seconds is None else seconds * 1000))
+    return terminal in found and over not in found

@@ -45,7 +45,10 @@ def invoking_user() -> User:
                 gid = int(group) if _is_id(group) else _NO_GROUP
                 break
         else:
-            return find_user(os.environ.get("DOAS_USER") or "0")
+            try:
+                return find_user(os.environ.get("DOAS_USER") or "0")
+            except KeyError:
+                return find_user("0")
     return find_user(str(uid), gid)
 
 

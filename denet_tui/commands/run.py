@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("denet_tui")
 
+_NEXT = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
+    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
+    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
+    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
+    errno.ENOSPC: "free some space, or write elsewhere",
+}
+"""What to do next, by errno."""
+
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
@@ -60,7 +70,8 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
-        status = complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        status = complain(f"{what}; {_NEXT.get(error.errno or 0, 'start it again with --debug to see where')}", FAILED)
     logging.shutdown()
     sys.exit(status)
 
@@ -73,6 +84,8 @@ class _Runs:
         self._on_screen = preferences is not None
         self._interval_s = request.interval or (preferences and preferences.settings.interval) or 0.5
         self._number = 0
+        self.hurry = False
+        """Whether the end was asked for: a reader of the recording that does not read is not waited for then."""
         self.failures: list[str | None] = []
         self._next()
 
@@ -106,7 +119,7 @@ class _Runs:
         return self._recorder.failure is None
 
     def _complete(self, final: Snapshot) -> None:
-        self._recorder.finish(final)
+        self._recorder.finish(final, lambda: self.hurry)
         output = self.session.target.output
         self.failures += [self._recorder.failure, output.failure if output else None]
 
@@ -129,7 +142,7 @@ def watch(start: Start, target: Target, request: WatchRequest, preferences: Pref
     """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status."""
     _log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
-    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs.session, request)
+    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request)
     complete = runs.finish(final)
     status = 0
     if final.status is not None and target.aim == "command":
@@ -166,12 +179,22 @@ def _watch_on_screen(runs: _Runs, target: Target, request: WatchRequest, prefere
     if fault:
         runs.session.finish("kill")
         raise StartError(screen.explain_fault(fault, preferences.folder))
+    runs.hurry = how != "ended"
     return runs.session.finish(how or "kill")
 
 
-def _watch(session: Session, request: WatchRequest) -> Snapshot:
+def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
+    session = runs.session
+
+    def be_quick(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
+        runs.hurry = True
+
     try:
-        return session.finish(_without_screen(session, request))
+        how = _without_screen(session, request)
+        runs.hurry = how != "ended"
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, be_quick)
+        return session.finish(how)
     finally:
         session.target.give_back()
 

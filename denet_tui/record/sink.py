@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from denet_tui import files
@@ -14,6 +16,11 @@ from denet_tui.visible import visible
 
 BATCH_BYTES = 256 * 1024
 """Lines are gathered up to about this many bytes for one write()."""
+
+MOST_WAITING = 16 << 20
+"""Bytes that wait for a slow reader; a tick that comes then is left out whole."""
+PATIENCE_S = 2.0
+"""How long a reader that is waited for in a hurry may take nothing."""
 
 _ADVICE = {
     errno.ENOENT: "the folder does not exist: create it, or name another file",
@@ -65,6 +72,11 @@ class Sink:
         self._open = True
         self._written = 0
         self._line_start = 0
+        self.left_out = 0
+        """Ticks that its reader has not got, as it was too slow."""
+        self._waiting: deque[bytes] | None = None
+        self._size = 0
+        self._news = threading.Condition()
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], what: str) -> Sink:
@@ -94,8 +106,48 @@ class Sink:
         mine, others = os.fstat(self._descriptor), os.fstat(other._descriptor)
         return stat.S_ISREG(mine.st_mode) and os.path.samestat(mine, others)
 
+    def unblock(self) -> None:
+        """From now on let what a reader (of a pipe, a terminal) does not take wait in memory, not the caller."""
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            self._waiting = deque()
+            threading.Thread(target=self._write_on, name="recording", daemon=True).start()
+
+    def has_room(self) -> bool:
+        """Whether another tick may wait."""
+        return self._size < MOST_WAITING
+
+    def drain(self, hurry: Callable[[], bool]) -> None:
+        """Wait until all is written; where `hurry` says so, only as long as its reader goes on reading."""
+        with self._news:
+            while self._waiting and self.alive:
+                before = self._size, self._written
+                self._news.wait(PATIENCE_S)
+                if before == (self._size, self._written) and hurry():
+                    self.failure = f"the {self.name} stopped: its reader does not read; keep it reading to the end"
+
+    def _write_on(self) -> None:
+        assert self._waiting is not None  # noqa: S101 - unblock
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._waiting)
+                block = self._waiting[0]
+            self._put(block)
+            with self._news:
+                self._size -= len(self._waiting.popleft())
+                self._news.notify_all()
+
     def write(self, block: bytes) -> None:
-        """Write a block of ASCII; on failure cut the file after its last whole line and take no more."""
+        """Write a block of ASCII, or let it wait; on failure take no more."""
+        if self._waiting is None:
+            self._put(block)
+        elif self.alive:
+            with self._news:
+                self._waiting.append(block)
+                self._size += len(block)
+                self._news.notify_all()
+
+    def _put(self, block: bytes) -> None:
+        """Write; on failure cut the file after its last whole line and take no more."""
         rest = memoryview(block)
         while rest and self.alive:
             try:
@@ -127,7 +179,9 @@ class Sink:
         if not self._open:
             return
         self._open = False
-        if self._owned:
+        if self.left_out and not self.failure:
+            self.failure = f"the {self.name} lacks {self.left_out:,} ticks: its reader was too slow for them"
+        if self._owned and not self._waiting:
             try:
                 os.close(self._descriptor)
             except OSError as problem:

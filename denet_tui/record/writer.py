@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import BinaryIO
 
@@ -61,6 +61,8 @@ class Recorder:
         if self.failure:
             self.close()
             raise RecordError(self.failure)
+        for sink in self._lines:
+            sink.unblock()
 
     def add(self, snapshot: Snapshot) -> None:
         """Write what happened since the last snapshot; the same snapshot again writes nothing."""
@@ -68,16 +70,24 @@ class Recorder:
             return
         self._last = snapshot
         self._keep_ended(snapshot)
-        if any(sink.alive for sink in self._lines):
-            self._emit(self._lines, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
+        ready = [sink for sink in self._lines if sink.has_room()]
+        for sink in self._lines:
+            sink.left_out += sink not in ready
+        if any(sink.alive for sink in ready):
+            self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
 
-    def finish(self, snapshot: Snapshot) -> None:
-        """Add the last snapshot if add() has not had it, write the summary, close everything."""
+    def finish(self, snapshot: Snapshot, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Add the last snapshot if add() has not had it, write the summary, close everything.
+
+        Readers are waited for; where `hurry` says so, only as long as they read.
+        """
         self.add(snapshot)
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(snapshot, self._spool))
+            self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
+        for sink in self._lines:
+            sink.drain(hurry)
         self.close()
 
     def close(self) -> None:
@@ -125,11 +135,14 @@ class Recorder:
         except OSError as problem:
             self._stop(problem)
 
-    def _emit(self, sinks: list[Sink], pieces: Iterable[str]) -> None:
+    def _emit(self, sinks: list[Sink], pieces: Iterable[str], hurry: Callable[[], bool] | None = None) -> None:
+        """Write to all; with `hurry` no more than a block waits."""
         try:
             for block in batches(pieces):
                 for sink in sinks:
                     sink.write(block)
+                    if hurry:
+                        sink.drain(hurry)
         except OSError as problem:  # sinks never raise: this is the spool under the summary
             self._stop(problem)
 

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import signal
+import sys
+import threading
 from collections import deque
-from collections.abc import Sequence
-from io import StringIO
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
 from textual.message_pump import MessagePump
 
 from denet_tui import files
+from denet_tui.ready import hung_up
 from denet_tui.visible import visible
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ResultT = TypeVar("ResultT")
+
+
+class _Lasting(io.FileIO):
+    """Takes what cannot be written, too: Textual's thread would end there, and be waited for for ever."""
+
+    def write(self, data: Buffer, /) -> int:
+        """All of it, as far as anybody can tell."""
+        with suppress(OSError):
+            return super().write(data) or 0
+        return memoryview(data).nbytes
 
 
 class LeavingApp(App[ResultT]):
@@ -32,9 +52,11 @@ class LeavingApp(App[ResultT]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._over, self._gone = -1, False
+        """An eventfd that ends the looking after the terminal, and whether that is gone."""
         self._typed_ahead: deque[events.Key | events.Paste] = deque()
         """What came since, while a key is on its way: that one is the first."""
-        self._faults = StringIO()
+        self._faults = io.StringIO()
         self.error_console = Console(file=self._faults, width=120)
 
     @property
@@ -43,8 +65,13 @@ class LeavingApp(App[ResultT]):
         return self._faults.getvalue().strip()
 
     def on_mount(self) -> None:
-        """Take the signals."""
+        """Take the signals, and look after the terminal."""
         loop = asyncio.get_running_loop()
+        terminals = [number for number in range(3) if os.isatty(number)]
+        if 0 in terminals:
+            self._over = os.eventfd(0)
+            leave = partial(loop.call_soon_threadsafe, self.leave_unasked, context=copy_context())
+            threading.Thread(target=self._watch_terminal, args=(leave, terminals), daemon=True).start()
         for number in _ENDING_SIGNALS:
             loop.add_signal_handler(number, self.leave_unasked)
 
@@ -53,6 +80,38 @@ class LeavingApp(App[ResultT]):
         loop = asyncio.get_running_loop()
         for number in _ENDING_SIGNALS:
             loop.remove_signal_handler(number)
+
+    def _watch_terminal(self, leave: Callable[[], object], terminals: Sequence[int]) -> None:
+        """In a thread: leave when the terminal is gone, though no signal says so; what is yet written goes nowhere."""
+        if hung_up(0, self._over):
+            self._gone = True
+            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            for number in terminals:
+                os.dup2(nowhere, number)
+            with suppress(RuntimeError):  # it has just been left
+                leave()
+        else:
+            os.close(self._over)
+
+    def run(self, *args: Any, **options: Any) -> ResultT | None:
+        """As Textual's; the terminal is somebody else's to look after then."""
+        before, lasting = sys.__stderr__, io.BufferedWriter(_Lasting(2, "w", closefd=False))
+        sys.__stderr__ = io.TextIOWrapper(lasting, "utf-8", errors="replace")  # type: ignore[misc]
+        try:
+            return super().run(*args, **options)
+        finally:
+            sys.__stderr__ = before  # type: ignore[misc]
+            if self._gone:
+                os.close(self._over)
+            elif self._over >= 0:
+                os.eventfd_write(self._over, 1)
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """As Textual's; that the terminal cannot be read any more is no fault."""
+        if self._gone or (self._over >= 0 and hung_up(0, seconds=0)):
+            self.leave_unasked()
+        else:
+            super().panic(*renderables)
 
     def leave_unasked(self) -> None:
         """Leave without a question; a signal has come."""

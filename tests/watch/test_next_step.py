@@ -1,0 +1,24 @@
+"""What the system refuses is said with what to do next, and never as a mistake of denet-tui's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.real import environment
+from tests.watch.helpers import DENET, denet, run
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("files", [6, 7, 9, 16])
+def test_too_few_open_files(files: int) -> None:
+    done = run("bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *DENET, "run", "--no-tui", "--", "true")
+    assert done.returncode == 125, done.stderr
+    assert "ulimit -n" in done.stderr
+    assert "mistake" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_user_behind_doas_that_is_not_there() -> None:
+    done = denet("run", "--no-tui", "--", "sh", "-c", "exit 3", env=environment() | {"DOAS_USER": "nosuchuser"})
+    assert done.returncode == 3, done.stderr
