@@ -129,7 +129,7 @@ _shared = Shared(_look)
 def check_program(host: Host) -> Finding:
     """PROG-001: the program compiles for both ways, the kernel takes it, and its maps are as they should be."""
     why = (
-        f"This is what denet-tui loads: {len(EVENTS)} small programs that only count, and the maps that they count in."
+        f"This is what denet-tui loads: {len(EVENTS)} small programs that only count, and the maps they count in."
     )
     proofs = _shared.look(host, "PROG-001")
     source, missing = _source(host)

@@ -118,6 +118,5 @@ def test_the_cause_is_named_and_nothing_healthy_fails(name: str, healthy: Seen) 
     assert seen.shown("warn") - healthy.shown("warn") == set(warns.split())
     # Whatever fails is why it does not work, or a hole; what only another way lacks is no more than optional.
     counted = seen.found.get("E2E-001", {"blocks": ["raw", "tracefs"]})
-    assert {"raw", "tracefs"} <= set(counted["blocks"]) or not [
-        each for each in seen.found.values() if each["shown"] == "fail" and each["blocks"]
-    ]
+    blocking = [each for each in seen.found.values() if each["shown"] == "fail" and each["blocks"]]
+    assert {"raw", "tracefs"} <= set(counted["blocks"]) or not blocking
