@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import shutil
 import sys
@@ -17,8 +18,9 @@ from denet_tui.visible import complain
 
 FAILED = 125
 USAGE = 64
-"""For wrong words to the commands about the machine, as sysexits.h has it: what they run is not somebody else's."""
+"""For a wrong command line of the commands about the machine (EX_USAGE of sysexits.h); they run nobody's command."""
 ABOUT_THE_MACHINE = ("diag", "setup")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Commands(click.Group):
@@ -44,6 +46,7 @@ class Commands(click.Group):
         debug.take_last_resort()
         try:
             status = super().main(*args, **{"prog_name": "denet-tui", **kwargs, "standalone_mode": False})
+            print(end="", flush=True)  # here a full disk can still be told
         except click.exceptions.Exit as error:
             status = error.exit_code
         except click.UsageError as error:
@@ -56,7 +59,11 @@ class Commands(click.Group):
         except BrokenPipeError:
             status = FAILED
         except Exception as error:  # noqa: BLE001 - the last resort
-            status = debug.mistake(error, FAILED)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                status = complain(f"what was asked for cannot be written: {error.strerror}", FAILED)
+                sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - or Python tries again at its end
+            else:
+                status = debug.mistake(error, FAILED)
         sys.exit(status if isinstance(status, int) else 0)
 
     def resolve_command(

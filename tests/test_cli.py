@@ -74,6 +74,16 @@ def test_help_and_version_need_nothing() -> None:
         assert "\b" not in done.stdout
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "-h"], ["settings"]], ids=" ".join)
+def test_a_full_disk_is_no_mistake_of_ours(words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*DENET, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        125,
+        "denet-tui: what was asked for cannot be written: No space left on device\n",
+    )
+
+
 def test_every_command_stands_under_a_heading_of_the_help() -> None:
     headed = [name for names in main.sections.values() for name in names]
     assert sorted(headed) == sorted(main.commands)

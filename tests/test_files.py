@@ -40,7 +40,7 @@ seen, end = set(), time.monotonic() + 4
 while time.monotonic() < end:
     try:
         record = last_good.recall(Sudo(), path)
-    except (OSError, last_good.DriftError) as error:
+    except (OSError, last_good.LastGoodError) as error:
         seen.add(type(error).__name__)
     else:
         seen.add(record["kernel"] if record else None)

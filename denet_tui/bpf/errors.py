@@ -51,7 +51,7 @@ BY_ERRNO: dict[int, _Cause] = {
 """For texts that say no more than an errno does."""
 
 _LIBBCC_SPEAKS = ("compile", "load", "attach", "loader", "read")
-"""Stages where what libbcc and LLVM printed tells more than our own text; it is that of all ways that were tried."""
+"""Stages where what libbcc and LLVM printed tells more than our own text; it is that of all methods that were tried."""
 _PLAIN = ("bcc", "btf", "namespace", "request", "service", "source", "sudo")
 """Stages whose own text says what to do."""
 _CHECKS = {

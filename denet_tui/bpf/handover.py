@@ -172,7 +172,7 @@ def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
 
 
 def _failure(reply: dict[str, Any]) -> LoadError:
-    """One error for all ways that were tried; the first is the preferred one, and says it best."""
+    """One error for all attach methods that were tried; the first is the preferred one, and says it best."""
     output = reply["output"]
     failures = [
         LoadError(each["stage"], each["text"], each.get("errno"), output, each["method"]) for each in reply["failures"]

@@ -34,7 +34,7 @@ SECONDS = 30
 PATIENCE_S = 5
 """For a request, once there is a connection."""
 LARGEST_SCALE_SERVED = 2
-"""Of the tables for who has no privilege: 4 times the usual ones, about 80 MB of kernel memory."""
+"""Of the tables for a user without privilege: 4 times the usual ones, about 80 MB of kernel memory."""
 OUTPUT = 100_000
 """Bytes of what libbcc and LLVM printed that are passed on."""
 
@@ -121,7 +121,7 @@ _NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_
 
 
 def flags_for(request: Request, only_uid: int | None, method: str, tracing: Path | None) -> tuple[list[str], list[str]]:
-    """(-D flags, notes for the user) for this kernel and way; raises LoadError where the way cannot work."""
+    """(-D flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work."""
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}

@@ -29,8 +29,8 @@ from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
 
 LAYERS = ("service", "event", "map", "program", "attach", "load", "count")
-"""`service` is for who has no privilege, `event` (files in tracefs) the second way's alone; `load` is the real program,
-with all that bcc does."""
+"""`service` is for a user without privilege, `event` (files in tracefs) for tracefs tracepoints alone; `load` is the
+real program, with all that bcc does."""
 SECONDS = 20.0
 
 
@@ -61,7 +61,7 @@ def _tries(method: str, layer: str, attempt: Callable[[], Any]) -> Any:
 
 
 def simple_layers(method: str) -> bool:
-    """Whether the kernel takes a tiny map and a tiny program this way, and lets it be attached."""
+    """Whether the kernel takes a tiny map and a tiny program by this attach method, and lets it be attached."""
     tracing = Path()
     if method == "tracefs":
         found = _tries(method, "event", _event)
@@ -108,7 +108,7 @@ def real_layers(method: str, loading: unprivileged.Loads) -> None:
 
 
 def methods() -> None:
-    """Both ways; the two loaders work at the same time. Without privilege, through the loader's service."""
+    """Both attach methods; the two loaders work at the same time. Without privilege, through the loader's service."""
     confine.protect()
     if not may_load() and unprivileged.has_service():
         served = _tries("raw", "service", lambda: unprivileged.Served(Request("raw")))
@@ -121,7 +121,7 @@ def methods() -> None:
 
 
 def prove(method: str) -> None:
-    """Count 1,000 known calls, by one way; each step of it is said."""
+    """Count 1,000 known calls, by one attach method; each step of it is said."""
     confine.protect()
     try:
         wanted = Request(method)

@@ -176,7 +176,7 @@ class Host:
         """The kernel's log, its last MiB; raises OSError (EPERM without CAP_SYSLOG where dmesg_restrict is 1)."""
         return holders.kernel_log(LIMIT)
 
-    # drift
+    # last good
 
     def find_bcc(self) -> toolchain.Toolchain:
         """Where bcc is, and its version, without importing it; raises ToolchainError."""

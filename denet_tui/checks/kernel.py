@@ -51,7 +51,7 @@ def version(host: Host) -> Finding:
             State.FAIL,
             f"{name}: {lacks[0]}",
             (*evidence, *(Evidence("version", text) for text in lacks[1:])),
-            "Raw tracepoints are the way that needs least. The other one, tracefs tracepoints, works on older kernels.",
+            "Raw tracepoints need least. The other attach method, tracefs tracepoints, works on older kernels.",
             ("raw",),
             (_newer_kernel("KERN-001"),),
         )

@@ -40,7 +40,7 @@ Record = dict[str, str]
 """What was seen, in words, by the name that a person sees."""
 
 
-class DriftError(Exception):
+class LastGoodError(Exception):
     """The record cannot be believed; the text says why."""
 
 
@@ -115,27 +115,27 @@ def remember(host: Host, path: str) -> None:
 
 
 def recall(host: Host, path: str) -> Record | None:
-    """The last good state, None if none was recorded; raises OSError, DriftError where it cannot be believed."""
+    """The last good state, None if none was recorded; raises OSError, LastGoodError where it cannot be believed."""
     try:
         content = json.loads(host.read_of(host.asker().uid, path))
         seen = content["seen"]
         if content["format"] != FORMAT or len(seen) > _MOST:
-            raise DriftError(f"{path} is of another version of denet-tui")
+            raise LastGoodError(f"{path} is of another version of denet-tui")
         return {str(name)[:100]: str(value)[:500] for name, value in seen.items()}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DriftError(f"{path} is damaged ({type(error).__name__})") from None
+        raise LastGoodError(f"{path} is damaged ({type(error).__name__})") from None
 
 
-def check_drift(host: Host) -> Finding:
+def check_last_good(host: Host) -> Finding:
     """DRIFT-001: what changed since the last good run."""
     why = "Where something worked before and does not now, the reason is mostly among the things that changed."
     path = where(host)
     try:
         before = recall(host, path)
-    except (OSError, DriftError) as error:
-        text = str(error) if isinstance(error, DriftError) else f"{path}: {error.strerror}"
+    except (OSError, LastGoodError) as error:
+        text = str(error) if isinstance(error, LastGoodError) else f"{path}: {error.strerror}"
         title = "the record of the last good run cannot be used"
         return Finding("DRIFT-001", State.UNKNOWN, title, (Evidence(path, text),), why)
     if before is None:
@@ -160,4 +160,4 @@ def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
     return [(name, old, new) for name, old, new in pairs if old != new and not {old, new} & _UNREADABLE]
 
 
-CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_drift, first=False),)
+CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_last_good, first=False),)

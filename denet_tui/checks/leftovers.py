@@ -171,7 +171,7 @@ def check_others(host: Host) -> Finding:
     evidence = []
     owners = Counter[str]()
     for each in programs:
-        whose = ", ".join(each.holders) or "nobody's open file: pinned, or held by a link or the kernel"
+        whose = ", ".join(each.holders) or "no process has it open: pinned, or held by a link or the kernel"
         owners[each.holders[0].partition(" ")[0] if each.holders else "no process"] += 1
         evidence.append(Evidence(f"program {each.id}", f"{each.type} {each.name or '(no name)'}, {whose}"))
     if not programs:

@@ -59,7 +59,7 @@ _POINTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a way: errno 0 is good, -1 a failure without one."""
+    """One layer of an attach method: errno 0 is good, -1 a failure without one."""
 
     name: str
     number: int
@@ -127,10 +127,8 @@ _shared = Shared(_look)
 
 
 def check_program(host: Host) -> Finding:
-    """PROG-001: the program compiles for both ways, the kernel takes it, and its maps are as they should be."""
-    why = (
-        f"This is what denet-tui loads: {len(EVENTS)} small programs that only count, and the maps they count in."
-    )
+    """PROG-001: the program compiles for both attach methods, the kernel takes it, and its maps are right."""
+    why = f"This is what denet-tui loads: {len(EVENTS)} small programs that only count, and the maps they count in."
     proofs = _shared.look(host, "PROG-001")
     source, missing = _source(host)
     seen = (source, *chain.from_iterable(map(_seen_of_program, proofs.values())))
@@ -216,7 +214,7 @@ def _is_our_mistake(proof: Proof) -> bool:
 
 
 def check_counting(host: Host) -> Finding:
-    """E2E-001: the final word: each way is tried layer by layer, up to counting 1,000 known calls exactly."""
+    """E2E-001: the final word: each attach method is tried layer by layer, up to counting 1,000 known calls exactly."""
     why = (
         "Whatever all the other checks say: this is the real thing, done once. The program is loaded as for watching, "
         f"a child of denet-tui makes {CALLS:,} read(2) calls, and what the kernel has counted is compared with that."
@@ -226,8 +224,9 @@ def check_counting(host: Host) -> Finding:
     good = tuple(method for method in BOTH if proofs[method].exact)
     bad = tuple(proofs[method] for method in BOTH if method not in good)
     if good:
-        stops = tuple(proof for proof in bad if proof.layers or proof.ended)  # who has no privilege asks for one
-        by = f"by {METHODS[good[0]]}" if bad else "both ways"
+        # Without privilege the service is asked for one method only.
+        stops = tuple(proof for proof in bad if proof.layers or proof.ended)
+        by = f"by {METHODS[good[0]]}" if bad else "by both attach methods"
         title = f"{CALLS:,} known calls were made, and {CALLS:,} counted, {by}"
         title += ", through the loader's service" * (len(stops) < len(bad))
         title += "".join(

@@ -333,7 +333,7 @@ def _closed(host: Host, evidence: list[Evidence]) -> tuple[State, str] | None:
     except OSError as error:
         evidence.append(Evidence(SOCKET, str(error.strerror)))
         said = host.run([program(host, "systemctl"), "is-active", UNIT]).stdout.strip() or "not running"
-        return State.WARN, f"{UNIT} is installed, but nobody listens there: it is {said}"
+        return State.WARN, f"{UNIT} is installed, but nothing listens there: it is {said}"
     mode, group = mode_of(found), members(host)
     evidence.append(Evidence(SOCKET, f"mode {mode:04o}, uid {found.st_uid}, gid {found.st_gid}"))
     if not stat.S_ISSOCK(found.st_mode) or found.st_uid or folder.st_uid or mode_of(folder) & 0o022:

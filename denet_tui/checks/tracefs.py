@@ -53,7 +53,7 @@ def _hidden(host: Host, point: str) -> bool:
 
 def check_mounted(host: Host) -> Finding:
     """FS-001: tracefs is mounted."""
-    why = "The tracefs way finds its events there. Raw tracepoints need no tracefs at all."
+    why = "Tracefs tracepoints are found there. Raw tracepoints need no tracefs at all."
     found = mounted(host)
     if found:
         seen = (Evidence("/proc/self/mountinfo", f"{found.kind} on {found.point}, {_options(found)}"),)
@@ -130,7 +130,7 @@ def _service(mount: str) -> str:
 
 def check_events(host: Host) -> Finding:
     """FS-002: the files of our events are there, and whoever loads can read them."""
-    why = "Who loads the program by way of tracefs reads the number of each event there, and the layout of its fields."
+    why = "To attach to tracefs tracepoints, the loader reads each event's number there, and the layout of its fields."
     mount = mounted(host)
     if mount is None:
         return Finding("FS-002", State.SKIP, "tracefs is not mounted (FS-001)", why=why)

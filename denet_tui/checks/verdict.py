@@ -13,7 +13,7 @@ READY, BLOCKED, WARNINGS, USAGE, CRASHED = 0, 1, 2, 64, 70
 """Exit statuses of diag and setup; 64 and 70 are those of sysexits.h."""
 
 PROOF = "E2E-001"
-"""The check that loads, attaches and counts for real: what it says of a way outweighs what was only read."""
+"""The check that loads, attaches and counts for real: what it says of an attach method outweighs what was only read."""
 ACCESS = "PRIV-001"
 """The check at whose step a way to the capabilities is chosen."""
 _TRIED = (State.WARN, State.FAIL, State.OPTIONAL)
@@ -28,7 +28,7 @@ class MethodVerdict:
     verdict: Verdict
     ids: tuple[str, ...] = ()
     proven: bool = True
-    """False if only some checks were run, and not the one that tries this way."""
+    """False if only some checks were run, and not the one that tries this method."""
 
     def __str__(self) -> str:
         if self.verdict == "ready":
@@ -58,7 +58,7 @@ def _method(method: AttachMethod, findings: Sequence[Finding], *, whole: bool) -
 
 
 def _proves(proof: Finding, method: AttachMethod) -> bool:
-    """Whether it has counted exactly by this way; unsure of the other one, it names that alone."""
+    """Whether it has counted exactly by this method; unsure of the other one, it names that alone."""
     if proof.state is State.PASS:
         return method in (proof.required_for or BOTH)
     if proof.state in _TRIED:

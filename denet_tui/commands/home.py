@@ -236,7 +236,7 @@ def farewell(walk: Walk) -> Left:
     ready = any(method.verdict == "ready" and method.proven for method in walk.methods)
     in_force = _in_force(walk.done)
     words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
-    words += [f"not wholly taken back: {each.fix}: {'; '.join(each.left)}" for each in walk.done if each.left]
+    words += [f"taken back only in part: {each.fix}: {'; '.join(each.left)}" for each in walk.done if each.left]
     if walk.working:
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
     if not ready and walk.findings:

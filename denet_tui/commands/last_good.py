@@ -39,11 +39,11 @@ class Before:
 
     def changes(self) -> str:
         """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
-        from denet_tui.checks.last_good import check_drift
+        from denet_tui.checks.last_good import check_last_good
         from denet_tui.checks.model import State
 
         try:
-            finding = check_drift(self._host)
+            finding = check_last_good(self._host)
         except Exception:  # it only adds to a failure, and must not hide it
             log.debug("what changed since the last good run cannot be told", exc_info=True)
             return ""

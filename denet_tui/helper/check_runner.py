@@ -25,7 +25,7 @@ _MOST_LINES = 400
 
 
 class CheckListener(Protocol):
-    """Is told how the looking goes, from the threads of the checks."""
+    """Is told how the checks get on, from their threads."""
 
     def started(self, identity: str) -> None:
         """A check has begun."""

@@ -46,7 +46,7 @@ class Recorder:
 
     @property
     def failure(self) -> str | None:
-        """Why something that was asked for is not, or not wholly, there: one line, None if all is."""
+        """Why something that was asked for is missing, or missing in part: one line, None if all is."""
         sinks = [sink.failure for sink in (*self._lines, *self._summaries)]
         return "; ".join(dict.fromkeys(told for told in (self._spool_failure, *sinks) if told)) or None
 

@@ -38,7 +38,7 @@ _SAYS_NOTHING = frozenset(
     {"", "root", "nobody", "localhost", "(none)", "linux"}
     | {each.strip("<>").lower() for each in (ADDRESS, ARGUMENT, HOME, HOST, MAC, SECRET, USER, UUID)}
 )
-"""Tells of nobody; the placeholders' own words are among them, so that a placeholder is never replaced again."""
+"""Names nobody; the placeholders' own words are among them, so that a placeholder is never replaced again."""
 _SHORT = 4
 """Names shorter than that are only replaced where they stand alone: `al` is in `kernel.unprivileged…` by chance."""
 

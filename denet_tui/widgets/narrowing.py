@@ -1,7 +1,7 @@
 """What a view can be narrowed to, and the message that asks for it.
 
-A new kind of narrowing is one class here: what it leaves of the processes (`inside`) or of the calls (`matches`), and
-its `label`.
+A new kind of narrowing is one class here: its `label`, `of` which of the three it is (screens/live/view.py goes by it),
+and what it leaves of the processes (`inside`) or of the calls (`matches`).
 """
 
 from __future__ import annotations

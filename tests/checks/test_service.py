@@ -209,7 +209,7 @@ def test_a_socket_that_nobody_listens_on() -> None:
     found = service.check(host)
     assert (found.state, found.title) == (
         State.WARN,
-        "denet-tui-loader.socket is installed, but nobody listens there: it is failed",
+        "denet-tui-loader.socket is installed, but nothing listens there: it is failed",
     )
     assert [each.argv[1] for each in found.fixes[0].changes if isinstance(each, RunCommand)] == [
         "daemon-reload",

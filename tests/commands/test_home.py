@@ -263,7 +263,7 @@ def test_what_could_not_be_taken_back_is_said() -> None:
     partly = Ended("undo", "B-001.set", good=False, changed=True, left=("/x was changed since",))
     left = farewell(Ended("apply", "B-001.set", good=True, changed=True), partly, state=State.PASS)
     assert left.words[0].startswith("applied and in force: B-001.set")
-    assert left.words[1] == "not wholly taken back: B-001.set: /x was changed since"
+    assert left.words[1] == "taken back only in part: B-001.set: /x was changed since"
 
 
 def test_with_nothing_done_and_all_right_nothing_is_said() -> None:

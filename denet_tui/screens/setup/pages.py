@@ -28,7 +28,7 @@ _HEADS = {
 GROUPS = {
     "permissions": "Who you are here, and what this session may do: users, groups, containers, limits.",
     "capabilities": "The two rights of root that loading needs, CAP_BPF and CAP_PERFMON, and who has them.",
-    "tracefs": "The filesystem in which the kernel lists its events. Only the second attach method needs it.",
+    "tracefs": "The filesystem in which the kernel lists its events. Only the second attach method, tracefs, needs it.",
     "kernel": "What this kernel was built with, and its settings.",
     "bcc": "The BPF Compiler Collection of your distribution: it compiles the program that counts.",
     "proof": "The program itself: loaded, attached, and compared with calls of a known number.",

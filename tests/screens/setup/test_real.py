@@ -69,7 +69,7 @@ def test_from_a_broken_machine_to_a_watched_command(terminal: Tmux, person: Pers
     terminal.type("g", *["j"] * 14)
     shows(terminal, "▸ ○ optional FS-001", "Not needed: raw tracepoints work here without it")
     terminal.type("a")
-    shows(terminal, "FS-001.mount applied", "✓ repaired FS-001", "both ways")
+    shows(terminal, "FS-001.mount applied", "✓ repaired FS-001", "both attach methods")
     terminal.type("Enter")
     shows(terminal, "What do you want to watch?", "[Run a command]")
     terminal.line("ls 'a file that is not there'")
