@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from denet_tui import debug
-from denet_tui.visible import complain
+from denet_tui.visible import complain, write
 
 FAILED = 125
 USAGE = 64
@@ -46,7 +46,7 @@ class Commands(click.Group):
         debug.take_last_resort()
         try:
             status = super().main(*args, **{"prog_name": "denet-tui", **kwargs, "standalone_mode": False})
-            print(end="", flush=True)  # here a full disk can still be told
+            write("", sys.stdout)  # flushes: here a full disk can still be told
         except click.exceptions.Exit as error:
             status = error.exit_code
         except click.UsageError as error:

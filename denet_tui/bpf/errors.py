@@ -69,8 +69,8 @@ def explain(error: LoadError, facts: Facts) -> Explanation:
     if len(error.failures) > 1 and error.failures[0].stage not in ("bcc", "source"):
         each = {failure.method: _explain(failure, facts) for failure in error.failures}
         first = next(iter(each.values()))
-        if len({str(explanation) for explanation in each.values()}) == 1:
-            return first
+        if len({str(explanation) for explanation in each.values()}) == 1 or first.check_id == "LIM-001":
+            return first  # a limit is met by whatever is tried
         told = "; ".join(f"{method}: {explanation.cause}" for method, explanation in each.items())
         return Explanation(told, DIAG, first.check_id)
     return _explain(error.failures[0] if error.failures else error, facts)

@@ -10,7 +10,7 @@ from tests.watch.helpers import DENET, denet, run
 pytestmark = pytest.mark.root
 
 
-@pytest.mark.parametrize("files", [6, 7, 9, 16])
+@pytest.mark.parametrize("files", [6, 7, 9, 12, 16])
 def test_too_few_open_files(files: int) -> None:
     done = run("bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *DENET, "run", "--no-tui", "--", "true")
     assert done.returncode == 125, done.stderr

@@ -230,7 +230,7 @@ def test_a_command_that_cannot_be_executed_leaves_the_terminal_as_it_was(job: Jo
     script.chmod(0o755)
     job.shell.line(f"{as_person(job.person)} --no-tui -- {script}")
     job.shows("does not exist")
-    job.ends(126)
+    job.ends(127)
 
 
 def test_what_is_typed_before_the_command_reads_arrives_when_it_does(job: Job) -> None:
