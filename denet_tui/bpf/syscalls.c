@@ -489,7 +489,7 @@ static __always_inline struct process *belonging(u32 tgid)
     u32 watcher = setting(WATCHER), parent = 0;
     int found = 0;
     char *up = task;
-#pragma clang loop unroll(disable)
+#pragma unroll /* before Linux 6.3 a loop that is fallen into is refused (check_cfg in kernel/bpf/verifier.c) */
     for (int level = 0; level < FOREBEARS; level++) {
         u32 id = 0;
         bpf_probe_read_kernel(&up, sizeof(up), up + OFF_REAL_PARENT);
