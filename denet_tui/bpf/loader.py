@@ -280,7 +280,8 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
     descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
     set_program, set_filter, enable = 0x40042408, 0x40082406, 0x2400
     # A filter is set once: who holds the descriptor could count by it what others call, and with what result.
-    fcntl.ioctl(descriptor, set_filter, b"common_pid == 0\0")
+    # No event fits it: the idle task has the pid 0, and switches, too.
+    fcntl.ioctl(descriptor, set_filter, b"common_pid < 0\0")
     fcntl.ioctl(descriptor, set_program, program)
     fcntl.ioctl(descriptor, enable, 0)
     return descriptor
