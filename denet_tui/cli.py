@@ -199,9 +199,9 @@ def machine(**options: Any) -> NoReturn:
 
 @main.command(
     epilog=examples(
-        ("sudo denet-tui selftest", "1,000 reads, each way"),
+        ("sudo denet-tui selftest", "1,000 reads, by each attach method"),
         ("sudo denet-tui selftest --syscall getppid", "another call"),
-        ("sudo denet-tui selftest --attach-method tracefs --json", "one way, for a script"),
+        ("sudo denet-tui selftest --attach-method tracefs --json", "by one of them, for a script"),
     )
 )
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from denet_tui.model import Snapshot
 
@@ -38,7 +38,7 @@ class Clocks(NamedTuple):
 
 def now_ns() -> int:
     """Now, as the kernel side has it."""
-    return time.monotonic_ns() - shift_ns()
+    return time.monotonic_ns() - shift_ns("monotonic")
 
 
 def now() -> Clocks:
@@ -53,8 +53,8 @@ def now() -> Clocks:
 
 
 @cache
-def shift_ns() -> int:
-    """How far this process's CLOCK_MONOTONIC is ahead of the kernel side's; a process keeps its namespace.
+def shift_ns(clock: Literal["monotonic", "boottime"]) -> int:
+    """How far a clock of this process is ahead of the kernel side's; a process keeps its namespace.
 
     The file says what children will have: right after unshare(2) that is another namespace than one's own.
     """
@@ -65,7 +65,7 @@ def shift_ns() -> int:
         lines = Path("/proc/self/timens_offsets").read_text(encoding="ascii").splitlines()
     except OSError:  # no time namespaces (before Linux 5.6), or no /proc
         return 0
-    seconds, nanoseconds = next(map(int, line.split()[1:]) for line in lines if line.startswith("monotonic"))
+    seconds, nanoseconds = next(map(int, line.split()[1:]) for line in lines if line.startswith(clock))
     return seconds * 10**9 + nanoseconds
 
 

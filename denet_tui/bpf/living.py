@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
+
+from denet_tui import clock
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PF_EXITING = 0x00000004
@@ -26,7 +27,7 @@ def threads(tgid: int) -> list[Thread]:
 
     The leader stands for the process, and is there also where it has ended itself.
     """
-    found, shift_ns = [], _boottime_offset_ns()
+    found, shift_ns = [], clock.shift_ns("boottime")  # /proc moves the start of a process by that
     for tid in sorted(map(int, os.listdir(f"/proc/{tgid}/task")), key=lambda tid: (tid != tgid, tid)):  # noqa: PTH208
         try:
             fields = Path(f"/proc/{tgid}/task/{tid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -39,13 +40,3 @@ def threads(tgid: int) -> list[Thread]:
     if all(thread.state == "X" for thread in found):
         raise FileNotFoundError(f"process {tgid} has ended")
     return found
-
-
-def _boottime_offset_ns() -> int:
-    """By how much /proc moves the start of a process in this time namespace (man 7 time_namespaces)."""
-    try:
-        text = Path("/proc/self/timens_offsets").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    found = re.search(r"^boottime\s+(-?\d+)\s+(\d+)", text, re.MULTILINE)
-    return int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
