@@ -5,6 +5,7 @@
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
+KEPT := /var/cache/denet-tui
 # Said before sudo runs denet-tui from here.
 RISK := this is your checkout, and who can change a file of it can do what root can
 # What `make run` watches: some three seconds of files, forks and waiting.
@@ -199,4 +200,4 @@ install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` work
 
 uninstall: ## Remove what `make install` wrote; the distribution's packages stay
 	@$(SH)
-	as_root "to remove $(PREFIX) and $(LINK)" rm -rf $(PREFIX) $(LINK)
+	as_root "to remove $(PREFIX), $(LINK) and $(KEPT)" rm -rf $(PREFIX) $(LINK) $(KEPT)

@@ -20,12 +20,12 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import btf, confine, facts, maps, programs, toolchain
+from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
@@ -63,7 +63,6 @@ EVENTS = {
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
-_RAW_TRACEPOINT, _TRACEPOINT = 17, 5
 _FIELDS = {
     "sys_enter": {"id": "TP_ENTER_NR"},
     "sys_exit": {"id": "TP_EXIT_NR", "ret": "TP_EXIT_RESULT"},
@@ -120,7 +119,9 @@ _NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_
 """By raw tracepoints."""
 
 
-def flags_for(request: Request, only_uid: int | None, method: str, tracing: Path | None) -> tuple[list[str], list[str]]:
+def flags_for(
+    request: Request, only_uid: int | None, method: str, fields: dict[str, int]
+) -> tuple[list[str], list[str]]:
     """(-D flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work."""
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
@@ -143,7 +144,7 @@ def flags_for(request: Request, only_uid: int | None, method: str, tracing: Path
             raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --attach-method tracefs")
         values["WAY_RAW"] = 1
     else:
-        values.update(_field_offsets(tracing))
+        values.update(fields)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
     if only_uid is not None:
@@ -196,47 +197,64 @@ def _field_offsets(tracing: Path | None) -> dict[str, int]:
 def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     """Compile, load and attach; returns descriptors by name under `maps` and `links`; raises LoadError.
 
-    `verified` are the instructions of each program that the verifier walked. `keep` has to live until the descriptors
-    are handed over: bcc closes them when it is collected.
+    What was compiled before is not compiled again (compiled.py). `verified` are the instructions of each program that
+    the verifier walked. `after` is to be called once the descriptors are handed over: until then it holds them, as bcc
+    closes them when it is collected.
     """
     try:
         found = toolchain.find()
-        bcc = toolchain.load(found)
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     tracing = tracefs() if method == "tracefs" else None
-    flags, notes = flags_for(request, only_uid, method, tracing)
-    module = _compile(bcc, flags, _source())
-    kind = _RAW_TRACEPOINT if method == "raw" else _TRACEPOINT
-    loaded, links = {}, {}
+    fields = _field_offsets(tracing) if tracing else {}
+    kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
+    inside = facts.in_pid_namespace()
+    place = compiled.Place(request, only_uid, method, inside, fields, found)
+    names = (*MAPS, *(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
+    loaded = place.load(kind) or _made(place, found, kind, flags_for(request, only_uid, method, fields), names)
+    links = {}
+    for event in reversed(EVENTS):
+        try:
+            if method == "raw":
+                links[event] = maps.raw_tracepoint_open(event, loaded.programs[event])
+            else:
+                links[event] = attach_perf(tracing or tracefs(), event, loaded.programs[event])
+        except OSError as error:
+            raise LoadError("attach", f"{event}: {_call(method, error)}: {error.strerror}", error.errno) from error
+    return {
+        "method": method,
+        "bcc": found.version,
+        "notes": loaded.notes,
+        "maps": {name: loaded.maps[name] for name in names},
+        "links": links,
+        "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
+        "after": loaded.after,
+    }
+
+
+def _made(
+    place: compiled.Place,
+    found: toolchain.Toolchain,
+    kind: int,
+    flags: tuple[list[str], list[str]],
+    names: Iterable[str],
+) -> compiled.Loaded:
+    """The program compiled and loaded by bcc, and afterwards kept in its place; raises LoadError."""
+    try:
+        module = _compile(toolchain.load(found), flags[0], _source())
+    except toolchain.ToolchainError as error:
+        raise LoadError("bcc", str(error)) from error
+    loaded = {}
     for event in EVENTS:
         try:
             loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
         except Exception as error:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
-    for event in reversed(EVENTS):
-        try:
-            if method == "raw":
-                links[event] = maps.raw_tracepoint_open(event, loaded[event])
-            else:
-                links[event] = attach_perf(tracing or tracefs(), event, loaded[event])
-        except OSError as error:
-            raise LoadError("attach", f"{event}: {_call(method, error)}: {error.strerror}", error.errno) from error
-    optional = {"wanted": request.only_wanted, "claims": facts.in_pid_namespace()}
-    names = (*MAPS, *(name for name, there in optional.items() if there))
     try:
         tables = {name: module[name.encode()].map_fd for name in names}
     except KeyError as error:
         raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
-    return {
-        "method": method,
-        "bcc": found.version,
-        "notes": notes,
-        "maps": tables,
-        "links": links,
-        "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.items()},
-        "keep": module,
-    }
+    return compiled.Loaded(tables, loaded, flags[1], lambda: place.keep(module, tables, loaded, flags[1]))
 
 
 def _source() -> bytes:
@@ -287,8 +305,8 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
     return descriptor
 
 
-def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Any]:
-    """The reply object, the descriptors that go with it in the order of its `names`, and what keeps them open."""
+def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Callable[[], None]]:
+    """The reply object, the descriptors that go with it in the order of its `names`, and what to call afterwards."""
     methods: Iterable[str] = ("raw", "tracefs") if request.method == "auto" else (request.method,)
     failures = []
     for method in methods:
@@ -300,8 +318,8 @@ def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list
         names = [[kind, name] for kind in ("maps", "links") for name in loaded[kind]]
         descriptors = [loaded[kind][name] for kind, name in names]
         reply = {key: loaded[key] for key in ("method", "bcc", "notes", "verified")}
-        return {**reply, "names": names, "failures": failures}, descriptors, loaded["keep"]
-    return {"failures": failures, "facts": facts.gather().as_dict()}, [], None
+        return {**reply, "names": names, "failures": failures}, descriptors, loaded["after"]
+    return {"failures": failures, "facts": facts.gather().as_dict()}, [], _nothing
 
 
 def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
@@ -338,7 +356,9 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
     return None
 
 
-def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple[dict[str, Any], list[int], Any]:
+def _served(
+    channel: socket.socket, only_uid: int | None, largest: int
+) -> tuple[dict[str, Any], list[int], Callable[[], None]]:
     """The answer to the request that comes in; whatever goes wrong, the other side hears of it."""
     channel.settimeout(PATIENCE_S)
     signal.alarm(PATIENCE_S)  # for all of the request: each piece of it may come in time
@@ -349,14 +369,14 @@ def _served(channel: socket.socket, only_uid: int | None, largest: int) -> tuple
         signal.alarm(SECONDS)
         method = request.method
         if refused := _refusal(request, largest):
-            return {"failures": [{"method": method, **refused.as_dict()}]}, [], None
+            return {"failures": [{"method": method, **refused.as_dict()}]}, [], _nothing
         return answer(request, only_uid)
     except Exception as error:  # noqa: BLE001
-        return (
-            {"failures": [{"method": method, "stage": "loader", "text": f"{type(error).__name__}: {error}"}]},
-            [],
-            None,
-        )
+        failure = {"method": method, "stage": "loader", "text": f"{type(error).__name__}: {error}"}
+        return {"failures": [failure]}, [], _nothing
+
+
+def _nothing() -> None: ...
 
 
 def _output() -> str:
@@ -372,9 +392,10 @@ def main() -> None:
     confine.protect()
     signal.alarm(SECONDS)
     channel, only_uid, largest = _asked(sys.argv[1:])
-    reply, descriptors, _kept = _served(channel, only_uid, largest)
+    reply, descriptors, after = _served(channel, only_uid, largest)
     with suppress(OSError):  # whoever took the descriptors and did not read on has them all the same
         write_reply(channel, {**reply, "output": _output()}, descriptors)
+    after()
     os._exit(0 if descriptors else 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from denet_tui.bpf.maps import OBJECT_INFO, bpf
@@ -41,16 +41,32 @@ class ProgramInfo(NamedTuple):
     verified: int
 
 
-def create_map() -> int:
-    """Descriptor of a new array of one u64; raises OSError."""
-    return bpf(MAP_CREATE, struct.pack("<5I", ARRAY, 4, 8, 1, 0))
+def map_shape(descriptor: int) -> tuple[int, ...]:
+    """Type, key size, value size, entries and flags of a map (struct bpf_map_info); raises OSError."""
+    buffer = ctypes.create_string_buffer(80)
+    bpf(OBJECT_INFO, struct.pack("<IIQ", descriptor, len(buffer), ctypes.addressof(buffer)))
+    kind, _, *shape = struct.unpack_from("<6I", buffer)
+    return (kind, *shape)
 
 
-def load_program(kind: int) -> int:
-    """Descriptor of a new program that returns 1; raises OSError."""
-    code, license_ = ctypes.create_string_buffer(_RETURN_1, len(_RETURN_1)), ctypes.create_string_buffer(b"GPL")
-    head = struct.pack("<IIQQ", kind, len(_RETURN_1) // 8, ctypes.addressof(code), ctypes.addressof(license_))
-    return bpf(PROG_LOAD, head + bytes(24))
+def create_map(shape: Sequence[int] = (ARRAY, 4, 8, 1, 0), name: str = "", inner: int = 0) -> int:
+    """Descriptor of a new map of that shape, by default an array of one u64; raises OSError.
+
+    `inner` is the descriptor of a map such as a map of maps has in it.
+    """
+    return bpf(MAP_CREATE, struct.pack("<7I16s", *shape, inner, 0, _label(name)))
+
+
+def load_program(kind: int, code: bytes = _RETURN_1, name: str = "") -> int:
+    """Descriptor of a new program, by default one that returns 1; raises OSError."""
+    held, license_ = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
+    head = struct.pack("<IIQQ", kind, len(code) // 8, ctypes.addressof(held), ctypes.addressof(license_))
+    return bpf(PROG_LOAD, head + struct.pack("<24x16s", _label(name)))
+
+
+def _label(name: str) -> bytes:
+    """As the kernel shows it in its lists, cut as it cuts."""
+    return name.encode()[:15]
 
 
 def info(program: int) -> ProgramInfo:

@@ -1,0 +1,166 @@
+"""What bcc compiled, kept by root between two starts and loaded by bpf(2) alone: bcc and LLVM take most of a start.
+
+A file is used where it says that it is for this kernel, this source, these settings and these files of bcc and LLVM,
+and where nobody but root could have written it. The kernel verifies what comes from it as it verifies anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import resource
+import stat
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from denet_tui.bpf import btf, maps, programs
+
+FOLDER = Path("/var/cache/denet-tui")
+"""Root's alone (0700). Without it, and for a loader that is not root, everything is compiled anew."""
+_MOST = 32
+"""Files that are kept; the longest unused go first. Each is some 60 KB."""
+_HERE = Path(__file__).parent
+_LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
+"""Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
+_WITHIN = {"grace": "epoch"}
+"""Maps of maps, and which map says what fits into them (syscalls.c)."""
+
+
+class _UnusableError(Exception):
+    """What is kept cannot be used; the text says why."""
+
+
+class Loaded(NamedTuple):
+    """Descriptors of maps by name and of programs by event, notes for the user, what to do once they are passed on."""
+
+    maps: dict[str, int]
+    programs: dict[str, int]
+    notes: list[str]
+    after: Callable[[], None]
+
+
+class Place:
+    """Where the program is kept that was compiled with these settings, for this kernel, from this source."""
+
+    def __init__(self, *settings: object) -> None:
+        self._key = hashlib.sha256(repr((os.uname()[2:], settings, list(_sources()))).encode()).hexdigest()
+        self._file = FOLDER / self._key
+
+    def load(self, kind: int) -> Loaded | None:
+        """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed."""
+        try:
+            kept = self._read()
+            if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
+                resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            tables = _create_maps(kept["maps"])
+            loaded = {event: _load(kind, event, tables, **program) for event, program in kept["programs"].items()}
+        except (_UnusableError, OSError, ValueError) as error:
+            print(f"compiled: {getattr(error, 'strerror', None) or error}")
+            return None
+        print(f"not compiled, taken from {self._file}")
+        return Loaded(tables, loaded, kept["notes"], lambda: None)
+
+    def keep(self, module: Any, tables: dict[str, int], loaded: Iterable[str], notes: list[str]) -> None:
+        """Write down what a module of bcc has, for the next start; where that cannot be, nothing is kept."""
+        names = {descriptor: name for name, descriptor in tables.items()}
+        kept: dict[str, Any] = {"notes": notes, "programs": {}}
+        for event in loaded:
+            code = module.dump_func(f"on_{event}".encode())
+            uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
+            kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses}
+        kept["maps"] = {name: programs.map_shape(table) for table, name in names.items()}
+        with suppress(OSError, _UnusableError):
+            self._write({"key": self._key, "compilers": {path: _signature(path) for path in _compilers()}, **kept})
+
+    def _read(self) -> Any:
+        try:
+            _only_roots(self._file)
+            text = self._file.read_bytes()
+        except OSError as error:
+            raise _UnusableError(f"{self._file}: {error.strerror}") from error
+        digest, _, body = text.partition(b"\n")
+        if digest != _digest(body):
+            raise _UnusableError(f"{self._file} is damaged")
+        kept = json.loads(body)
+        if kept["key"] != self._key or any(_signature(path) != was for path, was in kept["compilers"].items()):
+            raise _UnusableError(f"{self._file} is of another kernel, bcc or LLVM")
+        with suppress(OSError):  # read-only: then it cannot be cleared away, either
+            os.utime(self._file)
+        return kept
+
+    def _write(self, kept: dict[str, Any]) -> None:
+        body = json.dumps(kept).encode()
+        if os.geteuid():
+            raise _UnusableError("only root keeps what it compiled")
+        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _only_roots(FOLDER)
+        for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:
+            old.unlink()
+        with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as file:
+            file.write(_digest(body) + b"\n" + body)
+        Path(file.name).replace(self._file)
+
+
+def _create_maps(shapes: dict[str, list[int]]) -> dict[str, int]:
+    """Descriptors of new maps by name; raises OSError."""
+    made: dict[str, int] = {}
+    for name in sorted(shapes, key=lambda name: name in _WITHIN):  # those that are in others come first
+        made[name] = programs.create_map(shapes[name], name, made[_WITHIN[name]] if name in _WITHIN else 0)
+    return made
+
+
+def _load(kind: int, event: str, tables: dict[str, int], code: str, uses: list[tuple[int, str]]) -> int:
+    """Descriptor of a program whose instructions name these maps; raises OSError."""
+    patched = bytearray(base64.b64decode(code))
+    for offset, name in uses:
+        struct.pack_into("<i", patched, offset + 4, tables[name])
+    return programs.load_program(kind, bytes(patched), f"on_{event}")
+
+
+def _uses(code: bytes) -> Iterator[tuple[int, int]]:
+    """(offset, descriptor) of each instruction that loads the address of a map."""
+    for offset, (operation, registers, _, descriptor) in enumerate(struct.iter_unpack("<BBhi", code)):
+        if operation == _LOAD_MAP and registers >> 4 == _BY_DESCRIPTOR:
+            yield offset * 8, descriptor
+
+
+def _sources() -> Iterator[tuple[str, str]]:
+    """All that decides what is compiled, and is not in the settings: this kernel's types, and this program's files."""
+    own = (path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
+    for path in (btf.VMLINUX, *sorted(own)):
+        with suppress(OSError):  # a kernel without BTF
+            yield str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _compilers() -> set[str]:
+    """The files of bcc, clang and LLVM that are in this process."""
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    return set(re.findall(r"(/\S*lib(?:bcc|bpf|LLVM|clang)\S*)$", mapped, re.MULTILINE))
+
+
+def _signature(path: str) -> list[int] | None:
+    """What tells a file from another one that takes its place."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
+
+
+def _only_roots(path: Path) -> None:
+    """Raises _UnusableError where another than root could have written there, OSError where there is nothing."""
+    for each in (path, *path.parents):
+        status = each.lstat()
+        if status.st_uid or status.st_mode & 0o022 or stat.S_ISLNK(status.st_mode):
+            raise _UnusableError(f"{each} is not root's alone")

@@ -1,0 +1,142 @@
+"""What bcc compiled is kept by root and used again; what somebody else could have put there is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.bpf import burst, compiled
+from denet_tui.bpf.compiled import Place, _UnusableError
+from denet_tui.bpf.handover import Kernel, Loading
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import numbers
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Such as root has, and no other could write to."""
+    made = Path(tempfile.mkdtemp(dir="/var/cache"))
+    monkeypatch.setattr(compiled, "FOLDER", made)
+    yield made
+    shutil.rmtree(made)
+
+
+def kernel(folder: Path, request: Request) -> Kernel:
+    start = "import pathlib; from denet_tui.bpf import compiled, loader"
+    patched = f"compiled.FOLDER = pathlib.Path({str(folder)!r})"
+    return Loading(request, program=("-c", f"{start}; {patched}; loader.main()")).receive()
+
+
+def test_the_second_start_takes_what_the_first_compiled_and_counts_the_same(folder: Path) -> None:
+    wanted = Request("raw", only_wanted=True)
+    for said in ("compiled: ", "not compiled, taken from "):
+        loaded = kernel(folder, wanted)
+        tracer = Tracer(loaded)
+        tracer.want({(0, numbers()["read"])})
+        try:
+            assert burst.count(tracer, numbers()["read"]).exact
+        finally:
+            tracer.close()
+        assert loaded.output.startswith(said)
+    (kept,) = folder.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def place(folder: Path) -> Place:
+    """One in which something is kept."""
+    made = Place("settings")
+    made._write({"key": made._key, "compilers": {"/bin/sh": compiled._signature("/bin/sh")}, "maps": {}})
+    assert made._read()["maps"] == {}
+    assert len(list(folder.iterdir())) == 1
+    return made
+
+
+def rewritten(change: dict[str, Any]) -> Callable[[Path], None]:
+    def write(file: Path) -> None:
+        body = json.dumps(json.loads(file.read_bytes().partition(b"\n")[2]) | change).encode()
+        file.write_bytes(compiled._digest(body) + b"\n" + body)
+
+    return write
+
+
+def replaced_by_a_symlink(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_bytes(b""), "is damaged"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is damaged"),
+        (lambda file: file.write_bytes(file.read_bytes().replace(b"maps", b"mbps")), "is damaged"),
+        (lambda file: file.chmod(0o620), "is not root's alone"),
+        (lambda file: os.chown(file, 1000, 0), "is not root's alone"),
+        (lambda file: file.parent.chmod(0o777), "is not root's alone"),
+        (lambda file: os.chown(file.parent, 1000, 0), "is not root's alone"),
+        (replaced_by_a_symlink, "is not root's alone"),
+        (rewritten({"key": "of another kernel"}), "is of another kernel, bcc or LLVM"),
+        (rewritten({"compilers": {"/bin/sh": [1, 2, 3]}}), "is of another kernel, bcc or LLVM"),
+        (rewritten({"compilers": {"/no/libbcc.so": [1, 2, 3]}}), "is of another kernel, bcc or LLVM"),
+    ],
+)
+def test_what_is_not_roots_whole_or_of_here_is_not_used(place: Place, spoil: Any, why: str) -> None:
+    spoil(place._file)
+    with pytest.raises(_UnusableError, match=why):
+        place._read()
+
+
+def test_what_the_kernel_refuses_is_compiled_instead(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    rewritten({"maps": {"rows": [999, 4, 8, 1, 0]}})(place._file)
+    assert place.load(17) is None
+    assert capsys.readouterr().out == "compiled: Invalid argument\n"
+
+
+def test_other_settings_another_source_and_another_kernel_have_another_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Place("settings")._file == place._file
+    assert Place("other settings")._file != place._file
+    names = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: (*names[:3], "#2 of another day", names[4]))
+    assert Place("settings")._file != place._file
+    monkeypatch.undo()
+    monkeypatch.setattr(compiled, "_HERE", place._file.parent)
+    assert Place("settings")._file != place._file
+
+
+def test_the_longest_unused_go_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_MOST", 3)
+    for day, name in enumerate(("a", "b", "c")):
+        other = Place(name)
+        other._write({})
+        os.utime(other._file, (day, day))
+    os.utime(place._file, (5, 5))
+    Place("d")._write({})
+    assert {path.stat().st_mtime for path in compiled.FOLDER.iterdir() if path.stat().st_mtime < 9} == {2, 5}
+
+
+def test_who_is_not_root_keeps_nothing(folder: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        folder.chmod(0o777)
+        os.setuid(1000)
+        try:
+            Place("settings")._write({})
+        except _UnusableError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert list(folder.iterdir()) == []
