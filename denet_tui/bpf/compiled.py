@@ -14,7 +14,6 @@ import re
 import resource
 import stat
 import struct
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -103,9 +102,10 @@ class Place:
         _only_roots(FOLDER)
         for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:
             old.unlink()
-        with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as file:
+        new = self._file.with_suffix(f".{os.getpid()}")
+        with new.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(_digest(body) + b"\n" + body)
-        Path(file.name).replace(self._file)
+        new.replace(self._file)
 
 
 def _create_maps(shapes: dict[str, list[int]]) -> dict[str, int]:
