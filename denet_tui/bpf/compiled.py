@@ -103,7 +103,7 @@ class Place:
         for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:
             old.unlink()
         new = self._file.with_suffix(f".{os.getpid()}")
-        with new.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(_digest(body) + b"\n" + body)
         new.replace(self._file)
 
