@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
     after: Callable[[], None]
 
 
-class Place:
+class ProgramCache:
     """Where the program is kept that was compiled with these settings, for this kernel, from this source."""
 
     def __init__(self, *settings: object) -> None:

@@ -13,19 +13,17 @@ can write is read here: no file, no environment, no text but the request.
 
 from __future__ import annotations
 
-import array
 import os
 import platform
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain
+from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
@@ -51,24 +49,8 @@ MAPS = (
     "epoch",
     "grace",
 )
-EVENTS = {
-    "sys_enter": "raw_syscalls",
-    "sys_exit": "raw_syscalls",
-    "task_newtask": "task",
-    "sched_process_exec": "sched",
-    "sched_process_exit": "sched",
-    "sched_switch": "sched",
-}
-"""Tracepoints and their groups. The last comes first when attaching, so that no process is half seen."""
-
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
-_FIELDS = {
-    "sys_enter": {"id": "TP_ENTER_NR"},
-    "sys_exit": {"id": "TP_EXIT_NR", "ret": "TP_EXIT_RESULT"},
-    "task_newtask": {"pid": "TP_CHILD", "clone_flags": "TP_CLONE_FLAGS"},
-    "sched_process_exec": {"old_pid": "TP_OLD_PID"},
-}
 _EXECVE = {"x86_64": (59, 322)}
 """Numbers of execve and execveat where they are not those of the generic table, (221, 281)."""
 _OFFSETS = {
@@ -167,33 +149,6 @@ def _namespace_offsets(method: str) -> dict[str, int]:
     return {**values, "PID_NAMESPACE": 1, "SIZE_UPID": found["upid.ns"] + 8}  # the pointer is the last member
 
 
-def tracefs() -> Path:
-    """Where tracefs is mounted, from /proc/self/mountinfo (looking into debugfs would make the kernel mount it)."""
-    point = facts.mounted(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace"), "tracefs")
-    if point is not None:
-        return Path(point)
-    raise LoadError("tracefs", "tracefs is not mounted: sudo mount -t tracefs tracefs /sys/kernel/tracing")
-
-
-def _field_offsets(tracing: Path | None) -> dict[str, int]:
-    values = {}
-    for event, fields in _FIELDS.items():
-        path = (tracing or tracefs()) / "events" / EVENTS[event] / event / "format"
-        try:
-            text = path.read_text(encoding="ascii", errors="replace")
-        except OSError as error:
-            raise LoadError("tracefs", f"{path}: {error.strerror}", error.errno) from error
-        for line in text.splitlines():
-            parts = [part.strip() for part in line.split(";")]
-            name = parts[0].rpartition(" ")[2]
-            if parts[0].startswith("field:") and name in fields:
-                values[fields[name]] = int(parts[1].removeprefix("offset:"))
-    missing = {name for fields in _FIELDS.values() for name in fields.values()} - values.keys()
-    if missing:
-        raise LoadError("tracefs", f"the kernel's tracepoints lack the fields for {', '.join(sorted(missing))}")
-    return values
-
-
 def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     """Compile, load and attach; returns descriptors by name under `maps` and `links`; raises LoadError.
 
@@ -205,20 +160,20 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         found = toolchain.find()
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
-    tracing = tracefs() if method == "tracefs" else None
-    fields = _field_offsets(tracing) if tracing else {}
+    tracing = tracepoints.tracefs() if method == "tracefs" else None
+    fields = tracepoints.field_offsets(tracing) if tracing else {}
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
-    place = compiled.Place(request, only_uid, method, inside, fields, found)
+    cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
     names = (*MAPS, *(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
-    loaded = place.load(kind) or _made(place, found, kind, flags_for(request, only_uid, method, fields), names)
+    loaded = cache.load(kind) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
     links = {}
-    for event in reversed(EVENTS):
+    for event in reversed(tracepoints.EVENTS):
         try:
             if method == "raw":
                 links[event] = maps.raw_tracepoint_open(event, loaded.programs[event])
             else:
-                links[event] = attach_perf(tracing or tracefs(), event, loaded.programs[event])
+                links[event] = tracepoints.attach_perf(tracing or tracepoints.tracefs(), event, loaded.programs[event])
         except OSError as error:
             raise LoadError("attach", f"{event}: {_call(method, error)}: {error.strerror}", error.errno) from error
     return {
@@ -233,19 +188,19 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
 
 
 def _made(
-    place: compiled.Place,
+    cache: compiled.ProgramCache,
     found: toolchain.Toolchain,
     kind: int,
     flags: tuple[list[str], list[str]],
     names: Iterable[str],
 ) -> compiled.Loaded:
-    """The program compiled and loaded by bcc, and afterwards kept in its place; raises LoadError."""
+    """The program compiled and loaded by bcc, and afterwards kept; raises LoadError."""
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     loaded = {}
-    for event in EVENTS:
+    for event in tracepoints.EVENTS:
         try:
             loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
         except Exception as error:
@@ -254,7 +209,7 @@ def _made(
         tables = {name: module[name.encode()].map_fd for name in names}
     except KeyError as error:
         raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
-    return compiled.Loaded(tables, loaded, flags[1], lambda: place.keep(module, tables, loaded, flags[1]))
+    return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 
 def _source() -> bytes:
@@ -281,28 +236,6 @@ def _call(method: str, error: OSError) -> str:
     if error.filename:
         return f"open({error.filename})"
     return "perf_event_open" if method == "tracefs" else "bpf(BPF_RAW_TRACEPOINT_OPEN)"
-
-
-def attach_perf(tracing: Path, event: str, program: int) -> int:
-    """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all.
-
-    It takes no samples, and counts none: who holds the descriptor would learn of everyone's calls by them.
-    """
-    import fcntl
-
-    path = tracing / "events" / EVENTS[event] / event / "id"
-    number = int(path.read_text(encoding="ascii"))
-    disabled = 1  # until the filter is set: what came before would be counted
-    attributes = array.array("B", struct.pack("<IIQ24xQ16x", 2, 64, number, disabled))
-    address, _ = attributes.buffer_info()
-    descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
-    set_program, set_filter, enable = 0x40042408, 0x40082406, 0x2400
-    # A filter is set once: who holds the descriptor could count by it what others call, and with what result.
-    # No event fits it: the idle task has the pid 0, and switches, too.
-    fcntl.ioctl(descriptor, set_filter, b"common_pid < 0\0")
-    fcntl.ioctl(descriptor, set_program, program)
-    fcntl.ioctl(descriptor, enable, 0)
-    return descriptor
 
 
 def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Callable[[], None]]:

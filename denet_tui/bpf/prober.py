@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import burst, confine, loader, maps, programs, toolchain, unprivileged
+from denet_tui.bpf import burst, confine, maps, programs, toolchain, tracepoints, unprivileged
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import may_load
@@ -76,7 +76,7 @@ def simple_layers(method: str) -> bool:
     if method == "raw":
         link = _tries(method, "attach", lambda: maps.raw_tracepoint_open("sys_enter", program))
     else:
-        link = _tries(method, "attach", lambda: loader.attach_perf(tracing, "sys_enter", program))
+        link = _tries(method, "attach", lambda: tracepoints.attach_perf(tracing, "sys_enter", program))
     for descriptor in (table, program, link):
         if descriptor is not None:
             os.close(descriptor)
@@ -84,7 +84,7 @@ def simple_layers(method: str) -> bool:
 
 
 def _event() -> Path:
-    tracing = loader.tracefs()
+    tracing = tracepoints.tracefs()
     (tracing / "events" / "raw_syscalls" / "sys_enter" / "id").read_bytes()
     return tracing
 

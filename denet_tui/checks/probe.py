@@ -14,8 +14,9 @@ from typing import Any
 from denet_tui.bpf.burst import CALLS
 from denet_tui.bpf.causes import NO_READING
 from denet_tui.bpf.handover import METHODS
-from denet_tui.bpf.loader import EVENTS, MAPS
+from denet_tui.bpf.loader import MAPS
 from denet_tui.bpf.request import SIZES
+from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.bpf.tracer import ABIS, NUMBERS
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, AttachMethod, Check, Evidence, Finding, State

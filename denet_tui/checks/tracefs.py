@@ -12,8 +12,8 @@ import stat
 from collections.abc import Callable
 
 from denet_tui.bpf.facts import Mount
-from denet_tui.bpf.loader import EVENTS
 from denet_tui.bpf.privilege import CAP_SYS_ADMIN
+from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.checks import capabilities
 from denet_tui.checks.host import Host, exists, mode_of, owners
 from denet_tui.checks.host import program as find

@@ -14,14 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from denet_tui.bpf import loader, maps
+from denet_tui.bpf import maps, tracepoints
 
 CALLS = 20_000
 
 
 def counted() -> int:
     """Events on all CPUs while this process makes its calls."""
-    number = int((loader.tracefs() / "events/raw_syscalls/sys_enter/id").read_text())
+    number = int((tracepoints.tracefs() / "events/raw_syscalls/sys_enter/id").read_text())
     attributes = ctypes.create_string_buffer(struct.pack("<IIQ48x", 2, 64, number), 64)
     events = [
         maps.system_call("perf_event_open", ctypes.addressof(attributes), -1, cpu, -1, 8)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from denet_tui.bpf import burst, compiled
-from denet_tui.bpf.compiled import Place, _UnusableError
+from denet_tui.bpf.compiled import ProgramCache, _UnusableError
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
@@ -53,9 +53,9 @@ def test_the_second_start_takes_what_the_first_compiled_and_counts_the_same(fold
 
 
 @pytest.fixture
-def place(folder: Path) -> Place:
+def cache(folder: Path) -> ProgramCache:
     """One in which something is kept."""
-    made = Place("settings")
+    made = ProgramCache("settings")
     made._write({"key": made._key, "compilers": {"/bin/sh": compiled._signature("/bin/sh")}, "maps": {}})
     assert made._read()["maps"] == {}
     assert len(list(folder.iterdir())) == 1
@@ -92,39 +92,39 @@ def replaced_by_a_symlink(file: Path) -> None:
         (rewritten({"compilers": {"/no/libbcc.so": [1, 2, 3]}}), "is of another kernel, bcc or LLVM"),
     ],
 )
-def test_what_is_not_roots_whole_or_of_here_is_not_used(place: Place, spoil: Any, why: str) -> None:
-    spoil(place._file)
+def test_what_is_not_roots_whole_or_of_here_is_not_used(cache: ProgramCache, spoil: Any, why: str) -> None:
+    spoil(cache._file)
     with pytest.raises(_UnusableError, match=why):
-        place._read()
+        cache._read()
 
 
-def test_what_the_kernel_refuses_is_compiled_instead(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    rewritten({"maps": {"rows": [999, 4, 8, 1, 0]}})(place._file)
-    assert place.load(17) is None
+def test_what_the_kernel_refuses_is_compiled_instead(cache: ProgramCache, capsys: pytest.CaptureFixture[str]) -> None:
+    rewritten({"maps": {"rows": [999, 4, 8, 1, 0]}})(cache._file)
+    assert cache.load(17) is None
     assert capsys.readouterr().out == "compiled: Invalid argument\n"
 
 
 def test_other_settings_another_source_and_another_kernel_have_another_place(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    cache: ProgramCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Place("settings")._file == place._file
-    assert Place("other settings")._file != place._file
+    assert ProgramCache("settings")._file == cache._file
+    assert ProgramCache("other settings")._file != cache._file
     names = os.uname()
     monkeypatch.setattr(os, "uname", lambda: (*names[:3], "#2 of another day", names[4]))
-    assert Place("settings")._file != place._file
+    assert ProgramCache("settings")._file != cache._file
     monkeypatch.undo()
-    monkeypatch.setattr(compiled, "_HERE", place._file.parent)
-    assert Place("settings")._file != place._file
+    monkeypatch.setattr(compiled, "_HERE", cache._file.parent)
+    assert ProgramCache("settings")._file != cache._file
 
 
-def test_the_longest_unused_go_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_unused_go_first(cache: ProgramCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_MOST", 3)
     for day, name in enumerate(("a", "b", "c")):
-        other = Place(name)
+        other = ProgramCache(name)
         other._write({})
         os.utime(other._file, (day, day))
-    os.utime(place._file, (5, 5))
-    Place("d")._write({})
+    os.utime(cache._file, (5, 5))
+    ProgramCache("d")._write({})
     assert {path.stat().st_mtime for path in compiled.FOLDER.iterdir() if path.stat().st_mtime < 9} == {2, 5}
 
 
@@ -134,7 +134,7 @@ def test_who_is_not_root_keeps_nothing(folder: Path) -> None:
         folder.chmod(0o777)
         os.setuid(1000)
         try:
-            Place("settings")._write({})
+            ProgramCache("settings")._write({})
         except _UnusableError:
             os._exit(0)
         os._exit(1)
