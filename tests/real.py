@@ -31,6 +31,9 @@ exec "$@"
 """
 """Run by `unshare --mount sh -c`: the mount is gone with its last process."""
 
+NOTHING_COMPILED = "mount -t tmpfs tmpfs /var/cache;"
+"""In a script for a mount namespace: the program has to be compiled there."""
+
 
 def methods() -> list[str]:
     """Both attach methods, for parametrize."""

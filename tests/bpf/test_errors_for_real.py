@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import DENET, REPOSITORY, WITH_TRACEFS, environment
+from tests.real import DENET, NOTHING_COMPILED, REPOSITORY, WITH_TRACEFS, environment
 
 
 def failing(*words: str, method: str = "raw") -> str:
@@ -36,7 +36,8 @@ def test_for_real_a_limit_on_files_is_named() -> None:
 
 @pytest.mark.root
 def test_for_real_a_limit_on_address_space_is_named() -> None:
-    assert "RLIMIT_AS is 2" in failing("prlimit", f"--as={200 << 20}")
+    script = f'{NOTHING_COMPILED} exec prlimit --as={200 << 20} "$@"'
+    assert "RLIMIT_AS is 2" in failing("unshare", "--mount", "sh", "-c", script, "sh")
 
 
 @pytest.mark.root

@@ -10,7 +10,7 @@ import pytest
 
 from denet_tui.bpf import toolchain
 from tests.checks.states import Seen, filtered, nobody, see, without
-from tests.real import WITH_TRACEFS
+from tests.real import NOTHING_COMPILED, WITH_TRACEFS
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -75,7 +75,7 @@ STATES: dict[str, tuple[list[str], str, str]] = {
         "",
     ),
     "RLIMIT_NOFILE 5": (mounted(then=["prlimit", "--nofile=5"]), "LIM-001 E2E-001", ""),
-    "RLIMIT_AS 200 MB": (mounted(then=["prlimit", f"--as={200 << 20}"]), "LIM-001 E2E-001", ""),
+    "RLIMIT_AS 200 MB": (mounted(NOTHING_COMPILED, then=["prlimit", f"--as={200 << 20}"]), "LIM-001 E2E-001", ""),
     "tracefs not mounted": (without_tracefs(""), "", ""),
     "/sys gone": (without_tracefs("mount -t tmpfs tmpfs /sys;"), "KERN-009 E2E-001", ""),
     "libbcc an empty file": (bcc(LIBBCC), "BCC-001 E2E-001", ""),

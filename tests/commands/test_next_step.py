@@ -12,7 +12,7 @@ import pytest
 
 from denet_tui.checks.probe import BPF_FOLDER
 from tests.checks.states import filtered, without
-from tests.real import DENET, REPOSITORY, environment
+from tests.real import DENET, NOTHING_COMPILED, REPOSITORY, environment
 
 pytestmark = pytest.mark.root
 
@@ -20,7 +20,7 @@ SOURCE = f"{BPF_FOLDER}/syscalls.c"
 DAMAGED = f"head -c 9000 {SOURCE} > /mnt/cut.c; mount --bind /mnt/cut.c {SOURCE};"
 STATES = {
     "RLIMIT_NOFILE 24": ("", ["prlimit", "--nofile=24"], "LIM-001"),
-    "RLIMIT_AS 200 MB": ("", ["prlimit", f"--as={200 << 20}"], "LIM-001"),
+    "RLIMIT_AS 200 MB": (NOTHING_COMPILED, ["prlimit", f"--as={200 << 20}"], "LIM-001"),
     "user namespace": ("", ["unshare", "-Ur"], "PRIV-003"),
     "bounding set cut": ("", without("bpf", "perfmon", "sys_admin"), "PRIV-002"),
     **{

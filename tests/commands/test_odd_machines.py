@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.checks.probe import BPF_FOLDER
-from tests.real import DENET, REPOSITORY, environment
+from tests.real import DENET, NOTHING_COMPILED, REPOSITORY, environment
 
 pytestmark = pytest.mark.root
 
@@ -89,10 +89,7 @@ def test_a_state_disk_that_takes_nothing(state: str, says: str) -> None:
 
 def test_little_address_space_is_said_by_the_one_check_for_it() -> None:
     done = on("", "diag")
-    limited = subprocess.run(
-        ["prlimit", f"--as={200 << 20}", *DENET, "diag"],
-        cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    limited = on(f"{NOTHING_COMPILED} ulimit -v {200 << 10};", "diag")
     assert limited.returncode == 1, limited.stderr
     assert "next    LIM-001: run `ulimit -v unlimited`" in limited.stdout
     blame = [line for line in limited.stdout.splitlines() if "(LIM-001)" in line]
