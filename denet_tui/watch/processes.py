@@ -117,7 +117,7 @@ def _read(path: str, most: int = 4096) -> bytes:
         os.close(descriptor)
 
 
-class Shown(NamedTuple):
+class Present(NamedTuple):
     """What /proc shows of a process that lives; nothing is known of what this user may not read."""
 
     usage: Usage = NO_USAGE
@@ -149,13 +149,13 @@ class Usages:
 
     def look(
         self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]], *, final: bool = False
-    ) -> dict[int, Shown]:
+    ) -> dict[int, Present]:
         """By tgid, of processes that the kernel side has as living, as far as /proc shows them.
 
         `busy` has the rows of those that made calls in this interval. `final`: look at all, and at the most memory
         that each has had.
         """
-        found: dict[int, Shown] = {}
+        found: dict[int, Present] = {}
         for process in living if final else self._chosen(living, busy):
             shown = self._look_at(process, final=final)
             if shown is not None:
@@ -174,7 +174,7 @@ class Usages:
         idle = (living + living)[start : start + BUDGET // 2]
         return {process.tgid: process for process in (*active[: BUDGET // 2], *idle)}.values()
 
-    def _look_at(self, info: Process, *, final: bool) -> Shown | None:
+    def _look_at(self, info: Process, *, final: bool) -> Present | None:
         """None if there is no such process."""
         try:
             found, spent_ns = stat(info.pid), _spent_ns(info.pid)
@@ -183,9 +183,9 @@ class Usages:
         except ProcessLookupError:
             return None
         except OSError:
-            return Shown()
+            return Present()
         if found.ended:
-            return Shown()
+            return Present()
         now, key = clock.now_ns(), (info.tgid, info.start_ns)
         if _age_s(found) < (now - info.start_ns) / 1e9 - _SLACK_S:  # its id is another's by now
             return None
@@ -196,7 +196,7 @@ class Usages:
         self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now, line=line, words=words)
         percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
         usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
-        return Shown(usage, found.comm, words, cut)
+        return Present(usage, found.comm, words, cut)
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:

@@ -30,7 +30,7 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.syscalls import syscall
-from denet_tui.watch.processes import Shown
+from denet_tui.watch.processes import Present
 
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
@@ -76,7 +76,7 @@ class Sampler:
     def add(
         self,
         reading: Reading,
-        shown: Mapping[int, Shown] = MappingProxyType({}),
+        shown: Mapping[int, Present] = MappingProxyType({}),
         *,
         running: bool = True,
         status: int | None = None,
@@ -184,7 +184,7 @@ class Sampler:
     def _freeze(
         self,
         reading: Reading,
-        shown: Mapping[int, Shown],
+        shown: Mapping[int, Present],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
@@ -262,7 +262,7 @@ class Sampler:
         self._newly_ended = 0
 
 
-def _as_shown(info: ProcessInfo, now: Shown) -> ProcessInfo:
+def _as_shown(info: ProcessInfo, now: Present) -> ProcessInfo:
     """With its names and usage of this moment, as far as /proc shows them."""
     comm = now.comm or info.comm
     cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (info.cmdline, info.cut)

@@ -12,7 +12,7 @@ import pytest
 
 from denet_tui.bpf.tracer import Reading
 from denet_tui.model import Loss
-from denet_tui.watch.processes import Shown, Usages
+from denet_tui.watch.processes import Present, Usages
 from denet_tui.watch.sampler import KEPT_LETTERS, Sampler
 from tests.watch.helpers import denet
 from tests.watch.test_machine import process
@@ -64,7 +64,7 @@ def test_of_the_ended_no_more_is_kept_than_can_be_read() -> None:
     def reading(now: int, end_ns: int) -> Reading:
         return Reading(now, {}, {}, {}, Loss(), [], [record._replace(end_ns=end_ns)])
 
-    sampler.add(reading(10, 0), MappingProxyType({100: Shown(comm="x", cmdline=words)}))
+    sampler.add(reading(10, 0), MappingProxyType({100: Present(comm="x", cmdline=words)}))
     last = sampler.add(reading(20, 15))
     assert last.ended[0].cmdline == words
     (kept,) = last.processes
