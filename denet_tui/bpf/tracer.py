@@ -106,6 +106,8 @@ class Tracer:
         self._only_uid = only_uid
         self._foreign = 0
         """Threads entered since the last reading that are another user's."""
+        self.overlooks = False
+        """Whether what was entered may lack what /proc hides."""
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self._epoch = self._generation = 0
@@ -311,7 +313,8 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         lost["foreign"] = lost.get("foreign", 0) + self._foreign
         self._foreign = 0
-        return Loss(**lost) if self.method == "raw" else Loss(**lost)._replace(missed=None)
+        loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
+        return loss if self.method == "raw" else loss._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:
         found = []

@@ -213,11 +213,6 @@ def _age_s(found: Stat) -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
 
 
-def hides_others() -> bool:
-    """Whether /proc does not show this process those of other users (hidepid, man 5 proc)."""
-    return not os.access("/proc/1/stat", os.R_OK)
-
-
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
     try:
