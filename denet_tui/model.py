@@ -160,6 +160,8 @@ class Loss(NamedTuple):
     the CPU is in another BPF operation (trace_call_bpf in kernel/trace/bpf_trace.c), entry and exit together."""
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
+    hidden: int | None = 0
+    """None where /proc hides what is another user's from who attaches: whether there is such a process is not known."""
     begun: int = 0
     """Threads that were first met as a call of theirs failed: it began before that, or was refused since (attach)."""
     unsettled: int = 0
@@ -168,7 +170,7 @@ class Loss(NamedTuple):
     @property
     def exact(self) -> bool:
         """Whether nothing at all is short, as far as the kernel side can vouch for it."""
-        return not self.short and self.missed is not None
+        return not self.short and None not in self
 
     @property
     def short(self) -> int:
@@ -182,13 +184,13 @@ class Loss(NamedTuple):
 
     def describe(self) -> str:
         """What keeps the counts from being exact, as one line; empty where nothing does."""
-        return self.counted or ("" if self.exact else _UNSEEN)
+        unseen = " and ".join(_UNSEEN[name] for name, value in self._asdict().items() if value is None)
+        return self.counted or (f"nothing is known to be missing, but {unseen}" if unseen else "")
 
     def plus(self, other: Loss) -> Loss:
         """Both added up; what cannot be seen in one of them cannot be seen in the sum."""
-        missed = None if None in (self.missed, other.missed) else (self.missed or 0) + (other.missed or 0)
-        added = (sum(filter(None, pair)) for pair in zip(self, other, strict=True))
-        return Loss(*added)._replace(missed=missed)
+        added = (None if one is None or two is None else one + two for one, two in zip(self, other, strict=True))
+        return Loss._make(added)
 
     def since(self, before: Loss) -> Loss:
         """What has come since an earlier one."""
@@ -207,7 +209,10 @@ _LOSS_WORDS = {
     "begun": "failed calls that began before the attach, or were refused just after it, and are not counted",
     "unsettled": "calls not accounted for",
 }
-_UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
+_UNSEEN = {
+    "missed": "tracefs tracepoints do not show whether the kernel skipped calls",
+    "hidden": "/proc hides what runs below it as another user (hidepid), and none of that is counted",
+}
 
 
 class Accounts(NamedTuple):
@@ -275,8 +280,8 @@ class ProcessInfo:
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
     while the process lives and where the kernel could not tell. `lost` is a process whose record the kernel side
-    has not got any more: whether it has ended is not known. `syscalls` and `total` are
-    cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
+    has not got any more: whether it has ended is not known. `cut`: the command line goes on. `syscalls` and `total`
+    are cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
     """
 
     tgid: int
@@ -290,6 +295,7 @@ class ProcessInfo:
     execs: int = 0
     exec_ns: int | None = None
     lost: bool = False
+    cut: bool = False
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING

@@ -24,10 +24,10 @@ _MODULES = ("click", "psutil", "system_calls")
 """All that denet-tui imports without a screen."""
 _OUTSIDE = {
     "bpf/unprivileged.py": " and not facts.in_pid_namespace()",
-    "checks/service.py": " and not _in_pid_namespace(host)",
+    "checks/service.py": " and not in_pid_namespace(host.stat)",
 }
 """By file: what keeps a session inside a PID namespace from the machine's service. Here both are in the same one."""
-_INSIDE = "    if _in_pid_namespace(host):\n"
+_INSIDE = "    if in_pid_namespace(host.stat):\n"
 _PROGRAM = "#!/opt/denet-tui/bin/python -I\nfrom denet_tui.cli import main\nmain()\n"
 
 

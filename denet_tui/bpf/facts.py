@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from denet_tui.bpf import maps
+from denet_tui.bpf.privilege import CAP_SYS_PTRACE, capabilities
 
 UNLIMITED = -1
 
@@ -214,6 +215,26 @@ def reads_need_capability(release: str = "") -> bool:
         return read_file("/proc/sys/kernel/unprivileged_bpf_disabled").strip() != "0"
     except OSError:
         return True
+
+
+def hiding(mounts: Iterable[Mount]) -> tuple[str, int | None]:
+    """How /proc hides the processes of others (hidepid, man 5 proc; empty: it does not), and from which group not."""
+    options = [mount.super_options for mount in mounts if (mount.kind, mount.point) == ("proc", "/proc")]
+    named = dict(each.partition("=")[::2] for each in (options or [()])[-1])
+    how = named.get("hidepid", "")
+    if how in ("0", "off"):
+        how = ""
+    return how, None if how in ("4", "ptraceable") else _number(named.get("gid", "0"))
+
+
+def hides_others() -> bool:
+    """Whether /proc does not show this process those of other users."""
+    try:
+        how, group = hiding(parse_mounts(read_file("/proc/self/mountinfo")))
+    except OSError:
+        return False
+    may = group in (os.getegid(), *os.getgroups()) or capabilities() >> CAP_SYS_PTRACE & 1
+    return bool(how) and not may
 
 
 def in_pid_namespace(stat: Stat = os.stat) -> bool:

@@ -98,7 +98,7 @@ struct process {
     u32 threads;    /* that live; counted for where BTF does not tell signal_struct.live */
     u32 execs;
     u32 status; /* wait status */
-    u32 cmdline_length;
+    u32 cmdline_length; /* of the whole; only its beginning is kept */
     u32 held; /* its first task is to be HELD */
     char comm[16];
     char cmdline[CMDLINE];
@@ -425,8 +425,9 @@ static __always_inline void note_cmdline(struct process *process)
     bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
     bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
     bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
-    u32 length = end - start > CMDLINE ? CMDLINE : end - start;
-    process->cmdline_length = length;
+    u64 whole = end - start;
+    u32 length = whole > CMDLINE ? CMDLINE : whole;
+    process->cmdline_length = whole >> 32 ? -1 : whole;
     asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
     if (length <= CMDLINE)
         bpf_probe_read_user(process->cmdline, length, (void *)start);
@@ -1078,6 +1079,8 @@ static __always_inline void task_exit(void)
     int last = is_last(process);
     if (self.tid == tgid || (last && status))
         process->status = status;
+    if (self.tid == tgid && is_allowed())
+        bpf_get_current_comm(&process->comm, sizeof(process->comm));
     if (last)
         process->end_ns = bpf_ktime_get_ns();
 }

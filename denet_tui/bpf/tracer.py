@@ -10,11 +10,10 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, living, maps
+from denet_tui.bpf import accounts, living, maps, names
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
@@ -69,6 +68,8 @@ class Process(NamedTuple):
     """As this process's PID namespace has it; the tgid itself in the initial one."""
     account: accounts.Account | None = None
     """Of one that has ended, and of the command; None if there is none."""
+    cut: bool = False
+    """Whether its command line goes on."""
 
     @property
     def leaving(self) -> bool:
@@ -105,6 +106,8 @@ class Tracer:
         self._only_uid = only_uid
         self._foreign = 0
         """Threads entered since the last reading that are another user's."""
+        self.overlooks = False
+        """Whether what was entered may lack what /proc hides."""
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self._epoch = self._generation = 0
@@ -241,7 +244,7 @@ class Tracer:
         self, tgid: int, parent: int, least_born_ns: int = 0, threads: int = 1, *, held: bool = False
     ) -> bool:
         """False if there is a record of that id, but for a command: then it is of one before it."""
-        comm, cmdline = _identity(tgid)
+        comm, cmdline = names.identity(tgid)
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
         return self._maps["processes"].update(
@@ -310,7 +313,8 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         lost["foreign"] = lost.get("foreign", 0) + self._foreign
         self._foreign = 0
-        return Loss(**lost) if self.method == "raw" else Loss(**lost)._replace(missed=None)
+        loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
+        return loss if self.method == "raw" else loss._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:
         found = []
@@ -331,8 +335,11 @@ class Tracer:
             for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
                 start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
                 ending = None if status == _UNKNOWN_STATUS else status
-                words = _words(cmdline[:length])
-                found.append(Process(tgid, parent, start, end, execed, threads, execs, ending, _text(comm), words, pid))
+                name, cut = names.comm(comm), names.is_cut(length)
+                words = names.words(cmdline[:length], cut=cut)
+                found.append(
+                    Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
+                )
         known = {process.tgid for process in found}
         wanted = [process.tgid for process in found if process.end_ns or process.parent not in known]
         accounted = accounts.read(self._maps["accounts"], wanted)
@@ -357,21 +364,3 @@ def without_row(abi: int, index: int) -> Syscall:
 
 def _sum(values: bytes) -> int:
     return sum(struct.unpack(f"<{len(values) // 8}Q", values))
-
-
-def _text(raw: bytes) -> str:
-    return raw.partition(b"\0")[0].decode(errors="surrogateescape")
-
-
-def _words(raw: bytes) -> tuple[str, ...]:
-    """A command line, NUL-separated; the last argument may be cut off."""
-    return tuple(word.decode(errors="surrogateescape") for word in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
-
-
-def _identity(tgid: int) -> tuple[bytes, bytes]:
-    """The name and the first 128 bytes of the command line of a running process, empty where it cannot be read."""
-    try:
-        comm = Path(f"/proc/{tgid}/comm").read_bytes().strip()
-        return comm, Path(f"/proc/{tgid}/cmdline").read_bytes()[:128]
-    except OSError:
-        return b"", b""

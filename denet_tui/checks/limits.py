@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE, memory_limit
+from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE, hiding, memory_limit
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 
@@ -99,16 +99,15 @@ def namespace(host: Host) -> Finding:
 def hidden(host: Host) -> Finding:
     """NS-002: /proc shows the processes of others (hidepid of man 5 proc)."""
     try:
-        proc = [mount for mount in host.mounts() if (mount.kind, mount.point) == ("proc", "/proc")]
+        mounts = host.mounts()
     except OSError as error:
         return Finding("NS-002", State.UNKNOWN, f"the options of /proc could not be read: {error.strerror}")
-    options = ",".join(proc[-1].super_options) if proc else ""
-    evidence = (Evidence("/proc/self/mountinfo", f"proc on /proc: {options or 'not listed'}"),)
-    named = dict(each.partition("=")[::2] for each in options.split(","))
-    how, group = named.get("hidepid", "0"), named.get("gid", "0")
-    if how in ("0", "off"):
+    options = [",".join(mount.super_options) for mount in mounts if (mount.kind, mount.point) == ("proc", "/proc")]
+    evidence = (Evidence("/proc/self/mountinfo", f"proc on /proc: {options[-1] if options else 'not listed'}"),)
+    how, group = hiding(mounts)
+    if not how:
         return Finding("NS-002", State.PASS, "/proc shows the processes of others", evidence)
-    who = f"hidepid={how}" + (f", but not from group {group}" if group != "0" else "")
+    who = f"hidepid={how}" + (f", but not from group {group}" if group else "")
     return Finding(
         "NS-002",
         State.WARN,

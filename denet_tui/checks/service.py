@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE
+from denet_tui.bpf.facts import in_pid_namespace
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
 from denet_tui.bpf.request import GROUP, SOCKET
@@ -58,15 +58,7 @@ def is_there(host: Host) -> bool:
 
 def is_open(host: Host) -> bool:
     """Whether this process, which is not root, has its commands counted through the socket."""
-    return host.uid != 0 and host.access(SOCKET, os.W_OK) and not _in_pid_namespace(host)
-
-
-def _in_pid_namespace(host: Host) -> bool:
-    """Whether processes have other ids here than for the service of the machine, which is not asked from here then."""
-    try:
-        return host.namespace("pid") != INITIAL_PID_NAMESPACE
-    except OSError:
-        return False
+    return host.uid != 0 and host.access(SOCKET, os.W_OK) and not in_pid_namespace(host.stat)
 
 
 def means(host: Host) -> tuple[str, str]:
@@ -199,7 +191,7 @@ def cannot(host: Host) -> str:
         return "systemd does not run this machine"
     if kernel_version(host.release) < _MEMBERS_READ:
         return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
-    if _in_pid_namespace(host):
+    if in_pid_namespace(host.stat):
         return "this is a PID namespace (a container), from which the service is not asked"
     if _systemd_lacks_them(host):
         return "systemd itself lacks CAP_BPF or CAP_PERFMON: this is a container without them"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
-from denet_tui.record.text import Json, ending, plain, wall_ms
+from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
 from denet_tui.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
@@ -71,5 +71,5 @@ class Lifecycle:
         if step == _EXEC:
             event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
         if step == _EXEC or (step == _FORK and not process.execs):
-            event["cmdline"] = [plain(argument) for argument in process.cmdline]
+            event |= command_line(process)
         return event | ending(process.status) if step == _EXIT else event

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from denet_tui.counts import Between, percentile
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, accounts, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -45,7 +45,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         "pid": process.pid,
         "ppid": process.ppid,
         "comm": plain(process.comm),
-        "cmdline": [plain(argument) for argument in process.cmdline],
+        **command_line(process),
         "start_ms": wall_ms(info, process.start_ns),
         "end_ms": None if process.end_ns is None else wall_ms(info, process.end_ns),
         **ending(process.status),

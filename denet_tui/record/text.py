@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 
-from denet_tui.model import Accounts, Counters, RunInfo
+from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo
 from denet_tui.visible import as_json
 
 Json = dict[str, object]
@@ -49,6 +49,12 @@ def ending(status: int | None) -> Json:
 def accounts(used: Accounts) -> Json:
     """What was used, None for what is not known; nothing counts bytes of the network."""
     return {**used._asdict(), "net_rx_bytes": None, "net_tx_bytes": None}
+
+
+def command_line(process: ProcessInfo) -> Json:
+    """`cmdline`, and `cmdline_cut` where there is more of it than is known."""
+    cut = {"cmdline_cut": True} if process.cut else {}
+    return {"cmdline": [plain(argument) for argument in process.cmdline], **cut}
 
 
 @cache

@@ -23,7 +23,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants, hides_others, stat, used_by_threads
+from denet_tui.watch.processes import descendants, stat, used_by_threads
 from denet_tui.watch.relay import Relayed
 from denet_tui.watch.worker import Attached
 
@@ -259,8 +259,6 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
             "inside a PID namespace (a container) a running process cannot be named to the kernel: "
             "run denet-tui outside, or start the command with `denet-tui run`"
         ) from None
-    if hides_others() and start.only_uid is not None:
-        start.notes += ("/proc hides the processes of others here (hidepid): those below it are not counted",)
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
 
 
@@ -275,6 +273,7 @@ def _process_of(tid: int) -> int:
 
 def _enter(tracer: Tracer, table: maps.Map, pid: int) -> None:
     """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError."""
+    tracer.overlooks = facts.hides_others()
     seen: set[int] = set()
     family = [(pid, 0)]
     while family:  # again until none is new: a child may have been born before its parent was entered

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui.bpf.facts import in_pid_namespace
+from denet_tui.bpf.facts import hides_others, in_pid_namespace
 from denet_tui.bpf.request import SIZES, scale_for
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.launch import Options, Start, StartError
-from denet_tui.watch.processes import hides_others, stat
+from denet_tui.watch.processes import stat
 from denet_tui.watch.worker import Attached
 
 

@@ -1,4 +1,4 @@
-"""CPU, memory and I/O of the processes that live, from /proc and their clocks; the kernel side tells of the ended."""
+"""Names, CPU, memory and I/O of what lives, from /proc and its clocks; the kernel side tells of the ended."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import NamedTuple
 import psutil
 
 from denet_tui import clock
+from denet_tui.bpf import names
 from denet_tui.bpf.accounts import since
 from denet_tui.bpf.tracer import Process
-from denet_tui.model import NOTHING_USED, Accounts, Counters, ProcessKey, Syscall, Usage
+from denet_tui.model import NO_USAGE, NOTHING_USED, Accounts, Counters, ProcessKey, Syscall, Usage
 
-BUDGET = 400
-"""Processes looked at in one tick, at about 25 µs each; the busy ones first, the idle ones in turn."""
+BUDGET = 300
+"""Processes looked at in one tick, at about 33 µs each; the busy ones first, the idle ones in turn."""
+_LONGEST = 2 << 20
+"""Bytes of a command line that are read; where the stack may not be larger than usual none is longer (man 2 execve)."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of all threads: clock_getcpuclockid(3) makes the clock of a process of its id and this."""
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h."""
 _SLACK_S = 0.1
-"""A process that is older than its record by more than this was there before it was watched."""
+"""What is older than its record by more than this was there before it was watched; what is younger is not it."""
 
 
 class Stat(NamedTuple):
@@ -56,7 +59,7 @@ def stat(pid: int | str) -> Stat:
     fields = rest.split()
     threads = int(fields[17])
     return Stat(
-        name.decode(errors="surrogateescape"),
+        names.comm(name),
         int(fields[1]),
         int(fields[6]),
         int(fields[7]),
@@ -102,15 +105,27 @@ def _peak(pid: int) -> int | None:
     return 1024 * int(found[1]) if found else None
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, most: int = 4096) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         raise ProcessLookupError(path) from None
     try:
-        return os.read(descriptor, 4096)
+        found = os.read(descriptor, 4096)
+        return found + os.read(descriptor, most - 4096) if len(found) == 4096 < most else found
     finally:
         os.close(descriptor)
+
+
+class Present(NamedTuple):
+    """What /proc shows of a process that lives; nothing is known of what this user may not read."""
+
+    usage: Usage = NO_USAGE
+    comm: str = ""
+    cmdline: tuple[str, ...] = ()
+    """Its title where it has given itself one; empty where there is none."""
+    cut: bool = False
+    """Whether the command line goes on."""
 
 
 class _Look(NamedTuple):
@@ -119,10 +134,13 @@ class _Look(NamedTuple):
     spent_ns: int
     """CPU time, those threads included that have ended."""
     at_ns: int
+    line: bytes = b""
+    words: tuple[str, ...] = ()
+    """The command line as it was read, and what it says."""
 
 
 class Usages:
-    """Looks processes up again and again; keeps what CPU percentages need in between."""
+    """Looks processes up again and again; keeps what CPU percentages and long command lines need in between."""
 
     def __init__(self) -> None:
         self._looks: dict[ProcessKey, _Look] = {}
@@ -131,20 +149,20 @@ class Usages:
 
     def look(
         self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]], *, final: bool = False
-    ) -> dict[int, Usage]:
-        """Usage by tgid of processes that the kernel side has as living, as far as /proc shows them.
+    ) -> dict[int, Present]:
+        """By tgid, of processes that the kernel side has as living, as far as /proc shows them.
 
         `busy` has the rows of those that made calls in this interval. `final`: look at all, and at the most memory
         that each has had.
         """
-        usages: dict[int, Usage] = {}
+        found: dict[int, Present] = {}
         for process in living if final else self._chosen(living, busy):
-            usage = self._look_at(process, final=final)
-            if usage is not None:
-                usages[process.tgid] = usage
+            shown = self._look_at(process, final=final)
+            if shown is not None:
+                found[process.tgid] = shown
         for key in self._looks.keys() - {(process.tgid, process.start_ns) for process in living}:
             del self._looks[key]
-        return usages
+        return found
 
     def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
         if len(living) <= BUDGET:
@@ -156,38 +174,43 @@ class Usages:
         idle = (living + living)[start : start + BUDGET // 2]
         return {process.tgid: process for process in (*active[: BUDGET // 2], *idle)}.values()
 
-    def _look_at(self, info: Process, *, final: bool) -> Usage | None:
-        """None if there is no such process; nothing is known of what this user may not read."""
+    def _look_at(self, info: Process, *, final: bool) -> Present | None:
+        """None if there is no such process."""
         try:
             found, spent_ns = stat(info.pid), _spent_ns(info.pid)
+            line = _read(f"/proc/{info.pid}/cmdline", _LONGEST)
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
             return None
         except OSError:
-            return Usage()
+            return Present()
         if found.ended:
-            return Usage()
-        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk(info.pid), peak)
+            return Present()
         now, key = clock.now_ns(), (info.tgid, info.start_ns)
+        if _age_s(found) < (now - info.start_ns) / 1e9 - _SLACK_S:  # its id is another's by now
+            return None
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk(info.pid), peak)
         last = self._looks.get(key) or _first_look(info, found, accounts, now)
-        self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now)
+        cut = len(line) >= _LONGEST
+        words = last.words if line == last.line else names.words(line, cut=cut)
+        self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now, line=line, words=words)
         percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
-        return Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
+        usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
+        return Present(usage, found.comm, words, cut)
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:
     """As if there had been one when it started, or now for a process that was there before it was watched."""
     if process.account:
         return _Look(process.account.before, process.account.before.cpu_ns or 0, process.start_ns)
-    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
-    if age_s > (now - process.start_ns) / 1e9 + _SLACK_S:
+    if _age_s(found) > (now - process.start_ns) / 1e9 + _SLACK_S:
         return _Look(accounts, accounts.cpu_ns or 0, now)
     return _Look(NOTHING_USED, 0, process.start_ns)
 
 
-def hides_others() -> bool:
-    """Whether /proc does not show this process those of other users (hidepid, man 5 proc)."""
-    return not os.access("/proc/1/stat", os.R_OK)
+def _age_s(found: Stat) -> float:
+    """How long it has been there, in steps of a clock tick; the machine's sleep is in it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from denet_tui import clock
+from denet_tui.bpf import names
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
@@ -22,17 +23,21 @@ from denet_tui.model import (
     ErrorKey,
     InFlight,
     ProcessInfo,
+    RunInfo,
     Snapshot,
     Syscall,
     Usage,
     added_up,
 )
 from denet_tui.syscalls import syscall
+from denet_tui.watch.processes import Present
 
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
+KEPT_LETTERS = 4096
+"""Of the command line of one that stays."""
 
 
 class Known:
@@ -50,8 +55,9 @@ class Known:
 class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
-    def __init__(self, start_ns: int) -> None:
-        """`start_ns` is when counting began, by the kernel side's clock."""
+    def __init__(self, start_ns: int, command: RunInfo | None = None) -> None:
+        """`start_ns` is when counting began, by the kernel side's clock; `command` is what is watched."""
+        self._command = command
         self._began = clock.now()
         self._start_ns = self._last_ns = start_ns
         self._known: dict[int, Known] = {}
@@ -70,12 +76,12 @@ class Sampler:
     def add(
         self,
         reading: Reading,
-        usages: Mapping[int, Usage] = MappingProxyType({}),
+        shown: Mapping[int, Present] = MappingProxyType({}),
         *,
         running: bool = True,
         status: int | None = None,
     ) -> Snapshot:
-        """The snapshot after a reading; `usages` are by tgid."""
+        """The snapshot after a reading; what /proc has `shown` since is by tgid."""
         self._let_rest()
         self._spent_ns = 0
         replaced = self._meet(reading)
@@ -87,7 +93,7 @@ class Sampler:
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, usages))
+        ended = (*replaced, *self._freeze(reading, shown))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
         return replace(snapshot, running=running, status=status)
@@ -138,21 +144,34 @@ class Sampler:
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
                 known.info = replace(
-                    known.info, comm=new.comm, cmdline=new.cmdline, execs=new.execs, exec_ns=new.exec_ns
+                    known.info, comm=new.comm, cmdline=new.cmdline, cut=new.cut, execs=new.execs, exec_ns=new.exec_ns
                 )
         return replaced
 
     def _info_of(self, process: Process) -> ProcessInfo:
+        whole = self._whole(process) if process.cut else None
         return ProcessInfo(
             tgid=process.tgid,
             pid=process.pid,
             ppid=self._known[process.parent].info.pid if process.parent in self._known else process.parent,
             comm=process.comm,
-            cmdline=process.cmdline,
+            cmdline=whole or process.cmdline,
+            cut=process.cut and not whole,
             start_ns=process.start_ns,
             execs=process.execs,
             exec_ns=process.exec_ns or None,
         )
+
+    def _whole(self, process: Process) -> tuple[str, ...] | None:
+        """The command line that the kernel side has the beginning of, where that is known without /proc."""
+        likely: list[tuple[str, ...]] = []
+        parent, command = self._known.get(process.parent), self._command
+        if command and process.pid == command.pid:
+            script = command.executable, *command.argv[1:]  # after what its first line says, of two words at most
+            likely += [command.argv, *((*process.cmdline[:count], *script) for count in (1, 2))]
+        elif parent and not process.execs and not parent.info.cut and (parent.info.exec_ns or 0) < process.start_ns:
+            likely.append(parent.info.cmdline)
+        return next((whole for whole in likely if names.goes_on(process.cmdline, whole)), None)
 
     def _add_errnos(self, reading: Reading) -> None:
         for tgid, errnos in reading.errnos.items():
@@ -165,7 +184,7 @@ class Sampler:
     def _freeze(
         self,
         reading: Reading,
-        usages: Mapping[int, Usage],
+        shown: Mapping[int, Present],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
@@ -174,10 +193,9 @@ class Sampler:
         for tgid, known in list(self._known.items()):
             if tgid not in reading.rows and known.info.delta is not NOTHING:
                 known.info = replace(known.info, recent=EMPTY, delta=NOTHING)
-            usage = usages.get(tgid)
-            if usage is not None and usage != known.info.usage:
-                self._spend(known, usage.accounts)
-                known.info = replace(known.info, usage=usage)
+            if (now := shown.get(tgid)) is not None:
+                self._spend(known, now.usage.accounts)
+                known.info = _as_shown(known.info, now)
             end = ends.get(tgid)
             lost = tgid not in there  # neither a record nor a thread
             if (end is not None or lost) and self._end(known, end, reading.time_ns):
@@ -193,7 +211,8 @@ class Sampler:
             return True
         used = end.account.used if end.account else UNKNOWN
         self._spend(known, used)
-        known.info = replace(known.info, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
+        comm = known.info.comm if end.status is None else end.comm  # nothing is told of another user's end
+        known.info = replace(known.info, comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
         return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
 
     def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
@@ -231,7 +250,7 @@ class Sampler:
 
     def _finish(self, info: ProcessInfo) -> None:
         self._used = Accounts.together((self._used, info.usage.accounts))
-        self._ended.append(info)
+        self._ended.append(_shortened(info))
         self._ended_count += 1
         self._newly_ended += 1
 
@@ -241,6 +260,27 @@ class Sampler:
         for index in range(max(0, last - self._newly_ended), last):
             self._ended[index] = replace(self._ended[index], recent=EMPTY, delta=NOTHING)
         self._newly_ended = 0
+
+
+def _as_shown(info: ProcessInfo, now: Present) -> ProcessInfo:
+    """With its names and usage of this moment, as far as /proc shows them."""
+    comm = now.comm or info.comm
+    cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (info.cmdline, info.cut)
+    if (comm, cmdline, cut, now.usage) == (info.comm, info.cmdline, info.cut, info.usage):
+        return info
+    return replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=now.usage)
+
+
+def _shortened(info: ProcessInfo) -> ProcessInfo:
+    """With as much of its command line as is kept of the ended."""
+    left, words = KEPT_LETTERS, []
+    for word in info.cmdline:
+        if left <= 0:
+            break
+        words.append(word[:left])
+        left -= len(word) + 1
+    cut = left < -1 or len(words) < len(info.cmdline)
+    return replace(info, cmdline=tuple(words), cut=True) if cut else info
 
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:

@@ -93,7 +93,7 @@ class Session:
         self._tracer = tracer
         self.recorder: SnapshotSink | None = None
         self._usages = Usages()
-        self._sampler = Sampler(info.start_ns)
+        self._sampler = Sampler(info.start_ns, info)
         self._soonest_s = math.inf
         """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()
@@ -148,8 +148,8 @@ class Session:
             self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
-        usages = self._usages.look(living, reading.rows, final=final)
-        snapshot = self._sampler.add(reading, usages, running=running, status=self.target.status)
+        shown = self._usages.look(living, reading.rows, final=final)
+        snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
         self._tracer.forget(process.key for process in snapshot.ended)

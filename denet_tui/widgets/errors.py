@@ -70,7 +70,7 @@ class SourceRow(NamedTuple):
         """The command of the process, and how it ended."""
         if self.process is None:
             return "ended, and no longer in the list"
-        name = formatting.command(self.process.cmdline, self.process.comm)
+        name = formatting.command(self.process.cmdline, self.process.comm, cut=self.process.cut)
         return name if self.process.alive else f"{name}  ({formatting.ended(self.process.status)})"
 
 

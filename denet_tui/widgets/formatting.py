@@ -116,13 +116,13 @@ def program(argv: Sequence[str], fallback: str) -> str:
     return ((first.rpartition("/")[2] if is_path else "") or first) + space + rest or fallback
 
 
-def command(argv: Iterable[str], fallback: str) -> str:
-    """An argv as one line, the directory of the program left out; `fallback` where it is empty.
+def command(argv: Iterable[str], fallback: str, *, cut: bool = False) -> str:
+    """An argv as one line, the directory of the program left out; `fallback` where it is empty, `…` where it goes on.
 
     Line breaks and tabs are spaces in it, so that a script given as an argument can be read.
     """
     words = tuple(argv)
-    line = " ".join((program(words, fallback), *words[1:]))
+    line = " ".join((program(words, fallback), *words[1:])) + "…" * cut
     return visible(line if line.isprintable() else " ".join(line.split()))
 
 

@@ -49,7 +49,8 @@ class FlightRow(NamedTuple):
     @property
     def name(self) -> str:
         """The command of the process."""
-        return formatting.command(self.process.cmdline, self.process.comm) if self.process else "?"
+        process = self.process
+        return formatting.command(process.cmdline, process.comm, cut=process.cut) if process else "?"
 
 
 class UnreturnedRow(NamedTuple):

@@ -65,7 +65,7 @@ class ProcessRow(NamedTuple):
     @property
     def name(self) -> str:
         """Its command line."""
-        return formatting.command(self.process.cmdline, self.process.comm)
+        return formatting.command(self.process.cmdline, self.process.comm, cut=self.process.cut)
 
     @property
     def rate(self) -> float:

@@ -207,9 +207,9 @@ def test_usage_is_that_of_the_process() -> None:
         assert busy.stdout is not None
         busy.stdout.readline()
         usages, who = Usages(), process(busy.pid, start_ns=time.monotonic_ns())
-        assert usages.look([who], {})[busy.pid].cpu_percent == 0, "what it spent before it was watched"
-        eventually(lambda: usages.look([who], {})[busy.pid].cpu_percent > 5, "it is seen to be busy")
-        usage = usages.look([who], {})[busy.pid]
+        assert usages.look([who], {})[busy.pid].usage.cpu_percent == 0, "what it spent before it was watched"
+        eventually(lambda: usages.look([who], {})[busy.pid].usage.cpu_percent > 5, "it is seen to be busy")
+        usage = usages.look([who], {})[busy.pid].usage
         assert 50_000_000 < usage.rss_bytes < 200_000_000 < 50_000_000 + usage.vms_bytes * 10
         assert usage.threads == 1
         busy.kill()
@@ -220,7 +220,7 @@ def test_a_process_that_was_seen_to_start_is_measured_from_there() -> None:
     start_ns = time.monotonic_ns()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         time.sleep(0.3)
-        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[busy.pid].cpu_percent > 1
+        assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[busy.pid].usage.cpu_percent > 1
         busy.kill()
 
 

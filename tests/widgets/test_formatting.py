@@ -82,6 +82,7 @@ def test_short_ends_keep_their_width(status: int | None) -> None:
 def test_a_command_is_one_line_that_no_terminal_obeys() -> None:
     assert formatting.command(("/bin/ls", "x\n\ty\x1b"), "ls") == r"ls x y\x1b"
     assert formatting.command((), "kworker\x1b") == r"kworker\x1b"
+    assert formatting.command(("/bin/ls", "a lon"), "ls", cut=True) == "ls a lon…"
 
 
 @pytest.mark.parametrize(
