@@ -37,6 +37,13 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+def _process(_: click.Context, parameter: click.Parameter, word: str) -> str:
+    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
+    if word.isdecimal() and not int(word):
+        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
+    return word
+
+
 _attach_method = partial(
     click.option,
     "--attach-method",
@@ -165,19 +172,19 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 @main.command(
     epilog=examples(
         ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
-        ("sudo denet-tui attach --no-tui 1234", "a table when it ends, or at ctrl+c"),
+        ("sudo denet-tui attach --no-tui nginx", "by its name; a table when it ends, or at ctrl+c"),
         ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
     )
 )
 @watching_options
 @global_options
-@click.argument("pid", type=click.IntRange(1))
-def attach(pid: int, **options: Any) -> NoReturn:
-    """Watch the running process PID and its descendants."""
+@click.argument("process", metavar="PID|NAME", callback=_process)
+def attach(process: str, **options: Any) -> NoReturn:
+    """Watch a running process, by its id or its name, and its descendants."""
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.start(targets.ProcessTarget(pid), targets.WatchRequest(**options))
+    watching.attach(process, targets.WatchRequest(**options))
 
 
 @main.command(

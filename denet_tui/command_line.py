@@ -15,6 +15,7 @@ import click
 
 from denet_tui import debug
 from denet_tui.visible import complain, write
+from denet_tui.watch.find import in_shell
 
 FAILED = 125
 USAGE = 64
@@ -90,7 +91,7 @@ class Commands(click.Group):
     def _unknown(self, context: click.Context, name: str) -> click.UsageError:
         close = difflib.get_close_matches(name, self.commands, n=1)
         meant = f": did you mean {close[0]}?" if close else ""
-        return click.UsageError(f"No such command or program {name!r}{meant}", context)
+        return click.UsageError(f"No such command or program {name!r}{meant or in_shell(name)}", context)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The commands under their headings."""

@@ -17,7 +17,7 @@ from denet_tui import debug
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS, Kernel
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import Target, WatchRequest
+from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
@@ -49,6 +49,16 @@ _NEXT = {
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
     exit_with(lambda before: _start_and_watch(target, request, before))
+
+
+def attach(process: str, request: WatchRequest) -> NoReturn:
+    """As `start`, for a running process by its id, or by a name that only one has."""
+
+    def body(before: Before) -> int:
+        pid = int(process) if process.isdecimal() else process_called(process, as_root=request.as_root)
+        return _start_and_watch(ProcessTarget(pid), request, before)
+
+    exit_with(body)
 
 
 def selftest(name: str, request: WatchRequest) -> NoReturn:
