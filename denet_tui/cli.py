@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from denet_tui import __version__
+from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
@@ -129,9 +130,10 @@ def main(context: click.Context, /, **given: Any) -> None:
         _need_proc(context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
+        from denet_tui.commands.targets import WatchRequest
 
         if home.has_terminal():
-            home.home()
+            home.home(WatchRequest(**given))
         write(f"{context.get_help()}\n", sys.stdout)
 
 
@@ -277,11 +279,13 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     from denet_tui.commands import setup
 
     ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
-    if not ids and not any(options.values()):
+    where_to = {name: options[name] for name in ("debug", "log_file")}
+    if not ids and not any(options[name] for name in options.keys() - where_to):
         from denet_tui.commands import home
+        from denet_tui.commands.targets import WatchRequest
 
         if home.has_terminal():
-            home.wizard()
+            home.wizard(WatchRequest(**where_to))
     setup.setup(setup.SetupRequest(only=ids, **options))
 
 
@@ -295,16 +299,21 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     ),
 )
 @click.option("--keys", is_flag=True, help="Instead: every binding by its name, with its keys and what it does.")
-def settings_command(*, keys: bool) -> None:
+@global_options
+def settings_command(*, keys: bool, **options: Any) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
     from denet_tui.commands import preferences
 
+    if debug.wanted(**options):
+        debug.start(debug.Handler(options["log_file"]))
+        preferences.log_where(os.environ)
     write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)
 
 
 @main.command("help", epilog=examples(("denet-tui help run", "what run can do")))
 @click.argument("topic", default="")
+@global_options
 @click.pass_context
-def help_command(context: click.Context, topic: str) -> None:
+def help_command(context: click.Context, /, topic: str, **_: Any) -> None:
     """Say what a command does and takes."""
     write(f"{Commands.of(context).help_of(context, topic)}\n", sys.stdout)

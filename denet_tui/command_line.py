@@ -55,6 +55,8 @@ class Commands(click.Group):
             about_the_machine = where.rpartition(" ")[2] in ABOUT_THE_MACHINE
             text = f"{error.format_message().rstrip('.')}; see `{where} --help`"
             status = complain(text, USAGE if about_the_machine else FAILED)
+        except debug.LogError as error:
+            status = complain(str(error), FAILED)
         except click.Abort:
             status = 130
         except BrokenPipeError:

@@ -16,7 +16,7 @@ import pytest
 
 from denet_tui.bpf import toolchain
 from denet_tui.cli import main
-from tests.real import WITH_TRACEFS
+from tests.real import WITH_TRACEFS, environment
 from tests.watch.helpers import DENET, denet, run
 
 GONE = 4194304
@@ -104,9 +104,17 @@ def test_a_program_can_be_named_right_away(words: list[str]) -> None:
 
 @pytest.mark.root
 def test_what_denet_needed_is_not_needed_here() -> None:
-    done = denet("run", "--no-tui", "--enable-ebpf", "--", "true")
+    done = denet("run", "--no-tui", "--enable-ebpf", "--debug", "--", "true")
     assert done.returncode == 0
     assert "--enable-ebpf is not needed" in done.stderr.splitlines()[0]
+    for promised in (
+        r"program on_sys_enter: the verifier accepted it after (\d+|some) instructions",
+        r"map pid_syscall_map: hash, 65,536 entries, keys of 8 bytes",
+        r"map syscall_counts: per-CPU array, ",
+        r"kernel configuration: ",
+        r"permissions of this process, now that the program is loaded: uid \d+, CapInh",
+    ):
+        assert re.search(promised, done.stderr), promised
 
 
 @pytest.mark.parametrize(
@@ -326,3 +334,17 @@ def test_selftest_is_exact_and_refuses_calls_with_effects() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "1,000 calls made, 1,000 counted (EBADF 1,000): exact" in done.stdout
     assert "cannot be called without effect; choose one of" in complaint(denet("selftest", "--syscall", "reboot"))
+
+
+@pytest.mark.parametrize("words", [["--debug", "settings"], ["settings", "--debug"], ["settings"]], ids=" ".join)
+@pytest.mark.parametrize("name", ["DENET_LOG", "RUST_LOG"])
+def test_debug_may_stand_anywhere(words: list[str], name: str) -> None:
+    asked = {} if "--debug" in words else {name: "debug"}
+    done = denet(*words, env={**environment(), **asked})
+    assert done.returncode == 0
+    assert " DEBUG settings: /" in done.stderr
+    assert "[columns]" in done.stdout
+
+
+def test_a_log_that_cannot_be_written_is_said_in_one_line() -> None:
+    assert "name another file" in complaint(denet("settings", "--log-file", "/nowhere/log"))
