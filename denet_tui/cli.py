@@ -110,6 +110,7 @@ def global_options(command: _Command) -> _Command:
     sections={
         "Watch": ("run", "attach", "machine"),
         "Make it work here": ("setup", "diag", "selftest"),
+        "Understand it": ("guide", "explain"),
         "More": ("settings", "help"),
     },
     otherwise="run",
@@ -308,6 +309,42 @@ def settings_command(*, keys: bool, **options: Any) -> None:
         debug.start(debug.Handler(options["log_file"]))
         preferences.log_where(os.environ)
     write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)
+
+
+@main.command(
+    "guide",
+    short_help="The troubleshooting guide of denet: what to do here instead.",
+    epilog=examples(
+        ("denet-tui guide", "all of it"),
+        ('denet-tui guide "Map not found"', "by a symptom"),
+        ("denet-tui guide getcap", "by a command or a file of the guide"),
+    ),
+)
+@global_options
+@click.argument("words", nargs=-1)
+def guide_command(words: tuple[str, ...], **_: Any) -> int:
+    """Look up words of denet's troubleshooting guide: what to do here instead, and where the guide is wrong, why."""
+    from denet_tui.commands import guide
+
+    return guide.show(" ".join(words))
+
+
+@main.command(
+    "explain",
+    short_help="Why a check, an errno or an error text matters, and what helps.",
+    epilog=examples(
+        ("denet-tui explain KERN-004", "a check: why, fix, undo"),
+        ("denet-tui explain EPERM", "an errno of loading"),
+        ('denet-tui explain "Need super-user privileges"', "an error text, pasted whole"),
+    ),
+)
+@global_options
+@click.argument("words", nargs=-1, required=True)
+def explain_command(words: tuple[str, ...], **_: Any) -> int:
+    """Explain a check, an errno, an error text or a setting, as this machine has it."""
+    from denet_tui.commands import guide
+
+    return guide.tell(" ".join(words))
 
 
 @main.command("help", epilog=examples(("denet-tui help run", "what run can do")))
