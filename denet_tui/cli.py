@@ -115,7 +115,7 @@ def global_options(command: _Command) -> _Command:
     },
     otherwise="run",
     epilog=examples(
-        ("sudo denet-tui", "set up what is missing, then choose what to watch"),
+        ("sudo denet-tui", "set up what is missing, then watch all"),
         ("denet-tui make -j4", "watch a command; its files stay yours"),
         ("sudo denet-tui attach 1234", "watch a running process"),
     ),
@@ -173,11 +173,12 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 
 
 @main.command(
+    short_help="Watch a running process (by id or name) and its descendants.",
     epilog=examples(
         ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
         ("sudo denet-tui attach --no-tui nginx", "by its name; a table when it ends, or at ctrl+c"),
         ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
-    )
+    ),
 )
 @watching_options
 @global_options

@@ -21,6 +21,8 @@ FAILED = 125
 USAGE = 64
 """For a wrong command line of the commands about the machine (EX_USAGE of sysexits.h); they run nobody's command."""
 ABOUT_THE_MACHINE = ("diag", "setup")
+_ROOM = 74
+"""Columns of an example beside its indentation, on a terminal of 80."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -108,8 +110,11 @@ class Commands(click.Group):
 
 def examples(*lines: tuple[str, str]) -> str:
     """Examples for the end of a help: commands, each with what it is for."""
-    wide = max(len(command) for command, _ in lines)
-    text = "\n".join(f"  {command.ljust(wide)}  {what}" for command, what in lines)
+    wide, longest = (max(map(len, column)) for column in zip(*lines, strict=True))
+    between = "  " if wide + longest <= _ROOM else "\n      "
+    text = "\n".join(
+        f"  {command.ljust(wide) if between == '  ' else command}{between}{what}" for command, what in lines
+    )
     return f"\b\nExamples:\n{text}"
 
 

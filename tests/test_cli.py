@@ -75,6 +75,7 @@ def test_help_and_version_need_nothing() -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: denet-tui" in done.stdout
         assert "Examples:\n" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
         assert "\\b" not in done.stdout
         assert "\b" not in done.stdout
 

@@ -42,15 +42,16 @@ def tell(words: str) -> int:
             return show(words)
         return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `sudo denet-tui diag`, may tell", 1)
     lines = [said, "  if it is what loading says in a session like this one:"]
-    lines += [f"  cause: {told.cause}", f"  fix:   {told.fix}", f"  see:   denet-tui explain {told.check_id}"]
+    lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
+    lines += [f"  see:   denet-tui explain {told.check_id}"]
     write("\n".join([*lines, *(f"\n{guide.page(row)}" for row in rows)]) + "\n", sys.stdout)
     return 0
 
 
 def _of_finding(finding: Finding) -> str:
-    lines = [f"{finding.id} {finding.state}: {finding.title}"]
+    lines = guide.wrapped(f"{finding.id} {finding.state}: {finding.title}", "")
     lines += [f"  seen:  {each.source}: {text.one_line(each.value)[:200]}" for each in finding.evidence[:5]]
-    lines += [f"  why:   {finding.why}"] if finding.why else []
+    lines += guide.wrapped(finding.why, "  why:   ") if finding.why else []
     for fix in finding.fixes:
         lines += [f"  fix:   {fix.title} ({fix.id})"]
         lines += [f"         {line}" for line in (*text.change_lines(fix), fix.advice) if line]

@@ -211,9 +211,10 @@ def search(text: str) -> list[Row]:
 def page(row: Row) -> str:
     """A row in a few lines of text."""
     lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {row.do}"]
-    lines += _wrapped(row.does, "        ")
-    return "\n".join([*lines, *(_wrapped(row.wrong, "  why:  ") if row.wrong else ())])
+    lines += wrapped(row.does, "        ")
+    return "\n".join([*lines, *(wrapped(row.wrong, "  why:  ") if row.wrong else ())])
 
 
-def _wrapped(text: str, first: str) -> list[str]:
+def wrapped(text: str, first: str) -> list[str]:
+    """A text in lines of the width of a page, the first of which begins with a label of eight columns."""
     return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * 8, break_on_hyphens=False)

@@ -101,7 +101,7 @@ def as_markdown(report: Report, host: Host, *, redacted: bool = True) -> str:
         "## Steps to reproduce",
         "",
         *_code([shlex.join(command)]),
-        "Please add how denet-tui was installed (make install, make run, pipx, uv, a package), what you did, one step a",
+        "Please add how denet-tui was installed (make install, make run, pipx, uv, a package), what you did, a step a",
         "line, what you expected, and what happened instead.",
         "",
         "## System",
