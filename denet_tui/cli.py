@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from denet_tui import __version__
+from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.visible import complain, write
@@ -35,6 +36,13 @@ class _Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value} is not a number of seconds", parameter, context)
         return seconds
+
+
+def _process(_: click.Context, parameter: click.Parameter, word: str) -> str:
+    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
+    if word.isdecimal() and not int(word):
+        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
+    return word
 
 
 _attach_method = partial(
@@ -102,11 +110,12 @@ def global_options(command: _Command) -> _Command:
     sections={
         "Watch": ("run", "attach", "machine"),
         "Make it work here": ("setup", "diag", "selftest"),
+        "Understand it": ("guide", "explain"),
         "More": ("settings", "help"),
     },
     otherwise="run",
     epilog=examples(
-        ("sudo denet-tui", "set up what is missing, then choose what to watch"),
+        ("sudo denet-tui", "set up what is missing, then watch all"),
         ("denet-tui make -j4", "watch a command; its files stay yours"),
         ("sudo denet-tui attach 1234", "watch a running process"),
     ),
@@ -122,9 +131,10 @@ def main(context: click.Context, /, **given: Any) -> None:
         _need_proc(context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
+        from denet_tui.commands.targets import WatchRequest
 
         if home.has_terminal():
-            home.home()
+            home.home(WatchRequest(**given))
         write(f"{context.get_help()}\n", sys.stdout)
 
 
@@ -163,21 +173,22 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 
 
 @main.command(
+    short_help="Watch a running process (by id or name) and its descendants.",
     epilog=examples(
         ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
-        ("sudo denet-tui attach --no-tui 1234", "a table when it ends, or at ctrl+c"),
+        ("sudo denet-tui attach --no-tui nginx", "by its name; a table when it ends, or at ctrl+c"),
         ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
-    )
+    ),
 )
 @watching_options
 @global_options
-@click.argument("pid", type=click.IntRange(1))
-def attach(pid: int, **options: Any) -> NoReturn:
-    """Watch the running process PID and its descendants."""
+@click.argument("process", metavar="PID|NAME", callback=_process)
+def attach(process: str, **options: Any) -> NoReturn:
+    """Watch a running process, by its id or its name, and its descendants."""
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.start(targets.ProcessTarget(pid), targets.WatchRequest(**options))
+    watching.attach(process, targets.WatchRequest(**options))
 
 
 @main.command(
@@ -270,11 +281,13 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     from denet_tui.commands import setup
 
     ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
-    if not ids and not any(options.values()):
+    where_to = {name: options[name] for name in ("debug", "log_file")}
+    if not ids and not any(options[name] for name in options.keys() - where_to):
         from denet_tui.commands import home
+        from denet_tui.commands.targets import WatchRequest
 
         if home.has_terminal():
-            home.wizard()
+            home.wizard(WatchRequest(**where_to))
     setup.setup(setup.SetupRequest(only=ids, **options))
 
 
@@ -288,16 +301,57 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     ),
 )
 @click.option("--keys", is_flag=True, help="Instead: every binding by its name, with its keys and what it does.")
-def settings_command(*, keys: bool) -> None:
+@global_options
+def settings_command(*, keys: bool, **options: Any) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
     from denet_tui.commands import preferences
 
+    if debug.wanted(**options):
+        debug.start(debug.Handler(options["log_file"]))
+        preferences.log_where(os.environ)
     write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)
+
+
+@main.command(
+    "guide",
+    short_help="The troubleshooting guide of denet: what to do here instead.",
+    epilog=examples(
+        ("denet-tui guide", "all of it"),
+        ('denet-tui guide "Map not found"', "by a symptom"),
+        ("denet-tui guide getcap", "by a command or a file of the guide"),
+    ),
+)
+@global_options
+@click.argument("words", nargs=-1)
+def guide_command(words: tuple[str, ...], **_: Any) -> int:
+    """Look up words of denet's troubleshooting guide: what to do here instead, and where the guide is wrong, why."""
+    from denet_tui.commands import guide
+
+    return guide.show(" ".join(words))
+
+
+@main.command(
+    "explain",
+    short_help="Why a check, an errno or an error text matters, and what helps.",
+    epilog=examples(
+        ("denet-tui explain KERN-004", "a check: why, fix, undo"),
+        ("denet-tui explain EPERM", "an errno of loading"),
+        ('denet-tui explain "Need super-user privileges"', "an error text, pasted whole"),
+    ),
+)
+@global_options
+@click.argument("words", nargs=-1, required=True)
+def explain_command(words: tuple[str, ...], **_: Any) -> int:
+    """Explain a check, an errno, an error text or a setting, as this machine has it."""
+    from denet_tui.commands import guide
+
+    return guide.tell(" ".join(words))
 
 
 @main.command("help", epilog=examples(("denet-tui help run", "what run can do")))
 @click.argument("topic", default="")
+@global_options
 @click.pass_context
-def help_command(context: click.Context, topic: str) -> None:
+def help_command(context: click.Context, /, topic: str, **_: Any) -> None:
     """Say what a command does and takes."""
     write(f"{Commands.of(context).help_of(context, topic)}\n", sys.stdout)

@@ -15,11 +15,14 @@ import click
 
 from denet_tui import debug
 from denet_tui.visible import complain, write
+from denet_tui.watch.find import in_shell
 
 FAILED = 125
 USAGE = 64
 """For a wrong command line of the commands about the machine (EX_USAGE of sysexits.h); they run nobody's command."""
 ABOUT_THE_MACHINE = ("diag", "setup")
+_ROOM = 74
+"""Columns of an example beside its indentation, on a terminal of 80."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -54,6 +57,8 @@ class Commands(click.Group):
             about_the_machine = where.rpartition(" ")[2] in ABOUT_THE_MACHINE
             text = f"{error.format_message().rstrip('.')}; see `{where} --help`"
             status = complain(text, USAGE if about_the_machine else FAILED)
+        except debug.LogError as error:
+            status = complain(str(error), FAILED)
         except click.Abort:
             status = 130
         except BrokenPipeError:
@@ -90,7 +95,7 @@ class Commands(click.Group):
     def _unknown(self, context: click.Context, name: str) -> click.UsageError:
         close = difflib.get_close_matches(name, self.commands, n=1)
         meant = f": did you mean {close[0]}?" if close else ""
-        return click.UsageError(f"No such command or program {name!r}{meant}", context)
+        return click.UsageError(f"No such command or program {name!r}{meant or in_shell(name)}", context)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The commands under their headings."""
@@ -105,8 +110,11 @@ class Commands(click.Group):
 
 def examples(*lines: tuple[str, str]) -> str:
     """Examples for the end of a help: commands, each with what it is for."""
-    wide = max(len(command) for command, _ in lines)
-    text = "\n".join(f"  {command.ljust(wide)}  {what}" for command, what in lines)
+    wide, longest = (max(map(len, column)) for column in zip(*lines, strict=True))
+    between = "  " if wide + longest <= _ROOM else "\n      "
+    text = "\n".join(
+        f"  {command.ljust(wide) if between == '  ' else command}{between}{what}" for command, what in lines
+    )
     return f"\b\nExamples:\n{text}"
 
 

@@ -1,4 +1,7 @@
-"""The log of --debug, DENET_LOG=debug and --log-file, and the last resort for a mistake of our own."""
+"""The log of --debug and --log-file, and the last resort for a mistake of our own.
+
+DENET_LOG=debug asks for the log, too, and so does RUST_LOG=debug, as it does of denet.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ log = logging.getLogger("denet_tui")
 
 def wanted(*, debug: bool, log_file: Path | None) -> bool:
     """Whether somebody asked for the log."""
-    return debug or log_file is not None or os.environ.get("DENET_LOG") == "debug"
+    return debug or log_file is not None or "debug" in (os.environ.get("DENET_LOG"), os.environ.get("RUST_LOG"))
 
 
 class LogError(Exception):
@@ -52,6 +55,11 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
                     self.stream.close()
 
 
+def started() -> bool:
+    """Whether everything is logged already."""
+    return log.isEnabledFor(logging.DEBUG)
+
+
 def start(handler: logging.Handler) -> None:
     """Log everything from now on, with this handler."""
     log.addHandler(handler)
@@ -60,7 +68,7 @@ def start(handler: logging.Handler) -> None:
 
 def mistake(error: BaseException, status: int = 0) -> int:
     """Say in one line what is a mistake of our own, with the traceback in the log alone; returns the status."""
-    if not log.isEnabledFor(logging.DEBUG) and wanted(debug="--debug" in sys.argv, log_file=None):
+    if not started() and wanted(debug="--debug" in sys.argv, log_file=None):
         start(Handler())  # it came before the log was opened
     log.debug("traceback", exc_info=error)
     words = f"this is a mistake in denet-tui ({type(error).__name__}: {error})"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +16,7 @@ import pytest
 
 from denet_tui.bpf import toolchain
 from denet_tui.cli import main
-from tests.real import WITH_TRACEFS
+from tests.real import WITH_TRACEFS, environment
 from tests.watch.helpers import DENET, denet, run
 
 GONE = 4194304
@@ -40,7 +44,9 @@ def marker(tmp_path: Path) -> Path:
     [
         (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
         (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-        (["attach"], "Missing argument 'PID'; see `denet-tui attach --help`"),
+        (["attach"], "Missing argument 'PID|NAME'; see `denet-tui attach --help`"),
+        (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
+        (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
         (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
         (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
         (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
@@ -52,15 +58,14 @@ def marker(tmp_path: Path) -> Path:
         (["run", "--interval", "x", "--", "true"], "'x' is not a valid float"),
         (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
         (["run", "--way", "other", "--", "true"], "'other' is not one of"),
-        (["attach", "0"], "0 is not in the range x>=1"),
+        (["attach", "0"], "ids of processes begin with 1"),
         (["attach", "-1"], "-1"),
-        (["attach", "x"], "'x' is not a valid integer"),
     ],
 )
 def test_words_that_make_no_sense(words: list[str], says: str) -> None:
     line = complaint(denet(*words))
     assert says in line
-    assert "--help`" in line
+    assert "see `" in line
 
 
 def test_help_and_version_need_nothing() -> None:
@@ -70,6 +75,7 @@ def test_help_and_version_need_nothing() -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: denet-tui" in done.stdout
         assert "Examples:\n" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
         assert "\\b" not in done.stdout
         assert "\b" not in done.stdout
 
@@ -99,9 +105,17 @@ def test_a_program_can_be_named_right_away(words: list[str]) -> None:
 
 @pytest.mark.root
 def test_what_denet_needed_is_not_needed_here() -> None:
-    done = denet("run", "--no-tui", "--enable-ebpf", "--", "true")
+    done = denet("run", "--no-tui", "--enable-ebpf", "--debug", "--", "true")
     assert done.returncode == 0
     assert "--enable-ebpf is not needed" in done.stderr.splitlines()[0]
+    for promised in (
+        r"program on_sys_enter: the verifier accepted it after (\d+|some) instructions",
+        r"map pid_syscall_map: hash, 65,536 entries, keys of 8 bytes",
+        r"map syscall_counts: per-CPU array, ",
+        r"kernel configuration: ",
+        r"permissions of this process, now that the program is loaded: uid \d+, CapInh",
+    ):
+        assert re.search(promised, done.stderr), promised
 
 
 @pytest.mark.parametrize(
@@ -121,6 +135,8 @@ def test_unknown_syscalls_and_classes(marker: Path, syscalls: str, says: str) ->
 def test_commands_that_cannot_be_found(tmp_path: Path) -> None:
     assert complaint(denet("run", "nonsense-command"), 127) == "command not found in PATH: nonsense-command"
     assert complaint(denet("run", "./nonsense", cwd=tmp_path), 127) == "command not found: ./nonsense"
+    asked = complaint(denet("run", "ls | wc"), 127)
+    assert asked.endswith("ls | wc; if that is a line for a shell: denet-tui run -- sh -c 'ls | wc'")
     assert complaint(denet("run", ""), 127) == "the command is an empty string: name a program"
 
 
@@ -151,6 +167,26 @@ def test_processes_that_do_not_exist() -> None:
 
 
 @pytest.mark.root
+def test_a_process_may_be_named(tmp_path: Path) -> None:
+    reader = [str(shutil.copy("/bin/cat", tmp_path / "reader-of-this-test"))]
+    name = Path(reader[0]).name
+    with subprocess.Popen(reader, stdin=subprocess.PIPE) as one, subprocess.Popen(reader, stdin=subprocess.PIPE) as two:
+        done = denet("attach", "--no-tui", name)
+        assert done.returncode == 125
+        *listed, last = done.stderr.splitlines()
+        assert {(line.split()[0], line.split()[-1]) for line in listed} == {
+            (str(each.pid), *reader) for each in (one, two)
+        }
+        assert last == f"denet-tui: 2 processes are called {name}: name one by its id, `denet-tui attach PID`"
+        assert f"did you mean {name}?" in complaint(denet("attach", "--no-tui", name[:-1]))
+        two.communicate()
+        with subprocess.Popen([*DENET, "attach", "--json", name], stdout=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout
+            assert json.loads(watching.stdout.readline())["pid"] == one.pid
+            one.communicate()
+
+
+@pytest.mark.root
 def test_users_that_do_not_exist(marker: Path) -> None:
     line = complaint(denet("run", "--user", "nobody-has-this-name", "--", "touch", str(marker)))
     assert line == "there is no user 'nobody-has-this-name'; see `getent passwd`"
@@ -169,9 +205,18 @@ def test_files_that_cannot_be_written(tmp_path: Path, marker: Path, option: str)
 
 @pytest.mark.root
 def test_without_root_sudo_is_named(marker: Path) -> None:
-    for words in (["run", "--no-tui", "--", "touch", str(marker)], ["attach", "1"], ["selftest"]):
+    for words in (
+        ["run", "--no-tui", "--", "touch", f"{marker} 2"],
+        ["touch", str(marker)],
+        ["attach", "1"],
+        ["selftest"],
+    ):
         line = complaint(run("setpriv", "--reuid=65534", "--clear-groups", *DENET, *words))
-        assert line == f"loading the BPF program needs root for half a second: run `sudo denet-tui {words[0]} …`"
+        typed = re.fullmatch(r"loading the BPF program needs root for half a second: run `sudo (.*)`", line)
+        assert typed, line
+        program, *again = shlex.split(typed[1])
+        assert Path(program).name == "denet-tui"
+        assert again == words
     assert not marker.exists()
 
 
@@ -290,3 +335,17 @@ def test_selftest_is_exact_and_refuses_calls_with_effects() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "1,000 calls made, 1,000 counted (EBADF 1,000): exact" in done.stdout
     assert "cannot be called without effect; choose one of" in complaint(denet("selftest", "--syscall", "reboot"))
+
+
+@pytest.mark.parametrize("words", [["--debug", "settings"], ["settings", "--debug"], ["settings"]], ids=" ".join)
+@pytest.mark.parametrize("name", ["DENET_LOG", "RUST_LOG"])
+def test_debug_may_stand_anywhere(words: list[str], name: str) -> None:
+    asked = {} if "--debug" in words else {name: "debug"}
+    done = denet(*words, env={**environment(), **asked})
+    assert done.returncode == 0
+    assert " DEBUG settings: /" in done.stderr
+    assert "[columns]" in done.stdout
+
+
+def test_a_log_that_cannot_be_written_is_said_in_one_line() -> None:
+    assert "name another file" in complaint(denet("settings", "--log-file", "/nowhere/log"))

@@ -11,7 +11,7 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import NoReturn
 
-from denet_tui import debug, files
+from denet_tui import called, debug, files
 from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
@@ -71,7 +71,7 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
         result = report.Report(
             tuple(findings),
             found,
-            next_step(host, findings, found, _command(invoker.uid)),
+            next_step(host, findings, found, called.program()),
             uid,
             invoker.name,
             ("denet-tui", *sys.argv[1:]),
@@ -115,14 +115,6 @@ def _write(path: Path, complete: str) -> None:
             file.write(complete)
     except OSError as error:
         raise DiagError(f"cannot write the report to {path}: {error.strerror}; name another file") from None
-
-
-def _command(uid: int) -> str:
-    """How to call denet-tui so that sudo finds it, too: sudo looks in secure_path only (man sudoers)."""
-    program = Path(sys.argv[0])
-    found = str(program) if program.is_absolute() and program.name == "denet-tui" else "denet-tui"
-    in_path = Path(found).parent in (Path("/usr/local/bin"), Path("/usr/bin"), Path("/bin"))
-    return "denet-tui" if in_path or not Path(found).is_absolute() or uid == 0 else found
 
 
 def _log(request: DiagRequest) -> MemoryHandler | None:

@@ -6,6 +6,7 @@ becomes the invoking user before it looks at anything. The helper ends when the 
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from denet_tui.bpf import unprivileged
 from denet_tui.bpf.errors import LoadError
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
-from denet_tui.commands import run
+from denet_tui.commands import loaded, run
 from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest
 from denet_tui.helper import helper, sudo
@@ -49,14 +50,14 @@ class Left:
     status: int
 
 
-def home() -> NoReturn:
+def home(request: WatchRequest) -> NoReturn:
     """Watch the whole machine; the setup screen first where something that is required is not right."""
-    run.exit_with(lambda before: _Home().run(before))
+    run.exit_with(lambda before: _Home(request).run(before))
 
 
-def wizard() -> NoReturn:
+def wizard(request: WatchRequest) -> NoReturn:
     """The setup screen, and then what is chosen there."""
-    run.exit_with(lambda before: _Home().run(before, always=True))
+    run.exit_with(lambda before: _Home(request).run(before, always=True))
 
 
 def has_terminal() -> bool:
@@ -65,16 +66,17 @@ def has_terminal() -> bool:
 
 
 class _Home:
-    def __init__(self) -> None:
+    def __init__(self, request: WatchRequest = WatchRequest()) -> None:  # noqa: B008 - frozen
         """Fork the helper and the supervisor, and become the invoking user, in this order: no thread runs yet."""
-        self._request = WatchRequest(on_quit="ask")
+        self._request = request
         try:
             client = helper.start()
         except HelperError as error:
             raise StartError(str(error)) from None
         self._privileged = client.may_load
         loader = client.loading if client.may_load else self._ask_for_a_loader
-        self._start = Start(self._request.options, run.report_loaded, loader=loader)
+        self._start = Start(self._request.options, loaded.report, loader=loader)
+        run.log_to(request, on_screen=True)
         os.environ.update({name: value for name, value in self._start.environment.items() if name in _OF_THE_USER})
         self._jobs = Jobs(client)
 
@@ -199,15 +201,18 @@ class _Home:
     def _through_sudo(self, pick: Pick) -> int:
         """Start `sudo denet-tui` in the place of this process: it cannot load the program itself."""
         words = {"command": ("run", "--", *pick.argv), "process": ("attach", str(pick.pid)), "machine": ("machine",)}
-        argv = sudo.as_root(*words[pick.kind])
+        log_file = self._request.log_file
+        options = (*(("--debug",) * self._request.debug), *(("--log-file", str(log_file)) if log_file else ()))
+        argv = sudo.as_root(*options, *words[pick.kind])
         if not argv:
-            command = shlex.join(("denet-tui", *words[pick.kind]))
+            command = shlex.join(("denet-tui", *options, *words[pick.kind]))
             raise StartError(f"loading the BPF program needs root, and there is no sudo here: run as root `{command}`")
         self._become(argv)
 
     def _become(self, argv: tuple[str, ...]) -> NoReturn:
         """Be that program from now on."""
         self._jobs.close()
+        logging.shutdown()
         complain(f"as root: {shlex.join(argv)}")
         os.execvp(argv[0], argv)  # noqa: S606 - an argv, not a shell
 

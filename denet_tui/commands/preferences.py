@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,15 +22,24 @@ from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 
+log = logging.getLogger("denet_tui")
+
 
 def load(environment: Mapping[str, str]) -> Preferences:
     """The preferences of the user with this environment; raises SettingsError."""
-    file, found = settings.where(environment), UserSettings()
+    file, found = log_where(environment), UserSettings()
     if file.exists():  # else there is no need to know every binding
         found = settings.read(file, allowed())
         clashes(found)
     folder = files.own_folder(environment, "XDG_STATE_HOME", Path(environment.get("HOME") or "/", ".local/state"))
     return Preferences(found, state.read(folder / state.FILE), folder)
+
+
+def log_where(environment: Mapping[str, str]) -> Path:
+    """The settings file of the user with this environment, which the log is told."""
+    file = settings.where(environment)
+    log.debug("settings: %s%s", file, "" if file.exists() else ", which is not there")
+    return file
 
 
 def example() -> str:

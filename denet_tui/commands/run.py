@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug
 from denet_tui.bpf.errors import LoadError
-from denet_tui.bpf.handover import METHODS, Kernel
+from denet_tui.bpf.handover import METHODS
+from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import Target, WatchRequest
+from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
@@ -49,6 +50,16 @@ _NEXT = {
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
     exit_with(lambda before: _start_and_watch(target, request, before))
+
+
+def attach(process: str, request: WatchRequest) -> NoReturn:
+    """As `start`, for a running process by its id, or by a name that only one has."""
+
+    def body(before: Before) -> int:
+        pid = int(process) if process.isdecimal() else process_called(process, as_root=request.as_root)
+        return _start_and_watch(ProcessTarget(pid), request, before)
+
+    exit_with(body)
 
 
 def selftest(name: str, request: WatchRequest) -> NoReturn:
@@ -126,7 +137,7 @@ class _Runs:
 
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
     options, preferences = request.options, None
-    begun = Start(options, report_loaded, aim=target.aim, pid=target.pid, scale=target.scale(options), say=complain)
+    begun = Start(options, loaded.report, aim=target.aim, pid=target.pid, scale=target.scale(options), say=complain)
     if request.on_screen:
         from denet_tui.commands import screen
 
@@ -140,7 +151,7 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
 
 def watch(start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> int:
     """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status."""
-    _log_to(request, on_screen=preferences is not None)
+    log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request)
     complete = runs.finish(final)
@@ -152,8 +163,8 @@ def watch(start: Start, target: Target, request: WatchRequest, preferences: Pref
 
 
 def _selftest(name: str, request: WatchRequest, before: Before) -> int:
-    start = Start(request.options, report_loaded, aim="itself", say=complain)
-    _log_to(request, on_screen=False)
+    start = Start(request.options, loaded.report, aim="itself", say=complain)
+    log_to(request, on_screen=False)
     tracer = start.tracer()
     try:
         outcome = self_test.run(tracer, name)
@@ -242,17 +253,10 @@ def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> Non
         complain(failure)
 
 
-def report_loaded(kernel: Kernel) -> None:
-    """Log what was loaded, and what libbcc said to it."""
-    log.info("loaded by %s, bcc %s, maps %s", METHODS[kernel.method], kernel.bcc, ", ".join(kernel.maps))
-    if kernel.output:
-        log.debug("what libbcc printed:\n%s", kernel.output)
-
-
-def _log_to(request: WatchRequest, *, on_screen: bool) -> None:
+def log_to(request: WatchRequest, *, on_screen: bool) -> None:
     """Send log messages to --log-file or stderr (with a screen, when that is gone), and to the Log tab."""
     RING.listen()
-    if not debug.wanted(debug=request.debug, log_file=request.log_file):
+    if debug.started() or not debug.wanted(debug=request.debug, log_file=request.log_file):
         return
     handler: logging.Handler = debug.Handler(request.log_file)
     if on_screen and not request.log_file:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
-import shutil
 import signal
 import sys
 import threading
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from denet_tui import __version__, debug
+from denet_tui import __version__, called, debug
 from denet_tui.bpf import handover, privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
@@ -303,10 +301,10 @@ class Setup:
 
     def _as_root(self) -> str:
         words = [word for word in sys.argv[1:] if word not in ("--plan", "--json")] or ["setup"]
-        return _command(*words, *(() if {"--yes", "--undo"} & set(words) else ("--yes",)))
+        return called.as_root(*words, *(() if {"--yes", "--undo"} & set(words) else ("--yes",)))
 
     def _to_undo(self, identity: str) -> str:
-        return _command("setup", "--undo", "--only", identity)
+        return called.as_root("setup", "--undo", "--only", identity)
 
 
 def _agree(request: SetupRequest) -> None:
@@ -329,13 +327,6 @@ def _planned(choice: Choice, host: Host) -> dict[str, Any]:
 
 def _ids(findings: Sequence[Finding]) -> set[str]:
     return {finding.id for finding in findings} | {fix.id for finding in findings for fix in finding.fixes}
-
-
-def _command(*words: str) -> str:
-    """The command for root; by its whole path where sudo would not find it (secure_path, man sudoers)."""
-    path = shutil.which(sys.argv[0]) or "denet-tui"
-    program = "denet-tui" if str(Path(path).parent) in ("/usr/local/bin", "/usr/bin", "/bin") else path
-    return shlex.join([*(["sudo"] if os.geteuid() else []), program, *words])
 
 
 @contextmanager

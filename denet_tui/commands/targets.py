@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from denet_tui import files
+from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
-from denet_tui.visible import complain, is_dumb
+from denet_tui.visible import complain, is_dumb, visible, write
 from denet_tui.watch import machine
 from denet_tui.watch.command import Command
 from denet_tui.watch.launch import Aim, Options, Start, StartError, attach_process, hold_command
@@ -19,6 +23,8 @@ from denet_tui.watch.worker import Session
 
 _NO_FILE = (None, "pane", "null")
 """Values of --output that are no files."""
+_LISTED = 20
+"""Processes of one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,24 @@ class MachineTarget(Target):
 def _say_how_many(processes: int) -> None:
     if os.isatty(2):
         complain(f"entering {processes:,} processes …")
+
+
+def process_called(name: str, *, as_root: bool) -> int:
+    """The id of the one process of that name; raises StartError, where there are several after a list of them."""
+    from denet_tui.watch import candidates  # psutil
+
+    found = candidates.named(name, 0 if as_root else invoking_user().uid)
+    if not found:
+        close = candidates.similar(name)
+        raise StartError(f"no process is called {name!r}{f': did you mean {close}?' if close else '; see `ps -e`'}")
+    if len(found) == 1:
+        return found[0].pid
+    width = shutil.get_terminal_size().columns if os.isatty(2) else 1_000
+    for each in found[:_LISTED]:
+        line = f"{each.pid:>9} {visible(each.user):<8} {visible(shlex.join(each.argv))}"
+        write(f"{line if len(line) <= width else line[: width - 1] + '…'}\n", sys.stderr)
+    more = f" ({len(found) - _LISTED} older ones are not listed)" if len(found) > _LISTED else ""
+    raise StartError(f"{len(found)} processes are called {name}{more}: name one by its id, `denet-tui attach PID`")
 
 
 def _destinations(request: WatchRequest, *, on_screen: bool) -> tuple[tuple[int, int, int], BinaryIO | None]:

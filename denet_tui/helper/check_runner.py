@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
@@ -22,6 +23,8 @@ _REST_S = 0.5
 """Until a check that has just ended is begun again, at least: it rests for as long as it took."""
 _MOST_LINES = 400
 """Lines of a check's log that are kept."""
+_MOST_ALIKE = 50
+"""Questions of one kind to the machine that are logged: a walk through a file system asks thousands."""
 
 
 class CheckListener(Protocol):
@@ -195,15 +198,20 @@ def logged(host: Host) -> Host:
 class _Logged:
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._asked = Counter[str]()
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._host, name)
-        return _logged(name, value) if callable(value) else value
+        return _logged(name, value, self._asked) if callable(value) else value
 
 
-def _logged(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _logged(name: str, method: Callable[..., Any], before: Counter[str]) -> Callable[..., Any]:
     def called(*arguments: Any, **named: Any) -> Any:
-        if not log.isEnabledFor(logging.DEBUG):  # kernel_btf has megabytes
+        if not log.isEnabledFor(logging.DEBUG) or before[name] > _MOST_ALIKE:  # kernel_btf has megabytes
+            return method(*arguments, **named)
+        before[name] += 1
+        if before[name] > _MOST_ALIKE:
+            log.debug("host.%s is asked more often than %d times; what follows is left out", name, _MOST_ALIKE)
             return method(*arguments, **named)
         asked = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())])
         try:
@@ -211,7 +219,7 @@ def _logged(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         except OSError as error:
             log.debug("host.%s(%s): %s", name, asked, error.strerror or error)
             raise
-        shown = repr(answer)
+        shown = f"<{len(answer):,} bytes>" if isinstance(answer, bytes) else repr(answer)
         log.debug("host.%s(%s) = %s%s", name, asked, shown[:400], "..." if len(shown) > 400 else "")
         return answer
 

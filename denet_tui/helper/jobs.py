@@ -181,15 +181,19 @@ class Jobs:
             case "slow":
                 self.tell(Slow(value))
             case "found":
+                for line in message["details"]:
+                    log.debug("%s", line)
                 previews, reach = wire.previews(message["previews"]), wire.reach(message.get("reach"))
                 self.tell(Found(wire.from_json(value), tuple(message["details"]), previews, reach))
             case "said":
+                log.debug("%s", value)
                 self.tell(Said(value))
             case "state":
                 self.tell(InForce(tuple(value["applied"]), tuple(value["mine"]), value["interrupted"]))
             case "proof":
                 self.tell(_proof(value))
             case "ended":
+                log.debug("%s", value)
                 self.tell(Ended(**{**value, "left": tuple(value["left"])}))
 
 

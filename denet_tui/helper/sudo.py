@@ -10,10 +10,10 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from denet_tui import called
 from denet_tui.bpf.unprivileged import sudo
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
@@ -46,28 +46,14 @@ class Answer:
         return next((dict(each) for each in self.said.get(what, ()) if each["id"] == fix), {})
 
 
-def program() -> str:
-    """How denet-tui is called so that sudo finds it: by its path where that is not in secure_path (man sudoers)."""
-    return _program(sys.argv[0])
-
-
-@cache
-def _program(called: str) -> str:
-    """Looked for once: it is said at each drawing."""
-    path = shutil.which(called) or ""
-    if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
-        return str(Path(path).absolute())
-    return "denet-tui"
-
-
 def to_apply(fix: str) -> str:
     """What root types to apply one fix."""
-    return shlex.join((program(), "setup", "--only", fix))
+    return shlex.join((called.program(), "setup", "--only", fix))
 
 
 def to_undo(fix: str) -> str:
     """What root types to take one fix back."""
-    return shlex.join((program(), "setup", "--undo", "--only", fix))
+    return shlex.join((called.program(), "setup", "--undo", "--only", fix))
 
 
 def as_root(*words: str) -> tuple[str, ...]:

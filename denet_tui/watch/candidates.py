@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from pathlib import PurePath
 from typing import NamedTuple
 
 import psutil
@@ -19,6 +21,8 @@ class Candidate(NamedTuple):
     rss: int
     """Bytes."""
     mine: bool
+    name: str = ""
+    """The kernel's word for it (comm), whole where its command line has it whole."""
 
 
 def candidates(uid: int | None = None) -> list[Candidate]:
@@ -36,5 +40,22 @@ def candidates(uid: int | None = None) -> list[Candidate]:
         uids, memory = known["uids"], known["memory_info"]
         mine = me == 0 or (uids is not None and uids.real == me)
         rss = memory.rss if memory else 0
-        found.append(Candidate(known["pid"], known["username"] or "?", argv, known["create_time"] or 0.0, rss, mine))
+        user, started = known["username"] or "?", known["create_time"] or 0.0
+        found.append(Candidate(known["pid"], user, argv, started, rss, mine, known["name"] or ""))
     return sorted(found, key=lambda each: (not each.mine, -each.started))
+
+
+def named(name: str, uid: int) -> list[Candidate]:
+    """Those of that name, by the kernel or by their command line; of `uid` alone where one of them is theirs."""
+    found = [each for each in candidates(uid) if name in _names(each)]
+    return [each for each in found if each.mine] or found
+
+
+def similar(name: str) -> str:
+    """The name of a running process that this may have been meant for; empty where there is none."""
+    known = {word for each in candidates() for word in _names(each)}
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+
+
+def _names(process: Candidate) -> set[str]:
+    return {process.name, PurePath(process.argv[0].lstrip("-")).name} - {""}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -11,6 +13,12 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit statuses as env(1) and timeout(1) use them."""
 _THERE = (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 """Errors of a file that is, or may be, there."""
+
+
+_QUOTED = re.compile(r"""'[^']*'|\\.|("(?:\\.|[^"\\])*")""", re.DOTALL)
+"""Within double quotes (the group) a shell still acts on $ and `."""
+_OF_A_SHELL = re.compile(r"[|&;<>()*?$`\n]|\[.*\]|(?<!\S)(?:~|#|\w+=)")
+"""What a shell acts on: pipelines, lists, redirections, patterns, variables, `~`, comments, assignments."""
 
 
 class CommandError(Exception):
@@ -36,7 +44,20 @@ def resolve(name: str, search: str) -> str:
         blocked = blocked or (f"{candidate}: {reason}" if reason else "")
     if blocked:
         raise CommandError(f"cannot execute {blocked}", NOT_EXECUTABLE)
-    raise CommandError(f"command not found{'' if is_path else ' in PATH'}: {name}", NOT_FOUND)
+    raise CommandError(f"command not found{'' if is_path else ' in PATH'}: {name}{in_shell(name)}", NOT_FOUND)
+
+
+def in_shell(name: str) -> str:
+    """For a line of a shell that was given as one word: how a shell runs it; else empty."""
+    if " " not in name.strip() and not through_shell(name):
+        return ""
+    return f"; if that is a line for a shell: denet-tui run -- sh -c {shlex.quote(name)}"
+
+
+def through_shell(line: str) -> tuple[str, ...]:
+    """The argv that has a shell run this line, where it takes one; empty where its words are a command already."""
+    plain = _QUOTED.sub(lambda quoted: re.sub("[^$`]", "", quoted[1] or ""), line)
+    return ("sh", "-c", line) if _OF_A_SHELL.search(plain) else ()
 
 
 def _unfit(path: str, *, is_path: bool) -> str | None:

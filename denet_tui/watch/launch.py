@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from denet_tui import clock, syscalls
+from denet_tui import called, clock, syscalls
 from denet_tui.bpf import accounts, facts, maps, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
@@ -321,15 +321,15 @@ def _no_privilege() -> str:
             f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
         )
-    words = " ".join(["sudo denet-tui", *sys.argv[1:2]])
+    again = called.as_root(*sys.argv[1:])
     if unprivileged.is_shut_out():
         return (
             f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "
             f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again; "
-            f"or run `{words} …`"
+            f"or run `{again}`"
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
-    return f"loading the BPF program needs root for half a second: run `{words} …`{lacking}"
+    return f"loading the BPF program needs root for half a second: run `{again}`{lacking}"
 
 
 def _runner(options: Options, invoker: User) -> User:

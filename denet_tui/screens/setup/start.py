@@ -18,14 +18,14 @@ from textual.widgets import Input, Static
 from denet_tui.screens.setup import history
 from denet_tui.visible import visible
 from denet_tui.watch.candidates import Candidate
-from denet_tui.watch.find import CommandError, resolve
+from denet_tui.watch.find import CommandError, resolve, through_shell
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.pick import Pickable, ProcessPicker, matching
 from denet_tui.widgets.tabs import PaneSwitch, TabRow
 
 NAMES = ("Run a command", "Attach to a process", "Whole machine")
 _ABOUT = (
-    "Type it as in a shell, without pipes; it runs as you. It and everything it starts is watched.",
+    "Type it as in a shell; it runs as you. It and everything it starts is watched.",
     "Watches it from now on, with everything below it. It goes on as before when you leave.",
     "Watches every process that runs, and every one that starts. Nothing is started, nothing is stopped.",
 )
@@ -175,11 +175,16 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
             self._complain(f"✗ {error}")
 
     def _command(self) -> Pick:
-        line = self.query_one("#command", Input).value.strip()
+        typed = self.query_one("#command", Input)
+        line = typed.value.strip()
         try:
             argv = tuple(shlex.split(line))
         except ValueError as error:
             raise ValueError(f"{error}: quote it as in a shell".replace("No ", "no ")) from None
+        if shell := through_shell(line):
+            with self.prevent(Input.Changed):  # or it would take away what is said about it
+                typed.value = shlex.join(shell)
+            raise ValueError("that takes a shell, and stands as one now: enter runs it")
         if not argv:
             raise ValueError("type a command first, for example: make -j4")
         try:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty
 
+from denet_tui import called
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.verdict import PROOF, MethodVerdict
-from denet_tui.helper import access, jobs, sudo
+from denet_tui.helper import access, jobs
 from denet_tui.helper.access import Access, Reach
 from denet_tui.repair import plan
 from denet_tui.repair.plan import Plan
@@ -292,7 +293,7 @@ class Walk:
         """The ways to the capabilities, for a session that has none; none before they were looked for."""
         if self.reach is None:
             return ()
-        return access.ways(self.reach, self.findings, (os.getuid(), os.getgid()), sudo.program())
+        return access.ways(self.reach, self.findings, (os.getuid(), os.getgid()), called.program())
 
     def preview(self, fix: Fix) -> Sequence[PreviewLine]:
         """What a fix would change, as it was when its check was run."""

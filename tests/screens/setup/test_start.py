@@ -87,6 +87,15 @@ async def test_what_cannot_run_is_said_before_the_screen_is_left(typed: str, say
         assert wrong(app) == ""
 
 
+async def test_a_pipeline_is_offered_to_a_shell(state: Path) -> None:
+    async with shown(*"ls 'a|b' | wc", "enter") as (app, pilot):
+        assert "takes a shell" in wrong(app)
+        assert app.screen.query_one("#command", Input).value.startswith("sh -c ")
+        await pilot.press("enter")
+    assert app.return_value == Pick("command", ("sh", "-c", "ls 'a|b' | wc"))
+    assert history.read(state)[0].startswith("sh -c ")
+
+
 async def test_a_process_is_found_by_parts_of_its_command_and_its_user() -> None:
     async with shown("tab", *"ann mak") as (app, pilot):
         picker = app.screen.query_one(ProcessPicker)

@@ -1,0 +1,59 @@
+"""What `denet-tui guide` and `denet-tui explain` say."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+
+from denet_tui.bpf.errors import LoadError, explain
+from denet_tui.bpf.facts import gather
+from denet_tui.checks import catalogue
+from denet_tui.checks.host import Host
+from denet_tui.checks.model import Finding
+from denet_tui.report import guide, text
+from denet_tui.visible import complain, write
+
+
+def show(words: str) -> int:
+    """Print the rows of the guide that have these words; the exit status."""
+    found = guide.search(words)
+    if not found:
+        return complain(f"the guide has nothing on {words!r}; `denet-tui guide` prints all of it", 1)
+    write("\n\n".join(map(guide.page, found)) + "\n", sys.stdout)
+    return 0
+
+
+def tell(words: str) -> int:
+    """Print the page of a check, an errno, an error text, or what the guide has; the exit status."""
+    identity = words.upper().partition(".")[0]
+    if identity in catalogue.by_id:
+        found = _of_finding(catalogue.run_one(catalogue.by_id[identity], Host()))
+        about = [guide.page(row) for row in guide.ROWS if identity in row.do or identity in row.does]
+        write("\n".join([found, *about]) + "\n", sys.stdout)
+        return 0
+    number = getattr(errno, words.upper(), None) if re.fullmatch(r"(?i)E[A-Z0-9]+", words) else None
+    rows = guide.search(words)
+    said = os.strerror(number) if number else words
+    told = explain(LoadError("load", said, number), gather())
+    if not number and told.check_id == "E2E-001":
+        if rows:
+            return show(words)
+        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `sudo denet-tui diag`, may tell", 1)
+    lines = [said, "  if it is what loading says in a session like this one:"]
+    lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
+    lines += [f"  see:   denet-tui explain {told.check_id}"]
+    write("\n".join([*lines, *(f"\n{guide.page(row)}" for row in rows)]) + "\n", sys.stdout)
+    return 0
+
+
+def _of_finding(finding: Finding) -> str:
+    lines = guide.wrapped(f"{finding.id} {finding.state}: {finding.title}", "")
+    lines += [f"  seen:  {each.source}: {text.one_line(each.value)[:200]}" for each in finding.evidence[:5]]
+    lines += guide.wrapped(finding.why, "  why:   ") if finding.why else []
+    for fix in finding.fixes:
+        lines += [f"  fix:   {fix.title} ({fix.id})"]
+        lines += [f"         {line}" for line in (*text.change_lines(fix), fix.advice) if line]
+        lines += [f"  undo:  {fix.undo}"] if fix.undo else []
+    return "\n".join(lines) + "\n"

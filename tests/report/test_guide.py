@@ -1,0 +1,108 @@
+"""Whoever comes with the troubleshooting guide in hand finds each of its headings, commands, symptoms and files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from denet_tui.checks import catalogue
+from denet_tui.cli import main
+from denet_tui.report import guide
+from tests.watch.helpers import denet
+
+OF_THE_GUIDE = """
+Using Debug Mode
+Quick Diagnosis Tool
+Permission Denied Errors
+Check if running as root
+Verify CAP_BPF capability
+Check tracefs permissions
+Missing Maps or Programs
+Check if the eBPF bytecode is properly built
+Verify bytecode content
+Kernel Support Issues
+Check kernel version
+Verify BPF is enabled in the kernel
+Check JIT compilation
+Check unprivileged BPF setting
+Tracepoint Attachment Issues
+Check if tracefs is properly mounted
+Verify specific tracepoints exist
+Try with a simple syscall first
+Advanced Debugging
+Recovering from Previous eBPF Sessions
+Regression Debugging
+Detailed Error Analysis
+Getting Help
+denet --enable-ebpf --debug run -- your_command
+sudo ./setup/setup_tracefs_permissions.sh --debug
+cargo run --bin ebpf_diag --features ebpf -- --debug
+sudo denet --enable-ebpf run -- your_command
+getcap $(which denet)
+sudo setcap cap_bpf+ep $(which denet)
+ls -la /sys/kernel/debug/tracing/events/syscalls
+cargo clean
+cargo build --release --features ebpf
+uname -r
+grep CONFIG_BPF /boot/config-$(uname -r)
+cat /proc/sys/net/core/bpf_jit_enable
+cat /proc/sys/kernel/unprivileged_bpf_disabled
+mount | grep debugfs
+ls -la /sys/kernel/debug/tracing/events/syscalls/sys_enter_read
+cargo run --bin ebpf_test --features ebpf
+RUST_LOG=debug denet --enable-ebpf --debug run -- your_command 2>&1 | tee ebpf_debug.log
+dpkg -l | grep linux-image
+ls -la /sys/kernel/debug/tracing
+sudo reboot
+dmesg | grep -i bpf
+sudo bpftool prog list
+cargo run --bin ebpf_diag --features ebpf --debug > ebpf_report.txt
+lsb_release -a
+cargo --version
+Permission denied
+operation not permitted
+eBPF features don't work even with sudo
+Map not found
+Program not found
+eBPF loads but doesn't track any syscalls
+syscall_counts
+pid_syscall_map
+Feature not supported
+eBPF loads but fails to attach to tracepoints
+Failed to attach tracepoint
+No syscalls being tracked
+Not found
+Invalid argument
+Resource busy
+setup_tracefs_permissions.sh
+ebpf_diag
+bpf_jit_enable
+4.18
+"""
+
+
+@pytest.mark.parametrize("words", OF_THE_GUIDE.strip().splitlines())
+def test_the_guides_own_words_are_found(words: str) -> None:
+    assert any(words in known for row in guide.search(words) for known in row.words)
+
+
+def test_what_is_advised_is_there() -> None:
+    for row in guide.ROWS:
+        words = [word for word in shlex.split(row.do) if word != "sudo"]
+        assert words[0] == "denet-tui"
+        assert words[1] in main.commands
+        assert set(re.findall(r"[A-Z0-9]+-\d{3}", f"{row.do} {row.does}")) <= set(catalogue.by_id)
+
+
+def test_words_are_looked_up_and_explained() -> None:
+    found = denet("guide", "getcap").stdout
+    assert "here: sudo denet-tui setup --only PRIV-005.socket" in found
+    assert "why:  CAP_BPF alone cannot load" in found
+    unknown = denet("guide", "no-such-thing")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert denet("explain", "bpf: Failed to load program: Permission denied").stdout.count("verifier rejects") == 1
+    assert "KERN-004 " in (page := denet("explain", "kern-004").stdout)
+    assert "leave it at 1 or 2" in page
+    assert denet("explain", "Resource", "busy").returncode == 0
