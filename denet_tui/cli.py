@@ -101,6 +101,7 @@ def global_options(command: _Command) -> _Command:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
+        "Look at a recording": ("view",),
         "Make it work here": ("setup", "diag", "selftest"),
         "More": ("settings", "help"),
     },
@@ -195,6 +196,22 @@ def machine(**options: Any) -> NoReturn:
     from denet_tui.commands import targets
 
     watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui view build.jsonl", "what `denet-tui run -o build.jsonl` has recorded, or still records"),
+        ("ssh host sudo denet-tui run --json -- make | denet-tui view -", "watch another machine"),
+    )
+)
+@global_options
+@click.argument("recording", metavar="FILE|-")
+def view(recording: str, **options: Any) -> NoReturn:
+    """Show a recording on the live screen; - reads a stream. Files that denet wrote will do as well."""
+    from denet_tui.commands import targets
+    from denet_tui.commands import view as viewing
+
+    viewing.view(recording, targets.WatchRequest(**options))
 
 
 @main.command(

@@ -207,7 +207,10 @@ _LOSS_WORDS = {
     "begun": "failed calls that began before the attach, or were refused just after it, and are not counted",
     "unsettled": "calls not accounted for",
 }
-_UNSEEN = "nothing is known to be missing, but tracefs tracepoints do not show whether the kernel skipped calls"
+_UNSEEN = (
+    "nothing is known to be missing, but that would not show in all places "
+    "(tracefs tracepoints; a recording by denet, or one that lacks ticks)"
+)
 
 
 class Accounts(NamedTuple):

@@ -140,7 +140,7 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
 
 def watch(start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> int:
     """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status."""
-    _log_to(request, on_screen=preferences is not None)
+    log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request)
     complete = runs.finish(final)
@@ -153,7 +153,7 @@ def watch(start: Start, target: Target, request: WatchRequest, preferences: Pref
 
 def _selftest(name: str, request: WatchRequest, before: Before) -> int:
     start = Start(request.options, report_loaded, aim="itself", say=complain)
-    _log_to(request, on_screen=False)
+    log_to(request, on_screen=False)
     tracer = start.tracer()
     try:
         outcome = self_test.run(tracer, name)
@@ -249,7 +249,7 @@ def report_loaded(kernel: Kernel) -> None:
         log.debug("what libbcc printed:\n%s", kernel.output)
 
 
-def _log_to(request: WatchRequest, *, on_screen: bool) -> None:
+def log_to(request: WatchRequest, *, on_screen: bool) -> None:
     """Send log messages to --log-file or stderr (with a screen, when that is gone), and to the Log tab."""
     RING.listen()
     if not debug.wanted(debug=request.debug, log_file=request.log_file):
