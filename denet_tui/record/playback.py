@@ -27,14 +27,14 @@ Publish = Callable[[Snapshot], None]
 Wish = tuple[str, float]
 
 
-class _Place(NamedTuple):
+class _Sample(NamedTuple):
     elapsed_s: float
     end: int
     """Where the lines of the next tick begin."""
     marks: dict[str, str]
 
 
-class State(NamedTuple):
+class Position(NamedTuple):
     """How far it is, in s since the start of the run; `known_s` is how far it has been read."""
 
     at_s: float
@@ -61,7 +61,7 @@ class Playback:
         self.log: Sequence[LogEntry] = ()
         self._track = track
         self._wishes: SimpleQueue[Wish] = SimpleQueue()
-        self._places: list[_Place] = []
+        self._places: list[_Sample] = []
         """Of the ticks that have been read."""
         self._kept: dict[int, Snapshot] = {-1: track.start()}
         self._stride = 8
@@ -72,11 +72,11 @@ class Playback:
         self._failed = False
 
     @property
-    def state(self) -> State:
+    def state(self) -> Position:
         """How far it is."""
         places, at = self._places, self._at
         last, size = (places[-1] if places else None), self._track.size()
-        return State(
+        return Position(
             places[at].elapsed_s if 0 <= at < len(places) else 0.0,
             last.elapsed_s if last else 0.0,
             max(0.0, 1 - (last.end if last else 0) / size) if size and self._following else 0.0,
@@ -160,7 +160,7 @@ class Playback:
             return False
         now = tick.snapshot
         if at == len(self._places):
-            self._places.append(_Place(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
+            self._places.append(_Sample(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
             if at % self._stride == 0:
                 self._kept[at] = now
             if len(self._kept) > _MOST_KEPT:
@@ -175,13 +175,13 @@ class Playback:
     def _go(self, to: int, publish: Publish, stop: threading.Event) -> None:
         """Go to a tick that has been read; some before it are published first, unless they were right before this."""
         first = max(0, to - _WARM)
-        if not first <= self._at < to:
+        if not first <= self._at <= to:
             self._at = max(each for each in self._kept if each < first)
             self._now = self._kept[self._at]
         while self._at < to and not stop.is_set() and self._advance(publish if self._at + 1 >= first else None):
             pass
 
-    def _read_on(self, until: Callable[[_Place], bool], publish: Publish, stop: threading.Event) -> bool:
+    def _read_on(self, until: Callable[[_Sample], bool], publish: Publish, stop: threading.Event) -> bool:
         """Go to the next tick of all those that have not been read yet of which that is so; False where none is."""
         self._go(len(self._places) - 1, publish, stop)
         while not stop.is_set() and self._wishes.empty() and self._advance(publish):

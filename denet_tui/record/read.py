@@ -84,13 +84,13 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line)
     try:
         if "denet_tui" not in tree:
             return denet_lines.advance(info, before, events, tree)
-        return _Tick(info, before).snapshot(events, tree)
+        return _Advance(info, before).snapshot(events, tree)
     except _DAMAGE as problem:
         raise UnreadableError(f"it is damaged ({type(problem).__name__})") from None
 
 
 @dataclass(slots=True)
-class _Tick:
+class _Advance:
     """Takes one tick in; `living` and `over` are the processes as far as they have come."""
 
     info: RunInfo

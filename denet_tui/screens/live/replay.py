@@ -124,9 +124,8 @@ class ReplayScreen(LiveScreen):
     # What the user does
 
     def on_time_view_window_changed(self, message: TimeView.WindowChanged) -> None:
-        """Where the cursor goes, all of the screen goes."""
+        """Where the cursor goes, all of the screen goes; Textual lets LiveScreen take the window next."""
         before = self._window
-        super().on_time_view_window_changed(message)
         if message.window.cursor_s is None:
             if before.cursor_s is not None or not before.follows:
                 self._playback.seek(math.inf)
@@ -178,10 +177,11 @@ class ReplayScreen(LiveScreen):
 
 def at_moment(window: Window, start_s: float, at_s: float, known_s: float) -> Window:
     """The window with its cursor in the sample from `start_s` to `at_s`, and in sight; the newest one needs none."""
-    if at_s >= known_s:
-        return window.latest()
-    if window.cursor_s is not None and start_s < window.cursor_s <= at_s:
+    newest = at_s >= known_s
+    if window.cursor_s is not None and start_s < window.cursor_s and (newest or window.cursor_s <= at_s):
         return window  # just where the user put it
+    if newest:
+        return window.latest()
     span = window.span(known_s)
     end = known_s if window.end_s is None else window.end_s
     if not end - span <= at_s <= end:
