@@ -101,7 +101,7 @@ def global_options(command: _Command) -> _Command:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
-        "Look at a recording": ("view",),
+        "Look at a recording": ("view", "report"),
         "Make it work here": ("setup", "diag", "selftest"),
         "More": ("settings", "help"),
     },
@@ -212,6 +212,25 @@ def view(recording: str, **options: Any) -> NoReturn:
     from denet_tui.commands import view as viewing
 
     viewing.view(recording, targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui report build.jsonl", "what stood out, all calls, and who made them"),
+        ("denet-tui report --markdown build.jsonl", "the same for a comment"),
+        ("denet-tui report --csv build.jsonl", "a row per program and system call"),
+    )
+)
+@click.option("--json", "form", flag_value="json", help="One JSON object.")
+@click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
+@click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
+@click.option("--text", "form", flag_value="text", default="text", hidden=True)
+@click.argument("recording", metavar="FILE|-")
+def report(recording: str, form: Any) -> None:
+    """Sum a recording up, what stood out first."""
+    from denet_tui.commands import report as reporting
+
+    reporting.report(recording, form)
 
 
 @main.command(

@@ -28,8 +28,8 @@ class Marks:
     """Looks through snapshots in their order."""
 
     def __init__(self) -> None:
-        self._usual = 0.0
-        """Errors/s of late."""
+        self._usual: float | None = None
+        """Errors/s of late; None before the first tick, in which every program misses some files."""
 
     def of(self, before: Snapshot, now: Snapshot) -> dict[str, str]:
         """The kinds that a snapshot has something of, each with what that is, in a few words."""
@@ -45,7 +45,8 @@ class Marks:
     def _burst(self, now: Snapshot) -> str:
         errors, seconds = now.delta.errors, now.interval_ns / 1e9
         rate = errors / seconds if seconds > 0 else 0.0
-        usual, self._usual = self._usual, self._usual + _CALMING * (rate - self._usual)
+        usual = rate if self._usual is None else self._usual
+        self._usual = usual + _CALMING * (rate - usual)
         if errors < BURST_ERRORS or rate < BURST_TIMES * usual:
             return ""
         most = max(now.recent.items(), key=lambda item: item[1].errors)

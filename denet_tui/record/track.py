@@ -39,7 +39,7 @@ class Track:
         """Where the lines of the first tick begin."""
         self.complete = False
         """Whether the summary has been met: nothing comes after it."""
-        self._is_stream = self._streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        self._is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         """Whether it is one, and whether that goes on."""
         self.news = threading.Event()
         """Set when a stream has brought something, or has ended."""
@@ -84,7 +84,7 @@ class Track:
 
     def _first(self) -> RunInfo:
         while True:
-            going_on = self._streams
+            going_on = self.streams
             if (found := self._line(0)) is not None:
                 break
             if going_on:
@@ -146,7 +146,7 @@ class Track:
                     self.news.set()
             except OSError as problem:
                 self._failure = f"it cannot be kept any further: {problem.strerror}"
-            self._streams = False
+            self.streams = False
             self.news.set()
 
         threading.Thread(target=pump, name="stream", daemon=True).start()
@@ -154,11 +154,11 @@ class Track:
     @property
     def growing(self) -> bool:
         """Whether more may come."""
-        return not self.complete and (self._streams or not self._is_stream)
+        return not self.complete and (self.streams or not self._is_stream)
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
-        if self.complete or self._streams:
+        if self.complete or self.streams:
             return ""
         if self._is_stream:
             return self._failure or "the stream ended before the run did"
