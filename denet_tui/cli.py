@@ -101,7 +101,7 @@ def global_options(command: _Command) -> _Command:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
-        "Look at a recording": ("view", "report"),
+        "Look at a recording": ("view", "report", "diff"),
         "Make it work here": ("setup", "diag", "selftest"),
         "More": ("settings", "help"),
     },
@@ -231,6 +231,27 @@ def report(recording: str, form: Any) -> None:
     from denet_tui.commands import report as reporting
 
     reporting.report(recording, form)
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        ("denet-tui diff before.jsonl after.jsonl", "what appeared, vanished, grew, slowed"),
+        ("denet-tui diff --base a1 a2 a3 --new b1 b2 b3", "medians of several runs; how far they differ is noise"),
+        ("denet-tui diff a b --fail-on 'openat.errors > +10%'", "exit status 1 where it is so"),
+    ),
+)
+@click.option("--fail-on", "rules", multiple=True, metavar="RULE", help="Exit with 1 where this is so; repeatable.")
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="A B | --base A... --new B...")
+def diff(words: tuple[str, ...], rules: tuple[str, ...]) -> None:
+    """Compare recordings of before and after, by program and system call, as Markdown.
+
+    A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
+    most; * is any system call. Exits with 0, 1 where a rule is broken, 125 where something cannot be read.
+    """
+    from denet_tui.commands import diff as differing
+
+    differing.diff(words, rules)
 
 
 @main.command(

@@ -57,22 +57,22 @@ def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
 def _markdown(totals: Totals) -> str:
     last = totals.last
     state = "exact" if last.exact else f"not exact: {last.loss.describe()}"
-    lines = [f"### {_cell(' '.join(totals.info.argv))}", "", *(f"- {_cell(each)}" for each in _findings(totals))]
+    lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _findings(totals))]
     lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
     rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))
     for call, each in rows[:_MOST_ROWS]:
         times = f"{duration(each.time_ns)} | {duration(each.max_ns)}"
-        lines.append(f"| {_cell(call.name)} | {each.calls:,} | {each.errors:,} | {times} |")
+        lines.append(f"| {cell(call.name)} | {each.calls:,} | {each.errors:,} | {times} |")
     lines += ["", "| program | processes | calls | errors | time |", "|---|--:|--:|--:|--:|"]
     lines += [
-        f"| {_cell(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
+        f"| {cell(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
         for name, processes, total in _programs(totals)
     ]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that ends neither a cell nor its line, and is no markup."""
     shown = visible(text.strip())
     for sign in "\\`|*<[":

@@ -18,9 +18,11 @@ SLOW_NS = 100_000_000
 _WAITING = """
     accept accept4 clock_nanosleep connect epoll_pwait epoll_pwait2 epoll_wait fcntl flock futex futex_wait futex_waitv
     io_getevents io_pgetevents io_uring_enter mq_timedreceive msgrcv nanosleep pause poll ppoll pselect6 read readv
-    recvfrom recvmmsg recvmsg restart_syscall rt_sigsuspend rt_sigtimedwait select semop semtimedop wait4 waitid
+    recvfrom recvmmsg recvmsg restart_syscall rt_sigsuspend rt_sigtimedwait select semop semtimedop vfork wait4
+    waitid
     """
-_WAITS = frozenset(_WAITING.split())
+WAITS = frozenset(_WAITING.split())
+"""Calls that take as long as somebody else lets them wait."""
 _NAMED = 3
 
 
@@ -63,7 +65,7 @@ def _slow(now: Snapshot) -> str:
     slow = [
         (counters.max_ns, call.name)
         for call, counters in now.recent.items()
-        if counters.max_ns >= SLOW_NS and call.name.rpartition(":")[2] not in _WAITS
+        if counters.max_ns >= SLOW_NS and call.name.rpartition(":")[2] not in WAITS
     ]
     return f"{max(slow)[1]} took {max(slow)[0] / 1e9:.3g} s" if slow else ""
 

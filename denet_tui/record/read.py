@@ -22,6 +22,7 @@ from denet_tui.model import (
     InFlight,
     Loss,
     ProcessInfo,
+    ProcessKey,
     RunInfo,
     Snapshot,
     Syscall,
@@ -99,18 +100,12 @@ class _Advance:
     """By pid."""
     over: list[ProcessInfo] = field(default_factory=list)
     """In the order of their ends."""
-    ended: int = 0
-    """How many of those ended in this tick: the last ones."""
+    final: set[ProcessKey] = field(default_factory=set)
+    """Those of them whose last calls the tick before had: one that ended after its cut has more in this."""
 
     def snapshot(self, events: Iterable[Line], tree: Line) -> Snapshot:
         ours, before = tree["denet_tui"], self.before
-        for process in before.processes:
-            resting = process if process.delta is NOTHING else replace(process, recent=EMPTY, delta=NOTHING)
-            if process.alive:
-                self.living[process.pid] = resting
-            else:
-                self.over.append(resting)
-        self.over.sort(key=lambda each: each.end_ns or 0)
+        self._begin()
         happened = [event for event in events if event.get("kind") == "process"]
         for event in sorted(happened, key=lambda each: whole(each["time_ns"])):
             self._take(event)
@@ -118,10 +113,7 @@ class _Advance:
         self._count(ours["processes"])
         recent, new = _rows(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
-        loss = Loss(*(_or_none(ours["loss"].get(name, 0)) for name in Loss._fields))  # type: ignore[arg-type]
-        if time_ns - interval_ns != before.time_ns or before.loss.missed is None:
-            loss = loss._replace(missed=None)  # ticks are not there, or were not: what they had is not known
-        ended = self.over[len(self.over) - self.ended :]
+        ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
         return Snapshot(
             time_ns=time_ns,
             wall_ms=whole(ours["wall_ms"]),
@@ -133,7 +125,7 @@ class _Advance:
             processes=tuple(sorted([*self.over[-KEPT_ENDED:], *self.living.values()], key=lambda each: each.start_ns)),
             total=before.total.plus(delta),
             delta=delta,
-            loss=loss,
+            loss=self._loss(ours["loss"], time_ns - interval_ns),
             in_flight=tuple(map(_in_flight, ours["in_flight"])),
             ended=tuple(ended),
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
@@ -144,6 +136,24 @@ class _Advance:
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
         )
+
+    def _loss(self, counts: Line, begun_ns: int) -> Loss:
+        loss = Loss(*(_or_none(counts.get(name, 0)) for name in Loss._fields))  # type: ignore[arg-type]
+        if begun_ns != self.before.time_ns or self.before.loss.missed is None:
+            return loss._replace(missed=None)  # ticks are not there, or were not: what they had is not known
+        return loss
+
+    def _begin(self) -> None:
+        """From where the tick before left them."""
+        for process in self.before.processes:
+            resting = process if process.delta is NOTHING else replace(process, recent=EMPTY, delta=NOTHING)
+            if process.alive:
+                self.living[process.pid] = resting
+            else:
+                self.over.append(resting)
+                if process.lost or (process.end_ns or 0) <= self.before.time_ns:
+                    self.final.add(process.key)
+        self.over.sort(key=lambda each: each.end_ns or 0)
 
     def _take(self, event: Line) -> None:
         """A fork, an exec or an exit."""
@@ -165,7 +175,6 @@ class _Advance:
     def _end(self, process: ProcessInfo, **how: Any) -> None:
         del self.living[process.pid]
         self.over.append(replace(process, usage=NO_USAGE, **how))
-        self.ended += 1
 
     def _use(self, tree: Line) -> None:
         """What the living use; of one that is not listed the kernel side has lost the record."""
@@ -179,18 +188,18 @@ class _Advance:
                 self._end(process, lost=True)
 
     def _count(self, tables: Mapping[str, Any]) -> None:
-        """What each has called. A row may be of a process that has just ended: the first one of that pid."""
+        """What each has called. A row may be of one that has just ended: the first one of that pid."""
         for name, table in tables.items():
             pid, at, start = name.partition("@")
             number = int(pid)
-            over = [place for place, each in enumerate(self.over) if each.pid == number]
-            if at:
-                over = [place for place in over if self.over[place].start_ns == int(start)]
-            elif over and number in self.living and over[-1] < len(self.over) - self.ended:
-                over = []
+            over = [
+                place
+                for place, each in enumerate(self.over)
+                if each.pid == number and each.key not in self.final and (not at or each.start_ns == int(start))
+            ]
             recent, new = _rows(table)
             if over:
-                self.over[over[-1]] = _counted(self.over[over[-1]], recent, new)
+                self.over[over[0]] = _counted(self.over[over[0]], recent, new)
             else:
                 self.living[number] = _counted(self.living[number], recent, new)
 

@@ -59,7 +59,8 @@ class Totals:
             found.findings += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
             found.last, at = tick
             found._take(found.last.ended)
-        found._take(tuple(each for each in found.last.processes if each.alive))
+        last = found.last
+        found._take(tuple(each for each in last.processes if each.alive or (each.end_ns or 0) > last.time_ns))
         found.ending = track.ending()
         return found
 

@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[Snapshot]:
 def plain(value: object) -> Any:
     """Anything of a Snapshot in a form that can be compared."""
     if isinstance(value, Snapshot):
-        names = {each.name for each in fields(value)} - {"ended"}
+        names = {each.name for each in fields(value)}
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, ProcessInfo):
         names = {each.name for each in fields(value)} - NOT_READ - ({"exec_ns"} if not value.execs else set())
@@ -56,7 +56,7 @@ def plain(value: object) -> Any:
         # By name: of a row for several calls the number is no call's.
         return {key.name if isinstance(key, Syscall) else key: plain(each) for key, each in value.items()}
     if isinstance(value, tuple) and value and isinstance(value[0], ProcessInfo):
-        return [plain(each) for each in value]
+        return [plain(each) for each in sorted(value, key=lambda each: each.start_ns)]
     return value
 
 
@@ -72,7 +72,11 @@ def chained(snapshots: list[Snapshot]) -> list[Snapshot]:
 def told() -> list[Snapshot]:
     flying = (InFlight(1003, 1003, READ, START_NS + 5),)
     *begun, last = story()
-    last = replace(last, processes=tuple(replace(each, delta=summed(each.recent.values())) for each in last.processes))
+    shown, ended = (
+        tuple(replace(each, delta=summed(each.recent.values())) for each in some)
+        for some in (last.processes, last.ended)
+    )
+    last = replace(last, processes=shown, ended=ended)
     begun[2] = replace(begun[2], in_flight=flying, loss=Loss(rows=3), asleep_ns=-7, set_ns=-(10**9))
     return chained([*begun, replace(last, loss=Loss(rows=3), accounts=Accounts(1, None, 3, None, 5, 6))])
 
@@ -99,8 +103,6 @@ def test_any_history_is_read_again(tmp_path_factory: pytest.TempPathFactory, scr
     found = list(read(recorded(tmp_path_factory.getbasetemp() / "history.jsonl", written, info)))
     for mine, theirs in zip(found, written, strict=True):
         assert plain(mine) == plain(theirs)
-    ends = [sorted(each.key for one in some for each in one.ended) for some in (found, written)]
-    assert ends[0] == ends[1]
 
 
 def test_every_cut_opens_to_its_last_whole_line_and_says_so(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_what_denet_wrote_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = tmp_path / "denet.jsonl"
     run = """
 import denet, sys
-denet.execute_with_monitoring(["sh", "-c", "sleep 0.4; exit 3"], output_file=sys.argv[1], base_interval_ms=100,
+denet.execute_with_monitoring(["sh", "-c", "sleep 1; exit 3"], output_file=sys.argv[1], base_interval_ms=100,
     max_interval_ms=100, store_in_memory=False, write_metadata=len(sys.argv) > 2)
 """
     for known in ((), ("metadata",)):
@@ -211,7 +213,7 @@ denet.execute_with_monitoring(["sh", "-c", "sleep 0.4; exit 3"], output_file=sys
         found = list(read(path))
         assert found, denet
         assert Track.open(str(path)).info.argv[0] == "sh" if known else "does not name"
-        assert any("sleep" in each.comm for one in found for each in one.processes)
+        assert any(len(one.processes) > 1 for one in found), "sh, and sleep below it"
         assert found[-1].processes[0].usage.rss_bytes > 0 or not found[-1].processes[0].alive
         assert not found[-1].exact
         path.unlink()
