@@ -162,7 +162,7 @@ class Track:
             return ""
         if self._is_stream:
             return self._failure or "the stream ended before the run did"
-        return "no end of the run here: it is still being written, or was cut off"
+        return "no end yet: being written, or cut off"
 
     def start(self) -> Snapshot:
         """What the first tick goes on from."""

@@ -127,7 +127,7 @@ class ReplayScreen(LiveScreen):
         """Where the cursor goes, all of the screen goes; Textual lets LiveScreen take the window next."""
         before = self._window
         if message.window.cursor_s is None:
-            if before.cursor_s is not None or not before.follows:
+            if message.window.follows and not self._playback.state.following:
                 self._playback.seek(math.inf)
         elif message.window.cursor_s != before.cursor_s:
             self._playback.seek(message.window.cursor_s)

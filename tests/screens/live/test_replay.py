@@ -121,3 +121,19 @@ async def test_what_the_view_is_narrowed_to_stays(recording: Path) -> None:
 )  # fmt: skip
 def test_moments(words: str, moment: float | None) -> None:
     assert parse_moment(words, 40.0, 200.0) == moment
+
+
+async def test_the_end_of_a_file_that_has_grown_is_a_key_away(recording: Path, tmp_path: Path) -> None:
+    whole = recording.read_bytes()
+    growing = tmp_path / "rec.jsonl"
+    growing.write_bytes(whole[: len(whole) // 2])
+    app = app_on(growing)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = live(app)
+        assert isinstance(screen, ReplayScreen)
+        await until(pilot, lambda: "no end yet: being written, or cut off" in player(screen))
+        await pilot.press("space")
+        await until(pilot, lambda: "stopped" in player(screen))
+        growing.write_bytes(whole)
+        await pilot.press("0")
+        await comes_to(pilot, END_S)
