@@ -125,11 +125,10 @@ class ReplayScreen(LiveScreen):
 
     def on_time_view_window_changed(self, message: TimeView.WindowChanged) -> None:
         """Where the cursor goes, all of the screen goes; Textual lets LiveScreen take the window next."""
-        before = self._window
         if message.window.cursor_s is None:
             if message.window.follows and not self._playback.state.following:
                 self._playback.seek(math.inf)
-        elif message.window.cursor_s != before.cursor_s:
+        elif message.window.cursor_s != self._window.cursor_s:
             self._playback.seek(message.window.cursor_s)
 
     def on_player_line_sought(self, message: PlayerLine.Sought) -> None:
