@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,17 +124,22 @@ def test_moments(words: str, moment: float | None) -> None:
     assert parse_moment(words, 40.0, 200.0) == moment
 
 
-async def test_the_end_of_a_file_that_has_grown_is_a_key_away(recording: Path, tmp_path: Path) -> None:
-    whole = recording.read_bytes()
-    growing = tmp_path / "rec.jsonl"
-    growing.write_bytes(whole[: len(whole) // 2])
-    app = app_on(growing)
+@pytest.fixture
+def half(recording: Path, tmp_path: Path) -> Path:
+    """The recording as it was when half of it was written."""
+    path, whole = tmp_path / "rec.jsonl", recording.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+async def test_the_end_of_a_file_that_has_grown_is_a_key_away(half: Path, recording: Path) -> None:
+    app = app_on(half)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = live(app)
         assert isinstance(screen, ReplayScreen)
         await until(pilot, lambda: "no end yet: being written, or cut off" in player(screen))
         await pilot.press("space")
         await until(pilot, lambda: "stopped" in player(screen))
-        growing.write_bytes(whole)
+        shutil.copyfile(recording, half)
         await pilot.press("0")
         await comes_to(pilot, END_S)
