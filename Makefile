@@ -44,6 +44,7 @@ package() { # package NAME: what this distribution calls it
     apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;;
     apt-get/setcap) echo libcap2-bin ;; */setcap) echo libcap ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
     dnf/qemu-system-x86_64) echo qemu-system-x86-core ;; */qemu-system-x86_64) echo qemu-system-x86 ;;
+    apt-get/sshd) echo openssh-server ;; dnf/sshd) echo openssh-server ;; pacman/sshd) echo openssh ;;
     */mke2fs) echo e2fsprogs ;;
     *) echo "$$1" ;;
     esac
@@ -128,7 +129,7 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 
 test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
-	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps ||
+	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps sshd ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
 	# Twice as many as there are processors: most of it waits, for kernels, terminals and the ends of commands.

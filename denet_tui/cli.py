@@ -109,6 +109,7 @@ def global_options(command: _Command) -> _Command:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
+        "Look at a recording": ("view", "report", "diff"),
         "Make it work here": ("setup", "diag", "selftest"),
         "Understand it": ("guide", "explain"),
         "More": ("settings", "help"),
@@ -206,6 +207,62 @@ def machine(**options: Any) -> NoReturn:
     from denet_tui.commands import targets
 
     watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui view build.jsonl", "what `denet-tui run -o build.jsonl` has recorded, or still records"),
+        ("ssh host sudo denet-tui run --json -- make | denet-tui view -", "watch another machine"),
+    )
+)
+@global_options
+@click.argument("recording", metavar="FILE|-")
+def view(recording: str, **options: Any) -> NoReturn:
+    """Show a recording on the live screen; - reads a stream. Files that denet wrote will do as well."""
+    from denet_tui.commands import targets
+    from denet_tui.commands import view as viewing
+
+    viewing.view(recording, targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui report build.jsonl", "what stood out, all calls, and who made them"),
+        ("denet-tui report --markdown build.jsonl", "the same for a comment"),
+        ("denet-tui report --csv build.jsonl", "a row per program and system call"),
+    )
+)
+@click.option("--json", "form", flag_value="json", help="One JSON object.")
+@click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
+@click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
+@click.option("--text", "form", flag_value="text", default="text", hidden=True)
+@click.argument("recording", metavar="FILE|-")
+def report(recording: str, form: Any) -> None:
+    """Sum a recording up, what stood out first."""
+    from denet_tui.commands import report as reporting
+
+    reporting.report(recording, form)
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        ("denet-tui diff before.jsonl after.jsonl", "what appeared, vanished, grew, slowed"),
+        ("denet-tui diff --base a1 a2 a3 --new b1 b2 b3", "medians of several runs; how far they differ is noise"),
+        ("denet-tui diff a b --fail-on 'openat.errors > +10%'", "exit status 1 where it is so"),
+    ),
+)
+@click.option("--fail-on", "rules", multiple=True, metavar="RULE", help="Exit with 1 where this is so; repeatable.")
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="A B | --base A... --new B...")
+def diff(words: tuple[str, ...], rules: tuple[str, ...]) -> None:
+    """Compare recordings of before and after, by program and system call, as Markdown.
+
+    A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
+    most; * is any system call. Exits with 0, 1 where a rule is broken, 125 where something cannot be read.
+    """
+    from denet_tui.commands import diff as differing
+
+    differing.diff(words, rules)
 
 
 @main.command(

@@ -210,7 +210,7 @@ _LOSS_WORDS = {
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = {
-    "missed": "tracefs tracepoints do not show whether the kernel skipped calls",
+    "missed": "tracefs tracepoints, and recordings by denet or without all ticks, do not show skipped calls",
     "hidden": "/proc hides what runs below it as another user (hidepid), and none of that is counted",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import re
 import signal
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -21,6 +22,9 @@ from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
 X32_BIT = 0x40000000
 _ARCHITECTURES = {"aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "powerpc64", "s390x": "s390x"}
 _PREFIXES = {ABI_NATIVE: "", ABI_IA32: "ia32:", ABI_X32: "x32:"}
+
+_NAME = re.compile(r"(\w+:)?\w{1,64}|(\w+:)?syscall_-\d+", re.ASCII)
+_UNNAMED = re.compile(r"syscall_(-?\d{1,10})")
 
 OTHER = "other"
 """The class of numbers without a name."""
@@ -130,6 +134,20 @@ def syscall(abi: int, nr: int) -> Syscall:
 
 
 @lru_cache(maxsize=4096)
+def named(name: str) -> Syscall:
+    """The syscall that `syscall` gives this name; its number is -1 where this machine has none of that name.
+
+    Raises ValueError for what can be no name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("no name of a system call")
+    prefix, colon, plain = name.rpartition(":")
+    abi = next((abi for abi, start in _PREFIXES.items() if start == prefix + colon), ABI_NATIVE)
+    unnamed = _UNNAMED.fullmatch(plain)
+    return Syscall(abi, int(unnamed[1]) if unnamed else numbers(abi).get(plain, -1), name)
+
+
+@lru_cache(maxsize=4096)
 def class_of(call: Syscall) -> str:
     """The class of a syscall, the same in every ABI; `other` for a number without a name."""
     return _CLASS_OF.get(call.name.rpartition(":")[2], OTHER)
@@ -138,6 +156,14 @@ def class_of(call: Syscall) -> str:
 def errno_name(number: int) -> str:
     """`ENOENT` for 2; `errno_524` for a number that has no name in user space."""
     return _ERRNO_NAMES.get(number, f"errno_{number}")
+
+
+def errno_number(name: str) -> int:
+    """2 for `ENOENT`, what `errno_name` says; raises ValueError where it says no such thing."""
+    number = getattr(errno, name, None) if name.startswith("E") else name.removeprefix("errno_")
+    if number is None:
+        raise ValueError(f"no errno {name}")
+    return int(number)
 
 
 def signal_name(number: int) -> str:

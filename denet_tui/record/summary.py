@@ -32,7 +32,7 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
-        "syscalls": _syscalls(snapshot),
+        "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1] + ',"processes":['
     yield from processes.blocks()
@@ -59,7 +59,8 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
     return as_json(item)
 
 
-def _syscalls(snapshot: Snapshot) -> Json:
+def syscall_items(snapshot: Snapshot) -> Json:
+    """All that the summary says of each syscall."""
     errnos = by_syscall(snapshot.errnos)
     return {
         plain(syscall.name): {

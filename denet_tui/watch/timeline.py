@@ -119,10 +119,6 @@ class Timeline:
     def __len__(self) -> int:
         return sum(len(level.slots) for level in self._levels)
 
-    def ticks(self, count: int) -> list[tuple[float, float]]:
-        """When the last `count` ticks started and ended, oldest first; fewer where fewer are kept."""
-        return [(slot.start_s, slot.end_s) for slot in self._levels[0].slots[-count:]]
-
     def add(self, start_s: float, end_s: float, total: Counters, rows: Mapping[Syscall, Counters]) -> None:
         """Take in one tick, in order: what was counted from `start_s` to `end_s`, in all and by syscall.
 

@@ -46,7 +46,7 @@ def badge(loss: Loss) -> str:
 def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> HeaderText:
     """What there is to say about a run at the moment of `snapshot`."""
     name = formatting.command(info.argv, info.executable)
-    method = _METHODS.get(info.method, info.method)
+    method = _METHODS.get(info.method, visible(info.method))
     notes = tuple(visible(note) for note in info.notes)
     user = visible(info.user)
     who = (f"pid {info.pid}", user) if info.pid else (user,)  # 0: the whole machine

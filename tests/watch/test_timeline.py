@@ -74,7 +74,6 @@ def test_nothing_is_known_of_other_times() -> None:
     assert timeline.columns(-10, 1, 10) == [nothing] * 10
     assert timeline.columns(100, 5, 3, (READ,)) == [nothing] * 3
     assert Timeline().columns(0, 1, 2) == [nothing] * 2
-    assert timeline.ticks(3) == [(98.5, 99.0), (99.0, 99.5), (99.5, 100.0)]
 
 
 def test_what_is_older_than_the_coarsest_slots_is_gone() -> None:

@@ -12,12 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from denet_tui.preferences.screen import Preferences, take_on
+from denet_tui.record.playback import Playback
 from denet_tui.record.sink import RecordError
 from denet_tui.screens.base import LeavingApp
 from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.live.again import AgainScreen
 from denet_tui.screens.live.messages import RunAgain, WatchFailed
 from denet_tui.screens.live.quit import How, QuitScreen
+from denet_tui.screens.live.replay import ReplayScreen
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.visible import visible
 from denet_tui.watch.find import CommandError
@@ -73,7 +75,12 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         """True while `again` works."""
         self.failure: Exception | None = None
         """What ended the watching before its time."""
-        self.add_mode(self.DEFAULT_MODE, lambda: LiveScreen(session, self._preferences))
+        self.add_mode(self.DEFAULT_MODE, self._first)
+
+    def _first(self) -> LiveScreen:
+        if isinstance(self._session, Playback):
+            return ReplayScreen(self._session, self._preferences)
+        return LiveScreen(self._session, self._preferences)
 
     def on_mount(self) -> None:
         """Look as the user prefers."""

@@ -23,6 +23,8 @@ class Frame(NamedTuple):
     """The stretch of time that is shown of it."""
     tick: int
     """The tick of `rates.whole` that belongs to this moment."""
+    known_s: float
+    """How far the time goes that is known, in s since the start: in a recording further than this moment."""
 
     @property
     def behind(self) -> int:

@@ -35,7 +35,7 @@ class LatencyTab(OverTime):
             syscalls = [chosen or wanted[0]]
             name = visible(syscalls[0].name)
         self.query_one(LatencyView).show(
-            name, reader(frame, syscalls), frame.window, frame.whole.elapsed_ns / 1e9, final=not frame.whole.running
+            name, reader(frame, syscalls), frame.window, frame.known_s, final=not frame.whole.running
         )
 
     def on_latency_view_chosen(self, message: LatencyView.Chosen) -> None:

@@ -140,7 +140,7 @@ class Overview(OverTime):
 
     def _show_chart(self, frame: Frame) -> None:
         curves = class_curves(frame) if self._by_class else syscall_curves(frame, self._charted())
-        self.query_one(Chart).show(curves, frame.window, frame.whole.elapsed_ns / 1e9, final=not frame.whole.running)
+        self.query_one(Chart).show(curves, frame.window, frame.known_s, final=not frame.whole.running)
 
     def _charted(self) -> list[Syscall]:
         """The syscalls that were marked, and the one under the cursor."""

@@ -43,8 +43,13 @@ class _Seen:
         total: Counters,
         recent: Mapping[Syscall, Counters],
         errnos: Errnos,
+        *,
+        known: bool = False,
     ) -> None:
-        """Take in a tick: what was counted in `period` (s since the start), and all errors so far."""
+        """Take in a tick: what was counted in `period` (s since the start), and all errors so far.
+
+        `known`: the timeline has it already.
+        """
         start_s, end_s = period
         for syscall, counters in recent.items():
             if counters.calls:
@@ -54,7 +59,8 @@ class _Seen:
             if more > 0:
                 self.errors.put(key, more / (end_s - start_s))
         self.errnos = errnos
-        self.timeline.add(start_s, end_s, total, recent)
+        if not known:
+            self.timeline.add(start_s, end_s, total, recent)
 
 
 class _TickTables(NamedTuple):
@@ -79,6 +85,10 @@ class Rates:
         self._ticks: deque[_TickTables] = deque(maxlen=_SHORT)
         self._kept_rows = 0
         self._inside: Inside | None = None
+        self._periods: deque[tuple[float, float]] = deque(maxlen=_SHORT)
+        """When the last ticks started and ended."""
+        self._known_ns = -1
+        """Up to where `_all` has its timeline."""
 
     @property
     def whole(self) -> History[Syscall]:
@@ -113,7 +123,10 @@ class Rates:
             return
         end_s = snapshot.elapsed_ns / 1e9
         period = (end_s - seconds, end_s)
-        self._all.add(period, snapshot.delta, snapshot.recent, snapshot.errnos)
+        known = snapshot.time_ns <= self._known_ns
+        self._all.add(period, snapshot.delta, snapshot.recent, snapshot.errnos, known=known)
+        self._known_ns = max(self._known_ns, snapshot.time_ns)
+        self._periods.append(period)
         busy = [process for process in snapshot.processes if process.delta.calls]
         for process in busy:
             key = process.key
@@ -125,6 +138,14 @@ class Rates:
             inside = self._inside(snapshot.processes)
             recent = added(process.recent for process in inside)
             self._some.add(period, added_up(recent.values()), recent, counted(process.errnos for process in inside))
+
+    def from_another_moment(self, snapshot: Snapshot) -> Rates:
+        """The same for a recording that jumps to `snapshot`: of what was so far, only the timeline of everything."""
+        there = Rates()
+        there._all.timeline, there._known_ns = self._all.timeline, self._known_ns
+        there._all.errnos = snapshot.errnos
+        there.narrow(self._inside, snapshot.processes)
+        return there
 
     def of_process(self, key: ProcessKey, count: int, behind: int, wanted: Container[Syscall]) -> list[float]:
         """Calls/s of one process in the `wanted` syscalls: `count` ticks, the last of them `behind` the newest."""
@@ -169,7 +190,7 @@ class Rates:
 
     def _look_back(self, timeline: Timeline, keys: set[ProcessKey], series: Mapping[Syscall, Sequence[float]]) -> None:
         """Fill a timeline from the last ticks; of those whose tables are gone only the calls are known."""
-        periods = self._all.timeline.ticks(self._pairs.span)
+        periods = list(self._periods)[-self._pairs.span :]
         for back, (start_s, end_s) in zip(range(-len(periods), 0), periods, strict=True):
             if -back <= len(self._ticks):
                 tables = self._ticks[back].tables

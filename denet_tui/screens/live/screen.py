@@ -165,14 +165,17 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Take in all that wait; draw the last of them, unless paused."""
         taken = False
         while self._waiting:
-            self._earlier, self._newest = self._newest, self._waiting.popleft()
-            self._rates.add(self._newest)
+            self._take_in(self._waiting.popleft())
             taken = True
         if taken and not self._view.paused:
             self._catch_up()
         if self._newest is not None and not self._newest.running and not self._compared and self.is_current:
             self._compared = True
             self.action_difference()
+
+    def _take_in(self, snapshot: Snapshot) -> None:
+        self._earlier, self._newest = self._newest, snapshot
+        self._rates.add(snapshot)
 
     def _catch_up(self) -> None:
         self._tick = self._rates.whole.tick
@@ -192,10 +195,13 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         if self._shown is None:
             return
         seen = seen_through(self._view, self._shown, self._shown_earlier)
-        frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick)
+        frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick, self._known_s())
         tab = TABS[self._tab]
         if tab.show:
             tab.show(self._body[tab.id], frame)
+
+    def _known_s(self) -> float:
+        return self._shown.elapsed_ns / 1e9 if self._shown else 0.0
 
     def left_as(self) -> Kept:
         """What is worth keeping for the next run."""

@@ -1,0 +1,92 @@
+"""What report does: a recording in a few tables, what stood out first."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from typing import Literal, NoReturn
+
+from denet_tui.bpf.privilege import become, invoking_user
+from denet_tui.commands.run import exit_with
+from denet_tui.model import Counters
+from denet_tui.record.table import duration, render_table
+from denet_tui.record.totals import Totals
+from denet_tui.visible import as_json, visible, write
+
+Form = Literal["text", "json", "markdown", "csv"]
+_MOST_FINDINGS, _MOST_ROWS = 10, 20
+
+
+def report(path: str, form: Form) -> NoReturn:
+    """Write it to standard output; exits with 0, or 125 where it is no recording."""
+    exit_with(lambda _: _report(path, form))
+
+
+def _report(path: str, form: Form) -> int:
+    totals = Totals.of(path)
+    become(invoking_user())
+    forms = {"text": _text, "markdown": _markdown, "csv": _csv}
+    write(as_json(totals.as_object(), lines=True) + "\n" if form == "json" else forms[form](totals), sys.stdout)
+    return 0
+
+
+def _text(totals: Totals) -> str:
+    lines = [*_findings(totals), "", *render_table(totals.info, totals.last, 100).splitlines(), ""]
+    lines += [f"{'program':<20} {'processes':>9} {'calls':>12} {'errors':>9} {'time':>8}"]
+    lines += [
+        f"{visible(name):<20} {processes:>9,} {total.calls:>12,} {total.errors:>9,} {duration(total.time_ns):>8}"
+        for name, processes, total in _programs(totals)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _findings(totals: Totals) -> list[str]:
+    found = [f"{at_s:9.1f} s  {visible(text)}" for at_s, text in totals.findings[:_MOST_FINDINGS]]
+    more = len(totals.findings) - len(found)
+    found += [f"{'':9}    {more:,} more: denet-tui view shows them"] if more > 0 else []
+    return [*filter(None, [totals.ending]), *(found or ["nothing stood out: no error burst, no slow call, no loss"])]
+
+
+def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
+    """The most frequent callers first."""
+    rows = [(name, program.processes, program.total) for name, program in totals.programs.items()]
+    return sorted(rows, key=lambda row: (-row[2].calls, row[0]))[:_MOST_ROWS]
+
+
+def _markdown(totals: Totals) -> str:
+    last = totals.last
+    state = "exact" if last.exact else f"not exact: {last.loss.describe()}"
+    lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _findings(totals))]
+    lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
+    lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
+    rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))
+    for call, each in rows[:_MOST_ROWS]:
+        times = f"{duration(each.time_ns)} | {duration(each.max_ns)}"
+        lines.append(f"| {cell(call.name)} | {each.calls:,} | {each.errors:,} | {times} |")
+    lines += ["", "| program | processes | calls | errors | time |", "|---|--:|--:|--:|--:|"]
+    lines += [
+        f"| {cell(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
+        for name, processes, total in _programs(totals)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Text that ends neither a cell nor its line, and is no markup."""
+    shown = visible(text.strip())
+    for sign in "\\`|*<[":
+        shown = shown.replace(sign, f"&#{ord(sign)};")
+    return shown
+
+
+def _csv(totals: Totals) -> str:
+    """A row per program and syscall; times in ns."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["program", "syscall", "calls", "returns", "errors", "unreturned", "time_ns", "max_ns"])
+    for name, program in sorted(totals.programs.items()):
+        for call, each in sorted(program.syscalls.items()):
+            numbers = each.calls, each.returns, each.errors, each.unreturned, each.time_ns, each.max_ns
+            writer.writerow([visible(name), call.name, *numbers])
+    return out.getvalue()

@@ -1,0 +1,110 @@
+"""Recordings of before and after by program and system call: what is change, what is noise, what may not be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from denet_tui.record.marks import WAITS
+from denet_tui.record.totals import Totals
+
+METRICS = ("calls", "errors", "time")
+"""How many, how many of them failed, and ns in all."""
+SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5}
+LEAST = {"calls": 20, "errors": 5, "time": 2_000_000}
+"""A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
+_RULE = re.compile(r"(?:(?P<program>[^/\s]+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
+_LIMIT = re.compile(r"(?P<plus>\+?)(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>%|ns|us|ms|s|)")
+_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+
+Key = tuple[str, str]
+"""Program and syscall."""
+
+
+class Change(NamedTuple):
+    """One number of both sides, as medians over their runs, and how far the runs of a side are apart."""
+
+    program: str
+    call: str
+    metric: str
+    before: float
+    after: float
+    spread: float
+
+    @property
+    def word(self) -> str:
+        """What happened; empty where it may be noise. Waiting calls take as long as others let them wait."""
+        more = self.after - self.before
+        waits = self.metric == "time" and self.call.rpartition(":")[2] in WAITS
+        if waits or abs(more) <= max(LEAST[self.metric], SHARE[self.metric] * self.before, 2 * self.spread):
+            return ""
+        if self.metric == "time":
+            return "slowed" if more > 0 else "faster"
+        if not self.before or not self.after:
+            return "appeared" if more > 0 else "vanished"
+        return "grew" if more > 0 else "shrank"
+
+
+class Rule(NamedTuple):
+    """A limit as it was written: `openat.errors > +10%`, `gcc/openat.calls > 5000`, `*.time > +20ms`."""
+
+    words: str
+    program: str | None
+    call: str
+    metric: str
+    relative: bool
+    number: float
+    unit: str
+
+    @classmethod
+    def of(cls, words: str) -> Rule:
+        """Raises ValueError, which says what a rule looks like."""
+        found = _RULE.fullmatch(words.strip())
+        limit = found and _LIMIT.fullmatch(found["limit"].strip())
+        if not found or not limit or not _fits(found["metric"], limit["plus"], limit["unit"]):
+            raise ValueError(
+                f"{words!r} is no rule: [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s], "
+                "such as `openat.errors > +10%`; * is any system call"
+            )
+        number = float(limit["number"]) * _NS.get(limit["unit"], 1)
+        return cls(words, found["program"], found["call"], found["metric"], bool(limit["plus"]), number, limit["unit"])
+
+    def broken_by(self, changes: Sequence[Change]) -> Change | None:
+        """The sum that is over the limit; None where it is not."""
+        mine = [
+            each
+            for each in changes
+            if each.metric == self.metric and self.program in (None, each.program) and self.call in ("*", each.call)
+        ]
+        before, after = sum(each.before for each in mine), sum(each.after for each in mine)
+        allowed = self.number * before / 100 if self.unit == "%" else self.number
+        over = after - before > allowed if self.relative else after > allowed
+        return Change(self.program or "*", self.call, self.metric, before, after, 0) if over else None
+
+
+def _fits(metric: str, plus: str, unit: str) -> bool:
+    return bool(plus) if unit == "%" else (unit in _NS) is (metric == "time")
+
+
+def changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
+    """Every number of either side, by program and syscall; what is in none of a side's runs is 0 there."""
+    sides = [[_numbers(run) for run in side] for side in (base, new)]
+    keys = sorted({key for side in sides for run in side for key in run})
+    found = []
+    for key in keys:
+        columns = [[run.get(key, (0, 0, 0)) for run in side] for side in sides]
+        for place, metric in enumerate(METRICS):
+            before, after = ([row[place] for row in column] for column in columns)
+            spread = max(max(each) - min(each) for each in (before, after))
+            found.append(Change(*key, metric, median(before), median(after), spread))
+    return found
+
+
+def _numbers(run: Totals) -> dict[Key, tuple[int, int, int]]:
+    return {
+        (name, call.name): (each.calls, each.errors, each.time_ns)
+        for name, program in run.programs.items()
+        for call, each in program.syscalls.items()
+    }

@@ -1,0 +1,92 @@
+"""What a recording comes to: the last snapshot, what stood out on the way, and what each program has called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
+from denet_tui.record.marks import Marks
+from denet_tui.record.summary import syscall_items
+from denet_tui.record.text import Json, ending, plain
+from denet_tui.record.track import Track
+
+TELLING = ("errors", "slow", "loss")
+"""The kinds of marks that are findings: forks and exits are what happens anyway."""
+
+
+@dataclass(slots=True)
+class Program:
+    """All processes that were called so at their end."""
+
+    processes: int = 0
+    syscalls: dict[Syscall, Counters] = field(default_factory=dict)
+
+    def add(self, process: ProcessInfo) -> None:
+        """One more."""
+        self.processes += 1
+        for call, counters in process.syscalls.items():
+            self.syscalls[call] = self.syscalls.get(call, NOTHING).plus(counters)
+
+    @property
+    def total(self) -> Counters:
+        """Over all its calls."""
+        return added_up(self.syscalls.values())
+
+
+@dataclass(slots=True)
+class Totals:
+    """Of a whole recording; `findings` are (seconds since the start, words)."""
+
+    info: RunInfo
+    last: Snapshot
+    ending: str
+    """Where the run's own end is not in it: why; else empty."""
+    findings: list[tuple[float, str]] = field(default_factory=list)
+    programs: dict[str, Program] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, path: str) -> Totals:
+        """Reads all of it; raises UnreadableError."""
+        track, marks = Track.open(path), Marks()
+        found, at = cls(track.info, track.start(), ""), track.begin
+        while True:
+            while (tick := track.tick(found.last, at)) is None and track.streams:
+                track.news.wait()
+                track.news.clear()
+            if tick is None:
+                break
+            marked = marks.of(found.last, tick.snapshot)
+            found.findings += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
+            found.last, at = tick
+            found._take(found.last.ended)
+        last = found.last
+        found._take(tuple(each for each in last.processes if each.alive or (each.end_ns or 0) > last.time_ns))
+        found.ending = track.ending()
+        return found
+
+    def _take(self, processes: tuple[ProcessInfo, ...]) -> None:
+        for process in processes:
+            self.programs.setdefault(process.comm, Program()).add(process)
+
+    def as_object(self) -> Json:
+        """For --json."""
+        return {
+            "cmd": [plain(argument) for argument in self.info.argv],
+            "exact": self.last.exact,
+            "lost": self.last.loss._asdict(),
+            "elapsed_s": self.last.elapsed_ns / 1e9,
+            "complete": not self.ending,
+            **ending(self.last.status),
+            "findings": [{"at_s": at_s, "text": text} for at_s, text in self.findings],
+            "syscalls": syscall_items(self.last),
+            "programs": {
+                plain(name): {
+                    "processes": program.processes,
+                    "syscalls": {
+                        plain(call.name): {"calls": each.calls, "errors": each.errors, "time_ns": each.time_ns}
+                        for call, each in sorted(program.syscalls.items())
+                    },
+                }
+                for name, program in sorted(self.programs.items())
+            },
+        }

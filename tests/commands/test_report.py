@@ -1,0 +1,68 @@
+"""`report` from outside: the same numbers in every form, what stood out first, one line for what is no recording."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from denet_tui.model import Snapshot
+from tests.record.made import lines_of
+from tests.record.test_playback import BURST, long_run
+from tests.record.test_read import chained, recorded
+from tests.watch.helpers import denet
+
+
+@pytest.fixture(scope="module")
+def written() -> list[Snapshot]:
+    return chained(long_run())
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, written: list[Snapshot]) -> Path:
+    return recorded(tmp_path_factory.mktemp("report") / "rec.jsonl", written)
+
+
+def reported(recording: Path, *options: str) -> str:
+    done = denet("report", *options, str(recording))
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_every_form_has_the_same_numbers(recording: Path, written: list[Snapshot]) -> None:
+    calls = {"read": sum(each.recent[call].calls for each in written for call in each.recent if call.name == "read")}
+    calls["openat"] = 50
+    told = json.loads(reported(recording, "--json"))
+    assert {name: row["calls"] for name, row in told["syscalls"].items()} == calls
+    assert told["exact"]
+    assert told["complete"]
+    assert told["exit_code"] == 0
+    assert told["findings"] == [{"at_s": (BURST + 1) / 2, "text": "40 errors, 40 of them of openat"}]
+    assert told["programs"]["cc1"]["processes"] == 2
+    assert set(told["syscalls"]["read"]) == set(lines_of(recording)[-1]["syscalls"]["read"])  # type: ignore[index]
+    rows = list(csv.DictReader(reported(recording, "--csv").splitlines()))
+    assert {row["syscall"]: int(row["calls"]) for row in rows if row["program"] == "cc1"} == calls
+    text, markdown = reported(recording), reported(recording, "--markdown")
+    assert text.splitlines()[0] == "     20.5 s  40 errors, 40 of them of openat"
+    assert markdown.startswith("### make -j4\n\n- 20.5 s  40 errors")
+    for form in (text, markdown.replace(",", "")):
+        assert str(calls["read"]) in form
+
+
+def test_a_recording_without_its_end_says_so(recording: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(recording.read_bytes()[: recording.stat().st_size // 2])
+    assert "or cut off" in reported(cut).splitlines()[0]
+    assert not json.loads(reported(cut, "--json"))["complete"]
+    with cut.open("rb") as file:
+        done = denet("report", "-", stdin=file)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_no_recording_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    done = denet("report", str(tmp_path / "empty"))
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == f"denet-tui: {tmp_path}/empty: it is empty\n"
