@@ -118,7 +118,7 @@ class Tracer:
         self._native: dict[int, Syscall] = {}
         self._tasks: dict[bytes, Task] = {}
         self._processes: dict[bytes, Process] = {}
-        """Those of the last reading by their rows: most rest, and are not made anew."""
+        """The living ones of the last reading by their rows: most rest, and are not made anew."""
 
     @property
     def capacity(self) -> int:
@@ -333,12 +333,15 @@ class Tracer:
         return [task for task in self._tasks.values() if task.tid]
 
     def _read_processes(self) -> list[Process]:
-        known, rows = self._processes, list[bytes]()
+        known, found = self._processes, list[Process]()
+        self._processes = resting = dict[bytes, Process]()
         for keys, values in self._maps["processes"].read():
             tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_PROCESS.size}s", values)
-            rows += [tgid + record for (tgid,), (record,) in zip(tgids, records, strict=True)]
-        self._processes = {row: known.get(row) or _process(row) for row in rows}
-        found = list(self._processes.values())
+            for (tgid,), (record,) in zip(tgids, records, strict=True):
+                process = known.get(row := tgid + record) or _process(row)
+                found.append(process)
+                if not process.end_ns:
+                    resting[row] = process
         there = {process.tgid for process in found}
         wanted = [process.tgid for process in found if process.end_ns or process.parent not in there]
         accounted = accounts.read(self._maps["accounts"], wanted)
