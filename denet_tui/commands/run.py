@@ -97,6 +97,7 @@ class _Runs:
         except RecordError:
             session.target.kill()
             raise
+        session.shows_usages = self._on_screen or request.as_json or request.recording is not None
         self._number += 1
         self.session = session
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
 from types import MappingProxyType
 
 from denet_tui import clock
@@ -29,6 +30,7 @@ from denet_tui.model import (
 )
 from denet_tui.syscalls import syscall
 
+_START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
 KEPT_ENDED = 500
@@ -58,6 +60,8 @@ class Sampler:
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
         self._ended_count = 0
         self._newly_ended = 0
+        self._busy: set[int] = set()
+        """Those that made calls in the last interval."""
         self._syscalls: dict[Syscall, Counters] = {}
         self._errnos: dict[ErrorKey, int] = {}
         self._total = NOTHING
@@ -80,7 +84,7 @@ class Sampler:
         self._spent_ns = 0
         replaced = self._meet(reading)
         self._add_errnos(reading)
-        recent = self._add_rows(reading)
+        recent = self._add_rows(reading, usages)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -104,12 +108,7 @@ class Sampler:
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
-            processes=tuple(
-                sorted(
-                    chain(self._ended, (known.info for known in self._known.values())),
-                    key=lambda info: info.start_ns,
-                )
-            ),
+            processes=tuple(sorted(chain(self._ended, (known.info for known in self._known.values())), key=_START)),
             total=self._total,
             delta=delta,
             loss=self._loss,
@@ -127,9 +126,16 @@ class Sampler:
 
         Returns those whose id was used again before their end was read.
         """
-        replaced = []
-        for process in sorted(reading.processes, key=lambda process: process.start_ns):
-            known = self._known.get(process.tgid)
+        replaced, all_known = [], self._known
+        changed = [
+            process
+            for process in reading.processes
+            if (known := all_known.get(process.tgid)) is None
+            or known.info.start_ns != process.start_ns
+            or known.info.execs != process.execs
+        ]
+        for process in sorted(changed, key=_START):
+            known = all_known.get(process.tgid)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
@@ -170,20 +176,23 @@ class Sampler:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
         there = {process.tgid for process in reading.processes} | {task.tgid for task in reading.tasks}
-        ended = []
-        for tgid, known in list(self._known.items()):
-            if tgid not in reading.rows and known.info.delta is not NOTHING:
-                known.info = replace(known.info, recent=EMPTY, delta=NOTHING)
-            usage = usages.get(tgid)
-            if usage is not None and usage != known.info.usage:
+        known_now = self._known
+        for tgid in self._busy - reading.rows.keys() & known_now.keys():
+            known_now[tgid].info = replace(known_now[tgid].info, recent=EMPTY, delta=NOTHING)
+        for tgid in usages.keys() - reading.rows.keys() & known_now.keys():
+            known, usage = known_now[tgid], usages[tgid]
+            if usage != known.info.usage:
                 self._spend(known, usage.accounts)
                 known.info = replace(known.info, usage=usage)
-            end = ends.get(tgid)
-            lost = tgid not in there  # neither a record nor a thread
-            if (end is not None or lost) and self._end(known, end, reading.time_ns):
+        self._busy = set(reading.rows)
+        ended = []
+        # Lost is what has neither a record nor a thread.
+        for tgid in [tgid for tgid in known_now if tgid in ends or tgid not in there]:
+            known = known_now[tgid]
+            if self._end(known, ends.get(tgid), reading.time_ns):
                 ended.append(known.info)
                 self._finish(known.info)
-                del self._known[tgid]
+                del known_now[tgid]
         return tuple(ended)
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
@@ -196,14 +205,15 @@ class Sampler:
         known.info = replace(known.info, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
         return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
 
-    def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
+    def _add_rows(self, reading: Reading, usages: Mapping[int, Usage]) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""
         sums: dict[Syscall, list[int]] = {}
         for tgid, rows in reading.rows.items():
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
                 known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
-            delta = rows.sum()
+            delta, usage = rows.sum(), usages.get(tgid, known.info.usage)
+            self._spend(known, usage.accounts)
             known.rows = known.rows.plus(rows)
             known.info = replace(
                 known.info,
@@ -211,6 +221,7 @@ class Sampler:
                 delta=delta,
                 syscalls=known.rows,
                 recent=rows,
+                usage=usage,
                 errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
             )
             for call, lanes, peak in zip(rows.syscalls, rows.lanes, rows.peaks, strict=True):
