@@ -21,7 +21,7 @@ from denet_tui.model import (
     bucket_floor_ns,
 )
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, plain, row, wall_ms
+from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -148,9 +148,9 @@ class Ticks:
             "wall_clock_set_ns": snapshot.set_ns,
             "loss": snapshot.loss._asdict(),
             "accounts": accounts(snapshot.accounts),
-            "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }
-        return f'{as_json(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
+        calls = ",".join(map(_in_flight, snapshot.in_flight))
+        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent.items(), by_syscall(new))}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
@@ -161,19 +161,13 @@ class Ticks:
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
                 name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-                yield f'{"," if written else ""}"{name}":{_rows(process.recent, new)}'
+                yield f'{"," if written else ""}"{name}":{rows(process.recent.items(), by_syscall(new))}'
                 written.add(process.pid)
         self._errnos = {process.key: process.errnos for process in snapshot.processes}
 
 
-def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> str:
-    errnos = by_syscall(new) if new else {}
-    rows = (f"{key(syscall.name)}:{row(counted, errnos.get(syscall, {}))}" for syscall, counted in recent.items())
-    return f"{{{','.join(rows)}}}"
-
-
-def _in_flight(call: InFlight) -> Json:
-    return {"tid": call.tid, "tgid": call.tgid, "syscall": plain(call.syscall.name), "since_ns": call.since_ns}
+def _in_flight(call: InFlight) -> str:
+    return f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}}}'
 
 
 def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> Json:
