@@ -78,13 +78,13 @@ class Ticks:
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
         living = [process for process in snapshot.processes if process.alive]
         parent = next((process for process in living if process.pid == info.pid), None)
-        metrics = None if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
-        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{as_json(metrics)},"children":['
+        metrics = "null" if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
+        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{metrics},"children":['
         comma = ""
         for process in living:
             if process is not parent:
                 metrics = _metrics(process, snapshot.time_ns, ts_ms)
-                yield comma + as_json({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
+                yield f'{comma}{{"pid":{process.pid},"command":{as_json(plain(process.comm))},"metrics":{metrics}}}'
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
         yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
@@ -170,11 +170,13 @@ def _in_flight(call: InFlight) -> str:
     return f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}}}'
 
 
-def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> Json:
-    return {**_usage(process.usage, ts_ms, now_ns - process.start_ns), "cpu_core": None}
+def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:
+    usage = _usage(process.usage, ts_ms, now_ns - process.start_ns)
+    numbers = ",".join([f'"{name}":{value}' for name, value in usage.items()])
+    return f'{{{numbers},"cpu_core":null}}'
 
 
-def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> Json:
+def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> dict[str, float]:
     """The fields of denet's Metrics; its readers insist on a number in each: what is not known stands in `accounts`."""
     return {
         "ts_ms": ts_ms,
