@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import psutil
-
 from denet_tui import clock
 from denet_tui.bpf.accounts import since
 from denet_tui.bpf.tracer import Process
@@ -143,6 +141,8 @@ class _Files:
         while self._open:
             os.close(self._open.popitem()[1])
 
+    __del__ = close
+
 
 class _Look(NamedTuple):
     before: Accounts
@@ -246,6 +246,8 @@ def hides_others() -> bool:
 
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
+    import psutil  # takes longer than all the rest here, and a command that is run needs none of it
+
     try:
         return [(child.pid, child.ppid()) for child in psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
