@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from math import ceil
-from operator import add
+from operator import add, itemgetter
 from typing import NamedTuple
 
 from denet_tui.model import BUCKETS, Counters, Errnos, Syscall, bucket_floor_ns, unpack_buckets
 
 _LOWEST = (1 << 64) - 1
+_Pick = tuple[Sequence[Syscall], Callable[[Sequence[int]], Sequence[int]]]
+"""What puts values that stand in the order of other rows, and a 0 behind them, into the order of one's own: the kernel
+lists the rows of its two sides each in its own order."""
 
 
 class _Items(ItemsView[Syscall, Counters]):
@@ -33,7 +36,7 @@ class Counts(Mapping[Syscall, Counters]):
     last two as Counters keeps them.
     """
 
-    __slots__ = ("_places", "lanes", "peaks", "syscalls")
+    __slots__ = ("_pick", "_places", "lanes", "peaks", "syscalls")
 
     def __init__(
         self,
@@ -41,9 +44,10 @@ class Counts(Mapping[Syscall, Counters]):
         lanes: Sequence[int] = (),
         peaks: Sequence[int] = (),
         places: dict[Syscall, int] | None = None,
+        pick: _Pick | None = None,
     ) -> None:
-        """`places` are those of `syscalls` in their order, where they are known already."""
-        self.syscalls, self.lanes, self.peaks, self._places = syscalls, lanes, peaks, places
+        """`places` are those of `syscalls` in their order, where they are known already; so is `pick` of other rows."""
+        self.syscalls, self.lanes, self.peaks, self._places, self._pick = syscalls, lanes, peaks, places, pick
 
     @property
     def _index(self) -> dict[Syscall, int]:
@@ -83,22 +87,30 @@ class Counts(Mapping[Syscall, Counters]):
 
     def plus(self, other: Counts) -> Counts:
         """Both added up, row by row."""
-        places = self._index
+        places, pick = self._index, self._pick
         if self.syscalls == other.syscalls:
-            peaks = [a if a > b else b for a, b in zip(self.peaks, other.peaks, strict=True)]
-            return Counts(self.syscalls, list(map(add, self.lanes, other.lanes)), peaks, places)
+            return self._with(other.lanes, other.peaks, pick)
+        if pick and pick[0] == other.syscalls:
+            return self._with(pick[1]([*other.lanes, 0]), pick[1]([*other.peaks, 0]), pick)
         calls, lanes, peaks = self.syscalls, list(self.lanes), list(self.peaks)
         if new := [call for call in other.syscalls if call not in places]:
             calls = [*calls, *new]
             places = dict(zip(calls, range(len(calls)), strict=True))
             lanes += [0] * len(new)
             peaks += [0] * len(new)
-        for call, added, peak in zip(other.syscalls, other.lanes, other.peaks, strict=True):
+        order = [-1] * max(len(calls), 2)  # -1 is the 0 behind the rows; of one place itemgetter would make no tuple
+        for row, (call, added, peak) in enumerate(zip(other.syscalls, other.lanes, other.peaks, strict=True)):
             at = places[call]
+            order[at] = row
             lanes[at] += added
             if peak > peaks[at]:
                 peaks[at] = peak
-        return Counts(calls, lanes, peaks, places)
+        return Counts(calls, lanes, peaks, places, (other.syscalls, itemgetter(*order)))
+
+    def _with(self, added: Sequence[int], longest: Sequence[int], pick: _Pick | None) -> Counts:
+        """With more of the same rows, which stand in the same order."""
+        peaks = [a if a > b else b for a, b in zip(self.peaks, longest)]  # noqa: B905 - one place has two values
+        return Counts(self.syscalls, list(map(add, self.lanes, added)), peaks, self._places, pick)
 
 
 EMPTY = Counts()

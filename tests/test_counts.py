@@ -9,8 +9,8 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.counts import EMPTY, percentile
-from denet_tui.model import ABI_NATIVE, BUCKETS, NOTHING, Counters, bucket_floor_ns
+from denet_tui.counts import EMPTY, Counts, percentile
+from denet_tui.model import ABI_NATIVE, BUCKETS, NOTHING, Counters, Syscall, added_up, bucket_floor_ns
 from denet_tui.record.table import at_most
 from denet_tui.syscalls import syscall
 from denet_tui.widgets import formatting
@@ -20,6 +20,24 @@ counters = st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 50), st.intege
     lambda three: Counters(calls=three[0], time_ns=three[1], max_ns=three[2])
 )
 counted = st.dictionaries(st.integers(0, 9).map(lambda nr: syscall(ABI_NATIVE, nr)), counters)
+
+
+@given(st.lists(st.permutations(list(enumerate("abc"))), min_size=1), st.sampled_from([1, 2, 3]))
+def test_rows_that_come_in_other_orders_again_and_again(orders, width):
+    """The kernel lists the rows of its two sides each in its own order; some are not in every reading."""
+    whole, naive = Counts(), {}
+    for turn, order in enumerate(orders * 3):
+        part = Counts(
+            [Syscall(0, number, name) for number, name in order[:width]],
+            [turn + 1 + number for number, _ in order[:width]],
+            [7 * (turn + number) % 5 for number, _ in order[:width]],
+        )
+        before, whole = dict(whole), whole.plus(part)
+        for call, more in part.items():
+            naive[call] = naive.get(call, NOTHING).plus(more)
+        assert dict(whole) == naive
+        assert whole.sum() == added_up(naive.values())
+        assert all(whole[call].calls >= counters.calls for call, counters in before.items())
 
 
 @given(counted)

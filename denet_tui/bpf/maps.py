@@ -15,7 +15,10 @@ LOOKUP, UPDATE, DELETE, NEXT_KEY, RAW_TRACEPOINT_OPEN = 1, 2, 3, 4, 17
 OBJECT_INFO, LOOKUP_BATCH, DELETE_BATCH = 15, 24, 27
 ANY, NOEXIST = 0, 1
 
-PERCPU_HASH, PERCPU_ARRAY = 5, 6
+ARRAY, PERCPU_HASH, PERCPU_ARRAY = 2, 5, 6
+_NO_BATCHES = (errno.EINVAL, errno.ENOTSUP, 524)  # 524: the kernel's own ENOTSUPP
+_GAP = 32
+"""So many entries of an array are read in vain sooner than another system call is made."""
 
 _GENERIC = {"bpf": 280, "perf_event_open": 241, "seccomp": 277, "prctl": 167}
 _NUMBERS = {
@@ -98,10 +101,46 @@ class Map:
 
     def lookup(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
-        return next(self.lookup_many(key))
+        return next(self._lookup_each(key))
 
     def lookup_many(self, keys: bytes) -> Iterator[bytes | None]:
-        """The value of each of these packed keys, or None; one system call a key, all in the same buffers."""
+        """The value of each of these packed keys, or None; one system call a key, of an array one a run of indexes."""
+        return iter(self._lookup_runs(keys)) if self.type == ARRAY else self._lookup_each(keys)
+
+    def lookup_span(self, first: int, count: int) -> bytes:
+        """The packed values of `count` entries of an array from the index `first` on."""
+        at, end, found = first, first + count, b""
+        while self._batches and at < end:
+            before = ctypes.create_string_buffer(struct.pack("<I", at - 1), 4) if at else None
+            attributes = self._batch(before, self._cursor, self._keys, self._values, min(end - at, self._rows))
+            try:
+                bpf(LOOKUP_BATCH, attributes)
+            except OSError as error:
+                if error.errno in _NO_BATCHES:
+                    self._batches = False
+                    break
+                if error.errno != errno.ENOENT:
+                    raise
+                end = at + _count(attributes)  # that of the array
+            found += ctypes.string_at(self._values, _count(attributes) * self.stride)
+            at += _count(attributes)
+        return found + b"".join(
+            each or b"" for each in self._lookup_each(struct.pack(f"<{end - at}I", *range(at, end)))
+        )
+
+    def _lookup_runs(self, keys: bytes) -> list[bytes | None]:
+        """Those of an array; indexes that lie close together in one system call."""
+        indexes, found, run = struct.unpack(f"<{len(keys) // 4}I", keys), dict[int, bytes](), list[int]()
+        for index in (*sorted(indexes), None):
+            if run and (index is None or index - run[-1] > _GAP):
+                values, stride = self.lookup_span(run[0], run[-1] - run[0] + 1), self.stride
+                found |= {each: values[(each - run[0]) * stride : (each - run[0] + 1) * stride] for each in run}
+                run = []
+            if index is not None:
+                run.append(index)
+        return [found[index] or None for index in indexes]
+
+    def _lookup_each(self, keys: bytes) -> Iterator[bytes | None]:
         size = self.key_size
         key, value = ctypes.create_string_buffer(size), ctypes.create_string_buffer(self.stride)
         packed = struct.pack("<IIQQQ", self.fd, 0, ctypes.addressof(key), ctypes.addressof(value), ANY)
@@ -136,7 +175,7 @@ class Map:
                 yield from self._read_batches()
                 return
             except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOTSUP, 524):  # 524: the kernel's own ENOTSUPP
+                if error.errno not in _NO_BATCHES:
                     raise
                 self._batches = False
         yield from self._read_rows()
@@ -151,7 +190,7 @@ class Map:
                 bpf(DELETE_BATCH, attributes)
                 return
             except OSError as error:
-                if error.errno in (errno.EINVAL, errno.ENOTSUP, 524):
+                if error.errno in _NO_BATCHES:
                     break
                 if error.errno != errno.ENOENT:
                     raise

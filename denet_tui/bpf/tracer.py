@@ -10,6 +10,7 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from denet_tui import clock
@@ -30,8 +31,11 @@ _FOREIGN = 1 << _ABI_BIT
 _ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiQ")
 _TASK = struct.Struct("<QQIiBB6x")
-_SLOT = struct.Struct(f"<{_TASK.size}sII16x")
+_THREAD = struct.Struct(f"<{_TASK.size}sI")
+"""How a slot begins: what it holds and whose it is, 0 for nobody's."""
 _PROCESS = struct.Struct("<5Q6I16s128sI4x")
+_BLOCK = 64
+"""Entries of a per-CPU array that are compared at once: nearly all of them never change."""
 _CLAIM = struct.Struct("<16sII")
 _IDLE, _NEW, _INSIDE, _, _HELD = range(5)
 _EPOCH, _GENERATION, _WATCHER = range(3)
@@ -115,6 +119,9 @@ class Tracer:
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
         self._native: dict[int, Syscall] = {}
+        self._tasks: dict[bytes, Task] = {}
+        self._processes: dict[bytes, Process] = {}
+        """The living ones of the last reading by their rows: most rest, and are not made anew."""
 
     @property
     def capacity(self) -> int:
@@ -294,15 +301,18 @@ class Tracer:
     def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
         """(index within the side, growth since the last time) of a per-CPU array, where there is any."""
         table = self._maps[name]
-        content = b"".join(values for _, values in table.read())
-        stride, half = table.stride, len(content) // 2
-        now = content[side * half : (side + 1) * half]
-        old = before.get(side) or bytes(half)
+        entries, stride = table.max_entries // 2, table.stride
+        now = table.lookup_span(side * entries, entries)
+        old = before.get(side) or bytes(len(now))
         before[side] = now
-        for index, position in enumerate(range(0, half, stride)):
+        block = _BLOCK * stride
+        moved = (
+            start for start in range(0, len(now), block) if now[start : start + block] != old[start : start + block]
+        )
+        for position in chain.from_iterable(range(start, min(start + block, len(now)), stride) for start in moved):
             piece, last = now[position : position + stride], old[position : position + stride]
             if piece != last:
-                yield index, _sum(piece) - _sum(last)
+                yield position // stride, _sum(piece) - _sum(last)
 
     def _read_calls(self, side: int) -> dict[tuple[int, int], int]:
         growth = self._read_array("syscall_counts", side, self._counts)
@@ -317,38 +327,45 @@ class Tracer:
         return loss if self.method == "raw" else loss._replace(missed=None)
 
     def _read_tasks(self) -> list[Task]:
-        found = []
-        for indexes, _ in self._maps["owners"].read():
-            slots = b"".join(slot or bytes(_SLOT.size) for slot in self._maps["slots"].lookup_many(indexes))
-            found += [_task(tid, task) for task, tid, _ in _SLOT.iter_unpack(slots) if tid]
+        used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
+        rows = [slot[: _THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
         for keys, values in self._maps["tasks"].read():
-            for (tid,), (task,) in zip(
-                struct.iter_unpack("<I", keys), struct.iter_unpack(f"{_TASK.size}s", values), strict=True
-            ):
-                found.append(_task(tid, task))
-        return found
+            tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_TASK.size}s", values)
+            rows += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
+        known = self._tasks
+        self._tasks = {row: known.get(row) or _task(row) for row in rows}
+        return [task for task in self._tasks.values() if task.tid]
 
     def _read_processes(self) -> list[Process]:
-        found = []
+        known, found = self._processes, list[Process]()
+        self._processes = resting = dict[bytes, Process]()
         for keys, values in self._maps["processes"].read():
-            tgids = struct.iter_unpack("<I", keys)
-            for (tgid,), fields in zip(tgids, _PROCESS.iter_unpack(values), strict=True):
-                start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
-                ending = None if status == _UNKNOWN_STATUS else status
-                name, cut = names.comm(comm), names.is_cut(length)
-                words = names.words(cmdline[:length], cut=cut)
-                found.append(
-                    Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
-                )
-        known = {process.tgid for process in found}
-        wanted = [process.tgid for process in found if process.end_ns or process.parent not in known]
+            tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_PROCESS.size}s", values)
+            for (tgid,), (record,) in zip(tgids, records, strict=True):
+                process = known.get(row := tgid + record) or _process(row)
+                found.append(process)
+                if not process.end_ns:
+                    resting[row] = process
+        there = {process.tgid for process in found}
+        wanted = [process.tgid for process in found if process.end_ns or process.parent not in there]
         accounted = accounts.read(self._maps["accounts"], wanted)
         return [each._replace(account=accounted[each.tgid]) if each.tgid in accounted else each for each in found]
 
 
-def _task(tid: int, packed: bytes) -> Task:
+def _task(row: bytes) -> Task:
+    packed, tid = _THREAD.unpack(row)
     since, _, tgid, nr, abi, state = _TASK.unpack(packed)
     return Task(tid, tgid, state == _INSIDE, abi, nr, since)
+
+
+def _process(row: bytes) -> Process:
+    (tgid,) = struct.unpack_from("<I", row)
+    fields = _PROCESS.unpack_from(row, 4)
+    start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
+    ending = None if status == _UNKNOWN_STATUS else status
+    name, cut = names.comm(comm), names.is_cut(length)
+    words = names.words(cmdline[:length], cut=cut)
+    return Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
 
 
 def index_of(abi: int, nr: int) -> int:

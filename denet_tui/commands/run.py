@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug
@@ -108,6 +107,7 @@ class _Runs:
         except RecordError:
             session.target.kill()
             raise
+        session.shows_usages = self._on_screen or request.as_json or request.recording is not None
         self._number += 1
         self.session = session
 
@@ -260,5 +260,7 @@ def log_to(request: WatchRequest, *, on_screen: bool) -> None:
         return
     handler: logging.Handler = debug.Handler(request.log_file)
     if on_screen and not request.log_file:
+        from logging.handlers import MemoryHandler
+
         handler = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL + 1, target=handler)
     debug.start(handler)

@@ -21,7 +21,7 @@ from denet_tui.model import (
     bucket_floor_ns,
 )
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, plain, row, wall_ms
+from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -78,13 +78,13 @@ class Ticks:
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
         living = [process for process in snapshot.processes if process.alive]
         parent = next((process for process in living if process.pid == info.pid), None)
-        metrics = None if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
-        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{as_json(metrics)},"children":['
+        metrics = "null" if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
+        yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{metrics},"children":['
         comma = ""
         for process in living:
             if process is not parent:
                 metrics = _metrics(process, snapshot.time_ns, ts_ms)
-                yield comma + as_json({"pid": process.pid, "command": plain(process.comm), "metrics": metrics})
+                yield f'{comma}{{"pid":{process.pid},"command":{as_json(plain(process.comm))},"metrics":{metrics}}}'
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
         yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
@@ -148,9 +148,9 @@ class Ticks:
             "wall_clock_set_ns": snapshot.set_ns,
             "loss": snapshot.loss._asdict(),
             "accounts": accounts(snapshot.accounts),
-            "in_flight": [_in_flight(call) for call in snapshot.in_flight],
         }
-        return f'{as_json(ours)[:-1]},"syscalls":{_rows(snapshot.recent, new)}'
+        calls = ",".join(map(_in_flight, snapshot.in_flight))
+        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent.items(), by_syscall(new))}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
@@ -161,26 +161,22 @@ class Ticks:
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
                 name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-                yield f'{"," if written else ""}"{name}":{_rows(process.recent, new)}'
+                yield f'{"," if written else ""}"{name}":{rows(process.recent.items(), by_syscall(new))}'
                 written.add(process.pid)
         self._errnos = {process.key: process.errnos for process in snapshot.processes}
 
 
-def _rows(recent: Mapping[Syscall, Counters], new: Errnos) -> str:
-    errnos = by_syscall(new) if new else {}
-    rows = (f"{key(syscall.name)}:{row(counted, errnos.get(syscall, {}))}" for syscall, counted in recent.items())
-    return f"{{{','.join(rows)}}}"
+def _in_flight(call: InFlight) -> str:
+    return f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}}}'
 
 
-def _in_flight(call: InFlight) -> Json:
-    return {"tid": call.tid, "tgid": call.tgid, "syscall": plain(call.syscall.name), "since_ns": call.since_ns}
+def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:
+    usage = _usage(process.usage, ts_ms, now_ns - process.start_ns)
+    numbers = ",".join([f'"{name}":{value}' for name, value in usage.items()])
+    return f'{{{numbers},"cpu_core":null}}'
 
 
-def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> Json:
-    return {**_usage(process.usage, ts_ms, now_ns - process.start_ns), "cpu_core": None}
-
-
-def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> Json:
+def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> dict[str, float]:
     """The fields of denet's Metrics; its readers insist on a number in each: what is not known stands in `accounts`."""
     return {
         "ts_ms": ts_ms,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
-
-import psutil
 
 from denet_tui import clock
 from denet_tui.bpf import names
@@ -21,10 +20,13 @@ BUDGET = 300
 _LONGEST = 2 << 20
 """Bytes of a command line that are read; where the stack may not be larger than usual none is longer (man 2 execve)."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+_DISK = re.compile(rb"^read_bytes: (\d+)\nwrite_bytes: (\d+)", re.MULTILINE)
 _PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of all threads: clock_getcpuclockid(3) makes the clock of a process of its id and this."""
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h."""
+_LEFT = 256
+"""Descriptors that are left to everything else, below RLIMIT_NOFILE, by those that are kept open."""
 _SLACK_S = 0.1
 """What is older than its record by more than this was there before it was watched; what is younger is not it."""
 
@@ -54,7 +56,10 @@ class Stat(NamedTuple):
 
 def stat(pid: int | str) -> Stat:
     """Of a process or a thread (`tgid/task/tid`), in one read; raises OSError (ProcessLookupError where it is gone)."""
-    content = _read(f"/proc/{pid}/stat")
+    return _stat(_read(f"/proc/{pid}/stat"))
+
+
+def _stat(content: bytes) -> Stat:
     name, _, rest = content.partition(b"(")[2].rpartition(b")")
     fields = rest.split()
     threads = int(fields[17])
@@ -72,14 +77,13 @@ def stat(pid: int | str) -> Stat:
     )
 
 
-def _disk(pid: int | str) -> tuple[int | None, int | None]:
-    """Bytes read from and written to disks; None where this user may not know."""
+def _disk(path: str, read: Callable[[str], bytes]) -> tuple[int | None, int | None]:
+    """Bytes read from and written to disks, by a file `io`; None where this user may not know."""
     try:
-        lines = _read(f"/proc/{pid}/io").split(b"\n")
+        found = _DISK.search(read(path))
     except OSError:
         return None, None
-    values = dict(line.split(b": ") for line in lines if line)
-    return int(values[b"read_bytes"]), int(values[b"write_bytes"])
+    return (int(found[1]), int(found[2])) if found else (None, None)
 
 
 def _spent_ns(pid: int) -> int:
@@ -93,7 +97,7 @@ def used_by_threads(tgid: int) -> list[Accounts]:
     found = []
     for tid in os.listdir(f"/proc/{tgid}/task"):  # noqa: PTH208 - names, not paths
         thread = f"{tgid}/task/{tid}"
-        disk, spent_ns = _disk(thread), int(_read(f"/proc/{thread}/schedstat").split()[0])
+        disk, spent_ns = _disk(f"/proc/{thread}/io", _read), int(_read(f"/proc/{thread}/schedstat").split()[0])
         faults = stat(thread)
         found.append(Accounts(spent_ns, faults.minor_faults, faults.major_faults, *disk, 0))
     return found
@@ -128,6 +132,33 @@ class Present(NamedTuple):
     """Whether the command line goes on."""
 
 
+class _Files:
+    """The files of one process in /proc, which stay open: most of what reading one takes is to find and open it.
+
+    An open one is of this process and no other, whoever has its id next: reading it then raises ProcessLookupError.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def read(self, path: str) -> bytes:
+        """What `path` holds now; raises OSError."""
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            try:
+                descriptor = self._open[path] = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                raise ProcessLookupError(path) from None
+        return os.pread(descriptor, 4096, 0)
+
+    def close(self) -> None:
+        """Close them; they are opened again where they are read again."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    __del__ = close
+
+
 class _Look(NamedTuple):
     before: Accounts
     """What the process had used when it began to be watched."""
@@ -145,23 +176,35 @@ class Usages:
     def __init__(self) -> None:
         self._looks: dict[ProcessKey, _Look] = {}
         """The last at each of the living."""
+        self._files: dict[ProcessKey, _Files] = {}
+        """Of those that are looked at again; two descriptors each, as many as the limit leaves room for."""
+        self._most = min(BUDGET, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _LEFT) // 2)
         self._turn = 0
 
     def look(
-        self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]], *, final: bool = False
+        self,
+        living: list[Process],
+        busy: Mapping[int, Mapping[Syscall, Counters]],
+        *,
+        final: bool = False,
+        shown: bool = True,
     ) -> dict[int, Present]:
         """By tgid, of processes that the kernel side has as living, as far as /proc shows them.
 
         `busy` has the rows of those that made calls in this interval. `final`: look at all, and at the most memory
-        that each has had.
+        that each has had. Where nothing is `shown` before that, each is looked at once: what it had used before.
         """
         found: dict[int, Present] = {}
-        for process in living if final else self._chosen(living, busy):
-            shown = self._look_at(process, final=final)
-            if shown is not None:
-                found[process.tgid] = shown
-        for key in self._looks.keys() - {(process.tgid, process.start_ns) for process in living}:
+        chosen = living if final else self._chosen(living, busy)
+        for process in chosen if final or shown else [each for each in chosen if _key(each) not in self._looks]:
+            present = self._look_at(process, final=final)
+            if present is not None:
+                found[process.tgid] = present
+        there = set(map(_key, living))
+        for key in self._looks.keys() - there:
             del self._looks[key]
+        for key in list(self._files) if final else self._files.keys() - there:
+            self._files.pop(key).close()
         return found
 
     def _chosen(self, living: list[Process], busy: Mapping[int, Mapping[Syscall, Counters]]) -> Iterable[Process]:
@@ -176,8 +219,14 @@ class Usages:
 
     def _look_at(self, info: Process, *, final: bool) -> Present | None:
         """None if there is no such process."""
+        key = _key(info)
+        last = self._looks.get(key)
+        kept = self._files.get(key)
+        if kept is None and last and len(self._files) < self._most:
+            kept = self._files[key] = _Files()
+        read = kept.read if kept else _read
         try:
-            found, spent_ns = stat(info.pid), _spent_ns(info.pid)
+            found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
             line = _read(f"/proc/{info.pid}/cmdline", _LONGEST)
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
@@ -186,17 +235,22 @@ class Usages:
             return Present()
         if found.ended:
             return Present()
-        now, key = clock.now_ns(), (info.tgid, info.start_ns)
+        now = clock.now_ns()
         if _age_s(found) < (now - info.start_ns) / 1e9 - _SLACK_S:  # its id is another's by now
             return None
-        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk(info.pid), peak)
-        last = self._looks.get(key) or _first_look(info, found, accounts, now)
+        disk = _disk(f"/proc/{info.pid}/io", read)
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
+        last = last or _first_look(info, found, accounts, now)
         cut = len(line) >= _LONGEST
         words = last.words if line == last.line else names.words(line, cut=cut)
         self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now, line=line, words=words)
         percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
         usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
         return Present(usage, found.comm, words, cut)
+
+
+def _key(process: Process) -> ProcessKey:
+    return process.tgid, process.start_ns
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:
@@ -215,6 +269,8 @@ def _age_s(found: Stat) -> float:
 
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
+    import psutil  # takes longer than all the rest here, and a command that is run needs none of it
+
     try:
         return [(child.pid, child.ppid()) for child in psutil.Process(pid).children(recursive=True)]
     except psutil.Error:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
 from types import MappingProxyType
 
 from denet_tui import clock
@@ -32,6 +33,7 @@ from denet_tui.model import (
 from denet_tui.syscalls import syscall
 from denet_tui.watch.processes import Present
 
+_START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
 KEPT_ENDED = 500
@@ -64,6 +66,8 @@ class Sampler:
         self._ended: deque[ProcessInfo] = deque(maxlen=KEPT_ENDED)
         self._ended_count = 0
         self._newly_ended = 0
+        self._busy: set[int] = set()
+        """Those that made calls in the last interval."""
         self._syscalls: dict[Syscall, Counters] = {}
         self._errnos: dict[ErrorKey, int] = {}
         self._total = NOTHING
@@ -86,7 +90,7 @@ class Sampler:
         self._spent_ns = 0
         replaced = self._meet(reading)
         self._add_errnos(reading)
-        recent = self._add_rows(reading)
+        recent = self._add_rows(reading, shown)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -110,12 +114,7 @@ class Sampler:
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
-            processes=tuple(
-                sorted(
-                    chain(self._ended, (known.info for known in self._known.values())),
-                    key=lambda info: info.start_ns,
-                )
-            ),
+            processes=tuple(sorted(chain(self._ended, (known.info for known in self._known.values())), key=_START)),
             total=self._total,
             delta=delta,
             loss=self._loss,
@@ -133,9 +132,16 @@ class Sampler:
 
         Returns those whose id was used again before their end was read.
         """
-        replaced = []
-        for process in sorted(reading.processes, key=lambda process: process.start_ns):
-            known = self._known.get(process.tgid)
+        replaced, all_known = [], self._known
+        changed = [
+            process
+            for process in reading.processes
+            if (known := all_known.get(process.tgid)) is None
+            or known.info.start_ns != process.start_ns
+            or known.info.execs != process.execs
+        ]
+        for process in sorted(changed, key=_START):
+            known = all_known.get(process.tgid)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
@@ -189,19 +195,20 @@ class Sampler:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         ends = {process.tgid: process for process in reading.processes if process.end_ns}
         there = {process.tgid for process in reading.processes} | {task.tgid for task in reading.tasks}
+        known_now = self._known
+        for tgid in self._busy - reading.rows.keys() & known_now.keys():
+            known_now[tgid].info = replace(known_now[tgid].info, recent=EMPTY, delta=NOTHING)
+        for tgid in shown.keys() - reading.rows.keys() & known_now.keys():
+            self._show(known_now[tgid], shown[tgid])
+        self._busy = set(reading.rows)
         ended = []
-        for tgid, known in list(self._known.items()):
-            if tgid not in reading.rows and known.info.delta is not NOTHING:
-                known.info = replace(known.info, recent=EMPTY, delta=NOTHING)
-            if (now := shown.get(tgid)) is not None:
-                self._spend(known, now.usage.accounts)
-                known.info = _as_shown(known.info, now)
-            end = ends.get(tgid)
-            lost = tgid not in there  # neither a record nor a thread
-            if (end is not None or lost) and self._end(known, end, reading.time_ns):
+        # Lost is what has neither a record nor a thread.
+        for tgid in [tgid for tgid in known_now if tgid in ends or tgid not in there]:
+            known = known_now[tgid]
+            if self._end(known, ends.get(tgid), reading.time_ns):
                 ended.append(known.info)
                 self._finish(known.info)
-                del self._known[tgid]
+                del known_now[tgid]
         return tuple(ended)
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
@@ -215,14 +222,16 @@ class Sampler:
         known.info = replace(known.info, comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
         return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
 
-    def _add_rows(self, reading: Reading) -> dict[Syscall, Counters]:
+    def _add_rows(self, reading: Reading, shown: Mapping[int, Present]) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""
         sums: dict[Syscall, list[int]] = {}
         for tgid, rows in reading.rows.items():
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
                 known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
-            delta = rows.sum()
+            delta, now = rows.sum(), shown.get(tgid)
+            if now is not None:
+                self._show(known, now)
             known.rows = known.rows.plus(rows)
             known.info = replace(
                 known.info,
@@ -242,6 +251,15 @@ class Sampler:
                         everywhere[1] = peak
         return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
 
+    def _show(self, known: Known, now: Present) -> None:
+        """Take its names and usage of this moment, as far as /proc shows them."""
+        self._spend(known, now.usage.accounts)
+        info = known.info
+        cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (info.cmdline, info.cut)
+        comm = now.comm or info.comm
+        if (comm, cmdline, cut, now.usage) != (info.comm, info.cmdline, info.cut, info.usage):
+            known.info = replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=now.usage)
+
     def _spend(self, known: Known, now: Accounts) -> None:
         """Take the CPU time of a process that has come since the last look at it into this interval's."""
         if now.cpu_ns is not None:
@@ -260,15 +278,6 @@ class Sampler:
         for index in range(max(0, last - self._newly_ended), last):
             self._ended[index] = replace(self._ended[index], recent=EMPTY, delta=NOTHING)
         self._newly_ended = 0
-
-
-def _as_shown(info: ProcessInfo, now: Present) -> ProcessInfo:
-    """With its names and usage of this moment, as far as /proc shows them."""
-    comm = now.comm or info.comm
-    cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (info.cmdline, info.cut)
-    if (comm, cmdline, cut, now.usage) == (info.comm, info.cmdline, info.cut, info.usage):
-        return info
-    return replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=now.usage)
 
 
 def _shortened(info: ProcessInfo) -> ProcessInfo:

@@ -92,6 +92,8 @@ class Session:
         self.target = target
         self._tracer = tracer
         self.recorder: SnapshotSink | None = None
+        self.shows_usages = True
+        """Whether what processes use is shown or recorded before the end."""
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns, info)
         self._soonest_s = math.inf
@@ -148,7 +150,7 @@ class Session:
             self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
-        shown = self._usages.look(living, reading.rows, final=final)
+        shown = self._usages.look(living, reading.rows, final=final, shown=self.shows_usages)
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)

@@ -96,6 +96,29 @@ def test_a_per_cpu_value_has_one_part_for_every_cpu(make: Make, batches: bool) -
     assert sum(map(sum, found.values())) == sum(map(sum, expected.values()))
 
 
+@pytest.mark.parametrize("batches", [True, False])
+@pytest.mark.parametrize("kind", [maps.ARRAY, maps.PERCPU_ARRAY])
+def test_an_array_is_looked_up_in_runs(make: Make, kind: int, batches: bool) -> None:
+    size = Map.CHUNK + 100
+    table = make(kind, size)
+    for index in range(size):
+        table.update(struct.pack("<I", index), struct.pack("<Q", index) * (table.stride // 8))
+    table._batches = batches
+
+    def numbers(packed: bytes) -> list[int]:
+        return [number for (number,) in struct.iter_unpack(f"<Q{table.stride - 8}x", packed)]
+
+    assert numbers(table.lookup_span(0, size)) == list(range(size))
+    assert numbers(table.lookup_span(size - 2, 9)) == [size - 2, size - 1]
+    assert numbers(table.lookup_span(size, 1)) == []
+    scattered = [size - 1, 3, 0, 700, 1, 41, 3, 2000]
+    found = list(table.lookup_many(struct.pack("<9I", *scattered, size)))
+    assert found[-1] is None
+    assert numbers(b"".join(each or b"" for each in found)) == scattered
+    assert list(table.lookup_many(b"")) == []
+    assert table._batches is batches
+
+
 def test_single_elements(make: Make) -> None:
     table, key = make(HASH, 1), bytes(4)
     assert table.lookup(key) is None

@@ -23,7 +23,7 @@ from denet_tui.watch.launch import Options
 from denet_tui.watch.processes import BUDGET, Usages
 from tests import real
 from tests.person import Person
-from tests.watch.helpers import DENET, eventually, run, text_of
+from tests.watch.helpers import DENET, descriptors, eventually, run, text_of
 
 SHORT = 300
 
@@ -222,6 +222,30 @@ def test_a_process_that_was_seen_to_start_is_measured_from_there() -> None:
         time.sleep(0.3)
         assert Usages().look([process(busy.pid, start_ns=start_ns)], {})[busy.pid].usage.cpu_percent > 1
         busy.kill()
+
+
+def test_what_is_looked_at_again_stays_open_and_is_no_other_process() -> None:
+    def opened() -> list[str]:
+        return [path for path in descriptors(os.getpid()).values() if path.startswith("/proc/") and "/stat" in path]
+
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        usages, who = Usages(), process(sleeper.pid, start_ns=time.monotonic_ns())
+        first = usages.look([who], {}, shown=False)
+        assert first[who.tgid].rss_bytes
+        assert usages.look([who], {}, shown=False) == {}, "once is enough where nothing is shown"
+        assert opened() == []
+        assert [usages.look([who], {})[who.tgid].threads for _ in range(3)] == [1, 1, 1]
+        assert len(opened()) == 1
+        sleeper.kill()
+        sleeper.wait()
+        assert usages.look([who], {}) == {}
+        assert usages.look([], {}) == {}
+        assert opened() == []
+    own = process(os.getpid())
+    for final in (False, False, True):
+        peak = usages.look([own], {}, final=final)[own.tgid].accounts.max_rss_bytes
+        assert (peak is not None) is final
+    assert opened() == [], "nothing stays open after the end"
 
 
 def test_everybody_has_a_turn() -> None:
