@@ -34,6 +34,7 @@
 #define SIGNAL_GROUP_EXIT 4      /* include/linux/sched/signal.h */
 #define SECCOMP_MODE_FILTER 2    /* include/uapi/linux/seccomp.h; a task that it has killed has 3, before 5.17 its mode */
 #define TICK 10000000            /* ns; /proc tells the start of a task in these */
+#define LARGEST_STACK 65536      /* of a task in the kernel */
 #define FOREBEARS 16             /* how far up it is looked for a watched process */
 #define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
@@ -81,11 +82,10 @@ struct task {
  */
 struct slot {
     struct task task;
-    u32 tid;        /* owner; 0 is nobody */
-    u32 crowd;      /* watched tasks that would belong here and are in `tasks` */
-    u64 stranger;   /* a task with such a tid that was not to be watched, */
-    u32 generation; /* as long as this is the newest */
-    u32 moving;     /* a thread that executes, and will have the tid of its leader, whose slot this is */
+    u32 tid;    /* owner; 0 is nobody */
+    u32 crowd;  /* watched tasks that would belong here and are in `tasks` */
+    u32 moving; /* a thread that executes, and will have the tid of its leader, whose slot this is */
+    u32 pad;
 };
 
 struct process {
@@ -145,6 +145,7 @@ BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
 BPF_TABLE("array", u32, struct slot, slots, SLOTS);
 BPF_TABLE("hash", u32, u32, owners, SLOTS);
 BPF_TABLE("hash", u32, struct task, tasks, TASKS);
+BPF_TABLE("array", u32, u64, strangers, SLOTS);
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
 BPF_TABLE("hash", u32, struct account, accounts, PROCESSES);
 BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
@@ -225,6 +226,16 @@ struct self {
     u32 status;
 };
 
+static __always_inline char *current_task(void)
+{
+#ifdef TASK_BTF
+    void *(*helper)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
+    return helper();
+#else
+    return 0;
+#endif
+}
+
 static __always_inline struct slot *slot_of(u32 tid)
 {
     u32 index = tid & (SLOTS - 1);
@@ -235,7 +246,6 @@ static __always_inline struct self myself(void)
 {
     struct self self = {};
 #ifdef TASK_BTF
-    void *(*current_task)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
     self.task = current_task();
     self.tid = *(u32 *)(self.task + OFF_PID);
 #ifdef OFF_THREAD_STATUS
@@ -276,6 +286,62 @@ static __always_inline struct task *task_of(struct self *self)
         return 0;
     struct task *task = tasks.lookup(&self->tid);
     return task && task->born == born(self) ? task : 0;
+}
+
+/*
+ * The tasks that are not to be watched, of which most events of a machine are, are told without asking which task runs:
+ * by their place, the address of their registers, which are at the end of their kernel stack (tracefs tracepoints do
+ * not tell it: there the tid makes one up). It is another task's with the next fork alone, and that forgets.
+ * The generation and the place are one number, written at once: 45 bits of the place, and all stacks are in less.
+ */
+static __always_inline u64 stranger(u64 place, u32 generation)
+{
+    return (u64)generation << 32 | (u32)(place >> 13);
+}
+
+static __always_inline u64 *strangers_at(u64 place)
+{
+    u32 index = (place >> 14) & (SLOTS - 1);
+    return strangers.lookup(&index);
+}
+
+static __always_inline int is_stranger(u64 place)
+{
+    u64 *known = strangers_at(place);
+    return known && *known && *known == stranger(place, setting(GENERATION));
+}
+
+/* The beginning of what can be a task's place; 64 KB are the largest stacks. */
+static __always_inline u64 place_of(u64 task, u32 tid)
+{
+#ifdef WAY_RAW
+    u64 stack = 0;
+    bpf_probe_read_kernel(&stack, sizeof(stack), (char *)task + OFF_STACK);
+    return stack;
+#else
+    return (u64)tid << 14;
+#endif
+}
+
+static __always_inline void note_stranger(u64 place, u32 generation)
+{
+#ifdef WAY_RAW
+    if (place - place_of(bpf_get_current_task(), 0) >= LARGEST_STACK)
+        return;
+#endif
+    u64 *known = strangers_at(place);
+    if (known)
+        *known = stranger(place, generation);
+}
+
+static __always_inline void forget_strangers(u64 place)
+{
+#pragma unroll
+    for (u64 offset = 0; offset < LARGEST_STACK; offset += 1 << 14) {
+        u64 *known = strangers_at(place + offset);
+        if (known)
+            *known = 0;
+    }
 }
 
 /* Start to watch a task; not 0 where there is no room. */
@@ -343,15 +409,14 @@ static __always_inline int is_wanted(u8 abi, s32 nr)
 
 /*
  * Who reads the maps may see what this user does and nothing of others, whatever it writes into them. Asked for all
- * that is recorded: calls, forks, names, command lines, exit statuses.
+ * that is recorded: calls, forks, names, command lines, exit statuses. `task` is the running one (current_task).
  */
-static __always_inline int is_allowed(void)
+static __always_inline int is_allowed(char *task)
 {
 #ifndef ONLY_UID
     return 1;
 #elif defined(TASK_BTF) && defined(OFF_CRED) && defined(OFF_UID) /* two loads in the place of a call, at each event */
-    void *(*current_task)(void) = (void *)158;
-    char *cred = *(char **)((char *)current_task() + OFF_CRED);
+    char *cred = *(char **)(task + OFF_CRED);
     return *(u32 *)(cred + OFF_UID) == ONLY_UID;
 #else
     return (u32)bpf_get_current_uid_gid() == ONLY_UID;
@@ -449,7 +514,7 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
         return process;
     if (process->born || (process->least_born && start - process->least_born >= TICK))
         return 0;
-    if (is_allowed())
+    if (is_allowed(current_task()))
         process->born = start;
 #endif
     return process;
@@ -547,16 +612,21 @@ static __always_inline struct task *moved_unseen(struct self *self)
 }
 
 /* The running task, which is not kept, watched from this event on; 0 where it is not to be watched. */
-static __always_inline struct task *enrol(struct self *self, u8 state)
+static __always_inline struct task *enrol(struct self *self, u64 place, u8 state)
 {
-    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    u32 number = GENERATION, *setting = epoch.lookup(&number);
     struct slot *slot = self->slot;
     struct task *found = 0;
-    if (!slot || !generation)
+    if (!slot || !setting)
         return 0;
+    u32 generation = *setting; /* once: what comes while it is looked is another one, and asks for another look */
     if (slot->moving && (found = moved_unseen(self)))
         return found;
-    if (!*generation || (slot->stranger == born(self) && slot->generation == *generation) || !is_allowed())
+    if (!generation) {
+        note_stranger(place, generation);
+        return 0;
+    }
+    if (!is_allowed(self->task)) /* it may become one that is: no stranger for good */
         return 0;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *process = belonging(tgid);
@@ -567,28 +637,30 @@ static __always_inline struct task *enrol(struct self *self, u8 state)
         tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
         task.state = HELD;
-        process->held = *generation = 0;
+        process->held = *setting = 0;
     }
     if (process && keep(self->tid, &task) == 0) {
+        forget_strangers(place_of(bpf_get_current_task(), self->tid));
         note_own(self->tid);
         return task_of(self);
     }
     if (process)
         lose(current_side(), LOST_TASK);
-    slot->stranger = task.born;
-    slot->generation = *generation;
+    note_stranger(place, generation);
     return 0;
 }
 
-static __always_inline void enter(s32 nr)
+static __always_inline void enter(u64 place, s32 nr)
 {
+    if (is_stranger(place))
+        return;
     struct self self = myself();
     struct task *task = task_of(&self);
-    if (!task && !(task = enrol(&self, IDLE)))
+    if (!task && !(task = enrol(&self, place, IDLE)))
         return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
         return;
-    if (!is_allowed()) {
+    if (!is_allowed(self.task)) {
         has_left(self.tid);
         return;
     }
@@ -687,7 +759,6 @@ static __always_inline s32 refused_number(void *ctx)
 #ifndef WAY_RAW
     return FIELD(s64, TP_EXIT_NR);
 #elif defined(TASK_REGS)
-    void *(*current_task)(void) = (void *)158;
     void *(*registers)(void *) = (void *)175;
     return *(u64 *)((char *)registers(current_task()) + OFF_SYSCALL_NR);
 #else
@@ -714,15 +785,17 @@ static __always_inline int may_be_refused(void)
 #endif
 }
 
-static __always_inline void leave(void *ctx, s64 result)
+static __always_inline void leave(void *ctx, u64 place, s64 result)
 {
+    if (is_stranger(place))
+        return;
     struct self self = myself();
     struct task *task = task_of(&self);
     if (!task)
-        task = enrol(&self, MET);
+        task = enrol(&self, place, MET);
     if (!task || task->state == HELD)
         return;
-    if (!is_allowed() && !has_left(self.tid)) /* the call by which it has left is still this user's */
+    if (!is_allowed(self.task) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
     u8 side = current_side();
     u8 state = task->state;
@@ -735,7 +808,7 @@ static __always_inline void leave(void *ctx, s64 result)
         note_own(self.tid);
     if (state == MET && may_be_refused() && is_error(result))
         lose(side, BEGUN);
-    if (state != IDLE || !is_allowed() || has_come_back(self.tid))
+    if (state != IDLE || !is_allowed(self.task) || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx);
     u8 abi = abi_of(&self, nr);
@@ -827,7 +900,7 @@ static __always_inline void begin_account(u32 tgid)
 static __always_inline void note_peak(u32 tgid)
 {
     struct account *account = accounts.lookup(&tgid);
-    if (!account || !is_allowed())
+    if (!account || !is_allowed(current_task()))
         return;
     char *task = (char *)bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
@@ -841,8 +914,7 @@ static __always_inline void last_switch(void)
 {
 #ifdef OFF_STATE
 #ifdef TASK_BTF
-    void *(*current_task)(void) = (void *)158;
-    u32 state = *(u32 *)((char *)current_task() + OFF_STATE);
+    u32 state = *(u32 *)(current_task() + OFF_STATE);
 #else
     u32 state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
@@ -853,7 +925,7 @@ static __always_inline void last_switch(void)
     struct account *account = accounts.lookup(&tgid);
     if (!account)
         return;
-    if (is_allowed())
+    if (is_allowed(current_task()))
         add_used(&account->all, (char *)bpf_get_current_task());
     else
         account->hidden = 1;
@@ -877,7 +949,6 @@ static __always_inline void count_killed(u32 tgid)
     if (!mode || !(code == SIGSYS || (code == SIGKILL && mode != SECCOMP_MODE_FILTER)))
         return;
 #if defined(TASK_REGS) && defined(OFF_AX)
-    void *(*current_task)(void) = (void *)158;
     void *(*registers)(void *) = (void *)175;
     char *regs = registers(current_task());
     if (*(s64 *)(regs + OFF_AX) != -ENOSYS)
@@ -933,6 +1004,7 @@ static __always_inline void enter_claimant(struct self *self)
     processes.update(&tgid, &process);
     open_account(tgid, claim->state == HELD);
     keep(self->tid, &task);
+    forget_strangers(place_of((u64)current, self->tid));
     claim->comm[0] = 0;
 }
 #endif
@@ -952,9 +1024,10 @@ static __always_inline int is_child(void *child, u64 clone_flags)
 /* Runs in the parent, before the child can run. Raw tracepoints tell the child's task_struct, the others its tid. */
 static __always_inline void task_new(void *task_struct, u32 child, u64 clone_flags)
 {
+    forget_strangers(place_of((u64)task_struct, child));
     struct self self = myself();
     struct task *current = task_of(&self);
-    if (!is_allowed())
+    if (!is_allowed(self.task))
         return;
 #ifdef PID_NAMESPACE
     if (!current)
@@ -1026,7 +1099,7 @@ static __always_inline void task_exec(u32 old_tid)
     if (old_tid != self.tid)
         move(old_tid, tgid, &self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
-    if (!process || !is_allowed())
+    if (!process || !is_allowed(current_task()))
         return;
     begin_account(tgid);
     process->execs += 1;
@@ -1056,9 +1129,9 @@ static __always_inline void task_exit(void)
     struct task *task = task_of(&self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     note_peak(tgid);
-    if (task && task->state == INSIDE && is_allowed())
+    if (task && task->state == INSIDE && is_allowed(current_task()))
         count_unreturned(current_side(), task);
-    if ((task ? task->state == IDLE : process != 0) && is_allowed())
+    if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
         count_killed(tgid);
     if (task)
         drop(self.tid);
@@ -1071,7 +1144,7 @@ static __always_inline void task_exit(void)
     __sync_fetch_and_add(&process->threads, -1);
     u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
-    if (is_allowed())
+    if (is_allowed(current_task()))
         bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
@@ -1091,13 +1164,13 @@ static __always_inline void task_exit(void)
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-    enter(ctx->args[1]);
+    enter(ctx->args[0], ctx->args[1]);
     return 1;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    leave(ctx, ctx->args[1]);
+    leave(ctx, ctx->args[0], ctx->args[1]);
     return 1;
 }
 
@@ -1129,13 +1202,13 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 #else
 int on_sys_enter(void *ctx)
 {
-    enter(FIELD(s64, TP_ENTER_NR));
+    enter(place_of(0, bpf_get_current_pid_tgid()), FIELD(s64, TP_ENTER_NR));
     return 1;
 }
 
 int on_sys_exit(void *ctx)
 {
-    leave(ctx, FIELD(s64, TP_EXIT_RESULT));
+    leave(ctx, place_of(0, bpf_get_current_pid_tgid()), FIELD(s64, TP_EXIT_RESULT));
     return 1;
 }
 
