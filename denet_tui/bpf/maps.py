@@ -117,6 +117,18 @@ class Map:
             else:
                 yield value.raw
 
+    def elements(self, start: int, count: int) -> bytes:
+        """The packed values of so many elements of an array, from that index on."""
+        before = ctypes.create_string_buffer(struct.pack("<I", start - 1), 4) if start else None
+        keys, values = ctypes.create_string_buffer(4 * count), ctypes.create_string_buffer(count * self.stride)
+        attributes = self._batch(before, self._cursor, keys, values, count)
+        try:
+            bpf(LOOKUP_BATCH, attributes)
+        except OSError as error:
+            if error.errno != errno.ENOENT or _count(attributes) != count:  # ENOENT: that was the last one
+                raise
+        return values.raw
+
     def update(self, key: bytes, value: bytes, flags: int = ANY) -> bool:
         """Set a value; False if NOEXIST was asked for and the key was there."""
         return self._element(UPDATE, key, ctypes.create_string_buffer(value, len(value)), flags)

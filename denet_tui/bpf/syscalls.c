@@ -51,6 +51,12 @@ struct row {
     u64 max_ns; /* last: all the others add up, and user space adds them as one long number */
 };
 
+struct hot_row {
+    u64 key;
+    u64 turn; /* epoch + 1 that it belongs to; of any other it is over */
+    struct row row;
+};
+
 struct errno_key {
     u64 row;
     u64 number;
@@ -141,6 +147,8 @@ enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, 
 enum setting { EPOCH, GENERATION, WATCHER, SETTINGS };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
+BPF_TABLE("array", u32, struct hot_row, hot_rows, 2 * HOT);
+BPF_TABLE("hash", u32, u64, hot_owners, 2 * HOT);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
 BPF_TABLE("array", u32, struct slot, slots, SLOTS);
 BPF_TABLE("hash", u32, u32, owners, SLOTS);
@@ -188,26 +196,47 @@ static __always_inline u32 setting(u32 which)
     return number ? *number : 0;
 }
 
-static __always_inline u8 current_side(void)
+static __always_inline u32 current_epoch(void)
 {
-    return setting(EPOCH) & 1;
+    return setting(EPOCH);
 }
 
-static __always_inline void lose(u8 side, u32 reason)
+static __always_inline void lose(u32 now, u32 reason)
 {
-    u32 index = side * LOSSES + reason;
+    u32 index = (now & 1) * LOSSES + reason;
     u64 *count = lost.lookup(&index);
     if (count)
         *count += 1;
 }
 
-/* Rows are only ever added to atomically, so two CPUs may insert and count at the same time. */
-static __always_inline struct row *row_of(u64 *key)
+/*
+ * Rows are only ever added to atomically, so two CPUs may insert and count at the same time.
+ *
+ * Most are in `hot_rows`, in the place that their key's hash names, for that costs a sixth of a hash lookup. Who is first
+ * in `hot_owners` has the place until the side is read; a row whose place is taken, or is just being taken, is in
+ * pid_syscall_map. So a row may be in both, and is their sum.
+ */
+static __always_inline struct row *row_of(u64 *key, u32 now)
 {
+    u32 index = (now & 1) * HOT + (*key * 0x9E3779B97F4A7C15ULL >> 40 & (HOT - 1)), zero = 0;
+    struct hot_row *hot = hot_rows.lookup(&index);
+    if (!hot)
+        return 0;
+    if (hot->key == *key && hot->turn == now + 1)
+        return &hot->row;
+    if (hot->turn != now + 1 && hot_owners.insert(&index, key) == 0) {
+        struct row *none = empty_row.lookup(&zero);
+        if (!none)
+            return 0;
+        hot->row = *none;
+        hot->key = *key;
+        asm volatile("" ::: "memory");
+        hot->turn = now + 1;
+        return &hot->row;
+    }
     struct row *row = pid_syscall_map.lookup(key);
     if (row)
         return row;
-    u32 zero = 0;
     struct row *empty = empty_row.lookup(&zero);
     if (!empty)
         return 0;
@@ -436,7 +465,7 @@ static __always_inline int has_left(u32 tid)
 {
 #ifdef ONLY_UID
     if (own.delete(&tid) == 0) {
-        lose(current_side(), FOREIGN);
+        lose(current_epoch(), FOREIGN);
         return 1;
     }
 #endif
@@ -456,30 +485,30 @@ static __always_inline int has_come_back(u32 tid)
 }
 
 /* Counts one call in the totals and in its row; 0 where the row could not be kept. */
-static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
+static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
 {
-    u32 index = number_index(side, abi, nr);
+    u32 index = number_index(now & 1, abi, nr);
     u64 *count = syscall_counts.lookup(&index);
     if (count)
         *count += 1;
-    u64 key = ROW_KEY(tgid, side, abi, nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(tgid, now & 1, abi, nr);
+    struct row *row = row_of(&key, now);
     if (!row) {
-        lose(side, LOST_ROW);
+        lose(now, LOST_ROW);
         return 0;
     }
     __sync_fetch_and_add(&row->calls, 1);
     return row;
 }
 
-static __always_inline void count_unreturned(u8 side, struct task *task)
+static __always_inline void count_unreturned(u32 now, struct task *task)
 {
-    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
     if (row)
         __sync_fetch_and_add(&row->unreturned, 1);
     else
-        lose(side, LOST_RETURN);
+        lose(now, LOST_RETURN);
 }
 
 static __always_inline void note_cmdline(struct process *process)
@@ -532,7 +561,7 @@ static __always_inline struct process *new_process(char *task, u32 tgid, u32 par
     bpf_probe_read_kernel(&new.born, sizeof(new.born), leader + OFF_BORN);
 #endif
     if (processes.lookup(&tgid)) {
-        lose(current_side(), REUSED);
+        lose(current_epoch(), REUSED);
         processes.update(&tgid, &new);
     } else {
         processes.insert(&tgid, &new); /* another of its threads may be as far */
@@ -572,7 +601,7 @@ static __always_inline struct process *belonging(u32 tgid)
     if (watcher)
         found = mm && tgid != watcher && parent != watcher;
     if (found && !(process = new_process(task, tgid, parent)))
-        lose(current_side(), LOST_PROCESS);
+        lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
 #else
     return 0;
@@ -589,7 +618,7 @@ static __always_inline void move(u32 old_tid, u32 tgid, struct self *self)
     struct task moved = *task;
     moved.born = born(self); /* the leader's by now */
     if (keep(self->tid, &moved))
-        lose(current_side(), LOST_TASK);
+        lose(current_epoch(), LOST_TASK);
     drop(old_tid);
 #ifdef ONLY_UID
     if (own.delete(&old_tid) == 0)
@@ -645,7 +674,7 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
         return task_of(self);
     }
     if (process)
-        lose(current_side(), LOST_TASK);
+        lose(current_epoch(), LOST_TASK);
     note_stranger(place, generation);
     return 0;
 }
@@ -664,11 +693,11 @@ static __always_inline void enter(u64 place, s32 nr)
         has_left(self.tid);
         return;
     }
-    u8 side = current_side();
+    u32 now = current_epoch();
     if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
-        lose(side, SKIPPED);
+        lose(now, SKIPPED);
         if (task->state == INSIDE)
-            count_unreturned(side, task);
+            count_unreturned(now, task);
     }
     if (task->state == NEW || task->state == HELD)
         note_own(self.tid);
@@ -676,7 +705,7 @@ static __always_inline void enter(u64 place, s32 nr)
     task->state = UNKEPT;
     if (!is_wanted(abi, nr))
         return;
-    if (!count_call(side, task->tgid, abi, nr))
+    if (!count_call(now, task->tgid, abi, nr))
         return;
     task->nr = nr;
     task->abi = abi;
@@ -705,7 +734,7 @@ static __always_inline u32 bucket_of(u64 ns)
     return bucket + 1;
 }
 
-static __always_inline void count_error(u8 side, u64 row, s64 result)
+static __always_inline void count_error(u32 now, u64 row, s64 result)
 {
     struct errno_key key = {.row = row, .number = -result};
     u64 *count = errnos.lookup(&key);
@@ -717,7 +746,7 @@ static __always_inline void count_error(u8 side, u64 row, s64 result)
     if (count)
         __sync_fetch_and_add(count, 1);
     else
-        lose(side, LOST_ERRNO);
+        lose(now, LOST_ERRNO);
 }
 
 /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
@@ -726,12 +755,12 @@ static __always_inline int is_error(s64 result)
     return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
-static __always_inline void count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
+static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
 {
-    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
     if (!row) {
-        lose(side, LOST_RETURN);
+        lose(now, LOST_RETURN);
         return;
     }
     __sync_fetch_and_add(&row->returns, 1);
@@ -744,7 +773,7 @@ static __always_inline void count_return(u8 side, struct task *task, u64 spent_n
         __sync_fetch_and_add(&row->buckets[bucket], 1);
     if (is_error(result)) {
         __sync_fetch_and_add(&row->errors, 1);
-        count_error(side, key, result);
+        count_error(now, key, result);
     }
 }
 
@@ -797,17 +826,17 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         return;
     if (!is_allowed(self.task) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
-    u8 side = current_side();
+    u32 now = current_epoch();
     u8 state = task->state;
     task->state = IDLE;
     if (state == INSIDE) {
-        count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
+        count_return(now, task, bpf_ktime_get_ns() - task->since_ns, result);
         return;
     }
     if (state == NEW)
         note_own(self.tid);
     if (state == MET && may_be_refused() && is_error(result))
-        lose(side, BEGUN);
+        lose(now, BEGUN);
     if (state != IDLE || !is_allowed(self.task) || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx);
@@ -815,12 +844,12 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     if (!is_wanted(abi, nr))
         return;
     if (!may_be_refused()) /* the kernel has skipped us at its entry */
-        lose(side, SKIPPED);
-    if (!count_call(side, task->tgid, abi, nr))
+        lose(now, SKIPPED);
+    if (!count_call(now, task->tgid, abi, nr))
         return;
     task->nr = nr;
     task->abi = abi;
-    count_return(side, task, 0, result);
+    count_return(now, task, 0, result);
 }
 
 static __always_inline u64 kernel_u64(char *where)
@@ -956,14 +985,14 @@ static __always_inline void count_killed(u32 tgid)
     struct self self = myself();
     struct task task = {.tgid = tgid, .nr = *(u64 *)(regs + OFF_SYSCALL_NR)};
     task.abi = abi_of(&self, task.nr);
-    u8 side = current_side();
-    if (is_wanted(task.abi, task.nr) && count_call(side, tgid, task.abi, task.nr))
-        count_unreturned(side, &task);
+    u32 now = current_epoch();
+    if (is_wanted(task.abi, task.nr) && count_call(now, tgid, task.abi, task.nr))
+        count_unreturned(now, &task);
 #else
     bpf_probe_read_kernel(&signal, sizeof(signal), current + OFF_SIGNAL);
     bpf_probe_read_kernel(&flags, sizeof(flags), signal + OFF_SIGNAL_FLAGS);
     if (code == SIGKILL || !(flags & SIGNAL_GROUP_EXIT)) /* else the signal came after the exit of its call */
-        lose(current_side(), SKIPPED);
+        lose(current_epoch(), SKIPPED);
 #endif
 #endif
 }
@@ -1043,7 +1072,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     u32 parent = current->tgid;
     struct process *process = processes.lookup(&parent);
     if (!process) { /* its record was lost */
-        lose(current_side(), LOST_PROCESS);
+        lose(current_epoch(), LOST_PROCESS);
         return;
     }
     struct task task = {.state = NEW, .tgid = parent, .born = child};
@@ -1075,16 +1104,16 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
 #endif
         struct process *old = processes.lookup(&child);
         if (old)
-            lose(current_side(), REUSED);
+            lose(current_epoch(), REUSED);
         if (processes.update(&child, &new)) {
-            lose(current_side(), LOST_PROCESS);
+            lose(current_epoch(), LOST_PROCESS);
             return;
         }
         open_account(child, 0);
         task.tgid = child;
     }
     if (keep(child, &task)) {
-        lose(current_side(), LOST_TASK);
+        lose(current_epoch(), LOST_TASK);
         if (clone_flags & CLONE_THREAD)
             __sync_fetch_and_add(&process->threads, -1);
         else
@@ -1130,7 +1159,7 @@ static __always_inline void task_exit(void)
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     note_peak(tgid);
     if (task && task->state == INSIDE && is_allowed(current_task()))
-        count_unreturned(current_side(), task);
+        count_unreturned(current_epoch(), task);
     if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
         count_killed(tgid);
     if (task)
