@@ -38,6 +38,8 @@ OUTPUT = 100_000
 
 MAPS = (
     "pid_syscall_map",
+    "hot_rows",
+    "hot_owners",
     "errnos",
     "slots",
     "owners",

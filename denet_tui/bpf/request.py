@@ -13,9 +13,10 @@ SOCKET = "/run/denet-tui/loader.socket"
 """Where the loader's service listens for members of the group (checks/units)."""
 GROUP = "denet-trace"
 """Its members may connect there."""
-SIZES = {"ROWS": 65536, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
-"""Entries of pid_syscall_map, of the errno map, watched threads (those whose slot is taken are in TASKS), and
-processes, all between two readings. SLOTS is a power of two."""
+SIZES = {"ROWS": 65536, "HOT": 8192, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
+"""Entries of pid_syscall_map, rows of a side that are found sooner (hot_rows), entries of the errno map, watched
+threads (those whose slot is taken are in TASKS), and processes, all between two readings. HOT and SLOTS are powers of
+two."""
 LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096
@@ -27,8 +28,8 @@ METHODS = ("auto", "raw", "tracefs")
 class Request:
     """How the program is to be loaded; raises ValueError for what is in none of the sets.
 
-    The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller. With `only_wanted`
-    the calls that are named in its map are counted, and no others.
+    The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller, with hardly a row
+    beside it. With `only_wanted` the calls that are named in its map are counted, and no others.
     """
 
     method: str = "auto"
@@ -48,7 +49,7 @@ class Request:
     def sizes(self) -> dict[str, int]:
         """Entries of each table."""
         sizes = {name: number << self.scale for name, number in SIZES.items()}
-        return sizes if self.rows is None else sizes | {"ROWS": self.rows}
+        return sizes if self.rows is None else sizes | {"ROWS": self.rows, "HOT": 1}
 
     def line(self) -> bytes:
         """As it is sent."""

@@ -34,6 +34,7 @@
 #define SIGNAL_GROUP_EXIT 4      /* include/linux/sched/signal.h */
 #define SECCOMP_MODE_FILTER 2    /* include/uapi/linux/seccomp.h; a task that it has killed has 3, before 5.17 its mode */
 #define TICK 10000000            /* ns; /proc tells the start of a task in these */
+#define LARGEST_STACK 65536      /* of a task in the kernel */
 #define FOREBEARS 16             /* how far up it is looked for a watched process */
 #define NAMESPACES 32 /* MAX_PID_NS_LEVEL, include/linux/pid_namespace.h */
 
@@ -48,6 +49,12 @@ struct row {
     u64 time_ns;
     u64 buckets[BUCKETS];
     u64 max_ns; /* last: all the others add up, and user space adds them as one long number */
+};
+
+struct hot_row {
+    u64 key;
+    u64 turn; /* epoch + 1 that it belongs to; of any other it is over */
+    struct row row;
 };
 
 struct errno_key {
@@ -81,11 +88,10 @@ struct task {
  */
 struct slot {
     struct task task;
-    u32 tid;        /* owner; 0 is nobody */
-    u32 crowd;      /* watched tasks that would belong here and are in `tasks` */
-    u64 stranger;   /* a task with such a tid that was not to be watched, */
-    u32 generation; /* as long as this is the newest */
-    u32 moving;     /* a thread that executes, and will have the tid of its leader, whose slot this is */
+    u32 tid;    /* owner; 0 is nobody */
+    u32 crowd;  /* watched tasks that would belong here and are in `tasks` */
+    u32 moving; /* a thread that executes, and will have the tid of its leader, whose slot this is */
+    u32 pad;
 };
 
 struct process {
@@ -141,10 +147,13 @@ enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, 
 enum setting { EPOCH, GENERATION, WATCHER, SETTINGS };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
+BPF_TABLE("array", u32, struct hot_row, hot_rows, 2 * HOT);
+BPF_TABLE("hash", u32, u64, hot_owners, 2 * HOT);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
 BPF_TABLE("array", u32, struct slot, slots, SLOTS);
 BPF_TABLE("hash", u32, u32, owners, SLOTS);
 BPF_TABLE("hash", u32, struct task, tasks, TASKS);
+BPF_TABLE("array", u32, u64, strangers, SLOTS);
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES);
 BPF_TABLE("hash", u32, struct account, accounts, PROCESSES);
 BPF_TABLE("percpu_array", u32, u64, syscall_counts, 2 * ABIS * NUMBERS);
@@ -187,26 +196,47 @@ static __always_inline u32 setting(u32 which)
     return number ? *number : 0;
 }
 
-static __always_inline u8 current_side(void)
+static __always_inline u32 current_epoch(void)
 {
-    return setting(EPOCH) & 1;
+    return setting(EPOCH);
 }
 
-static __always_inline void lose(u8 side, u32 reason)
+static __always_inline void lose(u32 now, u32 reason)
 {
-    u32 index = side * LOSSES + reason;
+    u32 index = (now & 1) * LOSSES + reason;
     u64 *count = lost.lookup(&index);
     if (count)
         *count += 1;
 }
 
-/* Rows are only ever added to atomically, so two CPUs may insert and count at the same time. */
-static __always_inline struct row *row_of(u64 *key)
+/*
+ * Rows are only ever added to atomically, so two CPUs may insert and count at the same time.
+ *
+ * Most are in `hot_rows`, in the place that their key's hash names, for that costs a sixth of a hash lookup. Who is first
+ * in `hot_owners` has the place until the side is read; a row whose place is taken, or is just being taken, is in
+ * pid_syscall_map. So a row may be in both, and is their sum.
+ */
+static __always_inline struct row *row_of(u64 *key, u32 now)
 {
+    u32 index = (now & 1) * HOT + (*key * 0x9E3779B97F4A7C15ULL >> 40 & (HOT - 1)), zero = 0;
+    struct hot_row *hot = hot_rows.lookup(&index);
+    if (!hot)
+        return 0;
+    if (hot->key == *key && hot->turn == now + 1)
+        return &hot->row;
+    if (hot->turn != now + 1 && hot_owners.insert(&index, key) == 0) {
+        struct row *none = empty_row.lookup(&zero);
+        if (!none)
+            return 0;
+        hot->row = *none;
+        hot->key = *key;
+        asm volatile("" ::: "memory");
+        hot->turn = now + 1;
+        return &hot->row;
+    }
     struct row *row = pid_syscall_map.lookup(key);
     if (row)
         return row;
-    u32 zero = 0;
     struct row *empty = empty_row.lookup(&zero);
     if (!empty)
         return 0;
@@ -225,6 +255,16 @@ struct self {
     u32 status;
 };
 
+static __always_inline char *current_task(void)
+{
+#ifdef TASK_BTF
+    void *(*helper)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
+    return helper();
+#else
+    return 0;
+#endif
+}
+
 static __always_inline struct slot *slot_of(u32 tid)
 {
     u32 index = tid & (SLOTS - 1);
@@ -235,7 +275,6 @@ static __always_inline struct self myself(void)
 {
     struct self self = {};
 #ifdef TASK_BTF
-    void *(*current_task)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
     self.task = current_task();
     self.tid = *(u32 *)(self.task + OFF_PID);
 #ifdef OFF_THREAD_STATUS
@@ -276,6 +315,62 @@ static __always_inline struct task *task_of(struct self *self)
         return 0;
     struct task *task = tasks.lookup(&self->tid);
     return task && task->born == born(self) ? task : 0;
+}
+
+/*
+ * The tasks that are not to be watched, of which most events of a machine are, are told without asking which task runs:
+ * by their place, the address of their registers, which are at the end of their kernel stack (tracefs tracepoints do
+ * not tell it: there the tid makes one up). It is another task's with the next fork alone, and that forgets.
+ * The generation and the place are one number, written at once: 45 bits of the place, and all stacks are in less.
+ */
+static __always_inline u64 stranger(u64 place, u32 generation)
+{
+    return (u64)generation << 32 | (u32)(place >> 13);
+}
+
+static __always_inline u64 *strangers_at(u64 place)
+{
+    u32 index = (place >> 14) & (SLOTS - 1);
+    return strangers.lookup(&index);
+}
+
+static __always_inline int is_stranger(u64 place)
+{
+    u64 *known = strangers_at(place);
+    return known && *known && *known == stranger(place, setting(GENERATION));
+}
+
+/* The beginning of what can be a task's place; 64 KB are the largest stacks. */
+static __always_inline u64 place_of(u64 task, u32 tid)
+{
+#ifdef WAY_RAW
+    u64 stack = 0;
+    bpf_probe_read_kernel(&stack, sizeof(stack), (char *)task + OFF_STACK);
+    return stack;
+#else
+    return (u64)tid << 14;
+#endif
+}
+
+static __always_inline void note_stranger(u64 place, u32 generation)
+{
+#ifdef WAY_RAW
+    if (place - place_of(bpf_get_current_task(), 0) >= LARGEST_STACK)
+        return;
+#endif
+    u64 *known = strangers_at(place);
+    if (known)
+        *known = stranger(place, generation);
+}
+
+static __always_inline void forget_strangers(u64 place)
+{
+#pragma unroll
+    for (u64 offset = 0; offset < LARGEST_STACK; offset += 1 << 14) {
+        u64 *known = strangers_at(place + offset);
+        if (known)
+            *known = 0;
+    }
 }
 
 /* Start to watch a task; not 0 where there is no room. */
@@ -343,15 +438,14 @@ static __always_inline int is_wanted(u8 abi, s32 nr)
 
 /*
  * Who reads the maps may see what this user does and nothing of others, whatever it writes into them. Asked for all
- * that is recorded: calls, forks, names, command lines, exit statuses.
+ * that is recorded: calls, forks, names, command lines, exit statuses. `task` is the running one (current_task).
  */
-static __always_inline int is_allowed(void)
+static __always_inline int is_allowed(char *task)
 {
 #ifndef ONLY_UID
     return 1;
 #elif defined(TASK_BTF) && defined(OFF_CRED) && defined(OFF_UID) /* two loads in the place of a call, at each event */
-    void *(*current_task)(void) = (void *)158;
-    char *cred = *(char **)((char *)current_task() + OFF_CRED);
+    char *cred = *(char **)(task + OFF_CRED);
     return *(u32 *)(cred + OFF_UID) == ONLY_UID;
 #else
     return (u32)bpf_get_current_uid_gid() == ONLY_UID;
@@ -371,7 +465,7 @@ static __always_inline int has_left(u32 tid)
 {
 #ifdef ONLY_UID
     if (own.delete(&tid) == 0) {
-        lose(current_side(), FOREIGN);
+        lose(current_epoch(), FOREIGN);
         return 1;
     }
 #endif
@@ -391,30 +485,30 @@ static __always_inline int has_come_back(u32 tid)
 }
 
 /* Counts one call in the totals and in its row; 0 where the row could not be kept. */
-static __always_inline struct row *count_call(u8 side, u32 tgid, u8 abi, s32 nr)
+static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
 {
-    u32 index = number_index(side, abi, nr);
+    u32 index = number_index(now & 1, abi, nr);
     u64 *count = syscall_counts.lookup(&index);
     if (count)
         *count += 1;
-    u64 key = ROW_KEY(tgid, side, abi, nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(tgid, now & 1, abi, nr);
+    struct row *row = row_of(&key, now);
     if (!row) {
-        lose(side, LOST_ROW);
+        lose(now, LOST_ROW);
         return 0;
     }
     __sync_fetch_and_add(&row->calls, 1);
     return row;
 }
 
-static __always_inline void count_unreturned(u8 side, struct task *task)
+static __always_inline void count_unreturned(u32 now, struct task *task)
 {
-    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
     if (row)
         __sync_fetch_and_add(&row->unreturned, 1);
     else
-        lose(side, LOST_RETURN);
+        lose(now, LOST_RETURN);
 }
 
 static __always_inline void note_cmdline(struct process *process)
@@ -450,7 +544,7 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
         return process;
     if (process->born || (process->least_born && start - process->least_born >= TICK))
         return 0;
-    if (is_allowed())
+    if (is_allowed(current_task()))
         process->born = start;
 #endif
     return process;
@@ -468,7 +562,7 @@ static __always_inline struct process *new_process(char *task, u32 tgid, u32 par
     bpf_probe_read_kernel(&new.born, sizeof(new.born), leader + OFF_BORN);
 #endif
     if (processes.lookup(&tgid)) {
-        lose(current_side(), REUSED);
+        lose(current_epoch(), REUSED);
         processes.update(&tgid, &new);
     } else {
         processes.insert(&tgid, &new); /* another of its threads may be as far */
@@ -508,7 +602,7 @@ static __always_inline struct process *belonging(u32 tgid)
     if (watcher)
         found = mm && tgid != watcher && parent != watcher;
     if (found && !(process = new_process(task, tgid, parent)))
-        lose(current_side(), LOST_PROCESS);
+        lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
 #else
     return 0;
@@ -525,7 +619,7 @@ static __always_inline void move(u32 old_tid, u32 tgid, struct self *self)
     struct task moved = *task;
     moved.born = born(self); /* the leader's by now */
     if (keep(self->tid, &moved))
-        lose(current_side(), LOST_TASK);
+        lose(current_epoch(), LOST_TASK);
     drop(old_tid);
 #ifdef ONLY_UID
     if (own.delete(&old_tid) == 0)
@@ -548,16 +642,21 @@ static __always_inline struct task *moved_unseen(struct self *self)
 }
 
 /* The running task, which is not kept, watched from this event on; 0 where it is not to be watched. */
-static __always_inline struct task *enrol(struct self *self, u8 state)
+static __always_inline struct task *enrol(struct self *self, u64 place, u8 state)
 {
-    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    u32 number = GENERATION, *setting = epoch.lookup(&number);
     struct slot *slot = self->slot;
     struct task *found = 0;
-    if (!slot || !generation)
+    if (!slot || !setting)
         return 0;
+    u32 generation = *setting; /* once: what comes while it is looked is another one, and asks for another look */
     if (slot->moving && (found = moved_unseen(self)))
         return found;
-    if (!*generation || (slot->stranger == born(self) && slot->generation == *generation) || !is_allowed())
+    if (!generation) {
+        note_stranger(place, generation);
+        return 0;
+    }
+    if (!is_allowed(self->task)) /* it may become one that is: no stranger for good */
         return 0;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *process = belonging(tgid);
@@ -568,36 +667,38 @@ static __always_inline struct task *enrol(struct self *self, u8 state)
         tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
         task.state = HELD;
-        process->held = *generation = 0;
+        process->held = *setting = 0;
     }
     if (process && keep(self->tid, &task) == 0) {
+        forget_strangers(place_of(bpf_get_current_task(), self->tid));
         note_own(self->tid);
         return task_of(self);
     }
     if (process)
-        lose(current_side(), LOST_TASK);
-    slot->stranger = task.born;
-    slot->generation = *generation;
+        lose(current_epoch(), LOST_TASK);
+    note_stranger(place, generation);
     return 0;
 }
 
-static __always_inline void enter(s32 nr)
+static __always_inline void enter(u64 place, s32 nr)
 {
+    if (is_stranger(place))
+        return;
     struct self self = myself();
     struct task *task = task_of(&self);
-    if (!task && !(task = enrol(&self, IDLE)))
+    if (!task && !(task = enrol(&self, place, IDLE)))
         return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
         return;
-    if (!is_allowed()) {
+    if (!is_allowed(self.task)) {
         has_left(self.tid);
         return;
     }
-    u8 side = current_side();
+    u32 now = current_epoch();
     if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
-        lose(side, SKIPPED);
+        lose(now, SKIPPED);
         if (task->state == INSIDE)
-            count_unreturned(side, task);
+            count_unreturned(now, task);
     }
     if (task->state == NEW || task->state == HELD)
         note_own(self.tid);
@@ -605,7 +706,7 @@ static __always_inline void enter(s32 nr)
     task->state = UNKEPT;
     if (!is_wanted(abi, nr))
         return;
-    if (!count_call(side, task->tgid, abi, nr))
+    if (!count_call(now, task->tgid, abi, nr))
         return;
     task->nr = nr;
     task->abi = abi;
@@ -634,7 +735,7 @@ static __always_inline u32 bucket_of(u64 ns)
     return bucket + 1;
 }
 
-static __always_inline void count_error(u8 side, u64 row, s64 result)
+static __always_inline void count_error(u32 now, u64 row, s64 result)
 {
     struct errno_key key = {.row = row, .number = -result};
     u64 *count = errnos.lookup(&key);
@@ -646,7 +747,7 @@ static __always_inline void count_error(u8 side, u64 row, s64 result)
     if (count)
         __sync_fetch_and_add(count, 1);
     else
-        lose(side, LOST_ERRNO);
+        lose(now, LOST_ERRNO);
 }
 
 /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
@@ -655,12 +756,12 @@ static __always_inline int is_error(s64 result)
     return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
-static __always_inline void count_return(u8 side, struct task *task, u64 spent_ns, s64 result)
+static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
 {
-    u64 key = ROW_KEY(task->tgid, side, task->abi, task->nr);
-    struct row *row = row_of(&key);
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
     if (!row) {
-        lose(side, LOST_RETURN);
+        lose(now, LOST_RETURN);
         return;
     }
     __sync_fetch_and_add(&row->returns, 1);
@@ -673,7 +774,7 @@ static __always_inline void count_return(u8 side, struct task *task, u64 spent_n
         __sync_fetch_and_add(&row->buckets[bucket], 1);
     if (is_error(result)) {
         __sync_fetch_and_add(&row->errors, 1);
-        count_error(side, key, result);
+        count_error(now, key, result);
     }
 }
 
@@ -688,7 +789,6 @@ static __always_inline s32 refused_number(void *ctx)
 #ifndef WAY_RAW
     return FIELD(s64, TP_EXIT_NR);
 #elif defined(TASK_REGS)
-    void *(*current_task)(void) = (void *)158;
     void *(*registers)(void *) = (void *)175;
     return *(u64 *)((char *)registers(current_task()) + OFF_SYSCALL_NR);
 #else
@@ -715,40 +815,42 @@ static __always_inline int may_be_refused(void)
 #endif
 }
 
-static __always_inline void leave(void *ctx, s64 result)
+static __always_inline void leave(void *ctx, u64 place, s64 result)
 {
+    if (is_stranger(place))
+        return;
     struct self self = myself();
     struct task *task = task_of(&self);
     if (!task)
-        task = enrol(&self, MET);
+        task = enrol(&self, place, MET);
     if (!task || task->state == HELD)
         return;
-    if (!is_allowed() && !has_left(self.tid)) /* the call by which it has left is still this user's */
+    if (!is_allowed(self.task) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
-    u8 side = current_side();
+    u32 now = current_epoch();
     u8 state = task->state;
     task->state = IDLE;
     if (state == INSIDE) {
-        count_return(side, task, bpf_ktime_get_ns() - task->since_ns, result);
+        count_return(now, task, bpf_ktime_get_ns() - task->since_ns, result);
         return;
     }
     if (state == NEW)
         note_own(self.tid);
     if (state == MET && may_be_refused() && is_error(result))
-        lose(side, BEGUN);
-    if (state != IDLE || !is_allowed() || has_come_back(self.tid))
+        lose(now, BEGUN);
+    if (state != IDLE || !is_allowed(self.task) || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx);
     u8 abi = abi_of(&self, nr);
     if (!is_wanted(abi, nr))
         return;
     if (!may_be_refused()) /* the kernel has skipped us at its entry */
-        lose(side, SKIPPED);
-    if (!count_call(side, task->tgid, abi, nr))
+        lose(now, SKIPPED);
+    if (!count_call(now, task->tgid, abi, nr))
         return;
     task->nr = nr;
     task->abi = abi;
-    count_return(side, task, 0, result);
+    count_return(now, task, 0, result);
 }
 
 static __always_inline u64 kernel_u64(char *where)
@@ -828,7 +930,7 @@ static __always_inline void begin_account(u32 tgid)
 static __always_inline void note_peak(u32 tgid)
 {
     struct account *account = accounts.lookup(&tgid);
-    if (!account || !is_allowed())
+    if (!account || !is_allowed(current_task()))
         return;
     char *task = (char *)bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
@@ -842,8 +944,7 @@ static __always_inline void last_switch(void)
 {
 #ifdef OFF_STATE
 #ifdef TASK_BTF
-    void *(*current_task)(void) = (void *)158;
-    u32 state = *(u32 *)((char *)current_task() + OFF_STATE);
+    u32 state = *(u32 *)(current_task() + OFF_STATE);
 #else
     u32 state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
@@ -854,7 +955,7 @@ static __always_inline void last_switch(void)
     struct account *account = accounts.lookup(&tgid);
     if (!account)
         return;
-    if (is_allowed())
+    if (is_allowed(current_task()))
         add_used(&account->all, (char *)bpf_get_current_task());
     else
         account->hidden = 1;
@@ -878,7 +979,6 @@ static __always_inline void count_killed(u32 tgid)
     if (!mode || !(code == SIGSYS || (code == SIGKILL && mode != SECCOMP_MODE_FILTER)))
         return;
 #if defined(TASK_REGS) && defined(OFF_AX)
-    void *(*current_task)(void) = (void *)158;
     void *(*registers)(void *) = (void *)175;
     char *regs = registers(current_task());
     if (*(s64 *)(regs + OFF_AX) != -ENOSYS)
@@ -886,14 +986,14 @@ static __always_inline void count_killed(u32 tgid)
     struct self self = myself();
     struct task task = {.tgid = tgid, .nr = *(u64 *)(regs + OFF_SYSCALL_NR)};
     task.abi = abi_of(&self, task.nr);
-    u8 side = current_side();
-    if (is_wanted(task.abi, task.nr) && count_call(side, tgid, task.abi, task.nr))
-        count_unreturned(side, &task);
+    u32 now = current_epoch();
+    if (is_wanted(task.abi, task.nr) && count_call(now, tgid, task.abi, task.nr))
+        count_unreturned(now, &task);
 #else
     bpf_probe_read_kernel(&signal, sizeof(signal), current + OFF_SIGNAL);
     bpf_probe_read_kernel(&flags, sizeof(flags), signal + OFF_SIGNAL_FLAGS);
     if (code == SIGKILL || !(flags & SIGNAL_GROUP_EXIT)) /* else the signal came after the exit of its call */
-        lose(current_side(), SKIPPED);
+        lose(current_epoch(), SKIPPED);
 #endif
 #endif
 }
@@ -934,6 +1034,7 @@ static __always_inline void enter_claimant(struct self *self)
     processes.update(&tgid, &process);
     open_account(tgid, claim->state == HELD);
     keep(self->tid, &task);
+    forget_strangers(place_of((u64)current, self->tid));
     claim->comm[0] = 0;
 }
 #endif
@@ -953,9 +1054,10 @@ static __always_inline int is_child(void *child, u64 clone_flags)
 /* Runs in the parent, before the child can run. Raw tracepoints tell the child's task_struct, the others its tid. */
 static __always_inline void task_new(void *task_struct, u32 child, u64 clone_flags)
 {
+    forget_strangers(place_of((u64)task_struct, child));
     struct self self = myself();
     struct task *current = task_of(&self);
-    if (!is_allowed())
+    if (!is_allowed(self.task))
         return;
 #ifdef PID_NAMESPACE
     if (!current)
@@ -971,7 +1073,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     u32 parent = current->tgid;
     struct process *process = processes.lookup(&parent);
     if (!process) { /* its record was lost */
-        lose(current_side(), LOST_PROCESS);
+        lose(current_epoch(), LOST_PROCESS);
         return;
     }
     struct task task = {.state = NEW, .tgid = parent, .born = child};
@@ -1003,16 +1105,16 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
 #endif
         struct process *old = processes.lookup(&child);
         if (old)
-            lose(current_side(), REUSED);
+            lose(current_epoch(), REUSED);
         if (processes.update(&child, &new)) {
-            lose(current_side(), LOST_PROCESS);
+            lose(current_epoch(), LOST_PROCESS);
             return;
         }
         open_account(child, 0);
         task.tgid = child;
     }
     if (keep(child, &task)) {
-        lose(current_side(), LOST_TASK);
+        lose(current_epoch(), LOST_TASK);
         if (clone_flags & CLONE_THREAD)
             __sync_fetch_and_add(&process->threads, -1);
         else
@@ -1027,7 +1129,7 @@ static __always_inline void task_exec(u32 old_tid)
     if (old_tid != self.tid)
         move(old_tid, tgid, &self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
-    if (!process || !is_allowed())
+    if (!process || !is_allowed(current_task()))
         return;
     begin_account(tgid);
     process->execs += 1;
@@ -1057,9 +1159,9 @@ static __always_inline void task_exit(void)
     struct task *task = task_of(&self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     note_peak(tgid);
-    if (task && task->state == INSIDE && is_allowed())
-        count_unreturned(current_side(), task);
-    if ((task ? task->state == IDLE : process != 0) && is_allowed())
+    if (task && task->state == INSIDE && is_allowed(current_task()))
+        count_unreturned(current_epoch(), task);
+    if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
         count_killed(tgid);
     if (task)
         drop(self.tid);
@@ -1072,7 +1174,7 @@ static __always_inline void task_exit(void)
     __sync_fetch_and_add(&process->threads, -1);
     u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
-    if (is_allowed())
+    if (is_allowed(current_task()))
         bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
@@ -1094,13 +1196,13 @@ static __always_inline void task_exit(void)
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-    enter(ctx->args[1]);
+    enter(ctx->args[0], ctx->args[1]);
     return 1;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    leave(ctx, ctx->args[1]);
+    leave(ctx, ctx->args[0], ctx->args[1]);
     return 1;
 }
 
@@ -1132,13 +1234,13 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 #else
 int on_sys_enter(void *ctx)
 {
-    enter(FIELD(s64, TP_ENTER_NR));
+    enter(place_of(0, bpf_get_current_pid_tgid()), FIELD(s64, TP_ENTER_NR));
     return 1;
 }
 
 int on_sys_exit(void *ctx)
 {
-    leave(ctx, FIELD(s64, TP_EXIT_RESULT));
+    leave(ctx, place_of(0, bpf_get_current_pid_tgid()), FIELD(s64, TP_EXIT_RESULT));
     return 1;
 }
 

@@ -14,21 +14,18 @@ from itertools import chain
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, living, maps, names
+from denet_tui.bpf import accounts, living, maps, names, rows
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
-from denet_tui.model import ABI_NATIVE, ABI_X32, BUCKETS, Errnos, ErrorKey, Loss, Syscall
+from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import X32_BIT, syscall
 
 NUMBERS, ABIS = 640, 3
 _ROW_KEY = struct.Struct("<Ii")
-_TGID, _SIDE_BIT, _ABI_BIT = (1 << 22) - 1, 22, 23
-_SIDES = bytes(byte >> _SIDE_BIT % 8 & 1 for byte in range(256))
-"""The side by the byte of a row key that has it."""
+_TGID, _ABI_BIT = (1 << 22) - 1, 23
 _FOREIGN = 1 << _ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
-_ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _ERRNO_KEY = struct.Struct("<IiQ")
 _TASK = struct.Struct("<QQIiBB6x")
 _THREAD = struct.Struct(f"<{_TASK.size}sI")
@@ -261,9 +258,11 @@ class Tracer:
     def _read_rows(self, side: int) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
         native, number = self._native, int.from_bytes
-        for keys, values in self._take("pid_syscall_map", side):
+        for keys, values in rows.take_all(self._maps, side):
             # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
-            for (where, nr), (lanes, peak) in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
+            for (where, nr), (lanes, peak) in zip(
+                _ROW_KEY.iter_unpack(keys), rows.ROW.iter_unpack(values), strict=True
+            ):
                 tgid = where & _TGID
                 columns = found.get(tgid)
                 if columns is None:
@@ -278,25 +277,12 @@ class Tracer:
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
         found: dict[int, dict[ErrorKey, int]] = {}
-        for keys, values in self._take("errnos", side):
+        for keys, values in rows.take(self._maps["errnos"], side):
             for (where, nr, number), (count,) in zip(
                 _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True
             ):
                 found.setdefault(where & _TGID, {})[syscall(where >> _ABI_BIT, nr), number] = count
         return found
-
-    def _take(self, name: str, side: int) -> Iterator[tuple[bytes, bytes]]:
-        """Packed (keys, values) of the rows on the side at rest, which are deleted."""
-        table = self._maps[name]
-        for keys, values in table.read():
-            step, stride = table.key_size, table.stride
-            sides = keys[_SIDE_BIT // 8 :: step].translate(_SIDES)
-            if sides.count(side) < len(sides):
-                wanted = [at for at, its_side in enumerate(sides) if its_side == side]
-                keys = b"".join([keys[at * step : (at + 1) * step] for at in wanted])  # noqa: PLW2901
-                values = b"".join([values[at * stride : (at + 1) * stride] for at in wanted])  # noqa: PLW2901
-            table.delete_many(keys)
-            yield keys, values
 
     def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
         """(index within the side, growth since the last time) of a per-CPU array, where there is any."""
@@ -328,12 +314,12 @@ class Tracer:
 
     def _read_tasks(self) -> list[Task]:
         used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
-        rows = [slot[: _THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
+        threads = [slot[: _THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
         for keys, values in self._maps["tasks"].read():
             tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_TASK.size}s", values)
-            rows += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
+            threads += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
         known = self._tasks
-        self._tasks = {row: known.get(row) or _task(row) for row in rows}
+        self._tasks = {row: known.get(row) or _task(row) for row in threads}
         return [task for task in self._tasks.values() if task.tid]
 
     def _read_processes(self) -> list[Process]:

@@ -1,6 +1,7 @@
-"""Keeps BPF programs attached while its stdin is open: `empty`, or ours watching the process PID.
+"""Attaches on request: nothing, an empty pair of raw tracepoints, or the real programs, which watch the process PID.
 
-Run as `python -m tests.bench.holder empty|ours PID`; prints `ready` when attached.
+Run as root by `python -m tests.bench.holder PID`; reads `bare`, `empty` or `ours`, attaches that alone, and prints it.
+Everything is compiled and loaded before, so that what is compared is measured one right after the other.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import sys
 
 from denet_tui.bpf import loader, maps, toolchain
-from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 
@@ -17,22 +18,27 @@ EMPTY = b"""
 int on_sys_enter(void *ctx) { return 0; }
 int on_sys_exit(void *ctx) { return 0; }
 """
+_RAW_TRACEPOINT = 17
 
 
 def main() -> None:
-    kind, pid = sys.argv[1], int(sys.argv[2])
-    if kind == "empty":
-        module = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
-        held = [
-            maps.raw_tracepoint_open(event, module.load_func(f"on_{event}".encode(), 17).fd)
-            for event in ("sys_enter", "sys_exit")
-        ]
-        assert held
-    else:
-        tracer = Tracer(Loading(Request("raw")).receive())
-        tracer.attach(pid)
-    print("ready", flush=True)
-    sys.stdin.read()
+    empty = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
+    loaded = loader.load(Request("raw"), None, "raw")
+    kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})
+    Tracer(kernel).attach(int(sys.argv[1]))
+    programs = {
+        "bare": {},
+        "empty": {
+            event: empty.load_func(f"on_{event}".encode(), _RAW_TRACEPOINT).fd for event in ("sys_enter", "sys_exit")
+        },
+        "ours": {event: loaded["keep"].funcs[f"on_{event}".encode()].fd for event in loader.EVENTS},
+    }
+    links = list(loaded["links"].values())
+    for line in sys.stdin:
+        for link in links:
+            os.close(link)
+        links = [maps.raw_tracepoint_open(event, fd) for event, fd in programs[line.strip()].items()]
+        print(line, end="", flush=True)
     os._exit(0)
 
 

@@ -1,6 +1,7 @@
 """What watching costs per syscall, against an empty pair of raw tracepoints, perf trace and strace.
 
-Every round measures every side, interleaved; what is printed are the medians over the rounds, as ratios.
+CPU time of the calling thread, medians over rounds in which every side is measured: that stays the same on a busy
+machine. Other tracers on the machine are in the bare call, and so in no difference.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +21,16 @@ import pytest
 
 pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
-ROUNDS = 7
+ROUNDS = int(os.environ.get("DENET_TUI_BENCH_ROUNDS", "40"))
+TRIES = 5 * ROUNDS
+CALLS, RUNS = 20_000, 3
+STEADY_NS = 10
+"""By how much the bare call may differ in a round that counts."""
+GETPPID, FAILING = 0, 1
 
 
 @pytest.fixture(scope="module")
-def loop(tmp_path_factory):
+def loop(tmp_path_factory: pytest.TempPathFactory) -> str:
     binary = tmp_path_factory.mktemp("bench") / "loop"
     source = Path(__file__).with_name("loop.c")
     subprocess.run(["gcc", "-O2", "-o", binary, source], check=True)
@@ -30,75 +38,100 @@ def loop(tmp_path_factory):
 
 
 class Looper:
-    """One looping process; `ns` is by default the best of several short runs, so that a stolen CPU does not count."""
+    """A process that loops on request, or does whatever else a line of text asks for."""
 
-    def __init__(self, argv):
+    def __init__(self, *argv: str) -> None:
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self._process.pid
 
-    def ns(self, calls=100_000, runs=8, choose=min):
-        results = []
-        for _ in range(runs):
-            self._process.stdin.write(f"{calls}\n")
-            self._process.stdin.flush()
-            results.append(float(self._process.stdout.readline()))
-        return choose(results)
+    def ask(self, line: str) -> str:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
-    def close(self):
+    def ns(self, kind: int = GETPPID, calls: int = CALLS, runs: int = RUNS) -> float:
+        """CPU time of one call, the least of some runs."""
+        return min(float(self.ask(f"{calls} {kind}")) for _ in range(runs))
+
+    def close(self) -> None:
+        assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()
 
 
 @contextmanager
-def held(kind, pid):
-    argv = [sys.executable, "-m", "tests.bench.holder", kind, str(pid)]
-    holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "ready\n"
+def looping(*argv: str) -> Iterator[Looper]:
+    looper = Looper(*argv)
     try:
-        yield
-    finally:
-        holder.stdin.close()
-        holder.wait()
-
-
-def under(argv, loop, calls, output):
-    """ns per call of the loop run by a tracer that starts it."""
-    looper = Looper([*argv, loop])
-    try:
-        return looper.ns(calls, runs=5, choose=statistics.median)  # waking up the tracer is a part of its cost
+        yield looper
     finally:
         looper.close()
-        Path(output).unlink(missing_ok=True)
 
 
-def test_cost_per_syscall(loop, tmp_path):
-    perf = shutil.which("perf")
-    strace = shutil.which("strace")
-    report = str(tmp_path / "report")
-    added = defaultdict(list)
-    for _ in range(ROUNDS):
-        looper = Looper([loop])
-        bare = looper.ns()
-        added["bare"].append(bare)
-        with held("empty", 0):
-            added["empty pair"].append(looper.ns() - bare)
-        with held("ours", looper.pid):
-            added["watched"].append(looper.ns() - bare)
-        with held("ours", os.getpid()):
-            added["not watched"].append(looper.ns() - bare)
-        looper.close()
-        if perf:
-            argv = [perf, "trace", "-s", "--sort-events", "-m", "4096", "-o", report]
-            added["perf trace -s"].append(under(argv, loop, 5_000, report) - bare)
-        if strace:
-            added["strace -c -f"].append(under([strace, "-c", "-f", "-o", report], loop, 2_000, report) - bare)
-    medians = {name: statistics.median(values) for name, values in added.items()}
-    print(f"\nadded ns per syscall, medians of {ROUNDS} rounds (bare call: {medians.pop('bare'):.0f} ns)")
-    for name, value in medians.items():
-        print(f"  {name:14} {value:10.0f}   {value / medians['empty pair']:8.2f} x empty pair")
-    assert medians["watched"] <= 3.0 * medians["empty pair"]
-    assert medians["not watched"] <= 1.7 * medians["empty pair"]
-    for name, times in (("perf trace -s", 50), ("strace -c -f", 200)):
-        if name in medians:
-            print(f"  {name} costs {medians[name] / medians['watched']:.0f} times as much as watching with denet-tui")
-            assert medians[name] >= times * medians["watched"]
+def test_cost_per_syscall(loop: str) -> None:
+    added: dict[str, list[float]] = defaultdict(list)
+    least = float("inf")
+    with (
+        looping(loop) as watched,
+        looping(loop) as other,
+        looping(sys.executable, "-m", "tests.bench.holder", str(watched.pid)) as holder,
+    ):
+
+        def attached(what: str, looper: Looper = watched, kinds: Sequence[int] = (GETPPID, FAILING)) -> list[float]:
+            assert holder.ask(what) == f"{what}\n"
+            return [looper.ns(kind) for kind in kinds]
+
+        for _ in range(TRIES):
+            bare, failing = attached("bare")
+            found = {"empty": attached("empty"), "watched": attached("ours"), "not watched": attached("ours", other)}
+            (again,) = attached("bare", kinds=[GETPPID])
+            least = min(least, bare)
+            if max(bare, again) > least + STEADY_NS:
+                continue  # another tracer has come or gone
+            for name, (passed, failed) in found.items():
+                added[name].append(passed - bare)
+                added[f"{name}, failing"].append(failed - failing)
+            if len(added["empty"]) == ROUNDS:
+                break
+    print(f"\nbare call {least:.0f} ns; over the empty pair, medians (and least) of {len(added['empty'])} rounds:")
+    pair = statistics.median(added.pop("empty"))
+    failing_pair = statistics.median(added.pop("empty, failing"))
+    over = {}
+    for name, values in added.items():
+        base = failing_pair if "failing" in name else pair
+        over[name] = statistics.median(values) - base
+        print(
+            f"  {name:22} {over[name]:+7.1f} ({min(values) - base:+.1f}) ns   {1 + over[name] / base:5.2f} x {base:.0f}"
+        )
+    assert over["watched"] <= 1.8 * pair
+    assert over["not watched"] <= 0.5 * pair
+    assert over["watched, failing"] - over["watched"] <= 100
+
+
+@pytest.mark.parametrize(("tracer", "calls"), [("perf", 5_000), ("strace", 2_000)])
+def test_cost_beside_a_peer(loop: str, tmp_path: Path, tracer: str, calls: int) -> None:
+    if not shutil.which(tracer):
+        pytest.skip(f"needs {tracer}")
+    output = ["-o", str(tmp_path / "report")]
+    argv = {
+        "perf": ["perf", "trace", "-s", "--sort-events", "-m", "4096", *output],
+        "strace": ["strace", "-c", "-f", *output],
+    }
+    ours = wall_ns([sys.executable, "-m", "denet_tui", "run", "--no-tui", "--"], loop, CALLS)
+    bare, theirs = wall_ns([], loop, CALLS), wall_ns(argv[tracer], loop, calls)
+    print(f"\nadded wall time: denet-tui {ours - bare:,.0f} ns, {tracer} {theirs - bare:,.0f} ns a call")
+    assert theirs - bare >= 20 * (ours - bare)  # in wall time on a busy machine; it is far more on a quiet one
+
+
+def wall_ns(argv: list[str], loop: str, calls: int) -> float:
+    """Wall time of a call in the loop under a tracer that starts it: waking that up is a part of what it costs."""
+    with looping(*argv, loop) as looper:
+        looper.ask(f"1 {GETPPID}")
+        taken = []
+        for _ in range(5):
+            before = time.perf_counter_ns()
+            looper.ask(f"{calls} {GETPPID}")
+            taken.append((time.perf_counter_ns() - before) / calls)
+        return statistics.median(taken)

@@ -28,3 +28,10 @@ def test_calls_in_flight_by_the_counters_are_those_in_the_list(calls: Path) -> N
     assert found["listed"] == ["pause"] * 6
     assert found["derived"] == {"pause": 6}
     assert found["processes"] == [1, 1, 4]
+
+
+def test_a_row_in_both_tables_is_their_sum_and_leaves_neither() -> None:
+    found = inside("shared")
+    assert found["counted"] == [[12, 11, 1, 1500, 300]] * 2
+    assert found["left"] == 0
+    assert found["bytes"] == [8192 * 256] * 2
