@@ -1181,7 +1181,7 @@ static __always_inline void task_exit(void)
     int last = is_last(process);
     if (self.tid == tgid || (last && status))
         process->status = status;
-    if (self.tid == tgid && is_allowed())
+    if (self.tid == tgid && is_allowed(current_task()))
         bpf_get_current_comm(&process->comm, sizeof(process->comm));
     if (last)
         process->end_ns = bpf_ktime_get_ns();
