@@ -26,7 +26,8 @@ from typing import Any
 from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _INSIDE, _NEW, _PROCESS, _SLOT, _TASK, Tracer
+from denet_tui.bpf.tracer import _INSIDE, _NEW, _PROCESS, _TASK, Tracer
+from tests.bpf.skipped import SLOT
 
 SECRET = "the-password-of-root"
 OBJ_PIN, OBJ_GET, PROG_LOAD, MAP_CREATE, PROG_TEST_RUN, PROG_BY_ID, MAP_BY_ID = 6, 7, 5, 0, 10, 13, 14
@@ -158,15 +159,15 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
     before = _TASK.pack(0, born, victim.pid, 0, 0, _NEW)
-    slots.update(index, _SLOT.pack(before, victim.pid, 0))
+    slots.update(index, SLOT.pack(before, victim.pid, 0))
     for state in (_NEW, 0, _INSIDE, 3, _INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
         tracer._renew()
-        task, owner, crowd = _SLOT.unpack(slots.lookup(index) or b"")
+        task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
             seen += [f"its state: {_TASK.unpack(task)}"] if task != before else []
             before = _TASK.pack(1, born, victim.pid, 0, 0, state)
-            slots.update(index, _SLOT.pack(before, owner, crowd))
+            slots.update(index, SLOT.pack(before, owner, crowd))
         reading = tracer.read()
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []
         seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]

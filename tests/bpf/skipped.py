@@ -12,18 +12,21 @@ import struct
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _INSIDE, _SLOT, _TASK, Tracer
+from denet_tui.bpf.tracer import _INSIDE, _TASK, Tracer
 
 _IDLE = 0
+
+SLOT = struct.Struct(f"<{_TASK.size}sII8x")
+"""struct slot of syscalls.c: the task, its owner, the crowd."""
 
 
 def set_state(kernel_maps: dict[str, int], tid: int, state: int) -> None:
     slots = maps.Map(kernel_maps["slots"])
     index = struct.pack("<I", tid & (slots.max_entries - 1))
-    task, owner, crowd = _SLOT.unpack(slots.lookup(index) or b"")
+    task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
     assert owner == tid
     since, born, tgid, nr, abi, _ = _TASK.unpack(task)
-    slots.update(index, _SLOT.pack(_TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
+    slots.update(index, SLOT.pack(_TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
 
 
 def main() -> None:
