@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
+from denet_tui.options import attach_method, global_options, process, watching_options
 from denet_tui.visible import complain, write
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _need_proc(name: str) -> None:
@@ -25,81 +21,6 @@ def _need_proc(name: str) -> None:
     if not Path("/proc/self/status").exists():
         text = "/proc is not mounted here, and nothing can be told without it; as root: mount -t proc proc /proc"
         sys.exit(complain(text, 1 if name in ABOUT_THE_MACHINE else FAILED))
-
-
-class _Seconds(click.FloatRange):
-    """A range that nan is not in, though it is neither below nor above it."""
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Raise click.BadParameter for what is out of range."""
-        seconds = float(super().convert(value, parameter, context))
-        if math.isnan(seconds):
-            self.fail(f"{value} is not a number of seconds", parameter, context)
-        return seconds
-
-
-def _process(_: click.Context, parameter: click.Parameter, word: str) -> str:
-    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
-    if word.isdecimal() and not int(word):
-        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
-    return word
-
-
-_attach_method = partial(
-    click.option,
-    "--attach-method",
-    "--way",
-    "method",
-    type=click.Choice(["auto", "raw", "tracefs"]),
-    default="auto",
-    show_default=True,
-)
-
-
-def watching_options(command: _Command) -> _Command:
-    """The options that run and attach share."""
-    for option in reversed(
-        [
-            click.option("-o", "--output-file", "recording", type=Path, help="Write a recording (JSON Lines)."),
-            click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
-            click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
-            click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
-            click.option(
-                "--interval",
-                type=_Seconds(0.1, 10),
-                help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
-            ),
-            click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
-            _attach_method(help="Raw tracepoints, or tracefs tracepoints."),
-            click.option(
-                "--rows",
-                type=click.IntRange(1, 1 << 20),
-                default=65536,
-                show_default=True,
-                help="Process x syscall rows kept between two ticks.",
-            ),
-            click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
-            click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
-def _needless(_: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click calls it so
-    if given:
-        complain(f"{option.opts[0]} is not needed: system calls are always counted by eBPF")
-
-
-def global_options(command: _Command) -> _Command:
-    """What may stand before a command's name and after it."""
-    for option in (
-        click.option("--enable-ebpf", is_flag=True, hidden=True, expose_value=False, callback=_needless),
-        click.option("--log-file", type=Path, help="Write debug messages here instead of to stderr."),
-        click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(
@@ -183,7 +104,7 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 )
 @watching_options
 @global_options
-@click.argument("process", metavar="PID|NAME", callback=_process)
+@click.argument("process", metavar="PID|NAME", callback=process)
 def attach(process: str, **options: Any) -> NoReturn:
     """Watch a running process, by its id or its name, and its descendants."""
     from denet_tui.commands import run as watching
@@ -273,7 +194,7 @@ def diff(words: tuple[str, ...], rules: tuple[str, ...]) -> None:
     )
 )
 @click.option("--syscall", default="read", show_default=True, help="Which call to make.")
-@_attach_method()
+@attach_method()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @global_options
 def selftest(syscall: str, **options: Any) -> NoReturn:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf.loader import EVENTS
+from denet_tui.bpf.tracepoints import EVENTS
 from tests.bpf.inside import MAP_BY_ID, PROGRAM_BY_ID, living
 from tests.real import DENET, REPOSITORY, environment, inside, run
 

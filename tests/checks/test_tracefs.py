@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denet_tui.bpf.facts import Mount
-from denet_tui.bpf.loader import EVENTS
+from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.checks import tracefs
 from denet_tui.checks.host import Output
 from denet_tui.checks.model import BOTH, Finding, Fix, RunCommand, State, WriteFile

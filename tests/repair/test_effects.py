@@ -217,6 +217,7 @@ def opened_to_a_group(body: Callable[[], None]) -> None:
     """Run with tracefs as other guides leave it (chgrp -R, chmod g+w), and give it back: all mounts share it."""
 
     def run() -> None:
+        subprocess.run(["umount", "--quiet", POINT], check=False)  # `perf trace` leaves it mounted
         subprocess.run(["mount", "-t", "tracefs", "tracefs", POINT], check=True)
         before, file = owners(), POINT / "tracing_on"
         assert not [line for line in before if not line.endswith(" 0:0")], "open already"

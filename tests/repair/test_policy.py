@@ -18,6 +18,7 @@ from denet_tui.checks import catalogue, leftovers
 from denet_tui.checks.host import Output
 from denet_tui.checks.model import Finding, Fix, RunCommand, SetValue, WriteFile
 from denet_tui.repair import plan, policy, repair, steps
+from denet_tui.report import guide
 from tests.checks import served
 from tests.checks.fake import EVERYTHING, NOTHING, Content, FakeHost
 
@@ -215,7 +216,14 @@ def strings(path: Path) -> Iterator[str]:
             yield " ".join(str(each.value) for each in node.elts if isinstance(each, ast.Constant))
 
 
-_MODULES = sorted(path for room in ROOMS for path in room.glob("[!_]*.py") if path.name != "policy.py")
+_MODULES = sorted(
+    path for room in ROOMS for path in room.glob("[!_]*.py") if path.name not in {"policy.py", "guide.py"}
+)
+
+
+def test_what_stands_beside_the_guides_words_says_none() -> None:
+    """Its own words are to be found, and what is wrong in them is said."""
+    assert [row for row in guide.ROWS if SAYS.search(f"{row.do}; {row.does}")] == []
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_perf_stat_says_the_same(tmp_path: Path) -> None:
     (row,) = [line for line in (tmp_path / "stat").read_text().splitlines() if "task-clock" in line]
     (burner,) = [each for each in summary["processes"] if each["comm"].startswith("python")]
     # perf counts from the execve on: what its child does before is less than this.
-    assert burner["cpu_ns"] / 1e6 == pytest.approx(float(row.split(",")[0]), abs=5)
+    assert burner["cpu_ns"] / 1e6 == pytest.approx(float(row.split(",")[0]), rel=0.05)
     assert burner["cpu_ns"] > 100_000_000
 
 
