@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denet_tui.bpf import btf, maps, programs
+from denet_tui.bpf.tracepoints import EVENTS
 
 FOLDER = Path("/var/cache/denet-tui")
 """Root's alone (0700). Without it, and for a loader that is not root, everything is compiled anew."""
 _MOST = 32
 """Files that are kept; the longest unused go first. Each is some 60 KB."""
+_LARGEST = 1 << 20
+"""Bytes of a file that is read."""
 _HERE = Path(__file__).parent
 _LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
 """Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
@@ -52,19 +55,23 @@ class ProgramCache:
         self._key = hashlib.sha256(repr((os.uname()[2:], settings, list(_sources()))).encode()).hexdigest()
         self._file = FOLDER / self._key
 
-    def load(self, kind: int) -> Loaded | None:
-        """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed."""
+    def load(self, kind: int, names: Iterable[str]) -> Loaded | None:
+        """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
+
+        `names` are the maps that are to be there.
+        """
         try:
             kept = self._read()
             if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             tables = _create_maps(kept["maps"])
-            loaded = {event: _load(kind, event, tables, **program) for event, program in kept["programs"].items()}
-        except (_UnusableError, OSError, ValueError) as error:
+            loaded = {event: _load(kind, event, tables, **kept["programs"][event]) for event in EVENTS}
+            found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
             print(f"compiled: {getattr(error, 'strerror', None) or error}")
             return None
         print(f"not compiled, taken from {self._file}")
-        return Loaded(tables, loaded, kept["notes"], lambda: None)
+        return found
 
     def keep(self, module: Any, tables: dict[str, int], loaded: Iterable[str], notes: list[str]) -> None:
         """Write down what a module of bcc has, for the next start; where that cannot be, nothing is kept."""
@@ -81,6 +88,9 @@ class ProgramCache:
     def _read(self) -> Any:
         try:
             _only_roots(self._file)
+            status = self._file.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+                raise _UnusableError(f"{self._file} is damaged")
             text = self._file.read_bytes()
         except OSError as error:
             raise _UnusableError(f"{self._file}: {error.strerror}") from error
@@ -98,14 +108,19 @@ class ProgramCache:
         body = json.dumps(kept).encode()
         if os.geteuid():
             raise _UnusableError("only root keeps what it compiled")
-        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
         _only_roots(FOLDER)
         for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:
-            old.unlink()
+            with suppress(OSError):
+                old.unlink()
         new = self._file.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(_digest(body) + b"\n" + body)
-        new.replace(self._file)
+        try:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(_digest(body) + b"\n" + body)
+            new.replace(self._file)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
 
 
 def _create_maps(shapes: dict[str, list[int]]) -> dict[str, int]:

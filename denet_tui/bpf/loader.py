@@ -168,7 +168,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     inside = facts.in_pid_namespace()
     cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
     names = (*MAPS, *(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
-    loaded = cache.load(kind) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
+    loaded = cache.load(kind, names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
     links = {}
     for event in reversed(tracepoints.EVENTS):
         try:
@@ -316,8 +316,8 @@ def _nothing() -> None: ...
 
 def _output() -> str:
     """What libbcc and LLVM printed: standard output is a memory file."""
-    sys.stdout.flush()
-    with suppress(OSError):
+    with suppress(OSError):  # as with a limit on the size of files
+        sys.stdout.flush()
         return os.pread(1, OUTPUT, 0).decode(errors="replace")
     return ""
 

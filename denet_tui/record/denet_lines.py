@@ -82,7 +82,7 @@ def run_info(first: dict[str, Any]) -> RunInfo:
 def advance(info: RunInfo, before: Snapshot, events: Iterable[dict[str, Any]], line: dict[str, Any]) -> Snapshot:
     """The snapshot of a `tree` or `sample` line; `events` are the `child` lines before it."""
     metrics = {info.pid: line.get("parent", line)} if line.get("parent", line) else {}
-    commands = {info.pid: info.argv[0]}
+    commands = {info.pid: info.argv[0] if info.argv else ""}
     for child in line.get("children", ()):
         metrics[whole(child["pid"])], commands[whole(child["pid"])] = child["metrics"], str(child["command"])
     summed = line.get("aggregated", line)

@@ -36,7 +36,7 @@ from denet_tui.syscalls import errno_number, named
 
 KEPT_ENDED = 500
 """Ended processes that stay in a snapshot, as while it was recorded."""
-_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
 
 Line = dict[str, Any]

@@ -86,6 +86,8 @@ def replaced_by_a_symlink(file: Path) -> None:
         (lambda file: os.chown(file, 1000, 0), "is not root's alone"),
         (lambda file: file.parent.chmod(0o777), "is not root's alone"),
         (lambda file: os.chown(file.parent, 1000, 0), "is not root's alone"),
+        (lambda file: (file.unlink(), os.mkfifo(file, 0o600)), "is damaged"),
+        (lambda file: os.truncate(file, 3 << 30), "is damaged"),
         (replaced_by_a_symlink, "is not root's alone"),
         (rewritten({"key": "of another kernel"}), "is of another kernel, bcc or LLVM"),
         (rewritten({"compilers": {"/bin/sh": [1, 2, 3]}}), "is of another kernel, bcc or LLVM"),
@@ -98,10 +100,20 @@ def test_what_is_not_roots_whole_or_of_here_is_not_used(cache: ProgramCache, spo
         cache._read()
 
 
-def test_what_the_kernel_refuses_is_compiled_instead(cache: ProgramCache, capsys: pytest.CaptureFixture[str]) -> None:
-    rewritten({"maps": {"rows": [999, 4, 8, 1, 0]}})(cache._file)
-    assert cache.load(17) is None
-    assert capsys.readouterr().out == "compiled: Invalid argument\n"
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"maps": {"rows": [999, 4, 8, 1, 0]}}, "Invalid argument"),
+        ({"maps": None}, "'NoneType' object is not iterable"),
+        ({"programs": {}}, "'sys_enter'"),
+    ],
+)
+def test_what_cannot_be_loaded_is_compiled_instead(
+    cache: ProgramCache, capsys: pytest.CaptureFixture[str], change: dict[str, Any], why: str
+) -> None:
+    rewritten(change)(cache._file)
+    assert cache.load(17, []) is None
+    assert capsys.readouterr().out == f"compiled: {why}\n"
 
 
 def test_other_settings_another_source_and_another_kernel_have_another_place(

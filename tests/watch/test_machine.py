@@ -231,7 +231,7 @@ def test_what_is_looked_at_again_stays_open_and_is_no_other_process() -> None:
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         usages, who = Usages(), process(sleeper.pid, start_ns=time.monotonic_ns())
         first = usages.look([who], {}, shown=False)
-        assert first[who.tgid].rss_bytes
+        assert first[who.tgid].usage.rss_bytes
         assert usages.look([who], {}, shown=False) == {}, "once is enough where nothing is shown"
         assert opened() == []
         assert [usages.look([who], {})[who.tgid].threads for _ in range(3)] == [1, 1, 1]
