@@ -28,7 +28,7 @@ class _Seconds(click.FloatRange):
 
 def process(_: click.Context, parameter: click.Parameter, word: str) -> str:
     """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
-    if word.isdecimal() and (len(word) > 19 or not int(word)):
+    if word.isdecimal() and (len(word) > 4000 or not int(word)):
         raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
     return word
 

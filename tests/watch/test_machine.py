@@ -234,16 +234,16 @@ def test_what_is_looked_at_again_stays_open_and_is_no_other_process() -> None:
         assert first[who.tgid].usage.rss_bytes
         assert usages.look([who], {}, shown=False) == {}, "once is enough where nothing is shown"
         assert opened() == []
-        assert [usages.look([who], {})[who.tgid].threads for _ in range(3)] == [1, 1, 1]
+        assert [usages.look([who], {})[who.tgid].usage.threads for _ in range(3)] == [1, 1, 1]
         assert len(opened()) == 1
         sleeper.kill()
         sleeper.wait()
         assert usages.look([who], {}) == {}
         assert usages.look([], {}) == {}
         assert opened() == []
-    own = process(os.getpid())
+    own = process(os.getpid(), start_ns=time.monotonic_ns())
     for final in (False, False, True):
-        peak = usages.look([own], {}, final=final)[own.tgid].accounts.max_rss_bytes
+        peak = usages.look([own], {}, final=final)[own.tgid].usage.accounts.max_rss_bytes
         assert (peak is not None) is final
     assert opened() == [], "nothing stays open after the end"
 
