@@ -1,13 +1,14 @@
-"""What was counted by syscall: the rows of one process, and the difference between two runs."""
+"""What was counted by syscall: the rows of one process, sums over several, and the difference between two runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections import Counter
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from math import ceil
 from operator import add, itemgetter
 from typing import NamedTuple
 
-from denet_tui.model import BUCKETS, Counters, Errnos, Syscall, bucket_floor_ns, unpack_buckets
+from denet_tui.model import BUCKETS, Counters, Errnos, ErrorKey, Syscall, bucket_floor_ns, unpack_buckets
 
 _LOWEST = (1 << 64) - 1
 _Pick = tuple[Sequence[Syscall], Callable[[Sequence[int]], Sequence[int]]]
@@ -174,3 +175,25 @@ class Difference(NamedTuple):
     def time_ns(self) -> int:
         """Time more than before, in ns."""
         return self.after.time_ns - self.before.time_ns
+
+
+def added(tables: Iterable[Mapping[Syscall, Counters]]) -> dict[Syscall, Counters]:
+    """The sums over several tables."""
+    total: dict[Syscall, Counters] = {}
+    for table in tables:
+        if not total:
+            total.update(table)
+            continue
+        for syscall, counters in table.items():
+            known = total.get(syscall)
+            total[syscall] = counters if known is None else known.plus(counters)
+    return total
+
+
+def counted(tables: Iterable[Errnos]) -> Errnos:
+    """The sums over several tables of errnos."""
+    total: Counter[ErrorKey] = Counter()
+    for table in tables:
+        if table:
+            total.update(table)
+    return total

@@ -261,6 +261,8 @@ Errnos = Mapping[ErrorKey, int]
 ProcessKey = tuple[int, int]
 """The tgid and the start: what tells a process from a later one with the same id."""
 
+KEPT_ENDED = 500
+"""Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
 PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
 """What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 

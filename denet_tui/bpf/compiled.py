@@ -60,14 +60,19 @@ class ProgramCache:
 
         `names` are the maps that are to be there.
         """
+        tables: dict[str, int] = {}
+        loaded: dict[str, int] = {}
         try:
             kept = self._read()
             if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            tables = _create_maps(kept["maps"])
-            loaded = {event: _load(kind, event, tables, **kept["programs"][event]) for event in EVENTS}
+            _create_maps(kept["maps"], tables)
+            for event in EVENTS:
+                loaded[event] = _load(kind, event, tables, **kept["programs"][event])
             found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
+            for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
+                os.close(descriptor)
             print(f"compiled: {getattr(error, 'strerror', None) or error}")
             return None
         print(f"not compiled, taken from {self._file}")
@@ -81,7 +86,7 @@ class ProgramCache:
             code = module.dump_func(f"on_{event}".encode())
             uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
             kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses}
-        kept["maps"] = {name: programs.map_shape(table) for table, name in names.items()}
+        kept["maps"] = {name: maps.shape_of(table) for table, name in names.items()}
         with suppress(OSError, _UnusableError):
             self._write({"key": self._key, "compilers": {path: _signature(path) for path in _compilers()}, **kept})
 
@@ -123,12 +128,10 @@ class ProgramCache:
             raise
 
 
-def _create_maps(shapes: dict[str, list[int]]) -> dict[str, int]:
-    """Descriptors of new maps by name; raises OSError."""
-    made: dict[str, int] = {}
+def _create_maps(shapes: dict[str, list[int]], made: dict[str, int]) -> None:
+    """Put descriptors of new maps into `made`, by name; raises OSError."""
     for name in sorted(shapes, key=lambda name: name in _WITHIN):  # those that are in others come first
         made[name] = programs.create_map(shapes[name], name, made[_WITHIN[name]] if name in _WITHIN else 0)
-    return made
 
 
 def _load(kind: int, event: str, tables: dict[str, int], code: str, uses: list[tuple[int, str]]) -> int:

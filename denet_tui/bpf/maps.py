@@ -60,6 +60,14 @@ def raw_tracepoint_open(name: str, program: int) -> int:
     return bpf(RAW_TRACEPOINT_OPEN, struct.pack("<QII", ctypes.addressof(text), program, 0))
 
 
+def shape_of(descriptor: int) -> tuple[int, int, int, int, int]:
+    """Type, key size, value size, entries and flags of a map (struct bpf_map_info); raises OSError."""
+    buffer = ctypes.create_string_buffer(80)
+    bpf(OBJECT_INFO, struct.pack("<IIQ", descriptor, len(buffer), ctypes.addressof(buffer)))
+    kind, _, key_size, value_size, entries, flags = struct.unpack_from("<6I", buffer)
+    return kind, key_size, value_size, entries, flags
+
+
 def kernel_version(release: str = "") -> tuple[int, ...]:
     """The first two numbers of a kernel's release, by default of the running one's."""
     return tuple(int(number) for number in re.findall(r"\d+", release or platform.release())[:2])
@@ -81,11 +89,7 @@ class Map:
 
     def __init__(self, descriptor: int) -> None:
         self.fd = descriptor
-        info = ctypes.create_string_buffer(80)
-        attributes = struct.pack("<IIQ", descriptor, len(info), ctypes.addressof(info))
-        bpf(OBJECT_INFO, attributes)
-        fields: tuple[int, ...] = struct.unpack_from("<6I", info)
-        self.type, _, self.key_size, self.value_size, self.max_entries, _ = fields
+        self.type, self.key_size, self.value_size, self.max_entries, _ = shape_of(descriptor)
         self.stride = self.value_size
         """Bytes of one value in a batch: of a per-CPU map all its CPUs', each rounded up to 8."""
         if self.type in (PERCPU_ARRAY, PERCPU_HASH):

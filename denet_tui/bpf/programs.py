@@ -41,14 +41,6 @@ class ProgramInfo(NamedTuple):
     verified: int
 
 
-def map_shape(descriptor: int) -> tuple[int, ...]:
-    """Type, key size, value size, entries and flags of a map (struct bpf_map_info); raises OSError."""
-    buffer = ctypes.create_string_buffer(80)
-    bpf(OBJECT_INFO, struct.pack("<IIQ", descriptor, len(buffer), ctypes.addressof(buffer)))
-    kind, _, *shape = struct.unpack_from("<6I", buffer)
-    return (kind, *shape)
-
-
 def create_map(shape: Sequence[int] = (ARRAY, 4, 8, 1, 0), name: str = "", inner: int = 0) -> int:
     """Descriptor of a new map of that shape, by default an array of one u64; raises OSError.
 

@@ -32,10 +32,12 @@ def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
 
 def take_all(tables: Mapping[str, Map], side: int) -> list[tuple[bytes, bytes]]:
     """Packed (keys, values) of all rows of calls on the side at rest, which are deleted; each key once."""
-    pieces = [_take_hot(tables["hot_owners"], tables["hot_rows"], side), *take(tables["pid_syscall_map"], side)]
-    found = [key for keys, _ in pieces for (key,) in struct.iter_unpack("8s", keys)]
-    if len(pieces) == 1 or len(set(found)) == len(found):
+    hot, *others = _take_hot(tables["hot_owners"], tables["hot_rows"], side), *take(tables["pid_syscall_map"], side)
+    overflow = {key for keys, _ in others for (key,) in struct.iter_unpack("8s", keys)}  # few, and mostly none
+    pieces = [hot, *others]
+    if not overflow or overflow.isdisjoint(key for (key,) in struct.iter_unpack("8s", hot[0])):
         return pieces
+    found = [key for keys, _ in pieces for (key,) in struct.iter_unpack("8s", keys)]
     rows: dict[bytes, tuple[int, int]] = {}
     for key, (lanes, peak) in zip(found, ROW.iter_unpack(b"".join(values for _, values in pieces)), strict=True):
         lanes_before, peak_before = rows.get(key, (0, 0))

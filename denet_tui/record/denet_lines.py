@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from denet_tui.counts import added
 from denet_tui.model import (
     ABI_NATIVE,
     NO_LOSS,
@@ -123,10 +124,7 @@ def _with_calls(before: Snapshot, summed: dict[str, Any], snapshot: Snapshot) ->
         for call, count in known.items()
         if count > before.syscalls.get(call, NOTHING).calls
     }
-    syscalls = {
-        **before.syscalls,
-        **{call: before.syscalls.get(call, NOTHING).plus(row) for call, row in recent.items()},
-    }
+    syscalls = added((before.syscalls, recent))
     return replace(
         snapshot,
         syscalls=syscalls,

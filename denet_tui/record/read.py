@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from denet_tui.counts import EMPTY, Counts
+from denet_tui.counts import EMPTY, Counts, added, counted
 from denet_tui.model import (
+    KEPT_ENDED,
     NO_USAGE,
     NOTHING,
     Accounts,
-    Counters,
     Errnos,
     InFlight,
     Loss,
@@ -34,8 +34,6 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
 
-KEPT_ENDED = 500
-"""Ended processes that stay in a snapshot, as while it was recorded."""
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
 
@@ -119,7 +117,7 @@ class _Advance:
             wall_ms=whole(ours["wall_ms"]),
             elapsed_ns=whole(ours["elapsed_ns"]),
             interval_ns=interval_ns,
-            syscalls=_sum(before.syscalls, recent),
+            syscalls=added((before.syscalls, recent)),
             recent=recent,
             errnos=_more(before.errnos, new),
             processes=tuple(sorted([*self.over[-KEPT_ENDED:], *self.living.values()], key=lambda each: each.start_ns)),
@@ -232,11 +230,7 @@ def _counted(process: ProcessInfo, recent: Counts, new: Mapping[tuple[Syscall, i
 
 
 def _more(before: Errnos, new: Errnos) -> Errnos:
-    return {**before, **{key: before.get(key, 0) + count for key, count in new.items()}} if new else before
-
-
-def _sum(before: Mapping[Syscall, Counters], recent: Mapping[Syscall, Counters]) -> Mapping[Syscall, Counters]:
-    return {**before, **{call: before.get(call, NOTHING).plus(counters) for call, counters in recent.items()}}
+    return counted((before, new)) if new else before  # most have none, and share what they had
 
 
 def _in_flight(call: Line) -> InFlight:

@@ -14,6 +14,7 @@ from denet_tui.bpf import names
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.model import (
+    KEPT_ENDED,
     NO_LOSS,
     NO_USAGE,
     NOTHING,
@@ -36,8 +37,6 @@ from denet_tui.watch.processes import Present
 _START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
-KEPT_ENDED = 500
-"""Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
 KEPT_LETTERS = 4096
 """Of the command line of one that stays."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from denet_tui.counts import added
 from denet_tui.model import BUCKETS, NOTHING, Counters, Syscall, added_up
 
 LEVELS = ((0.0, 480), (5.0, 720), (60.0, 1440))
@@ -35,11 +36,7 @@ class _Tick(NamedTuple):
     rows: Mapping[Syscall, Counters]
 
     def plus(self, later: _Tick) -> _Tick:
-        rows = dict(self.rows)
-        for syscall, counters in later.rows.items():
-            known = rows.get(syscall)
-            rows[syscall] = counters if known is None else known.plus(counters)
-        return _Tick(self.start_s, later.end_s, self.total.plus(later.total), rows)
+        return _Tick(self.start_s, later.end_s, self.total.plus(later.total), added((self.rows, later.rows)))
 
 
 class _Slot(NamedTuple):

@@ -42,8 +42,8 @@ class PlayerLine(Widget):
             self.share = share
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self._shown: tuple[str, float, tuple[float, ...], str] = ("", 0.0, (), "")
 
     def show(self, how: str, share: float, marks: Sequence[float], told: str) -> None:

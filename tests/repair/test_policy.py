@@ -224,6 +224,8 @@ _MODULES = sorted(
 def test_what_stands_beside_the_guides_words_says_none() -> None:
     """Its own words are to be found, and what is wrong in them is said."""
     assert [row for row in guide.ROWS if SAYS.search(f"{row.do}; {row.does}")] == []
+    quoted = {word for row in guide.ROWS for word in (*row.words, " ".join(row.words), row.wrong)}
+    assert [text for text in strings(Path(guide.__file__)) if SAYS.search(text) and text not in quoted] == []
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from denet_tui.counts import Counts
+from denet_tui.counts import Counts, added, counted
 from denet_tui.model import Counters, Errnos, ErrorKey, ProcessInfo, ProcessKey, Snapshot, Syscall, added_up
-from denet_tui.screens.live.scope import added, counted
 from denet_tui.watch.history import History, Tables
 from denet_tui.watch.timeline import Timeline
 

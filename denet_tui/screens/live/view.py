@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from denet_tui.counts import new_errnos
+from denet_tui.counts import added, counted, new_errnos
 from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, Snapshot, Syscall, added_up
-from denet_tui.screens.live.scope import added, counted
 from denet_tui.widgets.narrowing import Narrowing
 from denet_tui.widgets.process_rows import parents
 

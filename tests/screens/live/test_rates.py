@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from denet_tui.counts import added
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall, added_up
 from denet_tui.screens.live import rates as module
 from denet_tui.screens.live.rates import Rates
-from denet_tui.screens.live.scope import added
 from tests.screens.live.double import SYSCALLS, Build
 
 READ, OPENAT, BOTH = SYSCALLS[0], SYSCALLS[2], SYSCALLS[9]
