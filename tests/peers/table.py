@@ -65,7 +65,7 @@ _INT80 = (  # mov eax, 20 (getpid); push rbx; int 0x80; pop rbx; ret
     "f = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))\n[f() for _ in range(3)]"
 )
 
-_ON_DISK = "f=$(mktemp -p /var/tmp);"
+_ON_DISK = "f=/var/tmp/denet-tui-peers-$$;"
 
 
 def _in_turn(seen: Seen) -> bool:

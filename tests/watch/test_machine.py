@@ -229,6 +229,7 @@ def test_what_is_looked_at_again_stays_open_and_is_no_other_process() -> None:
         return [path for path in descriptors(os.getpid()).values() if path.startswith("/proc/") and "/stat" in path]
 
     with subprocess.Popen(["sleep", "60"]) as sleeper:
+        eventually(lambda: "sleep" in text_of(Path(f"/proc/{sleeper.pid}/cmdline")), "its program is there")
         usages, who = Usages(), process(sleeper.pid, start_ns=time.monotonic_ns())
         first = usages.look([who], {}, shown=False)
         assert first[who.tgid].usage.rss_bytes
