@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from denet_tui.bpf.maps import Map
 from denet_tui.model import BUCKETS
@@ -15,6 +15,8 @@ _SIDES = bytes(byte >> SIDE_BIT % 8 & 1 for byte in range(256))
 """The side by the byte of a row key that has it."""
 _HOT_HEAD = 16
 """Bytes before the row in an element of hot_rows."""
+_CHUNK = 512
+"""Rows that are taken at once: all of a tick would be megabytes."""
 
 
 def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
@@ -30,32 +32,22 @@ def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
         yield keys, values
 
 
-def take_all(tables: Mapping[str, Map], side: int) -> list[tuple[bytes, bytes]]:
-    """Packed (keys, values) of all rows of calls on the side at rest, which are deleted; each key once."""
-    hot, *others = _take_hot(tables["hot_owners"], tables["hot_rows"], side), *take(tables["pid_syscall_map"], side)
-    overflow = {key for keys, _ in others for (key,) in struct.iter_unpack("8s", keys)}  # few, and mostly none
-    pieces = [hot, *others]
-    if not overflow or overflow.isdisjoint(key for (key,) in struct.iter_unpack("8s", hot[0])):
-        return pieces
-    found = [key for keys, _ in pieces for (key,) in struct.iter_unpack("8s", keys)]
-    rows: dict[bytes, tuple[int, int]] = {}
-    for key, (lanes, peak) in zip(found, ROW.iter_unpack(b"".join(values for _, values in pieces)), strict=True):
-        lanes_before, peak_before = rows.get(key, (0, 0))
-        rows[key] = lanes_before + int.from_bytes(lanes, "little"), max(peak, peak_before)
-    packed = (ROW.pack(lanes.to_bytes(ROW.size - 8, "little"), peak) for lanes, peak in rows.values())
-    return [(b"".join(rows), b"".join(packed))]
-
-
-def _take_hot(owners: Map, table: Map, side: int) -> tuple[bytes, bytes]:
-    """Those that have the place that their key's hash names."""
+def take_hot(owners: Map, table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
+    """The same of the rows that have the place that their key's hash names; others may have more of the same keys."""
     half = table.max_entries // 2
-    owned = {
-        index: key
+    owned = sorted(
+        place
         for indexes, keys in owners.read()
-        for (index,), (key,) in zip(struct.iter_unpack("<I", indexes), struct.iter_unpack("8s", keys), strict=True)
-        if index // half == side
-    }
-    places = struct.pack(f"<{len(owned)}I", *owned)
-    values = [value or bytes(table.stride) for value in table.lookup_many(places)]
-    owners.delete_many(places)
-    return b"".join(owned.values()), b"".join(value[_HOT_HEAD:] for value in values)
+        for place in zip(struct.unpack(f"<{len(indexes) // 4}I", indexes), _split(keys), strict=True)
+        if place[0] // half == side
+    )
+    for start in range(0, len(owned), _CHUNK):
+        chunk = owned[start : start + _CHUNK]
+        places = struct.pack(f"<{len(chunk)}I", *[index for index, _ in chunk])
+        values = b"".join([(value or bytes(table.stride))[_HOT_HEAD:] for value in table.lookup_many(places)])
+        owners.delete_many(places)
+        yield b"".join([key for _, key in chunk]), values
+
+
+def _split(keys: bytes) -> Iterator[bytes]:
+    return (key for (key,) in struct.iter_unpack("8s", keys))

@@ -256,9 +256,15 @@ class Tracer:
         )
 
     def _read_rows(self, side: int) -> dict[int, Counts]:
+        found = self._counted(rows.take_hot(self._maps["hot_owners"], self._maps["hot_rows"], side))
+        for tgid, counts in self._counted(rows.take(self._maps["pid_syscall_map"], side)).items():
+            found[tgid] = found[tgid].plus(counts) if tgid in found else counts
+        return found
+
+    def _counted(self, pieces: Iterable[tuple[bytes, bytes]]) -> dict[int, Counts]:
         found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
         native, number = self._native, int.from_bytes
-        for keys, values in rows.take_all(self._maps, side):
+        for keys, values in pieces:
             # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
             for (where, nr), (lanes, peak) in zip(
                 _ROW_KEY.iter_unpack(keys), rows.ROW.iter_unpack(values), strict=True
