@@ -1,4 +1,4 @@
-"""Frozen values that every room shares; imports nothing of ours."""
+"""Frozen values that every room shares; imports nothing of ours but touched.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
+
+from denet_tui.touched import Touched
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -357,6 +359,8 @@ class Snapshot:
     """How long the machine has slept since the start: no other time here counts that."""
     set_ns: int = 0
     """By how much the wall clock was set since the start."""
+    touched: Touched | None = None
+    """None where that is not watched."""
 
     @property
     def exact(self) -> bool:

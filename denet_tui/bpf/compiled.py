@@ -55,10 +55,10 @@ class ProgramCache:
         self._key = hashlib.sha256(repr((os.uname()[2:], settings, list(_sources()))).encode()).hexdigest()
         self._file = FOLDER / self._key
 
-    def load(self, kind: int, names: Iterable[str]) -> Loaded | None:
+    def load(self, kind: int, names: Iterable[str], optional: Iterable[str] = ()) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there.
+        `names` are the maps that are to be there, `optional` those that may be.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -69,7 +69,8 @@ class ProgramCache:
             _create_maps(kept["maps"], tables)
             for event in EVENTS:
                 loaded[event] = _load(kind, event, tables, **kept["programs"][event])
-            found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
+            wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
+            found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
             for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
                 os.close(descriptor)

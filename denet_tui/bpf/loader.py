@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
+from denet_tui.bpf import btf, compiled, confine, facts, file_calls, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
@@ -53,6 +54,7 @@ MAPS = (
 )
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
+_INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
 _EXECVE = {"x86_64": (59, 322)}
 """Numbers of execve and execveat where they are not those of the generic table, (221, 281)."""
 _OFFSETS = {
@@ -110,7 +112,7 @@ def flags_for(
     machine, notes = platform.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
-    wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})
+    wanted = _OFFSETS | _OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
     try:
         found = btf.Btf.of_kernel().offsets(wanted)
     except btf.BtfError as error:
@@ -129,6 +131,7 @@ def flags_for(
         values["WAY_RAW"] = 1
     else:
         values.update(fields)
+    notes += file_calls.add_flags(request, values)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
     if only_uid is not None:
@@ -167,8 +170,9 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
     cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
-    names = (*MAPS, *(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
-    loaded = cache.load(kind, names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
+    names = _names(request, inside=inside)
+    loaded = cache.load(kind, *names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
+    handed = file_calls.fill(loaded.maps)
     links = {}
     for event in reversed(tracepoints.EVENTS):
         try:
@@ -182,11 +186,17 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "method": method,
         "bcc": found.version,
         "notes": loaded.notes,
-        "maps": {name: loaded.maps[name] for name in names},
+        "maps": handed,
         "links": links,
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
         "after": loaded.after,
     }
+
+
+def _names(request: Request, *, inside: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Maps that must be there, and those that may be; `inside` a PID namespace."""
+    asked = (*(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
+    return (*MAPS, *asked), file_calls.maps_of(request)
 
 
 def _made(
@@ -194,9 +204,12 @@ def _made(
     found: toolchain.Toolchain,
     kind: int,
     flags: tuple[list[str], list[str]],
-    names: Iterable[str],
+    names: tuple[Iterable[str], Iterable[str]],
 ) -> compiled.Loaded:
-    """The program compiled and loaded by bcc, and afterwards kept; raises LoadError."""
+    """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
+
+    `names` are the maps that must be there, and those that may be.
+    """
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
     except toolchain.ToolchainError as error:
@@ -208,15 +221,19 @@ def _made(
         except Exception as error:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
-        tables = {name: module[name.encode()].map_fd for name in names}
+        tables = {name: module[name.encode()].map_fd for name in names[0]}
     except KeyError as error:
         raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
+    for name in names[1]:
+        with suppress(KeyError):
+            tables[name] = module[name.encode()].map_fd
     return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 
 def _source() -> bytes:
+    """All of it in one text: bcc takes tables of the text itself alone."""
     try:
-        return _SOURCE.read_bytes()
+        return _INCLUDE.sub(lambda found: (_HERE / found[1].decode()).read_bytes(), _SOURCE.read_bytes())
     except OSError as error:
         text = f"{_SOURCE} cannot be read ({error.strerror}); install denet-tui again"
         raise LoadError("source", text, error.errno) from error

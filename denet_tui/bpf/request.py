@@ -22,6 +22,7 @@ LARGEST_SCALE = 4
 LARGEST = 4096
 """Bytes of a request, at most."""
 METHODS = ("auto", "raw", "tracefs")
+DETAILS = ("calls", "files", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,18 @@ class Request:
     """How the program is to be loaded; raises ValueError for what is in none of the sets.
 
     The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller, with hardly a row
-    beside it. With `only_wanted` the calls that are named in its map are counted, and no others.
+    beside it. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`: what is
+    watched besides the calls.
     """
 
     method: str = "auto"
     scale: int = 0
     rows: int | None = None
     only_wanted: bool = False
+    detail: str = "calls"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS or type(self.only_wanted) is not bool:
+        if self.method not in METHODS or self.detail not in DETAILS or type(self.only_wanted) is not bool:
             raise ValueError("not a request")
         if type(self.scale) is not int or not 0 <= self.scale <= LARGEST_SCALE:
             raise ValueError("not a size")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from denet_tui import clock
 from denet_tui.bpf import accounts, living, maps, names, rows
+from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
@@ -93,6 +94,8 @@ class Reading(NamedTuple):
     loss: Loss
     tasks: list[Task]
     processes: list[Process]
+    about: About | None = None
+    """None where it was loaded without."""
 
 
 class Tracer:
@@ -111,6 +114,7 @@ class Tracer:
         """Whether what was entered may lack what /proc hides."""
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.files = FileTables(self._maps) if "files" in self._maps else None
         self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
@@ -235,6 +239,7 @@ class Tracer:
             self._read_loss(side),
             self._read_tasks(),
             self._read_processes(),
+            about=self.files.read(side) if self.files else None,
         )
 
     def close(self) -> None:

@@ -47,12 +47,16 @@ class WatchRequest:
     on_quit: Literal["ask", "kill", "leave"] = "ask"
     debug: bool = False
     log_file: Path | None = None
+    detail: str | None = None
+    """None: all of it where that can be seen."""
 
     @property
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
+        shown = self.as_json or self.recording or self.summary or self.on_screen
+        detail = self.detail or ("all" if shown else "calls")
+        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""

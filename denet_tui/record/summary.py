@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from denet_tui.counts import Between, percentile
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.record import about
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.syscalls import errno_name
@@ -21,7 +22,7 @@ def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
     return grouped
 
 
-def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
+def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Iterator[str]:
     """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
     head: Json = {
         "kind": "summary",
@@ -34,7 +35,9 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         **accounts(snapshot.accounts),
         "syscalls": syscall_items(snapshot),
     }
-    yield as_json(head)[:-1] + ',"processes":['
+    yield as_json(head)[:-1]
+    yield from about.summary_fields(info, snapshot)
+    yield ',"processes":['
     yield from processes.blocks()
     yield "]}\n"
 

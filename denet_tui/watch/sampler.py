@@ -33,6 +33,7 @@ from denet_tui.model import (
 )
 from denet_tui.syscalls import syscall
 from denet_tui.watch.processes import Present
+from denet_tui.watch.touches import Touches
 
 _START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
@@ -75,6 +76,7 @@ class Sampler:
         """By those that have ended."""
         self._spent_ns = 0
         """CPU time of this interval."""
+        self._touches = Touches()
 
     def add(
         self,
@@ -90,6 +92,7 @@ class Sampler:
         replaced = self._meet(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
+        touched = reading.about and self._touches.add(reading.about, self._pid_of)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -99,7 +102,11 @@ class Sampler:
         ended = (*replaced, *self._freeze(reading, shown))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
-        return replace(snapshot, running=running, status=status)
+        return replace(snapshot, running=running, status=status, touched=touched)
+
+    def _pid_of(self, tgid: int) -> int:
+        known = self._known.get(tgid)
+        return known.info.pid if known else tgid
 
     def _snapshot(
         self, reading: Reading, recent: Mapping[Syscall, Counters], delta: Counters, ended: tuple[ProcessInfo, ...]
