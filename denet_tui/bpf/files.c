@@ -168,16 +168,21 @@ static __always_inline int may_tell(void)
 #endif
 }
 
-/* An argument of the running call; see `refused_number`. */
-static __always_inline u64 call_argument(u64 place, u32 offset)
-{
+/* Where the arguments of the running call are; see `refused_number`. */
 #ifdef TASK_REGS
+#define ARGUMENT_AT(registers, offset) (*(u64 *)((registers) + (offset)))
+static __always_inline char *registers_at(u64 place)
+{
     void *(*registers)(void *) = (void *)175;
-    return *(u64 *)((char *)registers(current_task()) + offset);
-#else
-    return READ(u64, place, offset);
-#endif
+    return registers(current_task());
 }
+#else
+#define ARGUMENT_AT(registers, offset) READ(u64, registers, offset)
+static __always_inline char *registers_at(u64 place)
+{
+    return (char *)place;
+}
+#endif
 
 /* Whether what is given at `place` are the registers of the running task. */
 static __always_inline int has_arguments(u64 place)
@@ -192,8 +197,19 @@ static __always_inline int has_arguments(u64 place)
 
 static __always_inline void identify(struct found *found)
 {
+#if OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
+    struct {
+        char *sb;
+        char between[OFF_INO - OFF_SB - 8];
+        u64 number;
+    } part = {};
+    bpf_probe_read_kernel(&part, sizeof(part), found->inode + OFF_SB);
+    char *sb = part.sb;
+    found->identity.inode = part.number;
+#else
     char *sb = READ(char *, found->inode, OFF_SB);
     found->identity.inode = READ(u64, found->inode, OFF_INO);
+#endif
     found->identity.generation = READ(u32, found->inode, OFF_GENERATION);
     found->identity.device = READ(u32, sb, OFF_S_DEV);
     u32 last = NUMBERS - 1, *anonymous = classes.lookup(&last);
@@ -375,8 +391,9 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         turn_away(NO_ABOUT);
         return;
     }
-    u64 first = call_argument(place, OFF_ARG_0), second = call_argument(place, OFF_ARG_1);
-    u64 third = call_argument(place, OFF_ARG_2);
+    char *registers = registers_at(place);
+    u64 first = ARGUMENT_AT(registers, OFF_ARG_0), second = ARGUMENT_AT(registers, OFF_ARG_1);
+    u64 third = ARGUMENT_AT(registers, OFF_ARG_2);
 #define ARGUMENT(shift) (DOES(3 << (shift)) == 0 ? first : DOES(2 << (shift)) ? third : second)
     task->about = 1;
     about->tid = self->tid;
