@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from denet_tui.bpf import file_calls
 from denet_tui.syscalls import numbers
-from tests.real import denet, environment
+from tests.real import REPOSITORY, denet, environment
 
 pytestmark = pytest.mark.root
 
@@ -215,3 +217,19 @@ def test_a_million_reads_of_a_byte(tmp_path: Path) -> None:
     slowest = [row for row in found["slowest"] if row["syscall"] == "read"]
     assert len(slowest) == 5
     assert slowest[0]["time_ns"] == found["syscalls"]["read"]["max_ns"]
+
+
+def test_of_a_setuid_program_nothing_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        program = Path(folder) / "cat"
+        shutil.copy("/bin/cat", program)
+        program.chmod(0o4755)
+        argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", str(program)]
+        done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert "/etc/hostname" in found["files"]
+    assert "/own-missing" in found["failed"]
+    assert "shadow" not in done.stdout
+    assert "secret" not in done.stdout
+    assert found["turned_away"]["calls of setuid programs"] > 10
