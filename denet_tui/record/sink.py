@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import threading
@@ -13,6 +14,8 @@ from typing import BinaryIO
 from denet_tui import files
 from denet_tui.ready import wait_for_room
 from denet_tui.visible import visible
+
+log = logging.getLogger("denet_tui")
 
 BATCH_BYTES = 256 * 1024
 """Lines are gathered up to about this many bytes for one write()."""
@@ -112,9 +115,13 @@ class Sink:
             self._waiting = deque()
             threading.Thread(target=self._write_on, name="recording", daemon=True).start()
 
-    def has_room(self) -> bool:
-        """Whether another tick may wait."""
-        return self._size < MOST_WAITING
+    def admit(self) -> bool:
+        """Whether another tick may wait; one that may not is counted as left out."""
+        room = self._size < MOST_WAITING
+        if not room and not self.left_out:
+            log.warning("the %s lacks ticks from here on: its reader is too slow for them", self.name)
+        self.left_out += not room
+        return room
 
     def drain(self, hurry: Callable[[], bool]) -> None:
         """Wait until all is written; where `hurry` says so, only as long as its reader goes on reading."""
@@ -179,7 +186,9 @@ class Sink:
         if not self._open:
             return
         self._open = False
-        if self.left_out and not self.failure:
+        if self.left_out and self.failure:
+            self.failure += f"; {self.left_out:,} ticks before that found no room"
+        elif self.left_out:
             self.failure = f"the {self.name} lacks {self.left_out:,} ticks: its reader was too slow for them"
         if self._owned and not self._waiting:
             try:
