@@ -216,7 +216,7 @@ def test_without_root_sudo_is_named(marker: Path) -> None:
         ["selftest"],
     ):
         line = complaint(run("setpriv", "--reuid=65534", "--clear-groups", *DENET, *words))
-        typed = re.fullmatch(r"loading the BPF program needs root for half a second: run `sudo (.*)`", line)
+        typed = re.fullmatch(r"loading the BPF program needs root for a moment: run `sudo (.*)`", line)
         assert typed, line
         program, *again = shlex.split(typed[1])
         assert Path(program).name == "denet-tui"

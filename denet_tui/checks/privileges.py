@@ -53,7 +53,7 @@ def effective(host: Host) -> Finding:
         lacks,
         _seen(host, "CapEff"),
         "The kernel lets a process load tracing programs with CAP_BPF and CAP_PERFMON together, or with "
-        "CAP_SYS_ADMIN; one of the two alone is not enough. denet-tui needs it for the half second that loading takes.",
+        "CAP_SYS_ADMIN; one of the two alone is not enough. denet-tui needs it for the moment that loading takes.",
         BOTH,
         _ways_up(host),
         (_CAPABILITIES_7,),
@@ -68,7 +68,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         (),
         "until-reboot",
         "nothing stays",
-        advice="run `sudo denet-tui …`: the loader is root for half a second, everything else runs as you",
+        advice="run `sudo denet-tui …`: the loader is root for a moment, everything else runs as you",
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)

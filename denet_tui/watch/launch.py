@@ -66,7 +66,7 @@ def _load_here(wanted: Request, only_uid: int | None) -> Loading:
 
 
 class Start:
-    """The privileged half second: from here on a loader works, and this process has given its privilege away."""
+    """The privileged moment: from here on a loader works, and this process has given its privilege away."""
 
     def __init__(
         self,
@@ -319,7 +319,7 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
         raise StartError(_no_privilege())
 
     def through_sudo(wanted: Request, _: int | None) -> unprivileged.Loads:
-        say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
+        say("using sudo for the moment that loading the BPF program takes (--no-sudo refuses)")
         return unprivileged.ThroughSudo(sudo, wanted)
 
     return through_sudo
@@ -342,7 +342,7 @@ def _no_privilege() -> str:
             f"or run `{again}`"
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
-    return f"loading the BPF program needs root for half a second: run `{again}`{lacking}"
+    return f"loading the BPF program needs root for a moment: run `{again}`{lacking}"
 
 
 def _runner(options: Options, invoker: User) -> User:
