@@ -12,7 +12,7 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, global_options, process, watching_options
+from denet_tui.options import attach_method, file_name, global_options, path, process, watching_options
 from denet_tui.visible import complain, write
 
 
@@ -75,7 +75,10 @@ def main(context: click.Context, /, **given: Any) -> None:
     f"{', '.join(PASSED)}, beside that user's HOME, USER, LOGNAME, SHELL and the PATH of a login.",
 )
 @click.option(
-    "--output", default=None, metavar="pane|FILE|null", help="Where the command's output goes (default: the screen)."
+    "--output",
+    type=file_name,
+    metavar="pane|FILE|null",
+    help="Where the command's output goes (default: the screen).",
 )
 @click.option(
     "--on-quit",
@@ -215,7 +218,7 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
 @click.option(
-    "--report", "report_file", type=Path, metavar="FILE", help="Write the complete report to share (Markdown)."
+    "--report", "report_file", type=path, metavar="FILE", help="Write the complete report to share (Markdown)."
 )
 @click.option("--only", multiple=True, metavar="ID", help="Run this check; may be given again, or with commas.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where there are warnings.")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from denet_tui import debug
+from denet_tui import debug, files
 from denet_tui.visible import complain, write
 from denet_tui.watch.find import in_shell
 
@@ -65,7 +65,7 @@ class Commands(click.Group):
             status = FAILED
         except Exception as error:  # noqa: BLE001 - the last resort
             if isinstance(error, OSError) and error.errno in _FULL:
-                status = complain(f"what was asked for cannot be written: {error.strerror}", FAILED)
+                status = complain(f"what was asked for cannot be written: {files.explain(error)}", FAILED)
                 sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - or Python tries again at its end
             else:
                 status = debug.mistake(error, FAILED)

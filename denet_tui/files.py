@@ -25,6 +25,28 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 HARMLESS = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """With these, open(2) neither waits for anybody nor changes what this process has."""
 
+ELSEWHERE = "start denet-tui in a folder of your own"
+"""What to do next where a file is for the current folder."""
+_LIMITS = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
+    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
+    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
+    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
+    errno.ENOSPC: "free some space, or name a file elsewhere",
+    errno.EDQUOT: "free some space, or name a file elsewhere",
+    errno.EFBIG: "raise the limit (ulimit -f), or name a file elsewhere",
+}
+_WRITING = {
+    errno.ENOENT: "the folder does not exist: create it, or name another file",
+    errno.ENOTDIR: "a part of its path is not a folder: name another file",
+    errno.EISDIR: "it is a folder: name a file in it",
+    errno.EACCES: "you may not write there: name another file",
+    errno.EPERM: "you may not write there: name another file",
+    errno.EROFS: "name a file on a file system that can be written",
+    errno.ENXIO: "start its reader first, or name another file",
+    errno.EPIPE: "its reader has gone; keep it reading to the end",
+}
+
 
 class _Place(NamedTuple):
     """A descriptor of a folder (O_PATH), a name in it, and the flag that keeps a symlink there from being followed."""
@@ -32,6 +54,12 @@ class _Place(NamedTuple):
     at: int
     name: str
     nofollow: int = os.O_NOFOLLOW
+
+
+def explain(problem: OSError, otherwise: str = "") -> str:
+    """What the system said, and what to do about it; `otherwise` where it is not about writing a file, nor a limit."""
+    known = _LIMITS if otherwise else _LIMITS | _WRITING
+    return f"{problem.strerror or problem} ({known.get(problem.errno or 0, otherwise or 'name another file')})"
 
 
 def own_folder(environment: Mapping[str, str], variable: str, default: Path) -> Path:
@@ -101,7 +129,7 @@ def _open_existing(place: _Place, flags: int, *, special: bool) -> int:
         descriptor = os.open(place.name, flags | place.nofollow, dir_fd=place.at)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            error.strerror = "it is a pipe that nobody reads: start its reader first"
+            error.strerror = "it is a pipe that nobody reads"
         raise
     found = os.fstat(descriptor)
     regular = stat.S_ISREG(found.st_mode)

@@ -41,7 +41,7 @@ def limits(host: Host) -> Finding:
         State.FAIL if small else State.WARN,
         said,
         evidence,
-        "libbcc and LLVM are loaded for half a second, about 130 MB, and the program and its maps are some 25 "
+        "libbcc and LLVM are loaded for a moment, about 130 MB, and the program and its maps are some 25 "
         "descriptors. Too little room shows as `Too many open files`, `failed to map segment`, or a loader that is "
         "killed.",
         BOTH,

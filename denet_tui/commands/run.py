@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -12,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from denet_tui import debug
+from denet_tui import debug, files
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
@@ -35,15 +34,6 @@ if TYPE_CHECKING:
     from denet_tui.preferences.screen import Preferences
 
 log = logging.getLogger("denet_tui")
-
-_NEXT = {
-    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
-    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
-    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
-    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
-    errno.ENOSPC: "free some space, or write elsewhere",
-}
-"""What to do next, by errno."""
 
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
@@ -80,8 +70,8 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
-        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        status = complain(f"{what}; {_NEXT.get(error.errno or 0, 'start it again with --debug to see where')}", FAILED)
+        where = f"{error.filename}: " if error.filename else ""
+        status = complain(where + files.explain(error, "start it again with --debug to see where"), FAILED)
     logging.shutdown()
     sys.exit(status)
 

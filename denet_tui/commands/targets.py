@@ -175,9 +175,7 @@ def _destinations(request: WatchRequest, *, on_screen: bool) -> tuple[tuple[int,
         try:
             copy = os.fdopen(files.create(str(request.output), special=True), "wb", buffering=0)
         except OSError as error:
-            raise StartError(
-                f"cannot write the command's output to {request.output}: {error.strerror}; name another file"
-            ) from None
+            raise StartError(f"cannot write the command's output to {request.output}: {files.explain(error)}") from None
     elif request.output == "null" and not on_screen:
         copy = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115
     if on_screen:

@@ -64,7 +64,7 @@ def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], pro
             "sudo",
             "sudo, for each run",
             (
-                "Nothing stays. The loader is root for half a second; screen, recording and command run as you.",
+                "Nothing stays. The loader is root for a moment; screen, recording and command run as you.",
                 "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
             ),
             ("sudo", program, "run", "--", "CMD"),

@@ -19,6 +19,7 @@ from denet_tui.visible import visible
 _MOST_LINE = 64 << 20
 """Bytes."""
 _BLOCK = 1 << 20
+_NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
 _SUMMARY = b'{"kind":"summary"'
 
 
@@ -58,7 +59,9 @@ class Track:
                 return cls(files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path), path)
             return cls(Path(path).open("rb"), path)
         except OSError as problem:
-            raise UnreadableError(f"cannot read {visible(path)}: {problem.strerror}") from None
+            raise UnreadableError(
+                f"cannot read {visible(path) or repr(path)}: {files.explain(problem, _NAME_ONE)}"
+            ) from None
 
     def size(self) -> int:
         """Bytes that there are so far."""

@@ -70,9 +70,7 @@ class Recorder:
             return
         self._last = snapshot
         self._keep_ended(snapshot)
-        ready = [sink for sink in self._lines if sink.has_room()]
-        for sink in self._lines:
-            sink.left_out += sink not in ready
+        ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
             self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
 

@@ -66,7 +66,7 @@ def _load_here(wanted: Request, only_uid: int | None) -> Loading:
 
 
 class Start:
-    """The privileged half second: from here on a loader works, and this process has given its privilege away."""
+    """The privileged moment: from here on a loader works, and this process has given its privilege away."""
 
     def __init__(
         self,
@@ -245,13 +245,15 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
     try:
         attached, found = Attached(pid), stat(pid)
     except ProcessLookupError:
-        raise StartError(f"process {pid} has just ended") from None
+        raise _ended(pid) from None
     if found.kernel:
         raise StartError(f"process {pid} ({found.comm}) is a thread of the kernel: it makes no system calls")
     if attached.poll(0):
         raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
     tracer = start.tracer()
+    if attached.poll(0):  # while the program was loaded: its id may be another's by now
+        raise _ended(pid)
     try:
         _enter(tracer, maps.Map(start.load().maps["accounts"]), pid)
     except NotImplementedError:
@@ -260,6 +262,12 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
             "run denet-tui outside, or start the command with `denet-tui run`"
         ) from None
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
+
+
+def _ended(pid: int) -> StartError:
+    return StartError(
+        f"process {pid} ended before it could be watched; `denet-tui run -- COMMAND` sees all of what lives briefly"
+    )
 
 
 def _process_of(tid: int) -> int:
@@ -272,17 +280,22 @@ def _process_of(tid: int) -> int:
 
 
 def _enter(tracer: Tracer, table: maps.Map, pid: int) -> None:
-    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError."""
+    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError, StartError."""
     tracer.overlooks = facts.hides_others()
     seen: set[int] = set()
     family = [(pid, 0)]
     while family:  # again until none is new: a child may have been born before its parent was entered
         for member, parent in family:
             seen.add(member)
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                begun = _begin_account(table, member)
+            begun = _begin_account(table, member)
+            try:
                 tracer.attach(member, parent)
-                if begun:
+            except (FileNotFoundError, ProcessLookupError):
+                if member == pid:
+                    raise _ended(pid) from None
+                continue
+            if begun:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                     accounts.check(table, member, len(os.listdir(f"/proc/{member}/task")))  # noqa: PTH208
         family = [each for each in descendants(pid) if each[0] not in seen]
 
@@ -306,7 +319,7 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
         raise StartError(_no_privilege())
 
     def through_sudo(wanted: Request, _: int | None) -> unprivileged.Loads:
-        say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
+        say("using sudo for the moment that loading the BPF program takes (--no-sudo refuses)")
         return unprivileged.ThroughSudo(sudo, wanted)
 
     return through_sudo
@@ -329,7 +342,7 @@ def _no_privilege() -> str:
             f"or run `{again}`"
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
-    return f"loading the BPF program needs root for half a second: run `{again}`{lacking}"
+    return f"loading the BPF program needs root for a moment: run `{again}`{lacking}"
 
 
 def _runner(options: Options, invoker: User) -> User:

@@ -113,7 +113,7 @@ def test_where_only_root_is_missing_the_start_comes_first_and_sudo_loads(termina
     shows(terminal, "exited 0", "exact")
     assert privileged(terminal) == []
     terminal.type("q")
-    shows(terminal, "using sudo for the half second", "exact: nothing lost", "left with 0")
+    shows(terminal, "using sudo for the moment", "exact: nothing lost", "left with 0")
 
 
 @pytest.mark.root

@@ -1,4 +1,4 @@
-"""Under sudo everything but half a second belongs to who asked."""
+"""Under sudo everything but a moment belongs to who asked."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_without_privilege_nothing_is_run(person: Person) -> None:
     done = person.shell("$denet run --no-tui -- touch unprivileged")
     assert done.returncode == 125
     (line,) = complaints(done.stderr)
-    assert line.startswith("denet-tui: loading the BPF program needs root for half a second: run `sudo /")
+    assert line.startswith("denet-tui: loading the BPF program needs root for a moment: run `sudo /")
     assert line.endswith("/denet-tui run --no-tui -- touch unprivileged`")
     assert not (person.home / "unprivileged").exists()
     assert person.shell("$denet run --user root -- touch unprivileged", become=AMBIENT).returncode == 125

@@ -282,7 +282,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             path = files.write_beside(Path.cwd(), "denet-tui-for-root.txt", self.offers.for_administrator)
             self._note(f"! only root can do this, and there is no sudo here: give {path} to an administrator")
         except OSError as error:
-            self._note(f"! only root can do this; y copies it, as {Path.cwd()} cannot be written: {error.strerror}")
+            self._note(f"! only root can do this; y copies it, as no file can be written here: {error.strerror}")
 
     def action_cancel(self) -> None:
         """End what is at work."""
@@ -388,5 +388,5 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             path = report.write(self.walk.settled, Path.cwd(), self._host, uid=0 if self._engine.root else self._uid)
             text = f"✓ written: {path}; read it before you share it"
         except OSError as error:
-            text = f"✗ the report cannot be written to {Path.cwd()}: {error.strerror}"
+            text = f"✗ the report cannot be written here: {files.explain(error, files.ELSEWHERE)}"
         self.app.call_from_thread(self._note, text)
