@@ -22,6 +22,18 @@ _BLOCK = 1 << 20
 _SUMMARY = b'{"kind":"summary"'
 
 
+def open_file(path: str) -> BinaryIO:
+    """The file or pipe at a path, or standard input for `-`; raises UnreadableError."""
+    try:
+        if path == "-":
+            return os.fdopen(os.dup(0), "rb")
+        if stat.S_ISREG(Path(path).stat().st_mode):
+            return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path)
+        return Path(path).open("rb")
+    except OSError as problem:
+        raise UnreadableError(f"cannot read {visible(path)}: {problem.strerror}") from None
+
+
 class Tick(NamedTuple):
     """A snapshot, and where the line after it begins."""
 
@@ -38,7 +50,7 @@ class Track:
         self.begin = 0
         """Where the lines of the first tick begin."""
         self.complete = False
-        """Whether the summary has been met: nothing comes after it."""
+        """Whether the whole summary has been met: nothing comes after it."""
         self._is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         """Whether it is one, and whether that goes on."""
         self.news = threading.Event()
@@ -47,18 +59,6 @@ class Track:
         if self._is_stream:
             self._take_in(file)
         self.info = self._first()
-
-    @classmethod
-    def open(cls, path: str) -> Track:
-        """The recording at a path, or standard input for `-`; raises UnreadableError."""
-        try:
-            if path == "-":
-                return cls(os.fdopen(os.dup(0), "rb"), "standard input")
-            if stat.S_ISREG(Path(path).stat().st_mode):
-                return cls(files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path), path)
-            return cls(Path(path).open("rb"), path)
-        except OSError as problem:
-            raise UnreadableError(f"cannot read {visible(path)}: {problem.strerror}") from None
 
     def size(self) -> int:
         """Bytes that there are so far."""
@@ -107,8 +107,9 @@ class Track:
             self._file.seek(at)
             while (raw := self._file.readline(_BLOCK)) == b"\n":
                 at += 1
-            if raw.startswith(_SUMMARY):
-                self.complete = True
+            if raw.startswith(_SUMMARY):  # it may be long, and there is nothing in it that the ticks have not
+                self._file.seek(-1, os.SEEK_END)
+                self.complete = self._file.read(1) == b"\n"
                 return None
             if not raw.endswith(b"\n") and len(raw) == _BLOCK:
                 raw += self._file.readline(_MOST_LINE)
