@@ -48,7 +48,13 @@ def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
         [
-            click.option("-o", "--output-file", "recording", type=Path, help="Write a recording (JSON Lines)."),
+            click.option(
+                "-o",
+                "--output-file",
+                "recording",
+                type=Path,
+                help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
             click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from denet_tui.bpf.privilege import become, invoking_user
-from denet_tui.record.track import Track, open_file
+from denet_tui.record.lines import open_file
+from denet_tui.record.track import Track
 
 
 def tracks(paths: Sequence[str]) -> list[Track]:

@@ -86,7 +86,8 @@ class Recorder:
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
             self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
-        for sink in self._lines:
+        for sink in (*self._lines, *self._summaries):
+            sink.settle(last=True)
             sink.drain(hurry)
         self.close()
 
@@ -143,6 +144,8 @@ class Recorder:
                     sink.write(block)
                     if hurry:
                         sink.drain(hurry)
+            for sink in sinks:
+                sink.settle()
         except OSError as problem:  # sinks never raise: this is the spool under the summary
             self._stop(problem)
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import assume, given, settings
 
 from denet_tui.model import Accounts, InFlight, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.record.lines import open_file
 from denet_tui.record.read import UnreadableError
-from denet_tui.record.track import Track, open_file
+from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
 from denet_tui.syscalls import errno_name, errno_number, named, syscall
 from tests.record.made import FOREIGN, INFO, READ, START_NS, category, story, summed
