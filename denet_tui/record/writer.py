@@ -32,8 +32,9 @@ class Recorder:
         path: Path | None = None,
         stream: BinaryIO | None = None,
         summary_path: Path | None = None,
+        host_name: bool = True,
     ) -> None:
-        self._info = info
+        self._info, self._host_name = info, host_name
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
@@ -57,7 +58,7 @@ class Recorder:
         except RecordError:
             self.close()
             raise
-        self._emit(self._lines, [metadata_line(self._info)])
+        self._emit(self._lines, [metadata_line(self._info, host_name=self._host_name)])
         if self.failure:
             self.close()
             raise RecordError(self.failure)

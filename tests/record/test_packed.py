@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -126,11 +128,24 @@ def test_without_zstd_the_line_says_what_to_do(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.root
 def test_a_real_run_is_packed_and_reported(tmp_path: Path) -> None:
-    done = denet("run", "--no-tui", "-o", "rec.jsonl.gz", "--summary", "sum.json.gz", "--", "true", cwd=tmp_path)
+    done = denet(
+        "run",
+        "--no-tui",
+        "-o",
+        "rec.jsonl.gz",
+        "--summary",
+        "sum.json.gz",
+        "--no-host-name",
+        "--",
+        "true",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     told = denet("report", str(tmp_path / "rec.jsonl.gz"))
     assert (told.returncode, told.stderr) == (0, "")
     assert "execve" in told.stdout
     flat = subprocess.run(["gzip", "-dc", tmp_path / "sum.json.gz"], capture_output=True, check=True).stdout
     (tmp_path / "flat").write_bytes(flat)
+    first = json.loads(gzip.decompress((tmp_path / "rec.jsonl.gz").read_bytes()).partition(b"\n")[0])["denet_tui"]
+    assert [first[name] for name in ("host", "kernel", "cwd")] == [None, os.uname().release, str(tmp_path)]
     assert lines_of(tmp_path / "flat")[-1]["kind"] == "summary"

@@ -168,6 +168,8 @@ def test_json_has_standard_output_to_itself() -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert_valid(lines)
     assert [lines[0]["kind"], lines[-1]["kind"]] == ["metadata", "summary"]
+    where = lines[0]["denet_tui"]
+    assert (where["host"], where["cpus"], where["cwd"]) == (os.uname().nodename, os.cpu_count(), str(Path.cwd()))
     assert lines[-1]["exit_code"] == 4
     assert "to stdout\n" in done.stderr
     assert "to stderr\n" in done.stderr
