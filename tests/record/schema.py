@@ -19,6 +19,21 @@ _EXTENDED = ("metrics", "counted", "accounts")
 """Others have their fields and more."""
 
 
+OTHERS = """## In other tools
+
+How often was `read` called? Each of these reads build.jsonl and build.jsonl.gz (jq the first alone). polars goes by the
+first 100 lines only, unless it is told otherwise, and drops what it does not find there.
+
+```python
+import polars; polars.read_ndjson("build.jsonl", infer_schema_length=None)["syscalls"].drop_nulls().struct["read"]
+import pandas; pandas.read_json("build.jsonl", lines=True).query("kind == 'summary'")["syscalls"]
+import duckdb; duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'").fetchall()
+```
+
+    jq 'select(.kind == "summary").syscalls.read.calls' build.jsonl
+"""
+
+
 def _strict(schema: Any) -> Any:
     """The same, which refuses fields that it does not describe."""
     if isinstance(schema, list):
@@ -53,7 +68,7 @@ def document() -> str:
         pieces += [f"## {name}", PARTS[name]["description"]]
         rows = [f"| `{path}` | {kind} | {about} |" for path, kind, about in _fields(PARTS[name], "")]
         pieces += ["\n".join(["| field | | |", "|---|---|---|", *rows])] if rows else []
-    return "\n\n".join(pieces) + "\n"
+    return "\n\n".join([*pieces, OTHERS])
 
 
 def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
