@@ -160,12 +160,14 @@ def view(recording: str, **options: Any) -> NoReturn:
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
 @click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
+@global_options
 @click.argument("recording", metavar="FILE|-")
-def report(recording: str, form: Any) -> None:
+def report(recording: str, form: Any, **options: Any) -> NoReturn:
     """Sum a recording up, what stood out first."""
     from denet_tui.commands import report as reporting
+    from denet_tui.commands import targets
 
-    reporting.report(recording, form)
+    reporting.report(recording, form, targets.WatchRequest(**options))
 
 
 @main.command(
@@ -177,16 +179,19 @@ def report(recording: str, form: Any) -> None:
     ),
 )
 @click.option("--fail-on", "rules", multiple=True, metavar="RULE", help="Exit with 1 where this is so; repeatable.")
+@global_options
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="A B | --base A... --new B...")
-def diff(words: tuple[str, ...], rules: tuple[str, ...]) -> None:
+def diff(words: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
     """Compare recordings of before and after, by program and system call, as Markdown.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
-    most; * is any system call. Exits with 0, 1 where a rule is broken, 125 where something cannot be read.
+    most; * is any system call. Exits with 0, 1 where a rule is broken, and 125 where none can be decided: something
+    cannot be read, is cut off or is not exact, or a rule names what there is not.
     """
     from denet_tui.commands import diff as differing
+    from denet_tui.commands import targets
 
-    differing.diff(words, rules)
+    differing.diff(words, rules, targets.WatchRequest(**options))
 
 
 @main.command(

@@ -60,9 +60,16 @@ def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
         [
-            click.option("-o", "--output-file", "recording", type=path, help="Write a recording (JSON Lines)."),
+            click.option(
+                "-o",
+                "--output-file",
+                "recording",
+                type=path,
+                help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
             click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
+            click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
             click.option(
                 "--interval",

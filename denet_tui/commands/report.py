@@ -7,8 +7,9 @@ import io
 import sys
 from typing import Literal, NoReturn
 
-from denet_tui.bpf.privilege import become, invoking_user
-from denet_tui.commands.run import exit_with
+from denet_tui.commands.recordings import tracks
+from denet_tui.commands.run import exit_with, log_to
+from denet_tui.commands.targets import WatchRequest
 from denet_tui.model import Counters
 from denet_tui.record.table import duration, render_table
 from denet_tui.record.totals import Totals
@@ -18,14 +19,15 @@ Form = Literal["text", "json", "markdown", "csv"]
 _MOST_FINDINGS, _MOST_ROWS = 10, 20
 
 
-def report(path: str, form: Form) -> NoReturn:
+def report(path: str, form: Form, request: WatchRequest) -> NoReturn:
     """Write it to standard output; exits with 0, or 125 where it is no recording."""
-    exit_with(lambda _: _report(path, form))
+    exit_with(lambda _: _report(path, form, request))
 
 
-def _report(path: str, form: Form) -> int:
-    totals = Totals.of(path)
-    become(invoking_user())
+def _report(path: str, form: Form, request: WatchRequest) -> int:
+    opened = tracks([path])
+    log_to(request, on_screen=False)
+    totals = Totals.of(*opened)
     forms = {"text": _text, "markdown": _markdown, "csv": _csv}
     write(as_json(totals.as_object(), lines=True) + "\n" if form == "json" else forms[form](totals), sys.stdout)
     return 0

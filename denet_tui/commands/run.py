@@ -230,7 +230,14 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
-    recorder = Recorder(info, class_of, path=request.recording, stream=stream, summary_path=request.summary)
+    recorder = Recorder(
+        info,
+        class_of,
+        path=request.recording,
+        stream=stream,
+        summary_path=request.summary,
+        host_name=not request.no_host_name,
+    )
     recorder.start()
     return recorder
 

@@ -34,6 +34,7 @@ class WatchRequest:
     recording: Path | None = None
     as_json: bool = False
     summary: Path | None = None
+    no_host_name: bool = False
     no_tui: bool = False
     interval: float | None = None
     """None: as the settings file says, else 0.5 s."""

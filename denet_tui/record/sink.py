@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from denet_tui import files
 from denet_tui.ready import wait_for_room
+from denet_tui.record.packed import MissingError, Packer, packer
 from denet_tui.visible import visible
 
 log = logging.getLogger("denet_tui")
@@ -46,8 +47,9 @@ def batches(pieces: Iterable[str]) -> Iterator[bytes]:
 class Sink:
     """One file descriptor that takes lines until it fails; a failure is remembered, never raised."""
 
-    def __init__(self, descriptor: int, name: str, *, owned: bool) -> None:
+    def __init__(self, descriptor: int, name: str, *, owned: bool, packed: Packer | None = None) -> None:
         self.name = name
+        self._packed = packed
         self.failure: str | None = None
         self._descriptor = descriptor
         self._owned = owned
@@ -65,7 +67,10 @@ class Sink:
         """Create or empty the file at `path` (files.create); raises RecordError."""
         name = f"{what} {visible(os.fspath(path))}"
         try:
-            return cls(files.create(path, special=True), name, owned=True)
+            packed = packer(path)  # first: nothing is emptied for what cannot be written
+            return cls(files.create(path, special=True), name, owned=True, packed=packed)
+        except MissingError as problem:
+            raise RecordError(f"cannot write the {name}: {problem}") from None
         except OSError as problem:
             raise RecordError(f"cannot write the {name}: {files.explain(problem)}") from problem
 
@@ -124,6 +129,17 @@ class Sink:
 
     def write(self, block: bytes) -> None:
         """Write a block of ASCII, or let it wait; on failure take no more."""
+        self._pass_on(self._packed.pack(block) if self._packed else block)
+
+    def settle(self, *, last: bool = False) -> None:
+        """Have all blocks so far in the file, as lines that can be read; after the `last` one nothing comes."""
+        if self._packed and self.alive:
+            self._pass_on(self._packed.end() if last else self._packed.settle())
+            self._line_start = self._written
+
+    def _pass_on(self, block: bytes) -> None:
+        if not block:
+            return
         if self._waiting is None:
             self._put(block)
         elif self.alive:
@@ -145,7 +161,7 @@ class Sink:
             except OSError as problem:
                 self.fail(files.explain(problem))
                 return
-            newline = bytes(rest[:count]).rfind(b"\n")
+            newline = -1 if self._packed else bytes(rest[:count]).rfind(b"\n")
             if newline >= 0:
                 self._line_start = self._written + newline + 1
             self._written += count

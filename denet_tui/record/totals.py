@@ -45,9 +45,9 @@ class Totals:
     programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: str) -> Totals:
+    def of(cls, track: Track) -> Totals:
         """Reads all of it; raises UnreadableError."""
-        track, marks = Track.open(path), Marks()
+        marks = Marks()
         found, at = cls(track.info, track.start(), ""), track.begin
         while True:
             while (tick := track.tick(found.last, at)) is None and track.streams:
@@ -63,6 +63,11 @@ class Totals:
         found._take(tuple(each for each in last.processes if each.alive or (each.end_ns or 0) > last.time_ns))
         found.ending = track.ending()
         return found
+
+    @property
+    def doubt(self) -> str:
+        """Why its numbers may be too low; empty where they are exact."""
+        return "; ".join(filter(None, (self.last.loss.describe(), self.ending)))
 
     def _take(self, processes: tuple[ProcessInfo, ...]) -> None:
         for process in processes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from denet_tui import __version__
 from denet_tui.counts import new_errnos
@@ -42,8 +45,9 @@ _INTENSITIES = {
 }
 
 
-def metadata_line(info: RunInfo) -> str:
-    """The first line: what was run, by whom, and how it is watched."""
+def metadata_line(info: RunInfo, *, host_name: bool) -> str:
+    """The first line: what was run, by whom, where, and how it is watched."""
+    here = os.uname()
     line: Json = {
         "kind": "metadata",
         "pid": info.pid,
@@ -56,12 +60,23 @@ def metadata_line(info: RunInfo) -> str:
             "way": info.method,
             "interval_ms": round(info.interval_s * 1000),
             "user": plain(info.user),
+            "host": here.nodename if host_name else None,
+            "kernel": here.release,
+            "cpus": os.cpu_count(),
+            "cwd": _folder_of(info.pid),
             "start_ns": info.start_ns,
             "bucket_floors_ns": [bucket_floor_ns(index) for index in range(BUCKETS)],
             "notes": [plain(note) for note in info.notes],
         },
     }
     return as_json(line) + "\n"
+
+
+def _folder_of(pid: int) -> str | None:
+    """The current folder of a process; None where there is none, or one may not know."""
+    with suppress(OSError):
+        return plain(str(Path(f"/proc/{pid}/cwd").readlink())) if pid else None
+    return None
 
 
 class Ticks:

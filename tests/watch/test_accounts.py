@@ -24,6 +24,7 @@ from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import NOTHING_USED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
+from tests.record.schema import assert_valid
 from tests.watch.helpers import DENET, denet, eventually, started, text_of
 
 pytestmark = pytest.mark.root
@@ -221,6 +222,7 @@ def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothin
     eventually(lambda: told.search(text_of(recording)), "its end is told")
     watching.send_signal(signal.SIGTERM)
     watching.wait(60)
+    assert_valid(map(json.loads, recording.read_text().splitlines()))
     summary = json.loads(path.read_text())
     (process,) = [each for each in summary["processes"] if each["pid"] == sleeper.pid]
     assert [process[name] for name in USED] == [None] * len(USED)
