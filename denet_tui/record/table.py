@@ -35,10 +35,10 @@ _COLUMNS = (
 )
 
 
-def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
-    """All syscalls, the longest total time first, a total, and the run's fate; no line is wider than `width`.
+def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Iterable[str] = ()) -> str:
+    """All syscalls, the longest total time first, a total, the run's fate and `more` sentences.
 
-    Times are those between entering and leaving the kernel, waiting included.
+    No line is wider than `width`. Times are those between entering and leaving the kernel, waiting included.
     """
     width = max(width, 1)
     lines: list[str] = []
@@ -49,7 +49,7 @@ def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
         lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
     else:
         lines.append("no syscalls were seen")
-    for sentence in _story(info, snapshot):
+    for sentence in (*_story(info, snapshot), *more):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
