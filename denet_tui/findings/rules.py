@@ -25,6 +25,16 @@ _UNREACHED = (errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH)
 _UNREACHED_LEAST = 5
 _EXECS_LEAST, _EXECS_SHARE = 500, 0.5
 _FAILED_LEAST, _FAILED_SHARE, _FAILED_OF_ALL = 5_000, 0.5, 0.10
+_NOT_YET = (errno.EAGAIN, errno.EINPROGRESS)
+_ANSWERS = {
+    ("access", errno.ENOENT),
+    ("getxattr", errno.ENODATA),
+    ("ioctl", errno.ENOTTY),
+    ("readlink", errno.EINVAL),
+    ("readlinkat", errno.EINVAL),
+    ("wait4", errno.ECHILD),
+}
+"""Errors that answer what was asked: no such file, no such attribute, no terminal, no link, no child left."""
 _SYNCS = frozenset(["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs"])
 _SYNC_SHARE, _SYNC_NS = 0.2, 500_000_000
 _SLOW_NS, _SLOW_SHARE = 1_000_000_000, 0.1
@@ -87,15 +97,15 @@ def execs(snapshot: Snapshot) -> Iterator[RunFinding]:
 
 
 def failing(snapshot: Snapshot) -> Iterator[RunFinding]:
-    """A call that mostly fails, and is much of what the run does."""
-    for call, counted in snapshot.syscalls.items():
-        share = counted.errors / (snapshot.total.calls or 1)
-        if counted.errors < max(_FAILED_LEAST, _FAILED_SHARE * counted.calls) or share < _FAILED_OF_ALL:
+    """A call that mostly fails in one way, and is much of what the run does."""
+    for (call, number), count in snapshot.errnos.items():
+        calls, share = snapshot.syscalls[call].calls, count / (snapshot.total.calls or 1)
+        if count < max(_FAILED_LEAST, _FAILED_SHARE * calls) or share < _FAILED_OF_ALL:
             continue
-        number, count = _most_frequent(snapshot, call)
-        percent = 100 * counted.errors // counted.calls
+        if number in _NOT_YET or (_plain(call), number) in _ANSWERS:
+            continue
         text = (
-            f"{percent} % of {visible(call.name)} failed, mostly with {_why(number)}: "
+            f"{100 * count // calls} % of {visible(call.name)} failed with {_why(number)}: "
             f"{100 * share:.0f} % of all calls were such failures"
         )
         yield RunFinding("failing", text, _error(call, number, count), share, "errors")

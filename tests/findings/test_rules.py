@@ -57,6 +57,12 @@ WELL = {
         errors={("ioctl", errno.ENOTTY): 1_569}, ioctl=calls(1_570, 1_569), read=calls(12_600)
     ),
     "a shell looks along PATH": run(errors={("execve", errno.ENOENT): 198}, execve=calls(237, 198), read=calls(9_000)),
+    "a compiler resolves paths": run(
+        errors={("readlink", errno.EINVAL): 99_000}, readlink=calls(100_000, 99_000), read=calls(90_000)
+    ),
+    "an event loop reads until nothing is there": run(
+        errors={("recvfrom", errno.EAGAIN): 60_000}, recvfrom=calls(110_000, 60_000)
+    ),
     "no name service": run(errors={("connect", errno.ENOENT): 84}, connect=calls(84, 84), read=calls(9_000)),
     "a network is tried": run(errors={("connect", errno.ECONNREFUSED): 4}, connect=calls(5, 4)),
     "children and input are waited for": run(
@@ -82,8 +88,8 @@ STANDS_OUT = {
         "execve failed 1,200 times of 1,300, mostly with ENOENT (no such file or directory)",
     ),
     "failing": (
-        run(errors={("readlink", errno.EINVAL): 99_000}, readlink=calls(100_000, 99_000), read=calls(100_000)),
-        "99 % of readlink failed, mostly with EINVAL (invalid argument): 50 % of all calls were such failures",
+        run(errors={("openat", errno.EACCES): 99_000}, openat=calls(100_000, 99_000), read=calls(100_000)),
+        "99 % of openat failed with EACCES (permission denied): 50 % of all calls were such failures",
     ),
     "syncing": (
         run(fsync=calls(400, 0, 4 * SECOND), fdatasync=calls(4, 0, SECOND // 10)),
