@@ -8,7 +8,6 @@ No syscall is in two classes.
 from __future__ import annotations
 
 import errno
-import platform
 import re
 import signal
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from types import MappingProxyType
 
 from system_calls import syscalls as _table_of
 
+from denet_tui import uname
 from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
 
 X32_BIT = 0x40000000
@@ -124,7 +124,7 @@ _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK
 @cache
 def numbers(abi: int = ABI_NATIVE) -> dict[str, int]:
     """Syscall numbers of this machine by name, for one ABI (x32's without its marker bit)."""
-    machine = platform.machine()
+    machine = uname.machine()
     if machine == "x86_64":
         architecture = {ABI_IA32: "i386", ABI_X32: "x32"}.get(abi, "x86_64")
     else:

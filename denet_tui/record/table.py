@@ -15,6 +15,7 @@ from denet_tui.visible import visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
+_USE_UNKNOWN = "not known: a process ran before it was watched, was still ending, or this kernel does not tell"
 
 
 class _Column(NamedTuple):
@@ -137,7 +138,7 @@ def _used(snapshot: Snapshot) -> str:
         words.append(f"{faults:,} page faults, {used.major_faults:,} of them from disk")
     if used.read_bytes is not None and used.write_bytes is not None:
         words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
-    return ", ".join(words) or "not known: a process ran before it was watched, or this kernel does not tell"
+    return ", ".join(words) or _USE_UNKNOWN
 
 
 def _fate(snapshot: Snapshot) -> str:
