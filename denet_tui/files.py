@@ -8,7 +8,9 @@ is off, too); nothing is waited for; and what is looked at is what was opened (m
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -261,7 +263,18 @@ def _only_ours(folder: os.stat_result, owner: int | None = None) -> bool:
 def _others_write(found: os.stat_result) -> bool:
     """Whether more than the owner can write; a group with the owner's id is the owner's alone (user private groups)."""
     mode = found.st_mode
-    return bool(mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid not in (0, found.st_uid)))
+    return bool(mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid and not _is_private(found)))
+
+
+def _is_private(found: os.stat_result) -> bool:
+    """Whether its group is its owner's private one: of the same number, and without another member."""
+    if found.st_gid != found.st_uid:
+        return False
+    try:
+        owner, members = pwd.getpwuid(found.st_uid).pw_name, grp.getgrgid(found.st_gid).gr_mem
+    except KeyError:
+        return True  # an id without a name has no members
+    return set(members) <= {owner}
 
 
 def _is_procfs(folder: int) -> bool:

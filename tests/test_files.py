@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from denet_tui import files
 from denet_tui.checks.host import Host
+from tests.person import Person
 from tests.planted import NOBODY, as_nobody, mode_of, write
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import denet
@@ -295,3 +297,25 @@ def test_no_descriptor_is_left_open(tmp_path: Path, sticky: Path) -> None:
     files.replace(tmp_path / "a" / "b" / "c", b"x")
     assert files.read(tmp_path / "a" / "b" / "c") == b"x"
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+@pytest.mark.root
+def test_a_group_with_a_second_member_is_not_the_owners_own(person: Person) -> None:
+    """Though its number is the owner's."""
+    theirs, group = person.home / "theirs", f"{person.name}g"
+    theirs.write_text("{}")
+    os.chown(theirs, person.uid, person.uid)
+    theirs.chmod(0o660)
+    try:
+        group = grp.getgrgid(person.uid).gr_name
+    except KeyError:
+        subprocess.run(["groupadd", "-g", str(person.uid), group], check=True)
+    assert files.read(theirs, person.uid) == b"{}"
+    subprocess.run(["gpasswd", "-a", "nobody", group], check=True, capture_output=True)
+    try:
+        with pytest.raises(OSError, match="others"):
+            files.read(theirs, person.uid)
+    finally:
+        subprocess.run(["gpasswd", "-d", "nobody", group], check=True, capture_output=True)
+        if group == f"{person.name}g":
+            subprocess.run(["groupdel", group], check=True)

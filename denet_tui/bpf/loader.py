@@ -14,7 +14,6 @@ can write is read here: no file, no environment, no text but the request.
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import socket
 import sys
@@ -23,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from denet_tui import uname
 from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
@@ -99,7 +99,7 @@ _OFFSETS_OF = {
 
 _HELPERS = {"TASK_BTF": (5, 11), "TASK_REGS": (5, 15)}
 """Helpers of the kernel that the program uses, by the version that brought them."""
-_NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
+_NEEDED = {"OFF_PID", "OFF_TGID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
 """By raw tracepoints."""
 
 
@@ -107,7 +107,7 @@ def flags_for(
     request: Request, only_uid: int | None, method: str, fields: dict[str, int]
 ) -> tuple[list[str], list[str]]:
     """(-D flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work."""
-    machine, notes = platform.machine(), []
+    machine, notes = uname.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})

@@ -59,9 +59,9 @@ class Request:
     def of_line(cls, line: bytes) -> Request:
         """As it was sent; raises ValueError where that is no request."""
         try:
-            fields = json.loads(line)
+            fields = json.loads(line.decode())
             return cls(**fields)
-        except (TypeError, RecursionError) as error:
+        except (TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError("not a request") from error
 
 

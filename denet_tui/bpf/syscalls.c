@@ -1040,11 +1040,19 @@ static __always_inline void enter_claimant(struct self *self)
 #endif
 
 #ifdef WAY_RAW
-/* Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). */
+/*
+ * Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). Not so told is a thread's
+ * parent: where that ends, all threads get another, one after the other.
+ */
 static __always_inline int is_child(void *child, u64 clone_flags)
 {
     char *current = (char *)bpf_get_current_task(), *parent = current, *claimed = 0;
-    if (clone_flags & (CLONE_PARENT | CLONE_THREAD))
+    if (clone_flags & CLONE_THREAD) {
+        u32 tgid = 0;
+        bpf_probe_read_kernel(&tgid, sizeof(tgid), (char *)child + OFF_TGID);
+        return tgid == bpf_get_current_pid_tgid() >> 32;
+    }
+    if (clone_flags & CLONE_PARENT)
         bpf_probe_read_kernel(&parent, sizeof(parent), current + OFF_REAL_PARENT);
     bpf_probe_read_kernel(&claimed, sizeof(claimed), (char *)child + OFF_REAL_PARENT);
     return claimed == parent;
@@ -1066,8 +1074,10 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     if (!current)
         return;
 #ifdef WAY_RAW
-    if (!is_child(task_struct, clone_flags))
+    if (!is_child(task_struct, clone_flags)) {
+        lose(current_epoch(), LOST_TASK);
         return;
+    }
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
     u32 parent = current->tgid;

@@ -17,6 +17,7 @@ from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
+from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
@@ -245,7 +246,7 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
 def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
     """The table on stderr, and what went wrong with files."""
     width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    write(render_table(info, final, width), sys.stderr)
+    write(render_table(info, final, width, sentences(final)), sys.stderr)
     for failure in filter(None, failures):
         complain(failure)
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from denet_tui.record.marks import WAITS
 from denet_tui.record.totals import Totals
-from denet_tui.syscalls import named, numbers
+from denet_tui.syscalls import WAITS, named, numbers
 
 METRICS = ("calls", "errors", "time")
 """How many, how many of them failed, and ns in all."""

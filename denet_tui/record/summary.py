@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from denet_tui.counts import Between, percentile
+from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
@@ -32,6 +33,7 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
+        "findings": finding_items(snapshot),
         "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1] + ',"processes":['
@@ -57,6 +59,11 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         },
     }
     return as_json(item)
+
+
+def finding_items(snapshot: Snapshot) -> list[Json]:
+    """What stands out, the weightiest first."""
+    return [{"rule": each.rule, "text": each.text, "figures": dict(each.figures)} for each in findings(snapshot)]
 
 
 def syscall_items(snapshot: Snapshot) -> Json:

@@ -15,6 +15,7 @@ from denet_tui.visible import visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
+_USE_UNKNOWN = "not known: a process ran before it was watched, was still ending, or this kernel does not tell"
 
 
 class _Column(NamedTuple):
@@ -35,10 +36,10 @@ _COLUMNS = (
 )
 
 
-def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
-    """All syscalls, the longest total time first, a total, and the run's fate; no line is wider than `width`.
+def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Iterable[str] = ()) -> str:
+    """All syscalls, the longest total time first, a total, the run's fate and `more` sentences.
 
-    Times are those between entering and leaving the kernel, waiting included.
+    No line is wider than `width`. Times are those between entering and leaving the kernel, waiting included.
     """
     width = max(width, 1)
     lines: list[str] = []
@@ -49,7 +50,7 @@ def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
         lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
     else:
         lines.append("no syscalls were seen")
-    for sentence in _story(info, snapshot):
+    for sentence in (*_story(info, snapshot), *more):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -137,7 +138,7 @@ def _used(snapshot: Snapshot) -> str:
         words.append(f"{faults:,} page faults, {used.major_faults:,} of them from disk")
     if used.read_bytes is not None and used.write_bytes is not None:
         words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
-    return ", ".join(words) or "not known: a process ran before it was watched, or this kernel does not tell"
+    return ", ".join(words) or _USE_UNKNOWN
 
 
 def _fate(snapshot: Snapshot) -> str:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
 from denet_tui.record.marks import Marks
-from denet_tui.record.summary import syscall_items
+from denet_tui.record.summary import finding_items, syscall_items
 from denet_tui.record.text import Json, ending, plain
 from denet_tui.record.track import Track
 
 TELLING = ("errors", "slow", "loss")
-"""The kinds of marks that are findings: forks and exits are what happens anyway."""
+"""The kinds of marks that are told: forks and exits are what happens anyway."""
 
 
 @dataclass(slots=True)
@@ -35,13 +35,13 @@ class Program:
 
 @dataclass(slots=True)
 class Totals:
-    """Of a whole recording; `findings` are (seconds since the start, words)."""
+    """Of a whole recording; `moments` that stood out are (seconds since the start, words)."""
 
     info: RunInfo
     last: Snapshot
     ending: str
     """Where the run's own end is not in it: why; else empty."""
-    findings: list[tuple[float, str]] = field(default_factory=list)
+    moments: list[tuple[float, str]] = field(default_factory=list)
     programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
@@ -56,7 +56,7 @@ class Totals:
             if tick is None:
                 break
             marked = marks.of(found.last, tick.snapshot)
-            found.findings += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
+            found.moments += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
             found.last, at = tick
             found._take(found.last.ended)
         last = found.last
@@ -82,7 +82,8 @@ class Totals:
             "elapsed_s": self.last.elapsed_ns / 1e9,
             "complete": not self.ending,
             **ending(self.last.status),
-            "findings": [{"at_s": at_s, "text": text} for at_s, text in self.findings],
+            "findings": finding_items(self.last),
+            "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],
             "syscalls": syscall_items(self.last),
             "programs": {
                 plain(name): {

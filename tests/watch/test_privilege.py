@@ -304,7 +304,9 @@ def test_attaching_to_somebody_else_needs_a_word(person: Person) -> None:
             assert complaints(done.stderr) == [
                 f"denet-tui: process {other.pid} belongs to root, not to {person.name}; to watch it add --as-root"
             ]
-            argv = person.argv(f"exec sudo -n $denet attach --no-tui --as-root -o attached {other.pid}")
+            argv = person.argv(
+                f"exec setarch --uname-2.6 sudo -n $denet attach --no-tui --as-root -o attached {other.pid}"
+            )
             with subprocess.Popen(argv, cwd=person.home, stderr=subprocess.DEVNULL) as watching:
                 eventually(lambda: "tree" in text_of(person.home / "attached"), "a first tick is recorded")
                 ours = denets(watching.pid)
