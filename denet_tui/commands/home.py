@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from denet_tui.bpf import unprivileged
+from denet_tui import called
 from denet_tui.bpf.errors import LoadError
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
@@ -134,7 +134,7 @@ class _Home:
             walk.skip(each)
         walk.wait(lambda: not walk.looking, 0)
         found = verdict.methods(walk.known, whole=False)
-        if not self._privileged and unprivileged.sudo() and any(set(method.ids) <= {"PRIV-001"} for method in found):
+        if not self._privileged and called.way_up() and any(set(method.ids) <= {"PRIV-001"} for method in found):
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(method.verdict == "blocked" for method in found)
 
