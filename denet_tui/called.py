@@ -45,8 +45,8 @@ def _sudo_finds_local() -> bool:
     if Path(way).name != "sudo":
         return True
     asked = ask_sudo(way, "-l")
-    if found := re.search(r"secure_path=(\S+)", asked.replace("\\:", ":")):
-        return _LOCAL in found[1].strip('"').split(":")
+    if found := re.findall(r"secure_path=(\S+)", asked.replace("\\:", ":")):
+        return _LOCAL in found[-1].strip('",').split(":")  # the last one holds (man 5 sudoers)
     if "may run the following" in asked:
         return True  # there is none: PATH is the caller's
     with suppress(OSError):

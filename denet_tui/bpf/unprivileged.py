@@ -128,7 +128,7 @@ class ThroughSudo:
             channel.sendall(self._request.line())
             return Waiting(channel, f"the loader that {self._way} started ended without an answer").receive(timeout)
         except KeyboardInterrupt:
-            raise LoadError("sudo", "interrupted") from None
+            raise LoadError("sudo", "interrupted at the password; nothing was started") from None
         finally:
             with suppress(subprocess.TimeoutExpired):  # root's: it ends by itself (loader.SECONDS)
                 self._process.wait(timeout=1)

@@ -69,6 +69,14 @@ def as_root(*words: str) -> tuple[str, ...]:
     return becoming_root(way_up(), *_itself(), *words) if way_up() else ()
 
 
+def password(argv: tuple[str, ...]) -> str:
+    """Have sudo ask for the password of that argv before this process becomes it; why not, where it got none."""
+    if Path(argv[0]).name != "sudo":
+        return ""
+    answer = run((argv[0], "-v"))
+    return f"sudo {how_ended(answer.status)}: it got no password; nothing was started" if answer.status else ""
+
+
 def can() -> bool:
     """Whether `apply` and `undo` have an argv here."""
     return os.geteuid() == 0 or bool(way_up())

@@ -139,7 +139,7 @@ BROKEN: dict[str, tuple[Callable[[], str], tuple[str, ...], str, str]] = {
         lambda: "",
         tuple(without("bpf", "perfmon", "sys_admin")),
         "PRIV-002",
-        "not even root can have it here",
+        "the bounding set of",
     ),
 }
 
