@@ -4,7 +4,7 @@ Started as `python -I -m denet_tui.bpf.loader` with where its socket is, and who
 
     channel N UID|everyone  by a process with its privilege: descriptor N, and what that process says
     serve                   by systemd for a connection: descriptor 0, and the uid at its other end (SO_PEERCRED)
-    connect NAME            by sudo, for a process that listens at that abstract address: its uid (SO_PEERCRED)
+    connect NAME            by sudo or the like, for a process that listens at that abstract address, the asking user's
 
 It reads one request (request.py) from the socket, answers with one JSON object and the descriptors (SCM_RIGHTS), and
 ends; those of programs end with it, for who holds one can attach it where it reads what it likes. Nothing that a user
@@ -25,6 +25,7 @@ from typing import Any
 from denet_tui import uname
 from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 30
@@ -267,7 +268,7 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
         case ["connect", name]:
             channel = socket.socket(socket.AF_UNIX)
             channel.connect(f"\0{name}")
-            if peer_uid(channel) != int(os.environ.get("SUDO_UID") or -1):
+            if peer_uid(channel) != invoking_user().uid:
                 sys.exit(77)  # somebody else listens there
         case _:
             sys.exit(64)

@@ -18,7 +18,7 @@ from denet_tui.visible import complain, write
 
 def show(words: str) -> int:
     """Print the rows of the guide that have these words; the exit status."""
-    found = guide.search(words)
+    found = guide.search(words.strip())
     if not found:
         return complain(f"the guide has nothing on {words!r}; `denet-tui guide` prints all of it", 1)
     write("\n\n".join(map(guide.page, found)) + "\n", sys.stdout)
@@ -27,6 +27,7 @@ def show(words: str) -> int:
 
 def tell(words: str) -> int:
     """Print the page of a check, an errno, an error text, or what the guide has; the exit status."""
+    words = words.strip()
     identity = words.upper().partition(".")[0]
     if identity in catalogue.by_id:
         found = _of_finding(catalogue.run_one(catalogue.by_id[identity], Host()))

@@ -314,13 +314,13 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
         raise StartError(_no_privilege())
     if unprivileged.has_service():
         return lambda wanted, _: unprivileged.Served(wanted)
-    sudo = unprivileged.sudo()
-    if options.no_sudo or not sudo or not os.isatty(0) or not os.isatty(2):
+    way = called.way_up()
+    if options.no_sudo or not way or not os.isatty(0) or not os.isatty(2):
         raise StartError(_no_privilege())
 
     def through_sudo(wanted: Request, _: int | None) -> unprivileged.Loads:
-        say("using sudo for the moment that loading the BPF program takes (--no-sudo refuses)")
-        return unprivileged.ThroughSudo(sudo, wanted)
+        say(f"using {Path(way).name} for the moment that loading the BPF program takes (--no-sudo refuses)")
+        return unprivileged.ThroughSudo(way, wanted)
 
     return through_sudo
 
@@ -333,6 +333,10 @@ def _no_privilege() -> str:
         return (
             f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
+        )
+    if why := called.why_no_way():
+        return (
+            f"loading the BPF program needs root, and {why}; `{called.program()} setup` has a text for an administrator"
         )
     again = called.as_root(*sys.argv[1:])
     if unprivileged.is_shut_out():

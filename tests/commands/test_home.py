@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import toolchain, unprivileged
+from denet_tui import called
+from denet_tui.bpf import toolchain
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
 from denet_tui.commands import home
 from denet_tui.helper import sudo
@@ -119,7 +120,7 @@ def test_where_only_root_is_missing_the_start_comes_first_and_sudo_loads(termina
 @pytest.mark.root
 def test_without_root_the_setup_says_what_is_left(terminal: Tmux, person: Person) -> None:
     type_into(terminal, person, "$denet setup")
-    shows(terminal, f"denet-tui setup as {person.name} ", "PRIV-001", "lacks CAP_BPF")
+    shows(terminal, f"denet-tui setup as {person.name} ", "It needs root for a moment")
     terminal.type("q")
     shows(terminal, "denet-tui: not ready yet; left to do: PRIV-001; go on with `denet-tui setup`", "left with 1")
     eventually(lambda: not children(terminal.shell), "nobody is left")
@@ -132,9 +133,14 @@ def hidden_bcc() -> str:
         return ""
 
 
-BROKEN: dict[str, tuple[Callable[[], str], tuple[str, ...], str]] = {
-    "bcc hidden, tracefs not mounted": (lambda: NO_TRACEFS + hidden_bcc(), (), "BCC-001"),
-    "capabilities cut": (lambda: "", tuple(without("bpf", "perfmon", "sys_admin")), "PRIV-002"),
+BROKEN: dict[str, tuple[Callable[[], str], tuple[str, ...], str, str]] = {
+    "bcc hidden, tracefs not mounted": (lambda: NO_TRACEFS + hidden_bcc(), (), "BCC-001", "bcc is not installed"),
+    "capabilities cut": (
+        lambda: "",
+        tuple(without("bpf", "perfmon", "sys_admin")),
+        "PRIV-002",
+        "the bounding set of",
+    ),
 }
 
 
@@ -145,9 +151,9 @@ def test_where_something_required_is_not_right_the_setup_comes_first(
     person: Person,
     name: str,
 ) -> None:
-    prepare, more, wrong = BROKEN[name]
+    prepare, more, wrong, words = BROKEN[name]
     type_into(terminal, person, "sudo $denet", prepare(), more)
-    shows(terminal, "denet-tui setup as", wrong)
+    shows(terminal, "denet-tui setup as", words)
     terminal.type("q")
     shows(terminal, "denet-tui: not ready yet; left to do:", wrong, "left with 1")
 
@@ -206,9 +212,9 @@ print(sudo.run(("/nowhere/sudo",)))
 
 
 def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unprivileged, "_SUDO", ("/nowhere/sudo",))
+    monkeypatch.setattr(called, "_FOLDERS", ("/nowhere",))
     assert sudo.as_root("setup", "--only", "FS-001.mount") == ()
-    look = "from denet_tui.helper import sudo; print(sudo.sudo() == '')"
+    look = "from denet_tui.helper import sudo; print(sudo.way_up() == '')"
     done = run("setpriv", "--no-new-privs", sys.executable, "-c", look)
     assert done.stdout == "True\n", done.stderr
 

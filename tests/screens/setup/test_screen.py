@@ -69,13 +69,13 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
     found = broken() | {"PRIV-001": fine()["PRIV-001"], "FS-002": fine()["FS-002"]}
     async with setup(Recorded(found)) as driver:
         await driver.until(lambda: driver.screen.current == "FS-001")
-        assert driver.progress == "3 of 3 left"
+        assert driver.progress == "2 of 2 left"
         assert "Does $ /usr/bin/mount -t tracefs -o nosuid,nodev,noexec tracefs" in driver.flat
         assert "Undo umount, where nobody else uses it" in driver.flat
         assert driver.engine.asked == ["look all"], "nothing is changed before it was asked for"
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == "BCC-001")
-        assert driver.progress == "2 of 3 left"
+        assert driver.progress == "1 of 2 left"
         assert "✓ FS-001.mount applied" in driver.note
         assert "✓ repaired  FS-001" in driver.steps
         await driver.press("a")
@@ -108,7 +108,7 @@ async def test_everything_unknown() -> None:
     found = {each: Finding(each, State.UNKNOWN, "cannot be read: Permission denied") for each in fine()}
     async with setup(Recorded(found)) as driver:
         await driver.until(lambda: driver.screen.current == PROOF)
-        assert driver.progress == "1 of 1 left"
+        assert driver.progress == "not proven yet"
         assert "prove" not in driver.engine.asked
         assert "go_on" not in driver.keys
         await driver.press("enter")
@@ -178,10 +178,10 @@ async def test_the_recommended_fix_comes_first_and_another_can_be_chosen_by_key_
 async def test_skip_back_and_all_steps() -> None:
     async with setup(Recorded(broken())) as driver:
         await driver.until(lambda: driver.screen.current == "PRIV-001")
-        assert driver.progress == "5 of 5 left"
+        assert driver.progress == "4 of 4 left"
         await driver.press("s")
         await driver.until(lambda: driver.screen.current == "FS-001")
-        assert driver.progress == "4 of 5 left"
+        assert driver.progress == "3 of 4 left"
         assert "» left      PRIV-001" in driver.steps
         await driver.press("backspace")
         await driver.until(lambda: driver.screen.current == "PRIV-001")
