@@ -21,8 +21,8 @@ class Column:
     """0: exactly `least`."""
     rank: int = 0
     """The column with the highest rank goes first when the width is short; rank 0 stays."""
-    ample: int = 0
-    """Room that it should have before columns of a rank above `EXTRA` are shown."""
+    ample: float = 0
+    """Cells, below 1 a share of the width, that it should have before columns of a rank above `EXTRA` are shown."""
     right: bool = True
     rising: bool = False
     """Whether sorting by it puts the least first: names, process ids."""
@@ -36,7 +36,12 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
     """
     needs = needs or {}
     least = {column.key: max(column.least, needs.get(column.key, 0)) for column in columns}
-    ample = {column.key: max(column.ample, least[column.key]) for column in columns}
+    ample = {
+        column.key: max(
+            min(int(column.ample * width if column.ample < 1 else column.ample), column.most), least[column.key]
+        )
+        for column in columns
+    }
     kept = list(columns)
     while len(kept) > 1:
         victim = max(kept, key=lambda column: column.rank)

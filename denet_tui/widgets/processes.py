@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -29,6 +30,11 @@ from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
+MOST_GUIDE = 12
+LEAST_MOST = 24
+"""Names get at least so much room where nothing else needs it."""
+_COUNT = Column("pid", "n", 4, rank=1, rising=True)
+"""Of a group: how many they are, in place of an id."""
 
 Row = ProcessRow | GroupRow
 
@@ -38,8 +44,8 @@ class ProcessTree(TableView[Row]):
 
     HELP = (
         "Each line is one process, under the one that forked it; sorted by a column, it is a list. Ended processes "
-        "stay, dimmed: they say how they ended, how many calls they made and how many of those failed. cpu% is of "
-        "one core; rss is memory in use. calls/s counts the process alone, without its children. A process that "
+        "stay, dimmed, and say how they ended. Columns without a number in any line are not there. cpu% is of one core;"
+        " rss is memory in use. calls/s counts the process alone, without its children. A process that "
         "makes no call says what it has been blocked in, once that takes longer than a second. [+3] stands before "
         "a process whose 3 descendants are folded away. Enter narrows everything to the process and what is below "
         "it. With t, all processes of one command name are one line: how many live, and how many there were. A "
@@ -49,22 +55,26 @@ class ProcessTree(TableView[Row]):
     FILTER_HINT = "name, pid, %class or ERRNO"
     UNSORTED = True
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("pid", "pid", 4, rising=True),
-        Column("name", "process", 12, 400, ample=24, right=False, rising=True),
-        Column("cpu", "cpu%", 4, rank=2),
-        Column("rss", "rss", 4, rank=1),
-        Column("threads", "thr", 4, rank=5),
+        Column("name", "process", 12, LEAST_MOST, ample=0.5, right=False, rising=True),
+        Column("pid", "pid", 4, rank=7, rising=True),
+        Column("end", "end", 8, rank=1, right=False),
+        Column("cpu", "cpu%", 4, rank=4),
+        Column("rss", "rss", 4, rank=6),
+        Column("threads", "thr", 4, rank=12),
         Column("rate", "calls/s", 7),
-        Column("spark", "trend", 5, SPARK_POINTS, rank=3, right=False),
-        Column("blocked", "blocked in", 12, 22, rank=4, right=False),
-        Column("errors", "err/s", 6, rank=6),
-        Column("calls", "calls", 8, rank=7),
+        Column("spark", "trend", 5, SPARK_POINTS, rank=5, right=False),
+        Column("blocked", "blocked in", 12, 22, rank=10, right=False),
+        Column("errors", "err/s", 6, rank=11),
+        Column("calls", "calls", 8, rank=8),
+        Column("failed", "failed", 7, rank=9),
     )
+    QUIET = frozenset({"end", "cpu", "rss", "threads", "rate", "blocked", "errors", "failed"})
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "pid": lambda row: row.process.pid if isinstance(row, ProcessRow) else row.living,
         "name": lambda row: row.name.lower(),
+        "end": lambda row: not row.alive,
         "blocked": lambda row: row.blocked.for_ns if row.blocked else 0,
-        **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls")},
+        **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls", "failed")},
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -98,6 +108,8 @@ class ProcessTree(TableView[Row]):
         self._keys: list[ProcessKey] = []
         self._forest = Forest(())
         self._folded: set[ProcessKey] = set()
+        self._longest = LEAST_MOST
+        """The longest name that was in sight so far: columns that come nearer again are hard to read."""
         self._places: list[Place] | None = None
         """The lines of the whole tree, as long as it stays the same."""
 
@@ -106,6 +118,10 @@ class ProcessTree(TableView[Row]):
         self._processes, self._rates = snapshot.processes, rates
         self._seconds = snapshot.interval_ns / 1e9 if snapshot.running else 0.0
         self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
+        if snapshot.running:
+            self._telling.add("rate")
+        else:
+            self._telling.clear()  # nothing will move any more: what has no number in the end gives its room away
         keys = [process.key for process in snapshot.processes]
         if keys != self._keys:
             self._keys, self._places = keys, None
@@ -113,6 +129,16 @@ class ProcessTree(TableView[Row]):
         self.renew()
 
     # Rows
+
+    def offered(self) -> Sequence[Column]:
+        """As of any table; where nothing has a rate there is no trend."""
+        columns = [
+            replace(column, most=self._longest) if column.key == "name" else column for column in super().offered()
+        ]
+        if self.grouped:
+            columns = [_COUNT if column.key == "pid" else column for column in columns if column.key != "end"]
+        paced = self._telling & {"rate"} or self.columns is not self.COLUMNS
+        return columns if paced else [column for column in columns if column.key != "spark"]
 
     @property
     def as_tree(self) -> bool:
@@ -176,14 +202,12 @@ class ProcessTree(TableView[Row]):
 
     def needs(self) -> dict[str, int]:
         """Room for the longest process id."""
+        for row in self.rows[self.scroll_offset.y :][: self._room()]:
+            if isinstance(row, ProcessRow):
+                self._longest = max(self._longest, len(row.guide) + len(row.name))
         if self.grouped:
             return {"pid": max((len(_count(row)) for row in self.rows if isinstance(row, GroupRow)), default=0)}
         return {"pid": len(str(max((process.pid for process in self._processes), default=0)))}
-
-    def title(self, column: Column) -> str:
-        """As of any table, but a group has a count in place of an id."""
-        title = super().title(column)
-        return title.replace("pid", "n") if self.grouped and column.key == "pid" else title
 
     def draw(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """One cell of `row`."""
@@ -193,47 +217,33 @@ class ProcessTree(TableView[Row]):
                 return ((_count(row) if isinstance(row, GroupRow) else str(row.process.pid), plain),)
             case "name":
                 return self._named(row, plain, width)
-            case "cpu" | "rss" | "threads" if not row.alive:
-                return self._end(row, column.key)
-            case "cpu":
-                return ((f"{row.cpu:.0f}", "text"),)
-            case "rss":
-                return ((formatting.size(row.rss), "text"),)
-            case "threads":
-                return ((str(row.threads), "text"),)
-            case "blocked":
-                return ((_waits(row.blocked, width), "text"),) if row.blocked else _failed(row)
-            case "errors":
-                return ((formatting.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
+            case "end":
+                return () if row.alive else ((_end(row), "dim"),)
             case "calls":
                 return ((f"{row.calls:,}", plain),)
-        return self._pace(row, column, width)
+            case "failed":
+                return ((f"{row.failed:,}", "warn" if row.failed else "dim"),)
+            case "rate" | "spark":
+                return self._pace(row, column, width)
+        return _now(row, column.key, width) if row.alive else ()
 
     def _named(self, row: Row, plain: str, width: int) -> Sequence[Piece]:
         if isinstance(row, GroupRow):
             return ((row.name, plain),)
-        name = row.name if self.arguments else visible(row.process.comm)
+        process, guide, folded = row.process, _guide(row, width), f"[+{row.folded}] " if row.folded else ""
+        room = width - len(guide) - len(folded)
+        name = visible(process.comm)
+        if self.arguments:
+            name = formatting.condensed(process.cmdline, process.comm, room, cut=process.cut)
         if self.terms and self.as_tree and not self.matches(row):
             plain = "dim"  # it is only there for what is below it
-        return ((_guide(row, width), "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
-
-    def _end(self, row: Row, key: str) -> Sequence[Piece] | None:
-        """How a process ended, across the columns of CPU and memory."""
-        if key == "threads":
-            return ()
-        if key == "rss" and self.shows("cpu"):
-            return None
-        if isinstance(row, GroupRow):
-            return (("ended", "dim"),)
-        return (("end lost" if row.process.lost else formatting.ended_short(row.process.status), "dim"),)
+        return ((guide, "dim"), (folded, "head"), (name, plain))
 
     def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
-        """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""
+        """Calls/s and their trend; of the blocked what they wait in."""
         rate = column.key == "rate"
         if not row.alive and not row.rate:
-            counted = not self.shows("calls") and self.shows("spark")
-            text = (formatting.rate(row.calls) if counted else formatting.NONE) if rate else "calls" if counted else ""
-            return ((text, "dim"),)
+            return ((formatting.NONE if rate else "", "dim"),)
         if row.blocked and not row.rate and not self.shows("blocked"):
             if not rate:
                 return None
@@ -249,11 +259,9 @@ class ProcessTree(TableView[Row]):
         trends = [trend for trend in (self._rates(each.key) for each in row.members) if trend]
         return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
 
-    def copied(self) -> str:
-        """As of any table, without the guide."""
-        row = self.current
-        guide = " ".join(row.guide.split()) if isinstance(row, ProcessRow) else ""
-        return super().copied().replace(guide, "", 1)
+    def in_full(self, row: Row, column: Column, pieces: Sequence[Piece]) -> str:
+        """As of any table, but names without a guide, and whole."""
+        return row.name if column.key == "name" else super().in_full(row, column, pieces)
 
     # What the user does
 
@@ -320,8 +328,8 @@ class ProcessTree(TableView[Row]):
 
 
 def _guide(row: ProcessRow, width: int) -> str:
-    """The guide before a process; half the width at most, so that a name deep in the tree can be read."""
-    most = max(2, width // 2)
+    """The guide before a process; a third of the width at most, so that a name deep in the tree can be read."""
+    most = max(4, min(width // 3, MOST_GUIDE))
     return row.guide if len(row.guide) <= most else "…" + row.guide[1 - most :]
 
 
@@ -331,13 +339,30 @@ def _count(group: GroupRow) -> str:
     return f"{every}" if group.living == every else f"{group.living}/{every}"
 
 
-def _failed(row: Row) -> Sequence[Piece]:
-    """How many calls of an ended process failed in all: it is blocked in nothing any more."""
-    errors = 0 if row.alive or isinstance(row, GroupRow) else row.process.total.errors
-    return ((f"{errors:,} error{'s' if errors > 1 else ''}", "dim"),) if errors else ()
+def _now(row: ProcessRow | GroupRow, key: str, width: int) -> Sequence[Piece]:
+    """What is so of a living process at the moment."""
+    match key:
+        case "cpu":
+            return ((f"{row.cpu:.0f}", "text"),)
+        case "rss":
+            return ((formatting.size(row.rss), "text"),)
+        case "threads":
+            return ((str(row.threads), "text"),)
+        case "blocked":
+            return ((_waits(row.blocked, width), "text"),) if row.blocked else ()
+    return ((formatting.rate(row.errors), "warn" if row.errors else "dim"),)
+
+
+def _end(row: Row) -> str:
+    """How a process ended: `exit 3`, `SIGKILL`."""
+    if isinstance(row, GroupRow):
+        return "ended"
+    return "end lost" if row.process.lost else formatting.ended_short(row.process.status)
 
 
 def _waits(call: Blocked, width: int) -> str:
     """`futex 3.2s`, the name cut where there is no room for all of it."""
     time = formatting.duration(call.for_ns)
+    if width - len(time) < 5:
+        return formatting.clip(visible(call.name), width)
     return f"{formatting.clip(visible(call.name), width - len(time) - 1)} {time}"

@@ -8,6 +8,7 @@ import pytest
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree
+from denet_tui.widgets.whole_command import whole_command
 from tests.screens.live.double import Build, counters
 from tests.widgets.still import Tree
 
@@ -73,11 +74,11 @@ def test_a_used_again_pid_has_its_own_children() -> None:
 def test_deep_in_the_tree_there_is_room_for_the_name() -> None:
     chain = [process(pid, pid - 1, f"name{pid}") for pid in range(100, 112)]
     tree = drawn(44, chain)
-    assert [line[6:20].rstrip() for line in texts(tree)[1:8]] == [
+    assert [line[1:20].rstrip() for line in texts(tree)[1:8]] == [
         "name100", "└─name101", "  └─name102", "    └─name103", "…   └─name104", "…   └─name105", "…   └─name106"
     ]  # fmt: skip
     tree.action_edge(-1)
-    assert tree.copied().startswith("pid 111  name111  ")
+    assert tree.copied().startswith("name111  pid 111  ")
 
 
 def test_who_has_lost_its_parent_is_a_root() -> None:
@@ -87,22 +88,42 @@ def test_who_has_lost_its_parent_is_a_root() -> None:
 def test_lines() -> None:
     tree = drawn(46, in_flight=[inside(11, WAIT, 3.2)])
     assert texts(tree) == [
-        "  pid process        cpu%  rss calls/s trend  ",
-        "▸  10 make             12 4.8M     100      ▄▇",
-        "   11 ├─sh             12 4.8M      wait4 3.2s",
-        "   13 │ └─awk          SIGKILL   1,234 calls  ",
-        "   12 ├─cc              exit 3   1,234 calls  ",
-        "   14 └─ld -o a.out    12 4.8M     180      ▄▇",
+        " process                 end      cpu% calls/s",
+        "▸make                               12     100",
+        " ├─sh                               12   wait4",
+        " │ └─awk                 SIGKILL             -",
+        " ├─cc                    exit 3              -",
+        " └─ld -o a.out                      12     180",
     ]
 
 
+def test_columns_that_say_nothing_in_any_line_are_not_there() -> None:
+    idle = [process(pid, 1, "idle", usage=NO_USAGE, delta=counters(0)) for pid in (10, 11)]
+    tree = drawn(200, idle)
+    assert texts(tree)[0].split() == ["process", "pid", "calls/s", "trend", "calls"]
+    tree.take(snapshot([*idle, process(12, 1, "busy", delta=counters(9, errors=2))]), lambda _: ())
+    busy = ["process", "pid", "cpu%", "rss", "thr", "calls/s", "trend", "err/s", "calls"]
+    assert texts(tree)[0].split() == busy
+    tree.take(snapshot(idle), lambda _: ())
+    assert texts(tree)[0].split() == busy
+
+
+def test_a_command_line_that_is_too_long_keeps_what_tells_it_from_its_like() -> None:
+    argv = ("/usr/bin/gcc", "-O2", "-I/home/a/project/include", "-c", "-o", "src/lexer/parse.o", "src/lexer/parse.c")
+    tree = drawn(60, [process(10, 1, "gcc", cmdline=argv)])
+    assert texts(tree)[1].split()[:3] == ["▸gcc", "…", "src/lexer/parse.c"]
+    assert whole_command(tree.current) == ("10 ", " ".join(argv))
+
+
 def test_lines_where_there_is_room_for_everything() -> None:
-    tree = drawn(110, in_flight=[inside(11, WAIT, 3.2)])
+    tree = drawn(120, in_flight=[inside(11, WAIT, 3.2)])
     first = [line.split() for line in texts(tree)]
-    assert first[0] == ["pid", "process", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"]
-    assert first[2] == ["11", "├─sh", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
-    assert first[4] == ["12", "├─cc", "exit", "3", "-", "1,234"]
-    assert first[5] == ["14", "└─ld", "-o", "a.out", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
+    assert first[0] == [
+        "process", "pid", "end", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"
+    ]  # fmt: skip
+    assert first[2] == ["├─sh", "11", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
+    assert first[4] == ["├─cc", "12", "exit", "3", "-", "1,234"]
+    assert first[5] == ["└─ld", "-o", "a.out", "14", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
 
 
 def test_the_dead_have_no_rate() -> None:
@@ -119,7 +140,7 @@ def test_every_line_is_as_wide_as_the_tree(width: int, grouped: bool) -> None:
 
 
 def test_long_process_ids_get_their_room() -> None:
-    assert "4194303 x" in drawn(50, (process(4_194_303, 1, "x"),)).render_line(1).text
+    assert " 4194303 " in drawn(75, (process(4_194_303, 1, "x"),)).render_line(1).text
 
 
 def test_hostile_names_are_shown_harmlessly() -> None:
@@ -149,7 +170,7 @@ def test_the_dead_are_not_blocked() -> None:
 
 def test_the_dead_say_how_many_calls_failed() -> None:
     ended = process(10, 1, "make", end_ns=99, status=0, total=counters(1234, errors=7))
-    assert texts(drawn(110, [ended]))[1].split() == ["▸", "10", "make", "exit", "0", "-", "7", "errors", "1,234"]
+    assert texts(drawn(110, [ended]))[1].split() == ["▸make", "10", "exit", "0", "-", "1,234", "7"]
 
 
 def test_after_the_end_there_are_totals_and_no_rates() -> None:
@@ -190,7 +211,7 @@ def test_sorting_begins_and_ends_with_the_tree() -> None:
     for _ in range(10):
         tree.action_sort()
         seen.append(tree.sort_key)
-    assert seen == ["pid", "name", "cpu", "rss", "threads", "rate", "blocked", "errors", "calls", ""]
+    assert seen == ["name", "pid", "end", "cpu", "rss", "threads", "rate", "errors", "calls", ""]
 
 
 # Folding
@@ -286,7 +307,7 @@ def test_a_line_for_every_command_name() -> None:
     tree = drawn(75, (*FAMILY, process(15, 10, "sh", end_ns=99)))
     tree.action_group()
     assert [line.split()[:2] for line in texts(tree)] == [
-        ["n", "process"], ["▸", "0/1"], ["0/1", "cc"], ["1", "ld"], ["1", "make"], ["1/2", "sh"]
+        ["process", "n"], ["▸awk", "0/1"], ["cc", "0/1"], ["ld", "1"], ["make", "1"], ["sh", "1/2"]
     ]  # fmt: skip
     assert tree.everything() == 5
     tree.sort_by("rate")
@@ -311,7 +332,7 @@ def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
 def test_names_in_place_of_command_lines() -> None:
     tree = drawn(60)
     tree.action_arguments()
-    assert texts(tree)[5].split()[1] == "└─ld"
+    assert texts(tree)[5].split()[0] == "└─ld"
     assert "-o" not in texts(tree)[5]
 
 
@@ -319,7 +340,7 @@ def test_a_row_is_copied_whole() -> None:
     tree = drawn(46, in_flight=[inside(14, FUTEX, 3.2)])
     tree.action_edge(-1)
     assert tree.copied() == (
-        "pid 14  ld -o a.out  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
+        "ld -o a.out  pid 14  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
     )
     tree.action_move(-1)
-    assert tree.copied() == "pid 12  cc  exit 3  calls 1,234"
+    assert tree.copied() == "cc  pid 12  exit 3  calls 1,234"
