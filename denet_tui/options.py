@@ -70,6 +70,9 @@ def watching_options(command: _Command) -> _Command:
             click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
             click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
             click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
+            click.option(
+                "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
+            ),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
             click.option(
                 "--interval",

@@ -14,6 +14,7 @@ can write is read here: no file, no environment, no text but the request.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -52,8 +53,11 @@ MAPS = (
     "epoch",
     "grace",
 )
+MAPS_OF_DETAIL = {"all": ("execs", "long_execs")}
+_FLAGS_OF_DETAIL = {"all": {"DETAIL_EXECS": 1}}
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
+_INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
 _EXECVE = {"x86_64": (59, 322)}
 """Numbers of execve and execveat where they are not those of the generic table, (221, 281)."""
 _OFFSETS = {
@@ -87,14 +91,29 @@ _OFFSETS = {
     "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
     "task_struct.ioac.write_bytes": "OFF_WRITE_BYTES",
     "signal_struct.maxrss": "OFF_MAXRSS",
+    "mm_struct.env_end": "OFF_ENV_END",
+    "cred.euid": "OFF_EUID",
+    "task_struct.fs": "OFF_FS",
+    "fs_struct.pwd": "OFF_PWD",
+    "path.dentry": "OFF_DENTRY",
+    "dentry.d_parent": "OFF_DPARENT",
+    "dentry.d_name.name": "OFF_DNAME",
+    "dentry.__d_name.name": "OFF_DNAME",
+    "mount.mnt": "OFF_MOUNT",
+    "mount.mnt_parent": "OFF_MNT_PARENT",
+    "mount.mnt_mountpoint": "OFF_MNT_POINT",
+    "vfsmount.mnt_root": "OFF_MNT_ROOT",
 }
 _OFFSETS_OF = {
     "x86_64": {
         "task_struct.thread_info.status": "OFF_THREAD_STATUS",
         "pt_regs.orig_ax": "OFF_SYSCALL_NR",
         "pt_regs.ax": "OFF_AX",
+        "pt_regs.di": "OFF_ARG_0",
+        "pt_regs.si": "OFF_ARG_1",
+        "pt_regs.dx": "OFF_ARG_2",
     },
-    "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR"},
+    "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR", "pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
 }
 
 
@@ -122,6 +141,9 @@ def flags_for(
             ) from error
         notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
     values.update((wanted[name], offset) for name, offset in found.items())
+    if "OFF_REGS" in values:
+        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
+    values.update(_FLAGS_OF_DETAIL.get(request.detail, {}))
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
     if method == "raw":
@@ -168,7 +190,12 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
     cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
-    names = (*MAPS, *(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
+    names = (
+        *MAPS,
+        *MAPS_OF_DETAIL.get(request.detail, ()),
+        *(["wanted"] if request.only_wanted else []),
+        *(["claims"] if inside else []),
+    )
     loaded = cache.load(kind, names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
     links = {}
     for event in reversed(tracepoints.EVENTS):
@@ -216,8 +243,9 @@ def _made(
 
 
 def _source() -> bytes:
+    """All of it in one text: bcc takes tables of the text itself alone."""
     try:
-        return _SOURCE.read_bytes()
+        return _INCLUDE.sub(lambda found: (_HERE / found[1].decode()).read_bytes(), _SOURCE.read_bytes())
     except OSError as error:
         text = f"{_SOURCE} cannot be read ({error.strerror}); install denet-tui again"
         raise LoadError("source", text, error.errno) from error

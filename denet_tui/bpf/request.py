@@ -13,15 +13,25 @@ SOCKET = "/run/denet-tui/loader.socket"
 """Where the loader's service listens for members of the group (checks/units)."""
 GROUP = "denet-trace"
 """Its members may connect there."""
-SIZES = {"ROWS": 65536, "HOT": 8192, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
+SIZES = {
+    "ROWS": 65536,
+    "HOT": 8192,
+    "ERRNOS": 32768,
+    "SLOTS": 65536,
+    "TASKS": 16384,
+    "PROCESSES": 16384,
+    "EXECS": 4096,
+    "LONG_EXECS": 512,
+}
 """Entries of pid_syscall_map, rows of a side that are found sooner (hot_rows), entries of the errno map, watched
-threads (those whose slot is taken are in TASKS), and processes, all between two readings. HOT and SLOTS are powers of
-two."""
+threads (those whose slot is taken are in TASKS), processes, executions and those of long command lines, all between two
+readings. HOT and SLOTS are powers of two."""
 LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096
 """Bytes of a request, at most."""
 METHODS = ("auto", "raw", "tracefs")
+DETAILS = ("calls", "files", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +39,18 @@ class Request:
     """How the program is to be loaded; raises ValueError for what is in none of the sets.
 
     The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller, with hardly a row
-    beside it. With `only_wanted` the calls that are named in its map are counted, and no others.
+    beside it. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`: what is
+    watched besides the calls.
     """
 
     method: str = "auto"
     scale: int = 0
     rows: int | None = None
     only_wanted: bool = False
+    detail: str = "calls"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS or type(self.only_wanted) is not bool:
+        if self.method not in METHODS or self.detail not in DETAILS or type(self.only_wanted) is not bool:
             raise ValueError("not a request")
         if type(self.scale) is not int or not 0 <= self.scale <= LARGEST_SCALE:
             raise ValueError("not a size")

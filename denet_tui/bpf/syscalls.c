@@ -138,7 +138,7 @@ struct account {
     u32 pad;
 };
 
-enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, LOSSES };
+enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, LOST_EXEC, LOSSES };
 
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
@@ -404,6 +404,10 @@ static __always_inline void drop(u32 tid)
         __sync_fetch_and_add(&slot->crowd, -1);
     }
 }
+
+#ifdef DETAIL_EXECS
+#include "execs.c"
+#endif
 
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
@@ -832,6 +836,10 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     task->state = IDLE;
     if (state == INSIDE) {
         count_return(now, task, bpf_ktime_get_ns() - task->since_ns, result);
+#ifdef DETAIL_EXECS
+        if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
+            note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
+#endif
         return;
     }
     if (state == NEW)
@@ -1146,6 +1154,9 @@ static __always_inline void task_exec(u32 old_tid)
     process->exec_ns = bpf_ktime_get_ns();
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
+#ifdef DETAIL_EXECS
+    note_exec(tgid);
+#endif
 }
 
 /* Whether the running task is the last of its process to end. */

@@ -14,10 +14,11 @@ from itertools import chain
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, living, maps, names, rows
+from denet_tui.bpf import accounts, execs, living, maps, names, rows
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.counts import Counts
+from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import X32_BIT, syscall
 
@@ -37,7 +38,9 @@ _CLAIM = struct.Struct("<16sII")
 _IDLE, _NEW, _INSIDE, _, _HELD = range(5)
 _EPOCH, _GENERATION, _WATCHER = range(3)
 _UNKNOWN_STATUS = 0xFFFFFFFF
-_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun")
+_TURNED_AWAY = ("execs",)
+"""Those of the losses that are none of calls."""
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", "execs")
 
 
 class Task(NamedTuple):
@@ -93,6 +96,8 @@ class Reading(NamedTuple):
     loss: Loss
     tasks: list[Task]
     processes: list[Process]
+    detail: Detail = NO_DETAIL
+    """Of the same interval."""
 
 
 class Tracer:
@@ -227,14 +232,18 @@ class Tracer:
         self._epoch += 1
         self._set(_EPOCH, self._epoch)
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
+        lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
+        turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
+        executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
         return Reading(
             now,
             self._read_rows(side),
             self._read_errnos(side),
             self._read_calls(side),
-            self._read_loss(side),
+            self._loss_of(lost),
             self._read_tasks(),
             self._read_processes(),
+            Detail(executed, turned_away),
         )
 
     def close(self) -> None:
@@ -310,9 +319,8 @@ class Tracer:
         growth = self._read_array("syscall_counts", side, self._counts)
         return {divmod(index, NUMBERS): calls for index, calls in growth}
 
-    def _read_loss(self, side: int) -> Loss:
+    def _loss_of(self, lost: dict[str, int]) -> Loss:
         """What was lost since the last time."""
-        lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         lost["foreign"] = lost.get("foreign", 0) + self._foreign
         self._foreign = 0
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)

@@ -19,6 +19,7 @@ from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
+from denet_tui.record.execs import ExecLines
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
@@ -83,7 +84,8 @@ class _Runs:
     def __init__(self, start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> None:
         self._start, self._target, self._request = start, target, request
         self._on_screen = preferences is not None
-        self._interval_s = request.interval or (preferences and preferences.settings.interval) or 0.5
+        usual_s = 0.1 if request.execs else 0.5
+        self._interval_s = request.interval or (preferences and preferences.settings.interval) or usual_s
         self._number = 0
         self.hurry = False
         """Whether the end was asked for: a reader of the recording that does not read is not waited for then."""
@@ -192,17 +194,20 @@ def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
         runs.hurry = True
 
     try:
-        how = _without_screen(session, request)
+        tell = ExecLines(session.info, sys.stderr).add if request.execs else lambda snapshot: None  # noqa: ARG005
+        how = _without_screen(session, request, tell)
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, be_quick)
-        return session.finish(how)
+        final = session.finish(how)
+        tell(final)
+        return final
     finally:
         session.target.give_back()
 
 
-def _without_screen(session: Session, request: WatchRequest) -> str:
-    """Watch in this thread; returns how it ended.
+def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Snapshot], None]) -> str:
+    """Watch in this thread, `tell` each snapshot; returns how it ended.
 
     Ctrl+c reaches the command by itself, as it shares this terminal (or through Relayed): so it is the command's to
     decide. An attached process does not share it: there ctrl+c ends the watching.
@@ -222,7 +227,7 @@ def _without_screen(session: Session, request: WatchRequest) -> str:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave_off)
-    session.run(lambda snapshot: None, stop)  # noqa: ARG005
+    session.run(tell, stop)
     return how
 
 

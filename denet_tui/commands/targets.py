@@ -48,12 +48,17 @@ class WatchRequest:
     on_quit: Literal["ask", "kill", "leave"] = "ask"
     debug: bool = False
     log_file: Path | None = None
+    detail: str | None = None
+    """None: all of it where that can be seen."""
+    execs: bool = False
 
     @property
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo)
+        shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
+        detail = self.detail or ("all" if shown else "calls")
+        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""
@@ -68,7 +73,7 @@ class WatchRequest:
     @property
     def at_terminal(self) -> bool:
         """Whether there is a terminal on all sides and nobody asked for no screen. Textual draws on stderr."""
-        return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
+        return not (self.no_tui or self.as_json or self.execs) and all(os.isatty(number) for number in (0, 1, 2))
 
     @property
     def on_screen(self) -> bool:

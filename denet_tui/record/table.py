@@ -121,6 +121,8 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
+    for what, count in snapshot.detail.turned_away.items():
+        yield f"{what}: {count:,} turned away (the table was full)"
     for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 

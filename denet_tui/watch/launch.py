@@ -50,6 +50,7 @@ class Options:
     rows: int = SIZES["ROWS"]
     on_quit: str = "ask"
     no_sudo: bool = False
+    detail: str = "calls"
 
 
 Report = Callable[[Kernel], None]
@@ -141,7 +142,8 @@ class Start:
         rows, scale = self.options.rows, self._scale
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
-        wanted = Request(self.options.method, scale, None if rows == SIZES["ROWS"] else rows, bool(self._wanted))
+        fewer, detail = None if rows == SIZES["ROWS"] else rows, self.options.detail
+        wanted = Request(self.options.method, scale, fewer, bool(self._wanted), detail)
         return self._loader(wanted, self.only_uid)
 
     def dismiss_supervisor(self) -> None:

@@ -13,6 +13,7 @@ from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
+from denet_tui.detail import Programs
 from denet_tui.model import (
     KEPT_ENDED,
     NO_LOSS,
@@ -75,6 +76,7 @@ class Sampler:
         """By those that have ended."""
         self._spent_ns = 0
         """CPU time of this interval."""
+        self._turned_away: dict[str, int] = {}
 
     def add(
         self,
@@ -88,6 +90,7 @@ class Sampler:
         self._let_rest()
         self._spent_ns = 0
         replaced = self._meet(reading)
+        self._add_execs(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
         unsettled = _settle(reading, recent)
@@ -118,6 +121,7 @@ class Sampler:
             delta=delta,
             loss=self._loss,
             in_flight=_in_flight(reading),
+            detail=reading.detail._replace(turned_away=MappingProxyType(dict(self._turned_away))),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
             accounts=Accounts.together([self._used, *(known.info.usage.accounts for known in self._known.values())]),
@@ -145,7 +149,8 @@ class Sampler:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
                     self._finish(replaced[-1])
-                self._known[process.tgid] = Known(self._info_of(process))
+                watched = None if reading.detail.execs is None else Programs()
+                self._known[process.tgid] = Known(replace(self._info_of(process), programs=watched))
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
                 known.info = replace(
@@ -177,6 +182,14 @@ class Sampler:
         elif parent and not process.execs and not parent.info.cut and (parent.info.exec_ns or 0) < process.start_ns:
             likely.append(parent.info.cmdline)
         return next((whole for whole in likely if names.goes_on(process.cmdline, whole)), None)
+
+    def _add_execs(self, reading: Reading) -> None:
+        for name, count in reading.detail.turned_away.items():
+            self._turned_away[name] = self._turned_away.get(name, 0) + count
+        for executed in reading.detail.execs or ():
+            known = self._known.get(executed.tgid)
+            if known and known.info.programs is not None and known.info.start_ns <= executed.at_ns:
+                known.info = replace(known.info, programs=known.info.programs.plus(executed))
 
     def _add_errnos(self, reading: Reading) -> None:
         for tgid, errnos in reading.errnos.items():

@@ -172,6 +172,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []
         seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]
         seen += [f"calls of {tgid}" for tgid in reading.rows if tgid != os.getpid()]
+        seen += [f"an exec of {each.tgid}: {each}" for each in reading.detail.execs or ()]
         for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
             used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
             seen += [f"its account: {used}"] if used and any(used) else []
@@ -200,7 +201,7 @@ def main() -> None:
     script += 'exec sh -c "sleep 0.1; exit 7" "$secret"'
     victim = subprocess.Popen(["sh", "-c", script], stdin=waiting, stderr=subprocess.DEVNULL)
     born = start_of(victim) if method == "raw" else victim.pid
-    kernel = Loading(Request(method), only_uid=uid).receive()
+    kernel = Loading(Request(method, detail="all"), only_uid=uid).receive()
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
