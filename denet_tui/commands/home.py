@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from denet_tui import called
 from denet_tui.bpf.errors import LoadError
-from denet_tui.checks import catalogue, verdict
+from denet_tui.checks import catalogue, service, verdict
 from denet_tui.checks.host import Host
 from denet_tui.commands import loaded, run
 from denet_tui.commands.last_good import Before, explained
@@ -179,9 +180,10 @@ class _Home:
 
     def _who(self) -> str:
         name = self._start.invoker.name
+        copy = "" if sys.prefix == service.FOLDER else f" (from {sys.prefix})"
         if os.geteuid() == 0:
             return "as root: there is no other user to become"
-        return f"as {name}, with one helper as root" if self._jobs.root else f"as {name}"
+        return f"as {name}{', with one helper as root' * self._jobs.root}{copy}"
 
     def _watch(self, target: Target, before: Before) -> int:
         from denet_tui.commands import screen

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def to_let_in(fix: Fix | None) -> str:
     lines = [f"# Lets {user} watch system calls of {user}'s own commands (denet-tui)."]
     if fix is None and service.cannot(Host()):
         lines += ["# Only root can here. To watch a command, any in the place of true:"]
-        return HEAD + "\n".join([*lines, f"{called.program()} run --user {user} -- true", ""])
+        return _script([*lines, f"{called.program()} run --user {user} -- true", ""])
     if fix and fix.weakens:
         lines += textwrap.wrap(f"Opens: {fix.weakens}", 76, initial_indent="# ", subsequent_indent="#   ")
     if fix and fix.changes:
@@ -149,7 +149,17 @@ def to_let_in(fix: Fix | None) -> str:
     elif fix:
         lines += [f"# First: {fix.advice}"]
     lines += [f"gpasswd --add {user} {GROUP}", f"# Undo: gpasswd --delete {user} {GROUP}"]
-    return HEAD + "\n".join([*lines, f"# Then {user} logs in again.", ""])
+    return _script([*lines, f"# Then {user} logs in again.", ""])
+
+
+def _script(lines: Sequence[str]) -> str:
+    """The lines as a script; one of a copy that others than root can change has root's own in its place."""
+    text = "\n".join(lines)
+    if not Path(sys.prefix).stat().st_uid:
+        return HEAD + text
+    warning = f"# Root does not run {sys.prefix}, which others can change.\n"
+    first = "# First, from a checkout of your own: make install\n"
+    return HEAD + warning + first + text.replace(shlex.quote(called.program()), f"{service.FOLDER}/bin/denet-tui")
 
 
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[str, Iterable[PreviewLine]]) -> str:
@@ -167,4 +177,4 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[s
             lines += [f"#   {line}" for line in previews.get(fix.id, ())]
             lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
-    return HEAD + "\n".join(lines)
+    return _script(lines)

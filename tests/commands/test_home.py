@@ -232,6 +232,22 @@ def test_an_administrator_is_given_commands_and_what_they_change() -> None:
     assert "# run it outside the container\n" in text
 
 
+@pytest.mark.root
+def test_root_is_given_no_copy_that_others_can_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment of the user's is told from the copy that root has."""
+    (copy := tmp_path / "venv").mkdir()
+    fix = Fix("KERN-006.lower", "allow it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back")
+    found = [(Finding("KERN-006", State.FAIL, "too strict", fixes=(fix,), required_for=BOTH), fix)]
+    monkeypatch.setattr(sys, "prefix", str(copy))
+    monkeypatch.setattr(called, "program", lambda: f"{copy}/bin/denet-tui")
+    assert f"{copy}/bin/denet-tui setup --only KERN-006.lower --yes\n" in sudo.for_administrator(found, {})
+    os.chown(copy, 65534, 65534)
+    text = sudo.for_administrator(found, {})
+    assert f"# Root does not run {copy}, which others can change.\n" in text
+    assert "\n/opt/denet-tui/bin/denet-tui setup --only KERN-006.lower --yes\n" in text
+    assert f"{copy}/bin" not in text
+
+
 def farewell(*done: Ended, working: str = "", state: State = State.FAIL) -> home.Left:
     """The last words where this has happened, and something is at work still."""
     fix = Fix("A-001.set", "set it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back")

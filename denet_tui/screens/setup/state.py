@@ -257,7 +257,7 @@ class Walk:
             return f"{len(left)} of {total} left" if total > 1 else "1 thing left"
         if not self.ready:
             return "not proven yet"
-        return "not proven: the proof says why" if self.proof.failed else "ready: nothing left to do"
+        return "not proven: the proof says why" if self.proof.failed else "everything works"
 
     def how_far(self) -> str:
         """`3 of 32`: how many of the checks have ended."""

@@ -68,7 +68,7 @@ def test_from_a_broken_machine_to_a_watched_command(terminal: Tmux, person: Pers
     terminal.type("a")
     shows(terminal, "Setting up python3-bpfcc")
     shows(terminal, "✓ repaired BCC-001", "✓ exact: 1,000 known calls, 1,000 counted by raw tracepoints")
-    shows(terminal, "ready: nothing left to do", "nothing missing, nothing too much", "enter goes on")
+    shows(terminal, "everything works", "nothing missing, nothing too much", "enter goes on")
     terminal.type("v")
     shows(terminal, "○ optional FS-001", "✓ pass KERN-002")
     terminal.type("g", *["j"] * 14)

@@ -81,7 +81,7 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == PROOF)
         await driver.until(lambda: driver.screen.walk.proof.end is not None)
-        assert driver.progress == "ready: nothing left to do"
+        assert driver.progress == "everything works"
         assert "✓ exact: 1,000 known calls, 1,000 counted by raw tracepoints" in driver.flat
         assert "▇" in driver.page
         assert "nothing missing, nothing too much" in driver.flat
@@ -100,7 +100,7 @@ async def test_nothing_to_fix_goes_straight_to_the_proof() -> None:
     async with setup(Recorded(fine())) as driver:
         await driver.until(lambda: driver.screen.walk.proof.end is not None)
         assert driver.screen.current == PROOF
-        assert driver.progress == "ready: nothing left to do"
+        assert driver.progress == "everything works"
         assert {"apply", "skip", "undo", "cancel"} & driver.keys == set()
 
 
@@ -141,7 +141,7 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
     async with setup(Recorded(found), ask=ask) as driver:
         await driver.until(lambda: "+ offered   PRIV-005" in driver.steps)
-        assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
+        assert driver.progress == "everything works", "an offer is no step in the way"
         await driver.go_to("PRIV-005")
         assert "( ) 1 let members of denet-trace watch their own commands" in driver.flat
         assert "! weakens this machine: Members watch their own processes without a password" in driver.flat
