@@ -139,18 +139,21 @@ def condensed(argv: Sequence[str], fallback: str, width: int, *, cut: bool = Fal
     whole = command(argv, fallback, cut=cut)
     if cell_len(whole) <= width:
         return whole
-    words = list(argv[1:])
-    operands = [None if word.startswith("-") else word for word in words]
-    last = [word if before is not None else None for before, word in pairwise(["", *operands])]
-    if not any(last):
-        last = [word if word and _is_path(word) else None for word in operands]
-    steps: list[Sequence[str | None]] = [words, operands, last] if any(last) else [words]
-    for step in steps:
+    for step in _ever_fewer(argv[1:]):
         for kept in (step, [word and _short_path(word) for word in step]):
             line = _joined(argv, fallback, kept) + "…" * cut
             if cell_len(line) <= width:
                 return line
     return _without_start(line, "".join(word for word in kept if word), width)
+
+
+def _ever_fewer(words: Sequence[str]) -> list[Sequence[str | None]]:
+    """All words, those that are no options, and those that follow none; None stands for one that is left out."""
+    operands = [None if word.startswith("-") else word for word in words]
+    last = [word if before is not None else None for before, word in pairwise(["", *operands])]
+    if not any(last):
+        last = [word if word and _is_path(word) else None for word in operands]
+    return [words, operands, last] if any(last) else [words]
 
 
 def _without_start(line: str, path: str, width: int) -> str:
