@@ -15,6 +15,7 @@ from denet_tui.screens.live.difference import DifferenceScreen
 from denet_tui.screens.live.quit import QuitScreen
 from denet_tui.watch.launch import StartError
 from denet_tui.widgets.changes import ChangeTable
+from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
@@ -118,6 +119,18 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
         sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
         await until(pilot, lambda: terminal.typed == b"".join(sent))
+
+
+async def test_the_last_words_of_a_command_that_failed_stand_below_its_status() -> None:
+    session, terminal = with_terminal(ended(), b"gcc -c a.c\r\na.c:1:10: fatal error: nothere.h\r\n\r\n")
+    async with DenetApp(session).run_test(size=SIZE) as pilot:
+        await settle(pilot, session)
+        header = pilot.app.screen.query_one(RunHeader)
+        await until(pilot, lambda: "fatal error: nothere.h   5 shows all" in lines(header)[1])
+        assert lines(header)[0].startswith(" exited 3 ")
+        assert header.render_line(0)._segments[0].style == header._style("bad")
+        terminal.output.add(b"make: *** [a.o] Error 1\r\n")
+        await until(pilot, lambda: "▌make: *** [a.o] Error 1   5 shows all" in lines(header)[1])
 
 
 async def test_the_terminal_answers_the_command() -> None:
