@@ -32,7 +32,7 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
     """The columns that fit into `width` cells, in order, each with its own width.
 
     `needs` widens a column's least width where its values are longer than that. What is left over
-    goes to the columns that may grow, evenly, the first ones first.
+    goes to the columns that may grow, the first ones first.
     """
     needs = needs or {}
     least = {column.key: max(column.least, needs.get(column.key, 0)) for column in columns}
@@ -50,13 +50,10 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
         kept.remove(victim)
     widths = [least[column.key] for column in kept]
     spare = width - _taken(kept, least)
-    while spare > 0:
-        growing = [index for index, column in enumerate(kept) if widths[index] < column.most]
-        if not growing:
-            break
-        for index in growing[:spare]:
-            widths[index] += 1
-        spare -= len(growing[:spare])
+    for index, column in enumerate(kept):
+        more = max(0, min(spare, column.most - widths[index]))
+        widths[index] += more
+        spare -= more
     return list(zip(kept, widths, strict=True))
 
 

@@ -139,11 +139,7 @@ def condensed(argv: Sequence[str], fallback: str, width: int, *, cut: bool = Fal
     whole = command(argv, fallback, cut=cut)
     if cell_len(whole) <= width:
         return whole
-    words = list(argv[1:])
-    operands = [None if word.startswith("-") else word for word in words]
-    last = [word if before is not None else None for before, word in pairwise(["", *operands])]
-    steps: list[Sequence[str | None]] = [words, operands, last] if any(last) else [words]
-    for step in steps:
+    for step in _ever_fewer(argv[1:]):
         for kept in (step, [word and _short_path(word) for word in step]):
             line = _joined(argv, fallback, kept) + "…" * cut
             if cell_len(line) <= width:
@@ -151,23 +147,39 @@ def condensed(argv: Sequence[str], fallback: str, width: int, *, cut: bool = Fal
     return _without_start(line, "".join(word for word in kept if word), width)
 
 
+def _ever_fewer(words: Sequence[str]) -> list[Sequence[str | None]]:
+    """All words, those that are no options, and those that follow none; None stands for one that is left out."""
+    operands = [None if word.startswith("-") else word for word in words]
+    last = [word if before is not None else None for before, word in pairwise(["", *operands])]
+    if not any(last):
+        last = [word if word and _is_path(word) else None for word in operands]
+    return [words, operands, last] if any(last) else [words]
+
+
 def _without_start(line: str, path: str, width: int) -> str:
     """A line that ends in its only path in `width` cells: the end of that says more than its start."""
     room = width - cell_len(line) + cell_len(path)
     if not line.endswith(path) or " " in path or room < 2:
         return clip(line, width)
-    return line.removesuffix(path) + "…" + path.lstrip("…")[1 - room :]
+    start = line.removesuffix(path).removesuffix("… ")
+    return start + "…" + path.lstrip("…")[1 - width + cell_len(start) :]
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word and "://" not in word and " " not in word
 
 
 def _short_path(word: str) -> str:
-    found = None if " " in word or "://" in word else _LONG_PATH.fullmatch(word)
+    found = _LONG_PATH.fullmatch(word) if _is_path(word) else None
     return f"{found['option'] or ''}…/{found['end']}" if found else word
 
 
 def _joined(argv: Sequence[str], fallback: str, words: Sequence[str | None]) -> str:
     """The program and `words`, one `…` for each run of those that are left out."""
     shown = [text for word, run in groupby(words) for text in (["…"] if word is None else run) if text]
-    return command([*argv[:1], *shown], fallback)
+    if shown.count("…") > 1 and shown[-1] == "…":
+        del shown[-1]  # that something is left out is said already
+    return command([*argv[:1], *shown], fallback).replace(" … …", " …")
 
 
 def clip(text: str, width: int) -> str:

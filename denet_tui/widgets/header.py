@@ -17,7 +17,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 
 _METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
-_STYLES = ("text", "strong", "dim", "good", "bad", "paused")
+_STYLES = ("text", "strong", "dim", "good", "bad", "failed", "paused")
 _SEPARATOR = " · "
 
 Piece = tuple[str, str]
@@ -36,6 +36,9 @@ class HeaderText(NamedTuple):
     remarks: tuple[str, ...]
     """What the reader has to know before believing the numbers."""
     paused: bool
+    failed: bool = False
+    said: str = ""
+    """The last words of a command that failed."""
 
 
 def badge(loss: Loss) -> str:
@@ -43,7 +46,7 @@ def badge(loss: Loss) -> str:
     return " exact " if loss.exact else f" {loss.short:,} short " if loss.short else " unproven "
 
 
-def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> HeaderText:
+def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False, said: str = "") -> HeaderText:
     """What there is to say about a run at the moment of `snapshot`."""
     name = formatting.command(info.argv, info.executable)
     method = _METHODS.get(info.method, visible(info.method))
@@ -72,6 +75,8 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
         details=tuple(details),
         remarks=(*short, *notes),
         paused=paused,
+        failed=bool(snapshot.status),
+        said=visible(said),
     )
 
 
@@ -81,7 +86,7 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     if known.paused:
         right = [(" paused ", "paused"), (" ", "text"), *right]
     taken = _cells(right)
-    left: list[Piece] = [(f" {known.state} ", "strong"), (" ", "text")]
+    left: list[Piece] = [(f" {known.state} ", "bad" if known.failed else "strong"), (" ", "text")]
     room = width - taken - _cells(left) - 2
     where = list(known.where)
     # The command is cut last: at least half of its own length, or 12 cells, stay.
@@ -90,7 +95,10 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     aside = "  " + _SEPARATOR.join(where) if where else ""
     left += [(formatting.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
     lines = [[*left, (" " * (width - taken - _cells(left)), "text"), *right]]
-    lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
+    if known.said:
+        lines.append([(" ▌", "failed"), (formatting.clip(known.said, width - 3), "strong")])
+    else:
+        lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
     if known.remarks:
         lines.append([(" ! ", "bad"), (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
     return lines
@@ -125,6 +133,7 @@ class RunHeader(Widget):
         & > .run-header--dim { color: $text-muted; }
         & > .run-header--good { color: $text-success; background: $success-muted; text-style: bold; }
         & > .run-header--bad { color: $text-error; text-style: bold reverse; }
+        & > .run-header--failed { color: $text-error; }
         & > .run-header--paused { color: $text-warning; text-style: bold reverse; }
     }
     """
@@ -134,9 +143,9 @@ class RunHeader(Widget):
         self._info = info
         self._facts = facts(info, None)
 
-    def show(self, snapshot: Snapshot | None, *, paused: bool = False) -> None:
+    def show(self, snapshot: Snapshot | None, *, paused: bool = False, said: str = "") -> None:
         """Say what `snapshot` says from now on."""
-        self._facts = facts(self._info, snapshot, paused=paused)
+        self._facts = facts(self._info, snapshot, paused=paused, said=said)
         height = 3 if self._facts.remarks else 2
         if self.size.height != height:
             self.styles.height = height

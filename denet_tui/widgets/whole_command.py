@@ -10,14 +10,17 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from denet_tui.widgets.ended import EndedRow
 from denet_tui.widgets.formatting import clip
 from denet_tui.widgets.process_rows import GroupRow, ProcessRow
 
 
-def whole_command(row: ProcessRow | GroupRow | None) -> tuple[str, str]:
+def whole_command(row: ProcessRow | GroupRow | EndedRow | None) -> tuple[str, str]:
     """Which process it is, and its command line with nothing left out but what the kernel has not."""
     if isinstance(row, ProcessRow):
         return f"{row.process.pid} ", row.whole
+    if isinstance(row, EndedRow):
+        return "", "".join(row.words) + ": enter shows each, e those of all names"
     return "", "" if row is None else f"{row.name}: {len(row.members):,} processes"
 
 
@@ -39,7 +42,7 @@ class WholeCommand(Widget):
         super().__init__()
         self._said = ("", "")
 
-    def show(self, row: ProcessRow | GroupRow | None) -> None:
+    def show(self, row: ProcessRow | GroupRow | EndedRow | None) -> None:
         """Say what `row` is from now on."""
         said = whole_command(row)
         if said != self._said:

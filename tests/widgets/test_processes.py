@@ -63,7 +63,7 @@ def inside(pid: int, call: Syscall, seconds: float) -> InFlight:
 
 
 def test_children_stand_under_their_parent_in_the_order_of_their_start() -> None:
-    assert shown(drawn(60)) == ["make", "├─sh", "│ └─awk", "├─cc", "└─ld -o a.out"]
+    assert shown(drawn(60)) == ["make", "├─sh", "│ └─awk", "├─ld -o a.out", "└─cc"]
 
 
 def test_a_used_again_pid_has_its_own_children() -> None:
@@ -75,14 +75,14 @@ def test_deep_in_the_tree_there_is_room_for_the_name() -> None:
     chain = [process(pid, pid - 1, f"name{pid}") for pid in range(100, 112)]
     tree = drawn(44, chain)
     assert [line[1:20].rstrip() for line in texts(tree)[1:8]] == [
-        "name100", "└─name101", "  └─name102", "    └─name103", "…   └─name104", "…   └─name105", "…   └─name106"
+        "name100", "└─name101", "  └─name102", "    └─name103", "      └─name104", "…     └─name105", "…     └─name106"
     ]  # fmt: skip
     tree.action_edge(-1)
     assert tree.copied().startswith("name111  pid 111  ")
 
 
 def test_who_has_lost_its_parent_is_a_root() -> None:
-    assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "cc", "ld -o a.out"]
+    assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "ld -o a.out", "cc"]
 
 
 def test_lines() -> None:
@@ -92,8 +92,8 @@ def test_lines() -> None:
         "▸make                               12     100",
         " ├─sh                               12   wait4",
         " │ └─awk                 SIGKILL             -",
-        " ├─cc                    exit 3              -",
-        " └─ld -o a.out                      12     180",
+        " ├─ld -o a.out                      12     180",
+        " └─cc                    exit 3              -",
     ]
 
 
@@ -122,12 +122,12 @@ def test_lines_where_there_is_room_for_everything() -> None:
         "process", "pid", "end", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"
     ]  # fmt: skip
     assert first[2] == ["├─sh", "11", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
-    assert first[4] == ["├─cc", "12", "exit", "3", "-", "1,234"]
-    assert first[5] == ["└─ld", "-o", "a.out", "14", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
+    assert first[5] == ["└─cc", "12", "exit", "3", "-", "1,234"]
+    assert first[4] == ["├─ld", "-o", "a.out", "14", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
 
 
 def test_the_dead_have_no_rate() -> None:
-    assert [row.rate for row in drawn(60).rows] == [100, 0, 0, 0, 180]
+    assert [row.rate for row in drawn(60).rows] == [100, 0, 0, 180, 0]
 
 
 @pytest.mark.parametrize("width", [30, 38, 46, 60, 75, 110, 200])
@@ -188,7 +188,7 @@ def test_after_the_end_there_are_totals_and_no_rates() -> None:
 
 @pytest.mark.parametrize(
     ("key", "order"),
-    [("", [10, 11, 13, 12, 14]), ("pid", [10, 11, 12, 13, 14]), ("name", [13, 12, 14, 10, 11]),
+    [("", [10, 11, 13, 14, 12]), ("pid", [10, 11, 12, 13, 14]), ("name", [13, 12, 14, 10, 11]),
      ("rate", [14, 10, 11, 12, 13]), ("errors", [14, 10, 11, 12, 13]), ("cpu", [10, 11, 14, 12, 13])],
 )  # fmt: skip
 def test_sorted_by_a_column_it_is_a_list(key: str, order: list[int]) -> None:
@@ -201,7 +201,7 @@ def test_sorted_by_a_column_it_is_a_list(key: str, order: list[int]) -> None:
 def test_reversed_the_tree_has_the_newest_first() -> None:
     tree = drawn(60)
     tree.action_reverse()
-    assert pids(tree) == [10, 14, 12, 11, 13]
+    assert pids(tree) == [10, 14, 11, 13, 12]
 
 
 def test_sorting_begins_and_ends_with_the_tree() -> None:
@@ -221,13 +221,13 @@ def test_folding_says_how_many_it_hides_and_stays_through_snapshots() -> None:
     tree = drawn(60)
     tree.action_move(1)
     tree.action_fold()
-    assert pids(tree) == [10, 11, 12, 14]
+    assert pids(tree) == [10, 11, 14, 12]
     assert "├─[+1] sh" in tree.render_line(2).text
     tree.take(snapshot((*FAMILY, process(15, 11, "new"))), lambda _: ())
-    assert pids(tree) == [10, 11, 12, 14]
+    assert pids(tree) == [10, 11, 14, 12]
     assert "├─[+2] sh" in tree.render_line(2).text
     tree.action_unfold()
-    assert pids(tree) == [10, 11, 13, 15, 12, 14]
+    assert pids(tree) == [10, 11, 15, 13, 14, 12]
 
 
 def test_what_cannot_be_folded_goes_up_and_what_is_unfolded_goes_down() -> None:
@@ -332,15 +332,78 @@ def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
 def test_names_in_place_of_command_lines() -> None:
     tree = drawn(60)
     tree.action_arguments()
-    assert texts(tree)[5].split()[0] == "└─ld"
-    assert "-o" not in texts(tree)[5]
+    assert texts(tree)[4].split()[0] == "├─ld"
+    assert "-o" not in texts(tree)[4]
 
 
 def test_a_row_is_copied_whole() -> None:
     tree = drawn(46, in_flight=[inside(14, FUTEX, 3.2)])
-    tree.action_edge(-1)
+    tree.action_move(3)
     assert tree.copied() == (
         "ld -o a.out  pid 14  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
     )
-    tree.action_move(-1)
+    tree.action_move(1)
     assert tree.copied() == "cc  pid 12  exit 3  calls 1,234"
+
+
+# Ended processes, folded by name
+
+
+def build_of(count: int) -> list[ProcessInfo]:
+    """A make with a compiler that lives; below it so many that have ended, and two compilers, one of which failed."""
+    done = {"end_ns": 99, "status": 0, "usage": NO_USAGE}
+    compilers = [process(20 + at, 10, "gcc", **done | {"status": at and 256}) for at in range(2)]
+    assemblers = [process(30 + at, 20 + at, "as", **done) for at in range(2)]
+    trues = [process(100 + at, 10, "true", **done) for at in range(count)]
+    return [process(10, 1, "make"), *compilers, *assemblers, *trues, process(5000, 10, "gcc")]
+
+
+def said(tree: ProcessTree) -> list[str]:
+    return [line[1:].rstrip() for line in texts(tree)[1:]]
+
+
+def test_ended_processes_are_folded_by_name_below_the_living() -> None:
+    tree = drawn(60, build_of(118))
+    assert [line.split("  ")[0] for line in said(tree)] == [
+        "make",
+        "├─gcc",
+        "├─2 \u00d7 gcc with 2 below, ended, 1 failed, 4,936 calls",
+        "└─118 \u00d7 true, ended, 145,612 calls",
+    ]
+    tree.action_ended()
+    assert len(tree.rows) == 1 + 4 + 118 + 1
+    assert pids(tree)[:2] == [10, 5000]
+    tree.action_ended()
+    assert len(tree.rows) == 4
+
+
+def test_a_line_of_ended_processes_is_opened_where_it_stands() -> None:
+    tree = drawn(60, build_of(3))
+    tree.action_move(2)
+    assert whole_command(tree.current)[1].startswith("2 \u00d7 gcc with 2 below, ended, 1 failed, 4,936 calls")
+    tree.action_narrow()
+    assert pids(tree) == [10, 5000, 20, 30, 21, 31]
+    assert tree.cursor == 2
+    tree.action_group()
+    assert isinstance(tree.current, GroupRow)
+    assert tree.current.comm == "gcc"
+    tree.action_group()
+    tree.action_edge(-1)
+    tree.action_group()
+    assert tree.current.comm == "true"
+
+
+def test_who_has_just_ended_or_has_somebody_alive_below_keeps_a_line() -> None:
+    just = [process(pid, 10, "true", end_ns=NOW_NS - 1_000, status=0) for pid in (40, 41)]
+    tree = drawn(60, [process(10, 1, "make"), *just, process(50, 10, "sh", end_ns=99), process(60, 50, "sleep")])
+    assert shown(tree) == ["make", "├─sh", "│ └─sleep", "├─true", "└─true"]
+    later = dataclasses.replace(snapshot(tree._processes), time_ns=NOW_NS + 4_000_000_000)
+    tree.take(later, lambda _: ())
+    assert [line.split("  ")[0] for line in said(tree)] == [
+        "make",
+        "├─sh",
+        "│ └─sleep",
+        "└─2 \u00d7 true, ended, 2,468 calls",
+    ]
+    tree.filter("true")
+    assert pids(tree) == [10, 40, 41]
