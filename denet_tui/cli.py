@@ -30,7 +30,7 @@ def _need_proc(name: str) -> None:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
-        "Look at a recording": ("view", "report", "diff"),
+        "Look at a recording": ("view", "report", "diff", "export"),
         "Make it work here": ("setup", "diag", "selftest"),
         "Understand it": ("guide", "explain"),
         "More": ("settings", "help"),
@@ -168,6 +168,26 @@ def report(recording: str, form: Any, **options: Any) -> NoReturn:
     from denet_tui.commands import targets
 
     reporting.report(recording, form, targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui export --to folded build.jsonl | flamegraph.pl > build.svg", "a flame graph of the time in calls"),
+        ("denet-tui export --to openmetrics build.jsonl", "for Prometheus and what reads its files"),
+    )
+)
+@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics"]), required=True, help="The form.")
+@global_options
+@click.argument("recording", metavar="FILE|-")
+def export(recording: str, tool: Any, **options: Any) -> NoReturn:
+    """Write a recording in the form of another tool.
+
+    folded: a line per process tree and system call, with the time in it in us (flamegraph.pl, speedscope).
+    """
+    from denet_tui.commands import export as exporting
+    from denet_tui.commands import targets
+
+    exporting.export(recording, tool, targets.WatchRequest(**options))
 
 
 @main.command(

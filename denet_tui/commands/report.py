@@ -26,9 +26,9 @@ def report(path: str, form: Form, request: WatchRequest) -> NoReturn:
 
 
 def _report(path: str, form: Form, request: WatchRequest) -> int:
-    opened = tracks([path])
+    (track,) = tracks([path])
     log_to(request, on_screen=False)
-    totals = Totals.of(*opened)
+    totals = Totals.of(track)
     forms = {"text": _text, "markdown": _markdown, "csv": _csv}
     write(as_json(totals.as_object(), lines=True) + "\n" if form == "json" else forms[form](totals), sys.stdout)
     return 0

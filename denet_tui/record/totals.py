@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
@@ -45,8 +46,8 @@ class Totals:
     programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, track: Track) -> Totals:
-        """Reads all of it; raises UnreadableError."""
+    def of(cls, track: Track, each: Callable[[ProcessInfo], None] = lambda _: None) -> Totals:
+        """Reads all of it, and hands over each process, once; raises UnreadableError."""
         marks = Marks()
         found, at = cls(track.info, track.start(), ""), track.begin
         while True:
@@ -58,9 +59,10 @@ class Totals:
             marked = marks.of(found.last, tick.snapshot)
             found.moments += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
             found.last, at = tick
-            found._take(found.last.ended)
+            found._take(found.last.ended, each)
         last = found.last
-        found._take(tuple(each for each in last.processes if each.alive or (each.end_ns or 0) > last.time_ns))
+        open_ended = (one for one in last.processes if one.alive or (one.end_ns or 0) > last.time_ns)
+        found._take(open_ended, each)
         found.ending = track.ending()
         return found
 
@@ -69,8 +71,9 @@ class Totals:
         """Why its numbers may be too low; empty where they are exact."""
         return "; ".join(filter(None, (self.last.loss.describe(), self.ending)))
 
-    def _take(self, processes: tuple[ProcessInfo, ...]) -> None:
+    def _take(self, processes: Iterable[ProcessInfo], each: Callable[[ProcessInfo], None]) -> None:
         for process in processes:
+            each(process)
             self.programs.setdefault(process.comm, Program()).add(process)
 
     def as_object(self) -> Json:

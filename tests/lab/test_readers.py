@@ -36,9 +36,9 @@ def test_the_examples_of_the_document_find_what_is_there(python: str, tmp_path: 
     recorded(tmp_path / name, chained([snapshot(0.5, make, running=False, status=0)]))
     block = re.search(r"```python\n(.*?)```", document(), re.DOTALL)
     assert block
-    for line in filter(None, block[1].splitlines()):
-        module, _, call = line.partition("; ")
-        script = f"{module}\nprint(list({call.replace('build.jsonl', name)}))"
+    imports, _, calls = block[1].partition("\n\n")
+    for line in calls.splitlines():
+        script = f"{imports}\nprint(list({line.replace('build.jsonl', name)}))"
         done = subprocess.run([python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert str(sum(range(1, MANY + 1))) in done.stdout, (line, done.stderr)
 

@@ -25,9 +25,13 @@ How often was `read` called? Each of these reads build.jsonl and build.jsonl.gz 
 first 100 lines only, unless it is told otherwise, and drops what it does not find there.
 
 ```python
-import polars; polars.read_ndjson("build.jsonl", infer_schema_length=None)["syscalls"].drop_nulls().struct["read"]
-import pandas; pandas.read_json("build.jsonl", lines=True).query("kind == 'summary'")["syscalls"]
-import duckdb; duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'").fetchall()
+import duckdb
+import pandas
+import polars
+
+polars.read_ndjson("build.jsonl", infer_schema_length=None)["syscalls"].drop_nulls().struct["read"]
+pandas.read_json("build.jsonl", lines=True).query("kind == 'summary'")["syscalls"]
+duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'").fetchall()
 ```
 
     jq 'select(.kind == "summary").syscalls.read.calls' build.jsonl
