@@ -186,7 +186,8 @@ class _Log:
             self._end(tid, name, head + rest)
         elif superseded := _SUPERSEDED.match(rest):
             # The thread that called execve goes on under the leader's id, in the same process.
-            self._begun[tid] = self._begun.pop(int(superseded[1]))
+            if begun := self._begun.pop(int(superseded[1]), None):
+                self._begun[tid] = begun
         elif start := _START.match(rest):
             name = _named(start[1])
             self.calls.setdefault(tid, Counter())[name] += 1

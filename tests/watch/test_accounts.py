@@ -255,10 +255,11 @@ loader.main()
 @pytest.mark.parametrize(
     ("names", "unknown"),
     [
-        (["task_struct.ioac.read_bytes"], {"read_bytes", "write_bytes"}),
-        (["task_struct.maj_flt"], {"minor_faults", "major_faults"}),
-        (["task_struct.se.sum_exec_runtime"], {"cpu_ns"}),
-        (["signal_struct.maxrss", "mm_struct.rss_stat"], {"max_rss_bytes"}),
+        (
+            ["task_struct.ioac.read_bytes", "signal_struct.maxrss", "mm_struct.rss_stat"],
+            {"read_bytes", "write_bytes", "max_rss_bytes"},
+        ),
+        (["task_struct.maj_flt", "task_struct.se.sum_exec_runtime"], {"minor_faults", "major_faults", "cpu_ns"}),
         (["task_struct.__state", "task_struct.state"], set(USED)),
         ([], set()),
     ],

@@ -114,7 +114,7 @@ def test_process_substitution_reaches_the_command() -> None:
 
 @pytest.mark.parametrize(
     ("script", "expected"),
-    [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -SEGV $$", 139), ("kill $$", 143)],
+    [("exit 255", 255), ("kill -9 $$", 137), ("kill -SEGV $$", 139), ("kill $$", 143)],
 )
 def test_exit_status_is_the_commands(script: str, expected: int) -> None:
     assert denet("run", "--no-tui", "--", "sh", "-c", script).returncode == expected
