@@ -70,6 +70,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of several processes that know where their time goes."""
+    return _compiled("parts", tmp_path_factory.mktemp("parts"))
+
+
+@pytest.fixture(scope="session")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that goes on as another program, or as another user."""
     return _compiled("moving", tmp_path_factory.mktemp("moving"))
