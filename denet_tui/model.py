@@ -10,7 +10,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
-from denet_tui.detail import NO_DETAIL, Detail, Programs
+from denet_tui.detail import NO_DETAIL, Detail, Programs, Time
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -307,7 +307,8 @@ class ProcessInfo:
     recent: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
     errnos: Errnos = field(default_factory=_no_errnos)
     programs: Programs | None = None
-    """None where that is not watched."""
+    """None where that is not watched; so is `time`, and where it is not known."""
+    time: Time | None = None
 
     @property
     def key(self) -> ProcessKey:

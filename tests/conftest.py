@@ -74,6 +74,7 @@ workload = _program("workload", "The program for the comparison with strace: all
 calls = _program("calls", "The program that makes known numbers of calls, in several shapes.")
 moving = _program("moving", "The program that goes on as another program, or as another user.")
 killed = _program("killed", "The program whose threads seccomp ends at a call.")
+parts = _program("parts", "The program of several processes that know where their time goes.")
 running = _program("running", "The program that runs already when the watching begins, in several shapes.")
 
 

@@ -63,10 +63,10 @@ class ProgramCache:
     def _file(self) -> Path:
         return FOLDER / self._key
 
-    def load(self, kind: int, names: Iterable[str]) -> Loaded | None:
+    def load(self, kind: int, names: Iterable[str], events: Iterable[str] = tuple(EVENTS)) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there.
+        `names` are the maps that are to be there, `events` what it has a program for.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -75,7 +75,7 @@ class ProgramCache:
             if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             _create_maps(kept["maps"], tables)
-            for event in EVENTS:
+            for event in events:
                 loaded[event] = _load(kind, event, tables, **kept["programs"][event])
             found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there

@@ -53,8 +53,10 @@ MAPS = (
     "epoch",
     "grace",
 )
-MAPS_OF_DETAIL = {"all": ("execs", "long_execs")}
-_FLAGS_OF_DETAIL = {"all": {"DETAIL_EXECS": 1}}
+_EXECS, _TIME = {"DETAIL_EXECS": ("execs", "long_execs")}, {"DETAIL_TIME": ("times", "waits")}
+_DETAILS = {("all", "raw"): _EXECS | _TIME, ("all", "tracefs"): _EXECS}
+"""The flags by detail and method, with the maps of each."""
+_EVENTS_OF_TIME = ("sched_wakeup",)
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
@@ -143,7 +145,7 @@ def flags_for(
     values.update((wanted[name], offset) for name, offset in found.items())
     if "OFF_REGS" in values:
         values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
-    values.update(_FLAGS_OF_DETAIL.get(request.detail, {}))
+    values.update(dict.fromkeys(_DETAILS.get((request.detail, method), {}), 1))
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
     if method == "raw":
@@ -189,16 +191,17 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     fields = tracepoints.field_offsets(tracing) if tracing else {}
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
+    details = _DETAILS.get((request.detail, method), {})
+    events = (*tracepoints.EVENTS, *(_EVENTS_OF_TIME if "DETAIL_TIME" in details else ()))
     cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
-    names = (
-        *MAPS,
-        *MAPS_OF_DETAIL.get(request.detail, ()),
-        *(["wanted"] if request.only_wanted else []),
-        *(["claims"] if inside else []),
-    )
-    loaded = cache.load(kind, names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
+    optional = {"wanted": request.only_wanted, "claims": inside}
+    names = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
+    loaded = cache.load(kind, names, events)
+    if loaded is None:
+        flags = flags_for(request, only_uid, method, fields)
+        loaded = _made(cache, found, kind, flags, names, events)
     links = {}
-    for event in reversed(tracepoints.EVENTS):
+    for event in reversed(events):
         try:
             if method == "raw":
                 links[event] = maps.raw_tracepoint_open(event, loaded.programs[event])
@@ -223,6 +226,7 @@ def _made(
     kind: int,
     flags: tuple[list[str], list[str]],
     names: Iterable[str],
+    events: Iterable[str],
 ) -> compiled.Loaded:
     """The program compiled and loaded by bcc, and afterwards kept; raises LoadError."""
     try:
@@ -230,7 +234,7 @@ def _made(
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     loaded = {}
-    for event in tracepoints.EVENTS:
+    for event in events:
         try:
             loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
         except Exception as error:

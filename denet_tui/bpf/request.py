@@ -22,10 +22,11 @@ SIZES = {
     "PROCESSES": 16384,
     "EXECS": 4096,
     "LONG_EXECS": 512,
+    "WAITS": 16384,
 }
 """Entries of pid_syscall_map, rows of a side that are found sooner (hot_rows), entries of the errno map, watched
-threads (those whose slot is taken are in TASKS), processes, executions and those of long command lines, all between two
-readings. HOT and SLOTS are powers of two."""
+threads (those whose slot is taken are in TASKS), processes, executions, those of long command lines, and calls that
+wait, by process, all between two readings. HOT and SLOTS are powers of two."""
 LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096

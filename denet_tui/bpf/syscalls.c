@@ -69,6 +69,28 @@ enum task_state {
     UNKEPT, /* in a call that is not wanted or could not be kept */
     HELD,   /* before the command's own execve, which will be the first call to count */
     MET,    /* at the exit of a call that began before it was watched, or that was refused since */
+    LEAVING, /* it has begun to end, and is kept for its time */
+};
+
+#if defined(DETAIL_TIME) && defined(OFF_STATE) && defined(OFF_BORN) && defined(OFF_CRED) && defined(OFF_UID)
+#define TIMED
+#endif
+
+enum place_of_time { UNTIMED, ON_CPU, RUNNABLE, BLOCKED };
+
+/* Where a thread is since when, and how long it was where; times.c alone moves it. */
+struct clock {
+    u64 mark_ns;
+    u64 cpu_ns;
+    u64 kernel_ns; /* of that, in calls that it has left */
+    u64 runqueue_ns;
+    u64 blocked_ns;
+    u64 away_ns;   /* off the CPU since it has entered the call that it is in */
+    u64 asleep_ns; /* blocked since it was on a CPU, if it has been woken since */
+    u64 sum_ns;    /* the kernel's own CPU time when it was last switched away from; all ones: not known */
+    u64 ahead_ns;  /* what is in cpu_ns already of the time since then */
+    u32 where;
+    u32 pad;
 };
 
 struct task {
@@ -79,6 +101,7 @@ struct task {
     u8 abi;
     u8 state;
     u16 pad[3];
+    struct clock clock;
 };
 
 /*
@@ -138,7 +161,10 @@ struct account {
     u32 pad;
 };
 
-enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, LOST_EXEC, LOSSES };
+enum loss {
+    LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, /* of calls */
+    LOST_EXEC, LOST_TIME, LOST_WAIT, LOSSES
+};
 
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
@@ -162,6 +188,7 @@ BPF_TABLE("array", u32, u32, epoch, SETTINGS);
 /* Updating a map of maps makes the kernel wait for every program that runs (maybe_wait_bpf_programs). */
 BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
 BPF_TABLE("array", u32, struct row, empty_row, 1);
+BPF_TABLE("percpu_array", u32, struct process, process_drafts, 1); /* a new one is too large for the stack */
 
 #ifdef PID_NAMESPACE
 /*
@@ -373,6 +400,15 @@ static __always_inline void forget_strangers(u64 place)
     }
 }
 
+static __always_inline void start_clock(struct task *task, u32 where)
+{
+#ifdef TIMED
+    task->clock.mark_ns = bpf_ktime_get_ns();
+    task->clock.where = where;
+    task->clock.sum_ns = where == ON_CPU ? -1 : 0;
+#endif
+}
+
 /* Start to watch a task; not 0 where there is no room. */
 static __always_inline int keep(u32 tid, struct task *task)
 {
@@ -488,6 +524,10 @@ static __always_inline int has_come_back(u32 tid)
     return 0;
 }
 
+#ifdef DETAIL_TIME
+#include "times.c"
+#endif
+
 /* Counts one call in the totals and in its row; 0 where the row could not be kept. */
 static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
 {
@@ -557,19 +597,26 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
 /* A new record for the running task's process; 0 where there is no room. */
 static __always_inline struct process *new_process(char *task, u32 tgid, u32 parent)
 {
-    struct process new = {.start_ns = bpf_ktime_get_ns(), .parent = parent, .pid = tgid};
-    bpf_get_current_comm(&new.comm, sizeof(new.comm));
-    note_cmdline(&new);
+    u32 zero = 0;
+    struct process none = {}, *new = process_drafts.lookup(&zero);
+    if (!new)
+        return 0;
+    *new = none;
+    new->start_ns = bpf_ktime_get_ns();
+    new->parent = parent;
+    new->pid = tgid;
+    bpf_get_current_comm(&new->comm, sizeof(new->comm));
+    note_cmdline(new);
 #if defined(OFF_BORN) && defined(OFF_LEADER)
     char *leader = 0;
     bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
-    bpf_probe_read_kernel(&new.born, sizeof(new.born), leader + OFF_BORN);
+    bpf_probe_read_kernel(&new->born, sizeof(new->born), leader + OFF_BORN);
 #endif
     if (processes.lookup(&tgid)) {
         lose(current_epoch(), REUSED);
-        processes.update(&tgid, &new);
+        processes.update(&tgid, new);
     } else {
-        processes.insert(&tgid, &new); /* another of its threads may be as far */
+        processes.insert(&tgid, new); /* another of its threads may be as far */
     }
     return process_of(task, tgid);
 }
@@ -667,6 +714,9 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     struct task task = {.state = state, .tgid = tgid, .born = born(self)}, *told = tasks.lookup(&self->tid);
     if (told && task.born - told->born < TICK && state == MET)
         task.state = told->state;
+    start_clock(&task, ON_CPU);
+    if (told && told->clock.where == BLOCKED && task.born - told->born < TICK) /* it has slept until now */
+        task.clock.blocked_ns = task.clock.mark_ns - told->clock.mark_ns;
     if (told)
         tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
@@ -708,6 +758,12 @@ static __always_inline void enter(u64 place, s32 nr)
         note_own(self.tid);
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
+#ifdef TIMED
+    task->clock.away_ns = task->since_ns = 0;
+#ifdef ONLY_WANTED
+    task->since_ns = bpf_ktime_get_ns();
+#endif
+#endif
     if (!is_wanted(abi, nr))
         return;
     if (!count_call(now, task->tgid, abi, nr))
@@ -834,8 +890,18 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     u32 now = current_epoch();
     u8 state = task->state;
     task->state = IDLE;
+#ifdef TIMED
+    if (!is_allowed(self.task)) /* it has left */
+        task->clock.where = UNTIMED;
+    if (state == UNKEPT)
+        leave_kernel(task, bpf_ktime_get_ns());
+#endif
     if (state == INSIDE) {
-        count_return(now, task, bpf_ktime_get_ns() - task->since_ns, result);
+        u64 returned_ns = bpf_ktime_get_ns();
+#ifdef TIMED
+        leave_kernel(task, returned_ns);
+#endif
+        count_return(now, task, returned_ns - task->since_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
             note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
@@ -1039,6 +1105,7 @@ static __always_inline void enter_claimant(struct self *self)
     struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
     process.pid = pid_in_namespace(current, claim->level);
     struct task task = {.state = claim->state, .tgid = tgid, .born = born(self)};
+    start_clock(&task, ON_CPU);
     processes.update(&tgid, &process);
     open_account(tgid, claim->state == HELD);
     keep(self->tid, &task);
@@ -1095,6 +1162,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         return;
     }
     struct task task = {.state = NEW, .tgid = parent, .born = child};
+    start_clock(&task, RUNNABLE);
     u64 start = 0;
 #if defined(WAY_RAW) && defined(OFF_BORN)
     bpf_probe_read_kernel(&start, sizeof(start), (char *)task_struct + OFF_BORN);
@@ -1106,29 +1174,35 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         if (account)
             __sync_fetch_and_add(&account->threads, 1);
     } else {
-        struct process new = *process;
-        new.start_ns = bpf_ktime_get_ns();
-        new.end_ns = new.exec_ns = new.least_born = 0;
-        new.born = start;
-        new.parent = parent;
-        new.threads = 1;
-        new.execs = new.status = new.held = 0;
-        bpf_get_current_comm(&new.comm, sizeof(new.comm));
-        new.pid = child;
-#ifdef PID_NAMESPACE
         u32 zero = 0;
+        struct process *new = process_drafts.lookup(&zero);
+        if (!new)
+            return;
+        *new = *process;
+        new->start_ns = bpf_ktime_get_ns();
+        new->end_ns = new->exec_ns = new->least_born = 0;
+        new->born = start;
+        new->parent = parent;
+        new->threads = 1;
+        new->execs = new->status = new->held = 0;
+        bpf_get_current_comm(&new->comm, sizeof(new->comm));
+        new->pid = child;
+#ifdef PID_NAMESPACE
         struct claim *claim = claims.lookup(&zero);
         if (claim)
-            new.pid = pid_in_namespace(task_struct, claim->level);
+            new->pid = pid_in_namespace(task_struct, claim->level);
 #endif
         struct process *old = processes.lookup(&child);
         if (old)
             lose(current_epoch(), REUSED);
-        if (processes.update(&child, &new)) {
+        if (processes.update(&child, new)) {
             lose(current_epoch(), LOST_PROCESS);
             return;
         }
         open_account(child, 0);
+#ifdef TIMED
+        times.delete(&child);
+#endif
         task.tgid = child;
     }
     if (keep(child, &task)) {
@@ -1149,6 +1223,12 @@ static __always_inline void task_exec(u32 old_tid)
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     if (!process || !is_allowed(current_task()))
         return;
+#ifdef TIMED
+    struct account *account = accounts.lookup(&tgid);
+    struct task *task = task_of(&self);
+    if (account && account->held && task)
+        begin_time(task);
+#endif
     begin_account(tgid);
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
@@ -1184,9 +1264,16 @@ static __always_inline void task_exit(void)
         count_unreturned(current_epoch(), task);
     if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
         count_killed(tgid);
-    if (task)
-        drop(self.tid);
-    tasks.delete(&self.tid); /* what user space has said of it */
+#ifdef TIMED
+    if (task && process)
+        begin_to_end(task, self.tid, tgid);
+    else
+#endif
+    {
+        if (task)
+            drop(self.tid);
+        tasks.delete(&self.tid); /* what user space has said of it */
+    }
 #ifdef ONLY_UID
     own.delete(&self.tid); /* whatever its slot says by now */
 #endif
@@ -1249,9 +1336,22 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 {
+#ifdef TIMED
+    switched(ctx->args[0], (char *)ctx->args[2]);
+#endif
     last_switch(); /* of the running task, whatever is given */
     return 1;
 }
+
+#ifdef DETAIL_TIME
+int on_sched_wakeup(struct bpf_raw_tracepoint_args *ctx)
+{
+#ifdef TIMED
+    woken((char *)ctx->args[0]);
+#endif
+    return 1;
+}
+#endif
 #else
 int on_sys_enter(void *ctx)
 {

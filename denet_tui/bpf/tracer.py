@@ -14,9 +14,10 @@ from itertools import chain
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, execs, living, maps, names, rows
+from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
+from denet_tui.bpf.times import BLOCKED, CLOCK, Clock, Spent, Timed
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
@@ -28,7 +29,8 @@ _TGID, _ABI_BIT = (1 << 22) - 1, 23
 _FOREIGN = 1 << _ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ERRNO_KEY = struct.Struct("<IiQ")
-_TASK = struct.Struct("<QQIiBB6x")
+_TASK = struct.Struct(f"<QQIiBB6x{CLOCK.size}x")
+_CLOCK_AT = _TASK.size - CLOCK.size
 _THREAD = struct.Struct(f"<{_TASK.size}sI")
 """How a slot begins: what it holds and whose it is, 0 for nobody's."""
 _PROCESS = struct.Struct("<5Q6I16s128sI4x")
@@ -38,9 +40,10 @@ _CLAIM = struct.Struct("<16sII")
 _IDLE, _NEW, _INSIDE, _, _HELD = range(5)
 _EPOCH, _GENERATION, _WATCHER = range(3)
 _UNKNOWN_STATUS = 0xFFFFFFFF
-_TURNED_AWAY = ("execs",)
+_UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
+_TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
-_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", "execs")
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
 
 
 class Task(NamedTuple):
@@ -52,6 +55,7 @@ class Task(NamedTuple):
     abi: int
     nr: int
     since_ns: int
+    clock: Clock
 
 
 class Process(NamedTuple):
@@ -97,7 +101,9 @@ class Reading(NamedTuple):
     tasks: list[Task]
     processes: list[Process]
     detail: Detail = NO_DETAIL
-    """Of the same interval."""
+    """Of the same interval, but for the time."""
+    spent: Spent | None = None
+    """None where that is not watched."""
 
 
 class Tracer:
@@ -110,6 +116,8 @@ class Tracer:
         """
         self._kernel = kernel
         self._only_uid = only_uid
+        self._attached: set[int] = set()
+        """Processes that may have threads that have not been met."""
         self._foreign = 0
         """Threads entered since the last reading that are another user's."""
         self.overlooks = False
@@ -179,6 +187,7 @@ class Tracer:
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         leader, *others = living.threads(tgid)
+        self._attached.add(tgid)
         if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
             return False
         self._renew()
@@ -189,7 +198,8 @@ class Tracer:
             raise
         for thread in threads:
             if (state := {"S": _NEW, "T": _IDLE}.get(thread.state)) is not None:
-                told = _TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)
+                told = _TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)[:_CLOCK_AT]
+                told += CLOCK.pack(clock.now_ns(), *(0,) * 6, _UNKNOWN_SUM, 0, BLOCKED)
                 self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
@@ -218,6 +228,8 @@ class Tracer:
         keys = b"".join(struct.pack("<I", tgid) for tgid in same)
         records.delete_many(keys)
         self._maps["accounts"].delete_many(keys)
+        if "times" in self._maps:
+            self._maps["times"].delete_many(keys)
 
     def settle(self, seconds: float = 0.2) -> None:
         """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
@@ -235,16 +247,10 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
         executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
-        return Reading(
-            now,
-            self._read_rows(side),
-            self._read_errnos(side),
-            self._read_calls(side),
-            self._loss_of(lost),
-            self._read_tasks(),
-            self._read_processes(),
-            Detail(executed, turned_away),
-        )
+        counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
+        tasks, processes = self._read_tasks(), self._read_processes()
+        spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
+        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent)
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -326,6 +332,15 @@ class Tracer:
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
         return loss if self.method == "raw" else loss._replace(missed=None)
 
+    def _read_times(self, side: int, tasks: list[Task], processes: list[Process]) -> Spent:
+        """Of those that are watched."""
+        threads = [
+            Timed(task.tgid, task.clock, syscall(task.abi, task.nr) if task.inside else None, task.since_ns)
+            for task in tasks
+        ]
+        expected = {each.tgid: each.threads for each in processes if each.tgid in self._attached}
+        return times.read(self._maps["times"], self._maps["waits"], side, threads, expected)
+
     def _read_tasks(self) -> list[Task]:
         used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
         threads = [slot[: _THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
@@ -355,7 +370,7 @@ class Tracer:
 def _task(row: bytes) -> Task:
     packed, tid = _THREAD.unpack(row)
     since, _, tgid, nr, abi, state = _TASK.unpack(packed)
-    return Task(tid, tgid, state == _INSIDE, abi, nr, since)
+    return Task(tid, tgid, state == _INSIDE, abi, nr, since, Clock(*CLOCK.unpack_from(row, _CLOCK_AT)))
 
 
 def _process(row: bytes) -> Process:

@@ -29,7 +29,7 @@ from denet_tui.model import (
     Syscall,
     added_up,
 )
-from denet_tui.record import denet_lines, execs
+from denet_tui.record import denet_lines, execs, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
@@ -180,9 +180,17 @@ class _Advance:
 
     def _detail(self, ours: Line) -> Detail:
         """What there is besides the calls; older recordings have none of it."""
+        spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
+        if spent:
+            for place, each in enumerate(self.over):
+                if each.key not in self.final:
+                    time = spent.get(f"{each.pid}@{each.start_ns}") or spent.get(f"{each.pid}")
+                    self.over[place] = replace(each, time=time)
+            for pid, process in self.living.items():
+                self.living[pid] = replace(process, time=spent.get(f"{pid}"))
         turned_away = {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
         if ours.get("execs") is None:
-            return Detail(None, turned_away)
+            return Detail(None, turned_away, times.taken(ours.get("time")))
         told = tuple(map(execs.of_item, ours["execs"]))
         mine: dict[int, list[Exec]] = {}
         for executed in told:
@@ -191,7 +199,7 @@ class _Advance:
             self.over[place] = _executing(process, mine)
         for pid, process in self.living.items():
             self.living[pid] = _executing(process, mine)
-        return Detail(told, turned_away)
+        return Detail(told, turned_away, times.taken(ours.get("time")))
 
     def _use(self, tree: Line) -> None:
         """What the living use; of one that is not listed the kernel side has lost the record."""

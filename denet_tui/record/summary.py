@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from denet_tui.counts import Between, percentile
 from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
-from denet_tui.record import execs
+from denet_tui.record import execs, times
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.syscalls import errno_name
@@ -35,6 +35,7 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
         "findings": finding_items(snapshot),
+        "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
         "syscalls": syscall_items(snapshot),
     }
@@ -55,6 +56,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         **ending(process.status),
         **accounts(process.usage.accounts),
         **({"lost": True} if process.lost else {}),
+        "time": times.item(process.time),
         **execs.of_process(info, process),
         "syscalls": {
             plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}

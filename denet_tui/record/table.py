@@ -10,6 +10,7 @@ from typing import NamedTuple
 from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
+from denet_tui.record.times import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
@@ -110,6 +111,8 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
     yield f"used: {_used(snapshot)}"
+    if snapshot.detail.time is not None:
+        yield f"time of all threads: {in_words(snapshot.detail.time)}"
     survivors = [process for process in snapshot.processes if process.alive]
     count = snapshot.forgotten + len(snapshot.processes)
     running = f", {len(survivors):,} still running" if survivors else ""

@@ -23,7 +23,7 @@ from denet_tui.model import (
     Usage,
     bucket_floor_ns,
 )
-from denet_tui.record import execs
+from denet_tui.record import execs, times
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
 from denet_tui.visible import as_json
@@ -166,6 +166,7 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
+            **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))
         return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent.items(), by_syscall(new))}'

@@ -13,7 +13,7 @@ from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
-from denet_tui.detail import Programs
+from denet_tui.detail import Programs, Time
 from denet_tui.model import (
     KEPT_ENDED,
     NO_LOSS,
@@ -34,6 +34,7 @@ from denet_tui.model import (
 )
 from denet_tui.syscalls import syscall
 from denet_tui.watch.processes import Present
+from denet_tui.watch.spending import Spending
 
 _START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
@@ -77,6 +78,7 @@ class Sampler:
         self._spent_ns = 0
         """CPU time of this interval."""
         self._turned_away: dict[str, int] = {}
+        self._spending = Spending()
 
     def add(
         self,
@@ -91,6 +93,7 @@ class Sampler:
         self._spent_ns = 0
         replaced = self._meet(reading)
         self._add_execs(reading)
+        self._add_times(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
         unsettled = _settle(reading, recent)
@@ -121,7 +124,9 @@ class Sampler:
             delta=delta,
             loss=self._loss,
             in_flight=_in_flight(reading),
-            detail=reading.detail._replace(turned_away=MappingProxyType(dict(self._turned_away))),
+            detail=reading.detail._replace(
+                turned_away=MappingProxyType(dict(self._turned_away)), time=self._time(reading)
+            ),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
             accounts=Accounts.together([self._used, *(known.info.usage.accounts for known in self._known.values())]),
@@ -190,6 +195,17 @@ class Sampler:
             known = self._known.get(executed.tgid)
             if known and known.info.programs is not None and known.info.start_ns <= executed.at_ns:
                 known.info = replace(known.info, programs=known.info.programs.plus(executed))
+
+    def _add_times(self, reading: Reading) -> None:
+        if reading.spent is None:
+            return
+        times = self._spending.add(reading.spent)
+        for tgid, known in self._known.items():
+            if (time := times.get(tgid)) != known.info.time:
+                known.info = replace(known.info, time=time)
+
+    def _time(self, reading: Reading) -> Time | None:
+        return reading.spent and self._spending.total((each.info.time for each in self._known.values()), reading.spent)
 
     def _add_errnos(self, reading: Reading) -> None:
         for tgid, errnos in reading.errnos.items():
@@ -280,6 +296,7 @@ class Sampler:
 
     def _finish(self, info: ProcessInfo) -> None:
         self._used = Accounts.together((self._used, info.usage.accounts))
+        self._spending.end(info.tgid, info.time)
         self._ended.append(_shortened(info))
         self._ended_count += 1
         self._newly_ended += 1

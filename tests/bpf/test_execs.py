@@ -17,6 +17,7 @@ import pytest
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.detail import Detail
 from denet_tui.record.totals import Totals
 from tests.person import Person
 from tests.real import denet, methods, run
@@ -145,7 +146,7 @@ def test_what_finds_no_room_is_counted() -> None:
         assert len(found.detail.execs) == 64
         assert found.detail.turned_away == {"execs": 1 + 100 - 64}
         assert found.loss.exact, "it is none of the calls"
-        assert tracer.read().detail == ((), {})
+        assert tracer.read().detail == Detail((), {})
     finally:
         tracer.close()
 
