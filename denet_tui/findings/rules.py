@@ -28,7 +28,11 @@ _FAILED_LEAST, _FAILED_SHARE, _FAILED_OF_ALL = 5_000, 0.5, 0.10
 _NOT_YET = (errno.EAGAIN, errno.EINPROGRESS)
 _ANSWERS = {
     ("access", errno.ENOENT),
-    ("getxattr", errno.ENODATA),
+    *(
+        (call, number)
+        for call in ("fgetxattr", "getxattr", "lgetxattr")
+        for number in (errno.ENODATA, errno.EOPNOTSUPP)
+    ),
     ("ioctl", errno.ENOTTY),
     ("readlink", errno.EINVAL),
     ("readlinkat", errno.EINVAL),

@@ -60,6 +60,9 @@ WELL = {
     "a compiler resolves paths": run(
         errors={("readlink", errno.EINVAL): 99_000}, readlink=calls(100_000, 99_000), read=calls(90_000)
     ),
+    "ls asks for labels": run(
+        errors={("lgetxattr", errno.ENODATA): 9_000}, lgetxattr=calls(9_000, 9_000), read=calls(20_000)
+    ),
     "an event loop reads until nothing is there": run(
         errors={("recvfrom", errno.EAGAIN): 60_000}, recvfrom=calls(110_000, 60_000)
     ),
