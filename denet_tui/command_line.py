@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import shutil
@@ -93,6 +92,8 @@ class Commands(click.Group):
         return command.get_help(click.Context(command, parent=root, info_name=name))
 
     def _unknown(self, context: click.Context, name: str) -> click.UsageError:
+        import difflib  # takes a moment, which a run does not need
+
         close = difflib.get_close_matches(name, self.commands, n=1)
         meant = f": did you mean {close[0]}?" if close else ""
         return click.UsageError(f"No such command or program {name!r}{meant or in_shell(name)}", context)

@@ -11,7 +11,6 @@ import errno
 import grp
 import os
 import pwd
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -157,7 +156,7 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
             found = os.stat(place.name, dir_fd=place.at, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, "it is not a file of your own", path)
-        fresh = f".{place.name}.{secrets.token_hex(6)}"
+        fresh = f".{place.name}.{os.urandom(6).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, 0o600, dir_fd=place.at)
         try:

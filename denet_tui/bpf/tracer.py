@@ -6,7 +6,6 @@ The layouts here are those of syscalls.c. All times are the kernel side's (clock
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -151,7 +150,7 @@ class Tracer:
         """
         if "claims" not in self._maps:
             return ""
-        name = secrets.token_hex(7)
+        name = os.urandom(7).hex()
         claim = _CLAIM.pack(name.encode(), _HELD if held else _NEW, 0)
         self._maps["claims"].update(bytes(4), claim)
         return name

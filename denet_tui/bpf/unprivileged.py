@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import struct
 import subprocess
@@ -112,7 +111,7 @@ class ThroughSudo:
     def __init__(self, way: str, request: Request) -> None:
         """Start it through a way up with the loader, which connects to an address that nobody can guess."""
         self._way = Path(way).name
-        name = f"denet-tui-{secrets.token_hex(16)}"
+        name = f"denet-tui-{os.urandom(16).hex()}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"\0{name}")
         self._listener.listen()
