@@ -6,6 +6,7 @@ import os
 import stat
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,8 @@ class Lines:
         self._given = self._file = file
         self._copy: BinaryIO | None = None
         self._unpacker: Unpacker | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        """Of the block that was read last, what is not in the copy yet."""
         self.is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         """Whether it is one, and whether that goes on."""
         self.news = threading.Event()
@@ -54,13 +57,14 @@ class Lines:
 
     def line(self, at: int) -> bytes:
         """What is there up to the end of the line, or of what there is, or to more than MOST_LINE bytes."""
-        while True:
-            self._file.seek(at)
-            raw = self._file.readline(_BLOCK)
-            if len(raw) == _BLOCK and not raw.endswith(b"\n"):
-                raw += self._file.readline(MOST_LINE)
-            if raw.endswith(b"\n") or len(raw) > MOST_LINE or self.is_stream or not self._take_in():
-                return raw
+        self._file.seek(at)
+        found = bytearray()
+        while not found.endswith(b"\n") and len(found) <= MOST_LINE:
+            more = self._file.readline(_BLOCK)
+            if not more and (self.is_stream or not self._take_in()):
+                break
+            found += more
+        return bytes(found)
 
     def ends_with_a_line(self) -> bool:
         """Whether the last line is whole."""
@@ -93,14 +97,17 @@ class Lines:
 
     def _take_in(self) -> bool:
         """Take in what comes next; False where nothing does. Waits for a stream."""
-        if self._copy is None or not (block := os.read(self._given.fileno(), _PACKED_BLOCK)):
+        if self._copy is None:
             return False
-        if self._unpacker is None:
-            while len(block) < Unpacker.LEAST and (more := os.read(self._given.fileno(), 1)):
-                block += more  # a stream may bring its bytes one by one
-            self._unpacker = Unpacker(block)
-        for piece in self._unpacker.unpack(block):
-            self._copy.write(piece)
+        while (piece := next(self._pieces, None)) is None:
+            if not (block := os.read(self._given.fileno(), _PACKED_BLOCK)):
+                return False
+            if self._unpacker is None:
+                while len(block) < Unpacker.LEAST and (more := os.read(self._given.fileno(), 1)):
+                    block += more  # a stream may bring its bytes one by one
+                self._unpacker = Unpacker(block)
+            self._pieces = self._unpacker.unpack(block)
+        self._copy.write(piece)
         return True
 
     def _pump(self) -> None:

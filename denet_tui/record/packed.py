@@ -15,7 +15,7 @@ _ENDING = re.compile(r"\.(gz|zst)(\.\d+)?\Z")
 _WITH_HEADER = 31
 """Of zlib's windows: the largest, with gzip's header and sum (zlib.h, deflateInit2)."""
 _LEVEL = 1
-"""Of zlib: higher ones take three times as long, and leave a quarter less."""
+"""Of zlib: its default takes two to three times as long, and leaves a quarter less."""
 _MOST = 1 << 20
 """Bytes that are unpacked at a time, however many they were packed from."""
 
