@@ -186,8 +186,7 @@ class _Log:
             self._end(tid, name, head + rest)
         elif superseded := _SUPERSEDED.match(rest):
             # The thread that called execve goes on under the leader's id, in the same process.
-            if begun := self._begun.pop(int(superseded[1]), None):
-                self._begun[tid] = begun
+            self._begun[tid] = self._begun.pop(int(superseded[1]))
         elif start := _START.match(rest):
             name = _named(start[1])
             self.calls.setdefault(tid, Counter())[name] += 1
