@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from denet_tui.findings.rules import findings
 from denet_tui.model import Snapshot
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
@@ -39,8 +40,8 @@ _MOST_WAITING = 16
 """Snapshots that may wait for a screen that is busy; older ones are let go, their numbers are in the newer ones."""
 
 
-_OUTPUT = next(number for number, tab in enumerate(TABS, 1) if tab.id == "output")
-"""The key of the command's output."""
+_KEYS = {tab.id: number for number, tab in enumerate(TABS, 1)}
+"""Of the tabs."""
 
 _PACES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two samples that `+` and `-` choose from."""
@@ -196,8 +197,12 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _show_header(self) -> None:
         failed = self._shown is not None and self._shown.status
-        said = f"{self._terminal.last_line}   {_OUTPUT} shows all" if failed and self._terminal.last_line else ""
-        self.query_one(RunHeader).show(self._shown, paused=self._view.paused, said=said)
+        said = (
+            f"{self._terminal.last_line}   {_KEYS['output']} shows all" if failed and self._terminal.last_line else ""
+        )
+        found = findings(self._shown) if self._shown else ()
+        told = [f"{each.text}   {_KEYS[each.tab]} shows more" for each in found]
+        self.query_one(RunHeader).show(self._shown, paused=self._view.paused, said=said, found=told)
 
     def _show_tab(self) -> None:
         if self._shown is None:
