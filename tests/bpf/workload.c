@@ -37,9 +37,13 @@ static void *count_in_thread(void *times)
     return 0;
 }
 
+static volatile int about_to_pause;
+
 static void *exec_in_thread(void *unused)
 {
     (void)unused;
+    while (about_to_pause < 2)
+        ; /* strace lets them wait for longer than any sleep here; a call would be counted */
     usleep(20000);
     execl(self, self, "child", "17", NULL);
     return 0;
@@ -48,6 +52,7 @@ static void *exec_in_thread(void *unused)
 static void *sleep_forever(void *unused)
 {
     (void)unused;
+    __sync_fetch_and_add(&about_to_pause, 1);
     for (;;)
         pause();
 }
@@ -71,8 +76,7 @@ static void exec_from_thread(void)
     pthread_t sleeper, thread;
     pthread_create(&sleeper, 0, sleep_forever, 0);
     pthread_create(&thread, 0, exec_in_thread, 0);
-    for (;;)
-        pause();
+    sleep_forever(0);
 }
 
 static void interrupted_read(void)
@@ -161,11 +165,16 @@ int main(int argc, char **argv)
         kill(getpid(), SIGKILL);
     }
     finish(child);
+    int ready[2];
+    char byte = 0;
+    pipe(ready);
     if ((child = fork()) == 0) {
         call(SYS_getegid, 13);
+        write(ready[1], &byte, 1);
         for (;;)
             pause();
     }
+    read(ready[0], &byte, 1);
     usleep(50000);
     kill(child, SIGTERM);
     finish(child);
