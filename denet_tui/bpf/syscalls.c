@@ -1102,11 +1102,16 @@ static __always_inline void enter_claimant(struct self *self)
     char *current = (char *)bpf_get_current_task();
     bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
-    struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
-    process.pid = pid_in_namespace(current, claim->level);
+    struct process *new = process_drafts.lookup(&zero);
+    if (!new)
+        return;
+    __builtin_memset(new, 0, sizeof(*new));
+    new->threads = 1;
+    new->start_ns = bpf_ktime_get_ns();
+    new->pid = pid_in_namespace(current, claim->level);
     struct task task = {.state = claim->state, .tgid = tgid, .born = born(self)};
     start_clock(&task, ON_CPU);
-    processes.update(&tgid, &process);
+    processes.update(&tgid, new);
     open_account(tgid, claim->state == HELD);
     keep(self->tid, &task);
     forget_strangers(place_of((u64)current, self->tid));

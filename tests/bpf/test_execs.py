@@ -18,7 +18,9 @@ from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.detail import Detail
+from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
 from tests.person import Person
 from tests.real import denet, methods, run
 
@@ -91,7 +93,7 @@ def test_every_exec_is_told_as_strace_tells_it_also_in_vain(tmp_path: Path, meth
     lines = done.stderr.partition("ARGS\n")[2].splitlines()[: len(execs)]
     assert [line.split()[3] for line in lines] == [each["errno"] or "0" for each in execs]
     assert lines[-1].endswith(" ls /")
-    (known,) = Totals.of(str(recording)).last.processes
+    (known,) = Totals.of(Track(open_file(str(recording)), "recording")).last.processes
     assert known.programs
     assert [(each.path, [*each.argv], each.errno and "ENOENT") for each in known.programs.kept] == expected
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
 from tests.real import denet, run, run_summary
 from tests.watch.helpers import eventually, started, text_of
 
@@ -55,7 +57,7 @@ def test_known_parts_are_told_and_add_up(parts: Path, tmp_path: Path) -> None:
         "blocked_in_ns": found["time"]["blocked_in_ns"],
     }
     assert "time of all threads: on CPU " in done.stderr
-    last = Totals.of(str(recording)).last
+    last = Totals.of(Track(open_file(str(recording)), "recording")).last
     assert last.detail.time
     assert [*last.detail.time[:4]] == [found["time"][part] for part in PARTS]
     assert {each.pid: [*each.time[:4]] for each in last.processes if each.time} == {
