@@ -215,6 +215,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "notes": loaded.notes,
         "maps": {name: loaded.maps[name] for name in names},
         "links": links,
+        "programs": loaded.programs,
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
         "after": loaded.after,
     }

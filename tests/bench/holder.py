@@ -31,7 +31,7 @@ def main() -> None:
         "empty": {
             event: empty.load_func(f"on_{event}".encode(), _RAW_TRACEPOINT).fd for event in ("sys_enter", "sys_exit")
         },
-        "ours": {event: loaded["keep"].funcs[f"on_{event}".encode()].fd for event in loader.EVENTS},
+        "ours": loaded["programs"],
     }
     links = list(loaded["links"].values())
     for line in sys.stdin:
