@@ -336,16 +336,16 @@ def _no_privilege() -> str:
             f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
         )
-    if why := called.why_no_way():
-        return (
-            f"loading the BPF program needs root, and {why}; `{called.program()} setup` has a text for an administrator"
-        )
-    again = called.as_root(*sys.argv[1:])
+    why, again = called.why_no_way(), called.as_root(*sys.argv[1:])
     if unprivileged.is_shut_out():
         return (
             f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "
-            f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again; "
-            f"or run `{again}`"
+            f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again"
+            + ("" if why else f"; or run `{again}`")
+        )
+    if why:
+        return (
+            f"loading the BPF program needs root, and {why}; `{called.program()} setup` has a text for an administrator"
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
     return f"loading the BPF program needs root for a moment: run `{again}`{lacking}"
