@@ -16,6 +16,7 @@ import pytest
 
 from denet_tui.bpf import toolchain
 from denet_tui.cli import main
+from tests.person import Person
 from tests.real import WITH_TRACEFS, environment
 from tests.watch.helpers import DENET, denet, run
 
@@ -208,19 +209,21 @@ def test_files_that_cannot_be_written(tmp_path: Path, marker: Path, option: str)
 
 
 @pytest.mark.root
-def test_without_root_sudo_is_named(marker: Path) -> None:
+def test_without_root_sudo_is_named(marker: Path, person: Person) -> None:
     for words in (
         ["run", "--no-tui", "--", "touch", f"{marker} 2"],
         ["touch", str(marker)],
         ["attach", "1"],
         ["selftest"],
     ):
-        line = complaint(run("setpriv", "--reuid=65534", "--clear-groups", *DENET, *words))
+        line = complaint(run(*person.argv('"$@"', *DENET, *words)))
         typed = re.fullmatch(r"loading the BPF program needs root for a moment: run `sudo (.*)`", line)
         assert typed, line
         program, *again = shlex.split(typed[1])
         assert Path(program).name == "denet-tui"
         assert again == words
+    line = complaint(run("setpriv", "--reuid=65534", "--clear-groups", *DENET, "selftest"))
+    assert re.fullmatch(r"loading .+ needs root, and sudo does not let you: .+ setup` has a text for .+", line), line
     assert not marker.exists()
 
 

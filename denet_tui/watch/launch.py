@@ -343,11 +343,10 @@ def _no_privilege() -> str:
             f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again"
             + ("" if why else f"; or run `{again}`")
         )
-    if why:
-        return (
-            f"loading the BPF program needs root, and {why}; `{called.program()} setup` has a text for an administrator"
-        )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
+    if why:
+        setup = f"`{called.program()} setup` has a text for an administrator"
+        return f"loading the BPF program needs root, and {why}; {setup}{lacking}"
     return f"loading the BPF program needs root for a moment: run `{again}`{lacking}"
 
 
