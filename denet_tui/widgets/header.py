@@ -108,7 +108,12 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
         more = f"   and {len(known.found) - 1} more at the end" if len(known.found) > 1 else ""
         lines.append([(" ● ", "found"), (formatting.clip(known.found[0], width - 4 - cell_len(more)) + more, "text")])
     if known.remarks:
-        lines.append([(" ! ", "bad"), (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
+        lines.append(
+            [
+                (" ! ", "dim" if known.exact else "bad"),
+                (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text"),
+            ]
+        )
     return lines
 
 
