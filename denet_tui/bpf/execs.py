@@ -39,7 +39,7 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
     return Exec(
         tgid=tgid,
         at_ns=at_ns,
-        path=names.words(path[: path_size - 1], cut=path_size >= _PATH)[0] if path_size > 1 else None,
+        path=_path(path, path_size),
         path_cut=path_size >= _PATH,
         argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
         cut=cut and length > 0,
@@ -47,3 +47,10 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         uid=uid,
         errno=error or None,
     )
+
+
+def _path(raw: bytes, size: int) -> str | None:
+    """A path of so many bytes with its NUL; None if it could not be read."""
+    if size > 1:
+        return names.words(raw[: size - 1], cut=size >= _PATH)[0]
+    return "" if size == 1 else None

@@ -91,5 +91,5 @@ def _ids(process: ProcessInfo | None, executed: Exec) -> str:
 def _shown(executed: Exec) -> str:
     words = list(executed.argv or ())
     if executed.errno or not words:
-        words[:1] = [executed.path or "?"]  # what was looked for, and is not there
+        words[:1] = ["?" if executed.path is None else executed.path]  # what was looked for, and is not there
     return visible(shlex.join(words)) + (" …" if executed.cut else "")

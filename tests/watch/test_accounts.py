@@ -212,6 +212,18 @@ def test_an_attached_process_that_ends_has_used_what_it_used_since(disk: Path) -
     assert process["minor_faults"] == pytest.approx(minor, abs=50)
 
 
+def test_what_a_child_has_written_is_not_its_parents(disk: Path) -> None:
+    """Though /proc/PID/io adds that of the children that were waited for (wait_task_zombie in kernel/exit.c)."""
+    script = "dd if=/dev/zero of=big bs=1M count=2 2> /dev/null; sleep 0.5; :"
+    done = denet("run", "--json", "--interval", "0.1", "--", "sh", "-c", script, cwd=disk)
+    *ticks, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    of_shell = [line["parent"]["disk_write_bytes"] for line in ticks if line["kind"] == "tree" and line["parent"]]
+    assert len(of_shell) > 2
+    assert set(of_shell) == {0}
+    assert {each["comm"]: each["write_bytes"] for each in summary["processes"]} == {"sh": 0, "dd": 2 << 20, "sleep": 0}
+    assert summary["write_bytes"] == 2 << 20
+
+
 def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
     path, recording = tmp_path / "summary.json", tmp_path / "rec"
     with subprocess.Popen(["sleep", "60"]) as sleeper:
