@@ -220,8 +220,9 @@ def test_what_a_child_has_written_is_not_its_parents(disk: Path) -> None:
     of_shell = [line["parent"]["disk_write_bytes"] for line in ticks if line["kind"] == "tree" and line["parent"]]
     assert len(of_shell) > 2
     assert set(of_shell) == {0}
-    assert {each["comm"]: each["write_bytes"] for each in summary["processes"]} == {"sh": 0, "dd": 2 << 20, "sleep": 0}
-    assert summary["write_bytes"] == 2 << 20
+    written = {each["comm"]: each["write_bytes"] for each in summary["processes"]}
+    assert (written["sh"], written["sleep"], summary["write_bytes"]) == (0, 0, written["dd"])
+    assert written["dd"] >= 2 << 20, "and what the file system writes for it"
 
 
 def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
