@@ -43,8 +43,10 @@ _SYNCS = frozenset(["fdatasync", "fsync", "msync", "sync", "sync_file_range", "s
 _SYNC_SHARE, _SYNC_NS = 0.2, 500_000_000
 _SLOW_NS, _SLOW_SHARE = 1_000_000_000, 0.1
 _STUCK_NS = 10_000_000_000
-_STUCK = frozenset({"connect", "flock", "fcntl"})
-"""Calls that may wait for somebody else, and are expected to be let go soon."""
+_WAIT = WAITS | PARTNERS
+_NOT_SLOW = _WAIT | _SYNCS
+_NOT_STUCK = _WAIT - {"connect", "flock", "fcntl"}
+"""Of those that wait for somebody else these are expected to be let go soon."""
 
 
 class RunFinding(NamedTuple):
@@ -135,7 +137,7 @@ def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
     rows = (
         (counted.max_ns, call)
         for call, counted in snapshot.syscalls.items()
-        if _plain(call) not in WAITS | PARTNERS | _SYNCS and counted.max_ns >= _SLOW_NS
+        if _plain(call) not in _NOT_SLOW and counted.max_ns >= _SLOW_NS
     )
     longest_ns, call = max(rows, default=(0, None))
     if call is not None and longest_ns >= _SLOW_SHARE * snapshot.elapsed_ns:
@@ -150,7 +152,7 @@ def stuck(snapshot: Snapshot) -> Iterator[RunFinding]:
     some = [
         each
         for each in snapshot.in_flight
-        if now - each.since_ns >= _STUCK_NS and (_plain(each.syscall) in _STUCK or _plain(each.syscall) not in _WAIT)
+        if now - each.since_ns >= _STUCK_NS and _plain(each.syscall) not in _NOT_STUCK
     ]
     if some and snapshot.running:
         first = min(some, key=lambda each: each.since_ns)
@@ -169,7 +171,6 @@ RULES: tuple[Callable[[Snapshot], Iterator[RunFinding]], ...] = (
     syncing,
     slow,
 )
-_WAIT = WAITS | PARTNERS
 
 
 def _plain(call: Syscall) -> str:

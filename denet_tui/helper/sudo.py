@@ -66,7 +66,8 @@ def to_undo(fix: str) -> str:
 
 def as_root(*words: str) -> tuple[str, ...]:
     """The argv of denet-tui with these words, through a way up; empty where there is none."""
-    return becoming_root(way_up(), *_itself(), *words) if way_up() else ()
+    way = way_up()
+    return becoming_root(way, *_itself(), *words) if way else ()
 
 
 def password(argv: tuple[str, ...]) -> str:

@@ -65,12 +65,15 @@ class Stacks:
 
 def openmetrics(totals: Totals) -> Iterator[str]:
     """Lines as https://openmetrics.io has them: what was called by program and call, latencies, and what was lost."""
-    rows = [(name, call, each) for name, program in totals.programs.items() for call, each in program.syscalls.items()]
+    rows = sorted(
+        ((name, call, each) for name, program in totals.programs.items() for call, each in program.syscalls.items()),
+        key=lambda row: row[:2],
+    )
     yield from _counter("denet_calls", "Calls entered.")
-    for name, call, each in sorted(rows, key=lambda row: row[:2]):
+    for name, call, each in rows:
         yield f"denet_calls_total{_labels(comm=name, syscall=call.name)} {each.calls}"
     yield from _counter("denet_errors", "Calls that failed.")
-    for name, call, each in sorted(rows, key=lambda row: row[:2]):
+    for name, call, each in rows:
         yield f"denet_errors_total{_labels(comm=name, syscall=call.name)} {each.errors}"
     yield "# TYPE denet_call_seconds histogram"
     yield "# UNIT denet_call_seconds seconds"

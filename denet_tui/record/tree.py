@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from denet_tui import __version__
+from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
 from denet_tui.model import (
     BUCKETS,
@@ -48,7 +48,6 @@ _INTENSITIES = {
 
 def metadata_line(info: RunInfo, *, host_name: bool) -> str:
     """The first line: what was run, by whom, where, and how it is watched."""
-    here = os.uname()
     line: Json = {
         "kind": "metadata",
         "pid": info.pid,
@@ -61,8 +60,8 @@ def metadata_line(info: RunInfo, *, host_name: bool) -> str:
             "way": info.method,
             "interval_ms": round(info.interval_s * 1000),
             "user": plain(info.user),
-            "host": here.nodename if host_name else None,
-            "kernel": here.release,
+            "host": os.uname().nodename if host_name else None,
+            "kernel": uname.release(),
             "cpus": os.cpu_count(),
             "cwd": _folder_of(info.pid),
             "start_ns": info.start_ns,

@@ -196,10 +196,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._fit_terminal()
 
     def _show_header(self) -> None:
-        failed = self._shown is not None and self._shown.status
-        said = (
-            f"{self._terminal.last_line}   {_KEYS['output']} shows all" if failed and self._terminal.last_line else ""
-        )
+        last = self._terminal.last_line if self._shown is not None and self._shown.status else ""
+        said = f"{last}   {_KEYS['output']} shows all" if last else ""
         found = findings(self._shown) if self._shown else ()
         told = [f"{each.text}   {_KEYS[each.tab]} shows more" for each in found]
         self.query_one(RunHeader).show(self._shown, paused=self._view.paused, said=said, found=told)
