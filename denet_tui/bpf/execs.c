@@ -43,40 +43,33 @@ BPF_TABLE("hash", u64, struct exec, execs, EXECS);
 BPF_TABLE("hash", u64, struct long_words, long_execs, LONG_EXECS); /* of those whose words do not fit into `execs` */
 BPF_TABLE("percpu_array", u32, struct exec_draft, exec_drafts, 1);
 
-static __always_inline u64 pointer_at(u64 where)
-{
-    u64 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), (void *)where);
-    return value;
-}
-
 /* The folder that the running task is in, name by name up to the root of all mounts. */
 static __always_inline void note_cwd(struct exec *exec)
 {
     exec->cwd_length = exec->cwd_cut = 0;
 #if defined(OFF_FS) && defined(OFF_PWD) && defined(OFF_DENTRY) && defined(OFF_DPARENT) && defined(OFF_DNAME) &&        \
     defined(OFF_MOUNT) && defined(OFF_MNT_PARENT) && defined(OFF_MNT_POINT) && defined(OFF_MNT_ROOT)
-    u64 folder = pointer_at(bpf_get_current_task() + OFF_FS) + OFF_PWD;
-    u64 dentry = pointer_at(folder + OFF_DENTRY), mount = pointer_at(folder) - OFF_MOUNT;
+    u64 folder = kernel_u64(bpf_get_current_task() + OFF_FS) + OFF_PWD;
+    u64 dentry = kernel_u64(folder + OFF_DENTRY), mount = kernel_u64(folder) - OFF_MOUNT;
     u32 length = 0;
     exec->cwd_cut = 1;
 #pragma unroll
     for (int level = 0; level < EXEC_LEVELS; level++) {
-        u64 parent = pointer_at(dentry + OFF_DPARENT);
-        if (dentry == pointer_at(mount + OFF_MOUNT + OFF_MNT_ROOT) || dentry == parent) {
-            u64 above = pointer_at(mount + OFF_MNT_PARENT);
+        u64 parent = kernel_u64(dentry + OFF_DPARENT);
+        if (dentry == kernel_u64(mount + OFF_MOUNT + OFF_MNT_ROOT) || dentry == parent) {
+            u64 above = kernel_u64(mount + OFF_MNT_PARENT);
             if (above == mount || !above) {
                 exec->cwd_cut = 0;
                 break;
             }
-            dentry = pointer_at(mount + OFF_MNT_POINT);
+            dentry = kernel_u64(mount + OFF_MNT_POINT);
             mount = above;
             continue;
         }
         if (length >= EXEC_CWD - EXEC_NAME)
             break;
         length &= EXEC_NAME - 1;
-        s32 size = bpf_probe_read_kernel_str(exec->cwd + length, EXEC_NAME, (void *)pointer_at(dentry + OFF_DNAME));
+        s32 size = bpf_probe_read_kernel_str(exec->cwd + length, EXEC_NAME, (void *)kernel_u64(dentry + OFF_DNAME));
         if (size <= 0)
             break;
         length += size;
@@ -123,8 +116,8 @@ static __always_inline void note_exec(u32 tgid)
     if (!draft)
         return;
 #if defined(OFF_ARG_START) && defined(OFF_ENV_END)
-    u64 mm = pointer_at(bpf_get_current_task() + OFF_MM), start = pointer_at(mm + OFF_ARG_START);
-    u64 whole = pointer_at(mm + OFF_ARG_END) - start;
+    u64 mm = kernel_u64(bpf_get_current_task() + OFF_MM), start = kernel_u64(mm + OFF_ARG_START);
+    u64 whole = kernel_u64(mm + OFF_ARG_END) - start;
     u32 length = whole > LONG_WORDS ? LONG_WORDS : whole;
     asm volatile("" : "+r"(length)); /* as in note_cmdline */
     if (length <= LONG_WORDS && bpf_probe_read_user(draft->words.text, length, (void *)start) == 0) {
@@ -132,7 +125,7 @@ static __always_inline void note_exec(u32 tgid)
         draft->exec.words_cut = whole > LONG_WORDS;
     }
     draft->exec.path_length =
-        bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)pointer_at(mm + OFF_ENV_END));
+        bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
 #endif
     tell_exec(draft);
 }
@@ -145,8 +138,8 @@ static __always_inline u64 argument_of(void *ctx, u32 offset)
     return *(u64 *)((char *)registers(current_task()) + offset);
 #elif defined(WAY_RAW)
     u64 regs = ((struct bpf_raw_tracepoint_args *)ctx)->args[0];
-    u64 size = regs + SIZE_REGS - pointer_at(bpf_get_current_task() + OFF_STACK);
-    return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? pointer_at(regs + offset) : 0;
+    u64 size = regs + SIZE_REGS - kernel_u64(bpf_get_current_task() + OFF_STACK);
+    return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? kernel_u64(regs + offset) : 0;
 #else
     return 0;
 #endif
@@ -156,8 +149,8 @@ static __always_inline u64 argument_of(void *ctx, u32 offset)
 static __always_inline int acts_as_another(void)
 {
 #if defined(OFF_CRED) && defined(OFF_UID) && defined(OFF_EUID)
-    u64 cred = pointer_at(bpf_get_current_task() + OFF_CRED);
-    return (u32)pointer_at(cred + OFF_UID) != (u32)pointer_at(cred + OFF_EUID);
+    u64 cred = kernel_u64(bpf_get_current_task() + OFF_CRED);
+    return (u32)kernel_u64(cred + OFF_UID) != (u32)kernel_u64(cred + OFF_EUID);
 #else
     return 1;
 #endif

@@ -441,6 +441,13 @@ static __always_inline void drop(u32 tid)
     }
 }
 
+static __always_inline u64 kernel_u64(u64 where)
+{
+    u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)where);
+    return value;
+}
+
 #ifdef DETAIL_EXECS
 #include "execs.c"
 #endif
@@ -594,14 +601,21 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
     return process;
 }
 
+static __always_inline struct process *blank_process(void)
+{
+    u32 zero = 0;
+    struct process *new = process_drafts.lookup(&zero);
+    if (new)
+        __builtin_memset(new, 0, sizeof(*new));
+    return new;
+}
+
 /* A new record for the running task's process; 0 where there is no room. */
 static __always_inline struct process *new_process(char *task, u32 tgid, u32 parent)
 {
-    u32 zero = 0;
-    struct process none = {}, *new = process_drafts.lookup(&zero);
+    struct process *new = blank_process();
     if (!new)
         return 0;
-    *new = none;
     new->start_ns = bpf_ktime_get_ns();
     new->parent = parent;
     new->pid = tgid;
@@ -927,13 +941,6 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     count_return(now, task, 0, result);
 }
 
-static __always_inline u64 kernel_u64(char *where)
-{
-    u64 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), where);
-    return value;
-}
-
 static __always_inline void open_account(u32 tgid, u32 held)
 {
 #ifdef OFF_STATE
@@ -942,7 +949,7 @@ static __always_inline void open_account(u32 tgid, u32 held)
 #endif
 }
 
-static __always_inline void add_used(struct used *sum, char *task)
+static __always_inline void add_used(struct used *sum, u64 task)
 {
 #if defined(OFF_CPU) && defined(OFF_STATE)
     __sync_fetch_and_add(&sum->cpu_ns, kernel_u64(task + OFF_CPU));
@@ -963,21 +970,21 @@ static __always_inline void add_used(struct used *sum, char *task)
 #endif
 }
 
-static __always_inline u64 peak_pages(char *task)
+static __always_inline u64 peak_pages(u64 task)
 {
 #if defined(OFF_SIGNAL) && defined(OFF_MAXRSS)
-    return kernel_u64((char *)kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
+    return kernel_u64(kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
 #else
     return 0;
 #endif
 }
 
 /* As setmax_mm_hiwater_rss (include/linux/mm.h) has it; 0 before Linux 6.16, where the memory is gone at the exit. */
-static __always_inline u64 mm_pages(char *task)
+static __always_inline u64 mm_pages(u64 task)
 {
     u64 most = 0;
 #if defined(OFF_HIWATER) && defined(OFF_RSS) && defined(OFF_COUNT)
-    char *mm = (char *)kernel_u64(task + OFF_MM);
+    u64 mm = kernel_u64(task + OFF_MM);
     if (!mm)
         return 0;
     s64 file = kernel_u64(mm + OFF_RSS + OFF_COUNT), anonymous = kernel_u64(mm + OFF_RSS + SIZE_COUNTER + OFF_COUNT);
@@ -995,7 +1002,7 @@ static __always_inline void begin_account(u32 tgid)
     struct account *account = accounts.lookup(&tgid);
     if (!account || !account->held)
         return;
-    char *task = (char *)bpf_get_current_task();
+    u64 task = bpf_get_current_task();
     add_used(&account->before, task);
     account->before_pages = peak_pages(task);
     account->held = 0;
@@ -1006,7 +1013,7 @@ static __always_inline void note_peak(u32 tgid)
     struct account *account = accounts.lookup(&tgid);
     if (!account || !is_allowed(current_task()))
         return;
-    char *task = (char *)bpf_get_current_task();
+    u64 task = bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
     if (peak > account->peak_pages)
         account->peak_pages = peak;
@@ -1030,7 +1037,7 @@ static __always_inline void last_switch(void)
     if (!account)
         return;
     if (is_allowed(current_task()))
-        add_used(&account->all, (char *)bpf_get_current_task());
+        add_used(&account->all, bpf_get_current_task());
     else
         account->hidden = 1;
     __sync_fetch_and_add(&account->threads, -1);
@@ -1102,10 +1109,9 @@ static __always_inline void enter_claimant(struct self *self)
     char *current = (char *)bpf_get_current_task();
     bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
-    struct process *new = process_drafts.lookup(&zero);
+    struct process *new = blank_process();
     if (!new)
         return;
-    __builtin_memset(new, 0, sizeof(*new));
     new->threads = 1;
     new->start_ns = bpf_ktime_get_ns();
     new->pid = pid_in_namespace(current, claim->level);
