@@ -11,18 +11,13 @@ from typing import NamedTuple
 from denet_tui import clock
 from denet_tui.bpf import rows
 from denet_tui.bpf.maps import Map
+from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNTIMED, Task
 from denet_tui.detail import Time, Wait
 from denet_tui.model import Syscall
 from denet_tui.syscalls import syscall
 
 _TIMES = struct.Struct("<4qQ")
 _WAIT = struct.Struct("<2Q")
-_ROW_KEY = struct.Struct("<Ii")
-_TGID, _ABI_BIT = (1 << 22) - 1, 23
-CLOCK = struct.Struct("<Q4q4QI4x")
-"""struct clock of syscalls.c."""
-UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
-
 _LOST = 1 << 31
 """A count of threads that is not known has gone below 0."""
 
@@ -30,41 +25,17 @@ Waits = dict[int, dict[Syscall, Wait]]
 """By tgid and call."""
 
 
-class Clock(NamedTuple):
-    """Of a thread, in ns; `where` since `mark_ns`."""
-
-    mark_ns: int
-    cpu_ns: int
-    kernel_ns: int
-    runqueue_ns: int
-    blocked_ns: int
-    away_ns: int
-    asleep_ns: int
-    sum_ns: int
-    ahead_ns: int
-    where: int
-
-
-class Timed(NamedTuple):
-    """A thread that lives: whose, its clock, and the call that it is in since then; None outside of calls."""
-
-    tgid: int
-    clock: Clock
-    call: Syscall | None
-    since_ns: int
-
-
 _Parts = tuple[int, ...]
 """On a CPU, in calls of that, waiting for one, blocked; each may be some microseconds below 0 (times.c)."""
 
 
-def _until(now_ns: int, thread: Timed) -> tuple[_Parts, Wait]:
+def _until(now_ns: int, thread: Task) -> tuple[_Parts, Wait]:
     """How long a thread has been where until now, and what it has waited so far in its call."""
-    its, call = thread.clock, thread.call
+    its = thread.clock
     since = max(now_ns - its.mark_ns, 0)
     cpu, runqueue, blocked = (since if its.where == place else 0 for place in (ON_CPU, RUNNABLE, BLOCKED))
     kernel, wait = its.kernel_ns, Wait()
-    if call is not None:
+    if thread.inside:
         until_ns = its.mark_ns + (cpu if its.where == ON_CPU else -its.asleep_ns)
         kernel += max(until_ns - thread.since_ns - its.away_ns, 0)
         wait = wait if its.where == ON_CPU else Wait(blocked + its.asleep_ns, runqueue)
@@ -85,7 +56,7 @@ class Spent(NamedTuple):
     open: Waits
 
 
-def read(table: Map, waits: Map, side: int, threads: Iterable[Timed], expected: Mapping[int, int]) -> Spent:
+def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: Mapping[int, int]) -> Spent:
     """As of now; `expected` are the threads of processes that may have some that have not been met."""
     now_ns = clock.now_ns()
     sums: dict[int, _Parts] = {}
@@ -105,9 +76,9 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Timed], expected: 
         until, wait = _until(now_ns, thread)
         before = sums.get(thread.tgid, (0, 0, 0, 0))
         sums[thread.tgid] = tuple(map(add, before, until))
-        if thread.call is not None and any(wait):
-            calls = present.setdefault(thread.tgid, {})
-            calls[thread.call] = calls.get(thread.call, Wait()).plus(wait)
+        if any(wait):
+            calls, call = present.setdefault(thread.tgid, {}), syscall(thread.abi, thread.nr)
+            calls[call] = calls.get(call, Wait()).plus(wait)
     unknown |= {tgid for tgid, number in expected.items() if met[tgid] < number < _LOST}
     times = {tgid: None if tgid in unknown else _time(*parts) for tgid, parts in sums.items()}
     return Spent(times, _taken(waits, side), present)
@@ -116,6 +87,6 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Timed], expected: 
 def _taken(waits: Map, side: int) -> Waits:
     found: Waits = {}
     for keys, values in rows.take(waits, side):
-        for (where, nr), wait in zip(_ROW_KEY.iter_unpack(keys), _WAIT.iter_unpack(values), strict=True):
-            found.setdefault(where & _TGID, {})[syscall(where >> _ABI_BIT, nr)] = Wait(*wait)
+        for (where, nr), wait in zip(rows.KEY.iter_unpack(keys), _WAIT.iter_unpack(values), strict=True):
+            found.setdefault(where & rows.TGID, {})[syscall(where >> rows.ABI_BIT, nr)] = Wait(*wait)
     return found

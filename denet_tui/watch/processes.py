@@ -20,7 +20,7 @@ BUDGET = 300
 _LONGEST = 2 << 20
 """Bytes of a command line that are read; where the stack may not be larger than usual none is longer (man 2 execve)."""
 _MOST_THREADS = 16
-"""Of a process whose disk bytes are read in each tick; of one with more they are known at its end."""
+"""Of a process with children whose disk bytes are read in each tick; of one with more they are known at its end."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _DISK = re.compile(rb"^read_bytes: (\d+)\nwrite_bytes: (\d+)", re.MULTILINE)
 _PROCESS_CLOCK = 2
@@ -93,13 +93,21 @@ def _disk(path: str, read: Callable[[str], bytes]) -> tuple[int | None, int | No
 
 def _disk_of(process: Process, found: Stat, read: Callable[[str], bytes]) -> tuple[int | None, int | None]:
     """Bytes of a living process's own threads: in `io` of the process are those of the children that it waited for."""
+    if process.account is None and not process.parental:
+        return _disk(f"/proc/{process.pid}/io", read)
     if process.account is None or found.threads > _MOST_THREADS:
         return None, None
-    folder = f"/proc/{process.pid}/task"
-    tids = [str(process.pid)] if found.threads == 1 else os.listdir(folder)  # noqa: PTH208 - names, not paths
-    own = [_disk(f"{folder}/{tid}/io", read) for tid in tids if not (found.headless and tid == str(process.pid))]
-    ended = process.account.ended
-    together = Accounts.together([ended, *(Accounts(0, 0, 0, *each, 0) for each in own)])
+    folder, first = f"/proc/{process.pid}/task", str(process.pid)
+    if found.threads == 1:
+        own = [_disk(f"{folder}/{first}/io", read)]
+    else:
+        try:
+            tids = os.listdir(folder)  # noqa: PTH208 - names, not paths
+        except OSError:  # it has just ended
+            return None, None
+        # Not kept open: threads come and go.
+        own = [_disk(f"{folder}/{tid}/io", _read) for tid in tids if not (found.headless and tid == first)]
+    together = Accounts.together([process.account.ended, *(Accounts(0, 0, 0, *each, 0) for each in own)])
     return together.read_bytes, together.write_bytes
 
 

@@ -26,8 +26,8 @@ from typing import Any
 from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.times import BLOCKED, CLOCK
-from denet_tui.bpf.tracer import _INSIDE, _NEW, _PROCESS, _TASK, Tracer
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, INSIDE, NEW, TASK
+from denet_tui.bpf.tracer import _PROCESS, Tracer
 from tests.bpf.skipped import SLOT
 
 SECRET = "the-password-of-root"
@@ -160,15 +160,15 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
     clock = CLOCK.pack(1, *(0,) * 8, BLOCKED)
-    before = _TASK.pack(0, born, victim.pid, 0, 0, _NEW)[: -len(clock)] + clock
+    before = TASK.pack(0, born, victim.pid, 0, 0, NEW)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
-    for state in (_NEW, 0, _INSIDE, 3, _INSIDE, 5) * 6:  # what it could be in, written again and again
+    for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
         tracer._renew()
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
-            seen += [f"its state: {_TASK.unpack(task)}"] if task != before else []
-            before = _TASK.pack(1, born, victim.pid, 0, 0, state)[: -len(clock)] + clock
+            seen += [f"its state: {TASK.unpack(task)}"] if task != before else []
+            before = TASK.pack(1, born, victim.pid, 0, 0, state)[: -len(clock)] + clock
             slots.update(index, SLOT.pack(before, owner, crowd))
         reading = tracer.read()
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []

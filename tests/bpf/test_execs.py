@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
 from tests.person import Person
-from tests.real import denet, methods, run
+from tests.real import denet, methods, run, run_held
 
 pytestmark = pytest.mark.root
 
@@ -135,14 +134,7 @@ def test_what_finds_no_room_is_counted() -> None:
     kernel = Loading(Request("raw", detail="all"), program=("-c", SMALL.format(size=64))).receive()
     tracer = Tracer(kernel)
     try:
-        waiting, go = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.read(waiting, 1)
-            os.execv("/bin/sh", ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do " + "/bin/true;" * 10 + " done"])
-        tracer.hold(child)
-        os.write(go, b"g")
-        os.waitpid(child, 0)
+        run_held(tracer, "/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do " + "/bin/true;" * 10 + " done")
         found = tracer.read()
         assert found.detail.execs is not None
         assert len(found.detail.execs) == 64
