@@ -81,12 +81,13 @@ def below(pid: int) -> list[str]:
 
 
 def test_prompts_keys_colours_and_the_status(job: Job) -> None:
-    ask = 'printf "\\033[31mna%s? \\033[0m" me; read name; stty -echo; read secret; stty echo'
+    ask = 'printf "\\033[31mna%s? \\033[0m" me; read name; stty -echo; printf "secret? "; read secret; stty echo'
     job.start(f'{ask}; echo "$name $secret" > $mark; echo "hello $name"; exit 7')
     job.shows("name?")
     assert "\x1b[31mname?" in job.shell.coloured()
     job.shell.line("carol")
     job.shows("name? carol")
+    job.shows("secret?")
     job.shell.line("hidden")
     job.wrote("carol hidden")
     job.shows("hello carol")
