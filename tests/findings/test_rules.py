@@ -56,6 +56,9 @@ WELL = {
     "an interpreter asks isatty": run(
         errors={("ioctl", errno.ENOTTY): 1_569}, ioctl=calls(1_570, 1_569), read=calls(12_600)
     ),
+    "a long build looks along PATH for its assembler": run(
+        errors={("execve", errno.ENOENT): 2_952}, execve=calls(4_156, 2_952), read=calls(600_000)
+    ),
     "a shell looks along PATH": run(errors={("execve", errno.ENOENT): 198}, execve=calls(237, 198), read=calls(9_000)),
     "a compiler resolves paths": run(
         errors={("readlink", errno.EINVAL): 99_000}, readlink=calls(100_000, 99_000), read=calls(90_000)
