@@ -83,6 +83,7 @@ pip_install() { # pip_install LOCK: unless that was done with this very lock; pi
     cp "$$1" "$(VENV)/$$1"
 }
 give_back() { # under sudo: what root wrote into the caller's checkout becomes the caller's
+    wait # for what may still write
     case $$(id -u)/$${SUDO_UID:-0} in 0/0) ;; "0/$$(stat -c %u .)") chown -hR --from=0 "$$SUDO_UID:$$SUDO_GID" . ;; esac
 }
 trap give_back EXIT
@@ -127,20 +128,29 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 	as_root "to load the BPF program; $(RISK); the command runs as you" \
 	    $(VENV)/bin/denet-tui run $$screen -- $(CMD)
 
-test: venv lint ## Set up what is missing, then run every test; as root for the kernel side
+test: venv ## Set up what is missing, then run every test; as root for the kernel side
 	@$(SH)
 	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps sshd ||
 	    say "missing still:$$left; the tests that use them will be skipped"
 	[ "$$(id -u)" = 0 ] || say "not root: the tests of the kernel side are skipped; sudo make test runs them"
+	# Every worker imports all tests: here they are compiled for all of them, beside mypy, which takes as long.
+	export PYTHONDONTWRITEBYTECODE=
+	$(VENV)/bin/python -m pytest --collect-only -q > /dev/null &
+	$(LINT)
+	wait
 	# Twice as many as there are processors: most of it waits, for kernels, terminals and the ends of commands.
 	$(VENV)/bin/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
+define LINT
+$(VENV)/bin/ruff check .
+$(VENV)/bin/ruff format --check .
+$(VENV)/bin/mypy
+$(VENV)/bin/lint-imports
+endef
+
 lint: venv ## ruff, mypy --strict and the import contracts
 	@$(SH)
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(LINT)
 
 bench: venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)

@@ -1,13 +1,25 @@
-"""How denet-tui was called, and what to type so that root calls it."""
+"""How denet-tui was called, what to type so that root calls it, and the ways to become root from here."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+_LOCAL = "/usr/local/bin"
+_FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
+_WAYS = ("sudo", "doas", "run0", "pkexec")
+"""Programs that make one root, in the order in which they are asked."""
+_BUS = "/run/dbus/system_bus_socket"
+"""Through which run0 and pkexec ask."""
+_ANSWER_S = 5.0
+"""For sudo, which may ask a server."""
 
 
 def program() -> str:
@@ -19,11 +31,92 @@ def program() -> str:
 def _program(called: str) -> str:
     """Looked for once: it is said at each drawing."""
     path = shutil.which(called) or ""
-    if Path(path).name == "denet-tui" and str(Path(path).parent) not in ("/usr/local/bin", "/usr/bin", "/bin"):
-        return str(Path(path).absolute())
-    return "denet-tui"
+    folder = str(Path(path).parent)
+    if Path(path).name != "denet-tui" or folder in ("/usr/bin", "/bin") or (folder == _LOCAL and _sudo_finds_local()):
+        return "denet-tui"
+    return str(Path(path).absolute())
+
+
+def _sudo_finds_local() -> bool:
+    """Whether /usr/local/bin is in sudo's secure_path; where only root may know that, as the distribution has it."""
+    if os.geteuid() == 0:
+        return _LOCAL in os.environ.get("PATH", "").split(":")  # under sudo that is secure_path
+    way = way_up()
+    if Path(way).name != "sudo":
+        return True
+    asked = ask_sudo(way, "-l")
+    if found := re.findall(r"secure_path=(\S+)", asked.replace("\\:", ":")):
+        return _LOCAL in found[-1].strip('",').split(":")  # the last one holds (man 5 sudoers)
+    if "may run the following" in asked:
+        return True  # there is none: PATH is the caller's
+    with suppress(OSError):
+        return bool(re.search(r"^ID(_LIKE)?=.*\bdebian\b", Path("/etc/os-release").read_text("utf-8"), re.MULTILINE))
+    return False
 
 
 def as_root(*words: str) -> str:
     """What to type to call it as root with these words."""
-    return shlex.join((*(("sudo",) if os.geteuid() else ()), program(), *words))
+    way = (Path(way_up() or "sudo").name,) if os.geteuid() else ()
+    return shlex.join((*way, program(), *words))
+
+
+def way_up() -> str:
+    """The absolute path of sudo, else doas, run0 or pkexec; empty where there is none that could work for this user."""
+    if _no_new_privileges():
+        return ""
+    return next((each for each in _installed() if not refuses(each)), "")
+
+
+def why_no_way() -> str:
+    """Why there is no way up, for a person; empty where there is one."""
+    if way_up():
+        return ""
+    if _no_new_privileges() or not _installed():
+        return f"there is no {', '.join(_WAYS[:-1])} or {_WAYS[-1]} that works in this session"
+    return "sudo does not let you: you are none of this machine's administrators"
+
+
+def becoming_root(way: str, *argv: str) -> tuple[str, ...]:
+    """The argv that runs `argv` as root through a way up, on this terminal, whose colours stay as they are."""
+    return (way, *(("--background=",) if Path(way).name == "run0" else ()), *argv)
+
+
+def _no_new_privileges() -> bool:
+    try:
+        return "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _installed() -> list[str]:
+    paths = (f"{folder}/{name}" for name in _WAYS for folder in _FOLDERS)
+    there = [each for each in paths if os.access(each, os.X_OK)]
+    return [each for each in there if os.path.exists(_BUS) or not each.endswith(("run0", "pkexec"))]  # noqa: PTH110
+
+
+@cache
+def refuses(way: str) -> bool:
+    """Whether it is sudo, and lets this user do nothing, whatever the password."""
+    if Path(way).name != "sudo" or os.geteuid() == 0:
+        return False
+    return "may not run sudo" in ask_sudo(way, "-v")
+
+
+def ask_sudo(way: str, option: str) -> str:
+    """What sudo says to `-v` or `-l`, in English, where it may not ask for a password; empty where it does not answer.
+
+    An administrator is not told of these two (man 8 sudo).
+    """
+    try:
+        asked = subprocess.run(
+            [way, "-n", option],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_ANSWER_S,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.decode(errors="replace")

@@ -12,7 +12,7 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, global_options, process, watching_options
+from denet_tui.options import attach_method, file_name, global_options, path, process, watching_options
 from denet_tui.visible import complain, write
 
 
@@ -30,7 +30,7 @@ def _need_proc(name: str) -> None:
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
         "Watch": ("run", "attach", "machine"),
-        "Look at a recording": ("view", "report", "diff"),
+        "Look at a recording": ("view", "report", "diff", "export"),
         "Make it work here": ("setup", "diag", "selftest"),
         "Understand it": ("guide", "explain"),
         "More": ("settings", "help"),
@@ -75,7 +75,10 @@ def main(context: click.Context, /, **given: Any) -> None:
     f"{', '.join(PASSED)}, beside that user's HOME, USER, LOGNAME, SHELL and the PATH of a login.",
 )
 @click.option(
-    "--output", default=None, metavar="pane|FILE|null", help="Where the command's output goes (default: the screen)."
+    "--output",
+    type=file_name,
+    metavar="pane|FILE|null",
+    help="Where the command's output goes (default: the screen).",
 )
 @click.option(
     "--on-quit",
@@ -157,12 +160,34 @@ def view(recording: str, **options: Any) -> NoReturn:
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
 @click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
+@global_options
 @click.argument("recording", metavar="FILE|-")
-def report(recording: str, form: Any) -> None:
+def report(recording: str, form: Any, **options: Any) -> NoReturn:
     """Sum a recording up, what stood out first."""
     from denet_tui.commands import report as reporting
+    from denet_tui.commands import targets
 
-    reporting.report(recording, form)
+    reporting.report(recording, form, targets.WatchRequest(**options))
+
+
+@main.command(
+    epilog=examples(
+        ("denet-tui export --to folded build.jsonl | flamegraph.pl > build.svg", "a flame graph of the time in calls"),
+        ("denet-tui export --to openmetrics build.jsonl", "for Prometheus and what reads its files"),
+    )
+)
+@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics"]), required=True, help="The form.")
+@global_options
+@click.argument("recording", metavar="FILE|-")
+def export(recording: str, tool: Any, **options: Any) -> NoReturn:
+    """Write a recording in the form of another tool.
+
+    folded: a line per process tree and system call, with the time in it in us (flamegraph.pl, speedscope).
+    """
+    from denet_tui.commands import export as exporting
+    from denet_tui.commands import targets
+
+    exporting.export(recording, tool, targets.WatchRequest(**options))
 
 
 @main.command(
@@ -174,16 +199,19 @@ def report(recording: str, form: Any) -> None:
     ),
 )
 @click.option("--fail-on", "rules", multiple=True, metavar="RULE", help="Exit with 1 where this is so; repeatable.")
+@global_options
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="A B | --base A... --new B...")
-def diff(words: tuple[str, ...], rules: tuple[str, ...]) -> None:
+def diff(words: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
     """Compare recordings of before and after, by program and system call, as Markdown.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
-    most; * is any system call. Exits with 0, 1 where a rule is broken, 125 where something cannot be read.
+    most; * is any system call. Exits with 0, 1 where a rule is broken, and 125 where none can be decided: something
+    cannot be read, is cut off or is not exact, or a rule names what there is not.
     """
     from denet_tui.commands import diff as differing
+    from denet_tui.commands import targets
 
-    differing.diff(words, rules)
+    differing.diff(words, rules, targets.WatchRequest(**options))
 
 
 @main.command(
@@ -215,7 +243,7 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
 @click.option(
-    "--report", "report_file", type=Path, metavar="FILE", help="Write the complete report to share (Markdown)."
+    "--report", "report_file", type=path, metavar="FILE", help="Write the complete report to share (Markdown)."
 )
 @click.option("--only", multiple=True, metavar="ID", help="Run this check; may be given again, or with commas.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where there are warnings.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from denet_tui import debug
+from denet_tui import debug, files
 from denet_tui.visible import complain, write
 from denet_tui.watch.find import in_shell
 
@@ -65,7 +64,7 @@ class Commands(click.Group):
             status = FAILED
         except Exception as error:  # noqa: BLE001 - the last resort
             if isinstance(error, OSError) and error.errno in _FULL:
-                status = complain(f"what was asked for cannot be written: {error.strerror}", FAILED)
+                status = complain(f"what was asked for cannot be written: {files.explain(error)}", FAILED)
                 sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - or Python tries again at its end
             else:
                 status = debug.mistake(error, FAILED)
@@ -93,6 +92,8 @@ class Commands(click.Group):
         return command.get_help(click.Context(command, parent=root, info_name=name))
 
     def _unknown(self, context: click.Context, name: str) -> click.UsageError:
+        import difflib  # takes a moment, which a run does not need
+
         close = difflib.get_close_matches(name, self.commands, n=1)
         meant = f": did you mean {close[0]}?" if close else ""
         return click.UsageError(f"No such command or program {name!r}{meant or in_shell(name)}", context)

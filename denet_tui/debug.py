@@ -35,7 +35,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
         try:
             opened = file and os.fdopen(files.create(file, append=True, special=True), "w", encoding="utf-8")
         except OSError as error:
-            raise LogError(f"cannot write the log to {file}: {error.strerror}; name another file") from None
+            raise LogError(f"cannot write the log to {file}: {files.explain(error)}") from None
         super().__init__(opened)
         self._stopped = False
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -49,7 +49,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of TextIO
         error = sys.exc_info()[1]
         if not self._stopped:
             self._stopped = True
-            complain(f"the log is cut off: {getattr(error, 'strerror', None) or error}")
+            complain(f"the log is cut off: {files.explain(error) if isinstance(error, OSError) else error}")
             if self.stream is not sys.stderr:
                 with suppress(OSError):
                     self.stream.close()

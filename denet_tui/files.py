@@ -8,8 +8,9 @@ is off, too); nothing is waited for; and what is looked at is what was opened (m
 from __future__ import annotations
 
 import errno
+import grp
 import os
-import secrets
+import pwd
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,28 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 HARMLESS = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """With these, open(2) neither waits for anybody nor changes what this process has."""
 
+ELSEWHERE = "start denet-tui in a folder of your own"
+"""What to do next where a file is for the current folder."""
+_LIMITS = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
+    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
+    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
+    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
+    errno.ENOSPC: "free some space, or name a file elsewhere",
+    errno.EDQUOT: "free some space, or name a file elsewhere",
+    errno.EFBIG: "raise the limit (ulimit -f), or name a file elsewhere",
+}
+_WRITING = {
+    errno.ENOENT: "the folder does not exist: create it, or name another file",
+    errno.ENOTDIR: "a part of its path is not a folder: name another file",
+    errno.EISDIR: "it is a folder: name a file in it",
+    errno.EACCES: "you may not write there: name another file",
+    errno.EPERM: "you may not write there: name another file",
+    errno.EROFS: "name a file on a file system that can be written",
+    errno.ENXIO: "start its reader first, or name another file",
+    errno.EPIPE: "its reader has gone; keep it reading to the end",
+}
+
 
 class _Place(NamedTuple):
     """A descriptor of a folder (O_PATH), a name in it, and the flag that keeps a symlink there from being followed."""
@@ -32,6 +55,12 @@ class _Place(NamedTuple):
     at: int
     name: str
     nofollow: int = os.O_NOFOLLOW
+
+
+def explain(problem: OSError, otherwise: str = "") -> str:
+    """What the system said, and what to do about it; `otherwise` where it is not about writing a file, nor a limit."""
+    known = _LIMITS if otherwise else _LIMITS | _WRITING
+    return f"{problem.strerror or problem} ({known.get(problem.errno or 0, otherwise or 'name another file')})"
 
 
 def own_folder(environment: Mapping[str, str], variable: str, default: Path) -> Path:
@@ -101,7 +130,7 @@ def _open_existing(place: _Place, flags: int, *, special: bool) -> int:
         descriptor = os.open(place.name, flags | place.nofollow, dir_fd=place.at)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            error.strerror = "it is a pipe that nobody reads: start its reader first"
+            error.strerror = "it is a pipe that nobody reads"
         raise
     found = os.fstat(descriptor)
     regular = stat.S_ISREG(found.st_mode)
@@ -127,7 +156,7 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
             found = os.stat(place.name, dir_fd=place.at, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, "it is not a file of your own", path)
-        fresh = f".{place.name}.{secrets.token_hex(6)}"
+        fresh = f".{place.name}.{os.urandom(6).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, 0o600, dir_fd=place.at)
         try:
@@ -233,7 +262,18 @@ def _only_ours(folder: os.stat_result, owner: int | None = None) -> bool:
 def _others_write(found: os.stat_result) -> bool:
     """Whether more than the owner can write; a group with the owner's id is the owner's alone (user private groups)."""
     mode = found.st_mode
-    return bool(mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid not in (0, found.st_uid)))
+    return bool(mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid and not _is_private(found)))
+
+
+def _is_private(found: os.stat_result) -> bool:
+    """Whether its group is its owner's private one: of the same number, and without another member."""
+    if found.st_gid != found.st_uid:
+        return False
+    try:
+        owner, members = pwd.getpwuid(found.st_uid).pw_name, grp.getgrgid(found.st_gid).gr_mem
+    except KeyError:
+        return True  # an id without a name has no members
+    return set(members) <= {owner}
 
 
 def _is_procfs(folder: int) -> bool:

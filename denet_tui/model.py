@@ -1,4 +1,4 @@
-"""Frozen values that every room shares; imports nothing of ours but touched.py."""
+"""Frozen values that every room shares; imports nothing of ours but detail.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
-from denet_tui.touched import Touched
+from denet_tui.detail import NO_DETAIL, Detail, Programs, Time
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -306,6 +306,9 @@ class ProcessInfo:
     syscalls: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
     recent: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
     errnos: Errnos = field(default_factory=_no_errnos)
+    programs: Programs | None = None
+    """None where that is not watched; so is `time`, and where it is not known."""
+    time: Time | None = None
 
     @property
     def key(self) -> ProcessKey:
@@ -359,8 +362,7 @@ class Snapshot:
     """How long the machine has slept since the start: no other time here counts that."""
     set_ns: int = 0
     """By how much the wall clock was set since the start."""
-    touched: Touched | None = None
-    """None where that is not watched."""
+    detail: Detail = NO_DETAIL
 
     @property
     def exact(self) -> bool:

@@ -26,6 +26,18 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+def file_name(word: str) -> str:
+    """The same word; raises click.BadParameter for an empty one."""
+    if not word:
+        raise click.BadParameter("its name is empty")
+    return word
+
+
+def path(word: str) -> Path:
+    """The Path of that name; raises click.BadParameter for an empty one."""
+    return Path(file_name(word))
+
+
 def process(_: click.Context, parameter: click.Parameter, word: str) -> str:
     """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
     if word.isdecimal() and (len(word) > 4000 or not int(word)):
@@ -48,9 +60,19 @@ def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
         [
-            click.option("-o", "--output-file", "recording", type=Path, help="Write a recording (JSON Lines)."),
+            click.option(
+                "-o",
+                "--output-file",
+                "recording",
+                type=path,
+                help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
-            click.option("--summary", type=Path, help="Write the summary alone to this file (JSON)."),
+            click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
+            click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
+            click.option(
+                "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
+            ),
             click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
             click.option(
                 "--interval",
@@ -89,7 +111,7 @@ def global_options(command: _Command) -> _Command:
     """What may stand before a command's name and after it."""
     for option in (
         click.option("--enable-ebpf", is_flag=True, hidden=True, expose_value=False, callback=_needless),
-        click.option("--log-file", type=Path, help="Write debug messages here instead of to stderr."),
+        click.option("--log-file", type=path, help="Write debug messages here instead of to stderr."),
         click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw."),
     ):
         command = option(command)

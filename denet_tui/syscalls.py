@@ -8,7 +8,6 @@ No syscall is in two classes.
 from __future__ import annotations
 
 import errno
-import platform
 import re
 import signal
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from types import MappingProxyType
 
 from system_calls import syscalls as _table_of
 
+from denet_tui import uname
 from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
 
 X32_BIT = 0x40000000
@@ -105,6 +105,18 @@ MEMBERS = MappingProxyType({kind: frozenset(names.split()) for kind, names in _M
 """The names of the syscalls of every class, of all architectures."""
 CLASSES = tuple(_MEMBERS)
 
+_WAITING = """
+    accept accept4 clock_nanosleep connect epoll_pwait epoll_pwait2 epoll_wait fcntl flock futex futex_wait futex_waitv
+    io_getevents io_pgetevents io_uring_enter mq_timedreceive msgrcv nanosleep pause poll ppoll pselect6 read readv
+    recvfrom recvmmsg recvmsg restart_syscall rt_sigsuspend rt_sigtimedwait select semop semtimedop vfork wait4
+    waitid
+    """
+_PARTNERS = "ioctl mq_timedsend msgsnd sendfile sendmmsg sendmsg sendto splice tee vmsplice write writev"
+WAITS = frozenset(_WAITING.split())
+"""Calls that take as long as somebody else lets them wait."""
+PARTNERS = frozenset(_PARTNERS.split())
+"""Calls that do so where what they write to, or ask, is not a file."""
+
 # Several names share a number; these are the ones that strace and the man pages show.
 _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
 
@@ -112,7 +124,7 @@ _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK
 @cache
 def numbers(abi: int = ABI_NATIVE) -> dict[str, int]:
     """Syscall numbers of this machine by name, for one ABI (x32's without its marker bit)."""
-    machine = platform.machine()
+    machine = uname.machine()
     if machine == "x86_64":
         architecture = {ABI_IA32: "i386", ABI_X32: "x32"}.get(abi, "x86_64")
     else:

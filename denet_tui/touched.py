@@ -68,5 +68,3 @@ class Touched(NamedTuple):
     failed: Mapping[FailedPath, int] = MappingProxyType({})
     slowest: tuple[SlowCall, ...] = ()
     """By syscall, the slowest first."""
-    turned_away: Mapping[str, int] = MappingProxyType({})
-    """What found its table full, by the name of that; counts of calls are whole without it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -46,6 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests and all that they import stay to the end: the collector need not walk them
+
+
 def _compiled(name: str, folder: Path) -> Path:
     if not shutil.which("gcc"):
         pytest.skip("needs gcc: the watched program is compiled")
@@ -57,34 +62,20 @@ def _compiled(name: str, folder: Path) -> Path:
     return folder / name
 
 
-@pytest.fixture(scope="session")
-def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program for the comparison with strace: everything that is hard to count; exits with 7."""
-    return _compiled("workload", tmp_path_factory.mktemp("workload"))
+def _program(name: str, what: str) -> object:
+    def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return _compiled(name, tmp_path_factory.mktemp(name))
+
+    path.__doc__ = what
+    return pytest.fixture(scope="session", name=name)(path)
 
 
-@pytest.fixture(scope="session")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that makes known numbers of calls, in several shapes."""
-    return _compiled("calls", tmp_path_factory.mktemp("calls"))
-
-
-@pytest.fixture(scope="session")
-def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that goes on as another program, or as another user."""
-    return _compiled("moving", tmp_path_factory.mktemp("moving"))
-
-
-@pytest.fixture(scope="session")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program whose threads seccomp ends at a call."""
-    return _compiled("killed", tmp_path_factory.mktemp("killed"))
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that runs already when the watching begins, in several shapes."""
-    return _compiled("running", tmp_path_factory.mktemp("running"))
+workload = _program("workload", "The program for the comparison with strace: all that is hard to count; exits with 7.")
+calls = _program("calls", "The program that makes known numbers of calls, in several shapes.")
+moving = _program("moving", "The program that goes on as another program, or as another user.")
+killed = _program("killed", "The program whose threads seccomp ends at a call.")
+parts = _program("parts", "The program of several processes that know where their time goes.")
+running = _program("running", "The program that runs already when the watching begins, in several shapes.")
 
 
 @pytest.fixture(scope="session")

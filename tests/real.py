@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from denet_tui.bpf import privilege
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.watch.caller import environment_of
 
 DENET = (sys.executable, "-m", "denet_tui")
@@ -207,6 +208,21 @@ class _Log:
         while tid in self._creator:
             tid = self._creator[tid]
         return tid
+
+
+def run_held(tracer: Tracer, *argv: str) -> int:
+    """Run a program to its end as the command that a tracer holds until its execve; its process id."""
+    waiting, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(waiting, 1)
+        os.execv(argv[0], argv)
+    tracer.hold(child)
+    os.write(go, b"g")
+    os.waitpid(child, 0)
+    os.close(waiting)
+    os.close(go)
+    return child
 
 
 def _named(name: str) -> str:

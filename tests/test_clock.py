@@ -18,6 +18,7 @@ from denet_tui.clock import Clocks, off_the_clock
 from denet_tui.record.table import render_table
 from tests.real import REPOSITORY, environment
 from tests.record.made import INFO, process, snapshot
+from tests.record.schema import assert_valid
 from tests.watch.helpers import DENET, run
 
 SHIFTED = ["unshare", "--time", "--monotonic", "1000000", "--boottime", "3000000", "--fork", "--kill-child"]
@@ -64,6 +65,7 @@ def test_an_attached_process_is_not_in_its_call_for_days(tmp_path: Path) -> None
     done = shifted(*SHIFTED, "sh", "-c", script)
     assert "exact: nothing lost" in done.stderr, done.stderr
     ticks = [json.loads(line) for line in (tmp_path / "recording").read_text().splitlines()]
+    assert_valid(ticks)
     assert 300_000_000 < max(ages_in(ticks)) < 2_000_000_000, "no call takes longer than a second"
 
 

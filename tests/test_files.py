@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from denet_tui import files
 from denet_tui.checks.host import Host
+from tests.person import Person
 from tests.planted import NOBODY, as_nobody, mode_of, write
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import denet
@@ -211,7 +213,7 @@ def test_the_logs_of_diag_and_setup_are_the_callers_alone(sticky: Path, command:
     size = (sticky / "log").stat().st_size
     done = denet(*command, "--log-file", str(sticky / "link"))
     assert (done.returncode, done.stderr.count("\n")) == (64, 1)
-    assert "symlink that somebody else can have put there; name another file" in done.stderr
+    assert "symlink that somebody else can have put there (you may not write there: name another file)" in done.stderr
     assert (sticky / "log").stat().st_size == size
 
 
@@ -251,7 +253,7 @@ def test_what_a_user_expects_of_a_file_name(sticky: Path, tmp_path: Path, monkey
         ("file/x", "Not a directory"),
         ("loop", "symbolic links"),
         ("x" * 300, "File name too long"),
-        ("pipe", "a pipe that nobody reads: start its reader first"),
+        ("pipe", "a pipe that nobody reads"),
         ("/dev/null", "not a file of your own"),
         ("dangling", "No such file"),
     ],
@@ -295,3 +297,25 @@ def test_no_descriptor_is_left_open(tmp_path: Path, sticky: Path) -> None:
     files.replace(tmp_path / "a" / "b" / "c", b"x")
     assert files.read(tmp_path / "a" / "b" / "c") == b"x"
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+@pytest.mark.root
+def test_a_group_with_a_second_member_is_not_the_owners_own(person: Person) -> None:
+    """Though its number is the owner's."""
+    theirs, group = person.home / "theirs", f"{person.name}g"
+    theirs.write_text("{}")
+    os.chown(theirs, person.uid, person.uid)
+    theirs.chmod(0o660)
+    try:
+        group = grp.getgrgid(person.uid).gr_name
+    except KeyError:
+        subprocess.run(["groupadd", "-g", str(person.uid), group], check=True)
+    assert files.read(theirs, person.uid) == b"{}"
+    subprocess.run(["gpasswd", "-a", "nobody", group], check=True, capture_output=True)
+    try:
+        with pytest.raises(OSError, match="others"):
+            files.read(theirs, person.uid)
+    finally:
+        subprocess.run(["gpasswd", "-d", "nobody", group], check=True, capture_output=True)
+        if group == f"{person.name}g":
+            subprocess.run(["groupdel", group], check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -14,7 +15,11 @@ import denet_tui
 
 HOUSE = Path(denet_tui.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+
+@cache  # and not before: every worker imports this
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def room(path: Path) -> str:
@@ -22,7 +27,7 @@ def room(path: Path) -> str:
 
 
 def test_no_class_name_twice() -> None:
-    nodes = (node for tree in TREES.values() for node in ast.walk(tree))
+    nodes = (node for path in FILES for node in ast.walk(tree(path)))
     counted = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
     twice = {name for name, count in counted.items() if count > 1}
     assert twice == set(), "give one of them another name"
@@ -38,7 +43,7 @@ def test_a_module_name_twice_is_told_apart_by_its_room() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
 def test_files_and_functions_can_be_read_at_once(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 400
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno + 1 < 50, node.name
 
@@ -56,7 +61,7 @@ def test_checks_import_nothing_while_they_run() -> None:
         (path.name, node.name)
         for path in FILES
         if room(path) == "checks"
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(tree(path))
         if isinstance(node, functions) and any(isinstance(each, ast.Import | ast.ImportFrom) for each in ast.walk(node))
     ]
     assert inside == []

@@ -25,6 +25,8 @@ class Account(NamedTuple):
     before: Accounts
     complete: bool
     """Whether all its threads are in `used`; it is UNKNOWN until then."""
+    ended: Accounts = UNKNOWN
+    """Of its threads that have ended."""
 
 
 def since(now: Accounts, earlier: Accounts) -> Accounts:
@@ -61,13 +63,13 @@ def read(table: maps.Map, tgids: Sequence[int]) -> dict[int, Account]:
 
 def _account(row: bytes) -> Account:
     *numbers, peak, peak_before, of_mm, threads, _, hidden = _ACCOUNT.unpack(row)
-    before = _accounts(numbers[5:])
+    before, ended = _accounts(numbers[5:]), _accounts(numbers[:5])
     used = UNKNOWN
     if not threads and not hidden:
         # The command was forked by denet-tui, and may never have used as much memory as that.
         pages = peak if peak > peak_before else of_mm
-        used = since(_accounts(numbers[:5]), before)._replace(max_rss_bytes=pages * _PAGE or None)
-    return Account(used, before, complete=not threads)
+        used = since(ended, before)._replace(max_rss_bytes=pages * _PAGE or None)
+    return Account(used, before, not threads, UNKNOWN if hidden else ended)
 
 
 def _accounts(numbers: list[int]) -> Accounts:

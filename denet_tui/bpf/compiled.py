@@ -16,6 +16,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,13 +53,22 @@ class ProgramCache:
     """Where the program is kept that was compiled with these settings, for this kernel, from this source."""
 
     def __init__(self, *settings: object) -> None:
-        self._key = hashlib.sha256(repr((os.uname()[2:], settings, list(_sources()))).encode()).hexdigest()
-        self._file = FOLDER / self._key
+        self._settings = settings
 
-    def load(self, kind: int, names: Iterable[str], optional: Iterable[str] = ()) -> Loaded | None:
+    @cached_property
+    def _key(self) -> str:
+        return hashlib.sha256(repr((os.uname()[2:], self._settings, list(_sources()))).encode()).hexdigest()
+
+    @property
+    def _file(self) -> Path:
+        return FOLDER / self._key
+
+    def load(
+        self, kind: int, names: Iterable[str], events: Iterable[str] = tuple(EVENTS), optional: Iterable[str] = ()
+    ) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there, `optional` those that may be.
+        `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -67,7 +77,7 @@ class ProgramCache:
             if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             _create_maps(kept["maps"], tables)
-            for event in EVENTS:
+            for event in events:
                 loaded[event] = _load(kind, event, tables, **kept["programs"][event])
             wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
             found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
@@ -81,6 +91,8 @@ class ProgramCache:
 
     def keep(self, module: Any, tables: dict[str, int], loaded: Iterable[str], notes: list[str]) -> None:
         """Write down what a module of bcc has, for the next start; where that cannot be, nothing is kept."""
+        if os.geteuid():
+            return
         names = {descriptor: name for name, descriptor in tables.items()}
         kept: dict[str, Any] = {"notes": notes, "programs": {}}
         for event in loaded:
@@ -92,6 +104,8 @@ class ProgramCache:
             self._write({"key": self._key, "compilers": {path: _signature(path) for path in _compilers()}, **kept})
 
     def _read(self) -> Any:
+        if os.geteuid():
+            raise _UnusableError("only root keeps what it compiled")
         try:
             _only_roots(self._file)
             status = self._file.lstat()
@@ -112,8 +126,6 @@ class ProgramCache:
 
     def _write(self, kept: dict[str, Any]) -> None:
         body = json.dumps(kept).encode()
-        if os.geteuid():
-            raise _UnusableError("only root keeps what it compiled")
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         _only_roots(FOLDER)
         for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import logging
-import platform
 import re
 import struct
 from pathlib import Path
 
+from denet_tui import uname
 from denet_tui.bpf import maps
 
 log = logging.getLogger("denet_tui")
@@ -59,7 +59,7 @@ def confine() -> None:
     protect()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     try:
-        code = b"".join(_filter(platform.machine()))
+        code = b"".join(_filter(uname.machine()))
         instructions = ctypes.create_string_buffer(code, len(code))
         program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(instructions)))
         maps.system_call("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, ctypes.addressof(program))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import select
 import struct
 
+from denet_tui import uname
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 
@@ -116,7 +116,7 @@ _NUMBERS = 640
 
 def offsets(request: Request) -> dict[str, str]:
     """Members whose offsets files.c asks for on this machine, and their macros; none where it is not asked for."""
-    return {} if request.detail == "calls" else OFFSETS | OPTIONAL | ARGUMENTS.get(platform.machine(), {})
+    return {} if request.detail == "calls" else OFFSETS | OPTIONAL | ARGUMENTS.get(uname.machine(), {})
 
 
 def maps_of(request: Request) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def add_flags(request: Request, values: dict[str, int]) -> list[str]:
 
 def classes() -> dict[int, int]:
     """What files.c is to take of each call, by its number on this machine."""
-    column = 1 if platform.machine() == "x86_64" else 2
+    column = 1 if uname.machine() == "x86_64" else 2
     rows = [(row.split(":"), kind) for kind, text in _CALLS.items() for row in text.split()]
     return {int(row[column]): kind for row, kind in rows if row[column] != "-"}
 

@@ -4,7 +4,7 @@ Started as `python -I -m denet_tui.bpf.loader` with where its socket is, and who
 
     channel N UID|everyone  by a process with its privilege: descriptor N, and what that process says
     serve                   by systemd for a connection: descriptor 0, and the uid at its other end (SO_PEERCRED)
-    connect NAME            by sudo, for a process that listens at that abstract address: its uid (SO_PEERCRED)
+    connect NAME            by sudo or the like, for a process that listens at that abstract address, the asking user's
 
 It reads one request (request.py) from the socket, answers with one JSON object and the descriptors (SCM_RIGHTS), and
 ends; those of programs end with it, for who holds one can attach it where it reads what it likes. Nothing that a user
@@ -14,7 +14,6 @@ can write is read here: no file, no environment, no text but the request.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import signal
 import socket
@@ -24,8 +23,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from denet_tui import uname
 from denet_tui.bpf import btf, compiled, confine, facts, file_calls, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
+from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 30
@@ -52,6 +53,10 @@ MAPS = (
     "epoch",
     "grace",
 )
+_EXECS, _TIME = {"DETAIL_EXECS": ("execs", "long_execs")}, {"DETAIL_TIME": ("times", "waits")}
+_DETAILS = {("all", "raw"): _EXECS | _TIME, ("all", "tracefs"): _EXECS}
+"""The flags by detail and method, with the maps of each."""
+_EVENTS_OF_TIME = ("sched_wakeup",)
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
@@ -88,20 +93,35 @@ _OFFSETS = {
     "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
     "task_struct.ioac.write_bytes": "OFF_WRITE_BYTES",
     "signal_struct.maxrss": "OFF_MAXRSS",
+    "mm_struct.env_end": "OFF_ENV_END",
+    "cred.euid": "OFF_EUID",
+    "task_struct.fs": "OFF_FS",
+    "fs_struct.pwd": "OFF_PWD",
+    "path.dentry": "OFF_DENTRY",
+    "dentry.d_parent": "OFF_DPARENT",
+    "dentry.d_name.name": "OFF_DNAME",
+    "dentry.__d_name.name": "OFF_DNAME",
+    "mount.mnt": "OFF_MOUNT",
+    "mount.mnt_parent": "OFF_MNT_PARENT",
+    "mount.mnt_mountpoint": "OFF_MNT_POINT",
+    "vfsmount.mnt_root": "OFF_MNT_ROOT",
 }
 _OFFSETS_OF = {
     "x86_64": {
         "task_struct.thread_info.status": "OFF_THREAD_STATUS",
         "pt_regs.orig_ax": "OFF_SYSCALL_NR",
         "pt_regs.ax": "OFF_AX",
+        "pt_regs.di": "OFF_ARG_0",
+        "pt_regs.si": "OFF_ARG_1",
+        "pt_regs.dx": "OFF_ARG_2",
     },
-    "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR"},
+    "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR", "pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
 }
 
 
 _HELPERS = {"TASK_BTF": (5, 11), "TASK_REGS": (5, 15)}
 """Helpers of the kernel that the program uses, by the version that brought them."""
-_NEEDED = {"OFF_PID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
+_NEEDED = {"OFF_PID", "OFF_TGID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
 """By raw tracepoints."""
 
 
@@ -109,7 +129,7 @@ def flags_for(
     request: Request, only_uid: int | None, method: str, fields: dict[str, int]
 ) -> tuple[list[str], list[str]]:
     """(-D flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work."""
-    machine, notes = platform.machine(), []
+    machine, notes = uname.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
@@ -123,6 +143,9 @@ def flags_for(
             ) from error
         notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
     values.update((wanted[name], offset) for name, offset in found.items())
+    if "OFF_REGS" in values:
+        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
+    values.update(dict.fromkeys(_DETAILS.get((request.detail, method), {}), 1))
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
     if method == "raw":
@@ -169,12 +192,19 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     fields = tracepoints.field_offsets(tracing) if tracing else {}
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
+    details = _DETAILS.get((request.detail, method), {})
+    events = (*tracepoints.EVENTS, *(_EVENTS_OF_TIME if "DETAIL_TIME" in details else ()))
     cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
-    names = _names(request, inside=inside)
-    loaded = cache.load(kind, *names) or _made(cache, found, kind, flags_for(request, only_uid, method, fields), names)
+    optional = {"wanted": request.only_wanted, "claims": inside}
+    needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
+    names = needed, file_calls.maps_of(request)
+    loaded = cache.load(kind, needed, events, names[1])
+    if loaded is None:
+        flags = flags_for(request, only_uid, method, fields)
+        loaded = _made(cache, found, kind, flags, names, events)
     handed = file_calls.fill(loaded.maps)
     links = {}
-    for event in reversed(tracepoints.EVENTS):
+    for event in reversed(events):
         try:
             if method == "raw":
                 links[event] = maps.raw_tracepoint_open(event, loaded.programs[event])
@@ -188,6 +218,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "notes": loaded.notes,
         "maps": handed,
         "links": links,
+        "programs": loaded.programs,
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
         "after": loaded.after,
     }
@@ -205,6 +236,7 @@ def _made(
     kind: int,
     flags: tuple[list[str], list[str]],
     names: tuple[Iterable[str], Iterable[str]],
+    events: Iterable[str],
 ) -> compiled.Loaded:
     """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
 
@@ -215,7 +247,7 @@ def _made(
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     loaded = {}
-    for event in tracepoints.EVENTS:
+    for event in events:
         try:
             loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
         except Exception as error:
@@ -284,7 +316,7 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
         case ["connect", name]:
             channel = socket.socket(socket.AF_UNIX)
             channel.connect(f"\0{name}")
-            if peer_uid(channel) != int(os.environ.get("SUDO_UID") or -1):
+            if peer_uid(channel) != invoking_user().uid:
                 sys.exit(77)  # somebody else listens there
         case _:
             sys.exit(64)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+
+from denet_tui import uname
 
 LOOKUP, UPDATE, DELETE, NEXT_KEY, RAW_TRACEPOINT_OPEN = 1, 2, 3, 4, 17
 OBJECT_INFO, LOOKUP_BATCH, DELETE_BATCH = 15, 24, 27
@@ -34,9 +35,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def number_of(name: str) -> int:
     """The number of a system call on this machine; raises OSError where it is not known."""
     try:
-        return _NUMBERS[platform.machine()][name]
+        return _NUMBERS[uname.machine()][name]
     except KeyError:
-        raise OSError(errno.ENOSYS, f"{name} is not known on {platform.machine()}") from None
+        raise OSError(errno.ENOSYS, f"{name} is not known on {uname.machine()}") from None
 
 
 def system_call(name: str, *arguments: int) -> int:
@@ -70,7 +71,7 @@ def shape_of(descriptor: int) -> tuple[int, int, int, int, int]:
 
 def kernel_version(release: str = "") -> tuple[int, ...]:
     """The first two numbers of a kernel's release, by default of the running one's."""
-    return tuple(int(number) for number in re.findall(r"\d+", release or platform.release())[:2])
+    return tuple(int(number) for number in re.findall(r"\d+", release or uname.release())[:2])
 
 
 def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:

@@ -13,10 +13,20 @@ SOCKET = "/run/denet-tui/loader.socket"
 """Where the loader's service listens for members of the group (checks/units)."""
 GROUP = "denet-trace"
 """Its members may connect there."""
-SIZES = {"ROWS": 65536, "HOT": 8192, "ERRNOS": 32768, "SLOTS": 65536, "TASKS": 16384, "PROCESSES": 16384}
+SIZES = {
+    "ROWS": 65536,
+    "HOT": 8192,
+    "ERRNOS": 32768,
+    "SLOTS": 65536,
+    "TASKS": 16384,
+    "PROCESSES": 16384,
+    "EXECS": 4096,
+    "LONG_EXECS": 512,
+    "WAITS": 16384,
+}
 """Entries of pid_syscall_map, rows of a side that are found sooner (hot_rows), entries of the errno map, watched
-threads (those whose slot is taken are in TASKS), and processes, all between two readings. HOT and SLOTS are powers of
-two."""
+threads (those whose slot is taken are in TASKS), processes, executions, those of long command lines, and calls that
+wait, by process, all between two readings. HOT and SLOTS are powers of two."""
 LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
 LARGEST = 4096
@@ -62,9 +72,9 @@ class Request:
     def of_line(cls, line: bytes) -> Request:
         """As it was sent; raises ValueError where that is no request."""
         try:
-            fields = json.loads(line)
+            fields = json.loads(line.decode())
             return cls(**fields)
-        except (TypeError, RecursionError) as error:
+        except (TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError("not a request") from error
 
 

@@ -16,11 +16,12 @@ def stop_watching(kernel: Kernel, read: Callable[[], object]) -> None:
     still runs that began before. So the order is safe: without their records (processes) no process can be entered by a
     fork; when that is so, what is still watched (owners, slots, tasks) stays the same while it is taken out.
     """
-    tables = {name: maps.Map(kernel.maps[name]) for name in ("processes", "accounts", "tasks", "owners", "slots")}
+    names = {"processes", "accounts", "times", "tasks", "owners", "slots"}
+    tables = {name: maps.Map(kernel.maps[name]) for name in names & kernel.maps.keys()}
     while _emptied(tables["processes"]):
         read()  # a fork that was under way may have added one more
-    _emptied(tables["accounts"])
-    _emptied(tables["tasks"])
+    for name in ("accounts", "tasks", *({"times"} & tables.keys())):
+        _emptied(tables[name])
     read()
     nobody = bytes(tables["slots"].value_size)
     for indexes in _keys(tables["owners"]):

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from denet_tui.bpf.maps import Map
 from denet_tui.model import BUCKETS
 
-SIDE_BIT = 22
+KEY = struct.Struct("<Ii")
+"""Tgid, side and ABI in the lower half, the number in the upper one (ROW_KEY of syscalls.c)."""
+SIDE_BIT, ABI_BIT = 22, 23
 """In the lower half of a row key."""
+TGID = (1 << SIDE_BIT) - 1
 ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
 _SIDES = bytes(byte >> SIDE_BIT % 8 & 1 for byte in range(256))
 """The side by the byte of a row key that has it."""

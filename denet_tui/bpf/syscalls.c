@@ -69,6 +69,28 @@ enum task_state {
     UNKEPT, /* in a call that is not wanted or could not be kept */
     HELD,   /* before the command's own execve, which will be the first call to count */
     MET,    /* at the exit of a call that began before it was watched, or that was refused since */
+    LEAVING, /* it has begun to end, and is kept for its time */
+};
+
+#if defined(DETAIL_TIME) && defined(OFF_STATE) && defined(OFF_BORN) && defined(OFF_CRED) && defined(OFF_UID)
+#define TIMED
+#endif
+
+enum place_of_time { UNTIMED, ON_CPU, RUNNABLE, BLOCKED };
+
+/* Where a thread is since when, and how long it was where; times.c alone moves it. */
+struct clock {
+    u64 mark_ns;
+    u64 cpu_ns;
+    u64 kernel_ns; /* of that, in calls that it has left */
+    u64 runqueue_ns;
+    u64 blocked_ns;
+    u64 away_ns;   /* off the CPU since it has entered the call that it is in */
+    u64 asleep_ns; /* blocked since it was on a CPU, if it has been woken since */
+    u64 sum_ns;    /* the kernel's own CPU time when it was last switched away from; all ones: not known */
+    u64 ahead_ns;  /* what is in cpu_ns already of the time since then */
+    u32 where;
+    u32 pad;
 };
 
 struct task {
@@ -80,6 +102,7 @@ struct task {
     u8 state;
     u16 about; /* whether the call that it is in is about a file or a path (files.c) */
     u16 pad[2];
+    struct clock clock;
 };
 
 /*
@@ -139,7 +162,10 @@ struct account {
     u32 pad;
 };
 
-enum loss { LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, LOSSES };
+enum loss {
+    LOST_ROW, LOST_RETURN, LOST_ERRNO, LOST_TASK, LOST_PROCESS, REUSED, SKIPPED, FOREIGN, BEGUN, /* of calls */
+    LOST_EXEC, LOST_TIME, LOST_WAIT, LOSSES
+};
 
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
@@ -163,6 +189,7 @@ BPF_TABLE("array", u32, u32, epoch, SETTINGS);
 /* Updating a map of maps makes the kernel wait for every program that runs (maybe_wait_bpf_programs). */
 BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
 BPF_TABLE("array", u32, struct row, empty_row, 1);
+BPF_TABLE("percpu_array", u32, struct process, process_drafts, 1); /* a new one is too large for the stack */
 
 #ifdef PID_NAMESPACE
 /*
@@ -374,6 +401,15 @@ static __always_inline void forget_strangers(u64 place)
     }
 }
 
+static __always_inline void start_clock(struct task *task, u32 where)
+{
+#ifdef TIMED
+    task->clock.mark_ns = bpf_ktime_get_ns();
+    task->clock.where = where;
+    task->clock.sum_ns = where == ON_CPU ? -1 : 0;
+#endif
+}
+
 /* Start to watch a task; not 0 where there is no room. */
 static __always_inline int keep(u32 tid, struct task *task)
 {
@@ -405,6 +441,17 @@ static __always_inline void drop(u32 tid)
         __sync_fetch_and_add(&slot->crowd, -1);
     }
 }
+
+static __always_inline u64 kernel_u64(u64 where)
+{
+    u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)where);
+    return value;
+}
+
+#ifdef DETAIL_EXECS
+#include "execs.c"
+#endif
 
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
@@ -485,6 +532,10 @@ static __always_inline int has_come_back(u32 tid)
     return 0;
 }
 
+#ifdef DETAIL_TIME
+#include "times.c"
+#endif
+
 /* Counts one call in the totals and in its row; 0 where the row could not be kept. */
 static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
 {
@@ -551,22 +602,36 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
     return process;
 }
 
+static __always_inline struct process *blank_process(void)
+{
+    u32 zero = 0;
+    struct process *new = process_drafts.lookup(&zero);
+    if (new)
+        __builtin_memset(new, 0, sizeof(*new));
+    return new;
+}
+
 /* A new record for the running task's process; 0 where there is no room. */
 static __always_inline struct process *new_process(char *task, u32 tgid, u32 parent)
 {
-    struct process new = {.start_ns = bpf_ktime_get_ns(), .parent = parent, .pid = tgid};
-    bpf_get_current_comm(&new.comm, sizeof(new.comm));
-    note_cmdline(&new);
+    struct process *new = blank_process();
+    if (!new)
+        return 0;
+    new->start_ns = bpf_ktime_get_ns();
+    new->parent = parent;
+    new->pid = tgid;
+    bpf_get_current_comm(&new->comm, sizeof(new->comm));
+    note_cmdline(new);
 #if defined(OFF_BORN) && defined(OFF_LEADER)
     char *leader = 0;
     bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
-    bpf_probe_read_kernel(&new.born, sizeof(new.born), leader + OFF_BORN);
+    bpf_probe_read_kernel(&new->born, sizeof(new->born), leader + OFF_BORN);
 #endif
     if (processes.lookup(&tgid)) {
         lose(current_epoch(), REUSED);
-        processes.update(&tgid, &new);
+        processes.update(&tgid, new);
     } else {
-        processes.insert(&tgid, &new); /* another of its threads may be as far */
+        processes.insert(&tgid, new); /* another of its threads may be as far */
     }
     return process_of(task, tgid);
 }
@@ -664,6 +729,9 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     struct task task = {.state = state, .tgid = tgid, .born = born(self)}, *told = tasks.lookup(&self->tid);
     if (told && task.born - told->born < TICK && state == MET)
         task.state = told->state;
+    start_clock(&task, ON_CPU);
+    if (told && told->clock.where == BLOCKED && task.born - told->born < TICK) /* it has slept until now */
+        task.clock.blocked_ns = task.clock.mark_ns - told->clock.mark_ns;
     if (told)
         tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
@@ -715,6 +783,12 @@ static __always_inline void enter(u64 place, s32 nr)
         note_own(self.tid);
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
+#ifdef TIMED
+    task->clock.away_ns = task->since_ns = 0;
+#ifdef ONLY_WANTED
+    task->since_ns = bpf_ktime_get_ns();
+#endif
+#endif
     if (!is_wanted(abi, nr))
         return;
     if (!count_call(now, task->tgid, abi, nr))
@@ -838,12 +912,26 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     u32 now = current_epoch();
     u8 state = task->state;
     task->state = IDLE;
+#ifdef TIMED
+    if (!is_allowed(self.task)) /* it has left */
+        task->clock.where = UNTIMED;
+    if (state == UNKEPT)
+        leave_kernel(task, bpf_ktime_get_ns());
+#endif
     if (state == INSIDE) {
-        u64 spent_ns = bpf_ktime_get_ns() - task->since_ns;
+        u64 returned_ns = bpf_ktime_get_ns();
+        u64 spent_ns = returned_ns - task->since_ns;
+#ifdef TIMED
+        leave_kernel(task, returned_ns);
+#endif
 #ifdef DETAIL_FILES
         leave_files(now, &self, task, spent_ns, result);
 #endif
         count_return(now, task, spent_ns, result);
+#ifdef DETAIL_EXECS
+        if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
+            note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
+#endif
         return;
     }
     if (state == NEW)
@@ -865,13 +953,6 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     count_return(now, task, 0, result);
 }
 
-static __always_inline u64 kernel_u64(char *where)
-{
-    u64 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), where);
-    return value;
-}
-
 static __always_inline void open_account(u32 tgid, u32 held)
 {
 #ifdef OFF_STATE
@@ -880,7 +961,7 @@ static __always_inline void open_account(u32 tgid, u32 held)
 #endif
 }
 
-static __always_inline void add_used(struct used *sum, char *task)
+static __always_inline void add_used(struct used *sum, u64 task)
 {
 #if defined(OFF_CPU) && defined(OFF_STATE)
     __sync_fetch_and_add(&sum->cpu_ns, kernel_u64(task + OFF_CPU));
@@ -901,21 +982,21 @@ static __always_inline void add_used(struct used *sum, char *task)
 #endif
 }
 
-static __always_inline u64 peak_pages(char *task)
+static __always_inline u64 peak_pages(u64 task)
 {
 #if defined(OFF_SIGNAL) && defined(OFF_MAXRSS)
-    return kernel_u64((char *)kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
+    return kernel_u64(kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
 #else
     return 0;
 #endif
 }
 
 /* As setmax_mm_hiwater_rss (include/linux/mm.h) has it; 0 before Linux 6.16, where the memory is gone at the exit. */
-static __always_inline u64 mm_pages(char *task)
+static __always_inline u64 mm_pages(u64 task)
 {
     u64 most = 0;
 #if defined(OFF_HIWATER) && defined(OFF_RSS) && defined(OFF_COUNT)
-    char *mm = (char *)kernel_u64(task + OFF_MM);
+    u64 mm = kernel_u64(task + OFF_MM);
     if (!mm)
         return 0;
     s64 file = kernel_u64(mm + OFF_RSS + OFF_COUNT), anonymous = kernel_u64(mm + OFF_RSS + SIZE_COUNTER + OFF_COUNT);
@@ -933,7 +1014,7 @@ static __always_inline void begin_account(u32 tgid)
     struct account *account = accounts.lookup(&tgid);
     if (!account || !account->held)
         return;
-    char *task = (char *)bpf_get_current_task();
+    u64 task = bpf_get_current_task();
     add_used(&account->before, task);
     account->before_pages = peak_pages(task);
     account->held = 0;
@@ -944,7 +1025,7 @@ static __always_inline void note_peak(u32 tgid)
     struct account *account = accounts.lookup(&tgid);
     if (!account || !is_allowed(current_task()))
         return;
-    char *task = (char *)bpf_get_current_task();
+    u64 task = bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
     if (peak > account->peak_pages)
         account->peak_pages = peak;
@@ -968,7 +1049,7 @@ static __always_inline void last_switch(void)
     if (!account)
         return;
     if (is_allowed(current_task()))
-        add_used(&account->all, (char *)bpf_get_current_task());
+        add_used(&account->all, bpf_get_current_task());
     else
         account->hidden = 1;
     __sync_fetch_and_add(&account->threads, -1);
@@ -1040,10 +1121,15 @@ static __always_inline void enter_claimant(struct self *self)
     char *current = (char *)bpf_get_current_task();
     bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
-    struct process process = {.threads = 1, .start_ns = bpf_ktime_get_ns()};
-    process.pid = pid_in_namespace(current, claim->level);
+    struct process *new = blank_process();
+    if (!new)
+        return;
+    new->threads = 1;
+    new->start_ns = bpf_ktime_get_ns();
+    new->pid = pid_in_namespace(current, claim->level);
     struct task task = {.state = claim->state, .tgid = tgid, .born = born(self)};
-    processes.update(&tgid, &process);
+    start_clock(&task, ON_CPU);
+    processes.update(&tgid, new);
     open_account(tgid, claim->state == HELD);
     keep(self->tid, &task);
     forget_strangers(place_of((u64)current, self->tid));
@@ -1052,11 +1138,19 @@ static __always_inline void enter_claimant(struct self *self)
 #endif
 
 #ifdef WAY_RAW
-/* Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). */
+/*
+ * Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). Not so told is a thread's
+ * parent: where that ends, all threads get another, one after the other.
+ */
 static __always_inline int is_child(void *child, u64 clone_flags)
 {
     char *current = (char *)bpf_get_current_task(), *parent = current, *claimed = 0;
-    if (clone_flags & (CLONE_PARENT | CLONE_THREAD))
+    if (clone_flags & CLONE_THREAD) {
+        u32 tgid = 0;
+        bpf_probe_read_kernel(&tgid, sizeof(tgid), (char *)child + OFF_TGID);
+        return tgid == bpf_get_current_pid_tgid() >> 32;
+    }
+    if (clone_flags & CLONE_PARENT)
         bpf_probe_read_kernel(&parent, sizeof(parent), current + OFF_REAL_PARENT);
     bpf_probe_read_kernel(&claimed, sizeof(claimed), (char *)child + OFF_REAL_PARENT);
     return claimed == parent;
@@ -1078,8 +1172,10 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     if (!current)
         return;
 #ifdef WAY_RAW
-    if (!is_child(task_struct, clone_flags))
+    if (!is_child(task_struct, clone_flags)) {
+        lose(current_epoch(), LOST_TASK);
         return;
+    }
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
     u32 parent = current->tgid;
@@ -1089,6 +1185,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         return;
     }
     struct task task = {.state = NEW, .tgid = parent, .born = child};
+    start_clock(&task, RUNNABLE);
     u64 start = 0;
 #if defined(WAY_RAW) && defined(OFF_BORN)
     bpf_probe_read_kernel(&start, sizeof(start), (char *)task_struct + OFF_BORN);
@@ -1100,29 +1197,35 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         if (account)
             __sync_fetch_and_add(&account->threads, 1);
     } else {
-        struct process new = *process;
-        new.start_ns = bpf_ktime_get_ns();
-        new.end_ns = new.exec_ns = new.least_born = 0;
-        new.born = start;
-        new.parent = parent;
-        new.threads = 1;
-        new.execs = new.status = new.held = 0;
-        bpf_get_current_comm(&new.comm, sizeof(new.comm));
-        new.pid = child;
-#ifdef PID_NAMESPACE
         u32 zero = 0;
+        struct process *new = process_drafts.lookup(&zero);
+        if (!new)
+            return;
+        *new = *process;
+        new->start_ns = bpf_ktime_get_ns();
+        new->end_ns = new->exec_ns = new->least_born = 0;
+        new->born = start;
+        new->parent = parent;
+        new->threads = 1;
+        new->execs = new->status = new->held = 0;
+        bpf_get_current_comm(&new->comm, sizeof(new->comm));
+        new->pid = child;
+#ifdef PID_NAMESPACE
         struct claim *claim = claims.lookup(&zero);
         if (claim)
-            new.pid = pid_in_namespace(task_struct, claim->level);
+            new->pid = pid_in_namespace(task_struct, claim->level);
 #endif
         struct process *old = processes.lookup(&child);
         if (old)
             lose(current_epoch(), REUSED);
-        if (processes.update(&child, &new)) {
+        if (processes.update(&child, new)) {
             lose(current_epoch(), LOST_PROCESS);
             return;
         }
         open_account(child, 0);
+#ifdef TIMED
+        times.delete(&child);
+#endif
         task.tgid = child;
     }
     if (keep(child, &task)) {
@@ -1143,11 +1246,20 @@ static __always_inline void task_exec(u32 old_tid)
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     if (!process || !is_allowed(current_task()))
         return;
+#ifdef TIMED
+    struct account *account = accounts.lookup(&tgid);
+    struct task *task = task_of(&self);
+    if (account && account->held && task)
+        begin_time(task);
+#endif
     begin_account(tgid);
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
+#ifdef DETAIL_EXECS
+    note_exec(tgid);
+#endif
 }
 
 /* Whether the running task is the last of its process to end. */
@@ -1175,9 +1287,16 @@ static __always_inline void task_exit(void)
         count_unreturned(current_epoch(), task);
     if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
         count_killed(tgid);
-    if (task)
-        drop(self.tid);
-    tasks.delete(&self.tid); /* what user space has said of it */
+#ifdef TIMED
+    if (task && process)
+        begin_to_end(task, self.tid, tgid);
+    else
+#endif
+    {
+        if (task)
+            drop(self.tid);
+        tasks.delete(&self.tid); /* what user space has said of it */
+    }
 #ifdef ONLY_UID
     own.delete(&self.tid); /* whatever its slot says by now */
 #endif
@@ -1240,9 +1359,22 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 {
+#ifdef TIMED
+    switched(ctx->args[0], (char *)ctx->args[2]);
+#endif
     last_switch(); /* of the running task, whatever is given */
     return 1;
 }
+
+#ifdef DETAIL_TIME
+int on_sched_wakeup(struct bpf_raw_tracepoint_args *ctx)
+{
+#ifdef TIMED
+    woken((char *)ctx->args[0]);
+#endif
+    return 1;
+}
+#endif
 #else
 int on_sys_enter(void *ctx)
 {

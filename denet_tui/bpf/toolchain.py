@@ -81,14 +81,14 @@ def load(toolchain: Toolchain) -> ModuleType:
         "bcc", toolchain.folder / "__init__.py", submodule_search_locations=[str(toolchain.folder)]
     )
     if location is None or location.loader is None:
-        raise ToolchainError(f"{toolchain.folder} cannot be imported; reinstall it: {install_command()}")
+        raise ToolchainError(f"{toolchain.folder} cannot be imported; install it again, with its library")
     module = importlib.util.module_from_spec(location)
     sys.modules["bcc"] = module
     try:
         location.loader.exec_module(module)
     except (ImportError, OSError, AttributeError, SyntaxError) as error:
         raise ToolchainError(
-            f"bcc in {toolchain.folder} does not load ({error}); reinstall it: {install_command()}"
+            f"bcc in {toolchain.folder} does not load ({error}); install it again, with its library"
         ) from error
     return module
 

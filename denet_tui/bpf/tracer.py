@@ -6,7 +6,6 @@ The layouts here are those of syscalls.c. All times are the kernel side's (clock
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,42 +13,32 @@ from itertools import chain
 from typing import NamedTuple
 
 from denet_tui import clock
-from denet_tui.bpf import accounts, living, maps, names, rows
+from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
 from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
+from denet_tui.bpf.rows import ABI_BIT, TGID
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Task, task_of
+from denet_tui.bpf.times import Spent
 from denet_tui.counts import Counts
+from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import X32_BIT, syscall
 
 NUMBERS, ABIS = 640, 3
-_ROW_KEY = struct.Struct("<Ii")
-_TGID, _ABI_BIT = (1 << 22) - 1, 23
-_FOREIGN = 1 << _ABI_BIT
+_FOREIGN = 1 << ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ERRNO_KEY = struct.Struct("<IiQ")
-_TASK = struct.Struct("<QQIiBB6x")
-_THREAD = struct.Struct(f"<{_TASK.size}sI")
-"""How a slot begins: what it holds and whose it is, 0 for nobody's."""
 _PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
 _CLAIM = struct.Struct("<16sII")
-_IDLE, _NEW, _INSIDE, _, _HELD = range(5)
 _EPOCH, _GENERATION, _WATCHER = range(3)
 _UNKNOWN_STATUS = 0xFFFFFFFF
-_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun")
-
-
-class Task(NamedTuple):
-    """A watched thread; `since_ns` and the call are those of the call it is inside, if `inside`."""
-
-    tid: int
-    tgid: int
-    inside: bool
-    abi: int
-    nr: int
-    since_ns: int
+_UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
+_TURNED_AWAY = ("execs", "times", "waits")
+"""Those of the losses that are none of calls."""
+_LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
 
 
 class Process(NamedTuple):
@@ -69,7 +58,9 @@ class Process(NamedTuple):
     pid: int
     """As this process's PID namespace has it; the tgid itself in the initial one."""
     account: accounts.Account | None = None
-    """Of one that has ended, and of the command; None if there is none."""
+    """Of one that has ended, of the command, and of what has had children; None if there is none."""
+    parental: bool = False
+    """Whether it has had children: /proc adds what those have used that were waited for."""
     cut: bool = False
     """Whether its command line goes on."""
 
@@ -94,8 +85,12 @@ class Reading(NamedTuple):
     loss: Loss
     tasks: list[Task]
     processes: list[Process]
+    detail: Detail = NO_DETAIL
+    """Of the same interval, but for the time and the files."""
+    spent: Spent | None = None
+    """None where that is not watched."""
     about: About | None = None
-    """None where it was loaded without."""
+    """None where that is not watched."""
 
 
 class Tracer:
@@ -108,6 +103,10 @@ class Tracer:
         """
         self._kernel = kernel
         self._only_uid = only_uid
+        self._parents: set[int] = set()
+        """Processes that have had children."""
+        self._attached: set[int] = set()
+        """Processes that may have threads that have not been met."""
         self._foreign = 0
         """Threads entered since the last reading that are another user's."""
         self.overlooks = False
@@ -142,8 +141,8 @@ class Tracer:
         """
         if "claims" not in self._maps:
             return ""
-        name = secrets.token_hex(7)
-        claim = _CLAIM.pack(name.encode(), _HELD if held else _NEW, 0)
+        name = os.urandom(7).hex()
+        claim = _CLAIM.pack(name.encode(), HELD if held else NEW, 0)
         self._maps["claims"].update(bytes(4), claim)
         return name
 
@@ -178,6 +177,7 @@ class Tracer:
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         leader, *others = living.threads(tgid)
+        self._attached.add(tgid)
         if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
             return False
         self._renew()
@@ -187,8 +187,9 @@ class Tracer:
             self._maps["processes"].delete(struct.pack("<I", tgid))
             raise
         for thread in threads:
-            if (state := {"S": _NEW, "T": _IDLE}.get(thread.state)) is not None:
-                told = _TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)
+            if (state := {"S": NEW, "T": IDLE}.get(thread.state)) is not None:
+                told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)[:CLOCK_AT]
+                told += CLOCK.pack(clock.now_ns(), *(0,) * 6, _UNKNOWN_SUM, 0, BLOCKED)
                 self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
@@ -217,6 +218,8 @@ class Tracer:
         keys = b"".join(struct.pack("<I", tgid) for tgid in same)
         records.delete_many(keys)
         self._maps["accounts"].delete_many(keys)
+        if "times" in self._maps:
+            self._maps["times"].delete_many(keys)
 
     def settle(self, seconds: float = 0.2) -> None:
         """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
@@ -231,16 +234,15 @@ class Tracer:
         self._epoch += 1
         self._set(_EPOCH, self._epoch)
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
-        return Reading(
-            now,
-            self._read_rows(side),
-            self._read_errnos(side),
-            self._read_calls(side),
-            self._read_loss(side),
-            self._read_tasks(),
-            self._read_processes(),
-            about=self.files.read(side) if self.files else None,
-        )
+        lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
+        turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
+        executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
+        counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
+        tasks, processes = self._read_tasks(), self._read_processes()
+        spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
+        about = self.files.read(side) if self.files else None
+        turned_away |= about.turned_away if about else {}
+        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent, about)
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -272,13 +274,13 @@ class Tracer:
         for keys, values in pieces:
             # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
             for (where, nr), (lanes, peak) in zip(
-                _ROW_KEY.iter_unpack(keys), rows.ROW.iter_unpack(values), strict=True
+                rows.KEY.iter_unpack(keys), rows.ROW.iter_unpack(values), strict=True
             ):
-                tgid = where & _TGID
+                tgid = where & TGID
                 columns = found.get(tgid)
                 if columns is None:
                     columns = found[tgid] = ([], [], [])
-                call = native.get(nr) if where < _FOREIGN else syscall(where >> _ABI_BIT, nr)
+                call = native.get(nr) if where < _FOREIGN else syscall(where >> ABI_BIT, nr)
                 if call is None:
                     call = native[nr] = syscall(ABI_NATIVE, nr)
                 columns[0].append(call)
@@ -292,7 +294,7 @@ class Tracer:
             for (where, nr, number), (count,) in zip(
                 _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True
             ):
-                found.setdefault(where & _TGID, {})[syscall(where >> _ABI_BIT, nr), number] = count
+                found.setdefault(where & TGID, {})[syscall(where >> ABI_BIT, nr), number] = count
         return found
 
     def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
@@ -315,22 +317,26 @@ class Tracer:
         growth = self._read_array("syscall_counts", side, self._counts)
         return {divmod(index, NUMBERS): calls for index, calls in growth}
 
-    def _read_loss(self, side: int) -> Loss:
+    def _loss_of(self, lost: dict[str, int]) -> Loss:
         """What was lost since the last time."""
-        lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         lost["foreign"] = lost.get("foreign", 0) + self._foreign
         self._foreign = 0
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
         return loss if self.method == "raw" else loss._replace(missed=None)
 
+    def _read_times(self, side: int, tasks: list[Task], processes: list[Process]) -> Spent:
+        """Of those that are watched."""
+        expected = {each.tgid: each.threads for each in processes if each.tgid in self._attached}
+        return times.read(self._maps["times"], self._maps["waits"], side, tasks, expected)
+
     def _read_tasks(self) -> list[Task]:
         used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
-        threads = [slot[: _THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
+        threads = [slot[: THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
         for keys, values in self._maps["tasks"].read():
-            tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_TASK.size}s", values)
+            tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
             threads += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
         known = self._tasks
-        self._tasks = {row: known.get(row) or _task(row) for row in threads}
+        self._tasks = {row: known.get(row) or task_of(row) for row in threads}
         return [task for task in self._tasks.values() if task.tid]
 
     def _read_processes(self) -> list[Process]:
@@ -344,15 +350,16 @@ class Tracer:
                 if not process.end_ns:
                     resting[row] = process
         there = {process.tgid for process in found}
-        wanted = [process.tgid for process in found if process.end_ns or process.parent not in there]
+        self._parents = (self._parents | {process.parent for process in found}) & there
+        asked = self._parents | self._attached
+        wanted = [each.tgid for each in found if each.end_ns or each.parent not in there or each.tgid in asked]
         accounted = accounts.read(self._maps["accounts"], wanted)
-        return [each._replace(account=accounted[each.tgid]) if each.tgid in accounted else each for each in found]
-
-
-def _task(row: bytes) -> Task:
-    packed, tid = _THREAD.unpack(row)
-    since, _, tgid, nr, abi, state = _TASK.unpack(packed)
-    return Task(tid, tgid, state == _INSIDE, abi, nr, since)
+        return [
+            each._replace(account=accounted.get(each.tgid), parental=each.tgid in self._parents)
+            if each.tgid in accounted or each.tgid in self._parents
+            else each
+            for each in found
+        ]
 
 
 def _process(row: bytes) -> Process:

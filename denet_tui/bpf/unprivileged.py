@@ -1,9 +1,8 @@
-"""Ways to a loader for a process without privilege: the service for members of the group, or sudo for it alone."""
+"""Ways to a loader for a process without privilege: the service for members of the group, or sudo (doas, …) for it."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import struct
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from denet_tui import called
 from denet_tui.bpf import facts
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
@@ -22,7 +22,6 @@ from denet_tui.syscalls import how_ended
 _TYPING_S = 120.0
 """For who has to type a password."""
 _OTHERWISE = "an administrator can let you watch without it: `denet-tui setup`"
-_SUDO = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
 _MEMORY = (
     ("/sys/fs/cgroup/denet_tui.slice", "memory.current", "memory.max"),
     ("/sys/fs/cgroup/memory/denet_tui.slice", "memory.usage_in_bytes", "memory.limit_in_bytes"),
@@ -38,16 +37,6 @@ class Loads(Protocol):
 
     def receive(self, timeout: float = ...) -> Kernel:
         """The descriptors; raises LoadError where they do not come within `timeout` seconds."""
-
-
-def sudo() -> str:
-    """The absolute path of sudo; empty where there is none that could work here."""
-    found = next((each for each in _SUDO if os.access(each, os.X_OK)), "")
-    try:
-        no_new_privileges = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        no_new_privileges = False
-    return "" if no_new_privileges else found
 
 
 def has_service() -> bool:
@@ -117,16 +106,18 @@ def _used_up() -> str:
 
 
 class ThroughSudo:
-    """A loader of its own, started by sudo, which may ask for a password on this terminal."""
+    """A loader of its own, started by sudo (or what is in its place), which may ask for a password on this terminal."""
 
-    def __init__(self, sudo: str, request: Request) -> None:
-        """Start `sudo`, an absolute path, with the loader, which connects to an address that nobody can guess."""
-        name = f"denet-tui-{secrets.token_hex(16)}"
+    def __init__(self, way: str, request: Request) -> None:
+        """Start it through a way up with the loader, which connects to an address that nobody can guess."""
+        self._way = Path(way).name
+        name = f"denet-tui-{os.urandom(16).hex()}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"\0{name}")
         self._listener.listen()
         self._request = request
-        self._process = subprocess.Popen([sudo, sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect", name])
+        loader = (sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect", name)
+        self._process = subprocess.Popen(called.becoming_root(way, *loader))
 
     def receive(self, timeout: float = 25.0) -> Kernel:
         """The descriptors; raises LoadError, also where sudo does not let this user."""
@@ -134,9 +125,9 @@ class ThroughSudo:
             with self._listener:
                 channel = self._accepted()
             channel.sendall(self._request.line())
-            return Waiting(channel, "the loader that sudo started ended without an answer").receive(timeout)
+            return Waiting(channel, f"the loader that {self._way} started ended without an answer").receive(timeout)
         except KeyboardInterrupt:
-            raise LoadError("sudo", "interrupted") from None
+            raise LoadError("sudo", "interrupted at the password; nothing was started") from None
         finally:
             with suppress(subprocess.TimeoutExpired):  # root's: it ends by itself (loader.SECONDS)
                 self._process.wait(timeout=1)
@@ -150,10 +141,10 @@ class ThroughSudo:
                 channel, _ = self._listener.accept()
             except TimeoutError:
                 if (status := self._process.poll()) is not None:
-                    text = f"sudo {how_ended(status)}: it got no password, or does not let you; {_OTHERWISE}"
+                    text = f"{self._way} {how_ended(status)}: it got no password, or does not let you; {_OTHERWISE}"
                     raise LoadError("sudo", text) from None
                 continue
             if peer_uid(channel) == 0:
                 return channel
             channel.close()
-        raise LoadError("sudo", f"sudo did not start the loader within {_TYPING_S:.0f} s")
+        raise LoadError("sudo", f"{self._way} did not start the loader within {_TYPING_S:.0f} s")

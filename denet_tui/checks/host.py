@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import stat
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from denet_tui import files
+from denet_tui import files, uname
 from denet_tui.bpf import toolchain
 from denet_tui.bpf.facts import Mount, parse_mounts
 from denet_tui.bpf.privilege import User, invoking_user
@@ -102,12 +101,12 @@ class Host:
     @property
     def release(self) -> str:
         """Kernel release, as uname -r has it."""
-        return platform.release()
+        return uname.release()
 
     @property
     def machine(self) -> str:
         """Machine, as uname -m has it."""
-        return platform.machine()
+        return uname.machine()
 
     @property
     def uid(self) -> int:

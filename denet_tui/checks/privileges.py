@@ -44,16 +44,18 @@ def effective(host: Host) -> Finding:
     if service.is_open(host):
         title = f"your own commands need no privilege: {service.UNIT} has the program loaded for members of the group"
         return Finding("PRIV-001", State.PASS, title, (*_seen(host, "CapEff"), _SERVED))
-    out_of_reach = bool(caps.missing(host, "CapBnd")) or _no_new_privileges(host)
+    lacks = f"{_who(host)} lacks {caps.spoken(missing)}"
+    if caps.missing(host, "CapBnd") or _no_new_privileges(host):
+        return Finding("PRIV-001", State.SKIP, f"{lacks}, and PRIV-002 says why", _seen(host, "CapEff"))
     return Finding(
         "PRIV-001",
         State.FAIL,
-        f"{_who(host)} lacks {caps.spoken(missing)}" + (", and cannot get it here (see PRIV-002)" * out_of_reach),
+        lacks,
         _seen(host, "CapEff"),
         "The kernel lets a process load tracing programs with CAP_BPF and CAP_PERFMON together, or with "
-        "CAP_SYS_ADMIN; one of the two alone is not enough. denet-tui needs it for the half second that loading takes.",
+        "CAP_SYS_ADMIN; one of the two alone is not enough. denet-tui needs it for the moment that loading takes.",
         BOTH,
-        () if out_of_reach else _ways_up(host),
+        _ways_up(host),
         (_CAPABILITIES_7,),
     )
 
@@ -66,7 +68,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         (),
         "until-reboot",
         "nothing stays",
-        advice="run `sudo denet-tui …`: the loader is root for half a second, everything else runs as you",
+        advice="run `sudo denet-tui …`: the loader is root for a moment, everything else runs as you",
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)

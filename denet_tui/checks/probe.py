@@ -210,6 +210,8 @@ def _is_our_mistake(proof: Proof) -> bool:
     layer = proof.failed
     if layer is None or layer.name != "load" or re.search(NO_READING, layer.output):
         return False  # a kernel that is locked down (KERN-008) keeps that one from all programs
+    if layer.number in (errno.EMFILE, errno.ENFILE) or os.strerror(errno.EMFILE) in layer.output:
+        return False  # LIM-001
     rejected = layer.number in (errno.EACCES, errno.EINVAL, errno.E2BIG)
     return rejected or bool(_REJECTED.search(layer.output))
 

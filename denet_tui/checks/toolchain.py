@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,7 +142,23 @@ def check_import(host: Host) -> Finding:
     if "error" not in found and found.get("folder"):
         seen = (Evidence("import bcc", f"{found['folder']} ({found.get('version')})"), _library(found))
         return Finding("BCC-001", State.PASS, f"bcc {found.get('version')} is there and loads", seen, _WHY_BCC, BOTH)
-    text = found.get("error", "no answer")
+    return _unusable(host, found.get("error", "no answer"))
+
+
+def remedy(host: Host, text: str) -> tuple[str, str]:
+    """What BCC-001 says of a failure to import bcc where it is installed already, and what to do; both empty else.
+
+    To install what is installed would change nothing.
+    """
+    finding = _unusable(host, text)
+    fix = next((fix for fix in finding.fixes if fix.id == "BCC-001.reinstall"), None)
+    if fix is None:
+        return "", ""
+    change = next((each for each in fix.changes if isinstance(each, RunCommand)), None)
+    return finding.title, f"{fix.title}: sudo {shlex.join(change.argv)}" if change else fix.advice
+
+
+def _unusable(host: Host, text: str) -> Finding:
     if any(limit in text for limit in _LIMITS):
         title = "bcc could not be tried: this process has too little room for it (LIM-001)"
         return Finding("BCC-001", State.UNKNOWN, title, (Evidence("import bcc", text),), _WHY_BCC, BOTH)

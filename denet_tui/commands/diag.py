@@ -114,7 +114,7 @@ def _write(path: Path, complete: str) -> None:
         with os.fdopen(files.create(path), "w", encoding="utf-8") as file:
             file.write(complete)
     except OSError as error:
-        raise DiagError(f"cannot write the report to {path}: {error.strerror}; name another file") from None
+        raise DiagError(f"cannot write the report to {path}: {files.explain(error)}") from None
 
 
 def _log(request: DiagRequest) -> MemoryHandler | None:

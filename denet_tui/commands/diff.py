@@ -8,23 +8,28 @@ from typing import NoReturn
 
 import click
 
-from denet_tui.bpf.privilege import become, invoking_user
+from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
-from denet_tui.commands.run import exit_with
-from denet_tui.record.gate import Change, Rule, changes
+from denet_tui.commands.run import exit_with, log_to
+from denet_tui.commands.targets import WatchRequest
+from denet_tui.record.gate import Change, Rule, changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
-from denet_tui.visible import write
+from denet_tui.visible import complain, visible, write
+from denet_tui.watch.launch import FAILED, StartError
 
 
-def diff(words: Sequence[str], rules: Sequence[str]) -> NoReturn:
-    """Write the differences; exits with 1 where a rule is broken. Raises click.UsageError."""
+def diff(words: Sequence[str], rules: Sequence[str], request: WatchRequest) -> NoReturn:
+    """Write the differences; exits with 1 where a rule is broken, 125 where none can be decided.
+
+    Raises click.UsageError.
+    """
     base, new = _sides(words)
     try:
         limits = [Rule.of(each) for each in rules]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    exit_with(lambda _: _diff(base, new, limits))
+    exit_with(lambda _: _diff(base, new, limits, request))
 
 
 def _sides(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -34,7 +39,7 @@ def _sides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     for word in words:
         if word in sides:
             side = sides[word]
-        elif word.startswith("-"):
+        elif word.startswith("-") and word != "-":
             raise click.UsageError(f"No such option {word!r}")
         elif side is None:
             sides["--new" if sides["--base"] else "--base"].append(word)
@@ -43,19 +48,26 @@ def _sides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     base, new = sides.values()
     if not base or not new or (side is None and len(words) != 2):
         raise click.UsageError("diff takes two recordings, or --base with some and --new with some")
+    if words.count("-") > 1:
+        raise click.UsageError("standard input can be one of the recordings only")
     return base, new
 
 
-def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule]) -> int:
-    sides = [[Totals.of(path) for path in side] for side in (base, new)]
-    become(invoking_user())
-    found = changes(*sides)
+def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], request: WatchRequest) -> int:
+    opened = tracks([*base, *new])
+    log_to(request, on_screen=False)
+    runs = [Totals.of(track) for track in opened]
+    for rule in rules:
+        if why := unknown(rule, runs):
+            raise StartError(why)
+    found = changes(runs[: len(base)], runs[len(base) :])
     broken = [(rule, change) for rule in rules if (change := rule.broken_by(found))]
     lines = [f"- **{cell(rule.words)}** is so: {_numbers(change)}" for rule, change in broken]
-    for side, runs in zip(("base", "new"), sides, strict=True):
-        lines += [f"- {side}: {run.last.loss.describe()}" for run in runs if not run.last.exact]
-        lines += [f"- {side}: {run.ending}" for run in runs if run.ending]
+    doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
+    lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
     write("\n".join([*lines, *([""] if lines else []), *_table(found)]) + "\n", sys.stdout)
+    if rules and doubts:
+        return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
     return 1 if broken else 0
 
 

@@ -7,18 +7,19 @@ import os
 import re
 import sys
 
+from denet_tui import called
 from denet_tui.bpf.errors import LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding
+from denet_tui.checks.model import Finding, State
 from denet_tui.report import guide, text
 from denet_tui.visible import complain, write
 
 
 def show(words: str) -> int:
     """Print the rows of the guide that have these words; the exit status."""
-    found = guide.search(words)
+    found = guide.search(words.strip())
     if not found:
         return complain(f"the guide has nothing on {words!r}; `denet-tui guide` prints all of it", 1)
     write("\n\n".join(map(guide.page, found)) + "\n", sys.stdout)
@@ -27,6 +28,7 @@ def show(words: str) -> int:
 
 def tell(words: str) -> int:
     """Print the page of a check, an errno, an error text, or what the guide has; the exit status."""
+    words = words.strip()
     identity = words.upper().partition(".")[0]
     if identity in catalogue.by_id:
         found = _of_finding(catalogue.run_one(catalogue.by_id[identity], Host()))
@@ -48,12 +50,25 @@ def tell(words: str) -> int:
     return 0
 
 
+def _wanted(identity: str) -> str:
+    """What a check wants to be so, as the first sentence of its function has it."""
+    check = catalogue.by_id[identity]
+    text = (check.run.__doc__ or "").partition("\n")[0].removeprefix(f"{identity}: ")
+    return f"wanted: {text}" if text else f"looks at: {check.title}"
+
+
 def _of_finding(finding: Finding) -> str:
     lines = guide.wrapped(f"{finding.id} {finding.state}: {finding.title}", "")
     lines += [f"  seen:  {each.source}: {text.one_line(each.value)[:200]}" for each in finding.evidence[:5]]
-    lines += guide.wrapped(finding.why, "  why:   ") if finding.why else []
+    lines += guide.wrapped(finding.why or _wanted(finding.id), "  why:   ")
     for fix in finding.fixes:
         lines += [f"  fix:   {fix.title} ({fix.id})"]
         lines += [f"         {line}" for line in (*text.change_lines(fix), fix.advice) if line]
         lines += [f"  undo:  {fix.undo}"] if fix.undo else []
+    if finding.state in (State.PASS, State.SKIP) and not finding.fixes:
+        setup = called.as_root("setup", "--only", finding.id)
+        lines += guide.wrapped(
+            f"nothing; where it is not so, `{setup}` shows what helps before it does it", "  fix:   "
+        )
+        lines += [f"  undo:  {called.as_root('setup', '--undo', '--only', finding.id)}"]
     return "\n".join(lines) + "\n"

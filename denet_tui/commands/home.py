@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from denet_tui.bpf import unprivileged
+from denet_tui import called
 from denet_tui.bpf.errors import LoadError
-from denet_tui.checks import catalogue, verdict
+from denet_tui.checks import catalogue, service, verdict
 from denet_tui.checks.host import Host
 from denet_tui.commands import loaded, run
 from denet_tui.commands.last_good import Before, explained
@@ -118,10 +119,10 @@ class _Home:
             if pick is None:
                 return self._leave(failure)
             if isinstance(pick, Restart):
-                self._become(pick.argv)
-            if pick.kind == "machine" and not self._privileged:
-                return self._through_sudo(pick)
-            if not (failure := self._load(picked := _target(pick), before)):
+                failure = self._become(pick.argv)
+            elif pick.kind == "machine" and not self._privileged:
+                failure = self._through_sudo(pick)
+            elif not (failure := self._load(picked := _target(pick), before)):
                 return self._watch(picked, before)
 
     def _in_the_way(self) -> bool:
@@ -134,7 +135,7 @@ class _Home:
             walk.skip(each)
         walk.wait(lambda: not walk.looking, 0)
         found = verdict.methods(walk.known, whole=False)
-        if not self._privileged and unprivileged.sudo() and any(set(method.ids) <= {"PRIV-001"} for method in found):
+        if not self._privileged and called.way_up() and any(set(method.ids) <= {"PRIV-001"} for method in found):
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(method.verdict == "blocked" for method in found)
 
@@ -179,9 +180,10 @@ class _Home:
 
     def _who(self) -> str:
         name = self._start.invoker.name
+        copy = "" if sys.prefix == service.FOLDER else f" (from {sys.prefix})"
         if os.geteuid() == 0:
             return "as root: there is no other user to become"
-        return f"as {name}, with one helper as root" if self._jobs.root else f"as {name}"
+        return f"as {name}{', with one helper as root' * self._jobs.root}{copy}"
 
     def _watch(self, target: Target, before: Before) -> int:
         from denet_tui.commands import screen
@@ -198,23 +200,25 @@ class _Home:
         complain(f"as root: {shlex.join(argv)}")
         return sudo.run(argv).ended(kind, fix)
 
-    def _through_sudo(self, pick: Pick) -> int:
-        """Start `sudo denet-tui` in the place of this process: it cannot load the program itself."""
+    def _through_sudo(self, pick: Pick) -> str:
+        """Start `sudo denet-tui` in the place of this process, which cannot load the program itself; or why not."""
         words = {"command": ("run", "--", *pick.argv), "process": ("attach", str(pick.pid)), "machine": ("machine",)}
         log_file = self._request.log_file
         options = (*(("--debug",) * self._request.debug), *(("--log-file", str(log_file)) if log_file else ()))
         argv = sudo.as_root(*options, *words[pick.kind])
         if not argv:
             command = shlex.join(("denet-tui", *options, *words[pick.kind]))
-            raise StartError(f"loading the BPF program needs root, and there is no sudo here: run as root `{command}`")
-        self._become(argv)
+            raise StartError(f"loading the BPF program needs root, and {called.why_no_way()}: run as root `{command}`")
+        return self._become(argv)
 
-    def _become(self, argv: tuple[str, ...]) -> NoReturn:
-        """Be that program from now on."""
-        self._jobs.close()
-        logging.shutdown()
+    def _become(self, argv: tuple[str, ...]) -> str:
+        """Be that program from now on; why not, where sudo got no password."""
         complain(f"as root: {shlex.join(argv)}")
-        os.execvp(argv[0], argv)  # noqa: S606 - an argv, not a shell
+        if not (failure := sudo.password(argv)):
+            self._jobs.close()
+            logging.shutdown()
+            os.execvp(argv[0], argv)  # noqa: S606 - an argv, not a shell
+        return failure
 
     # Leaving
 

@@ -37,6 +37,14 @@ class Before:
         except OSError as error:
             log.debug("this good run is not remembered: %s", error)
 
+    def with_remedy(self, explanation: Explanation) -> Explanation:
+        """A failure to import bcc with what BCC-001 says where it is installed, and damaged."""
+        from denet_tui.checks.toolchain import remedy
+
+        title, fix = remedy(self._host, explanation.cause)
+        cause = title if "is not installed" in explanation.cause and title else explanation.cause
+        return replace(explanation, cause=cause, fix=fix or explanation.fix)
+
     def changes(self) -> str:
         """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
         from denet_tui.checks.last_good import check_last_good
@@ -60,4 +68,6 @@ def explained(error: LoadError, before: Before) -> Explanation:
     log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
     log.debug("what the process may do: %s", found)
     explanation = explain(error, found)
+    if explanation.check_id == "BCC-001":
+        explanation = before.with_remedy(explanation)
     return replace(explanation, cause=explanation.cause + before.changes())

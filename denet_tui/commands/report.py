@@ -7,32 +7,35 @@ import io
 import sys
 from typing import Literal, NoReturn
 
-from denet_tui.bpf.privilege import become, invoking_user
-from denet_tui.commands.run import exit_with
+from denet_tui.commands.recordings import tracks
+from denet_tui.commands.run import exit_with, log_to
+from denet_tui.commands.targets import WatchRequest
+from denet_tui.findings.rules import sentences
 from denet_tui.model import Counters
 from denet_tui.record.table import duration, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.visible import as_json, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
-_MOST_FINDINGS, _MOST_ROWS = 10, 20
+_MOST_MOMENTS, _MOST_ROWS = 10, 20
 
 
-def report(path: str, form: Form) -> NoReturn:
+def report(path: str, form: Form, request: WatchRequest) -> NoReturn:
     """Write it to standard output; exits with 0, or 125 where it is no recording."""
-    exit_with(lambda _: _report(path, form))
+    exit_with(lambda _: _report(path, form, request))
 
 
-def _report(path: str, form: Form) -> int:
-    totals = Totals.of(path)
-    become(invoking_user())
+def _report(path: str, form: Form, request: WatchRequest) -> int:
+    (track,) = tracks([path])
+    log_to(request, on_screen=False)
+    totals = Totals.of(track)
     forms = {"text": _text, "markdown": _markdown, "csv": _csv}
     write(as_json(totals.as_object(), lines=True) + "\n" if form == "json" else forms[form](totals), sys.stdout)
     return 0
 
 
 def _text(totals: Totals) -> str:
-    lines = [*_findings(totals), "", *render_table(totals.info, totals.last, 100).splitlines(), ""]
+    lines = [*_stood_out(totals), "", *render_table(totals.info, totals.last, 100).splitlines(), ""]
     lines += [f"{'program':<20} {'processes':>9} {'calls':>12} {'errors':>9} {'time':>8}"]
     lines += [
         f"{visible(name):<20} {processes:>9,} {total.calls:>12,} {total.errors:>9,} {duration(total.time_ns):>8}"
@@ -41,11 +44,12 @@ def _text(totals: Totals) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _findings(totals: Totals) -> list[str]:
-    found = [f"{at_s:9.1f} s  {visible(text)}" for at_s, text in totals.findings[:_MOST_FINDINGS]]
-    more = len(totals.findings) - len(found)
+def _stood_out(totals: Totals) -> list[str]:
+    """Of the whole, and on the way."""
+    found = [f"{at_s:9.1f} s  {visible(text)}" for at_s, text in totals.moments[:_MOST_MOMENTS]]
+    more = len(totals.moments) - len(found)
     found += [f"{'':9}    {more:,} more: denet-tui view shows them"] if more > 0 else []
-    return [*filter(None, [totals.ending]), *(found or ["nothing stood out: no error burst, no slow call, no loss"])]
+    return [*filter(None, [totals.ending]), *sentences(totals.last), *found]
 
 
 def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
@@ -57,7 +61,7 @@ def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
 def _markdown(totals: Totals) -> str:
     last = totals.last
     state = "exact" if last.exact else f"not exact: {last.loss.describe()}"
-    lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _findings(totals))]
+    lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _stood_out(totals))]
     lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
     rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))

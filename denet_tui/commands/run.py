@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -12,13 +11,15 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from denet_tui import debug
+from denet_tui import debug, files
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
 from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
+from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
+from denet_tui.record.execs import ExecLines
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
     from denet_tui.preferences.screen import Preferences
 
 log = logging.getLogger("denet_tui")
-
-_NEXT = {
-    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`) and start it again",
-    errno.ENFILE: "too many files are open on this machine (sysctl fs.file-max): end what holds them",
-    errno.ENOMEM: "free some memory, or raise the limit that this runs under, and start it again",
-    errno.EAGAIN: "too many processes (`ulimit -u`, or the cgroup's pids.max): end some, and start it again",
-    errno.ENOSPC: "free some space, or write elsewhere",
-}
-"""What to do next, by errno."""
 
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
@@ -80,8 +72,8 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = complain(str(error), FAILED)
     except OSError as error:
         log.debug("traceback", exc_info=True)
-        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        status = complain(f"{what}; {_NEXT.get(error.errno or 0, 'start it again with --debug to see where')}", FAILED)
+        where = f"{error.filename}: " if error.filename else ""
+        status = complain(where + files.explain(error, "start it again with --debug to see where"), FAILED)
     logging.shutdown()
     sys.exit(status)
 
@@ -92,7 +84,8 @@ class _Runs:
     def __init__(self, start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> None:
         self._start, self._target, self._request = start, target, request
         self._on_screen = preferences is not None
-        self._interval_s = request.interval or (preferences and preferences.settings.interval) or 0.5
+        usual_s = 0.1 if request.execs else 0.5
+        self._interval_s = request.interval or (preferences and preferences.settings.interval) or usual_s
         self._number = 0
         self.hurry = False
         """Whether the end was asked for: a reader of the recording that does not read is not waited for then."""
@@ -201,17 +194,20 @@ def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
         runs.hurry = True
 
     try:
-        how = _without_screen(session, request)
+        tell = ExecLines(session.info, sys.stderr).add if request.execs else lambda snapshot: None  # noqa: ARG005
+        how = _without_screen(session, request, tell)
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, be_quick)
-        return session.finish(how)
+        final = session.finish(how)
+        tell(final)
+        return final
     finally:
         session.target.give_back()
 
 
-def _without_screen(session: Session, request: WatchRequest) -> str:
-    """Watch in this thread; returns how it ended.
+def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Snapshot], None]) -> str:
+    """Watch in this thread, `tell` each snapshot; returns how it ended.
 
     Ctrl+c reaches the command by itself, as it shares this terminal (or through Relayed): so it is the command's to
     decide. An attached process does not share it: there ctrl+c ends the watching.
@@ -231,7 +227,7 @@ def _without_screen(session: Session, request: WatchRequest) -> str:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave_off)
-    session.run(lambda snapshot: None, stop)  # noqa: ARG005
+    session.run(tell, stop)
     return how
 
 
@@ -240,7 +236,14 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
-    recorder = Recorder(info, class_of, path=request.recording, stream=stream, summary_path=request.summary)
+    recorder = Recorder(
+        info,
+        class_of,
+        path=request.recording,
+        stream=stream,
+        summary_path=request.summary,
+        host_name=not request.no_host_name,
+    )
     recorder.start()
     return recorder
 
@@ -248,7 +251,7 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
 def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
     """The table on stderr, and what went wrong with files."""
     width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    write(render_table(info, final, width), sys.stderr)
+    write(render_table(info, final, width, sentences(final)), sys.stderr)
     for failure in filter(None, failures):
         complain(failure)
 

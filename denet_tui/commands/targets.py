@@ -34,6 +34,7 @@ class WatchRequest:
     recording: Path | None = None
     as_json: bool = False
     summary: Path | None = None
+    no_host_name: bool = False
     no_tui: bool = False
     interval: float | None = None
     """None: as the settings file says, else 0.5 s."""
@@ -49,12 +50,13 @@ class WatchRequest:
     log_file: Path | None = None
     detail: str | None = None
     """None: all of it where that can be seen."""
+    execs: bool = False
 
     @property
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
         only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
-        shown = self.as_json or self.recording or self.summary or self.on_screen
+        shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
         detail = self.detail or ("all" if shown else "calls")
         return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)
 
@@ -71,7 +73,7 @@ class WatchRequest:
     @property
     def at_terminal(self) -> bool:
         """Whether there is a terminal on all sides and nobody asked for no screen. Textual draws on stderr."""
-        return not self.no_tui and not self.as_json and all(os.isatty(number) for number in (0, 1, 2))
+        return not (self.no_tui or self.as_json or self.execs) and all(os.isatty(number) for number in (0, 1, 2))
 
     @property
     def on_screen(self) -> bool:
@@ -179,9 +181,7 @@ def _destinations(request: WatchRequest, *, on_screen: bool) -> tuple[tuple[int,
         try:
             copy = os.fdopen(files.create(str(request.output), special=True), "wb", buffering=0)
         except OSError as error:
-            raise StartError(
-                f"cannot write the command's output to {request.output}: {error.strerror}; name another file"
-            ) from None
+            raise StartError(f"cannot write the command's output to {request.output}: {files.explain(error)}") from None
     elif request.output == "null" and not on_screen:
         copy = Path(os.devnull).open("wb", buffering=0)  # noqa: SIM115
     if on_screen:

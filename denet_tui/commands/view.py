@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from denet_tui.bpf.privilege import become, invoking_user
 from denet_tui.commands.last_good import Before
+from denet_tui.commands.recordings import tracks
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
 from denet_tui.record.playback import Playback
-from denet_tui.record.track import Track
 from denet_tui.visible import is_dumb
 from denet_tui.watch.launch import StartError
 
@@ -23,8 +22,7 @@ def view(path: str, request: WatchRequest) -> NoReturn:
 def _view(path: str, request: WatchRequest, before: Before) -> int:
     if is_dumb() or not all(os.isatty(number) for number in (1, 2)):
         raise StartError("view shows a recording on a screen, and there is no terminal here")
-    track = Track.open(path)  # with root's rights under sudo, which are given away before anything of it is drawn
-    become(invoking_user())
+    (track,) = tracks([path])
     if not os.isatty(0):
         _take_the_keyboard()
     from denet_tui.commands import screen

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from denet_tui.bpf import unprivileged
+from denet_tui import called
 from denet_tui.bpf.request import GROUP
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import service
@@ -51,7 +51,7 @@ class Reach:
 
 def reach(host: Host) -> Reach:
     """Look for sudo, setpriv, CAP_BPF and systemd."""
-    no_sudo = "" if host.uid == 0 or unprivileged.sudo() else "there is no sudo that works in this session"
+    no_sudo = "" if host.uid == 0 else called.why_no_way()
     return Reach(no_sudo, _no_setpriv(host), service.means(host) if service.has_systemd(host) else ())
 
 
@@ -64,7 +64,7 @@ def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], pro
             "sudo",
             "sudo, for each run",
             (
-                "Nothing stays. The loader is root for half a second; screen, recording and command run as you.",
+                "Nothing stays. The loader is root for a moment; screen, recording and command run as you.",
                 "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
             ),
             ("sudo", program, "run", "--", "CMD"),

@@ -1,24 +1,32 @@
-"""Root for one thing, where this process is not root: through sudo, or through an administrator."""
+"""Root for one thing, where this process is not root: through sudo or the like, or through an administrator."""
 
 from __future__ import annotations
 
 import json
 import os
+import pwd
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from denet_tui import called
-from denet_tui.bpf.unprivileged import sudo
+from denet_tui.bpf.request import GROUP
+from denet_tui.called import becoming_root, way_up
+from denet_tui.checks import service
+from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.syscalls import how_ended
+
+HEAD = "#!/bin/sh\nset -eu\n"
+"""Of each script for an administrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +65,31 @@ def to_undo(fix: str) -> str:
 
 
 def as_root(*words: str) -> tuple[str, ...]:
-    """The argv of denet-tui with these words, through sudo; empty where there is no sudo."""
-    return (sudo(), *_itself(), *words) if sudo() else ()
+    """The argv of denet-tui with these words, through a way up; empty where there is none."""
+    way = way_up()
+    return becoming_root(way, *_itself(), *words) if way else ()
+
+
+def password(argv: tuple[str, ...]) -> str:
+    """Have sudo ask for the password of that argv before this process becomes it; why not, where it got none."""
+    if Path(argv[0]).name != "sudo":
+        return ""
+    answer = run((argv[0], "-v"))
+    return f"sudo {how_ended(answer.status)}: it got no password; nothing was started" if answer.status else ""
 
 
 def can() -> bool:
     """Whether `apply` and `undo` have an argv here."""
-    return os.geteuid() == 0 or bool(sudo())
+    return os.geteuid() == 0 or bool(way_up())
 
 
 def apply(fix: str) -> tuple[str, ...]:
-    """The argv that applies one fix; empty where this is not root, and there is no sudo."""
+    """The argv that applies one fix; empty where this is not root, and there is no way up."""
     return _setup("--only", fix, "--yes", "--json")
 
 
 def undo(fix: str) -> tuple[str, ...]:
-    """The argv that takes one fix back; empty where this is not root, and there is no sudo."""
+    """The argv that takes one fix back; empty where this is not root, and there is no way up."""
     return _setup("--undo", "--only", fix, "--json")
 
 
@@ -116,12 +133,42 @@ def run(argv: tuple[str, ...]) -> Answer:
     return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
 
 
+def to_let_in(fix: Fix | None) -> str:
+    """Text to hand to an administrator where all is right but that this user is not root.
+
+    `fix` sets the group up whose members need not be; None where that cannot be, or is so already.
+    """
+    user = pwd.getpwuid(os.getuid()).pw_name
+    lines = [f"# Lets {user} watch system calls of {user}'s own commands (denet-tui)."]
+    if fix is None and service.cannot(Host()):
+        lines += ["# Only root can here. To watch a command, any in the place of true:"]
+        return _script([*lines, f"{called.program()} run --user {user} -- true", ""])
+    if fix and fix.weakens:
+        lines += textwrap.wrap(f"Opens: {fix.weakens}", 76, initial_indent="# ", subsequent_indent="#   ")
+    if fix and fix.changes:
+        lines += [f"{to_apply(fix.id)} --yes", f"# Undo: {to_undo(fix.id)}"]
+    elif fix:
+        lines += [f"# First: {fix.advice}"]
+    lines += [f"gpasswd --add {user} {GROUP}", f"# Undo: gpasswd --delete {user} {GROUP}"]
+    return _script([*lines, f"# Then {user} logs in again.", ""])
+
+
+def _script(lines: Sequence[str]) -> str:
+    """The lines as a script; one of a copy that others than root can change has root's own in its place."""
+    text = "\n".join(lines)
+    if not Path(sys.prefix).stat().st_uid:
+        return HEAD + text
+    warning = f"# Root does not run {sys.prefix}, which others can change.\n"
+    first = "# First, from a checkout of your own: make install\n"
+    return HEAD + warning + first + text.replace(shlex.quote(called.program()), f"{service.FOLDER}/bin/denet-tui")
+
+
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[str, Iterable[PreviewLine]]) -> str:
     """Text to hand to an administrator: what is wrong, denet-tui's command for it, and what that would change.
 
     `previews` has the lines by the fix's id.
     """
-    lines = ["These need root on this machine. Each says what it changes, and can be taken back.", ""]
+    lines = ["# These need root on this machine. Each says what it changes, and can be taken back.", ""]
     for finding, fix in wanted:
         lines += [f"# {finding.id}: {finding.title}", f"# {fix.title} ({fix.scope})"]
         lines += [f"# opens: {fix.weakens}"] if fix.weakens else []
@@ -131,4 +178,4 @@ def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[s
             lines += [f"#   {line}" for line in previews.get(fix.id, ())]
             lines.append(f"# undo: {to_undo(fix.id)}")
         lines.append("")
-    return "\n".join(lines)
+    return _script(lines)

@@ -87,7 +87,9 @@ def read(path: Path, allowed: Allowed) -> UserSettings:
     except FileNotFoundError:
         return UserSettings()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason = (
+            files.explain(error, "put it right, or move it away") if isinstance(error, OSError) else "it is not UTF-8"
+        )
         raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
     try:
         found = tomllib.loads(text)

@@ -1,4 +1,4 @@
-"""What the screens keep from one run to the next: the theme, the tab, the order of a table. Never needed, only nice."""
+"""What the screens keep from one run to the next: the theme, the tab, a width. Never needed, only nice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from denet_tui import files
 
 FILE = "screen.json"
 """Its name in the user's folder of denet-tui."""
+
+_OF_A_RUN = ("_sort", "_reverse")
+"""What another command begins without: the order in which one looks at the numbers of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ def read(path: Path) -> Kept:
 
 
 def write(path: Path, kept: Kept) -> None:
-    """Keep it, all or nothing; a folder that cannot be written is no reason to complain."""
+    """Keep what is not a run's own, all or nothing; a folder that cannot be written is no reason to complain."""
+    lasting = {name: value for name, value in asdict(kept).items() if not name.endswith(_OF_A_RUN)}
     with contextlib.suppress(OSError):
-        files.replace(path, json.dumps(asdict(kept)).encode() + b"\n")
+        files.replace(path, json.dumps(lasting).encode() + b"\n")

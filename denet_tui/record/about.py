@@ -15,8 +15,8 @@ _SHOWN = 5
 
 
 def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
-    """The fields files, failed_paths, slowest and turned_away of the summary; nothing where that is not watched."""
-    touched = snapshot.touched
+    """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
+    touched = snapshot.detail.touched
     if touched is None:
         return
     for name, items in (
@@ -28,12 +28,11 @@ def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
         for number, item in enumerate(items):
             yield ("," if number else "") + as_json(item)
         yield "]"
-    yield f',"turned_away":{as_json(dict(touched.turned_away))}'
 
 
 def story(snapshot: Snapshot) -> Iterator[str]:
-    """What the table at the end says: the files with most bytes, the paths with most failures, what found no room."""
-    touched = snapshot.touched
+    """What the table at the end says: the files with most bytes, and the paths with most failures."""
+    touched = snapshot.detail.touched
     if touched is None:
         return
     busiest = [(file, use) for file, use in _busiest_first(touched) if use.read_bytes + use.write_bytes]
@@ -46,8 +45,6 @@ def story(snapshot: Snapshot) -> Iterator[str]:
         yield f"failing paths: {len(failed):,}, most often:"
     for (syscall, number, path), count in failed[:_SHOWN]:
         yield f"  {count:,} x {syscall} {errno_name(number)}: {_shown(path)}"
-    for table, count in touched.turned_away.items():
-        yield f"{table}: {count:,} turned away (no room, or not to be told)"
 
 
 def _files(touched: Touched) -> Iterator[Json]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from denet_tui.record.marks import WAITS
 from denet_tui.record.totals import Totals
+from denet_tui.syscalls import WAITS, named, numbers
 
 METRICS = ("calls", "errors", "time")
 """How many, how many of them failed, and ns in all."""
 SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5}
 LEAST = {"calls": 20, "errors": 5, "time": 2_000_000}
 """A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
-_RULE = re.compile(r"(?:(?P<program>[^/\s]+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
+_RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
 _LIMIT = re.compile(r"(?P<plus>\+?)(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>%|ns|us|ms|s|)")
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -82,6 +83,25 @@ class Rule(NamedTuple):
         allowed = self.number * before / 100 if self.unit == "%" else self.number
         over = after - before > allowed if self.relative else after > allowed
         return Change(self.program or "*", self.call, self.metric, before, after, 0) if over else None
+
+
+def unknown(rule: Rule, runs: Sequence[Totals]) -> str:
+    """What a rule names that no run has, nor, of system calls, any table: one line; empty where there is no such."""
+    programs = {name for run in runs for name in run.programs}
+    calls = {call.name for run in runs for program in run.programs.values() for call in program.syscalls}
+    for what, name, known in (("program", rule.program, programs), ("system call", rule.call, calls)):
+        if name is None or name in ("*", *known) or (known is calls and _has_number(name)):
+            continue
+        near = difflib.get_close_matches(name, [*known, *numbers()] if known is calls else known, n=1)
+        return f"{rule.words!r}: there is no {what} {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+    return ""
+
+
+def _has_number(call: str) -> bool:
+    try:
+        return named(call).nr >= 0
+    except ValueError:
+        return False
 
 
 def _fits(metric: str, plus: str, unit: str) -> bool:

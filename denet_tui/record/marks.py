@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from denet_tui.model import ProcessInfo, Snapshot
+from denet_tui.syscalls import WAITS
 from denet_tui.visible import visible
 
 KINDS = {"errors": "error burst", "exec": "exec", "exit": "exit", "slow": "slow call", "loss": "loss"}
@@ -15,14 +16,6 @@ _CALMING = 0.1
 """What one tick weighs in the mean of those before."""
 SLOW_NS = 100_000_000
 """From here on a call is slow, where it is none that waits for somebody else."""
-_WAITING = """
-    accept accept4 clock_nanosleep connect epoll_pwait epoll_pwait2 epoll_wait fcntl flock futex futex_wait futex_waitv
-    io_getevents io_pgetevents io_uring_enter mq_timedreceive msgrcv nanosleep pause poll ppoll pselect6 read readv
-    recvfrom recvmmsg recvmsg restart_syscall rt_sigsuspend rt_sigtimedwait select semop semtimedop vfork wait4
-    waitid
-    """
-WAITS = frozenset(_WAITING.split())
-"""Calls that take as long as somebody else lets them wait."""
 _NAMED = 3
 
 

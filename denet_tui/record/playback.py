@@ -69,6 +69,8 @@ class Playback:
         """The tick that was published last, and its snapshot."""
         self._marks = Marks()
         self._playing, self._following, self._speed, self._told = False, True, 1.0, ""
+        self._waiting = ""
+        """What was told last of an end that is not there yet."""
         self._failed = False
 
     @property
@@ -140,7 +142,8 @@ class Playback:
         """Where it plays or follows, publish the next tick; returns how long to wait then, in s."""
         if (self._playing or self._following) and not self._advance(publish):
             self._playing, self._following = False, not self._over()
-            self._told = self._told or self._track.ending()
+            if self._told in ("", self._waiting):  # nothing that was met
+                self._told = self._waiting = self._track.ending()
             return _LOOK_S
         return self._pause_s()
 

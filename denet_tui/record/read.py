@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from denet_tui.counts import EMPTY, Counts, added, counted
+from denet_tui.detail import Detail, Exec, Programs
 from denet_tui.model import (
     KEPT_ENDED,
     NO_USAGE,
@@ -28,7 +29,7 @@ from denet_tui.model import (
     Syscall,
     added_up,
 )
-from denet_tui.record import denet_lines
+from denet_tui.record import denet_lines, execs, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
@@ -108,6 +109,7 @@ class _Advance:
         for event in sorted(happened, key=lambda each: whole(each["time_ns"])):
             self._take(event)
         self._use(tree)
+        detail = self._detail(ours)
         self._count(ours["processes"])
         recent, new = _rows(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
@@ -133,6 +135,7 @@ class _Advance:
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
+            detail=detail,
         )
 
     def _loss(self, counts: Line, begun_ns: int) -> Loss:
@@ -175,6 +178,29 @@ class _Advance:
         del self.living[process.pid]
         self.over.append(replace(process, usage=NO_USAGE, **how))
 
+    def _detail(self, ours: Line) -> Detail:
+        """What there is besides the calls; older recordings have none of it."""
+        spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
+        if spent:
+            for place, each in enumerate(self.over):
+                if each.key not in self.final:
+                    time = spent.get(f"{each.pid}@{each.start_ns}") or spent.get(f"{each.pid}")
+                    self.over[place] = replace(each, time=time)
+            for pid, process in self.living.items():
+                self.living[pid] = replace(process, time=spent.get(f"{pid}"))
+        turned_away = {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
+        if ours.get("execs") is None:
+            return Detail(None, turned_away, times.taken(ours.get("time")))
+        told = tuple(map(execs.of_item, ours["execs"]))
+        mine: dict[int, list[Exec]] = {}
+        for executed in told:
+            mine.setdefault(executed.tgid, []).append(executed)
+        for place, process in enumerate(self.over):
+            self.over[place] = _executing(process, mine)
+        for pid, process in self.living.items():
+            self.living[pid] = _executing(process, mine)
+        return Detail(told, turned_away, times.taken(ours.get("time")))
+
     def _use(self, tree: Line) -> None:
         """What the living use; of one that is not listed the kernel side has lost the record."""
         metrics = {whole(child["pid"]): child["metrics"] for child in tree["children"]}
@@ -201,6 +227,15 @@ class _Advance:
                 self.over[over[0]] = _counted(self.over[over[0]], recent, new)
             else:
                 self.living[number] = _counted(self.living[number], recent, new)
+
+
+def _executing(process: ProcessInfo, told: Mapping[int, Iterable[Exec]]) -> ProcessInfo:
+    """With what it has executed in this tick."""
+    programs = process.programs or Programs()
+    for executed in told.get(process.tgid, ()):
+        if process.start_ns <= executed.at_ns and (process.end_ns or executed.at_ns) >= executed.at_ns:
+            programs = programs.plus(executed)
+    return process if programs is process.programs else replace(process, programs=programs)
 
 
 def _rows(table: Mapping[str, Any]) -> tuple[Counts, dict[tuple[Syscall, int], int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import stat
 import threading
@@ -12,7 +12,10 @@ from typing import BinaryIO
 
 from denet_tui import files
 from denet_tui.ready import wait_for_room
+from denet_tui.record.packed import MissingError, Packer, packer
 from denet_tui.visible import visible
+
+log = logging.getLogger("denet_tui")
 
 BATCH_BYTES = 256 * 1024
 """Lines are gathered up to about this many bytes for one write()."""
@@ -22,29 +25,9 @@ MOST_WAITING = 16 << 20
 PATIENCE_S = 2.0
 """How long a reader that is waited for in a hurry may take nothing."""
 
-_ADVICE = {
-    errno.ENOENT: "the folder does not exist: create it, or name another file",
-    errno.ENOTDIR: "a part of its path is not a folder: name another file",
-    errno.EISDIR: "it is a folder: name a file in it",
-    errno.EACCES: "you may not write there: name another file",
-    errno.EPERM: "you may not write there: name another file",
-    errno.EROFS: "name a file on a file system that can be written",
-    errno.ENOSPC: "free some space, or name a file elsewhere",
-    errno.EDQUOT: "free some space, or name a file elsewhere",
-    errno.EFBIG: "raise the limit (ulimit -f), or name a file elsewhere",
-    errno.EPIPE: "its reader has gone; keep it reading to the end",
-}
-
 
 class RecordError(Exception):
     """A recording cannot be started; the text is one line that says what to do."""
-
-
-def explain(problem: OSError) -> str:
-    """What the system said and what to do about it, on one line."""
-    reason = visible(problem.strerror or str(problem))
-    advice = _ADVICE.get(problem.errno or 0, "name another file")
-    return f"{reason} ({advice})"
 
 
 def batches(pieces: Iterable[str]) -> Iterator[bytes]:
@@ -64,8 +47,9 @@ def batches(pieces: Iterable[str]) -> Iterator[bytes]:
 class Sink:
     """One file descriptor that takes lines until it fails; a failure is remembered, never raised."""
 
-    def __init__(self, descriptor: int, name: str, *, owned: bool) -> None:
+    def __init__(self, descriptor: int, name: str, *, owned: bool, packed: Packer | None = None) -> None:
         self.name = name
+        self._packed = packed
         self.failure: str | None = None
         self._descriptor = descriptor
         self._owned = owned
@@ -83,9 +67,12 @@ class Sink:
         """Create or empty the file at `path` (files.create); raises RecordError."""
         name = f"{what} {visible(os.fspath(path))}"
         try:
-            return cls(files.create(path, special=True), name, owned=True)
+            packed = packer(path)  # first: nothing is emptied for what cannot be written
+            return cls(files.create(path, special=True), name, owned=True, packed=packed)
+        except MissingError as problem:
+            raise RecordError(f"cannot write the {name}: {problem}") from None
         except OSError as problem:
-            raise RecordError(f"cannot write the {name}: {explain(problem)}") from problem
+            raise RecordError(f"cannot write the {name}: {files.explain(problem)}") from problem
 
     @classmethod
     def of_stream(cls, stream: BinaryIO, what: str) -> Sink:
@@ -112,9 +99,13 @@ class Sink:
             self._waiting = deque()
             threading.Thread(target=self._write_on, name="recording", daemon=True).start()
 
-    def has_room(self) -> bool:
-        """Whether another tick may wait."""
-        return self._size < MOST_WAITING
+    def admit(self) -> bool:
+        """Whether another tick may wait; one that may not is counted as left out."""
+        room = self._size < MOST_WAITING
+        if not room and not self.left_out:
+            log.warning("the %s lacks ticks from here on: its reader is too slow for them", self.name)
+        self.left_out += not room
+        return room
 
     def drain(self, hurry: Callable[[], bool]) -> None:
         """Wait until all is written; where `hurry` says so, only as long as its reader goes on reading."""
@@ -138,6 +129,17 @@ class Sink:
 
     def write(self, block: bytes) -> None:
         """Write a block of ASCII, or let it wait; on failure take no more."""
+        self._pass_on(self._packed.pack(block) if self._packed else block)
+
+    def settle(self, *, last: bool = False) -> None:
+        """Have all blocks so far in the file, as lines that can be read; after the `last` one nothing comes."""
+        if self._packed and self.alive:
+            self._pass_on(self._packed.end() if last else self._packed.settle())
+            self._line_start = self._written
+
+    def _pass_on(self, block: bytes) -> None:
+        if not block:
+            return
         if self._waiting is None:
             self._put(block)
         elif self.alive:
@@ -157,9 +159,9 @@ class Sink:
                 wait_for_room(self._descriptor)
                 continue
             except OSError as problem:
-                self.fail(explain(problem))
+                self.fail(files.explain(problem))
                 return
-            newline = bytes(rest[:count]).rfind(b"\n")
+            newline = -1 if self._packed else bytes(rest[:count]).rfind(b"\n")
             if newline >= 0:
                 self._line_start = self._written + newline + 1
             self._written += count
@@ -179,10 +181,12 @@ class Sink:
         if not self._open:
             return
         self._open = False
-        if self.left_out and not self.failure:
+        if self.left_out and self.failure:
+            self.failure += f"; {self.left_out:,} ticks before that found no room"
+        elif self.left_out:
             self.failure = f"the {self.name} lacks {self.left_out:,} ticks: its reader was too slow for them"
         if self._owned and not self._waiting:
             try:
                 os.close(self._descriptor)
             except OSError as problem:
-                self.failure = self.failure or f"the {self.name} may be short: {explain(problem)}"
+                self.failure = self.failure or f"the {self.name} may be short: {files.explain(problem)}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from denet_tui.counts import Between, percentile
+from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
-from denet_tui.record import about
+from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.syscalls import errno_name
@@ -33,6 +34,9 @@ def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Itera
         "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
+        "findings": finding_items(snapshot),
+        "time": times.item(snapshot.detail.time),
+        "turned_away": dict(snapshot.detail.turned_away),
         "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1]
@@ -54,12 +58,19 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         **ending(process.status),
         **accounts(process.usage.accounts),
         **({"lost": True} if process.lost else {}),
+        "time": times.item(process.time),
+        **execs.of_process(info, process),
         "syscalls": {
             plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}
             for syscall, counted in _busiest_first(process.syscalls)
         },
     }
     return as_json(item)
+
+
+def finding_items(snapshot: Snapshot) -> list[Json]:
+    """What stands out, the weightiest first."""
+    return [{"rule": each.rule, "text": each.text, "figures": dict(each.figures)} for each in findings(snapshot)]
 
 
 def syscall_items(snapshot: Snapshot) -> Json:

@@ -11,11 +11,13 @@ from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
+from denet_tui.record.times import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
+_USE_UNKNOWN = "not known: a process ran before it was watched, was still ending, or this kernel does not tell"
 
 
 class _Column(NamedTuple):
@@ -36,10 +38,10 @@ _COLUMNS = (
 )
 
 
-def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
-    """All syscalls, the longest total time first, a total, and the run's fate; no line is wider than `width`.
+def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Iterable[str] = ()) -> str:
+    """All syscalls, the longest total time first, a total, the run's fate and `more` sentences.
 
-    Times are those between entering and leaving the kernel, waiting included.
+    No line is wider than `width`. Times are those between entering and leaving the kernel, waiting included.
     """
     width = max(width, 1)
     lines: list[str] = []
@@ -50,7 +52,7 @@ def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80) -> str:
         lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
     else:
         lines.append("no syscalls were seen")
-    for sentence in (*_story(info, snapshot), *about.story(snapshot)):
+    for sentence in (*_story(info, snapshot), *about.story(snapshot), *more):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -110,6 +112,8 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
     yield f"used: {_used(snapshot)}"
+    if snapshot.detail.time is not None:
+        yield f"time of all threads: {in_words(snapshot.detail.time)}"
     survivors = [process for process in snapshot.processes if process.alive]
     count = snapshot.forgotten + len(snapshot.processes)
     running = f", {len(survivors):,} still running" if survivors else ""
@@ -121,6 +125,8 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
+    for what, count in snapshot.detail.turned_away.items():
+        yield f"{what}: {count:,} turned away (the table was full)"
     for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 
@@ -138,7 +144,7 @@ def _used(snapshot: Snapshot) -> str:
         words.append(f"{faults:,} page faults, {used.major_faults:,} of them from disk")
     if used.read_bytes is not None and used.write_bytes is not None:
         words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
-    return ", ".join(words) or "not known: a process ran before it was watched, or this kernel does not tell"
+    return ", ".join(words) or _USE_UNKNOWN
 
 
 def _fate(snapshot: Snapshot) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
 from denet_tui.record.marks import Marks
-from denet_tui.record.summary import syscall_items
+from denet_tui.record.summary import finding_items, syscall_items
 from denet_tui.record.text import Json, ending, plain
 from denet_tui.record.track import Track
 
 TELLING = ("errors", "slow", "loss")
-"""The kinds of marks that are findings: forks and exits are what happens anyway."""
+"""The kinds of marks that are told: forks and exits are what happens anyway."""
 
 
 @dataclass(slots=True)
@@ -35,19 +36,19 @@ class Program:
 
 @dataclass(slots=True)
 class Totals:
-    """Of a whole recording; `findings` are (seconds since the start, words)."""
+    """Of a whole recording; `moments` that stood out are (seconds since the start, words)."""
 
     info: RunInfo
     last: Snapshot
     ending: str
     """Where the run's own end is not in it: why; else empty."""
-    findings: list[tuple[float, str]] = field(default_factory=list)
+    moments: list[tuple[float, str]] = field(default_factory=list)
     programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: str) -> Totals:
-        """Reads all of it; raises UnreadableError."""
-        track, marks = Track.open(path), Marks()
+    def of(cls, track: Track, each: Callable[[ProcessInfo], None] = lambda _: None) -> Totals:
+        """Reads all of it, and hands over each process, once; raises UnreadableError."""
+        marks = Marks()
         found, at = cls(track.info, track.start(), ""), track.begin
         while True:
             while (tick := track.tick(found.last, at)) is None and track.streams:
@@ -56,16 +57,23 @@ class Totals:
             if tick is None:
                 break
             marked = marks.of(found.last, tick.snapshot)
-            found.findings += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
+            found.moments += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
             found.last, at = tick
-            found._take(found.last.ended)
+            found._take(found.last.ended, each)
         last = found.last
-        found._take(tuple(each for each in last.processes if each.alive or (each.end_ns or 0) > last.time_ns))
+        open_ended = (one for one in last.processes if one.alive or (one.end_ns or 0) > last.time_ns)
+        found._take(open_ended, each)
         found.ending = track.ending()
         return found
 
-    def _take(self, processes: tuple[ProcessInfo, ...]) -> None:
+    @property
+    def doubt(self) -> str:
+        """Why its numbers may be too low; empty where they are exact."""
+        return "; ".join(filter(None, (self.last.loss.describe(), self.ending)))
+
+    def _take(self, processes: Iterable[ProcessInfo], each: Callable[[ProcessInfo], None]) -> None:
         for process in processes:
+            each(process)
             self.programs.setdefault(process.comm, Program()).add(process)
 
     def as_object(self) -> Json:
@@ -77,7 +85,8 @@ class Totals:
             "elapsed_s": self.last.elapsed_ns / 1e9,
             "complete": not self.ending,
             **ending(self.last.status),
-            "findings": [{"at_s": at_s, "text": text} for at_s, text in self.findings],
+            "findings": finding_items(self.last),
+            "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],
             "syscalls": syscall_items(self.last),
             "programs": {
                 plain(name): {

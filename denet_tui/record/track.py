@@ -1,24 +1,18 @@
-"""A recording as a file that may still grow: its ticks by their place, whoever wrote it."""
+"""A recording that may still grow: its ticks by their place, whoever wrote it."""
 
 from __future__ import annotations
 
 import json
-import os
-import stat
-import tempfile
 import threading
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from denet_tui import files
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
+from denet_tui.record.lines import MOST_LINE, Lines
+from denet_tui.record.packed import MissingError
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
 from denet_tui.visible import visible
 
-_MOST_LINE = 64 << 20
-"""Bytes."""
-_BLOCK = 1 << 20
 _SUMMARY = b'{"kind":"summary"'
 
 
@@ -34,35 +28,26 @@ class Track:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         """Reads the first line, and waits for it where it is a stream's."""
-        self._file, self._name = file, visible(name)
+        self._lines, self._name = Lines(file), visible(name)
         self.begin = 0
         """Where the lines of the first tick begin."""
         self.complete = False
-        """Whether the summary has been met: nothing comes after it."""
-        self._is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        """Whether it is one, and whether that goes on."""
-        self.news = threading.Event()
-        """Set when a stream has brought something, or has ended."""
-        self._failure: str | None = None
-        if self._is_stream:
-            self._take_in(file)
+        """Whether the whole summary has been met: nothing comes after it."""
         self.info = self._first()
 
-    @classmethod
-    def open(cls, path: str) -> Track:
-        """The recording at a path, or standard input for `-`; raises UnreadableError."""
-        try:
-            if path == "-":
-                return cls(os.fdopen(os.dup(0), "rb"), "standard input")
-            if stat.S_ISREG(Path(path).stat().st_mode):
-                return cls(files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path), path)
-            return cls(Path(path).open("rb"), path)
-        except OSError as problem:
-            raise UnreadableError(f"cannot read {visible(path)}: {problem.strerror}") from None
+    @property
+    def streams(self) -> bool:
+        """Whether it is a stream that goes on."""
+        return self._lines.streams
+
+    @property
+    def news(self) -> threading.Event:
+        """Set when a stream has brought something, or has ended."""
+        return self._lines.news
 
     def size(self) -> int:
-        """Bytes that there are so far."""
-        return os.fstat(self._file.fileno()).st_size
+        """Bytes that there are so far; of a packed file, about how many there will be."""
+        return self._lines.size()
 
     def tick(self, before: Snapshot, at: int) -> Tick | None:
         """The tick that begins there, after the snapshot before it; None where it is not there (yet)."""
@@ -92,7 +77,7 @@ class Track:
                 self.news.clear()
             else:
                 why = "it is empty" if not self.size() else "it is no recording, or was cut off in its first line"
-                raise UnreadableError(f"{self._name}: {self._failure or why}")
+                raise UnreadableError(f"{self._name}: {self._lines.failure or why}")
         line, after = found
         try:
             info = run_info(line)
@@ -104,19 +89,20 @@ class Track:
     def _line(self, at: int) -> tuple[Line, int] | None:
         """The line there, and where the next one begins; None where there is no whole one."""
         try:
-            self._file.seek(at)
-            while (raw := self._file.readline(_BLOCK)) == b"\n":
+            while (raw := self._lines.line(at)) == b"\n":
                 at += 1
-            if raw.startswith(_SUMMARY):
-                self.complete = True
+            if raw.startswith(_SUMMARY):  # it may be long, and has nothing that the ticks have not
+                self.complete = self._lines.ends_with_a_line()
                 return None
-            if not raw.endswith(b"\n") and len(raw) == _BLOCK:
-                raw += self._file.readline(_MOST_LINE)
         except OSError as problem:
             raise UnreadableError(f"{self._name}: {problem.strerror}") from None
+        except MissingError as problem:
+            raise UnreadableError(f"{self._name}: {problem}") from None
+        except ValueError as problem:
+            self._refuse(at, str(problem))
         if not raw.endswith(b"\n"):
-            if len(raw) > _MOST_LINE:
-                self._refuse(at, f"it is longer than {_MOST_LINE >> 20} MiB")
+            if len(raw) > MOST_LINE:
+                self._refuse(at, f"it is longer than {MOST_LINE >> 20} MiB")
             return None
         try:
             line = json.loads(raw)
@@ -127,41 +113,19 @@ class Track:
         return line, at + len(raw)
 
     def _refuse(self, at: int, why: str) -> NoReturn:
-        self._file.seek(0)
-        number, left = 1, at
-        while left and (block := self._file.read(min(left, _BLOCK))):
-            number += block.count(b"\n")
-            left -= len(block)
-        raise UnreadableError(f"{self._name}, line {number:,}: {why}")
-
-    def _take_in(self, stream: BinaryIO) -> None:
-        """Copy a stream to an anonymous temporary file, in a thread: whoever writes it is never kept waiting."""
-        copy = tempfile.TemporaryFile(prefix="denet-tui-", buffering=0)  # noqa: SIM115 - open as long as it is read
-        self._file = Path(f"/proc/self/fd/{copy.fileno()}").open("rb")  # noqa: SIM115 - the same; own place
-
-        def pump() -> None:
-            try:
-                while block := os.read(stream.fileno(), _BLOCK):
-                    copy.write(block)
-                    self.news.set()
-            except OSError as problem:
-                self._failure = f"it cannot be kept any further: {problem.strerror}"
-            self.streams = False
-            self.news.set()
-
-        threading.Thread(target=pump, name="stream", daemon=True).start()
+        raise UnreadableError(f"{self._name}, line {self._lines.lines_before(at) + 1:,}: {why}")
 
     @property
     def growing(self) -> bool:
         """Whether more may come."""
-        return not self.complete and (self.streams or not self._is_stream)
+        return not self.complete and (self.streams or not self._lines.is_stream)
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
         if self.complete or self.streams:
             return ""
-        if self._is_stream:
-            return self._failure or "the stream ended before the run did"
+        if self._lines.is_stream:
+            return self._lines.failure or "the stream ended before the run did"
         return "no end yet: being written, or cut off"
 
     def start(self) -> Snapshot:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
-from denet_tui import __version__
+from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
 from denet_tui.model import (
     BUCKETS,
@@ -20,6 +23,7 @@ from denet_tui.model import (
     Usage,
     bucket_floor_ns,
 )
+from denet_tui.record import execs, times
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
 from denet_tui.visible import as_json
@@ -42,8 +46,8 @@ _INTENSITIES = {
 }
 
 
-def metadata_line(info: RunInfo) -> str:
-    """The first line: what was run, by whom, and how it is watched."""
+def metadata_line(info: RunInfo, *, host_name: bool) -> str:
+    """The first line: what was run, by whom, where, and how it is watched."""
     line: Json = {
         "kind": "metadata",
         "pid": info.pid,
@@ -56,12 +60,23 @@ def metadata_line(info: RunInfo) -> str:
             "way": info.method,
             "interval_ms": round(info.interval_s * 1000),
             "user": plain(info.user),
+            "host": os.uname().nodename if host_name else None,
+            "kernel": uname.release(),
+            "cpus": os.cpu_count(),
+            "cwd": _folder_of(info.pid),
             "start_ns": info.start_ns,
             "bucket_floors_ns": [bucket_floor_ns(index) for index in range(BUCKETS)],
             "notes": [plain(note) for note in info.notes],
         },
     }
     return as_json(line) + "\n"
+
+
+def _folder_of(pid: int) -> str | None:
+    """The current folder of a process; None where there is none, or one may not know."""
+    with suppress(OSError):
+        return plain(str(Path(f"/proc/{pid}/cwd").readlink())) if pid else None
+    return None
 
 
 class Ticks:
@@ -148,6 +163,9 @@ class Ticks:
             "wall_clock_set_ns": snapshot.set_ns,
             "loss": snapshot.loss._asdict(),
             "accounts": accounts(snapshot.accounts),
+            "turned_away": dict(snapshot.detail.turned_away),
+            "execs": execs.items(snapshot),
+            **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))
         return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent.items(), by_syscall(new))}'

@@ -32,8 +32,9 @@ class Recorder:
         path: Path | None = None,
         stream: BinaryIO | None = None,
         summary_path: Path | None = None,
+        host_name: bool = True,
     ) -> None:
-        self._info = info
+        self._info, self._host_name = info, host_name
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
@@ -57,7 +58,7 @@ class Recorder:
         except RecordError:
             self.close()
             raise
-        self._emit(self._lines, [metadata_line(self._info)])
+        self._emit(self._lines, [metadata_line(self._info, host_name=self._host_name)])
         if self.failure:
             self.close()
             raise RecordError(self.failure)
@@ -70,9 +71,7 @@ class Recorder:
             return
         self._last = snapshot
         self._keep_ended(snapshot)
-        ready = [sink for sink in self._lines if sink.has_room()]
-        for sink in self._lines:
-            sink.left_out += sink not in ready
+        ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
             self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
 
@@ -86,7 +85,8 @@ class Recorder:
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
             self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
-        for sink in self._lines:
+        for sink in (*self._lines, *self._summaries):
+            sink.settle(last=True)
             sink.drain(hurry)
         self.close()
 
@@ -143,6 +143,8 @@ class Recorder:
                     sink.write(block)
                     if hurry:
                         sink.drain(hurry)
+            for sink in sinks:
+                sink.settle()
         except OSError as problem:  # sinks never raise: this is the spool under the summary
             self._stop(problem)
 

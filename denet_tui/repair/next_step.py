@@ -71,8 +71,13 @@ def _repair(choice: Choice, command: str, sudo: tuple[str, ...], *, is_root: boo
 
 
 def _becoming_root(host: Host) -> tuple[str, ...]:
-    for name in ("sudo", "doas", "pkexec"):
+    for name in ("sudo", "doas", "run0", "pkexec"):
         for folder in ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"):
-            if host.access(f"{folder}/{name}", os.X_OK):
+            if host.access(path := f"{folder}/{name}", os.X_OK) and not _refuses(host, path):
                 return (name,)
     return ()
+
+
+def _refuses(host: Host, path: str) -> bool:
+    """As unprivileged.refuses, through the Host."""
+    return path.endswith("sudo") and host.uid != 0 and "may not run sudo" in host.run((path, "-n", "-v")).stderr

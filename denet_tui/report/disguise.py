@@ -27,6 +27,8 @@ _NAMED = tuple(
         (rf"""(?<![\w.-]) {_NAME} ["']? [ \t]*+ (?: => | := | = ) [ \t]*+""", rf"{_QUOTED}|\S+"),
         (rf"""(?<![\w./-]) {_NAME} ["']? [ \t]*+ : [ \t]*+""", rf"{_QUOTED}|\S.*"),  # not of /etc/passwd: …
         (rf"""(?<![\w.-]) (?=-) {_NAME} [ \t]++""", rf"{_QUOTED}|[^\s-]\S*"),
+        (r"(?<!\S) -u [ \t=]*+ (?= [^\s:]++ : \S)", r"\S+"),  # curl
+        (r"\b (?: sshpass [ \t]++ -p [ \t]*+ | (?: mysql|mysqldump|mysqladmin|mariadb ) [ \t]++ -p )", r"\S+"),
     )
 )
 _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)

@@ -60,7 +60,7 @@ ROWS = (
             "sudo denet --enable-ebpf run -- your_command",
         ),
         "sudo denet-tui run -- CMD",
-        "root for half a second; where even that is refused, `diag` says by what (container, seccomp, lockdown)",
+        "root for a moment; where even that is refused, `diag` says by what (container, seccomp, lockdown)",
     ),
     Row(
         (

@@ -129,7 +129,11 @@ class LeavingApp(App[ResultT]):
                 Path(path or Path.cwd()), filename or "denet-tui.svg", self.export_screenshot()
             )
         except OSError as error:
-            self.notify(f"The screenshot cannot be written here: {error.strerror}", severity="error", markup=False)
+            self.notify(
+                f"The screenshot cannot be written here: {files.explain(error, files.ELSEWHERE)}",
+                severity="error",
+                markup=False,
+            )
         else:
             self.notify(visible(f"The screenshot is in {written}"), markup=False)
         return None

@@ -67,7 +67,7 @@ def _load_here(wanted: Request, only_uid: int | None) -> Loading:
 
 
 class Start:
-    """The privileged half second: from here on a loader works, and this process has given its privilege away."""
+    """The privileged moment: from here on a loader works, and this process has given its privilege away."""
 
     def __init__(
         self,
@@ -247,13 +247,15 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
     try:
         attached, found = Attached(pid), stat(pid)
     except ProcessLookupError:
-        raise StartError(f"process {pid} has just ended") from None
+        raise _ended(pid) from None
     if found.kernel:
         raise StartError(f"process {pid} ({found.comm}) is a thread of the kernel: it makes no system calls")
     if attached.poll(0):
         raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
     command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
     tracer = start.tracer()
+    if attached.poll(0):  # while the program was loaded: its id may be another's by now
+        raise _ended(pid)
     try:
         _enter(tracer, maps.Map(start.load().maps["accounts"]), pid)
     except NotImplementedError:
@@ -262,6 +264,12 @@ def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Att
             "run denet-tui outside, or start the command with `denet-tui run`"
         ) from None
     return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
+
+
+def _ended(pid: int) -> StartError:
+    return StartError(
+        f"process {pid} ended before it could be watched; `denet-tui run -- COMMAND` sees all of what lives briefly"
+    )
 
 
 def _process_of(tid: int) -> int:
@@ -274,17 +282,22 @@ def _process_of(tid: int) -> int:
 
 
 def _enter(tracer: Tracer, table: maps.Map, pid: int) -> None:
-    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError."""
+    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError, StartError."""
     tracer.overlooks = facts.hides_others()
     seen: set[int] = set()
     family = [(pid, 0)]
     while family:  # again until none is new: a child may have been born before its parent was entered
         for member, parent in family:
             seen.add(member)
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                begun = _begin_account(table, member)
+            begun = _begin_account(table, member)
+            try:
                 tracer.attach(member, parent)
-                if begun:
+            except (FileNotFoundError, ProcessLookupError):
+                if member == pid:
+                    raise _ended(pid) from None
+                continue
+            if begun:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                     accounts.check(table, member, len(os.listdir(f"/proc/{member}/task")))  # noqa: PTH208
         family = [each for each in descendants(pid) if each[0] not in seen]
 
@@ -303,13 +316,13 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
         raise StartError(_no_privilege())
     if unprivileged.has_service():
         return lambda wanted, _: unprivileged.Served(wanted)
-    sudo = unprivileged.sudo()
-    if options.no_sudo or not sudo or not os.isatty(0) or not os.isatty(2):
+    way = called.way_up()
+    if options.no_sudo or not way or not os.isatty(0) or not os.isatty(2):
         raise StartError(_no_privilege())
 
     def through_sudo(wanted: Request, _: int | None) -> unprivileged.Loads:
-        say("using sudo for the half second that loading the BPF program takes (--no-sudo refuses)")
-        return unprivileged.ThroughSudo(sudo, wanted)
+        say(f"using {Path(way).name} for the moment that loading the BPF program takes (--no-sudo refuses)")
+        return unprivileged.ThroughSudo(way, wanted)
 
     return through_sudo
 
@@ -323,15 +336,18 @@ def _no_privilege() -> str:
             f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
         )
-    again = called.as_root(*sys.argv[1:])
+    why, again = called.why_no_way(), called.as_root(*sys.argv[1:])
     if unprivileged.is_shut_out():
         return (
             f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "
-            f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again; "
-            f"or run `{again}`"
+            f"lets you in with `gpasswd --add {privilege.invoking_user().name} {request.GROUP}`, then log in again"
+            + ("" if why else f"; or run `{again}`")
         )
     lacking = f"; {' and '.join(missing)} would do, too" if len(missing) == 1 else ""
-    return f"loading the BPF program needs root for half a second: run `{again}`{lacking}"
+    if why:
+        setup = f"`{called.program()} setup` has a text for an administrator"
+        return f"loading the BPF program needs root, and {why}; {setup}{lacking}"
+    return f"loading the BPF program needs root for a moment: run `{again}`{lacking}"
 
 
 def _runner(options: Options, invoker: User) -> User:

@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from typing import BinaryIO
 
+from denet_tui import files
+
 KEPT = 64 * 1024
 """Bytes that wait for the emulator at most: a command writes hundreds of MB/s, and nobody can read that."""
 PIECE = 16 * 1024
@@ -45,7 +47,7 @@ class CommandOutput:
             try:
                 self._copy.write(data)
             except OSError as error:
-                self.failure = f"the command's output file is cut off: {error.strerror}"
+                self.failure = f"the command's output file is cut off: {files.explain(error)}"
 
     def take(self, now: float) -> tuple[bytes, int]:
         """(what comes next, bytes left out before it) at the time `now` (seconds, monotonic).

@@ -19,6 +19,8 @@ BUDGET = 300
 """Processes looked at in one tick, at about 33 µs each; the busy ones first, the idle ones in turn."""
 _LONGEST = 2 << 20
 """Bytes of a command line that are read; where the stack may not be larger than usual none is longer (man 2 execve)."""
+_MOST_THREADS = 16
+"""Of a process with children whose disk bytes are read in each tick; of one with more they are known at its end."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _DISK = re.compile(rb"^read_bytes: (\d+)\nwrite_bytes: (\d+)", re.MULTILINE)
 _PROCESS_CLOCK = 2
@@ -47,6 +49,8 @@ class Stat(NamedTuple):
     rss: int
     ended: bool
     """It only waits for its parent to take note."""
+    headless: bool
+    """Its first thread has ended, and others live."""
 
     @property
     def kernel(self) -> bool:
@@ -74,6 +78,7 @@ def _stat(content: bytes) -> Stat:
         int(fields[20]),
         int(fields[21]) * _PAGE,
         fields[0] in (b"Z", b"X") and threads <= 1,
+        fields[0] in (b"Z", b"X") and threads > 1,
     )
 
 
@@ -84,6 +89,26 @@ def _disk(path: str, read: Callable[[str], bytes]) -> tuple[int | None, int | No
     except OSError:
         return None, None
     return (int(found[1]), int(found[2])) if found else (None, None)
+
+
+def _disk_of(process: Process, found: Stat, read: Callable[[str], bytes]) -> tuple[int | None, int | None]:
+    """Bytes of a living process's own threads: in `io` of the process are those of the children that it waited for."""
+    if process.account is None and not process.parental:
+        return _disk(f"/proc/{process.pid}/io", read)
+    if process.account is None or found.threads > _MOST_THREADS:
+        return None, None
+    folder, first = f"/proc/{process.pid}/task", str(process.pid)
+    if found.threads == 1:
+        own = [_disk(f"{folder}/{first}/io", read)]
+    else:
+        try:
+            tids = os.listdir(folder)  # noqa: PTH208 - names, not paths
+        except OSError:  # it has just ended
+            return None, None
+        # Not kept open: threads come and go.
+        own = [_disk(f"{folder}/{tid}/io", _read) for tid in tids if not (found.headless and tid == first)]
+    together = Accounts.together([process.account.ended, *(Accounts(0, 0, 0, *each, 0) for each in own)])
+    return together.read_bytes, together.write_bytes
 
 
 def _spent_ns(pid: int) -> int:
@@ -238,7 +263,7 @@ class Usages:
         now = clock.now_ns()
         if _age_s(found) < (now - info.start_ns) / 1e9 - _SLACK_S:  # its id is another's by now
             return None
-        disk = _disk(f"/proc/{info.pid}/io", read)
+        disk = _disk_of(info, found, read)
         accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
         last = last or _first_look(info, found, accounts, now)
         cut = len(line) >= _LONGEST

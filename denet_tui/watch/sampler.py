@@ -13,6 +13,7 @@ from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
 from denet_tui.counts import EMPTY
+from denet_tui.detail import Programs, Time
 from denet_tui.model import (
     KEPT_ENDED,
     NO_LOSS,
@@ -33,6 +34,7 @@ from denet_tui.model import (
 )
 from denet_tui.syscalls import syscall
 from denet_tui.watch.processes import Present
+from denet_tui.watch.spending import Spending
 from denet_tui.watch.touches import Touches
 
 _START = attrgetter("start_ns")
@@ -76,6 +78,8 @@ class Sampler:
         """By those that have ended."""
         self._spent_ns = 0
         """CPU time of this interval."""
+        self._turned_away: dict[str, int] = {}
+        self._spending = Spending()
         self._touches = Touches()
 
     def add(
@@ -90,9 +94,11 @@ class Sampler:
         self._let_rest()
         self._spent_ns = 0
         replaced = self._meet(reading)
+        self._add_execs(reading)
+        self._add_times(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
-        touched = reading.about and self._touches.add(reading.about, self._pid_of)
+        touched = reading.about and self._touches.add(reading.about, self._pid_of, self._turn_away)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -102,7 +108,11 @@ class Sampler:
         ended = (*replaced, *self._freeze(reading, shown))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
-        return replace(snapshot, running=running, status=status, touched=touched)
+        detail = snapshot.detail._replace(touched=touched)
+        return replace(snapshot, running=running, status=status, detail=detail)
+
+    def _turn_away(self, table: str, count: int = 1) -> None:
+        self._turned_away[table] = self._turned_away.get(table, 0) + count
 
     def _pid_of(self, tgid: int) -> int:
         known = self._known.get(tgid)
@@ -125,6 +135,9 @@ class Sampler:
             delta=delta,
             loss=self._loss,
             in_flight=_in_flight(reading),
+            detail=reading.detail._replace(
+                turned_away=MappingProxyType(dict(self._turned_away)), time=self._time(reading)
+            ),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
             accounts=Accounts.together([self._used, *(known.info.usage.accounts for known in self._known.values())]),
@@ -152,7 +165,8 @@ class Sampler:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
                     self._finish(replaced[-1])
-                self._known[process.tgid] = Known(self._info_of(process))
+                watched = None if reading.detail.execs is None else Programs()
+                self._known[process.tgid] = Known(replace(self._info_of(process), programs=watched))
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
                 known.info = replace(
@@ -184,6 +198,25 @@ class Sampler:
         elif parent and not process.execs and not parent.info.cut and (parent.info.exec_ns or 0) < process.start_ns:
             likely.append(parent.info.cmdline)
         return next((whole for whole in likely if names.goes_on(process.cmdline, whole)), None)
+
+    def _add_execs(self, reading: Reading) -> None:
+        for name, count in reading.detail.turned_away.items():
+            self._turn_away(name, count)
+        for executed in reading.detail.execs or ():
+            known = self._known.get(executed.tgid)
+            if known and known.info.programs is not None and known.info.start_ns <= executed.at_ns:
+                known.info = replace(known.info, programs=known.info.programs.plus(executed))
+
+    def _add_times(self, reading: Reading) -> None:
+        if reading.spent is None:
+            return
+        times = self._spending.add(reading.spent)
+        for tgid, known in self._known.items():
+            if (time := times.get(tgid)) != known.info.time:
+                known.info = replace(known.info, time=time)
+
+    def _time(self, reading: Reading) -> Time | None:
+        return reading.spent and self._spending.total((each.info.time for each in self._known.values()), reading.spent)
 
     def _add_errnos(self, reading: Reading) -> None:
         for tgid, errnos in reading.errnos.items():
@@ -274,6 +307,7 @@ class Sampler:
 
     def _finish(self, info: ProcessInfo) -> None:
         self._used = Accounts.together((self._used, info.usage.accounts))
+        self._spending.end(info.tgid, info.time)
         self._ended.append(_shortened(info))
         self._ended_count += 1
         self._newly_ended += 1

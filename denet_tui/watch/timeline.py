@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -129,18 +130,24 @@ class Timeline:
                 tick = level.take(tick, self._places)
 
     def columns(
-        self, start_s: float, width_s: float, count: int, syscalls: Collection[Syscall] | None = None
+        self,
+        start_s: float,
+        width_s: float,
+        count: int,
+        syscalls: Collection[Syscall] | None = None,
+        until_s: float = inf,
     ) -> list[Stretch]:
         """`count` stretches of `width_s` from `start_s` on, each the sum over `syscalls` (None: over all).
 
-        Of every stretch the finest record that is still kept; one that is coarser than the stretch
-        stands in all the columns that it covers, so compare rates, not numbers of calls.
+        What came after `until_s` is left out. Of every stretch the finest record that is still kept; one that is
+        coarser than the stretch stands in all the columns that it covers, so compare rates, not numbers of calls.
         """
         found = []
         for at in range(count):
             start, middle = start_s + at * width_s, start_s + (at + 0.5) * width_s
             level = next((each for each in self._levels if each.covers(middle)), self._levels[0])
-            slots = level.between(start, start + width_s)
+            end = min(start + width_s, until_s)
+            slots = level.between(start, end) if start < end else ()
             rows = [slot.total for slot in slots] if syscalls is None else [r for s in slots for r in s.read(syscalls)]
             found.append(Stretch(sum(slot.end_s - slot.start_s for slot in slots), added_up(rows)))
         return found

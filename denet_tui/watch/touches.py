@@ -23,31 +23,27 @@ class Touches:
         self._by_process: dict[tuple[int, File], Use] = {}
         self._failed: dict[FailedPath, int] = {}
         self._slowest: dict[str, list[SlowCall]] = {}
-        self._turned_away: dict[str, int] = {}
 
-    def add(self, about: About, pid_of: Callable[[int], int]) -> Touched:
-        """All since the start; `pid_of` is what the user calls a tgid."""
+    def add(self, about: About, pid_of: Callable[[int], int], turn_away: Callable[[str], None]) -> Touched:
+        """All since the start; `pid_of` is what the user calls a tgid, `turn_away` takes the table without room."""
         for tgid, file, use in about.used:
             whose = pid_of(tgid), file
             kept = self._add_use(self._by_process, whose, use)
             if not self._add_use(self._files, file, use) or not kept:
-                self._turn_away("files")
+                turn_away("files")
         for path, count in about.failed:
             if path in self._failed or len(self._failed) < KEPT:
                 self._failed[path] = self._failed.get(path, 0) + count
             else:
-                self._turn_away("paths")
+                turn_away("paths")
         for slow in about.slow:
             most = [*self._slowest.get(slow.syscall, ()), slow._replace(pid=pid_of(slow.pid))]
             self._slowest[slow.syscall] = sorted(most, key=_TIME, reverse=True)[:SLOWEST]
-        for name, count in about.turned_away.items():
-            self._turn_away(name, count)
         return Touched(
             MappingProxyType(self._files.copy()),
             MappingProxyType(self._by_process.copy()),
             MappingProxyType(self._failed.copy()),
             tuple(slow for _, most in sorted(self._slowest.items()) for slow in most),
-            MappingProxyType(self._turned_away.copy()),
         )
 
     def _add_use(self, table: dict[_Key, Use], key: _Key, use: Use) -> bool:
@@ -56,6 +52,3 @@ class Touches:
             return False
         table[key] = table.get(key, _NONE).plus(use)
         return True
-
-    def _turn_away(self, table: str, count: int = 1) -> None:
-        self._turned_away[table] = self._turned_away.get(table, 0) + count

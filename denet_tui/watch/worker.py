@@ -32,6 +32,8 @@ FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
 _CROWD = 500
 """Ended processes in one reading above which the next comes sooner, so that neither maps nor memory fill up."""
+_CROWD_OF_EXECS = 1000
+"""The same of executions."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
 _COLLECTING = (50_000, 20, 20)
@@ -156,7 +158,8 @@ class Session:
             snapshot = self._as_it_ended(snapshot)
         self._tracer.forget(process.key for process in snapshot.ended)
         rows = sum(map(len, reading.rows.values()))
-        full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD)
+        executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
+        full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD, executed)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
         if self.recorder:
             self.recorder.add(snapshot)

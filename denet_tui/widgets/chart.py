@@ -132,7 +132,7 @@ class Chart(TimeView):
         """Chart the first few of `curves` in `window`, `now_s` being the newest moment; `final`: no more will come."""
         self._curves, self._final = tuple(curves[:MOST_CURVES]), final
         readers = [curve.read for curve in self._curves]
-        self._columns = {read: self._columns.get(read) or Columns(read) for read in readers}
+        self._columns = {read: self._columns.get(read) or Columns() for read in readers}
         self.set_content((self._curves, final), window, now_s)
 
     def first_cell(self) -> int:
@@ -149,7 +149,7 @@ class Chart(TimeView):
             return []
         cells = self.grid
         fine = Grid(cells.start_s, cells.width_s / 2, cells.count * 2)
-        curves = [rates(self._columns[curve.read].of(fine, self.now_s)) for curve in self._curves]
+        curves = [rates(self._columns[curve.read].of(curve.read, fine, self.now_s)) for curve in self._curves]
         cursor = self.cursor_column(cells)
         title = self._titles(cells, cursor, curves, size.width)
         room = Size(size.width, size.height - len(title))

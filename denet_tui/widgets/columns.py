@@ -21,8 +21,8 @@ class Column:
     """0: exactly `least`."""
     rank: int = 0
     """The column with the highest rank goes first when the width is short; rank 0 stays."""
-    ample: int = 0
-    """Room that it should have before columns of a rank above `EXTRA` are shown."""
+    ample: float = 0
+    """Cells, below 1 a share of the width, that it should have before columns of a rank above `EXTRA` are shown."""
     right: bool = True
     rising: bool = False
     """Whether sorting by it puts the least first: names, process ids."""
@@ -32,11 +32,16 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
     """The columns that fit into `width` cells, in order, each with its own width.
 
     `needs` widens a column's least width where its values are longer than that. What is left over
-    goes to the columns that may grow, evenly, the first ones first.
+    goes to the columns that may grow, the first ones first.
     """
     needs = needs or {}
     least = {column.key: max(column.least, needs.get(column.key, 0)) for column in columns}
-    ample = {column.key: max(column.ample, least[column.key]) for column in columns}
+    ample = {
+        column.key: max(
+            min(int(column.ample * width if column.ample < 1 else column.ample), column.most), least[column.key]
+        )
+        for column in columns
+    }
     kept = list(columns)
     while len(kept) > 1:
         victim = max(kept, key=lambda column: column.rank)
@@ -45,13 +50,10 @@ def fit(columns: Sequence[Column], width: int, needs: Mapping[str, int] | None =
         kept.remove(victim)
     widths = [least[column.key] for column in kept]
     spare = width - _taken(kept, least)
-    while spare > 0:
-        growing = [index for index, column in enumerate(kept) if widths[index] < column.most]
-        if not growing:
-            break
-        for index in growing[:spare]:
-            widths[index] += 1
-        spare -= len(growing[:spare])
+    for index, column in enumerate(kept):
+        more = max(0, min(spare, column.most - widths[index]))
+        widths[index] += more
+        spare -= more
     return list(zip(kept, widths, strict=True))
 
 

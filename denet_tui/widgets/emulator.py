@@ -30,6 +30,7 @@ _ALTERNATE = {47, 1047, 1049}
 _IGNORED = {3}
 """132 columns (DECCOLM): the size is that of the pane."""
 APPLICATION_CURSOR, BRACKETED_PASTE = 1 << 5, 2004 << 5
+MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES, MOUSE_SGR = 1000 << 5, 1002 << 5, 1003 << 5, 1006 << 5
 """Private modes, as pyte keeps them."""
 
 _TOKEN = re.compile(

@@ -25,13 +25,13 @@ class Forest:
         self.above = above
         self.below: list[list[int]] = [[] for _ in above]
         self._roots: list[int] = []
-        self._weights = [0] * len(above)
+        self.weights = [0] * len(above)
         """How many are below each, at any depth."""
         for index, parent in enumerate(above):
             (self.below[parent] if parent >= 0 else self._roots).append(index)
         for index in range(len(above) - 1, -1, -1):
             if above[index] >= 0:
-                self._weights[above[index]] += self._weights[index] + 1
+                self.weights[above[index]] += self.weights[index] + 1
 
     def with_ancestors(self, chosen: Collection[int]) -> set[int]:
         """The chosen things, and all that stand above them."""
@@ -41,20 +41,35 @@ class Forest:
                 kept.add(self.above[index])
         return kept
 
+    def all_below(self, some: Sequence[int]) -> list[int]:
+        """Everything below some things, at any depth."""
+        found = [child for index in some for child in self.below[index]]
+        for index in found:  # grows meanwhile
+            found += self.below[index]
+        return found
+
     def places(
-        self, folded: Collection[int] = (), kept: Collection[int] | None = None, *, last_first: bool = False
+        self,
+        folded: Collection[int] = (),
+        kept: Collection[int] | None = None,
+        *,
+        ranks: Sequence[int] | None = None,
+        last_first: bool = False,
     ) -> list[Place]:
-        """The lines, children under their parent; only those of `kept`, and none below those of `folded`."""
+        """The lines, children under their parent; only those of `kept`, and none below those of `folded`.
+
+        Siblings of a lower rank come first.
+        """
         places: list[Place] = []
-        todo = [(index, "", "") for index in self._stacked(self._roots, kept, last_first=last_first)]
+        todo = [(index, "", "") for index in self._stacked(self._roots, kept, ranks, last_first=last_first)]
         while todo:
             index, guide, below = todo.pop()
             shut = bool(self.below[index]) and index in folded
-            places.append(Place(index, guide, self._weights[index] if shut else 0))
+            places.append(Place(index, guide, self.weights[index] if shut else 0))
             if shut:
                 continue
             last = True
-            for child in self._stacked(self.below[index], kept, last_first=last_first):
+            for child in self._stacked(self.below[index], kept, ranks, last_first=last_first):
                 if len(below) < 2 * _MOST_LEVELS:
                     todo.append((child, below + ("└─" if last else "├─"), below + ("  " if last else "│ ")))
                 else:
@@ -63,7 +78,12 @@ class Forest:
         return places
 
     @staticmethod
-    def _stacked(siblings: Sequence[int], kept: Collection[int] | None, *, last_first: bool) -> list[int]:
+    def _stacked(
+        siblings: Sequence[int], kept: Collection[int] | None, ranks: Sequence[int] | None, *, last_first: bool
+    ) -> list[int]:
         """Siblings in the order in which they are put on a stack: the first one last."""
         chosen = [index for index in siblings if kept is None or index in kept]
-        return chosen if last_first else chosen[::-1]
+        stacked = chosen if last_first else chosen[::-1]
+        if ranks is not None:
+            stacked.sort(key=ranks.__getitem__, reverse=True)
+        return stacked

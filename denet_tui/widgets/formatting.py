@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
 
 from rich.cells import cell_len, set_cell_size
 
@@ -12,6 +14,8 @@ from denet_tui.visible import visible
 
 NONE = "-"
 """Stands where there is nothing to say, so that an empty cell is never taken for a fault."""
+_LONG_PATH = re.compile(r"(?P<option>-\w|--[\w-]+=)?[^/]*/(?:[^/]+/)*(?P<end>[^/]+/[^/]+/?)")
+"""A path of more than two parts, and the option that it is glued to."""
 
 
 def rate(per_second: float) -> str:
@@ -124,6 +128,58 @@ def command(argv: Iterable[str], fallback: str, *, cut: bool = False) -> str:
     words = tuple(argv)
     line = " ".join((program(words, fallback), *words[1:])) + "…" * cut
     return visible(line if line.isprintable() else " ".join(line.split()))
+
+
+def condensed(argv: Sequence[str], fallback: str, width: int, *, cut: bool = False) -> str:
+    """As `command`, in at most `width` cells, with what tells it from its like kept for longest.
+
+    First long paths lose their first folders, then options go, then also what follows an option:
+    `cc1 … src/parse.c`.
+    """
+    whole = command(argv, fallback, cut=cut)
+    if cell_len(whole) <= width:
+        return whole
+    for step in _ever_fewer(argv[1:]):
+        for kept in (step, [word and _short_path(word) for word in step]):
+            line = _joined(argv, fallback, kept) + "…" * cut
+            if cell_len(line) <= width:
+                return line
+    return _without_start(line, "".join(word for word in kept if word), width)
+
+
+def _ever_fewer(words: Sequence[str]) -> list[Sequence[str | None]]:
+    """All words, those that are no options, and those that follow none; None stands for one that is left out."""
+    operands = [None if word.startswith("-") else word for word in words]
+    last = [word if before is not None else None for before, word in pairwise(["", *operands])]
+    if not any(last):
+        last = [word if word and _is_path(word) else None for word in operands]
+    return [words, operands, last] if any(last) else [words]
+
+
+def _without_start(line: str, path: str, width: int) -> str:
+    """A line that ends in its only path in `width` cells: the end of that says more than its start."""
+    room = width - cell_len(line) + cell_len(path)
+    if not line.endswith(path) or " " in path or room < 2:
+        return clip(line, width)
+    start = line.removesuffix(path).removesuffix("… ")
+    return start + "…" + path.lstrip("…")[1 - width + cell_len(start) :]
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word and "://" not in word and " " not in word
+
+
+def _short_path(word: str) -> str:
+    found = _LONG_PATH.fullmatch(word) if _is_path(word) else None
+    return f"{found['option'] or ''}…/{found['end']}" if found else word
+
+
+def _joined(argv: Sequence[str], fallback: str, words: Sequence[str | None]) -> str:
+    """The program and `words`, one `…` for each run of those that are left out."""
+    shown = [text for word, run in groupby(words) for text in (["…"] if word is None else run) if text]
+    if shown.count("…") > 1 and shown[-1] == "…":
+        del shown[-1]  # that something is left out is said already
+    return command([*argv[:1], *shown], fallback).replace(" … …", " …")
 
 
 def clip(text: str, width: int) -> str:

@@ -17,7 +17,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 
 _METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
-_STYLES = ("text", "strong", "dim", "good", "bad", "paused")
+_STYLES = ("text", "strong", "dim", "good", "bad", "failed", "found", "paused")
 _SEPARATOR = " · "
 
 Piece = tuple[str, str]
@@ -36,6 +36,11 @@ class HeaderText(NamedTuple):
     remarks: tuple[str, ...]
     """What the reader has to know before believing the numbers."""
     paused: bool
+    failed: bool = False
+    said: str = ""
+    """The last words of a command that failed."""
+    found: tuple[str, ...] = ()
+    """What stands out, the weightiest first."""
 
 
 def badge(loss: Loss) -> str:
@@ -43,7 +48,9 @@ def badge(loss: Loss) -> str:
     return " exact " if loss.exact else f" {loss.short:,} short " if loss.short else " unproven "
 
 
-def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> HeaderText:
+def facts(
+    info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False, said: str = "", found: Sequence[str] = ()
+) -> HeaderText:
     """What there is to say about a run at the moment of `snapshot`."""
     name = formatting.command(info.argv, info.executable)
     method = _METHODS.get(info.method, visible(info.method))
@@ -72,16 +79,19 @@ def facts(info: RunInfo, snapshot: Snapshot | None, *, paused: bool = False) -> 
         details=tuple(details),
         remarks=(*short, *notes),
         paused=paused,
+        failed=bool(snapshot.status),
+        said=visible(said),
+        found=tuple(found),
     )
 
 
 def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
-    """The header's lines for `width` cells: two, and a third where there are remarks."""
+    """The header's lines for `width` cells: two, one where something stands out, and one where there are remarks."""
     right: list[Piece] = [(known.badge, "good" if known.exact else "bad")] if known.badge else []
     if known.paused:
         right = [(" paused ", "paused"), (" ", "text"), *right]
     taken = _cells(right)
-    left: list[Piece] = [(f" {known.state} ", "strong"), (" ", "text")]
+    left: list[Piece] = [(f" {known.state} ", "bad" if known.failed else "strong"), (" ", "text")]
     room = width - taken - _cells(left) - 2
     where = list(known.where)
     # The command is cut last: at least half of its own length, or 12 cells, stay.
@@ -90,9 +100,20 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     aside = "  " + _SEPARATOR.join(where) if where else ""
     left += [(formatting.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
     lines = [[*left, (" " * (width - taken - _cells(left)), "text"), *right]]
-    lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
+    if known.said:
+        lines.append([(" ▌", "failed"), (formatting.clip(known.said, width - 3), "strong")])
+    else:
+        lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
+    if known.found:
+        more = f"   and {len(known.found) - 1} more at the end" if len(known.found) > 1 else ""
+        lines.append([(" ● ", "found"), (formatting.clip(known.found[0], width - 4 - cell_len(more)) + more, "text")])
     if known.remarks:
-        lines.append([(" ! ", "bad"), (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text")])
+        lines.append(
+            [
+                (" ! ", "dim" if known.exact else "bad"),
+                (formatting.clip(" " + _SEPARATOR.join(known.remarks), width - 4), "text"),
+            ]
+        )
     return lines
 
 
@@ -125,6 +146,8 @@ class RunHeader(Widget):
         & > .run-header--dim { color: $text-muted; }
         & > .run-header--good { color: $text-success; background: $success-muted; text-style: bold; }
         & > .run-header--bad { color: $text-error; text-style: bold reverse; }
+        & > .run-header--failed { color: $text-error; }
+        & > .run-header--found { color: $text-warning; }
         & > .run-header--paused { color: $text-warning; text-style: bold reverse; }
     }
     """
@@ -134,22 +157,25 @@ class RunHeader(Widget):
         self._info = info
         self._facts = facts(info, None)
 
-    def show(self, snapshot: Snapshot | None, *, paused: bool = False) -> None:
+    def show(
+        self, snapshot: Snapshot | None, *, paused: bool = False, said: str = "", found: Sequence[str] = ()
+    ) -> None:
         """Say what `snapshot` says from now on."""
-        self._facts = facts(self._info, snapshot, paused=paused)
-        height = 3 if self._facts.remarks else 2
+        self._facts = facts(self._info, snapshot, paused=paused, said=said, found=found)
+        height = 2 + bool(self._facts.found) + bool(self._facts.remarks)
         if self.size.height != height:
             self.styles.height = height
         lines = (
             " ".join(visible(word) for word in self._info.argv),
             *self._facts.details,
+            *self._facts.found,
             *(self._facts.remarks or ("Nothing was lost: every system call is counted.",)),
         )
         self.tooltip = Content("\n".join(lines))  # a mere text would be read as markup
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One of the two or three lines."""
+        """One of the two to four lines."""
         width = self.size.width
         lines = header_lines(self._facts, width)
         pieces = lines[y] if y < len(lines) else []

@@ -48,3 +48,16 @@ def _control(name: str) -> str:
     if name in _CONTROL:
         return chr(_CONTROL[name])
     return chr(ord(name) & 31) if len(name) == 1 and name.isascii() and name.isalpha() else ""
+
+
+def mouse_bytes(code: int, column: int, row: int, *, released: bool = False, sgr: bool = False) -> bytes:
+    """What the mouse sends in cell (`column`, `row`), both from 0 (xterm's ctlseqs, "Mouse Tracking").
+
+    `code`: 0 left, 1 middle, 2 right, 3 none; +4 shift, +8 alt, +16 ctrl, +32 moved, +64 the wheel. Without `sgr` (mode
+    1006) nothing is sent for cells beyond 223, which one byte cannot say.
+    """
+    if sgr:
+        return f"\x1b[<{code};{column + 1};{row + 1}{'m' if released else 'M'}".encode()
+    if max(column, row) > 222:
+        return b""
+    return b"\x1b[M" + bytes((32 + (code | 3 if released else code), 33 + column, 33 + row))

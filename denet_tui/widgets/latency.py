@@ -139,7 +139,7 @@ class LatencyView(TimeView, can_focus=True):
         super().__init__(id=id)
         self._subject = ""
         self._read: Reader = lambda *asked: [(0.0, NOTHING)] * asked[2]
-        self._columns = Columns(self._read)
+        self._columns = Columns()
         self._low, self._high = BUCKETS, -1
 
     def show(self, name: str, read: Reader, window: Window, now_s: float, *, final: bool = False) -> None:
@@ -147,7 +147,7 @@ class LatencyView(TimeView, can_focus=True):
         if name != self._subject:
             self._low, self._high = BUCKETS, -1
         if read != self._read:
-            self._columns = Columns(read)
+            self._columns = Columns()
         self._subject, self._read = name, read
         self.set_content((name, read, final), window, now_s)
 
@@ -175,7 +175,7 @@ class LatencyView(TimeView, can_focus=True):
         rows = size.height - _BESIDES
         if rows < _LEAST_ROWS or self.columns() < 8:
             return [title, [], [("  too little room for the map", "label")]]
-        columns = heat_columns(self._columns.of(grid, self.now_s))
+        columns = heat_columns(self._columns.of(self._read, grid, self.now_s))
         counts = unpack_buckets(chosen.buckets)
         if not self._reach(columns, counts):
             return [title, [], [("  no call that returned in this time", "label")]]

@@ -113,9 +113,17 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         """The pieces of one cell, `width` cells in all or fewer; None if the cell left of it goes on."""
         raise NotImplementedError
 
+    def in_full(self, row: RowT, column: Column, pieces: Sequence[Piece]) -> str:  # noqa: ARG002 (for those that cut)
+        """The text of a cell to copy, of which `pieces` were drawn where there is room for all columns."""
+        return "".join(text for text, _ in pieces)
+
     def needs(self) -> dict[str, int]:
         """Columns that have to be wider than their least width, by key."""
         return {}
+
+    def offered(self) -> Sequence[Column]:
+        """The columns that there may be room for."""
+        return self.columns
 
     def title(self, column: Column) -> str:
         """What stands above a column."""
@@ -237,7 +245,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         self._layout_width = -1
         cells = []
         for (column, pieces), (_, after) in zip(drawn, [*drawn[1:], (None, ())], strict=True):
-            text = " ".join("".join(text for text, _ in pieces or ()).split())
+            text = " ".join(self.in_full(row, column, pieces or ()).split())
             if text not in ("", NONE) and column.key != "spark":
                 cells.append(f"{column.title} {text}" if column.right and after is not None else text)
         return "  ".join(cells)
@@ -292,7 +300,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def _fitted(self, width: int) -> list[tuple[Column, int]]:
         if width != self._layout_width:
-            self._layout = fit(self.columns, width - 1, self.needs())
+            self._layout = fit(self.offered(), width - 1, self.needs())
             self._layout_width = width
         return self._layout
 

@@ -14,9 +14,17 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.widgets.emulator import APPLICATION_CURSOR, BRACKETED_PASTE, Emulator
+from denet_tui.widgets.emulator import (
+    APPLICATION_CURSOR,
+    BRACKETED_PASTE,
+    MOUSE_CLICKS,
+    MOUSE_DRAGS,
+    MOUSE_MOVES,
+    MOUSE_SGR,
+    Emulator,
+)
 from denet_tui.widgets.formatting import pad
-from denet_tui.widgets.keystrokes import bytes_of
+from denet_tui.widgets.keystrokes import bytes_of, mouse_bytes
 
 _STYLES = ("head", "typing", "asking", "note")
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."
@@ -186,6 +194,43 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
             text = event.text.replace("\x1b", "").replace("\r\n", "\n").replace("\n", "\r")
             bracketed = self._emulator.in_mode(BRACKETED_PASTE)
             self._send((f"\x1b[200~{text}\x1b[201~" if bracketed else text).encode())
+
+    # The mouse, where the command has asked for it
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """A button goes down."""
+        self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """A button goes up."""
+        self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES, released=True)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """It moves, with a button held down or without one."""
+        if event.button:
+            self._point(event, 32 + event.button - 1, MOUSE_DRAGS, MOUSE_MOVES)
+        else:
+            self._point(event, 32 + 3, MOUSE_MOVES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel."""
+        self._point(event, 64, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel."""
+        self._point(event, 65, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES)
+
+    def _point(self, event: events.MouseEvent, code: int, *modes: int, released: bool = False) -> None:
+        """Tell the command, where it gets the keys and has set one of `modes`."""
+        emulator = self._emulator
+        if not self.typing or emulator is None or not any(map(emulator.in_mode, modes)):
+            return
+        event.stop()
+        event.prevent_default()
+        row = self.scroll_offset.y + event.y - 1 - len(emulator.history)
+        if 0 <= row < emulator.size[1] and 0 <= event.x < emulator.size[0]:
+            code += 4 * event.shift + 8 * event.meta + 16 * event.ctrl
+            self._send(mouse_bytes(code, event.x, row, released=released, sgr=emulator.in_mode(MOUSE_SGR)))
 
     def on_blur(self) -> None:
         """Whoever looks elsewhere does not type here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -68,6 +69,12 @@ class ProcessRow(NamedTuple):
         return formatting.command(self.process.cmdline, self.process.comm, cut=self.process.cut)
 
     @property
+    def whole(self) -> str:
+        """Its command line with the path of the program, as a shell would take it."""
+        process = self.process
+        return visible(shlex.join(process.cmdline)) + "…" * process.cut if process.cmdline else visible(process.comm)
+
+    @property
     def rate(self) -> float:
         """Calls/s of the last interval; 0.0 for one that has ended."""
         process = self.process
@@ -83,6 +90,11 @@ class ProcessRow(NamedTuple):
     def calls(self) -> int:
         """Calls in all."""
         return self.process.total.calls
+
+    @property
+    def failed(self) -> int:
+        """Failed calls in all."""
+        return self.process.total.errors
 
     @property
     def cpu(self) -> float:
@@ -109,6 +121,7 @@ class GroupRow(NamedTuple):
     rate: float
     errors: float
     calls: int
+    failed: int
     cpu: float
     rss: int
     threads: int
@@ -160,6 +173,7 @@ def _group(comm: str, members: list[ProcessInfo], seconds: float, waiting: Mappi
         sum(process.delta.calls for process in members) / seconds if seconds else 0.0,
         sum(process.delta.errors for process in members) / seconds if seconds else 0.0,
         sum(process.total.calls for process in members),
+        sum(process.total.errors for process in members),
         sum(usage.cpu_percent for usage in usages),
         sum(usage.rss_bytes for usage in usages),
         sum(usage.threads for usage in usages),

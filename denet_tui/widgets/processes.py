@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -13,9 +14,11 @@ from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
+from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, states
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.narrowing import Named, Narrow, Subtree
+from denet_tui.widgets.process_cells import count_of, end_of, guide_of, now_of, waits
 from denet_tui.widgets.process_rows import (
     Blocked,
     GroupRow,
@@ -29,8 +32,12 @@ from denet_tui.widgets.spark import sparkline
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
+LEAST_MOST = 24
+"""Names get at least so much room where nothing else needs it."""
+_COUNT = Column("pid", "n", 4, rank=1, rising=True)
+"""Of a group: how many they are, in place of an id."""
 
-Row = ProcessRow | GroupRow
+Row = ProcessRow | GroupRow | EndedRow
 
 
 class ProcessTree(TableView[Row]):
@@ -38,8 +45,9 @@ class ProcessTree(TableView[Row]):
 
     HELP = (
         "Each line is one process, under the one that forked it; sorted by a column, it is a list. Ended processes "
-        "stay, dimmed: they say how they ended, how many calls they made and how many of those failed. cpu% is of "
-        "one core; rss is memory in use. calls/s counts the process alone, without its children. A process that "
+        "stay for a few seconds, dimmed, and say how they ended; then those of one name share a line, until e or Enter "
+        "shows them. Columns without a number in any line are not there. cpu% is of one core;"
+        " rss is memory in use. calls/s counts the process alone, without its children. A process that "
         "makes no call says what it has been blocked in, once that takes longer than a second. [+3] stands before "
         "a process whose 3 descendants are folded away. Enter narrows everything to the process and what is below "
         "it. With t, all processes of one command name are one line: how many live, and how many there were. A "
@@ -49,22 +57,26 @@ class ProcessTree(TableView[Row]):
     FILTER_HINT = "name, pid, %class or ERRNO"
     UNSORTED = True
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column("pid", "pid", 4, rising=True),
-        Column("name", "process", 12, 400, ample=24, right=False, rising=True),
-        Column("cpu", "cpu%", 4, rank=2),
-        Column("rss", "rss", 4, rank=1),
-        Column("threads", "thr", 4, rank=5),
+        Column("name", "process", 12, LEAST_MOST, ample=0.5, right=False, rising=True),
+        Column("pid", "pid", 4, rank=7, rising=True),
+        Column("end", "end", 8, rank=1, right=False),
+        Column("cpu", "cpu%", 4, rank=4),
+        Column("rss", "rss", 4, rank=6),
+        Column("threads", "thr", 4, rank=12),
         Column("rate", "calls/s", 7),
-        Column("spark", "trend", 5, SPARK_POINTS, rank=3, right=False),
-        Column("blocked", "blocked in", 12, 22, rank=4, right=False),
-        Column("errors", "err/s", 6, rank=6),
-        Column("calls", "calls", 8, rank=7),
+        Column("spark", "trend", 5, SPARK_POINTS, rank=5, right=False),
+        Column("blocked", "blocked in", 12, 22, rank=10, right=False),
+        Column("errors", "err/s", 6, rank=11),
+        Column("calls", "calls", 8, rank=8),
+        Column("failed", "failed", 7, rank=9),
     )
+    QUIET = frozenset({"end", "cpu", "rss", "threads", "rate", "blocked", "errors", "failed"})
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "pid": lambda row: row.process.pid if isinstance(row, ProcessRow) else row.living,
         "name": lambda row: row.name.lower(),
+        "end": lambda row: isinstance(row, ProcessRow) and not row.alive,
         "blocked": lambda row: row.blocked.for_ns if row.blocked else 0,
-        **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls")},
+        **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls", "failed")},
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -78,6 +90,7 @@ class ProcessTree(TableView[Row]):
         Binding(
             "right,l", "unfold", "Unfold", id="tree.expand", tooltip="Unfold what is below, or go down", show=False
         ),
+        Binding("e", "ended", "Ended", id="tree.ended", tooltip="Show each ended process, or fold them by name"),
         Binding("p", "parent", "Parent", id="tree.parent", tooltip="Go to the process that forked this one"),
         Binding("t", "group", "By name", id="tree.group", tooltip="One line for all processes of a command name"),
         Binding(
@@ -98,6 +111,14 @@ class ProcessTree(TableView[Row]):
         self._keys: list[ProcessKey] = []
         self._forest = Forest(())
         self._folded: set[ProcessKey] = set()
+        self._longest = LEAST_MOST
+        """The longest name that was in sight so far: columns that come nearer again are hard to read."""
+        self.every_ended = False
+        """True: each ended process has a line of its own."""
+        self._states: list[int] = []
+        self._bundles: dict[int, list[int]] = {}
+        """Ended processes that share a line, by the first of them."""
+        self._opened: set[BundleKey] = set()
         self._places: list[Place] | None = None
         """The lines of the whole tree, as long as it stays the same."""
 
@@ -106,13 +127,30 @@ class ProcessTree(TableView[Row]):
         self._processes, self._rates = snapshot.processes, rates
         self._seconds = snapshot.interval_ns / 1e9 if snapshot.running else 0.0
         self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
+        if snapshot.running:
+            self._telling.add("rate")
+        else:
+            self._telling.clear()  # nothing will move any more: what has no number in the end gives its room away
         keys = [process.key for process in snapshot.processes]
         if keys != self._keys:
             self._keys, self._places = keys, None
             self._forest = Forest(parents(snapshot.processes))
+        state = states(snapshot.processes, self._forest, snapshot.time_ns)
+        if state != self._states:
+            self._states, self._places = state, None
         self.renew()
 
     # Rows
+
+    def offered(self) -> Sequence[Column]:
+        """As of any table; where nothing has a rate there is no trend."""
+        columns = [
+            replace(column, most=self._longest) if column.key == "name" else column for column in super().offered()
+        ]
+        if self.grouped:
+            columns = [_COUNT if column.key == "pid" else column for column in columns if column.key != "end"]
+        paced = self._telling & {"rate"} or self.columns is not self.COLUMNS
+        return columns if paced else [column for column in columns if column.key != "spark"]
 
     @property
     def as_tree(self) -> bool:
@@ -127,16 +165,29 @@ class ProcessTree(TableView[Row]):
         if self.sort_key:
             rows: list[Row] = [self._row(process) for process in self._processes]
             return self.ordered([row for row in rows if self.matches(row)] if self.terms else rows)
-        processes = self._processes
-        return [self._row(processes[index], guide, folded) for index, guide, folded in self._lines()]
+        lines = self._lines()
+        return [
+            self._bundle(place) or self._row(self._processes[place.at], place.guide, place.folded) for place in lines
+        ]
+
+    def _bundle(self, place: Place) -> EndedRow | None:
+        some = () if self.terms else self._bundles.get(place.at, ())
+        if not some:
+            return None
+        below = [self._processes[index] for index in self._forest.all_below(some)]
+        parent = self._keys[self._forest.above[place.at]]
+        return EndedRow(parent, [self._processes[index] for index in some], below, place.guide)
 
     def _lines(self) -> list[Place]:
         if self.terms:
             chosen = [at for at, process in enumerate(self._processes) if self.matches(self._row(process))]
             return self._forest.places((), self._forest.with_ancestors(chosen), last_first=self.reverse)
         if self._places is None:
-            folded = {index for index, key in enumerate(self._keys) if key in self._folded} if self._folded else ()
-            self._places = self._forest.places(folded, last_first=self.reverse)
+            folded = {index for index, key in enumerate(self._keys) if key in self._folded} if self._folded else set()
+            some = {} if self.every_ended else bundles(self._processes, self._forest, self._states, self._opened)
+            self._bundles = some
+            kept = set(range(len(self._keys))).difference(*(rest for _, *rest in some.values())) if some else None
+            self._places = self._forest.places(folded | some.keys(), kept, ranks=self._states, last_first=self.reverse)
         return self._places
 
     def _row(self, process: ProcessInfo, guide: str = "", folded: int = 0) -> ProcessRow:
@@ -149,7 +200,7 @@ class ProcessTree(TableView[Row]):
 
     def matches(self, row: Row) -> bool:
         """Whether the process, or one of the group, is what the filter asks for."""
-        members = row.members if isinstance(row, GroupRow) else [row.process]
+        members = [row.process] if isinstance(row, ProcessRow) else row.members
         return any(self._wanted(process) for process in members)
 
     def _wanted(self, process: ProcessInfo) -> bool:
@@ -176,84 +227,76 @@ class ProcessTree(TableView[Row]):
 
     def needs(self) -> dict[str, int]:
         """Room for the longest process id."""
+        for row in self.rows[self.scroll_offset.y :][: self._room()]:
+            if isinstance(row, ProcessRow):
+                self._longest = max(self._longest, len(row.guide) + len(row.name))
         if self.grouped:
-            return {"pid": max((len(_count(row)) for row in self.rows if isinstance(row, GroupRow)), default=0)}
+            return {"pid": max((len(count_of(row)) for row in self.rows if isinstance(row, GroupRow)), default=0)}
         return {"pid": len(str(max((process.pid for process in self._processes), default=0)))}
-
-    def title(self, column: Column) -> str:
-        """As of any table, but a group has a count in place of an id."""
-        title = super().title(column)
-        return title.replace("pid", "n") if self.grouped and column.key == "pid" else title
 
     def draw(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
         """One cell of `row`."""
+        if isinstance(row, EndedRow):
+            return self._folded_line(row, column, width)
         plain = "text" if row.alive else "dim"
         match column.key:
             case "pid":
-                return ((_count(row) if isinstance(row, GroupRow) else str(row.process.pid), plain),)
+                return ((count_of(row) if isinstance(row, GroupRow) else str(row.process.pid), plain),)
             case "name":
                 return self._named(row, plain, width)
-            case "cpu" | "rss" | "threads" if not row.alive:
-                return self._end(row, column.key)
-            case "cpu":
-                return ((f"{row.cpu:.0f}", "text"),)
-            case "rss":
-                return ((formatting.size(row.rss), "text"),)
-            case "threads":
-                return ((str(row.threads), "text"),)
-            case "blocked":
-                return ((_waits(row.blocked, width), "text"),) if row.blocked else _failed(row)
-            case "errors":
-                return ((formatting.rate(row.errors), "warn"),) if row.errors else (("0" if row.alive else "", "dim"),)
+            case "end":
+                return () if row.alive else ((end_of(row), "dim"),)
             case "calls":
                 return ((f"{row.calls:,}", plain),)
-        return self._pace(row, column, width)
+            case "failed":
+                return ((f"{row.failed:,}", "warn" if row.failed else "dim"),)
+            case "rate" | "spark":
+                return self._pace(row, column, width)
+        return now_of(row, column.key, width) if row.alive else ()
 
-    def _named(self, row: Row, plain: str, width: int) -> Sequence[Piece]:
+    def _folded_line(self, row: EndedRow, column: Column, width: int) -> Sequence[Piece] | None:
+        """A line for many: across all columns from the name on."""
+        if column.key != "name":
+            names = [shown.key for shown, _ in self._layout]
+            return () if column.key in names[: names.index("name")] else None
+        said, failed, calls = row.words
+        return ((guide_of(row, width), "dim"), (said, "dim"), (failed, "warn"), (calls, "dim"))
+
+    def _named(self, row: ProcessRow | GroupRow, plain: str, width: int) -> Sequence[Piece]:
         if isinstance(row, GroupRow):
             return ((row.name, plain),)
-        name = row.name if self.arguments else visible(row.process.comm)
+        process, guide, folded = row.process, guide_of(row, width), f"[+{row.folded}] " if row.folded else ""
+        room = width - len(guide) - len(folded)
+        name = visible(process.comm)
+        if self.arguments:
+            name = formatting.condensed(process.cmdline, process.comm, room, cut=process.cut)
         if self.terms and self.as_tree and not self.matches(row):
             plain = "dim"  # it is only there for what is below it
-        return ((_guide(row, width), "dim"), (f"[+{row.folded}] " if row.folded else "", "head"), (name, plain))
+        return ((guide, "dim"), (folded, "head"), (name, plain))
 
-    def _end(self, row: Row, key: str) -> Sequence[Piece] | None:
-        """How a process ended, across the columns of CPU and memory."""
-        if key == "threads":
-            return ()
-        if key == "rss" and self.shows("cpu"):
-            return None
-        if isinstance(row, GroupRow):
-            return (("ended", "dim"),)
-        return (("end lost" if row.process.lost else formatting.ended_short(row.process.status), "dim"),)
-
-    def _pace(self, row: Row, column: Column, width: int) -> Sequence[Piece] | None:
-        """Calls/s and their trend; of the dead the calls in all, of the blocked what they wait in."""
+    def _pace(self, row: ProcessRow | GroupRow, column: Column, width: int) -> Sequence[Piece] | None:
+        """Calls/s and their trend; of the blocked what they wait in."""
         rate = column.key == "rate"
         if not row.alive and not row.rate:
-            counted = not self.shows("calls") and self.shows("spark")
-            text = (formatting.rate(row.calls) if counted else formatting.NONE) if rate else "calls" if counted else ""
-            return ((text, "dim"),)
+            return ((formatting.NONE if rate else "", "dim"),)
         if row.blocked and not row.rate and not self.shows("blocked"):
             if not rate:
                 return None
             room = width + sum(GAP + wide for column, wide in self._fitted(self._layout_width) if column.key == "spark")
-            return ((_waits(row.blocked, room), "text"),)
+            return ((waits(row.blocked, room), "text"),)
         if rate:
             return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
         return ((sparkline(self._trend(row, width), width), "spark"),)
 
-    def _trend(self, row: Row, width: int) -> Sequence[float]:
+    def _trend(self, row: ProcessRow | GroupRow, width: int) -> Sequence[float]:
         if isinstance(row, ProcessRow):
             return self._rates(row.key)
         trends = [trend for trend in (self._rates(each.key) for each in row.members) if trend]
         return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
 
-    def copied(self) -> str:
-        """As of any table, without the guide."""
-        row = self.current
-        guide = " ".join(row.guide.split()) if isinstance(row, ProcessRow) else ""
-        return super().copied().replace(guide, "", 1)
+    def in_full(self, row: Row, column: Column, pieces: Sequence[Piece]) -> str:
+        """As of any table, but names without a guide, and whole."""
+        return row.name if column.key == "name" else super().in_full(row, column, pieces)
 
     # What the user does
 
@@ -262,13 +305,15 @@ class ProcessTree(TableView[Row]):
         if column.key == "name" and isinstance(row, ProcessRow):
             mark = f"[+{row.folded}]" if row.folded else ""
             room = next(room for shown, room in self._fitted(self.line_width) if shown is column)
-            if at < len(_guide(row, room)) + len(mark):
+            if at < len(guide_of(row, room)) + len(mark):
                 self._fold(row, fold=not row.folded)
 
     def action_narrow(self) -> None:
         """Narrow the view to what the cursor is on."""
         row = self.current
-        if row is not None:
+        if isinstance(row, EndedRow):
+            self._open(row)
+        elif row is not None:
             self.post_message(Narrow(Subtree(row.process) if isinstance(row, ProcessRow) else Named(row.comm)))
 
     def action_fold(self) -> None:
@@ -280,10 +325,27 @@ class ProcessTree(TableView[Row]):
     def action_unfold(self) -> None:
         """Unfold what is below the process; where it is unfolded, go to the first below it."""
         row = self.current
-        if isinstance(row, ProcessRow) and not self._fold(row, fold=False) and self.as_tree:
+        if isinstance(row, EndedRow):
+            self._open(row)
+        elif isinstance(row, ProcessRow) and not self._fold(row, fold=False) and self.as_tree:
             below = self._forest.below[self._keys.index(row.key)]
             if below:
                 self.go_to_row(self._keys[below[0]])
+
+    def _open(self, row: EndedRow) -> None:
+        """Give each of its processes a line."""
+        self._opened.add(row.key)
+        self._places, self._held = None, True
+        first = row.members[0].key
+        self.renew()
+        self.go_to_row(first)
+
+    def action_ended(self) -> None:
+        """A line for each ended process, or for all of a name that ended a while ago."""
+        self.every_ended = not self.every_ended
+        self._opened.clear()
+        self._places = None
+        self.renew()
 
     def _fold(self, row: ProcessRow, *, fold: bool) -> bool:
         """Fold or unfold; False if there is nothing to do."""
@@ -311,33 +373,10 @@ class ProcessTree(TableView[Row]):
         self.grouped = not self.grouped
         self.renew()
         if row is not None and self._held:
-            self.go_to_row(row.process.comm if isinstance(row, ProcessRow) else row.members[0].key)
+            process = row.process if isinstance(row, ProcessRow) else row.members[0]
+            self.go_to_row(process.comm if self.grouped else process.key)
 
     def action_arguments(self) -> None:
         """Whole command lines, or the names of the commands."""
         self.arguments = not self.arguments
         self.renew()
-
-
-def _guide(row: ProcessRow, width: int) -> str:
-    """The guide before a process; half the width at most, so that a name deep in the tree can be read."""
-    most = max(2, width // 2)
-    return row.guide if len(row.guide) <= most else "…" + row.guide[1 - most :]
-
-
-def _count(group: GroupRow) -> str:
-    """How many live, and how many there were."""
-    every = len(group.members)
-    return f"{every}" if group.living == every else f"{group.living}/{every}"
-
-
-def _failed(row: Row) -> Sequence[Piece]:
-    """How many calls of an ended process failed in all: it is blocked in nothing any more."""
-    errors = 0 if row.alive or isinstance(row, GroupRow) else row.process.total.errors
-    return ((f"{errors:,} error{'s' if errors > 1 else ''}", "dim"),) if errors else ()
-
-
-def _waits(call: Blocked, width: int) -> str:
-    """`futex 3.2s`, the name cut where there is no room for all of it."""
-    time = formatting.duration(call.for_ns)
-    return f"{formatting.clip(visible(call.name), width - len(time) - 1)} {time}"

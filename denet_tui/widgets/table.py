@@ -21,6 +21,8 @@ class TableView(LineView[RowT]):
     """What a row is sorted by, by the key of the column."""
     UNSORTED: ClassVar[bool] = False
     """Whether the order in which the rows come is one of the orders: the key of it is empty."""
+    QUIET: ClassVar[frozenset[str]] = frozenset()
+    """Columns that give their room away for as long as they are zero, or empty, in every row."""
     FILTER_HINT: ClassVar[str] = "part of a name"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "Sort", id="table.sort", tooltip="Sort by the next column"),
@@ -41,6 +43,8 @@ class TableView(LineView[RowT]):
         self.reverse = False
         self.terms: tuple[Term, ...] = ()
         self._given: Sequence[RowT] = ()
+        self._telling: set[str] = set()
+        """Those of `QUIET` that had something to say: columns that come and go could not be read."""
         self._line = FilterLine(self)
 
     # What a subclass says about its rows
@@ -57,6 +61,13 @@ class TableView(LineView[RowT]):
         """How many rows there are without a filter."""
         return len(self._given)
 
+    def offered(self) -> Sequence[Column]:
+        """All but the quiet ones; all where the user has chosen them."""
+        if self.columns is not self.COLUMNS:
+            return self.columns
+        silent = self.QUIET - self._telling - {self.sort_key}
+        return [column for column in self.columns if column.key not in silent] if silent else self.columns
+
     # From rows to lines
 
     def show(self, rows: Sequence[RowT]) -> None:
@@ -67,7 +78,11 @@ class TableView(LineView[RowT]):
     def renew(self) -> None:
         """Filter and sort anew."""
         self._empty = "nothing matches the filter" if self.terms else self.EMPTY
-        super().show(self.arranged())
+        rows = self.arranged()
+        for key in self.QUIET - self._telling:
+            if any(map(self.ORDERS[key], rows)):
+                self._telling.add(key)
+        super().show(rows)
         if self._line.opened:
             matching = sum(map(self.matches, self.rows)) if self.terms else len(self.rows)
             self._line.say(matching, self.everything())

@@ -46,13 +46,12 @@ class Grid:
 class Columns:
     """Columns that were read once, so that a day is not read again at every tick."""
 
-    def __init__(self, read: Reader) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._width_s = 0.0
         self._known: dict[int, Watched] = {}
 
-    def of(self, grid: Grid, now_s: float) -> list[Watched]:
-        """The columns of `grid`; those that end after `now_s` are read anew the next time."""
+    def of(self, read: Reader, grid: Grid, now_s: float) -> list[Watched]:
+        """The columns of `grid`, by one and the same reader; those after `now_s` are read anew the next time."""
         if grid.width_s != self._width_s:
             self._width_s, self._known = grid.width_s, {}
         first = round(grid.start_s / grid.width_s)
@@ -60,7 +59,7 @@ class Columns:
         missing = [place for place in places if place not in self._known]
         if missing:
             count = missing[-1] - missing[0] + 1
-            found = self._read(missing[0] * grid.width_s, grid.width_s, count)
+            found = read(missing[0] * grid.width_s, grid.width_s, count)
             self._known.update(zip(range(missing[0], missing[0] + count), found, strict=True))
         columns = {place: self._known[place] for place in places}
         self._known = {place: each for place, each in columns.items() if (place + 1) * grid.width_s <= now_s}

@@ -26,7 +26,8 @@ from typing import Any
 from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _INSIDE, _NEW, _PROCESS, _TASK, Tracer
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, INSIDE, NEW, TASK
+from denet_tui.bpf.tracer import _PROCESS, Tracer
 from tests.bpf.skipped import SLOT
 
 SECRET = "the-password-of-root"
@@ -158,20 +159,24 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
-    before = _TASK.pack(0, born, victim.pid, 0, 0, _NEW)
+    clock = CLOCK.pack(1, *(0,) * 8, BLOCKED)
+    before = TASK.pack(0, born, victim.pid, 0, 0, NEW)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
-    for state in (_NEW, 0, _INSIDE, 3, _INSIDE, 5) * 6:  # what it could be in, written again and again
+    for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
         tracer._renew()
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
-            seen += [f"its state: {_TASK.unpack(task)}"] if task != before else []
-            before = _TASK.pack(1, born, victim.pid, 0, 0, state)
+            seen += [f"its state: {TASK.unpack(task)}"] if task != before else []
+            before = TASK.pack(1, born, victim.pid, 0, 0, state)[: -len(clock)] + clock
             slots.update(index, SLOT.pack(before, owner, crowd))
         reading = tracer.read()
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []
         seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]
         seen += [f"calls of {tgid}" for tgid in reading.rows if tgid != os.getpid()]
+        for name in ("times", "waits") if reading.spent else ():
+            seen += [f"its {name}: {keys!r} {values!r}" for keys, values in tracer._maps[name].read() if keys]
+        seen += [f"an exec of {each.tgid}: {each}" for each in reading.detail.execs or ()]
         for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
             used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
             seen += [f"its account: {used}"] if used and any(used) else []
@@ -200,7 +205,7 @@ def main() -> None:
     script += 'exec sh -c "sleep 0.1; exit 7" "$secret"'
     victim = subprocess.Popen(["sh", "-c", script], stdin=waiting, stderr=subprocess.DEVNULL)
     born = start_of(victim) if method == "raw" else victim.pid
-    kernel = Loading(Request(method), only_uid=uid).receive()
+    kernel = Loading(Request(method, detail="all"), only_uid=uid).receive()
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

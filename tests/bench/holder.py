@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import redirect_stdout
 
 from denet_tui.bpf import loader, maps, toolchain
 from denet_tui.bpf.handover import Kernel
@@ -23,7 +24,8 @@ _RAW_TRACEPOINT = 17
 
 def main() -> None:
     empty = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
-    loaded = loader.load(Request("raw"), None, "raw")
+    with redirect_stdout(sys.stderr):
+        loaded = loader.load(Request("raw"), None, "raw")
     kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})
     Tracer(kernel).attach(int(sys.argv[1]))
     programs = {
@@ -31,7 +33,7 @@ def main() -> None:
         "empty": {
             event: empty.load_func(f"on_{event}".encode(), _RAW_TRACEPOINT).fd for event in ("sys_enter", "sys_exit")
         },
-        "ours": {event: loaded["keep"].funcs[f"on_{event}".encode()].fd for event in loader.EVENTS},
+        "ours": loaded["programs"],
     }
     links = list(loaded["links"].values())
     for line in sys.stdin:

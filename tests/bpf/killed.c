@@ -1,9 +1,6 @@
 /* Calls at whose entry seccomp ends the thread: `killed HOW COUNT`, each in a process of its own with another thread. */
 #define _GNU_SOURCE
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,23 +8,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "filtered.h"
+
 static const char *how;
 
 /* thread, alone: the filter kills the thread that calls; process: all of them; strict: only read, write and exit are left. */
 static void *called(void *nothing)
 {
     unsigned action = strcmp(how, "process") ? SECCOMP_RET_KILL_THREAD : SECCOMP_RET_KILL_PROCESS;
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, action),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {4, code};
     syscall(1000); /* fails with ENOSYS: the last result of the threads that only look on */
     if (!strcmp(how, "strict"))
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
-    else if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+    else if (filter_at(SYS_getppid, action))
         _exit(1);
     syscall(SYS_getppid);
     return nothing;

@@ -1,13 +1,11 @@
 /* Processes that go on as something else: `moving exec PROG…`, `moving refuse`, `moving leave`, each as said below. */
 #define _GNU_SOURCE
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "filtered.h"
 
 static void *execute(void *argv)
 {
@@ -18,14 +16,7 @@ static void *execute(void *argv)
 /* refuse: ten getppid, all refused by a seccomp filter before they are entered. */
 static int refuse(void)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {4, code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+    if (filter_at(SYS_getppid, SECCOMP_RET_ERRNO | 1))
         return 1;
     for (int i = 0; i < 10; i++)
         syscall(SYS_getppid);

@@ -2,12 +2,9 @@
 #define _GNU_SOURCE
 #include <elf.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "filtered.h"
 
 static volatile sig_atomic_t told;
 
@@ -99,16 +98,8 @@ static void hop(const char *path, int to_init)
 /* refused: 1,000 getppid that a filter refuses, and no other call before them, as soon as memory says so. */
 static void refused(const char *path)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {4, code};
     volatile char *go = mmap(0, 4096, PROT_READ, MAP_SHARED, open(path, O_RDONLY), 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+    filter_at(SYS_getppid, SECCOMP_RET_ERRNO | 1);
     while (!*go) {
     }
     times(1000, SYS_getppid);

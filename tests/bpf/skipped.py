@@ -12,11 +12,12 @@ import struct
 from denet_tui.bpf import maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import _INSIDE, _TASK, Tracer
+from denet_tui.bpf.tasks import INSIDE, TASK
+from denet_tui.bpf.tracer import Tracer
 
 _IDLE = 0
 
-SLOT = struct.Struct(f"<{_TASK.size}sII8x")
+SLOT = struct.Struct(f"<{TASK.size}sII8x")
 """struct slot of syscalls.c: the task, its owner, the crowd."""
 
 
@@ -25,8 +26,8 @@ def set_state(kernel_maps: dict[str, int], tid: int, state: int) -> None:
     index = struct.pack("<I", tid & (slots.max_entries - 1))
     task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
     assert owner == tid
-    since, born, tgid, nr, abi, _ = _TASK.unpack(task)
-    slots.update(index, SLOT.pack(_TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
+    since, born, tgid, nr, abi, _ = TASK.unpack(task)
+    slots.update(index, SLOT.pack(TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
     while shared[0] != 1:
         pass
     found.append(tracer.read().loss.missed)
-    set_state(kernel.maps, child, _INSIDE)
+    set_state(kernel.maps, child, INSIDE)
     shared[0] = 2
     while shared[0] != 3:
         pass

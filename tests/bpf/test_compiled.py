@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
+from tests.real import REPOSITORY
+from tests.watch.helpers import run
 
 pytestmark = pytest.mark.root
 
@@ -152,3 +155,11 @@ def test_who_is_not_root_keeps_nothing(folder: Path) -> None:
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
     assert list(folder.iterdir()) == []
+
+
+def test_a_loader_that_is_not_root_looks_at_nothing() -> None:
+    asked = (
+        "from denet_tui.bpf.compiled import ProgramCache; cache = ProgramCache(); print(cache.load(0, ()), vars(cache))"
+    )
+    done = run("setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", asked, cwd=REPOSITORY)
+    assert done.stdout == "compiled: only root keeps what it compiled\nNone {'_settings': ()}\n", done.stderr

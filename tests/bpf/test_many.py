@@ -32,9 +32,9 @@ def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, method
 @pytest.mark.slow
 def test_20_000_short_processes_each_with_its_row_and_flat_memory(calls: Path, tmp_path: Path) -> None:
     recording, count = tmp_path / "recording.jsonl", 20_000
-    # Some 3,000 a second, which is what a shell's loop makes at best: how far a tick falls behind on a busy machine
+    # Less than the 3,000 a second that a shell's loop makes at best: how far a tick falls behind on a busy machine
     # is not what is asked here.
-    command = [str(calls), "short", str(count), "150"]
+    command = [str(calls), "short", str(count), "400"]
     argv = [*DENET, "run", "--no-tui", "--way", "raw", "-o", str(recording), "--", *command]
     quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     resident = []

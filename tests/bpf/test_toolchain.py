@@ -102,7 +102,7 @@ def test_a_broken_bcc_or_a_missing_libbcc_is_told(tmp_path: Path, monkeypatch: p
     with pytest.raises(ToolchainError) as caught:
         toolchain.load(toolchain.find(tmp_path))
     assert str(caught.value).startswith(f"bcc in {folder} does not load (")
-    assert str(caught.value).endswith(f"reinstall it: {toolchain.install_command()}")
+    assert str(caught.value).endswith("install it again, with its library")
 
 
 def test_loaded_by_place_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

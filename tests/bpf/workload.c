@@ -2,18 +2,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "filtered.h"
 
 static char *self;
 
@@ -39,9 +37,13 @@ static void *count_in_thread(void *times)
     return 0;
 }
 
+static volatile int about_to_pause;
+
 static void *exec_in_thread(void *unused)
 {
     (void)unused;
+    while (about_to_pause < 2)
+        ; /* strace lets them wait for longer than any sleep here; a call would be counted */
     usleep(20000);
     execl(self, self, "child", "17", NULL);
     return 0;
@@ -50,6 +52,7 @@ static void *exec_in_thread(void *unused)
 static void *sleep_forever(void *unused)
 {
     (void)unused;
+    __sync_fetch_and_add(&about_to_pause, 1);
     for (;;)
         pause();
 }
@@ -73,8 +76,7 @@ static void exec_from_thread(void)
     pthread_t sleeper, thread;
     pthread_create(&sleeper, 0, sleep_forever, 0);
     pthread_create(&thread, 0, exec_in_thread, 0);
-    for (;;)
-        pause();
+    sleep_forever(0);
 }
 
 static void interrupted_read(void)
@@ -99,15 +101,7 @@ static void interrupted_read(void)
 
 static void refused_by_seccomp(void)
 {
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_uname, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {4, rules};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+    filter_at(SYS_uname, SECCOMP_RET_ERRNO | EPERM);
     call(SYS_uname, 6);
 }
 
@@ -171,11 +165,16 @@ int main(int argc, char **argv)
         kill(getpid(), SIGKILL);
     }
     finish(child);
+    int ready[2];
+    char byte = 0;
+    pipe(ready);
     if ((child = fork()) == 0) {
         call(SYS_getegid, 13);
+        write(ready[1], &byte, 1);
         for (;;)
             pause();
     }
+    read(ready[0], &byte, 1);
     usleep(50000);
     kill(child, SIGTERM);
     finish(child);

@@ -53,7 +53,7 @@ STATES: dict[str, tuple[list[str], str, str]] = {
     "SYS_ADMIN": (mounted(then=nobody("sys_admin")), "", ""),
     "root, bounding set cut": (
         mounted(then=without("bpf", "perfmon", "sys_admin")),
-        "PRIV-001 PRIV-002 E2E-001",
+        "PRIV-002 E2E-001",
         "",
     ),
     "no_new_privs, with capabilities": (
@@ -61,7 +61,7 @@ STATES: dict[str, tuple[list[str], str, str]] = {
         "",
         "",
     ),
-    "no_new_privs, without": (mounted(then=nobody(more=["--no-new-privs"])), "PRIV-001 PRIV-002 E2E-001", ""),
+    "no_new_privs, without": (mounted(then=nobody(more=["--no-new-privs"])), "PRIV-002 E2E-001", ""),
     "user namespace": (mounted(then=["unshare", "-Ur"]), "PRIV-003 E2E-001", ""),
     "PID namespace": (mounted(then=["unshare", "--pid", "--fork", "--mount-proc"]), "", "NS-001"),
     "network namespace": (mounted(then=["unshare", "--net"]), "", ""),

@@ -98,9 +98,11 @@ def test_an_update_of_denet_tui_is_a_change_as_well() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "seen": {}}', '{"format": 1, "seen": []}', "[" * 100_000,
+    ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "seen": {}}', '{"format": 1, "seen": []}',
+     '{"format": 1, "seen": 5}', "[" * 100_000,
      json.dumps({"format": 1, "seen": {str(number): "" for number in range(200)}}), b"\xff\x00"],
-    ids=["empty", "cut off", "list", "null", "nothing seen", "format 2", "list seen", "deep", "long", "binary"],
+    ids=["empty", "cut off", "list", "null", "nothing seen", "format 2", "list seen", "number seen", "deep", "long",
+         "binary"],
 )  # fmt: skip
 def test_a_damaged_record_is_unknown(content: Content) -> None:
     finding = last_good.check_last_good(host(content))

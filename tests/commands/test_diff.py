@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.model import Loss
 from denet_tui.record.gate import Rule
 from tests.record.made import INFO, OPENAT, READ, WRITE, counted, process, snapshot
 from tests.record.test_read import chained, recorded
@@ -60,8 +61,9 @@ def test_noise_is_no_change_and_change_is_named(sides: dict[str, list[str]]) -> 
     [
         ("openat.errors > +10%", True), ("openat.errors > +200%", False), ("openat.errors>200", True),
         ("openat.errors > 300", False), ("openat.errors > +100", True), ("cc1/openat.errors > +10%", True),
-        ("ld/openat.errors > +10%", False), ("*.calls > +10%", False), ("write.calls > +1%", True),
-        ("openat.time > +2ms", True), ("openat.time > 1s", False), ("nothing.calls > +0%", False),
+        ("cc1/close.errors > +10%", False), ("*.calls > +10%", False), ("write.calls > +1%", True),
+        ("openat.time > +2ms", True), ("openat.time > 1s", False), ("rmdir.calls > +0%", False),
+        ("ia32:read.calls > 1", False), ("syscall_999.calls > 1", False),
     ],
 )  # fmt: skip
 def test_rules(tmp_path: Path, rule: str, broken: bool) -> None:
@@ -80,6 +82,48 @@ def test_what_is_no_rule_says_what_one_is(words: str) -> None:
         Rule.of(words)
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("opneat.errors > +10%", "there is no system call 'opneat'; did you mean openat?"),
+        ("opena.calls > 5", "there is no system call 'opena'; did you mean openat?"),
+        ("a:b:c.calls > 5", "there is no system call 'a:b:c'"),
+        ("cc/openat.errors > +10%", "there is no program 'cc'; did you mean cc1?"),
+        ("tmux: server/a/openat.calls > 5", "there is no program 'tmux: server/a'"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_names_what_is_not_there_does_not_pass(tmp_path: Path, rule: str, says: str) -> None:
+    one = str(run_of(tmp_path / "a", 1))
+    done = denet("diff", one, one, "--fail-on", "openat.calls > +10%", "--fail-on", rule)
+    assert (done.returncode, done.stdout, done.stderr) == (125, "", f"denet-tui: {rule!r}: {says}\n")
+
+
+def test_where_a_side_is_not_exact_no_rule_passes(tmp_path: Path) -> None:
+    whole = run_of(tmp_path / "a", 1000)
+    make = process(INFO.pid, {READ: counted(1)})
+    lossy = str(recorded(tmp_path / "b|", chained([snapshot(0.5, [make], running=False, status=0, loss=Loss(rows=7))])))
+    cut = tmp_path / "c"
+    cut.write_bytes(whole.read_bytes()[: whole.read_bytes().index(b'{"kind":"summary"') + 20])
+    for sides, says in (
+        ((str(whole), lossy), "b| is not exact (7 calls not assigned to a process (pid_syscall_map full))"),
+        ((lossy, str(whole)), "b| is not exact (7 calls not assigned to a process (pid_syscall_map full))"),
+        ((str(whole), str(cut)), "c is not exact (no end yet: being written, or cut off)"),
+        ((str(cut), str(whole)), "c is not exact (no end yet: being written, or cut off)"),
+    ):
+        line = f"- {tmp_path}/{says[: says.index(' is')].replace('|', '&#124;')} is not exact: "
+        assert line in differed(*sides)
+        done = denet("diff", *sides, "--fail-on", "read.calls > +1000%")
+        assert (done.returncode, done.stderr) == (125, f"denet-tui: no rule can be decided: {tmp_path}/{says}\n")
+        assert line in done.stdout
+
+
+def test_it_can_be_debugged(tmp_path: Path) -> None:
+    one = str(run_of(tmp_path / "a", 1))
+    for words in (("diff", "--debug", one, one), ("diff", one, one, "--debug"), ("report", one, "--debug")):
+        done = denet(*words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
 def test_wrong_words_are_one_line(tmp_path: Path) -> None:
     one = str(run_of(tmp_path / "a", 1))
     for words, says in (
@@ -87,6 +131,7 @@ def test_wrong_words_are_one_line(tmp_path: Path) -> None:
         ((one, one, one), "diff takes two recordings"),
         (("--base", one), "diff takes two recordings"),
         ((one, one, "--nonsense"), "No such option '--nonsense'"),
+        (("-", "-"), "standard input can be one of the recordings only"),
         ((one, one, "--fail-on", "x"), "'x' is no rule"),
         ((one, str(tmp_path / "none")), "No such file"),
     ):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import toolchain, unprivileged
+from denet_tui import called
+from denet_tui.bpf import toolchain
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
 from denet_tui.commands import home
 from denet_tui.helper import sudo
@@ -113,13 +114,13 @@ def test_where_only_root_is_missing_the_start_comes_first_and_sudo_loads(termina
     shows(terminal, "exited 0", "exact")
     assert privileged(terminal) == []
     terminal.type("q")
-    shows(terminal, "using sudo for the half second", "exact: nothing lost", "left with 0")
+    shows(terminal, "using sudo for the moment", "exact: nothing lost", "left with 0")
 
 
 @pytest.mark.root
 def test_without_root_the_setup_says_what_is_left(terminal: Tmux, person: Person) -> None:
     type_into(terminal, person, "$denet setup")
-    shows(terminal, f"denet-tui setup as {person.name} ", "PRIV-001", "lacks CAP_BPF")
+    shows(terminal, f"denet-tui setup as {person.name} ", "It needs root for a moment")
     terminal.type("q")
     shows(terminal, "denet-tui: not ready yet; left to do: PRIV-001; go on with `denet-tui setup`", "left with 1")
     eventually(lambda: not children(terminal.shell), "nobody is left")
@@ -132,9 +133,14 @@ def hidden_bcc() -> str:
         return ""
 
 
-BROKEN: dict[str, tuple[Callable[[], str], tuple[str, ...], str]] = {
-    "bcc hidden, tracefs not mounted": (lambda: NO_TRACEFS + hidden_bcc(), (), "BCC-001"),
-    "capabilities cut": (lambda: "", tuple(without("bpf", "perfmon", "sys_admin")), "PRIV-002"),
+BROKEN: dict[str, tuple[Callable[[], str], tuple[str, ...], str, str]] = {
+    "bcc hidden, tracefs not mounted": (lambda: NO_TRACEFS + hidden_bcc(), (), "BCC-001", "bcc is not installed"),
+    "capabilities cut": (
+        lambda: "",
+        tuple(without("bpf", "perfmon", "sys_admin")),
+        "PRIV-002",
+        "the bounding set of",
+    ),
 }
 
 
@@ -145,9 +151,9 @@ def test_where_something_required_is_not_right_the_setup_comes_first(
     person: Person,
     name: str,
 ) -> None:
-    prepare, more, wrong = BROKEN[name]
+    prepare, more, wrong, words = BROKEN[name]
     type_into(terminal, person, "sudo $denet", prepare(), more)
-    shows(terminal, "denet-tui setup as", wrong)
+    shows(terminal, "denet-tui setup as", words)
     terminal.type("q")
     shows(terminal, "denet-tui: not ready yet; left to do:", wrong, "left with 1")
 
@@ -206,9 +212,9 @@ print(sudo.run(("/nowhere/sudo",)))
 
 
 def test_no_sudo_and_no_new_privileges_give_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unprivileged, "_SUDO", ("/nowhere/sudo",))
+    monkeypatch.setattr(called, "_FOLDERS", ("/nowhere",))
     assert sudo.as_root("setup", "--only", "FS-001.mount") == ()
-    look = "from denet_tui.helper import sudo; print(sudo.sudo() == '')"
+    look = "from denet_tui.helper import sudo; print(sudo.way_up() == '')"
     done = run("setpriv", "--no-new-privs", sys.executable, "-c", look)
     assert done.stdout == "True\n", done.stderr
 
@@ -224,6 +230,22 @@ def test_an_administrator_is_given_commands_and_what_they_change() -> None:
     assert "denet-tui setup --only KERN-006.lower --yes\n#   set    /proc/sys/a: 3 -> 2\n" in text
     assert "setup --undo --only KERN-006.lower\n" in text
     assert "# run it outside the container\n" in text
+
+
+@pytest.mark.root
+def test_root_is_given_no_copy_that_others_can_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment of the user's is told from the copy that root has."""
+    (copy := tmp_path / "venv").mkdir()
+    fix = Fix("KERN-006.lower", "allow it", (SetValue("/proc/sys/a", "2"),), "until-reboot", "set it back")
+    found = [(Finding("KERN-006", State.FAIL, "too strict", fixes=(fix,), required_for=BOTH), fix)]
+    monkeypatch.setattr(sys, "prefix", str(copy))
+    monkeypatch.setattr(called, "program", lambda: f"{copy}/bin/denet-tui")
+    assert f"{copy}/bin/denet-tui setup --only KERN-006.lower --yes\n" in sudo.for_administrator(found, {})
+    os.chown(copy, 65534, 65534)
+    text = sudo.for_administrator(found, {})
+    assert f"# Root does not run {copy}, which others can change.\n" in text
+    assert "\n/opt/denet-tui/bin/denet-tui setup --only KERN-006.lower --yes\n" in text
+    assert f"{copy}/bin" not in text
 
 
 def farewell(*done: Ended, working: str = "", state: State = State.FAIL) -> home.Left:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from denet_tui.bpf import unprivileged
+from denet_tui import called
 from denet_tui.checks.model import Finding, Fix, RunCommand, State
 from denet_tui.helper import access
 from tests.checks.fake import FakeHost
@@ -16,7 +16,7 @@ MODES = {"/usr/bin/setpriv": 0o755}
 
 @pytest.fixture(autouse=True)
 def sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unprivileged, "sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr(called, "way_up", lambda: "/usr/bin/sudo")
 
 
 def host(**more: str) -> FakeHost:
@@ -82,10 +82,11 @@ def test_without_systemd_it_is_not_offered() -> None:
 
 
 def test_without_sudo_the_socket_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unprivileged, "sudo", lambda: "")
+    monkeypatch.setattr(called, "way_up", lambda: "")
+    monkeypatch.setattr(called, "_FOLDERS", ("/nowhere",))
     found = {each.id: each for each in access.ways(access.reach(host()), GOOD, ANN, "denet-tui")}
     assert [each.id for each in found.values() if each.recommended] == ["group"]
-    assert found["sudo"].why_not == "there is no sudo that works in this session"
+    assert found["sudo"].why_not == "there is no sudo, doas, run0 or pkexec that works in this session"
 
 
 def test_what_is_out_of_reach_is_so_whichever_way() -> None:

@@ -21,7 +21,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 GETFD, READV, SEIZE = 438, 310, 0x4206
 
 def tries(pid):
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError: # it has ended
+        return
     yield "pidfd_getfd", max(libc.syscall(GETFD, pidfd, number, 0) for number in range(64)) >= 0
     yield "ptrace", libc.ptrace(SEIZE, pid, 0, 0) == 0
     for name in ("mem", "environ"):

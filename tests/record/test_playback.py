@@ -17,7 +17,7 @@ from denet_tui.record.playback import Playback
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
 from tests.record.made import INFO, OPENAT, READ, counted, process, snapshot
-from tests.record.test_read import chained, recorded
+from tests.record.test_read import chained, opened, recorded
 from tests.watch.helpers import eventually
 
 TICKS = 150
@@ -66,7 +66,7 @@ class Played:
 
 @contextmanager
 def played(source: Path | Track) -> Iterator[Played]:
-    found = Played(Playback(source if isinstance(source, Track) else Track.open(str(source))))
+    found = Played(Playback(source if isinstance(source, Track) else opened(source)))
     try:
         yield found
     finally:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from denet_tui.model import Accounts, InFlight, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.record.lines import open_file
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
@@ -36,8 +37,12 @@ def recorded(path: Path, snapshots: list[Snapshot], info: RunInfo = INFO) -> Pat
     return path
 
 
+def opened(path: Path) -> Track:
+    return Track(open_file(str(path)), str(path))
+
+
 def read(path: Path) -> Iterator[Snapshot]:
-    track = Track.open(str(path))
+    track = opened(path)
     now, at = track.start(), track.begin
     while (tick := track.tick(now, at)) is not None:
         now, at = tick
@@ -89,7 +94,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         assert [each.usage.rss_bytes for each in mine.processes if each.alive] == [
             each.usage.rss_bytes for each in theirs.processes if each.alive
         ]
-    assert Track.open(str(tmp_path / "rec.jsonl")).info == INFO
+    assert opened(tmp_path / "rec.jsonl").info == INFO
 
 
 @settings(max_examples=30)
@@ -115,15 +120,14 @@ def test_every_cut_opens_to_its_last_whole_line_and_says_so(tmp_path: Path) -> N
             with pytest.raises(
                 UnreadableError, match=r"cut\.jsonl: it is no recording, or was cut off in its first line"
             ):
-                Track.open(str(path))
+                opened(path)
             continue
         assert len(list(read(path))) == sum(line.startswith(b'{"kind":"tree"') for line in _lines(whole[:end]))
-        track = Track.open(str(path))
+        track = opened(path)
         last = list(read(path))
         assert not last or last[-1].elapsed_ns <= 2_000_000_000
-        if b'"summary"' not in whole[:end]:
-            track.tick(track.start(), end)
-            assert "cut off" in track.ending()
+        track.tick(track.start(), whole[:end].rfind(b"\n") + 1)
+        assert "cut off" in track.ending()
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -157,14 +161,18 @@ def test_what_is_no_recording_is_one_clear_line(tmp_path: Path, content: bytes, 
     path = tmp_path / "odd\x1b[2J.jsonl"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=says) as caught:
-        Track.open(str(path))
+        opened(path)
     assert str(caught.value).isprintable()
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
-    for path, says in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(UnreadableError, match=f"cannot read .*{says}"):
-            Track.open(str(path))
+    for path, says in (
+        (str(tmp_path / "none"), "No such file"),
+        (str(tmp_path), "Is a directory"),
+        ("", "Is a directory"),
+    ):
+        with pytest.raises(UnreadableError, match=rf"cannot read .+: {says}.* \(name a recording, .*\)$"):
+            open_file(path)
 
 
 def _damages() -> Iterator[tuple[str, object]]:
@@ -212,7 +220,7 @@ denet.execute_with_monitoring(["sh", "-c", "sleep 1; exit 3"], output_file=sys.a
         subprocess.run([sys.executable, "-c", run, path, *known], check=True, timeout=60, capture_output=True)
         found = list(read(path))
         assert found, denet
-        assert Track.open(str(path)).info.argv[0] == "sh" if known else "does not name"
+        assert opened(path).info.argv[0] == "sh" if known else "does not name"
         assert any(len(one.processes) > 1 for one in found), "sh, and sleep below it"
         assert found[-1].processes[0].usage.rss_bytes > 0 or not found[-1].processes[0].alive
         assert not found[-1].exact

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from denet_tui.record.sink import MOST_WAITING
+from denet_tui.record.writer import Recorder
+from tests.record.made import INFO, READ, category, counted, process, snapshot
 from tests.watch.helpers import PATIENCE, eventually, started, text_of
 
 FORKS = "i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done; touch done; exec sleep 100"
@@ -33,3 +39,45 @@ def test_the_ticks_go_on_and_sigterm_is_obeyed(tmp_path: Path) -> None:
     told = json.loads(text_of(tmp_path / "summary"))
     assert told["exact"]
     assert len(told["processes"]) == 3002  # sh, and touch
+
+
+TICKS = 24
+
+
+def unread(pipe: Path) -> tuple[Recorder, int]:
+    """A recorder that has had more ticks than can wait, and the end of its pipe that nobody has read from."""
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    recorder = Recorder(INFO, category, path=pipe)
+    recorder.start()
+    for tick in range(TICKS):
+        recorder.add(snapshot(tick / 2, [process(1000, {READ: counted(1)}, execs=tick, cmdline=("x" * (1 << 20),))]))
+    return recorder, reader
+
+
+def test_ticks_that_find_no_room_are_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recorder, reader = unread(tmp_path / "pipe")
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [" ".join(each.split()[:3]) for each in told] == ["the recording " + str(tmp_path / "pipe")], "said once"
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as stream:
+        got: list[bytes] = []
+        reading = threading.Thread(target=lambda: got.extend(stream))
+        reading.start()
+        recorder.finish(snapshot(100, []))
+        reading.join(20)
+    kinds = [json.loads(line)["kind"] for line in got]
+    assert kinds[-1] == "summary"
+    assert MOST_WAITING < sum(map(len, got)) < MOST_WAITING + (3 << 20)
+    lacking = TICKS + 1 - kinds.count("tree")  # the last tick is finish's
+    assert lacking > 5
+    assert recorder.failure == f"the recording {tmp_path}/pipe lacks {lacking} ticks: its reader was too slow for them"
+
+
+def test_so_they_are_where_the_reader_goes_away(tmp_path: Path) -> None:
+    recorder, reader = unread(tmp_path / "pipe")
+    os.close(reader)
+    recorder.finish(snapshot(100, []))
+    assert recorder.failure is not None
+    assert "its reader has gone" in recorder.failure
+    assert re.search(r"; \d+ ticks before that found no room$", recorder.failure)

@@ -65,6 +65,12 @@ def test_nothing_of_a_login_remains(before: str, scheme: str, user: str, value: 
     assert f"{host}.{tld}" not in shown
 
 
+@pytest.mark.parametrize("line", ["curl -u bob:{} https://x", "sshpass -p {} ssh x", "mysql -p{} db", "x -ubob:{}"])
+def test_nothing_of_a_secret_behind_a_letter_remains(line: str) -> None:
+    assert not remains("hunter2", hidden(line.format("hunter2")))
+    assert hidden("useradd -u 1000 x; mkdir -p a/b") == "useradd -u 1000 x; mkdir -p a/b"
+
+
 @given(st.sampled_from(["Authorization: ", "authorization:", "Proxy-Authorization: ", "'Authorization: ", "Cookie: "]),
        st.sampled_from(["Bearer ", "Basic ", "", "Digest username="]), VALUE)  # fmt: skip
 def test_nothing_of_a_header_remains(header: str, kind: str, value: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.person import Person
 from tests.real import environment
 from tests.watch.helpers import DENET, PATIENCE, alive, children, eventually, text_of
 
@@ -24,13 +25,13 @@ pytestmark = pytest.mark.root
 
 
 @contextmanager
-def on_terminal(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """denet-tui, and the other side of its terminal, which is not its session's: nobody hangs up on it."""
+def on_terminal(folder: Path, *argv: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """What was started, and the other side of its terminal, which is not its session's: nobody hangs up on it."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     env = environment() | {"TERM": "xterm-256color"}
     running = subprocess.Popen(
-        [*DENET, *words], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=folder, start_new_session=True
+        argv, stdin=slave, stdout=slave, stderr=slave, env=env, cwd=folder, start_new_session=True
     )
     os.close(slave)
     try:
@@ -49,9 +50,10 @@ def read_until(master: int, wanted: bytes) -> None:
         seen += os.read(master, 65536)
 
 
-@pytest.mark.parametrize("keys", [b"", b"Re", b"?", b"\x10"])
-def test_setup_and_its_helper_end_with_the_terminal(tmp_path: Path, keys: bytes) -> None:
-    with on_terminal(tmp_path, "setup") as (running, master):
+@pytest.mark.parametrize(("by", "keys"), [("su", b""), ("root", b"Re"), ("root", b"?"), ("root", b"\x10")])
+def test_setup_and_its_helper_end_with_the_terminal(person: Person, by: str, keys: bytes) -> None:
+    typed = ["su", "-c", f"sudo {' '.join(DENET)} setup", person.name] if by == "su" else [*DENET, "setup"]
+    with on_terminal(person.home, *typed) as (running, master):
         read_until(master, b"denet-tui setup")
         family = children(running.pid)
         assert family
@@ -64,7 +66,7 @@ def test_setup_and_its_helper_end_with_the_terminal(tmp_path: Path, keys: bytes)
 @pytest.mark.parametrize("policy", ["kill", "leave"])
 def test_the_live_screen_ends_with_the_terminal_and_does_as_on_quit_says(tmp_path: Path, policy: str) -> None:
     script = "echo $$ > pid; exec sleep 100"
-    words = ("run", "--on-quit", policy, "--summary", "summary", "--", "sh", "-c", script)
+    words = (*DENET, "run", "--on-quit", policy, "--summary", "summary", "--", "sh", "-c", script)
     with on_terminal(tmp_path, *words) as (running, master):
         read_until(master, b"\x1b[?1049h")
         eventually(lambda: text_of(tmp_path / "pid").endswith("\n"), "the command runs")

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf.accounts import check, open_for_running, read
+from denet_tui.bpf.accounts import Account, check, open_for_running, read
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import Tracer
-from denet_tui.model import NOTHING_USED
+from denet_tui.bpf.tracer import Process, Tracer
+from denet_tui.model import NOTHING_USED, UNKNOWN
+from denet_tui.watch.processes import _disk_of, stat
 from tests.person import Person
-from tests.real import REPOSITORY, environment
+from tests.real import REPOSITORY, environment, run_held
+from tests.record.schema import assert_valid
 from tests.watch.helpers import DENET, denet, eventually, started, text_of
 
 pytestmark = pytest.mark.root
@@ -211,6 +213,37 @@ def test_an_attached_process_that_ends_has_used_what_it_used_since(disk: Path) -
     assert process["minor_faults"] == pytest.approx(minor, abs=50)
 
 
+def test_what_a_child_has_written_is_not_its_parents(disk: Path) -> None:
+    """Though /proc/PID/io adds that of the children that were waited for (wait_task_zombie in kernel/exit.c)."""
+    living = "import os, time; os.write(os.open('own', 65), bytes(1 << 20)); os.sync(); time.sleep(0.5)"
+    script = 'dd if=/dev/zero of=big bs=1M count=2 2> /dev/null; "$0" -c "$1"; :'
+    words = ["sh", "-c", script, sys.executable, living]
+    done = denet("run", "--json", "--interval", "0.1", "--", *words, cwd=disk)
+    *ticks, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    of_shell = [line["parent"]["disk_write_bytes"] for line in ticks if line["kind"] == "tree" and line["parent"]]
+    assert len(of_shell) > 2
+    assert set(of_shell) == {0}
+    written = {each["comm"]: each["write_bytes"] for each in summary["processes"]}
+    assert written.pop("sh") == 0
+    assert summary["write_bytes"] == sum(written.values())
+    assert written.pop("dd") >= 2 << 20, "and what the file system writes for it"
+    (of_living,) = written.values()
+    told = [
+        each["metrics"]["disk_write_bytes"] for line in ticks if line["kind"] == "tree" for each in line["children"]
+    ]
+    assert of_living in told, "while it lives"
+    assert of_living >= 1 << 20
+
+
+def test_what_ends_while_its_threads_are_looked_at_is_not_known() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    account = Account(UNKNOWN, NOTHING_USED, complete=False, ended=NOTHING_USED)
+    process = Process(gone.pid, 1, 0, 0, 0, 2, 0, None, "true", (), gone.pid, account, parental=True)
+    found = stat("self")._replace(threads=2)
+    assert _disk_of(process, found, lambda path: Path(path).read_bytes()) == (None, None)
+
+
 def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
     path, recording = tmp_path / "summary.json", tmp_path / "rec"
     with subprocess.Popen(["sleep", "60"]) as sleeper:
@@ -221,6 +254,7 @@ def test_what_ran_before_the_machine_was_watched_is_not_known_rather_than_nothin
     eventually(lambda: told.search(text_of(recording)), "its end is told")
     watching.send_signal(signal.SIGTERM)
     watching.wait(60)
+    assert_valid(map(json.loads, recording.read_text().splitlines()))
     summary = json.loads(path.read_text())
     (process,) = [each for each in summary["processes"] if each["pid"] == sleeper.pid]
     assert [process[name] for name in USED] == [None] * len(USED)
@@ -253,10 +287,11 @@ loader.main()
 @pytest.mark.parametrize(
     ("names", "unknown"),
     [
-        (["task_struct.ioac.read_bytes"], {"read_bytes", "write_bytes"}),
-        (["task_struct.maj_flt"], {"minor_faults", "major_faults"}),
-        (["task_struct.se.sum_exec_runtime"], {"cpu_ns"}),
-        (["signal_struct.maxrss", "mm_struct.rss_stat"], {"max_rss_bytes"}),
+        (
+            ["task_struct.ioac.read_bytes", "signal_struct.maxrss", "mm_struct.rss_stat"],
+            {"read_bytes", "write_bytes", "max_rss_bytes"},
+        ),
+        (["task_struct.maj_flt", "task_struct.se.sum_exec_runtime"], {"minor_faults", "major_faults", "cpu_ns"}),
         (["task_struct.__state", "task_struct.state"], set(USED)),
         ([], set()),
     ],
@@ -266,14 +301,7 @@ def test_what_this_kernel_does_not_tell_is_not_known(names: list[str], unknown: 
     kernel = Loading(Request("raw"), program=("-c", LACKING.format(names=names))).receive()
     tracer = Tracer(kernel)
     try:
-        waiting, go = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.read(waiting, 1)
-            os.execv("/bin/true", ["true"])
-        tracer.hold(child)
-        os.write(go, b"g")
-        os.waitpid(child, 0)
+        child = run_held(tracer, "/bin/true")
         tracer.settle()
         account = read(Map(kernel.maps["accounts"]), [child])[child]
     finally:

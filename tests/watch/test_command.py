@@ -12,6 +12,7 @@ import pytest
 
 from tests.person import Person
 from tests.real import environment
+from tests.record.schema import assert_valid
 from tests.watch.helpers import DENET, alive, denet, eventually, run, text_of
 from tests.watch.test_privilege import EVERYTHING
 
@@ -113,7 +114,7 @@ def test_process_substitution_reaches_the_command() -> None:
 
 @pytest.mark.parametrize(
     ("script", "expected"),
-    [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -SEGV $$", 139), ("kill $$", 143)],
+    [("exit 255", 255), ("kill -9 $$", 137), ("kill -SEGV $$", 139), ("kill $$", 143)],
 )
 def test_exit_status_is_the_commands(script: str, expected: int) -> None:
     assert denet("run", "--no-tui", "--", "sh", "-c", script).returncode == expected
@@ -165,7 +166,10 @@ def test_the_run_ends_with_the_command_and_names_survivors(tmp_path: Path) -> No
 def test_json_has_standard_output_to_itself() -> None:
     done = denet("run", "--json", "--", "sh", "-c", "echo to stdout; echo to stderr >&2; exit 4")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert_valid(lines)
     assert [lines[0]["kind"], lines[-1]["kind"]] == ["metadata", "summary"]
+    where = lines[0]["denet_tui"]
+    assert (where["host"], where["cpus"], where["cwd"]) == (os.uname().nodename, os.cpu_count(), str(Path.cwd()))
     assert lines[-1]["exit_code"] == 4
     assert "to stdout\n" in done.stderr
     assert "to stderr\n" in done.stderr

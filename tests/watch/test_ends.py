@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +94,29 @@ def test_how_a_process_ended_that_was_attached_to_is_said(
     assert (told["exit_code"], told["signal"]) == (code, number)
     assert ("killed by SIGKILL" if number else f"exit status {code}") in said.decode()
     assert running.returncode == 0  # it is not denet-tui's command
+
+
+BEFORE_IT_WAS_WATCHED = """
+import os, subprocess, sys
+from denet_tui.bpf.handover import Loading
+from denet_tui.commands import run, targets
+from denet_tui.watch.launch import Start
+process = subprocess.Popen(["sleep", "60"])
+def load(wanted, only_uid):
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | (os.WNOWAIT if sys.argv[1] == "a zombie" else 0))
+    return Loading(wanted, only_uid=only_uid)
+request = targets.WatchRequest(no_tui=True)
+start = Start(request.options, aim="process", pid=process.pid, loader=load)
+run.exit_with(lambda _: run.watch(start, targets.ProcessTarget(process.pid), request, None))
+"""
+
+
+@pytest.mark.parametrize("left", ["gone", "a zombie"])
+def test_what_ends_while_the_program_loads_was_not_watched(left: str) -> None:
+    done = run(sys.executable, "-c", BEFORE_IT_WAS_WATCHED, left)
+    assert re.fullmatch(r"denet-tui: process \d+ ended before it could be watched; `denet-tui run .*\n", done.stderr)
+    assert done.returncode == 125
 
 
 def test_elapsed_is_until_the_commands_end(tmp_path: Path) -> None:

@@ -236,7 +236,8 @@ def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
 
     def body() -> None:
         signal.alarm(10)
-        assert run._without_screen(Twice(), WatchRequest(on_quit="leave")) == "leave"  # type: ignore[arg-type]
+        request = WatchRequest(on_quit="leave")
+        assert run._without_screen(Twice(), request, lambda _: None) == "leave"  # type: ignore[arg-type]
 
     in_child(body)
 

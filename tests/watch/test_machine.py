@@ -93,7 +93,8 @@ def outcome(workload: Path, calls: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.root
 def test_what_an_older_shell_starts_is_counted_as_strace_counts_it(outcome: Outcome) -> None:
-    assert outcome.summary["exact"] is True, outcome.summary["lost"]
+    # Calls of other tests may be under way when this begins; of those that are compared here none is.
+    assert {name for name, count in outcome.summary["lost"].items() if count} <= {"begun"}, outcome.summary["lost"]
     started = outcome.strace.keys() - {outcome.shell}
     assert len(started) > SHORT + 20
     for pid in started:

@@ -14,6 +14,7 @@ from denet_tui.bpf.tracer import Reading
 from denet_tui.model import Loss
 from denet_tui.watch.processes import Present, Usages
 from denet_tui.watch.sampler import KEPT_LETTERS, Sampler
+from tests.record.schema import assert_valid
 from tests.watch.helpers import denet
 from tests.watch.test_machine import process
 
@@ -39,6 +40,7 @@ def test_command_lines_are_whole_or_said_to_be_cut(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "recording").read_text().splitlines()]
+    assert_valid(lines)
     command, true, subshell, *_ = processes = sorted(lines[-1]["processes"], key=lambda each: each["start_ms"])
     assert command["cmdline"] == subshell["cmdline"] == ["/bin/sh", str(script), *LONG]
     assert true["cmdline"] == ["/bin/true", "x" + "é" * 58]

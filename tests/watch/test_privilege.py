@@ -1,4 +1,4 @@
-"""Under sudo everything but half a second belongs to who asked."""
+"""Under sudo everything but a moment belongs to who asked."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_without_privilege_nothing_is_run(person: Person) -> None:
     done = person.shell("$denet run --no-tui -- touch unprivileged")
     assert done.returncode == 125
     (line,) = complaints(done.stderr)
-    assert line.startswith("denet-tui: loading the BPF program needs root for half a second: run `sudo /")
+    assert line.startswith("denet-tui: loading the BPF program needs root for a moment: run `sudo /")
     assert line.endswith("/denet-tui run --no-tui -- touch unprivileged`")
     assert not (person.home / "unprivileged").exists()
     assert person.shell("$denet run --user root -- touch unprivileged", become=AMBIENT).returncode == 125
@@ -304,7 +304,9 @@ def test_attaching_to_somebody_else_needs_a_word(person: Person) -> None:
             assert complaints(done.stderr) == [
                 f"denet-tui: process {other.pid} belongs to root, not to {person.name}; to watch it add --as-root"
             ]
-            argv = person.argv(f"exec sudo -n $denet attach --no-tui --as-root -o attached {other.pid}")
+            argv = person.argv(
+                f"exec setarch --uname-2.6 sudo -n $denet attach --no-tui --as-root -o attached {other.pid}"
+            )
             with subprocess.Popen(argv, cwd=person.home, stderr=subprocess.DEVNULL) as watching:
                 eventually(lambda: "tree" in text_of(person.home / "attached"), "a first tick is recorded")
                 ours = denets(watching.pid)

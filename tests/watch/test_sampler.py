@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.bpf.tracer import Process, Reading, Task, index_of
+from denet_tui.bpf.tasks import Clock, Task
+from denet_tui.bpf.tracer import Process, Reading, index_of
 from denet_tui.model import ABI_NATIVE, NOTHING, Counters, ErrorKey, Loss, Snapshot, Syscall
 from denet_tui.syscalls import syscall
 from denet_tui.watch.sampler import Sampler
@@ -112,7 +113,7 @@ class MadeUpKernel:
         self._clear()
         self.play(late)
         tasks = [
-            Task(10_000 + tgid, tgid, True, ABI_NATIVE, nr, self.now)
+            Task(10_000 + tgid, tgid, True, ABI_NATIVE, nr, self.now, Clock(*(0,) * 10))
             for tgid, living in self.living.items()
             for nr, count in living.inside.items()
             if count

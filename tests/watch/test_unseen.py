@@ -10,6 +10,7 @@ import pytest
 
 from tests.person import Person
 from tests.real import DENET, REPOSITORY, run
+from tests.record.schema import assert_valid
 
 pytestmark = pytest.mark.root
 
@@ -63,6 +64,7 @@ def test_attach_is_not_exact_where_proc_hides_what_is_not_counted(person: Person
     argv = ["unshare", "--mount", "env", f"--chdir={person.home}", f"PYTHONPATH={REPOSITORY}", *asks]
     done = run([*argv, "sh", "-c", ATTACHED, "sh", sys.executable, BELOW, *attach])
     found: dict[str, Any] = json.loads((person.home / "summary").read_text())
+    assert_valid([found])
     assert "getppid" not in found["syscalls"]
     assert (found["exact"], found["lost"]["hidden"]) == (False, None), done.stderr
     assert "(hidepid), and none of that is counted" in " ".join(done.stderr.split())

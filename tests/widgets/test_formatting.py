@@ -118,3 +118,25 @@ def test_clip_says_that_it_cut() -> None:
     assert formatting.clip("abcd", 4) == "abcd"
     assert formatting.clip("日本語", 4) == "日 …"
     assert formatting.clip("abc", 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "shown"),
+    [
+        ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 60, "gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c"),
+        ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 45, "gcc -O2 -I…/a/inc -c -o …/a/b.o …/a/b.c"),
+        ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 24, "gcc …/a/b.o …/a/b.c"),
+        ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 16, "gcc … src/a/b.c"),
+        ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 10, "gcc …a/b.c"),
+        ("/usr/lib/cc1 -quiet src/parse.c -dumpbase parse.c -O2", 20, "cc1 … src/parse.c"),
+        ("curl -s https://example.org/some/file", 26, "curl -s https://example.o…"),
+        ("python3 -m pytest tests/watch", 30, "python3 -m pytest tests/watch"),
+    ],
+)
+def test_a_command_line_is_cut_where_it_says_least(line: str, width: int, shown: str) -> None:
+    assert formatting.condensed(line.split(), "comm", width) == shown
+
+
+@given(st.lists(st.text(max_size=12), max_size=6), st.integers(4, 60))
+def test_a_condensed_command_line_is_no_longer_than_asked(argv: list[str], width: int) -> None:
+    assert cell_len(formatting.clip(formatting.condensed(argv, "comm", width), width)) <= width

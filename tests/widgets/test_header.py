@@ -43,6 +43,16 @@ def test_details_are_whole_or_left_out(width: int) -> None:
     assert whole[len(line) : len(line) + 3] in {" · ", ""}
 
 
+def test_what_stands_out_has_a_line_and_the_others_are_counted() -> None:
+    found = ["connect failed 12 times of 13 with ECONNREFUSED   3 shows more", "one unlink took 2 s", "another"]
+    lines = header_lines(facts(INFO, NOW, found=found), 80)
+    third = "".join(piece for piece, _ in lines[2])
+    assert len(third) <= 80
+    assert third.startswith(" ● connect failed 12 times of 13")
+    assert third.endswith("and 2 more at the end")
+    assert len(header_lines(facts(INFO, NOW), 80)) == 2
+
+
 def test_badges() -> None:
     assert badge(Loss()) == " exact "
     assert badge(Loss(rows=1200, returns=34)) == " 1,234 short "

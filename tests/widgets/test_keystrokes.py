@@ -2,7 +2,7 @@
 
 import pytest
 
-from denet_tui.widgets.keystrokes import bytes_of
+from denet_tui.widgets.keystrokes import bytes_of, mouse_bytes
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,11 @@ def test_what_a_key_sends(key: str, character: str | None, sent: bytes) -> None:
 def test_application_cursor_keys() -> None:
     assert bytes_of("up", None, application=True) == b"\x1bOA"
     assert bytes_of("ctrl+up", None, application=True) == b"\x1b[1;5A"
+
+
+def test_what_the_mouse_sends() -> None:
+    assert mouse_bytes(0, 0, 9) == b"\x1b[M !*"
+    assert mouse_bytes(2, 222, 222, released=True) == b"\x1b[M#\xff\xff"
+    assert mouse_bytes(0, 223, 0) == b""
+    assert mouse_bytes(64, 300, 0, sgr=True) == b"\x1b[<64;301;1M"
+    assert mouse_bytes(0, 1, 2, released=True, sgr=True) == b"\x1b[<0;2;3m"

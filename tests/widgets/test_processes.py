@@ -8,6 +8,7 @@ import pytest
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree
+from denet_tui.widgets.whole_command import whole_command
 from tests.screens.live.double import Build, counters
 from tests.widgets.still import Tree
 
@@ -62,7 +63,7 @@ def inside(pid: int, call: Syscall, seconds: float) -> InFlight:
 
 
 def test_children_stand_under_their_parent_in_the_order_of_their_start() -> None:
-    assert shown(drawn(60)) == ["make", "├─sh", "│ └─awk", "├─cc", "└─ld -o a.out"]
+    assert shown(drawn(60)) == ["make", "├─sh", "│ └─awk", "├─ld -o a.out", "└─cc"]
 
 
 def test_a_used_again_pid_has_its_own_children() -> None:
@@ -73,40 +74,60 @@ def test_a_used_again_pid_has_its_own_children() -> None:
 def test_deep_in_the_tree_there_is_room_for_the_name() -> None:
     chain = [process(pid, pid - 1, f"name{pid}") for pid in range(100, 112)]
     tree = drawn(44, chain)
-    assert [line[6:20].rstrip() for line in texts(tree)[1:8]] == [
-        "name100", "└─name101", "  └─name102", "    └─name103", "…   └─name104", "…   └─name105", "…   └─name106"
+    assert [line[1:20].rstrip() for line in texts(tree)[1:8]] == [
+        "name100", "└─name101", "  └─name102", "    └─name103", "      └─name104", "…     └─name105", "…     └─name106"
     ]  # fmt: skip
     tree.action_edge(-1)
-    assert tree.copied().startswith("pid 111  name111  ")
+    assert tree.copied().startswith("name111  pid 111  ")
 
 
 def test_who_has_lost_its_parent_is_a_root() -> None:
-    assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "cc", "ld -o a.out"]
+    assert shown(drawn(60, FAMILY[1:])) == ["sh", "└─awk", "ld -o a.out", "cc"]
 
 
 def test_lines() -> None:
     tree = drawn(46, in_flight=[inside(11, WAIT, 3.2)])
     assert texts(tree) == [
-        "  pid process        cpu%  rss calls/s trend  ",
-        "▸  10 make             12 4.8M     100      ▄▇",
-        "   11 ├─sh             12 4.8M      wait4 3.2s",
-        "   13 │ └─awk          SIGKILL   1,234 calls  ",
-        "   12 ├─cc              exit 3   1,234 calls  ",
-        "   14 └─ld -o a.out    12 4.8M     180      ▄▇",
+        " process                 end      cpu% calls/s",
+        "▸make                               12     100",
+        " ├─sh                               12   wait4",
+        " │ └─awk                 SIGKILL             -",
+        " ├─ld -o a.out                      12     180",
+        " └─cc                    exit 3              -",
     ]
 
 
+def test_columns_that_say_nothing_in_any_line_are_not_there() -> None:
+    idle = [process(pid, 1, "idle", usage=NO_USAGE, delta=counters(0)) for pid in (10, 11)]
+    tree = drawn(200, idle)
+    assert texts(tree)[0].split() == ["process", "pid", "calls/s", "trend", "calls"]
+    tree.take(snapshot([*idle, process(12, 1, "busy", delta=counters(9, errors=2))]), lambda _: ())
+    busy = ["process", "pid", "cpu%", "rss", "thr", "calls/s", "trend", "err/s", "calls"]
+    assert texts(tree)[0].split() == busy
+    tree.take(snapshot(idle), lambda _: ())
+    assert texts(tree)[0].split() == busy
+
+
+def test_a_command_line_that_is_too_long_keeps_what_tells_it_from_its_like() -> None:
+    argv = ("/usr/bin/gcc", "-O2", "-I/home/a/project/include", "-c", "-o", "src/lexer/parse.o", "src/lexer/parse.c")
+    tree = drawn(60, [process(10, 1, "gcc", cmdline=argv)])
+    assert texts(tree)[1].split()[:3] == ["▸gcc", "…", "src/lexer/parse.c"]
+    assert whole_command(tree.current) == ("10 ", " ".join(argv))
+
+
 def test_lines_where_there_is_room_for_everything() -> None:
-    tree = drawn(110, in_flight=[inside(11, WAIT, 3.2)])
+    tree = drawn(120, in_flight=[inside(11, WAIT, 3.2)])
     first = [line.split() for line in texts(tree)]
-    assert first[0] == ["pid", "process", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"]
-    assert first[2] == ["11", "├─sh", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
-    assert first[4] == ["12", "├─cc", "exit", "3", "-", "1,234"]
-    assert first[5] == ["14", "└─ld", "-o", "a.out", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
+    assert first[0] == [
+        "process", "pid", "end", "cpu%", "rss", "thr", "calls/s", "trend", "blocked", "in", "err/s", "calls"
+    ]  # fmt: skip
+    assert first[2] == ["├─sh", "11", "12", "4.8M", "2", "0", "▄▇", "wait4", "3.2s", "0", "1,234"]
+    assert first[5] == ["└─cc", "12", "exit", "3", "-", "1,234"]
+    assert first[4] == ["├─ld", "-o", "a.out", "14", "12", "4.8M", "2", "180", "▄▇", "6.0", "1,234"]
 
 
 def test_the_dead_have_no_rate() -> None:
-    assert [row.rate for row in drawn(60).rows] == [100, 0, 0, 0, 180]
+    assert [row.rate for row in drawn(60).rows] == [100, 0, 0, 180, 0]
 
 
 @pytest.mark.parametrize("width", [30, 38, 46, 60, 75, 110, 200])
@@ -119,7 +140,7 @@ def test_every_line_is_as_wide_as_the_tree(width: int, grouped: bool) -> None:
 
 
 def test_long_process_ids_get_their_room() -> None:
-    assert "4194303 x" in drawn(50, (process(4_194_303, 1, "x"),)).render_line(1).text
+    assert " 4194303 " in drawn(75, (process(4_194_303, 1, "x"),)).render_line(1).text
 
 
 def test_hostile_names_are_shown_harmlessly() -> None:
@@ -149,7 +170,7 @@ def test_the_dead_are_not_blocked() -> None:
 
 def test_the_dead_say_how_many_calls_failed() -> None:
     ended = process(10, 1, "make", end_ns=99, status=0, total=counters(1234, errors=7))
-    assert texts(drawn(110, [ended]))[1].split() == ["▸", "10", "make", "exit", "0", "-", "7", "errors", "1,234"]
+    assert texts(drawn(110, [ended]))[1].split() == ["▸make", "10", "exit", "0", "-", "1,234", "7"]
 
 
 def test_after_the_end_there_are_totals_and_no_rates() -> None:
@@ -167,7 +188,7 @@ def test_after_the_end_there_are_totals_and_no_rates() -> None:
 
 @pytest.mark.parametrize(
     ("key", "order"),
-    [("", [10, 11, 13, 12, 14]), ("pid", [10, 11, 12, 13, 14]), ("name", [13, 12, 14, 10, 11]),
+    [("", [10, 11, 13, 14, 12]), ("pid", [10, 11, 12, 13, 14]), ("name", [13, 12, 14, 10, 11]),
      ("rate", [14, 10, 11, 12, 13]), ("errors", [14, 10, 11, 12, 13]), ("cpu", [10, 11, 14, 12, 13])],
 )  # fmt: skip
 def test_sorted_by_a_column_it_is_a_list(key: str, order: list[int]) -> None:
@@ -180,7 +201,7 @@ def test_sorted_by_a_column_it_is_a_list(key: str, order: list[int]) -> None:
 def test_reversed_the_tree_has_the_newest_first() -> None:
     tree = drawn(60)
     tree.action_reverse()
-    assert pids(tree) == [10, 14, 12, 11, 13]
+    assert pids(tree) == [10, 14, 11, 13, 12]
 
 
 def test_sorting_begins_and_ends_with_the_tree() -> None:
@@ -190,7 +211,7 @@ def test_sorting_begins_and_ends_with_the_tree() -> None:
     for _ in range(10):
         tree.action_sort()
         seen.append(tree.sort_key)
-    assert seen == ["pid", "name", "cpu", "rss", "threads", "rate", "blocked", "errors", "calls", ""]
+    assert seen == ["name", "pid", "end", "cpu", "rss", "threads", "rate", "errors", "calls", ""]
 
 
 # Folding
@@ -200,13 +221,13 @@ def test_folding_says_how_many_it_hides_and_stays_through_snapshots() -> None:
     tree = drawn(60)
     tree.action_move(1)
     tree.action_fold()
-    assert pids(tree) == [10, 11, 12, 14]
+    assert pids(tree) == [10, 11, 14, 12]
     assert "├─[+1] sh" in tree.render_line(2).text
     tree.take(snapshot((*FAMILY, process(15, 11, "new"))), lambda _: ())
-    assert pids(tree) == [10, 11, 12, 14]
+    assert pids(tree) == [10, 11, 14, 12]
     assert "├─[+2] sh" in tree.render_line(2).text
     tree.action_unfold()
-    assert pids(tree) == [10, 11, 13, 15, 12, 14]
+    assert pids(tree) == [10, 11, 15, 13, 14, 12]
 
 
 def test_what_cannot_be_folded_goes_up_and_what_is_unfolded_goes_down() -> None:
@@ -286,7 +307,7 @@ def test_a_line_for_every_command_name() -> None:
     tree = drawn(75, (*FAMILY, process(15, 10, "sh", end_ns=99)))
     tree.action_group()
     assert [line.split()[:2] for line in texts(tree)] == [
-        ["n", "process"], ["▸", "0/1"], ["0/1", "cc"], ["1", "ld"], ["1", "make"], ["1/2", "sh"]
+        ["process", "n"], ["▸awk", "0/1"], ["cc", "0/1"], ["ld", "1"], ["make", "1"], ["sh", "1/2"]
     ]  # fmt: skip
     assert tree.everything() == 5
     tree.sort_by("rate")
@@ -311,15 +332,15 @@ def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
 def test_names_in_place_of_command_lines() -> None:
     tree = drawn(60)
     tree.action_arguments()
-    assert texts(tree)[5].split()[1] == "└─ld"
-    assert "-o" not in texts(tree)[5]
+    assert texts(tree)[4].split()[0] == "├─ld"
+    assert "-o" not in texts(tree)[4]
 
 
 def test_a_row_is_copied_whole() -> None:
     tree = drawn(46, in_flight=[inside(14, FUTEX, 3.2)])
-    tree.action_edge(-1)
+    tree.action_move(3)
     assert tree.copied() == (
-        "pid 14  ld -o a.out  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
+        "ld -o a.out  pid 14  cpu% 12  rss 4.8M  thr 2  calls/s 180  futex 3.2s  err/s 6.0  calls 1,234"
     )
-    tree.action_move(-1)
-    assert tree.copied() == "pid 12  cc  exit 3  calls 1,234"
+    tree.action_move(1)
+    assert tree.copied() == "cc  pid 12  exit 3  calls 1,234"

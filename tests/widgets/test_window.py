@@ -105,11 +105,11 @@ def test_columns_are_read_once_and_the_last_ones_again() -> None:
         ends = [start_s + (at + 1) * width_s for at in range(count)]
         return [(width_s, Counters(int(min(end, now[0]) * 10))) for end in ends]
 
-    columns = Columns(read)
+    columns = Columns()
 
     def shown(window: Window, count: int) -> list[int]:
         grid = window.grid(now[0], count)
-        found = [counters.calls for _, counters in columns.of(grid, now[0])]
+        found = [counters.calls for _, counters in columns.of(read, grid, now[0])]
         assert found == [counters.calls for _, counters in read(grid.start_s, grid.width_s, grid.count)]
         asked.pop()
         return found

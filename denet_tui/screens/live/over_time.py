@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -86,14 +86,16 @@ class _Reading:
 
     timeline: Timeline
     syscalls: frozenset[Syscall] | None
+    until_s: float = field(compare=False)
+    """What came later is not shown yet, or not while paused."""
 
     def __call__(self, start_s: float, width_s: float, count: int) -> Sequence[Watched]:
-        return self.timeline.columns(start_s, width_s, count, self.syscalls)
+        return self.timeline.columns(start_s, width_s, count, self.syscalls, self.until_s)
 
 
 def reader(frame: Frame, syscalls: Collection[Syscall] | None) -> Reader:
     """What reads the sums over `syscalls` (None: over all) within what the view is narrowed to."""
-    return _Reading(frame.rates.timeline, None if syscalls is None else frozenset(syscalls))
+    return _Reading(frame.rates.timeline, None if syscalls is None else frozenset(syscalls), frame.known_s)
 
 
 def syscall_curves(frame: Frame, syscalls: Sequence[Syscall]) -> list[Curve]:

@@ -17,10 +17,12 @@ from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.over_time import OverTime, class_curves, syscall_curves
 from denet_tui.widgets import processes, syscalls
 from denet_tui.widgets.chart import MOST_CURVES, Chart
+from denet_tui.widgets.divider import Divider
 from denet_tui.widgets.line_view import LineView
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import PaneSwitch, TabRow
+from denet_tui.widgets.whole_command import WholeCommand
 
 
 class Overview(OverTime):
@@ -60,7 +62,7 @@ class Overview(OverTime):
             show=False,
         ),
     ]
-    TREE_WIDTH = 38
+    TREE_WIDTH = 50
     """Percent, where the user has not said otherwise."""
 
     def __init__(self) -> None:
@@ -77,6 +79,8 @@ class Overview(OverTime):
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield ProcessTree()
+                yield WholeCommand()
+            yield Divider()
             with Vertical(id="right"):
                 yield SyscallTable()
                 yield Chart()
@@ -117,6 +121,11 @@ class Overview(OverTime):
         self._tree_width = min(70, max(15, self._tree_width + by))
         self.on_resize()
 
+    def on_divider_dragged(self, message: Divider.Dragged) -> None:
+        """Let the panes meet where it was drawn to."""
+        if self.size.width:
+            self.action_divide(round(100 * message.x / self.size.width) - self._tree_width)
+
     def on_resize(self) -> None:
         """Divide the width, where the tree and the tables share it."""
         alone = self.screen.has_class("-narrow")
@@ -136,7 +145,11 @@ class Overview(OverTime):
         self.query_one(SyscallTable).take(
             snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)
         )
+        self._show_command()
         self._show_chart(frame)
+
+    def _show_command(self) -> None:
+        self.query_one(WholeCommand).show(self.query_one(ProcessTree).current)
 
     def _show_chart(self, frame: Frame) -> None:
         curves = class_curves(frame) if self._by_class else syscall_curves(frame, self._charted())
@@ -170,7 +183,8 @@ class Overview(OverTime):
             self._show_chart(self._frame)
 
     def on_line_view_moved(self, message: LineView.Moved) -> None:
-        """Chart the syscall that the cursor went to."""
+        """Chart the syscall that the cursor went to; say the whole command line of the process that it went to."""
+        self._show_command()
         if isinstance(message.view, SyscallTable) and self._frame is not None:
             self._show_chart(self._frame)
 

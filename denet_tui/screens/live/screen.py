@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from denet_tui.findings.rules import findings
 from denet_tui.model import Snapshot
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
@@ -38,6 +39,9 @@ from denet_tui.widgets.window import Window
 _MOST_WAITING = 16
 """Snapshots that may wait for a screen that is busy; older ones are let go, their numbers are in the newer ones."""
 
+
+_KEYS = {tab.id: number for number, tab in enumerate(TABS, 1)}
+"""Of the tabs."""
 
 _PACES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two samples that `+` and `-` choose from."""
@@ -186,10 +190,17 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Draw `snapshot`, everything at once: the header, and the tab that is shown."""
         self._shown = snapshot
         with self.app.batch_update():
-            self.query_one(RunHeader).show(snapshot, paused=self._view.paused)
+            self._show_header()
             self.query_one(Crumbs).show(crumbs(self._view), self._aside())
             self._show_tab()
         self._fit_terminal()
+
+    def _show_header(self) -> None:
+        last = self._terminal.last_line if self._shown is not None and self._shown.status else ""
+        said = f"{last}   {_KEYS['output']} shows all" if last else ""
+        found = findings(self._shown) if self._shown else ()
+        told = [f"{each.text}   {_KEYS[each.tab]} shows more" for each in found]
+        self.query_one(RunHeader).show(self._shown, paused=self._view.paused, said=said, found=told)
 
     def _show_tab(self) -> None:
         if self._shown is None:
@@ -327,6 +338,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             hint = self._terminal.hint
             self._terminal.show(self.query(OutputView))
             self.query_one(TabRow).show(self._tab, hint and f"{hint} waits for input")
+            if self._shown is not None and not self._shown.running:
+                self._show_header()  # the last words may come after the last numbers
         tab = TABS[self._tab]
         if tab.poll:
             tab.poll(self._body[tab.id], self._source)

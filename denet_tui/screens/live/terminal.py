@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import chain
 
 from textual.geometry import Size
 
@@ -31,6 +32,16 @@ class Terminal:
             return ""
         names = {process.tgid: f"{visible(process.comm)} ({process.pid})" for process in latest.processes}
         return names.get(asking.tgid, f"process {asking.tgid}")
+
+    @property
+    def last_line(self) -> str:
+        """The last line with anything in it that the command wrote."""
+        emulator = self._emulator
+        if emulator is None:
+            return ""
+        rows = (emulator.row(y) for y in range(emulator.size[1] - 1, -1, -1))
+        texts = ("".join(segment.text for segment in line).strip() for line in chain(rows, reversed(emulator.history)))
+        return next(filter(None, texts), "")
 
     @property
     def _running(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+from denet_tui import called, files
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import Fix
 from denet_tui.checks.verdict import ACCESS, PROOF
@@ -14,13 +16,16 @@ from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.state import Walk
 
+FEW_LINES = 6
+"""Of a fix, which the first page shows whole; longer ones are read on their step's page before they are applied."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offers:
     """What can be done to the step `current` (a check's id, or the name of a group)."""
 
     SOMETIMES: ClassVar = frozenset(
-        {"go_on", "apply", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back"}
+        {"go_on", "apply", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back", "front"}
     )
     """Actions of the screen that are not always offered."""
 
@@ -30,11 +35,38 @@ class Offers:
     current: str
     may_ask: bool = True
     """False if there is no sudo."""
+    front: bool = False
+    """Whether the first page is shown, not that of the step."""
 
     @property
     def fix(self) -> Fix | None:
         """The fix that is chosen; at a way to the capabilities, what makes that way work."""
         return self.access.fix if self.access else self.walk.chosen(self.current)
+
+    @property
+    def alone(self) -> bool:
+        """Whether this session cannot become root: everything here is for an administrator."""
+        return not self.walk.engine.root and not self.may_ask
+
+    @property
+    def only_root(self) -> bool:
+        """Whether nothing is in the way but that this session is not root."""
+        return self.walk.needed() == [ACCESS] and not self.walk.engine.root
+
+    @property
+    def asks(self) -> str:
+        """Who asks for the password."""
+        return f"{Path(called.way_up()).name or 'sudo'} is asked"
+
+    @property
+    def to_keep(self) -> Fix | None:
+        """What lets the user watch without root, where it is not so yet."""
+        return next((each.fix for each in self.accesses if each.id == "group"), None)
+
+    @property
+    def long(self) -> bool:
+        """Whether what the chosen fix does is more than the first page shows of it."""
+        return self.fix is not None and len(self.walk.preview(self.fix)) > FEW_LINES
 
     @property
     def accesses(self) -> tuple[Access, ...]:
@@ -71,7 +103,7 @@ class Offers:
             return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
         if self.may_ask:
             return "root, through sudo: the screen makes room for its question, and comes back"
-        return "root, which this session cannot become: a writes it down for an administrator, y copies it"
+        return "root, which this session cannot become: a saves it for an administrator, y copies it"
 
     @property
     def back(self) -> str:
@@ -90,7 +122,7 @@ class Offers:
     def text(self) -> str:
         """What is copied."""
         found, fix = self.access, self.fix
-        if fix and fix.changes and not (self.applies or self.may_ask):
+        if self.alone and (self.front or (fix and fix.changes)):
             return self.for_administrator
         if fix:
             return preview.shell(fix) or "\n".join(fix.advice.split("`")[1::2]) or fix.advice
@@ -99,29 +131,45 @@ class Offers:
     @property
     def for_administrator(self) -> str:
         """All that root has to do here, as a text to hand over; this step's first."""
+        if self.walk.needed() == [ACCESS]:
+            return sudo.to_let_in(self.to_keep)
         found = self.walk.findings.get(self.current)
         first = [(found, self.fix)] if found and self.fix else []
         rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
         previews = {fix.id: self.walk.preview(fix) for _, fix in (*first, *rest)}
         return sudo.for_administrator([*first, *rest], previews)
 
+    def save_for_administrator(self, folder: Path) -> str:
+        """Write that text, and say where, or why that was not possible."""
+        try:
+            path = files.write_beside(folder, "denet-tui-for-root.sh", self.for_administrator)
+        except OSError as error:
+            return f"! {folder} cannot be written ({error.strerror}): y copies it"
+        return f"✓ saved: give {path} to an administrator, who reads it and runs it with sh, as root"
+
     @property
     def actions(self) -> frozenset[str]:
         """Those of SOMETIMES that make sense here and now."""
         walk, current, idle = self.walk, self.current, not self.walk.working
         is_step = current in catalogue.by_id
-        pending = current != PROOF and (current in walk.looking or current in walk.open())
+        pending = current not in (PROOF, ACCESS if self.front else "") and current in {*walk.looking, *walk.open()}
         found = {
-            "go_on": idle and walk.ready,
-            "apply": idle and (self.access is not None or self._applicable()),
+            "go_on": idle and (walk.ready or (self.only_root and self.may_ask)),
+            "apply": idle and self._something_to_apply(),
             "cancel": not idle,
             "skip": idle and pending,
             "undo": idle and bool(self.undoable),
             "recheck": idle and is_step,
-            "copy_fix": self.access is not None or self.fix is not None,
-            "details": is_step,
+            "copy_fix": bool(self.text),
+            "details": is_step or self.front,
+            "front": not self.front,
         }
         return frozenset(action for action, offered in found.items() if offered)
+
+    def _something_to_apply(self) -> bool:
+        if self.front and self.current == ACCESS:
+            return self.alone or self.to_keep is not None
+        return self.access is not None or self._applicable()
 
     def _applicable(self) -> bool:
         fix = self.fix

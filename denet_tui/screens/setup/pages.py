@@ -12,7 +12,8 @@ from denet_tui.checks.verdict import ACCESS, PROOF
 from denet_tui.helper.access import Access
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
-from denet_tui.screens.setup.state import SIGNS, Walk, spinner
+from denet_tui.screens.setup.signs import SIGNS, spinner
+from denet_tui.screens.setup.state import Walk
 from denet_tui.widgets.page import Paragraph
 
 _FEW = 4
@@ -73,7 +74,7 @@ def _waits_for(walk: Walk) -> str:
 
 def welcome(walk: Walk, spin: int) -> list[Paragraph]:
     """While everything is looked at for the first time."""
-    now = ", ".join(f"{each} {catalogue.by_id[each].title}" for each in walk.order if each in walk.started)
+    now = ", ".join(catalogue.by_id[each].title for each in walk.order if each in walk.started)
     return [
         Paragraph(f"{spinner(spin)} looking at this machine: {walk.how_far()}", "Setup", "spark"),
         Paragraph(now, "", "dim"),
@@ -107,22 +108,23 @@ def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
         *_slow(state),
         *_remarks(walk, finding, shown.back),
     ]
-    found += [Paragraph(), *_evidence(finding, details=shown.details)]
-    found += [Paragraph(finding.why, "Why")] if finding.why else []
-    found += _needs(finding)
     if finding.state in (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH) or (
         finding.state is State.SKIP and finding.fixes
     ):
-        found += _fixes(walk, finding, shown)
+        found += _fixes(walk, finding, shown)  # before all else: what to type or to press is in sight
+    found += [Paragraph(), *_evidence(finding, details=shown.details)]
+    found += [Paragraph(finding.why, "Why")] if finding.why else []
+    found += _needs(finding)
     found += [Paragraph(link, "See" * (not number), whole=True) for number, link in enumerate(finding.links)]
     if shown.details:
         found.append(Paragraph(f"the check took {finding.seconds:.3f} s", "Took"))
     if shown.log:
-        found += [Paragraph(), *(_logged(line, first=not number) for number, line in enumerate(shown.log))]
+        found += [Paragraph(), *(logged(line, first=not number) for number, line in enumerate(shown.log))]
     return found
 
 
-def _logged(line: str, *, first: bool) -> Paragraph:
+def logged(line: str, *, first: bool) -> Paragraph:
+    """A line of what was done, the first of them with its label."""
     style = "bad" if line.startswith("✗") else "good" if line.startswith("✓") else "code" if line[:1] == "$" else "text"
     return Paragraph(line, "Done" if first else "", style, hang=2)
 
@@ -222,19 +224,27 @@ def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
         found.append(
             Paragraph(f"{mark} {number} {each.title}{best}", "" if number > 1 else "Ways", style, hang=6, key=key)
         )
-        found += [Paragraph(f"- {line}", style="dim", hang=2, key=key) for line in each.means]
         if not each.works:
             word = "not yet" if each.fix else "not here"
             found.append(Paragraph(f"{word}: {each.why_not}", style="warn", hang=2))
-    if chosen and chosen.fix:
-        found += [Paragraph(), Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")]
-        found += _chosen(walk, chosen.fix, shown, working=walk.state(finding.id) == "working")
-    elif chosen:
-        found += [Paragraph(), Paragraph(label="Type", style="code", words=("$", *chosen.command))]
-        found.append(Paragraph("a starts denet-tui again in this way; y copies the command.", "Apply"))
-    else:
-        found += _advice("; ".join(fix.advice for fix in finding.fixes if fix.advice))
-    return found
+    return found + _way(walk, finding, chosen, shown)
+
+
+def _way(walk: Walk, finding: Finding, chosen: Access | None, shown: Shown) -> list[Paragraph]:
+    """What to press or to type for the chosen way; what to do where there is none."""
+    if chosen is None:
+        if walk.reach and walk.reach.no_sudo:
+            text = "The first page (escape) has a text for an administrator of this machine."
+            return [Paragraph(), Paragraph(text, "You do")]
+        return advice("; ".join(fix.advice for fix in finding.fixes if fix.advice))
+    means = [Paragraph(f"- {line}", style="dim", hang=2) for line in chosen.means]
+    if chosen.fix:
+        press, *does = _chosen(walk, chosen.fix, shown, working=walk.state(finding.id) == "working")
+        head = Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")
+        return [Paragraph(), press, head, *means, *does]
+    typed = Paragraph(label="Type", style="code", words=("$", *chosen.command))
+    press = Paragraph("a starts denet-tui again in this way; y copies the command.", "Apply")
+    return [Paragraph(), typed, press, *means]
 
 
 def _marks(fix: Fix, *, recommended: bool) -> str:
@@ -248,18 +258,17 @@ def _marks(fix: Fix, *, recommended: bool) -> str:
 
 def _chosen(walk: Walk, fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     """What the chosen fix does: the exact commands and differences, and how it is undone."""
-    found = [_changed(line) for line in walk.preview(fix)]
-    if found:
-        found[0] = found[0]._replace(label="Does")
-        found.append(Paragraph(shown.privilege, "As"))
-    found += _advice(fix.advice)
     if not fix.changes:
-        return found
+        return advice(fix.advice)
     following = "c cancels this, and takes back what it did" if working else "a applies this; s goes on without it"
-    return [*found, Paragraph(fix.undo, "Undo"), Paragraph(following, "Next", "strong")]
+    does = [changed(line) for line in walk.preview(fix)]
+    does[:1] = [each._replace(label="Does") for each in does[:1]]
+    means = [Paragraph(shown.privilege, "As"), Paragraph(fix.undo, "Undo"), *advice(fix.advice)]
+    return [Paragraph(following, "Next", "strong"), *does, *means]
 
 
-def _changed(line: PreviewLine) -> Paragraph:
+def changed(line: PreviewLine) -> Paragraph:
+    """A line of what a fix does."""
     if line.words:
         return Paragraph(style="code", words=("$", *line.words))
     if line.kind in _HEADS:
@@ -267,7 +276,7 @@ def _changed(line: PreviewLine) -> Paragraph:
     return Paragraph(line.text, style="dim" if line.kind == "text" else line.kind, whole=True)
 
 
-def _advice(advice: str) -> list[Paragraph]:
+def advice(advice: str) -> list[Paragraph]:
     """What a person has to do; a long command in it (in backquotes) stands alone."""
     if not advice:
         return []

@@ -28,3 +28,11 @@ def write(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) ->
         redact.secrets_of(host, [(invoker.name, invoker.home)]),
     )
     return files.write_beside(folder, "denet-tui-report.md", report.as_markdown(found, host))
+
+
+def told(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) -> str:
+    """Write it, and say where, or why that was not possible."""
+    try:
+        return f"✓ written: {write(findings, folder, host, uid=uid)}; read it before you share it"
+    except OSError as error:
+        return f"✗ the report cannot be written to {folder}: {files.explain(error, files.ELSEWHERE)}"

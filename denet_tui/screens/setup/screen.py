@@ -6,82 +6,32 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
-from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Static
 
-from denet_tui import files
-from denet_tui.checks import catalogue
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import Fix
+from denet_tui.checks.verdict import ACCESS
 from denet_tui.helper import jobs, sudo
-from denet_tui.screens.setup import pages, report
+from denet_tui.screens.setup import report
 from denet_tui.screens.setup.actions import Offers
-from denet_tui.screens.setup.engine import Asking, EngineEvent
+from denet_tui.screens.setup.engine import EngineEvent
 from denet_tui.screens.setup.keys import KEYS
 from denet_tui.screens.setup.leave import Answer, LeaveScreen
-from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.start import Restart
-from denet_tui.screens.setup.state import Walk, in_words
-from denet_tui.visible import visible
-from denet_tui.widgets.keys import KeyLine
-from denet_tui.widgets.page import Page, Paragraph
-from denet_tui.widgets.steps import StepList
+from denet_tui.screens.setup.state import in_words
+from denet_tui.screens.setup.views import SetupViews
+from denet_tui.widgets.page import Page
 
-_SPIN_S, _SOON_S = 0.1, 0.03
+_SPIN_S = 0.1
 
 
-class SetupScreen(Screen[bool], inherit_bindings=False):
+class SetupScreen(SetupViews, inherit_bindings=False):
     """Steps at the left, the chosen one at the right; dismissed with True to go on to what is to be watched."""
 
-    CSS_PATH = "screen.tcss"
-    AUTO_FOCUS = "StepList"
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-single"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
-
-    def __init__(self, walk: Walk, host: Host, *, who: str, ask: Asking | None = None, note: str = "") -> None:
-        """`who` says in the header as whom this runs; `ask` stands in where the engine is not root.
-
-        Of `host` nothing is read but for the report, on a thread of its own: a dead mount must not hold a key up.
-        """
-        super().__init__()
-        self.walk, self._engine, self._host, self._uid = walk, walk.engine, host, host.uid
-        self._who, self._ask, self._first_note = who, ask, note
-        self._visited: list[str] = []
-        self._spin = 0
-        self._details = self._everything = False
-        self._follow = True
-        """Whether the cursor is to go to the next step once all is looked at."""
-        self._going = catalogue.AREAS[0]
-        """The step that the cursor is being put on, not by the user."""
-        self._armed = ""
-        """A fix that weakens the machine, and was asked for once."""
-        self._waiting = False
-        """Whether a drawing is on its way."""
-        self._progress = ""
-        self._offered: frozenset[str] = frozenset()
-        self._leaving: list[str] | None = None
-        """Fixes that are still to be taken back before this is left."""
-
-    def compose(self) -> ComposeResult:
-        """Lay it out."""
-        with Horizontal(id="head"):
-            yield Static(Content("denet-tui setup"), id="title")
-            yield Static(Content(visible(self._who)), id="who")
-            yield Static("", id="progress")
-        with Horizontal(id="panes"):
-            yield StepList()
-            yield Page()
-        yield Static("", id="note")
-        yield KeyLine()
-        yield Static("terminal too small: needs 40x12", id="too-small")
 
     def on_mount(self) -> None:
         """Look at everything."""
+        self._show_front(True)
         self._engine.listen(lambda: self.post_message(EngineEvent()))
         self.walk.wait(self._engine.events.empty, 0)
         self.set_interval(_SPIN_S, self._turn)
@@ -131,73 +81,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         if self._leaving is not None and not self._undo_next():
             self.app.exit()
 
-    # Drawing
-
-    def _turn(self) -> None:
-        """Turn the spinner; nothing is drawn where nothing is at work."""
-        if self.walk.looking or self.walk.working or self.walk.proof.running:
-            self._spin += 1
-            self.draw()
-
-    def _draw_soon(self) -> None:
-        """Draw what has come once for all that comes within a moment: keys have their turn in between."""
-        if not self._waiting:
-            self._waiting = True
-            self.set_timer(_SOON_S, self.draw)
-
-    def draw(self) -> None:
-        """Draw what has changed."""
-        self._waiting = False
-        with self.app.batch_update():
-            if (progress := self.walk.progress()) != self._progress:
-                self._progress = progress
-                self.query_one("#progress", Static).update(Content(progress))
-            self.query_one(StepList).show(self.walk.rows(everything=self._everything, spin=self._spin))
-            self._draw_page()
-        self._offer()
-
-    def _offer(self) -> None:
-        """Have the line of keys say what can be done now."""
-        back = {"back"} if len(self._visited) > 1 else set()
-        if (offered := self.offers.actions | back) != self._offered:
-            self._offered = offered
-            self.refresh_bindings()
-
-    def _draw_page(self, *, top: bool = False) -> None:
-        working = self.walk.working == self.current
-        self.query_one(Page).show(self._page(), top=top, follow=working)
-
-    def _page(self) -> list[Paragraph]:
-        current, offers = self.current, self.offers
-        details = self.walk.details.get(current, ()) if self._details else ()
-        log = (*self.walk.logs.get(current, ()), *(f"- {line}" for line in details))
-        shown = Shown(offers.privilege, self._details, offers.accesses, offers.back, log, self._spin)
-        return pages.page(self.walk, current, shown)
-
-    @property
-    def current(self) -> str:
-        """The id of the step that the cursor is on, or the name of a group."""
-        row = self.query_one(StepList).current
-        return row.key if row else ""
-
-    def _note(self, text: str) -> None:
-        note = self.query_one("#note", Static)
-        note.update(Content(visible(text)))
-        note.display = bool(text)
-
     # What the user does
-
-    def on_line_view_moved(self) -> None:
-        """Explain the step that the cursor went to."""
-        current = self.current
-        if current != self._going:
-            self._follow = False  # whoever looks around is not called away
-        self._going = ""
-        if current and self.walk.looked and self._visited[-1:] != [current]:
-            self._visited = [*self._visited[-50:], current]
-        self._armed = ""
-        self._draw_page(top=True)
-        self._offer()
 
     def on_page_picked(self, message: Page.Picked) -> None:
         """Do what was clicked: choose a fix, go to a step, or go on."""
@@ -206,22 +90,10 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
             self._choose(which)
         elif what == "step":
             self._go(which)
-        elif what == "go":
+        elif what == "go" and "go_on" in self._offered:
             self.action_go_on()
-
-    def _go(self, identity: str) -> None:
-        steps = self.query_one(StepList)
-        if all(row.key != identity for row in steps.rows):
-            self._everything = True
-            self.draw()
-        if self.current != identity:
-            self._going = identity
-            steps.go_to(identity)
-
-    @property
-    def offers(self) -> Offers:
-        """What can be done to the step that is shown."""
-        return Offers(self.walk, self._uid, self.current, may_ask=self._ask is not None)
+        elif what == "key":
+            self.app.simulate_key(which)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
         """Offer only what can be done to the step that is shown."""
@@ -233,7 +105,17 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def action_apply(self) -> None:
         """Apply the chosen fix; one that weakens the machine only when asked twice."""
-        fix, found = self.offers.fix, self.offers.access
+        offers = self.offers
+        fix, found = offers.fix, offers.access
+        if self._front and offers.alone:
+            self._note(self.offers.save_for_administrator(Path.cwd()))
+            return
+        if self._front and (self.current == ACCESS or offers.long):
+            self._show_front(False)
+            if self.current == ACCESS:
+                self._choose("group")
+            self._note("this is all that it does; a applies it, escape leaves it")
+            return
         if found and not fix:
             self.app.exit(Restart(sudo.as_root("setup") if found.id == "sudo" else (*found.command[:-3], "setup")))
             return
@@ -265,7 +147,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         else:
             self.walk.working = ""
             if shown:
-                self._write_for_administrator()
+                self._note(self.offers.save_for_administrator(Path.cwd()))
             else:
                 self._note(f"! {self.offers.back}")
         self.query_one(Page).action_edge(1)
@@ -276,13 +158,6 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         assert self._ask is not None  # noqa: S101 - asked for by the caller
         with self.app.suspend():
             self._engine.tell(self._ask(kind, fix))
-
-    def _write_for_administrator(self) -> None:
-        try:
-            path = files.write_beside(Path.cwd(), "denet-tui-for-root.txt", self.offers.for_administrator)
-            self._note(f"! only root can do this, and there is no sudo here: give {path} to an administrator")
-        except OSError as error:
-            self._note(f"! only root can do this; y copies it, as {Path.cwd()} cannot be written: {error.strerror}")
 
     def action_cancel(self) -> None:
         """End what is at work."""
@@ -313,6 +188,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
 
     def action_choose(self, number: int) -> None:
         """Choose a fix by its number."""
+        self._show_front(False)
         ids = self.offers.ids
         if number <= len(ids):
             self._choose(ids[number - 1])
@@ -328,28 +204,7 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         """Copy what the chosen fix runs."""
         if text := self.offers.text:
             self.app.copy_to_clipboard(text)
-            self._note(f"copied, where this terminal allows it: {text.splitlines()[0]}")
-
-    def action_back(self) -> None:
-        """The step before."""
-        if len(self._visited) > 1:
-            self._visited.pop()
-            self._go(self._visited[-1])
-
-    def action_details(self) -> None:
-        """Show, or hide, all that was asked and answered."""
-        self._details = not self._details
-        self._draw_page()
-
-    def action_unfold(self) -> None:
-        """Show all steps, or those that need something."""
-        self._everything = not self._everything
-        self.draw()
-
-    def action_pane(self) -> None:
-        """Go to the other side; where there is room for one only, that one is shown."""
-        self.set_class(self.query_one(StepList).has_focus, "-page")
-        (self.query_one(Page) if self.query_one(StepList).has_focus else self.query_one(StepList)).focus()
+            self._note(f"copied, where this terminal allows it: {text.removeprefix(sudo.HEAD).splitlines()[0]}")
 
     def leave(self) -> None:
         """Leave; where something was done, or is being done, only after a question."""
@@ -384,9 +239,5 @@ class SetupScreen(Screen[bool], inherit_bindings=False):
         threading.Thread(target=self._report, name="report", daemon=True).start()
 
     def _report(self) -> None:
-        try:
-            path = report.write(self.walk.settled, Path.cwd(), self._host, uid=0 if self._engine.root else self._uid)
-            text = f"✓ written: {path}; read it before you share it"
-        except OSError as error:
-            text = f"✗ the report cannot be written to {Path.cwd()}: {error.strerror}"
-        self.app.call_from_thread(self._note, text)
+        uid = 0 if self._engine.root else self._uid
+        self.app.call_from_thread(self._note, report.told(self.walk.settled, Path.cwd(), self._host, uid=uid))

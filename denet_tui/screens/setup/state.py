@@ -12,31 +12,19 @@ from queue import Empty
 from denet_tui import called
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.checks.verdict import PROOF, MethodVerdict
+from denet_tui.checks.verdict import ACCESS, PROOF, MethodVerdict
 from denet_tui.helper import access, jobs
 from denet_tui.helper.access import Access, Reach
 from denet_tui.repair import plan
 from denet_tui.repair.plan import Plan
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.repair.repair import verified_by
-from denet_tui.report import text
 from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
 from denet_tui.screens.setup.proof import ProofRun
+from denet_tui.screens.setup.signs import SIGNS, group, turned
 from denet_tui.widgets.steps import Step
 
-SIGNS: dict[str, tuple[str, str, str]] = {
-    **{state: (sign, str(state), tone) for state, (sign, _, tone) in text.SIGNS.items()},
-    "waiting": ("·", "waiting", "dim"),
-    "looking": ("⠋", "looking", "spark"),
-    "slow": ("~", "slow", "warn"),
-    "offered": ("+", "offered", "spark"),
-    "left": ("»", "left", "dim"),
-    "repaired": ("✓", "repaired", "good"),
-    "working": ("⠋", "working", "spark"),
-}
-"""By state of a check, or of its step: the sign, the word and the tone."""
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LINES = 500
 """Lines of a fix's output that are kept."""
 _QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"})
@@ -249,17 +237,27 @@ class Walk:
         return needed if self.ready else [*needed, PROOF]
 
     def next(self) -> str:
-        """The step to go to: the first that needs a decision, the proof where there is none."""
-        return next(iter(self.open()), PROOF)
+        """The step to go to: the first that needs a decision, the proof where there is none.
+
+        Who is not root goes on to what is broken: all of that is put right as root.
+        """
+        left = self.open()
+        if not self.engine.root and left[:1] == [ACCESS] and left[1:] not in ([], [PROOF]):
+            left = left[1:]
+        return next(iter(left), PROOF)
 
     def progress(self) -> str:
-        """`3 of 7 left`; the proof is one of them."""
-        left, total = len(self.open()), len(self.met | {PROOF})
+        """`3 of 7 left`; the proof is none of them: it follows from the others."""
+        left, total = [each for each in self.open() if each != PROOF], len(self.met - {PROOF})
         if not self.looked:
             return f"looking: {self.how_far()}"
-        if not left:
-            return "not proven: the proof says why" if self.proof.failed else "ready: nothing left to do"
-        return f"{left} of {total} left"
+        if left == [ACCESS] and not self.engine.root:
+            return "only root is missing"
+        if left:
+            return f"{len(left)} of {total} left" if total > 1 else "1 thing left"
+        if not self.ready:
+            return "not proven yet"
+        return "not proven: the proof says why" if self.proof.failed else "everything works"
 
     def how_far(self) -> str:
         """`3 of 32`: how many of the checks have ended."""
@@ -276,8 +274,8 @@ class Walk:
 
     def _standing(self, finding: Finding) -> str:
         identity = finding.id
-        if identity == PROOF and self.ready:
-            return State.FAIL if self.proof.failed else State.PASS
+        if identity == PROOF and (state := self._standing_of_proof(finding)):
+            return state
         if finding.state is State.PASS:
             return "repaired" if identity in self.applied else State.PASS
         if identity in self.left:
@@ -285,6 +283,12 @@ class Walk:
         if finding.state is State.SKIP and any(fix.changes for fix in finding.fixes):
             return "offered"
         return next(each.state for each in self.settled if each.id == identity)
+
+    def _standing_of_proof(self, finding: Finding) -> str:
+        if self.ready:
+            return State.FAIL if self.proof.failed else State.PASS
+        waits = finding.state is State.FAIL and (not self.looked or self.needed())
+        return "waiting" if waits else ""  # for what is in its way
 
     # What is chosen
 
@@ -330,7 +334,7 @@ class Walk:
         for area in catalogue.AREAS:
             mine = [each for each in self.order if catalogue.by_id[each].area == area]
             states = {each: self.state(each) for each in mine}
-            rows.append(_group(area, list(states.values()), spin))
+            rows.append(group(area, list(states.values()), spin))
             shown = [each for each in mine if everything or self._counts(each, states[each])]
             rows += [self._row(each, states[each], spin) for each in shown]
         return rows
@@ -343,27 +347,7 @@ class Walk:
         sign, word, tone = SIGNS[state]
         finding = self.findings.get(identity)
         title = finding.title if finding and state not in ("looking", "slow") else catalogue.by_id[identity].title
-        return Step(identity, _turned(sign, spin), word, tone, identity, title)
-
-
-def _group(area: str, states: Sequence[str], spin: int) -> Step:
-    """A group's line: what is worst in it, and how many of it."""
-    for wanted, word, like in (
-        (("working", "looking", "slow"), "", "looking"),
-        (("fail", "crash"), "to do", "fail"),
-        (("warn",), "warning", "warn"),
-    ):
-        number = sum(state in wanted for state in states)
-        if number and like == "looking":
-            sign, _, tone = SIGNS[like]
-            return Step(area, _turned(sign, spin), "working" if "working" in states else "looking", tone, "", "")
-        if number:
-            return Step(area, SIGNS[like][0], f"{number} {word}", SIGNS[like][2], "", "")
-    if all(state == "waiting" for state in states):
-        return Step(area, *SIGNS["waiting"], "", "")
-    fine = sum(state in ("pass", "repaired") for state in states)
-    others = [f"{states.count(each)} {each}" for each in ("left", "offered", "optional", "unknown") if each in states]
-    return Step(area, "✓", ", ".join([f"{fine} fine", *others]), "good", "", "")
+        return Step(identity, turned(sign, spin), word, tone, identity, title)
 
 
 def _progress(line: str) -> str:
@@ -374,15 +358,6 @@ def _progress(line: str) -> str:
 
 def _same(some: Sequence[Finding], others: Sequence[Finding]) -> bool:
     return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
-
-
-def spinner(spin: int) -> str:
-    """The sign of what is at work."""
-    return _SPINNER[spin % len(_SPINNER)]
-
-
-def _turned(sign: str, spin: int) -> str:
-    return spinner(spin) if sign == _SPINNER[0] else sign
 
 
 def in_words(event: jobs.Ended) -> str:

@@ -10,6 +10,7 @@ from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.widgets.crumbs import Crumbs
+from denet_tui.widgets.divider import Divider
 from denet_tui.widgets.narrowing import Errno, Family, Narrow, OneSyscall
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
@@ -159,10 +160,16 @@ async def test_the_width_of_the_tree_can_be_changed_within_limits() -> None:
         before = tree.size.width
         await pilot.press("greater_than_sign")
         await pilot.pause()
-        assert tree.size.width == before + 5
+        assert tree.size.width == before + 4
+        divider = live(app).query_one(Divider).region
+        await pilot.mouse_down(offset=divider.offset)
+        await pilot.hover(offset=(72, 12))
+        await pilot.mouse_up(offset=(72, 12))
+        assert tree.size.width == 72
+        assert live(app).left_as().tree_width == 60
         await pilot.press(*["less_than_sign"] * 30)
         await pilot.pause()
-        assert tree.size.width == 120 * 15 // 100 - 1
+        assert tree.size.width == 120 * 15 // 100
         await pilot.resize_terminal(80, 24)
         await pilot.press("tab")
         await pilot.pause()

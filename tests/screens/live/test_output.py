@@ -15,6 +15,7 @@ from denet_tui.screens.live.difference import DifferenceScreen
 from denet_tui.screens.live.quit import QuitScreen
 from denet_tui.watch.launch import StartError
 from denet_tui.widgets.changes import ChangeTable
+from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
@@ -91,7 +92,7 @@ async def test_nothing_is_typed_unless_asked_for() -> None:
 
 
 async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that() -> None:
-    from textual.events import Paste
+    from textual.events import MouseDown, MouseMove, MouseScrollDown, MouseUp, Paste
 
     session, terminal = with_terminal(running())
     async with DenetApp(session).run_test(size=SIZE) as pilot:
@@ -103,6 +104,33 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         await until(pilot, lambda: lines(view_of())[1].startswith("ready"))
         view_of().post_message(Paste("x"))
         await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~x\x1b[201~"))
+        # The mouse, from when the command asks for it on: clicks, then the wheel and what is drawn along.
+        await pilot.click(OutputView, offset=(3, 2))
+        terminal.typed = b""
+        terminal.output.add(b"\x1b[?1000hclicks")
+        await until(pilot, lambda: lines(view_of())[1].startswith("readyclicks"))
+        await pilot.click(OutputView, offset=(3, 2))
+        await until(pilot, lambda: terminal.typed == b'\x1b[M $"\x1b[M#$"')
+        terminal.typed = b""
+        terminal.output.add(b"\x1b[?1002h\x1b[?1006hdrags")
+        await until(pilot, lambda: lines(view_of())[1].startswith("readyclicksdrags"))
+        await pilot.click(OutputView, offset=(3, 0))  # the line above the output is ours
+        await pilot._post_mouse_events([MouseDown, MouseMove, MouseUp], OutputView, (5, 3), button=1, control=True)
+        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
+        await until(pilot, lambda: terminal.typed == b"".join(sent))
+
+
+async def test_the_last_words_of_a_command_that_failed_stand_below_its_status() -> None:
+    session, terminal = with_terminal(ended(), b"gcc -c a.c\r\na.c:1:10: fatal error: nothere.h\r\n\r\n")
+    async with DenetApp(session).run_test(size=SIZE) as pilot:
+        await settle(pilot, session)
+        header = pilot.app.screen.query_one(RunHeader)
+        await until(pilot, lambda: "fatal error: nothere.h   5 shows all" in lines(header)[1])
+        assert lines(header)[0].startswith(" exited 3 ")
+        assert header.render_line(0)._segments[0].style == header._style("bad")
+        terminal.output.add(b"make: *** [a.o] Error 1\r\n")
+        await until(pilot, lambda: "▌make: *** [a.o] Error 1   5 shows all" in lines(header)[1])
 
 
 async def test_the_terminal_answers_the_command() -> None:

@@ -9,12 +9,11 @@ import pytest
 from textual.pilot import Pilot
 
 from denet_tui.record.playback import Playback
-from denet_tui.record.track import Track
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.replay import ReplayScreen, parse_moment
 from denet_tui.widgets.player import PlayerLine
 from tests.record.test_playback import BURST, EXEC, TICKS, long_run
-from tests.record.test_read import recorded
+from tests.record.test_read import opened, recorded
 from tests.screens.live.driving import lines, live, until
 
 END_S = TICKS / 2
@@ -26,7 +25,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def app_on(recording: Path) -> DenetApp:
-    return DenetApp(Playback(Track.open(str(recording))), "leave")
+    return DenetApp(Playback(opened(recording)), "leave")
 
 
 async def comes_to(pilot: Pilot[object], at_s: float) -> ReplayScreen:

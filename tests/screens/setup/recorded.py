@@ -84,7 +84,7 @@ SUDO = Fix(
     (),
     "until-reboot",
     "nothing stays",
-    advice="run `sudo denet-tui …`: the loader is root for half a second, everything else runs as you",
+    advice="run `sudo denet-tui …`: the loader is root for a moment, everything else runs as you",
 )
 SETPRIV = Fix(
     "PRIV-001.setpriv",

@@ -72,7 +72,7 @@ async def test_a_machine_that_answers_nothing_after_the_look_holds_up_no_key() -
     engine, host = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False), Dead()
     engine.may_load = False
     async with setup(engine, host=host) as driver:
-        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        await driver.go_to("PRIV-001")
         host.dead.set()
         threading.Timer(20, host.end.set).start()
         since = time.monotonic()
@@ -171,7 +171,7 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
         assert "denet-tui setup --only FS-001.mount --yes" in driver.app.clipboard
         await driver.press("a")
         await driver.until(lambda: "give" in driver.note)
-        text = (tmp_path / "denet-tui-for-root.txt").read_text()
+        text = (tmp_path / "denet-tui-for-root.sh").read_text()
         assert "setup --only FS-001.mount --yes" in text
         assert "setup --only BCC-001.install --yes" in text, "all that is needed"
         assert "PRIV-005.socket" not in text, "nothing that weakens the machine"
@@ -179,7 +179,7 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
 
 def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Without privilege, on a machine with sudo and systemd."""
-    monkeypatch.setattr("denet_tui.helper.sudo.sudo", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr("denet_tui.helper.sudo.way_up", lambda: "/usr/bin/sudo")
     engine = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False)
     engine.may_load = False
     return engine
@@ -187,7 +187,7 @@ def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Recorded:
 
 async def test_the_ways_to_the_capabilities_are_offered_with_what_each_means(monkeypatch: pytest.MonkeyPatch) -> None:
     async with setup(as_a_user(monkeypatch)) as driver:
-        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        await driver.go_to("PRIV-001")
         assert "(•) 1 sudo, for each run (recommended: needs least)" in driver.flat
         assert "Nothing stays" in driver.flat
         assert "( ) 3 to keep: denet-tui-loader.socket, for members of the group denet-trace" in driver.flat
@@ -212,7 +212,7 @@ async def test_the_way_to_keep_is_set_up_from_where_it_is_offered(monkeypatch: p
 
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
     async with setup(engine, ask=ask) as driver:
-        await driver.until(lambda: driver.screen.current == "PRIV-001")
+        await driver.go_to("PRIV-001")
         await driver.press("3")
         assert "Fix PRIV-005.socket: let members of denet-trace watch" in driver.flat
         assert "+MemoryMax=1G" in driver.flat
@@ -297,12 +297,14 @@ async def test_resize_in_the_middle() -> None:
 async def test_one_side_at_a_time_where_there_is_no_room_for_both() -> None:
     async with setup(Recorded(broken()), size=(50, 20)) as driver:
         page = driver.screen.query_one(Page)
+        steps = driver.screen.query_one(StepList)
+        assert page.has_focus
+        assert not steps.display
+        await driver.press("tab")
+        assert steps.has_focus
         assert not page.display
         await driver.press("tab")
         assert page.has_focus
-        assert not driver.screen.query_one(StepList).display
-        await driver.press("tab")
-        assert driver.screen.query_one(StepList).has_focus
 
 
 async def test_what_programs_print_cannot_reach_the_terminal() -> None:

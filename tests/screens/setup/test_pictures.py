@@ -54,6 +54,21 @@ def user() -> Recorded:
     return engine
 
 
+def only_root() -> Recorded:
+    engine = Recorded(fine() | {each: broken()[each] for each in ("PRIV-001", "E2E-001")}, root=False)
+    engine.found["PRIV-005"], engine.may_load = not_set_up(), False
+    return engine
+
+
+async def front(pilot: Pilot[object]) -> None:
+    """The first page, when everything is looked at."""
+    for _ in range(200):
+        await pilot.pause()
+        if isinstance(pilot.app.screen, SetupScreen) and pilot.app.screen.walk.looked:
+            break
+    await pilot.pause()
+
+
 def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") -> Prepare:
     """Go to a step once everything is looked at, and press the keys."""
 
@@ -67,6 +82,7 @@ def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") 
         await pilot.pause()
         assert isinstance(screen, SetupScreen)
         if step:
+            screen._show_front(False)
             screen._go(step)
             await pilot.pause()
         await pilot.press(*keys)
@@ -78,8 +94,7 @@ def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") 
 
 
 def app(engine: Recorded) -> HomeApp:
-    options = {"who": "as ann, with one helper as root", "ask": refused} if engine.root else {"who": "as ann"}
-    return home(engine, **options)
+    return home(engine, who="as ann, with one helper as root" if engine.root else "as ann", ask=refused)
 
 
 def home(engine: Recorded, **options: Any) -> HomeApp:
@@ -96,12 +111,15 @@ STATES: dict[str, tuple[Callable[[], Recorded], Prepare]] = {
     "failure": (failing, show("BCC-001", ["a"])),
     "ways": (user, show("PRIV-001")),
     "proof": (lambda: Recorded(fine()), show("E2E-001")),
+    "front": (only_root, front),
+    "front-broken": (lambda: Recorded(broken() | {"PRIV-001": fine()["PRIV-001"]}), front),
     "leave": (lambda: Recorded(broken()), show("FS-001", ["a", "q"])),
 }
 
 
 @pytest.mark.parametrize(
-    ("state", "width"), [("fix", 120), ("failure", 80), ("ways", 200), ("proof", 80), ("leave", 120)]
+    ("state", "width"),
+    [("front", 80), ("front-broken", 80), ("fix", 120), ("failure", 80), ("ways", 200), ("proof", 80), ("leave", 120)],
 )
 def test_setup(snap_compare: Compare, state: str, width: int) -> None:
     engine, prepare = STATES[state]

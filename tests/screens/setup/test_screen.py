@@ -69,19 +69,19 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
     found = broken() | {"PRIV-001": fine()["PRIV-001"], "FS-002": fine()["FS-002"]}
     async with setup(Recorded(found)) as driver:
         await driver.until(lambda: driver.screen.current == "FS-001")
-        assert driver.progress == "3 of 3 left"
+        assert driver.progress == "2 of 2 left"
         assert "Does $ /usr/bin/mount -t tracefs -o nosuid,nodev,noexec tracefs" in driver.flat
         assert "Undo umount, where nobody else uses it" in driver.flat
         assert driver.engine.asked == ["look all"], "nothing is changed before it was asked for"
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == "BCC-001")
-        assert driver.progress == "2 of 3 left"
+        assert driver.progress == "1 of 2 left"
         assert "✓ FS-001.mount applied" in driver.note
         assert "✓ repaired  FS-001" in driver.steps
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == PROOF)
         await driver.until(lambda: driver.screen.walk.proof.end is not None)
-        assert driver.progress == "ready: nothing left to do"
+        assert driver.progress == "everything works"
         assert "✓ exact: 1,000 known calls, 1,000 counted by raw tracepoints" in driver.flat
         assert "▇" in driver.page
         assert "nothing missing, nothing too much" in driver.flat
@@ -100,7 +100,7 @@ async def test_nothing_to_fix_goes_straight_to_the_proof() -> None:
     async with setup(Recorded(fine())) as driver:
         await driver.until(lambda: driver.screen.walk.proof.end is not None)
         assert driver.screen.current == PROOF
-        assert driver.progress == "ready: nothing left to do"
+        assert driver.progress == "everything works"
         assert {"apply", "skip", "undo", "cancel"} & driver.keys == set()
 
 
@@ -108,7 +108,7 @@ async def test_everything_unknown() -> None:
     found = {each: Finding(each, State.UNKNOWN, "cannot be read: Permission denied") for each in fine()}
     async with setup(Recorded(found)) as driver:
         await driver.until(lambda: driver.screen.current == PROOF)
-        assert driver.progress == "1 of 1 left"
+        assert driver.progress == "not proven yet"
         assert "prove" not in driver.engine.asked
         assert "go_on" not in driver.keys
         await driver.press("enter")
@@ -141,7 +141,7 @@ async def test_what_weakens_the_machine_is_marked_never_preselected_asked_twice_
     monkeypatch.setattr(HomeApp, "suspend", lambda app: nullcontext())  # no real terminal here
     async with setup(Recorded(found), ask=ask) as driver:
         await driver.until(lambda: "+ offered   PRIV-005" in driver.steps)
-        assert driver.progress == "ready: nothing left to do", "an offer is no step in the way"
+        assert driver.progress == "everything works", "an offer is no step in the way"
         await driver.go_to("PRIV-005")
         assert "( ) 1 let members of denet-trace watch their own commands" in driver.flat
         assert "! weakens this machine: Members watch their own processes without a password" in driver.flat
@@ -178,10 +178,10 @@ async def test_the_recommended_fix_comes_first_and_another_can_be_chosen_by_key_
 async def test_skip_back_and_all_steps() -> None:
     async with setup(Recorded(broken())) as driver:
         await driver.until(lambda: driver.screen.current == "PRIV-001")
-        assert driver.progress == "5 of 5 left"
+        assert driver.progress == "4 of 4 left"
         await driver.press("s")
         await driver.until(lambda: driver.screen.current == "FS-001")
-        assert driver.progress == "4 of 5 left"
+        assert driver.progress == "3 of 4 left"
         assert "» left      PRIV-001" in driver.steps
         await driver.press("backspace")
         await driver.until(lambda: driver.screen.current == "PRIV-001")

@@ -22,14 +22,21 @@ from tests.screens.setup.recorded import Recorded
 
 @asynccontextmanager
 async def setup(
-    engine: Recorded, size: tuple[int, int] = (120, 40), *, host: Host | None = None, **options: Any
+    engine: Recorded,
+    size: tuple[int, int] = (120, 40),
+    *,
+    host: Host | None = None,
+    front: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Driver]:
-    """The wizard over `engine`, until the test is over."""
+    """The wizard over `engine`, until the test is over: its steps, or, with `front`, its first page."""
     app = HomeApp(Walk(engine), host or FakeHost(uid=1000), lambda: (), **options)
     async with app.run_test(size=size) as pilot:
         driver = Driver(pilot, engine)
         await driver.until(lambda: isinstance(app.screen, SetupScreen))
         await pilot.pause()
+        if not front:
+            await driver.press("d")
         yield driver
 
 

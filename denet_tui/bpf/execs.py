@@ -1,0 +1,56 @@
+"""What was executed between two readings, taken out of the tables of the kernel side (execs.c)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from denet_tui.bpf import names
+from denet_tui.bpf.maps import Map
+from denet_tui.detail import Exec
+
+_EXEC = struct.Struct("<QIIIiIIII256s512s512s")
+_WORDS, _LONG_WORDS = 512, 4096
+_PATH = 256
+
+
+def take(table: Map, long_words: Map) -> list[Exec]:
+    """All there are, in the order of time; they are deleted."""
+    found = [_exec(key, record, long_words) for key, record in _rows(table)]
+    return sorted(found, key=lambda each: each.at_ns)
+
+
+def _rows(table: Map) -> Iterator[tuple[bytes, bytes]]:
+    for keys, values in table.read():
+        table.delete_many(keys)
+        each_key, each = struct.iter_unpack("8s", keys), struct.iter_unpack(f"{_EXEC.size}s", values)
+        yield from ((key, value) for (key,), (value,) in zip(each_key, each, strict=True))
+
+
+def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
+    at_ns, tgid, uid, error, path_size, cwd_size, length, goes_on, cwd_cut, path, cwd, raw = _EXEC.unpack(record)
+    cut = bool(goes_on)
+    if length > _WORDS:
+        whole = long_words.lookup(key)
+        long_words.delete(key)
+        raw, cut = (whole[:_LONG_WORDS], cut) if whole else (raw, True)
+    raw = raw[:length]
+    folders = names.words(cwd[: cwd_size - 1])[::-1] if cwd_size else None
+    return Exec(
+        tgid=tgid,
+        at_ns=at_ns,
+        path=_path(path, path_size),
+        path_cut=path_size >= _PATH,
+        argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
+        cut=cut and length > 0,
+        cwd=None if folders is None else ("…" if cwd_cut else "") + "/" + "/".join(folders),
+        uid=uid,
+        errno=error or None,
+    )
+
+
+def _path(raw: bytes, size: int) -> str | None:
+    """A path of so many bytes with its NUL; None if it could not be read."""
+    if size > 1:
+        return names.words(raw[: size - 1], cut=size >= _PATH)[0]
+    return "" if size == 1 else None

@@ -1,0 +1,48 @@
+"""Watched threads, as the kernel side keeps them (struct task, clock and slot of syscalls.c)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+CLOCK = struct.Struct("<Q4q4QI4x")
+UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
+TASK = struct.Struct(f"<QQIiBB6x{CLOCK.size}x")
+CLOCK_AT = TASK.size - CLOCK.size
+THREAD = struct.Struct(f"<{TASK.size}sI")
+"""How a slot begins: what it holds and whose it is, 0 for nobody's."""
+IDLE, NEW, INSIDE, _, HELD = range(5)
+
+
+class Clock(NamedTuple):
+    """Of a thread, in ns; `where` since `mark_ns`."""
+
+    mark_ns: int
+    cpu_ns: int
+    kernel_ns: int
+    runqueue_ns: int
+    blocked_ns: int
+    away_ns: int
+    asleep_ns: int
+    sum_ns: int
+    ahead_ns: int
+    where: int
+
+
+class Task(NamedTuple):
+    """A watched thread; `since_ns` and the call are those of the call it is inside, if `inside`."""
+
+    tid: int
+    tgid: int
+    inside: bool
+    abi: int
+    nr: int
+    since_ns: int
+    clock: Clock
+
+
+def task_of(row: bytes) -> Task:
+    """From the beginning of a slot."""
+    packed, tid = THREAD.unpack(row)
+    since, _, tgid, nr, abi, state = TASK.unpack(packed)
+    return Task(tid, tgid, state == INSIDE, abi, nr, since, Clock(*CLOCK.unpack_from(row, CLOCK_AT)))

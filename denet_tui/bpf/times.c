@@ -1,0 +1,213 @@
+/*
+ * Where the time of watched threads goes: on a CPU, waiting for one, blocked; in calls and outside of them. Included by
+ * syscalls.c, for raw tracepoints alone: others do not tell which task comes next, only its id.
+ *
+ * Each thread has a clock with its task, and the sums of those that have ended are in `times`, by process. A thread is
+ * kept until its last switch, for what it does while it ends is its time as well. What a thread waits for is in `waits`,
+ * by process and call, in two sides as the rows are.
+ *
+ * CPU time is the kernel's own, brought up to date at each switch, as wait4(2) tells it: it counts from the decision for a
+ * task, this from the switch to it, and what lies between is taken from its waiting or given to it.
+ *
+ * Nothing is told of another user's thread, nor written of it: the clock of one that has left this user stands still from
+ * then on, and says so (UNTIMED), and so do the sums of its process.
+ */
+
+struct times {
+    u64 cpu_ns;
+    u64 kernel_ns;
+    u64 runqueue_ns;
+    u64 blocked_ns;
+    u64 unknown; /* its threads that went on as another user */
+};
+
+struct wait {
+    u64 blocked_ns;
+    u64 runqueue_ns;
+};
+
+BPF_TABLE("hash", u32, struct times, times, PROCESSES);
+BPF_TABLE("hash", u64, struct wait, waits, WAITS);
+
+#ifdef TIMED
+static __always_inline void spend(struct task *task, u64 now)
+{
+    struct clock *clock = &task->clock;
+    u64 spent = now - clock->mark_ns;
+    if (clock->where == ON_CPU) {
+        clock->cpu_ns += spent;
+        clock->ahead_ns += spent;
+    } else if (clock->where == RUNNABLE)
+        clock->runqueue_ns += spent;
+    else if (clock->where == BLOCKED)
+        clock->blocked_ns += spent;
+    clock->mark_ns = now;
+}
+
+/* The call that a thread leaves: what it was on a CPU since it has entered that. */
+static __always_inline void leave_kernel(struct task *task, u64 now)
+{
+    if (task->clock.where && task->since_ns)
+        task->clock.kernel_ns += now - task->since_ns - task->clock.away_ns;
+    task->clock.away_ns = 0;
+}
+
+/* Into the sums of its process. */
+static __always_inline void hand_in(struct task *task, struct times *sums)
+{
+    struct clock *clock = &task->clock;
+    __sync_fetch_and_add(&sums->cpu_ns, clock->cpu_ns);
+    __sync_fetch_and_add(&sums->kernel_ns, clock->kernel_ns);
+    __sync_fetch_and_add(&sums->runqueue_ns, clock->runqueue_ns);
+    __sync_fetch_and_add(&sums->blocked_ns, clock->blocked_ns);
+    clock->cpu_ns = clock->kernel_ns = clock->runqueue_ns = clock->blocked_ns = 0;
+}
+
+/* A thread begins to end, in the midst of a call or outside of any; what is left of it is the kernel's doing. */
+static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
+{
+    u64 now = bpf_ktime_get_ns();
+    u32 where = task->clock.where;
+    if (!is_allowed(current_task())) {
+        drop(tid);
+        if (where)
+            return;
+    } else {
+        spend(task, now);
+        if (task->state == INSIDE || task->state == UNKEPT)
+            leave_kernel(task, now);
+        task->state = LEAVING;
+    }
+    struct times none = {}, *sums = times.lookup(&tgid);
+    if (!sums) {
+        times.insert(&tgid, &none);
+        sums = times.lookup(&tgid);
+    }
+    if (sums && where)
+        hand_in(task, sums);
+    else if (sums)
+        sums->unknown += 1;
+    else
+        lose(current_epoch(), LOST_TIME);
+}
+
+/* The held command has just become what it is to be: its time begins here, in the midst of its execve. */
+static __always_inline void begin_time(struct task *task)
+{
+    struct clock fresh = {.mark_ns = bpf_ktime_get_ns(), .where = ON_CPU, .sum_ns = -1};
+    fresh.away_ns = fresh.mark_ns - task->since_ns;
+    task->clock = fresh;
+}
+
+static __always_inline void count_wait(struct task *task, u64 blocked_ns, u64 runqueue_ns)
+{
+    u32 now = current_epoch();
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct wait none = {}, *wait = waits.lookup(&key);
+    if (!wait) {
+        waits.insert(&key, &none);
+        wait = waits.lookup(&key);
+    }
+    if (!wait) {
+        lose(now, LOST_WAIT);
+        return;
+    }
+    __sync_fetch_and_add(&wait->blocked_ns, blocked_ns);
+    __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
+}
+
+static __always_inline void switch_out(char *current, struct task *task, u64 now, u32 state, u32 preempted)
+{
+    if (!task->clock.where || !is_allowed(current))
+        return;
+    spend(task, now);
+#ifdef OFF_CPU
+    u64 sum = 0;
+    bpf_probe_read_kernel(&sum, sizeof(sum), (char *)bpf_get_current_task() + OFF_CPU);
+    if (task->clock.sum_ns != -1) {
+        u64 more = sum - task->clock.sum_ns - task->clock.ahead_ns; /* below 0 where the kernel has counted less */
+        task->clock.cpu_ns += more;
+        task->clock.runqueue_ns -= more;
+    }
+    task->clock.sum_ns = sum;
+#endif
+    task->clock.ahead_ns = task->clock.asleep_ns = 0;
+    task->clock.where = state && !preempted ? BLOCKED : RUNNABLE;
+}
+
+static __always_inline void switch_in(struct task *task, u64 now)
+{
+    struct clock *clock = &task->clock;
+    u64 spent = now - clock->mark_ns, waited = 0;
+    if (clock->where == BLOCKED) /* it was woken before it slept */
+        clock->asleep_ns += spent;
+    else if (clock->where == RUNNABLE)
+        waited = spent;
+    spend(task, now);
+    clock->where = ON_CPU;
+    if (task->state == INSIDE || task->state == UNKEPT)
+        clock->away_ns += clock->asleep_ns + waited;
+    if (task->state == INSIDE)
+        count_wait(task, clock->asleep_ns, waited);
+    clock->asleep_ns = 0;
+}
+
+/* A watched thread that is not the running one; 0 where it is none, or another user's. */
+static __always_inline struct task *timed(char *other)
+{
+    u32 tid = 0, uid = 0;
+    bpf_probe_read_kernel(&tid, sizeof(tid), other + OFF_PID);
+    struct slot *slot = slot_of(tid);
+    if (!slot || (slot->tid != tid && !slot->crowd))
+        return 0;
+    struct task *task = slot->tid == tid ? &slot->task : tasks.lookup(&tid);
+    u64 start = 0;
+    bpf_probe_read_kernel(&start, sizeof(start), other + OFF_BORN);
+    if (!task || !task->clock.where || task->born != start)
+        return 0;
+#ifdef ONLY_UID
+    char *cred = 0;
+    bpf_probe_read_kernel(&cred, sizeof(cred), other + OFF_CRED);
+    bpf_probe_read_kernel(&uid, sizeof(uid), cred + OFF_UID);
+    if (uid != ONLY_UID)
+        return 0;
+#endif
+    return task;
+}
+
+/* `next` is the task that comes after the running one. */
+static __always_inline void switched(u32 preempted, char *next)
+{
+    struct self self = myself();
+    struct task *task = task_of(&self);
+    u64 now = 0;
+    if (task) {
+        u32 state = 0;
+        bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
+        now = bpf_ktime_get_ns();
+        switch_out(self.task, task, now, state, preempted);
+        if (state & TASK_DEAD) {
+            struct times *sums = times.lookup(&task->tgid);
+            if (sums && task->clock.where) {
+                task->clock.kernel_ns = task->clock.cpu_ns;
+                hand_in(task, sums);
+            }
+            drop(self.tid);
+        }
+    }
+    task = timed(next);
+    if (task)
+        switch_in(task, now ? now : bpf_ktime_get_ns());
+}
+
+static __always_inline void woken(char *other)
+{
+    struct task *task = timed(other);
+    if (!task || task->clock.where != BLOCKED)
+        return;
+    u64 now = bpf_ktime_get_ns();
+    task->clock.asleep_ns += now - task->clock.mark_ns;
+    spend(task, now);
+    task->clock.where = RUNNABLE;
+}
+#endif

@@ -1,0 +1,92 @@
+"""Where the time of watched threads went, from the tables of the kernel side (times.c)."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import add
+from typing import NamedTuple
+
+from denet_tui import clock
+from denet_tui.bpf import rows
+from denet_tui.bpf.maps import Map
+from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNTIMED, Task
+from denet_tui.detail import Time, Wait
+from denet_tui.model import Syscall
+from denet_tui.syscalls import syscall
+
+_TIMES = struct.Struct("<4qQ")
+_WAIT = struct.Struct("<2Q")
+_LOST = 1 << 31
+"""A count of threads that is not known has gone below 0."""
+
+Waits = dict[int, dict[Syscall, Wait]]
+"""By tgid and call."""
+
+
+_Parts = tuple[int, ...]
+"""On a CPU, in calls of that, waiting for one, blocked; each may be some microseconds below 0 (times.c)."""
+
+
+def _until(now_ns: int, thread: Task) -> tuple[_Parts, Wait]:
+    """How long a thread has been where until now, and what it has waited so far in its call."""
+    its = thread.clock
+    since = max(now_ns - its.mark_ns, 0)
+    cpu, runqueue, blocked = (since if its.where == place else 0 for place in (ON_CPU, RUNNABLE, BLOCKED))
+    kernel, wait = its.kernel_ns, Wait()
+    if thread.inside:
+        until_ns = its.mark_ns + (cpu if its.where == ON_CPU else -its.asleep_ns)
+        kernel += max(until_ns - thread.since_ns - its.away_ns, 0)
+        wait = wait if its.where == ON_CPU else Wait(blocked + its.asleep_ns, runqueue)
+    return (its.cpu_ns + cpu, kernel, its.runqueue_ns + runqueue, its.blocked_ns + blocked), wait
+
+
+def _time(cpu: int, kernel: int, runqueue: int, blocked: int) -> Time:
+    cpu += min(runqueue, 0)
+    kernel = min(max(kernel, 0), max(cpu, 0))
+    return Time(max(cpu - kernel, 0), kernel, max(runqueue, 0), blocked)
+
+
+class Spent(NamedTuple):
+    """All by tgid: the time until now (None: not known), what was waited in the interval, and so far in open calls."""
+
+    times: dict[int, Time | None]
+    waits: Waits
+    open: Waits
+
+
+def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: Mapping[int, int]) -> Spent:
+    """As of now; `expected` are the threads of processes that may have some that have not been met."""
+    now_ns = clock.now_ns()
+    sums: dict[int, _Parts] = {}
+    unknown: set[int] = set()
+    for keys, values in table.read():
+        for (tgid,), (*parts, strangers) in zip(
+            struct.iter_unpack("<I", keys), _TIMES.iter_unpack(values), strict=True
+        ):
+            sums[tgid] = tuple(parts)
+            unknown |= {tgid} if strangers else set()
+    present: Waits = {}
+    met = Counter[int]()
+    for thread in threads:
+        met[thread.tgid] += 1
+        if thread.clock.where == UNTIMED:
+            unknown.add(thread.tgid)
+        until, wait = _until(now_ns, thread)
+        before = sums.get(thread.tgid, (0, 0, 0, 0))
+        sums[thread.tgid] = tuple(map(add, before, until))
+        if any(wait):
+            calls, call = present.setdefault(thread.tgid, {}), syscall(thread.abi, thread.nr)
+            calls[call] = calls.get(call, Wait()).plus(wait)
+    unknown |= {tgid for tgid, number in expected.items() if met[tgid] < number < _LOST}
+    times = {tgid: None if tgid in unknown else _time(*parts) for tgid, parts in sums.items()}
+    return Spent(times, _taken(waits, side), present)
+
+
+def _taken(waits: Map, side: int) -> Waits:
+    found: Waits = {}
+    for keys, values in rows.take(waits, side):
+        for (where, nr), wait in zip(rows.KEY.iter_unpack(keys), _WAIT.iter_unpack(values), strict=True):
+            found.setdefault(where & rows.TGID, {})[syscall(where >> rows.ABI_BIT, nr)] = Wait(*wait)
+    return found

@@ -1,0 +1,100 @@
+"""Frozen values of what is watched besides the calls; model.py has them in its processes and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from denet_tui.touched import Touched
+
+KEPT_EXECS = 100
+"""Of a process: the newest."""
+
+
+class Exec(NamedTuple):
+    """A program that a process has become at `at_ns`, or (with an errno) has not; None is what is not known.
+
+    `path` is as it was given; `cut` and `path_cut` say that there is more of the words and of the path.
+    """
+
+    tgid: int
+    at_ns: int
+    path: str | None
+    argv: tuple[str, ...] | None
+    cwd: str | None
+    uid: int
+    errno: int | None
+    cut: bool = False
+    path_cut: bool = False
+
+
+class Programs(NamedTuple):
+    """What a process has executed, also in vain: the newest, and how many there were before these."""
+
+    kept: tuple[Exec, ...] = ()
+    dropped: int = 0
+
+    def plus(self, executed: Exec) -> Programs:
+        """With one more."""
+        all_of_them = (*self.kept, executed)
+        return Programs(all_of_them[-KEPT_EXECS:], self.dropped + max(0, len(all_of_them) - KEPT_EXECS))
+
+
+class Wait(NamedTuple):
+    """What threads have waited in calls: blocked, and then for a CPU."""
+
+    blocked_ns: int = 0
+    runqueue_ns: int = 0
+
+    def plus(self, other: Wait) -> Wait:
+        """Both added up."""
+        return Wait(self.blocked_ns + other.blocked_ns, self.runqueue_ns + other.runqueue_ns)
+
+
+class Time(NamedTuple):
+    """Where the time of threads went, each from when it was first seen; the parts are all of it.
+
+    In user space are page faults and interrupts as well, and what watching costs at the entry and exit of a call.
+    """
+
+    user_ns: int = 0
+    kernel_ns: int = 0
+    """On a CPU, in calls."""
+    runqueue_ns: int = 0
+    """Able to run, waiting for a CPU."""
+    blocked_ns: int = 0
+    waits: Mapping[Any, Wait] = MappingProxyType({})
+    """By syscall, what of it was in calls that are counted."""
+
+    def plus(self, other: Time) -> Time:
+        """Both added up; the waits are those of this one."""
+        user, kernel, runqueue, blocked, _ = other
+        return Time(
+            self.user_ns + user,
+            self.kernel_ns + kernel,
+            self.runqueue_ns + runqueue,
+            self.blocked_ns + blocked,
+            self.waits,
+        )
+
+    @property
+    def whole_ns(self) -> int:
+        """Threads times wall time."""
+        return self.user_ns + self.kernel_ns + self.runqueue_ns + self.blocked_ns
+
+
+class Detail(NamedTuple):
+    """What a snapshot has besides the calls; None is what is not watched."""
+
+    execs: tuple[Exec, ...] | None = None
+    """All of the interval."""
+    turned_away: Mapping[str, int] = MappingProxyType({})
+    """By table (`execs`), how many have found it full since the start: they are not told."""
+    time: Time | None = None
+    """Of all processes since the start; None also where it is not known of one."""
+    touched: Touched | None = None
+    """Since the start."""
+
+
+NO_DETAIL = Detail()

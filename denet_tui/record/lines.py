@@ -1,0 +1,123 @@
+"""The lines of a file from any place in it, whether it grows, is packed, or is a stream, of which a copy is kept."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from denet_tui import files
+from denet_tui.record.packed import MissingError, Unpacker
+from denet_tui.record.read import UnreadableError
+from denet_tui.visible import visible
+
+MOST_LINE = 64 << 20
+"""Bytes."""
+_BLOCK, _PACKED_BLOCK = 1 << 20, 1 << 16
+_NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
+
+
+def open_file(path: str) -> BinaryIO:
+    """The file or pipe at a path, or standard input for `-`; raises UnreadableError."""
+    try:
+        if path == "-":
+            return os.fdopen(os.dup(0), "rb", buffering=0)
+        if stat.S_ISREG(Path(path).stat().st_mode):
+            return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path)
+        return Path(path).open("rb", buffering=0)
+    except OSError as problem:
+        shown = visible(path) or repr(path)
+        raise UnreadableError(f"cannot read {shown}: {files.explain(problem, _NAME_ONE)}") from None
+
+
+class Lines:
+    """Reads from an open file; every method may raise OSError, and ValueError for what cannot be unpacked."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._given = self._file = file
+        self._copy: BinaryIO | None = None
+        self._unpacker: Unpacker | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        """Of the block that was read last, what is not in the copy yet."""
+        self.is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        """Whether it is one, and whether that goes on."""
+        self.news = threading.Event()
+        """Set when a stream has brought something, or has ended."""
+        self.failure: str | None = None
+        """Why a stream has not been taken in to its end."""
+        if self.is_stream:
+            self._keep_a_copy()
+            threading.Thread(target=self._pump, name="stream", daemon=True).start()
+        elif Unpacker.is_packed(os.pread(file.fileno(), 4, 0)):
+            self._keep_a_copy()
+
+    def line(self, at: int) -> bytes:
+        """What is there up to the end of the line, or of what there is, or to more than MOST_LINE bytes."""
+        self._file.seek(at)
+        found = bytearray()
+        while not found.endswith(b"\n") and len(found) <= MOST_LINE:
+            more = self._file.readline(_BLOCK)
+            if not more and (self.is_stream or not self._take_in()):
+                break
+            found += more
+        return bytes(found)
+
+    def ends_with_a_line(self) -> bool:
+        """Whether the last line is whole."""
+        while not self.is_stream and self._take_in():
+            pass
+        self._file.seek(-1, os.SEEK_END)
+        return self._file.read(1) == b"\n"
+
+    def lines_before(self, at: int) -> int:
+        """How many lines there are before a place."""
+        self._file.seek(0)
+        number = 0
+        while at and (block := self._file.read(min(at, _BLOCK))):
+            number += block.count(b"\n")
+            at -= len(block)
+        return number
+
+    def size(self) -> int:
+        """Bytes that there are so far; of a packed file, about how many there will be."""
+        size = os.fstat(self._file.fileno()).st_size
+        if self.is_stream or self._copy is None:
+            return size
+        packed, taken = os.fstat(self._given.fileno()).st_size, os.lseek(self._given.fileno(), 0, os.SEEK_CUR)
+        return size * packed // taken if taken else packed
+
+    def _keep_a_copy(self) -> None:
+        """In an anonymous temporary file, unpacked."""
+        self._copy = tempfile.TemporaryFile(prefix="denet-tui-", buffering=0)  # noqa: SIM115 - as long as it is read
+        self._file = Path(f"/proc/self/fd/{self._copy.fileno()}").open("rb")  # noqa: SIM115 - the same; own place
+
+    def _take_in(self) -> bool:
+        """Take in what comes next; False where nothing does. Waits for a stream."""
+        if self._copy is None:
+            return False
+        while (piece := next(self._pieces, None)) is None:
+            if not (block := os.read(self._given.fileno(), _PACKED_BLOCK)):
+                return False
+            if self._unpacker is None:
+                while len(block) < Unpacker.LEAST and (more := os.read(self._given.fileno(), 1)):
+                    block += more  # a stream may bring its bytes one by one
+                self._unpacker = Unpacker(block)
+            self._pieces = self._unpacker.unpack(block)
+        self._copy.write(piece)
+        return True
+
+    def _pump(self) -> None:
+        """Whoever writes a stream is never kept waiting."""
+        try:
+            while self._take_in():
+                self.news.set()
+        except OSError as problem:
+            self.failure = f"it cannot be kept any further: {problem.strerror}"
+        except (ValueError, MissingError) as problem:
+            self.failure = str(problem)
+        self.streams = False
+        self.news.set()

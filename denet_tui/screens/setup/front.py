@@ -1,0 +1,166 @@
+"""The setup's first page: how it stands here in a sentence, what can be done about it, and by which key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from denet_tui.bpf.burst import CALLS
+from denet_tui.checks.model import Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.verdict import ACCESS, PROOF
+from denet_tui.screens.setup import pages
+from denet_tui.screens.setup.actions import FEW_LINES, Offers
+from denet_tui.screens.setup.pages import Shown
+from denet_tui.screens.setup.proof import proof_page
+from denet_tui.screens.setup.signs import spinner
+from denet_tui.screens.setup.state import Walk
+from denet_tui.widgets.page import Paragraph
+
+_LOG_LINES = 6
+"""Of what a fix prints, while it is at work."""
+_TOOK = " (took "
+"""What a check that was slow ends its title with."""
+FOR_A_MOMENT = "It needs root for a moment each time you start it."
+
+
+def front_page(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+    """The headline, the offers with their keys, and where the rest of it is."""
+    if not walk.looked:
+        return pages.welcome(walk, shown.spin)
+    return [*_body(walk, offers, shown), Paragraph(), *_rest(walk), *_log(walk, offers, shown)]
+
+
+def _body(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+    if offers.current == PROOF or not walk.needed():
+        return _proof(walk, shown)
+    if offers.only_root:
+        return _only_root(offers)
+    return _broken(walk, offers, shown)
+
+
+def _headline(text: str, style: str = "strong") -> Paragraph:
+    return Paragraph(text, style=style, flush=True)
+
+
+def _proof(walk: Walk, shown: Shown) -> list[Paragraph]:
+    run = walk.proof
+    if walk.ready and run.end and run.end.exact:
+        head = _headline("Everything works: press enter to choose what to watch.", "good")
+    elif run.failed:
+        head = _headline("Watching does not work yet: not all of the known calls were counted.", "bad")
+    elif walk.ready and walk.engine.may_load:
+        head = _headline(f"Nothing is in the way. {CALLS:,} known calls are counted now, as proof.")
+    elif walk.ready:
+        head = _headline("Watching works here.", "good")
+    else:
+        finding = walk.findings.get(PROOF)
+        why = f": {finding.title}" if finding else ""
+        head = _headline(f"Nothing wrong was found, but nothing is proven{why}", "warn")
+    return [head, Paragraph(), *proof_page(run, [], spinner=spinner(shown.spin))]
+
+
+def _only_root(offers: Offers) -> list[Paragraph]:
+    if offers.alone:
+        return [
+            _headline("Watching works here. It needs root for a moment, so an administrator has to let you."),
+            Paragraph(),
+            *_for_administrator(offers),
+        ]
+    found = [
+        _headline(f"Watching works here. {FOR_A_MOMENT}"),
+        Paragraph(),
+        Paragraph(f"Choose what to watch; {offers.asks} when it starts", "▸ enter", "strong", key="go:start"),
+        Paragraph("changes nothing", style="dim"),
+    ]
+    if offers.to_keep:
+        fix = offers.to_keep
+        text = "Let me watch my own commands without that, as a member of the group denet-trace"
+        found += [
+            Paragraph(),
+            Paragraph(text, "  a", "strong", key="key:a"),
+            Paragraph(f"takes {_summed(fix)}; you see all of it before it is done", style="dim", key="key:a"),
+        ]
+    return found
+
+
+def _for_administrator(offers: Offers) -> Iterator[Paragraph]:
+    """What to hand over, and the text itself: nothing of it is out of sight."""
+    yield Paragraph("Copy this for an administrator of this machine", "▸ y", "strong", key="key:y")
+    yield Paragraph("Save it as a script that root can read and run", "  a", "strong", key="key:a")
+    yield Paragraph()
+    for line in offers.for_administrator.splitlines():
+        yield Paragraph(line, style="dim" if line.startswith("#") else "code", whole=True, flush=True)
+
+
+def _broken(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+    identity = offers.current
+    finding = walk.findings.get(identity)
+    if finding is None:
+        return []
+    left = identity in walk.left
+    found = [_headline(f"Watching does not work yet: {finding.title.partition(_TOOK)[0]}.", "bad"), Paragraph()]
+    fix = offers.fix
+    if walk.working == identity:
+        found.append(Paragraph(f"{spinner(shown.spin)} {fix.title if fix else 'working'}", "", "spark"))
+        found.append(Paragraph("Cancel it, and take back what it did", "  c", "strong", key="key:c"))
+        return found
+    if fix is None or not fix.changes:
+        found += _advice(walk, identity, fix)
+    elif offers.alone:
+        found += _for_administrator(offers)
+    else:
+        found += _fix(walk, fix, shown)
+    if not left and finding.state is not State.PASS:
+        found += [Paragraph(), Paragraph("Go on without it", "  s", "strong", key="key:s")]
+    others = [each for each in walk.needed() if each not in {identity, ACCESS} | walk.left]
+    more = f"Then {len(others)} more thing{'s' * (len(others) > 1)}, and then " if others else "Then "
+    return [*found, Paragraph(), Paragraph(f"{more}{CALLS:,} known calls are counted as proof.", style="dim")]
+
+
+def _advice(walk: Walk, identity: str, fix: Fix | None) -> list[Paragraph]:
+    """What a person has to do, or that nothing is known."""
+    text = fix.advice if fix else "; ".join(each.advice for each in walk.fixes(identity) if each.advice)
+    if text:
+        return pages.advice(text)
+    text = "Write a report to ask with: denet-tui knows nothing that helps. It names no person and no machine."
+    return [Paragraph(text, "▸ w", "strong", key="key:w")]
+
+
+def _fix(walk: Walk, fix: Fix, shown: Shown) -> Iterator[Paragraph]:
+    """The chosen fix; its commands as far as they are few, else they are shown before it is applied."""
+    yield Paragraph(fix.title[:1].upper() + fix.title[1:], "▸ a", "strong", key="key:a")
+    lines = walk.preview(fix)
+    if len(lines) <= FEW_LINES:
+        yield from (pages.changed(line) for line in lines)
+    else:
+        yield Paragraph(f"takes {_summed(fix)}; you see all of it before it is done", style="dim")
+    yield Paragraph(f"as {shown.privilege}", style="dim")
+    lasts = "lasts until the next reboot" if fix.scope == "until-reboot" else "stays"
+    yield Paragraph(f"{lasts}; undo: {fix.undo}", style="dim")
+
+
+def _summed(fix: Fix) -> str:
+    """`2 files, 3 commands`."""
+    kinds = [type(each) for each in fix.changes]
+    numbers = {"file": kinds.count(WriteFile), "setting": kinds.count(SetValue), "command": kinds.count(RunCommand)}
+    return ", ".join(f"{number} {name}{'s' * (number > 1)}" for name, number in numbers.items() if number)
+
+
+def _rest(walk: Walk) -> list[Paragraph]:
+    """What was looked at, in numbers."""
+    states = [walk.state(each) for each in walk.order if each != PROOF]
+    fine = sum(each in ("pass", "repaired") for each in states)
+    words = {"crash": "broken", "warn": "with a warning", "left": "left"}
+    more = [
+        f"{states.count(each)} {words.get(each, each)}" for each in (*words, "optional", "unknown") if each in states
+    ]
+    text = f"What was looked at: {len(states)} checks, {', '.join([f'{fine} fine', *more])}"
+    return [
+        Paragraph(text, "  d", key="key:d"),
+        Paragraph("The troubleshooting guide, by its words", "  ?", key="key:question_mark"),
+    ]
+
+
+def _log(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+    """The end of what the last fix did and printed."""
+    lines = [pages.logged(line, first=False) for line in shown.log[-_LOG_LINES:]]
+    return [Paragraph(), *lines] if lines and offers.current in walk.logs else []

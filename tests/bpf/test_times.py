@@ -1,0 +1,85 @@
+"""Where the time went, of processes that know it: parts, their sum, and the CPU time of wait4."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.record.lines import open_file
+from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
+from tests.real import denet, run, run_summary
+from tests.watch.helpers import eventually, started, text_of
+
+pytestmark = pytest.mark.root
+
+PART_NS = 200_000_000
+PARTS = ("user_ns", "kernel_ns", "runqueue_ns", "blocked_ns")
+
+
+def whole(time: dict[str, Any]) -> int:
+    """All parts."""
+    return sum(time[part] for part in PARTS)
+
+
+def test_known_parts_are_told_and_add_up(parts: Path, tmp_path: Path) -> None:
+    summary, recording = tmp_path / "summary", tmp_path / "recording"
+    done = run(denet("run", "--no-tui", "--summary", str(summary), "-o", str(recording), "--", str(parts)))
+    told = {name: (int(pid), int(cpu_us)) for pid, name, cpu_us in map(str.split, done.stdout.splitlines())}
+    found = json.loads(summary.read_text())
+    by_pid = {each["pid"]: each for each in found["processes"]}
+    mine = {name: by_pid[pid] for name, (pid, _) in told.items()}
+    time = {name: each["time"] for name, each in mine.items()}
+    for name, each in mine.items():
+        wall_ns = (each["end_ms"] - each["start_ms"]) * 1e6
+        if name != "lock":  # that has another thread, which begins later
+            # To its last switch: for a CPU to end on it may have to wait.
+            late_ns = time[name]["runqueue_ns"] if whole(time[name]) > wall_ns else 0
+            assert whole(time[name]) == pytest.approx(wall_ns, abs=0.01 * wall_ns + late_ns), name
+        cpu_ns = time[name]["user_ns"] + time[name]["kernel_ns"]
+        assert cpu_ns == pytest.approx(told[name][1] * 1000, rel=0.01, abs=2e6), name
+    for name in ("spin", "one", "other"):
+        assert time[name]["user_ns"] > 0.9 * PART_NS, "the rest is in the calls that ask for the time"
+        assert time[name]["blocked_ns"] < 0.02 * PART_NS
+    assert time["calls"]["kernel_ns"] == pytest.approx(told["calls"][1] * 1000, rel=0.02)
+    assert time["one"]["runqueue_ns"] + time["other"]["runqueue_ns"] > 0.9 * PART_NS, "on one CPU one waits"
+    asleep = time["sleep"]["blocked_in_ns"]["clock_nanosleep"]
+    assert asleep == pytest.approx(PART_NS, rel=0.02)
+    assert time["sleep"]["blocked_ns"] == pytest.approx(asleep, abs=2e6)
+    held = time["lock"]["blocked_in_ns"]["futex"] - PART_NS
+    assert -0.02 * PART_NS < held < 0.02 * PART_NS + time["lock"]["runqueue_ns"], "its holder may come late to a CPU"
+    assert found["time"] == {
+        **{part: sum(each["time"][part] for each in by_pid.values()) for part in PARTS},
+        "blocked_in_ns": found["time"]["blocked_in_ns"],
+    }
+    assert "time of all threads: on CPU " in done.stderr
+    last = Totals.of(Track(open_file(str(recording)), "recording")).last
+    assert last.detail.time
+    assert [*last.detail.time[:4]] == [found["time"][part] for part in PARTS]
+    assert {each.pid: [*each.time[:4]] for each in last.processes if each.time} == {
+        pid: [each["time"][part] for part in PARTS] for pid, each in by_pid.items()
+    }
+
+
+def test_what_is_not_watched_or_cannot_be_known_is_null(tmp_path: Path) -> None:
+    _, found = run_summary(["true"], tmp_path, method="tracefs")
+    assert found["time"] is None
+    assert [each["time"] for each in found["processes"]] == [None]
+    _, found = run_summary(["true"], tmp_path, "--syscalls", "read")
+    assert whole(found["time"]) > 0
+
+
+def test_what_sleeps_since_it_was_attached_has_slept(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        watching = started(
+            "attach", "--no-tui", "--summary", str(tmp_path / "s"), "-o", str(tmp_path / "r"), f"{sleeper.pid}"
+        )
+        eventually(lambda: text_of(tmp_path / "r").count('"kind":"tree"') >= 2, "it watches")
+        sleeper.kill()
+        watching.wait(60)
+    found = json.loads((tmp_path / "s").read_text())
+    assert found["time"]["blocked_ns"] > 0.9 * whole(found["time"]) > 0

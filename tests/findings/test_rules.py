@@ -1,0 +1,132 @@
+"""What stands out, and what does not: each rule at its threshold, and what ordinary runs have."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+import pytest
+
+from denet_tui.findings.rules import MOST, RULES, findings, sentences
+from denet_tui.model import Counters, InFlight, Snapshot
+from denet_tui.syscalls import named
+from tests.record.made import process, snapshot
+
+SECOND = 10**9
+
+
+def run(
+    elapsed_s: float = 10.0,
+    errors: dict[tuple[str, int], int] | None = None,
+    in_flight: tuple[InFlight, ...] = (),
+    running: bool = False,
+    **calls: Counters,
+) -> Snapshot:
+    """A run that made these calls; `errors` are by name and errno."""
+    syscalls = {named(name): counted for name, counted in calls.items()}
+    total = Counters()
+    for counted in syscalls.values():
+        total = total.plus(counted)
+    errnos = {(named(name), number): count for (name, number), count in (errors or {}).items()}
+    made = snapshot(1, [process(4242, {})], running=running)
+    return replace(
+        made,
+        syscalls=syscalls,
+        total=total,
+        errnos=errnos,
+        elapsed_ns=int(elapsed_s * SECOND),
+        time_ns=100 * SECOND,
+        in_flight=in_flight,
+        running=running,
+    )
+
+
+def calls(number: int, errors: int = 0, time_ns: int = 0, max_ns: int = 0) -> Counters:
+    return Counters(number, number, errors, 0, time_ns, max_ns)
+
+
+def inside(name: str, seconds: float) -> InFlight:
+    return InFlight(4242, 4242, named(name), int((100 - seconds) * SECOND))
+
+
+WELL = {
+    "a build misses headers": run(
+        errors={("openat", errno.ENOENT): 46_816}, openat=calls(60_000, 46_816), read=calls(500_000)
+    ),
+    "an interpreter asks isatty": run(
+        errors={("ioctl", errno.ENOTTY): 1_569}, ioctl=calls(1_570, 1_569), read=calls(12_600)
+    ),
+    "a long build looks along PATH for its assembler": run(
+        errors={("execve", errno.ENOENT): 2_952}, execve=calls(4_156, 2_952), read=calls(600_000)
+    ),
+    "a shell looks along PATH": run(errors={("execve", errno.ENOENT): 198}, execve=calls(237, 198), read=calls(9_000)),
+    "a compiler resolves paths": run(
+        errors={("readlink", errno.EINVAL): 99_000}, readlink=calls(100_000, 99_000), read=calls(90_000)
+    ),
+    "ls asks for labels": run(
+        errors={("lgetxattr", errno.ENODATA): 9_000}, lgetxattr=calls(9_000, 9_000), read=calls(20_000)
+    ),
+    "an event loop reads until nothing is there": run(
+        errors={("recvfrom", errno.EAGAIN): 60_000}, recvfrom=calls(110_000, 60_000)
+    ),
+    "no name service": run(errors={("connect", errno.ENOENT): 84}, connect=calls(84, 84), read=calls(9_000)),
+    "a network is tried": run(errors={("connect", errno.ECONNREFUSED): 4}, connect=calls(5, 4)),
+    "children and input are waited for": run(
+        wait4=calls(10, 0, 9 * SECOND, 9 * SECOND), read=calls(10, 0, 9 * SECOND, 9 * SECOND)
+    ),
+    "a pipe is full": run(write=calls(10, 0, 9 * SECOND, 9 * SECOND)),
+    "a file is saved": run(fsync=calls(3, 0, SECOND, SECOND // 2)),
+    "a server waits": run(in_flight=(inside("epoll_wait", 50),), running=True),
+    "nothing was called": run(0.0),
+}
+STANDS_OUT = {
+    "broken": (
+        run(errors={("write", errno.ENOSPC): 1}, write=calls(10, 1)),
+        "write failed once with ENOSPC (no space left on device)",
+    ),
+    "stuck": (run(in_flight=(inside("connect", 38),), running=True), "cc1 (4242) has been in connect for 38 s"),
+    "unreached": (
+        run(errors={("connect", errno.ECONNREFUSED): 12}, connect=calls(13, 12)),
+        "connect failed 12 times of 13 with ECONNREFUSED (connection refused)",
+    ),
+    "execs": (
+        run(errors={("execve", errno.ENOENT): 1_200}, execve=calls(1_300, 1_200), read=calls(90_000)),
+        "execve failed 1,200 times of 1,300, mostly with ENOENT (no such file or directory)",
+    ),
+    "failing": (
+        run(errors={("openat", errno.EACCES): 99_000}, openat=calls(100_000, 99_000), read=calls(100_000)),
+        "99 % of openat failed with EACCES (permission denied): 50 % of all calls were such failures",
+    ),
+    "syncing": (
+        run(fsync=calls(400, 0, 4 * SECOND), fdatasync=calls(4, 0, SECOND // 10)),
+        "4.1 s went into waiting for disks, in 404 calls of fsync and its like: 41 % of the run",
+    ),
+    "slow": (run(unlink=calls(9, 0, 2 * SECOND, 2 * SECOND)), "one unlink took 2 s"),
+}
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_what_is_well_is_not_spoken_of(name):
+    assert sentences(WELL[name]) == ["nothing stands out"]
+
+
+@pytest.mark.parametrize("rule", STANDS_OUT)
+def test_what_stands_out_is_said_with_its_figure(rule):
+    what, text = STANDS_OUT[rule]
+    (found,) = findings(what)
+    assert (found.rule, found.text) == (rule, text)
+    assert found.figures
+
+
+def test_every_rule_is_tried():
+    assert sorted(STANDS_OUT) == sorted(rule.__name__ for rule in RULES)
+
+
+def test_at_most_so_many_are_said_and_the_weightiest_first():
+    errors = {("write", number): 1 for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.EMFILE)}
+    found = findings(run(errors={**errors, ("connect", errno.ETIMEDOUT): 50}, connect=calls(50, 50), write=calls(9, 5)))
+    assert [each.rule for each in found] == ["broken"] * MOST
+
+
+def test_a_thread_that_is_stuck_is_none_once_the_run_is_over():
+    assert findings(run(in_flight=(inside("connect", 38),))) == ()

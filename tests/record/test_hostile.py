@@ -1,0 +1,82 @@
+"""Whatever a file holds, reading it ends in snapshots or in one printable line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from denet_tui.record.export import Stacks, openmetrics
+from denet_tui.record.read import UnreadableError
+from denet_tui.record.totals import Totals
+from tests.record.test_read import opened, recorded, told
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.integers(min_value=1 << 62),
+    st.sampled_from(["\x1b[2J", "1001", "read", "NaN", 1 << 64, -1, 1e308, "9" * 5000]),
+)  # fmt: skip
+values = st.recursive(
+    scalars, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3)
+)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("hostile") / "rec.jsonl", told())
+
+
+def takes(path: Path) -> None:
+    stacks = Stacks()
+    try:
+        totals = Totals.of(opened(path), stacks.add)
+    except UnreadableError as problem:
+        said = str(problem)
+    else:
+        json.dumps(totals.as_object())
+        said = "".join([*stacks.lines(), *openmetrics(totals)])
+    assert said.isprintable()
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container below a value, with a key of it."""
+    if not isinstance(value, dict | list):
+        return []
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_value_in_any_place(recording: Path, data: st.DataObject) -> None:
+    lines = [json.loads(line) for line in recording.read_text().splitlines()]
+    for _ in range(data.draw(st.integers(1, 3))):
+        found = places(data.draw(st.sampled_from(lines)))
+        container, key = data.draw(st.sampled_from(found))
+        if data.draw(st.booleans()):
+            container[key] = data.draw(values)
+        elif isinstance(container, dict):
+            container[data.draw(st.text(max_size=8) | st.sampled_from(["1001@5", "7", "x@y", "²"]))] = container.pop(
+                key
+            )
+        else:
+            del container[key]
+    path = recording.with_name("odd")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    takes(path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_lines_in_any_order_and_any_bytes(recording: Path, data: st.DataObject) -> None:
+    lines = recording.read_bytes().splitlines(keepends=True)
+    order = data.draw(st.lists(st.sampled_from(lines), max_size=20))
+    content = bytearray(b"".join([lines[0], *order]))
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=3)):
+        content[at] = byte
+    path = recording.with_name("odd")
+    path.write_bytes(content)
+    takes(path)

@@ -1,0 +1,68 @@
+"""How denet-tui is called as root, and by which way one becomes that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from denet_tui import called
+from tests.person import Person
+
+LOOK = """
+import sys
+from denet_tui import called
+called._LOCAL = sys.argv[1]
+print(called.why_no_way())
+print(called._program("denet-tui"))
+"""
+
+
+def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(called, "_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(called, "_BUS", str(tmp_path / "bus"))
+    assert called.way_up() == ""
+    for name in ("pkexec", "run0", "doas", "sudo"):
+        (tmp_path / name).touch(mode=0o755)
+    assert called.way_up() == str(tmp_path / "sudo")
+    (tmp_path / "sudo").unlink()
+    assert called.way_up() == str(tmp_path / "doas")
+    (tmp_path / "doas").unlink()
+    assert called.way_up() == "", "these two ask through the bus"
+    (tmp_path / "bus").touch()
+    assert called.becoming_root(called.way_up(), "true") == (str(tmp_path / "run0"), "--background=", "true")
+
+
+@pytest.mark.root
+def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> None:
+    """Asked for no password: a user whom no rule names is refused, and the last secure_path holds."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", LOOK, "/nowhere"]
+    refused = subprocess.run(nobody, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert refused.stdout.splitlines()[0] == "sudo does not let you: you are none of this machine's administrators"
+    folder, rule = person.home / "local", Path("/etc/sudoers.d") / person.name
+    folder.mkdir()
+    (folder / "denet-tui").touch(mode=0o755)
+    free = rule.read_text()
+    try:
+        for path, name in ((f"{folder}\\:/bin", "denet-tui"), ("/usr/bin\\:/bin", f"{folder}/denet-tui")):
+            rule.write_text(f"{free}Defaults:{person.name} secure_path={path}\n")
+            done = person.shell('"$1" -c "$2" "$3"', sys.executable, LOOK, str(folder), PATH=f"{folder}:/usr/bin:/bin")
+            assert done.stdout.splitlines() == ["", name], done.stderr
+    finally:
+        rule.write_text(free)
+
+
+def test_a_copy_in_a_virtual_environment_is_called_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / ".venv/bin/denet-tui"
+    copy.parent.mkdir(parents=True)
+    copy.touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{copy.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "argv", ["denet-tui"])
+    called._program.cache_clear()
+    try:
+        assert called.program() == str(copy)
+    finally:
+        called._program.cache_clear()
