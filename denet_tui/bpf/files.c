@@ -138,10 +138,9 @@ BPF_TABLE("array", u32, struct slowest, none_slow, 1);
     })
 /*
  * The same of what is a struct of that type, if of anything: a number of BTF, by which the verifier takes it for one that
- * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call is none (bpf_rdonly_cast, which
- * compiled.py puts in its place).
+ * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call of bpf_rdonly_cast is a move.
  */
-#ifdef TYPE_FILE
+#ifdef RDONLY_CAST
 #define AS(type, address)                                                                                              \
     ({                                                                                                                 \
         void *(*cast_)(void *, u64) = (void *)RDONLY_CAST;                                                             \
@@ -216,7 +215,7 @@ static __always_inline int has_arguments(u64 place)
 static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
 {
     char *inode = AS(TYPE_INODE, at_inode);
-#if !defined(TYPE_FILE) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
+#if !defined(RDONLY_CAST) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
     struct {
         char *sb;
         char between[OFF_INO - OFF_SB - 8];
