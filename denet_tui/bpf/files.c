@@ -108,7 +108,7 @@ struct about {
     s64 result;
     struct identity file, second;
     struct identity looked; /* at its exit: what it has opened, or the folder that its failing path begins at */
-    struct identity named; /* the last one of which the name was known */
+    struct identity named[4]; /* by descriptor, the last one of which the name was known */
 };
 
 enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
@@ -359,16 +359,16 @@ static __always_inline void take_name(struct identity *of, char *file)
         named.update(of, &one);
 }
 
-static __always_inline int is_named(struct about *about, struct identity *file)
+static __always_inline int is_named(struct about *about, struct identity *file, u32 descriptor)
 {
+    struct identity *known = &about->named[descriptor & 3];
     if (!file->device)
         return 1;
-    if (about->named.inode == file->inode && about->named.device == file->device &&
-        about->named.generation == file->generation)
+    if (known->inode == file->inode && known->device == file->device && known->generation == file->generation)
         return 1;
     if (!named.lookup(file))
         return 0;
-    about->named = *file;
+    *known = *file;
     return 1;
 }
 
@@ -385,7 +385,7 @@ static __always_inline void look(struct about *about)
             return;
         identify_file(&about->looked, file);
     }
-    if (DOES(HAS_ADDRESS) || !is_named(about, &about->looked))
+    if (DOES(HAS_ADDRESS) || !is_named(about, &about->looked, at))
         take_name(&about->looked, file);
 }
 
@@ -442,10 +442,10 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         identify_file(&about->file, file_of(ARGUMENT(12)));
     if (DOES(HAS_SECOND)) {
         identify_file(&about->second, file_of(ARGUMENT(14)));
-        if (!is_named(about, &about->second))
+        if (!is_named(about, &about->second, ARGUMENT(14)))
             about->at = ARGUMENT(14);
     }
-    if (!is_named(about, &about->file))
+    if (!is_named(about, &about->file, ARGUMENT(12)))
         about->at = ARGUMENT(12);
     if (*(volatile s32 *)&about->at >= 0)
         look(about);
