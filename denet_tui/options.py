@@ -79,7 +79,11 @@ def watching_options(command: _Command) -> _Command:
                 type=_Seconds(0.1, 10),
                 help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
             ),
-            click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
+            click.option(
+                "--syscalls",
+                default="",
+                help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
+            ),
             attach_method(help="Raw tracepoints, or tracefs tracepoints."),
             click.option(
                 "--rows",

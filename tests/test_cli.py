@@ -125,6 +125,12 @@ def test_what_denet_needed_is_not_needed_here() -> None:
         ("raed", "unknown syscall 'raed'; did you mean read?"),
         ("read,%nonsense", "unknown class %nonsense; there are %file"),
         ("zzzzzz", "unknown syscall 'zzzzzz'"),
+        ("read,!raed", "unknown syscall 'raed'; did you mean read?"),
+        ("/^opne/,read", "no syscall matches /^opne/"),
+        ("!/^opne/", "no syscall matches /^opne/"),
+        ("/open", "/open is no pattern: it stands between two slashes"),
+        ("/(/", "/(/ is no regular expression: missing ), unterminated subpattern"),
+        ("read,write,!/^(read|write)$/", "nothing is left to count of --syscalls read,write,!/^(read|write)$/"),
     ],
 )
 def test_unknown_syscalls_and_classes(marker: Path, syscalls: str, says: str) -> None:

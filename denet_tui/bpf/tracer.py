@@ -22,9 +22,9 @@ from denet_tui.bpf.times import Spent
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
-from denet_tui.syscalls import X32_BIT, syscall
+from denet_tui.syscalls import NUMBERS, X32_BIT, syscall
 
-NUMBERS, ABIS = 640, 3
+ABIS = 3
 _FOREIGN = 1 << ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ERRNO_KEY = struct.Struct("<IiQ")

@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal
 from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import words_of
 from denet_tui.visible import complain, is_dumb, visible, write
 from denet_tui.watch import machine
 from denet_tui.watch.command import Command
@@ -55,7 +56,7 @@ class WatchRequest:
     @property
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
-        only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
+        only = words_of(self.syscalls)
         shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
         detail = self.detail or ("all" if shown else "calls")
         return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)

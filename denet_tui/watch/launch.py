@@ -44,7 +44,7 @@ class Options:
 
     method: str = "auto"
     only: tuple[str, ...] = ()
-    """Names and %classes of the syscalls to count; all where it is empty."""
+    """Which syscalls to count (`syscalls.chosen`); all where it is empty."""
     user: str | None = None
     as_root: bool = False
     rows: int = SIZES["ROWS"]
@@ -89,7 +89,7 @@ class Start:
         self.options = options
         self._report = report
         try:
-            self._wanted = syscalls.numbers_of(syscalls.expand(options.only))
+            self._wanted = syscalls.chosen(options.only) if options.only else set()
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()
