@@ -12,7 +12,7 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, file_name, global_options, path, process, watching_options
+from denet_tui.options import attach_method, file_name, global_options, path, processes, watching_options
 from denet_tui.visible import complain, write
 
 
@@ -98,22 +98,27 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 
 
 @main.command(
-    short_help="Watch a running process (by id or name) and its descendants.",
+    short_help="Watch running processes (by id or name) and their descendants.",
     epilog=examples(
         ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
-        ("sudo denet-tui attach --no-tui nginx", "by its name; a table when it ends, or at ctrl+c"),
-        ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
+        ("sudo denet-tui attach --no-tui --all nginx", "by name; a table when all have ended, or at ctrl+c"),
+        ("sudo denet-tui attach -o web.jsonl 1234 php-fpm", "several together; record them"),
     ),
 )
 @watching_options
+@click.option("--all", "every", is_flag=True, help="Where several have that name, watch them all.")
 @global_options
-@click.argument("process", metavar="PID|NAME", callback=process)
-def attach(process: str, **options: Any) -> NoReturn:
-    """Watch a running process, by its id or its name, and its descendants."""
+@click.argument("processes", nargs=-1, required=True, metavar="PID|NAME...", callback=processes)
+def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoReturn:
+    """Watch running processes, by their ids or names, and their descendants, until all have ended.
+
+    Where one name is given and several processes have it, they are listed; with --all, and among several words, a
+    name means all that have it.
+    """
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.attach(process, targets.WatchRequest(**options))
+    watching.attach(processes, targets.WatchRequest(**options), every=every)
 
 
 @main.command(

@@ -38,11 +38,12 @@ def path(word: str) -> Path:
     return Path(file_name(word))
 
 
-def process(_: click.Context, parameter: click.Parameter, word: str) -> str:
-    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
-    if word.isdecimal() and (len(word) > 4000 or not int(word)):
-        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
-    return word
+def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of processes, or names; raises click.BadParameter for a number that is no id."""
+    for word in words:
+        if word.isdecimal() and (len(word) > 4000 or not int(word)):
+            raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
+    return words
 
 
 attach_method = partial(

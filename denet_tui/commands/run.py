@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug, files
@@ -16,7 +16,7 @@ from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
+from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, processes_called
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.execs import ExecLines
@@ -43,12 +43,12 @@ def start(target: Target, request: WatchRequest) -> NoReturn:
     exit_with(lambda before: _start_and_watch(target, request, before))
 
 
-def attach(process: str, request: WatchRequest) -> NoReturn:
-    """As `start`, for a running process by its id, or by a name that only one has."""
+def attach(words: Sequence[str], request: WatchRequest, *, every: bool) -> NoReturn:
+    """As `start`, for running processes by their ids and names; see `processes_called`."""
 
     def body(before: Before) -> int:
-        pid = int(process) if process.isdecimal() else process_called(process, as_root=request.as_root)
-        return _start_and_watch(ProcessTarget(pid), request, before)
+        pids = processes_called(words, every=every, as_root=request.as_root)
+        return _start_and_watch(ProcessTarget(pids), request, before)
 
     exit_with(body)
 
@@ -130,7 +130,7 @@ class _Runs:
 
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
     options, preferences = request.options, None
-    begun = Start(options, loaded.report, aim=target.aim, pid=target.pid, scale=target.scale(options), say=complain)
+    begun = Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
     if request.on_screen:
         from denet_tui.commands import screen
 

@@ -36,16 +36,10 @@ class Listed(NamedTuple):
 class Machine(Attached):
     """In the place of one process: it has no end, and nobody ends it."""
 
-    def __init__(self) -> None:
-        self.pid = 0
-
     def poll(self, seconds: float) -> bool:
         """Wait that long."""
         time.sleep(max(0.0, seconds))
         return False
-
-    def close(self, policy: str = "leave") -> None:
-        """Nothing was opened."""
 
 
 def scale(options: Options) -> int:

@@ -53,33 +53,41 @@ class SnapshotSink(Protocol):
 
 
 class Attached:
-    """A process that runs already, in the place of a Command: its end can be waited for, and no more."""
+    """Processes that run already, in the place of a Command: their end can be waited for, and no more."""
 
     status: int | None = None
     failure: int | None = None
     output: CommandOutput | None = None
 
-    def __init__(self, pid: int) -> None:
-        """Raises ProcessLookupError where there is no such process."""
-        self.pid = pid
-        self._pidfd = os.pidfd_open(pid)
+    def __init__(self) -> None:
+        self.living: dict[int, int] = {}
+        """Those that have not ended, as far as `poll` has looked, each with its pidfd."""
+
+    def add(self, pid: int) -> None:
+        """One more; raises ProcessLookupError where there is no such process."""
+        self.living[pid] = os.pidfd_open(pid)
 
     def go(self) -> None:
-        """It runs already."""
+        """They run already."""
 
     def poll(self, seconds: float) -> bool:
-        """Wait at most that long for its end; True when it has ended."""
-        return bool(readable([self._pidfd], seconds))
+        """Wait at most that long for the end of all; True when they have ended."""
+        deadline = time.monotonic() + seconds
+        while self.living and (ready := readable([*self.living.values()], max(0.0, deadline - time.monotonic()))):
+            for pid in [pid for pid, descriptor in self.living.items() if descriptor in ready]:
+                os.close(self.living.pop(pid))
+        return not self.living
 
     def give_back(self) -> None:
-        """Its terminal is its own."""
+        """Their terminals are their own."""
 
     def kill(self) -> None:
-        """It was not started by us, so it is not ended by us."""
+        """They were not started by us, so they are not ended by us."""
 
     def close(self, policy: str = "leave") -> None:  # noqa: ARG002 - the same shape as Command.close
-        """Let it go on."""
-        os.close(self._pidfd)
+        """Let them go on."""
+        while self.living:
+            os.close(self.living.popitem()[1])
 
 
 class Session:
@@ -122,7 +130,8 @@ class Session:
         if self._over.is_set():
             return
         if self.latest is None:
-            log.info("watching %s, pid %d, as %s", self.info.executable, self.info.pid, self.info.user)
+            of = f", pid {self.info.pid}" if self.info.pid else ""
+            log.info("watching %s%s, as %s", self.info.executable, of, self.info.user)
             for note in self.info.notes:
                 log.warning("%s", note)
             self.target.go()
@@ -194,7 +203,8 @@ class Session:
         if not snapshot.running:
             status = snapshot.status
             how = "ended" if status is None else how_ended(os.waitstatus_to_exitcode(status))
-            log.info("pid %d %s, after %.1f s", self.info.pid, how, snapshot.elapsed_ns / 1e9)
+            what = f"pid {self.info.pid}" if self.info.pid else self.info.executable
+            log.info("%s %s, after %.1f s", what, how, snapshot.elapsed_ns / 1e9)
 
     @property
     def terminal(self) -> Command | None:
