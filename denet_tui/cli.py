@@ -12,7 +12,7 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, file_name, global_options, path, processes, watching_options
+from denet_tui.options import attach_method, file_name, global_options, path, processes, until_last, watching_options
 from denet_tui.visible import complain, write
 
 
@@ -87,6 +87,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     show_default=True,
     help="What happens to a command that still runs when denet-tui ends.",
 )
+@until_last
 @global_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
@@ -107,6 +108,7 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 )
 @watching_options
 @click.option("--all", "every", is_flag=True, help="Where several have that name, watch them all.")
+@until_last
 @global_options
 @click.argument("processes", nargs=-1, required=True, metavar="PID|NAME...", callback=processes)
 def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoReturn:

@@ -101,6 +101,11 @@ def watching_options(command: _Command) -> _Command:
     return command
 
 
+until_last = click.option(
+    "--until-last", is_flag=True, help="Go on until the last descendant has ended, daemons included (as strace -f)."
+)
+
+
 def _needless(_: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click calls it so
     if given:
         complain(f"{option.opts[0]} is not needed: system calls are always counted by eBPF")

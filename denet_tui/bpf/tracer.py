@@ -217,6 +217,10 @@ class Tracer:
         if "times" in self._maps:
             self._maps["times"].delete_many(keys)
 
+    def watches_any(self) -> bool:
+        """Whether any watched process has not ended."""
+        return any(not process.end_ns for process in self._read_processes())
+
     def settle(self, seconds: float = 0.2) -> None:
         """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
         deadline = time.monotonic() + seconds

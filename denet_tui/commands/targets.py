@@ -54,6 +54,7 @@ class WatchRequest:
     detail: str | None = None
     """None: all of it where that can be seen."""
     execs: bool = False
+    until_last: bool = False
 
     @property
     def options(self) -> Options:

@@ -36,6 +36,8 @@ _CROWD_OF_EXECS = 1000
 """The same of executions."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
+_LOOKED_AFTER_S = 0.1
+"""How long the end of the last descendant may."""
 _COLLECTING = (50_000, 20, 20)
 """Thresholds of Python's garbage collector. Hardly anything that a tick makes is cyclic, and with its own thresholds it
 walks thousands of new tuples again and again: with 2,000 processes that was a fifth of all that a tick costs."""
@@ -104,6 +106,12 @@ class Session:
         self.recorder: SnapshotSink | None = None
         self.shows_usages = True
         """Whether what processes use is shown or recorded before the end."""
+        self.until_last = False
+        """Whether the run goes on after the command's end, until its last descendant has ended."""
+        self.outlived: Callable[[], object] = lambda: None
+        """Called once, where it goes on."""
+        self.at_once = False
+        """Set to have the next tick now."""
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns, info)
         self._soonest_s = math.inf
@@ -181,12 +189,15 @@ class Session:
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
-        found = [each for each in (*snapshot.processes, *snapshot.ended) if each.pid == self.info.pid]
+        all_of_them = (*snapshot.processes, *snapshot.ended)
+        found = [each for each in all_of_them if each.pid == self.info.pid]
         first = min(found, key=lambda each: each.start_ns, default=None)  # the others had its id after it
-        if first is None or first.end_ns is None:
-            return snapshot
-        status = first.status if snapshot.status is None else snapshot.status
-        return replace(snapshot, elapsed_ns=first.end_ns - self.info.start_ns, status=status)
+        ends = [each.end_ns or 0 for each in (all_of_them if self.until_last else [first] if first else [])]
+        if elapsed_ns := max(ends, default=0):
+            snapshot = replace(snapshot, elapsed_ns=elapsed_ns - self.info.start_ns)
+        if first and first.end_ns is not None and snapshot.status is None:
+            snapshot = replace(snapshot, status=first.status)
+        return snapshot
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
@@ -239,8 +250,18 @@ class Session:
         """Until the deadline, a wish to stop, or the end of the command; True for the last."""
         while not (stop.is_set() or self._over.is_set()):
             left = due - time.monotonic()
-            if self.target.poll(min(left, _STOP_SECONDS)):
+            if self.target.poll(min(left, _STOP_SECONDS)) and not self._goes_on(min(left, _LOOKED_AFTER_S)):
                 return True
-            if left <= 0:
+            if left <= 0 or self.at_once:
+                self.at_once = False
                 break
         return False
+
+    def _goes_on(self, seconds: float) -> bool:
+        """Whether the last descendant is still to end, now that the command has; waits that long where it is."""
+        if not self.until_last or not self._tracer.watches_any():
+            return False
+        self.outlived()
+        self.outlived = lambda: None
+        time.sleep(max(0.0, seconds))
+        return True
