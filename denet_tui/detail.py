@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from denet_tui.touched import Touched
+
 KEPT_EXECS = 100
 """Of a process: the newest."""
 
@@ -91,6 +93,8 @@ class Detail(NamedTuple):
     """By table (`execs`), how many have found it full since the start: they are not told."""
     time: Time | None = None
     """Of all processes since the start; None also where it is not known of one."""
+    touched: Touched | None = None
+    """Since the start."""
 
 
 NO_DETAIL = Detail()

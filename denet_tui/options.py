@@ -87,6 +87,12 @@ def watching_options(command: _Command) -> _Command:
             ),
             attach_method(help="Raw tracepoints, or tracefs tracepoints."),
             click.option(
+                "--detail",
+                type=click.Choice(["calls", "files", "all"]),
+                help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
+                "files that are written).",
+            ),
+            click.option(
                 "--rows",
                 type=click.IntRange(1, 1 << 20),
                 default=65536,

@@ -67,12 +67,17 @@ class ProgramCache:
         return FOLDER / self._key
 
     def load(
-        self, kind: int, names: Iterable[str], events: Iterable[str] = tuple(EVENTS), uid: int | None = None
+        self,
+        kind: int,
+        names: Iterable[str],
+        events: Iterable[str] = tuple(EVENTS),
+        optional: Iterable[str] = (),
+        uid: int | None = None,
     ) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there, `events` what it has a program for, and `uid` goes to where ANY_UID
-        was compiled.
+        `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for, and
+        `uid` goes to where ANY_UID was compiled.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -83,7 +88,8 @@ class ProgramCache:
             _create_maps(kept["maps"], tables)
             for event in events:
                 loaded[event] = _load(kind, event, tables, uid, **kept["programs"][event])
-            found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
+            wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
+            found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
             for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
                 os.close(descriptor)

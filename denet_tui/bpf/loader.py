@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from denet_tui import uname
-from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
+from denet_tui.bpf import btf, compiled, confine, facts, file_calls, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
@@ -133,7 +133,7 @@ def flags_for(
     machine, notes = uname.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
-    wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})
+    wanted = _OFFSETS | _OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
     try:
         found = btf.Btf.of_kernel().offsets(wanted)
     except btf.BtfError as error:
@@ -155,6 +155,7 @@ def flags_for(
         values["WAY_RAW"] = 1
     else:
         values.update(fields)
+    notes += file_calls.add_flags(request, values)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
     if only_uid is not None:
@@ -198,10 +199,12 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     settings = (replace(request, method=method), request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, _OFFSETS, found)
     optional = {"wanted": request.only_wanted, "claims": inside}
-    names = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
-    loaded = cache.load(kind, names, events, only_uid)
+    needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
+    names = needed, file_calls.maps_of(request)
+    loaded = cache.load(kind, needed, events, names[1], only_uid)
     if loaded is None:
         loaded = _made(cache, found, kind, flags_for(request, uid, method, fields), names, events, only_uid)
+    handed = file_calls.fill(loaded.maps)
     links = {}
     for event in reversed(events):
         try:
@@ -215,7 +218,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "method": method,
         "bcc": found.version,
         "notes": loaded.notes,
-        "maps": {name: loaded.maps[name] for name in names},
+        "maps": handed,
         "links": links,
         "programs": loaded.programs,
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
@@ -228,13 +231,14 @@ def _made(
     found: toolchain.Toolchain,
     kind: int,
     flags: tuple[list[str], list[str]],
-    names: Iterable[str],
+    names: tuple[Iterable[str], Iterable[str]],
     events: Iterable[str],
     only_uid: int | None,
 ) -> compiled.Loaded:
     """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
 
-    What is compiled for any uid is loaded once more for this one, as it will be from what is kept.
+    `names` are the maps that must be there, and those that may be. What is compiled for any uid is loaded once more for
+    this one, as it will be from what is kept.
     """
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
@@ -250,9 +254,12 @@ def _made(
         except Exception as error:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
-        tables = {name: module[name.encode()].map_fd for name in names}
+        tables = {name: module[name.encode()].map_fd for name in names[0]}
     except KeyError as error:
         raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
+    for name in names[1]:
+        with suppress(KeyError):
+            tables[name] = module[name.encode()].map_fd
     return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 

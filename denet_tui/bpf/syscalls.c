@@ -100,7 +100,8 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 pad[3];
+    u16 about; /* whether the call that it is in is about a file or a path (files.c) */
+    u16 pad[2];
     struct clock clock;
 };
 
@@ -748,6 +749,16 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     return 0;
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
+#ifdef DETAIL_FILES
+#include "files.c"
+#endif
+
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -785,6 +796,9 @@ static __always_inline void enter(u64 place, s32 nr)
     task->nr = nr;
     task->abi = abi;
     task->state = INSIDE;
+#ifdef DETAIL_FILES
+    enter_files(place, &self, task);
+#endif
     task->since_ns = bpf_ktime_get_ns();
     if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
         struct slot *slot = slot_of(task->tgid);
@@ -822,12 +836,6 @@ static __always_inline void count_error(u32 now, u64 row, s64 result)
         __sync_fetch_and_add(count, 1);
     else
         lose(now, LOST_ERRNO);
-}
-
-/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-static __always_inline int is_error(s64 result)
-{
-    return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
 static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
@@ -912,10 +920,14 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
 #endif
     if (state == INSIDE) {
         u64 returned_ns = bpf_ktime_get_ns();
+        u64 spent_ns = returned_ns - task->since_ns;
 #ifdef TIMED
         leave_kernel(task, returned_ns);
 #endif
-        count_return(now, task, returned_ns - task->since_ns, result);
+#ifdef DETAIL_FILES
+        leave_files(now, &self, task, spent_ns, result);
+#endif
+        count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
             note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from denet_tui import clock
 from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
+from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.bpf.rows import ABI_BIT, TGID
@@ -85,8 +86,10 @@ class Reading(NamedTuple):
     tasks: list[Task]
     processes: list[Process]
     detail: Detail = NO_DETAIL
-    """Of the same interval, but for the time."""
+    """Of the same interval, but for the time and the files."""
     spent: Spent | None = None
+    """None where that is not watched."""
+    about: About | None = None
     """None where that is not watched."""
 
 
@@ -110,6 +113,7 @@ class Tracer:
         """Whether what was entered may lack what /proc hides."""
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.files = FileTables(self._maps) if "files" in self._maps else None
         self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
@@ -240,7 +244,9 @@ class Tracer:
         counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
-        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent)
+        about = self.files.read(side) if self.files else None
+        turned_away |= about.turned_away if about else {}
+        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent, about)
 
     def close(self) -> None:
         """Detach and free everything."""

@@ -84,7 +84,7 @@ class Recorder:
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
+            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
