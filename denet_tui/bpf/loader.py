@@ -224,12 +224,6 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     }
 
 
-def _names(request: Request, *, inside: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Maps that must be there, and those that may be; `inside` a PID namespace."""
-    asked = (*(["wanted"] if request.only_wanted else []), *(["claims"] if inside else []))
-    return (*MAPS, *asked), file_calls.maps_of(request)
-
-
 def _made(
     cache: compiled.ProgramCache,
     found: toolchain.Toolchain,

@@ -177,6 +177,10 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
         for name in ("times", "waits") if reading.spent else ():
             seen += [f"its {name}: {keys!r} {values!r}" for keys, values in tracer._maps[name].read() if keys]
         seen += [f"an exec of {each.tgid}: {each}" for each in reading.detail.execs or ()]
+        if about := reading.about:
+            seen += [f"use by {tgid}: {file} {use}" for tgid, file, use in about.used if tgid != os.getpid()]
+            seen += [f"a path: {path}" for path, _ in about.failed if path.path == "/nonexistent"]
+            seen += [f"a slow call: {call}" for call in about.slow if call.pid != os.getpid()]
         for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
             used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
             seen += [f"its account: {used}"] if used and any(used) else []
