@@ -173,7 +173,7 @@ class FileTable(TableView[FileRow]):
         between = self._between(row) if row.kind == "pipe" else ""
         if cell_len(name + between) > room:
             between = ""
-        return (row.guide, "dim"), (folded, "head"), (_end_of(name, room), "text"), (between, "dim")
+        return (row.guide, "dim"), (folded, "head"), (formatting.end_of(name, room), "text"), (between, "dim")
 
     def _between(self, row: FileRow) -> str:
         """Who writes to a pipe, and who reads from it."""
@@ -214,7 +214,7 @@ class FileTable(TableView[FileRow]):
         more = [f"{len(pids) - _NAMED:,} more"] if len(pids) > _NAMED else []
         said = f"{use.read_bytes:,} bytes read, {use.write_bytes:,} written"
         said += f", by {', '.join([*named, *more])}" if named and row.file else ""
-        return f"{kind}{_end_of(visible(row.whole), width - len(kind))}\n{clip(said, width)}"
+        return f"{kind}{formatting.end_of(visible(row.whole), width - len(kind))}\n{clip(said, width)}"
 
     # What the user does
 
@@ -271,16 +271,6 @@ def _wanted(term: Term, row: FileRow) -> bool:
     return text in row.whole.lower() if term.kind != "class" else row.kind.startswith(text)
 
 
-def _end_of(path: str, width: int) -> str:
-    """A path in at most `width` cells: its end says more than its start."""
-    if cell_len(path) <= width or not path.startswith(("/", "…")):
-        return clip(path, width)
-    rest = path[max(0, len(path) - width) :]
-    while rest and cell_len(rest) >= width:
-        rest = rest[1:]
-    return f"…{rest}" if width > 0 else ""
-
-
 class FilesView(Vertical):
     """The table under a line that says what it is of, and below it all about the row under the cursor."""
 
@@ -297,6 +287,7 @@ class FilesView(Vertical):
         super().__init__(id=id)
         self._turned_away: Mapping[str, int] = {}
         self._touched: Touched | None = None
+        self._whole, self._of = Use(), ""
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -309,6 +300,7 @@ class FilesView(Vertical):
     ) -> None:
         """Draw these; `of` is what they are of, where that is not everything."""
         self._turned_away, self._touched, self._of = turned_away, touched, of
+        self._whole = file_rows.total(touched.files.values()) if touched else Use()
         self.query_one(FileTable).take(touched, processes)
         self._say()
 
@@ -320,8 +312,7 @@ class FilesView(Vertical):
         about.update(Content(table.about(table.current, max(1, self.size.width - 2))))
 
     def _caption(self, grouping: str) -> str:
-        files = (self._touched or _NO_TOUCHED).files
-        whole = file_rows.total(files.values())
+        files, whole = (self._touched or _NO_TOUCHED).files, self._whole
         away = [f"{count:,} {name}" for name, count in self._turned_away.items() if count]
         parts = [
             f"{len(files):,} files{self._of}, by {grouping}",

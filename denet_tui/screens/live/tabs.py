@@ -45,8 +45,8 @@ class Tab(NamedTuple):
 
 
 def _show_errors(view: ErrorsView, frame: Frame) -> None:
-    errors = frame.rates.errors
-    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind))
+    errors, of = frame.rates.errors, " in all processes" * frame.view.of_processes
+    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind), of)
 
 
 def _show_in_flight(view: InFlightView, frame: Frame) -> None:
