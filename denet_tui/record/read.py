@@ -29,7 +29,7 @@ from denet_tui.model import (
     Syscall,
     added_up,
 )
-from denet_tui.record import denet_lines, execs, times
+from denet_tui.record import denet_lines, execs, files, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
@@ -189,8 +189,9 @@ class _Advance:
             for pid, process in self.living.items():
                 self.living[pid] = replace(process, time=spent.get(f"{pid}"))
         turned_away = {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
+        touched = files.taken(ours.get("touched"), self.before.detail.touched)
         if ours.get("execs") is None:
-            return Detail(None, turned_away, times.taken(ours.get("time")))
+            return Detail(None, turned_away, times.taken(ours.get("time")), touched)
         told = tuple(map(execs.of_item, ours["execs"]))
         mine: dict[int, list[Exec]] = {}
         for executed in told:
@@ -199,7 +200,7 @@ class _Advance:
             self.over[place] = _executing(process, mine)
         for pid, process in self.living.items():
             self.living[pid] = _executing(process, mine)
-        return Detail(told, turned_away, times.taken(ours.get("time")))
+        return Detail(told, turned_away, times.taken(ours.get("time")), touched)
 
     def _use(self, tree: Line) -> None:
         """What the living use; of one that is not listed the kernel side has lost the record."""
