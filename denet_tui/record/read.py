@@ -32,7 +32,7 @@ from denet_tui.model import (
     Usage,
     added_up,
 )
-from denet_tui.record import denet_lines, execs, times
+from denet_tui.record import denet_lines, execs, files, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
@@ -142,7 +142,12 @@ class _Advance:
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
-            detail=Detail(told, _turned_away(ours), times.taken(ours.get("time"))),
+            detail=Detail(
+                told,
+                _turned_away(ours),
+                times.taken(ours.get("time")),
+                files.taken(ours.get("touched"), self.before.detail.touched),
+            ),
         )
 
     def _loss(self, counts: Line, begun_ns: int) -> Loss:

@@ -24,6 +24,7 @@ from denet_tui.model import (
     bucket_floor_ns,
 )
 from denet_tui.record import execs, times
+from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
 from denet_tui.visible import as_json
@@ -87,6 +88,7 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
+        self._changes = Changes()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
@@ -165,6 +167,7 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
+            "touched": self._changes.item(snapshot),
             **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))

@@ -121,7 +121,7 @@ def animated(frames: Sequence[str]) -> str:
 
 def run(shot: Shot) -> Session:
     """What is watched, started; this process is no longer root then, where there is somebody else to be."""
-    options = Options()
+    options = Options(detail="all")
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
         return Session(*machine.watch_everything(start, lambda _: None))
