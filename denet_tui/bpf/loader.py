@@ -172,7 +172,10 @@ def _what_is_asked(request: Request, only_uid: int | None, method: str, known: C
     """The flags of the request and of whose calls may be counted; raises LoadError where a cgroup cannot be told."""
     asked = {"ONLY_UID": only_uid, "ONLY_WANTED": request.only_wanted or None, "BY_CGROUP": request.by_cgroup or None}
     if request.by_cgroup and (method != "raw" or not {"OFF_ANCESTORS", "OFF_ANCESTOR_IDS"} & set(known)):
-        raise LoadError("request", "only raw tracepoints, with this kernel's BTF, tell the cgroup of a process")
+        raise LoadError(
+            "request",
+            "only raw tracepoints, with this kernel's BTF, tell the cgroup of a process; use --attach-method raw",
+        )
     return {name: int(value) for name, value in asked.items() if value is not None}
 
 
