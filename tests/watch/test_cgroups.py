@@ -102,7 +102,10 @@ def test_a_cgroup_with_who_is_there_and_who_moves_in_and_out(
         gate.communicate(b"x", timeout=PATIENCE)
         summary = finish(watcher, tmp_path)
     assert summary["exact"] is True, summary["lost"]
-    assert json.loads((tmp_path / "kept").read_text().partition("\n")[0])["cmd"] == [f"cgroup {group.path}/{unit.name}"]
+    recorded = [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
+    assert recorded[0]["cmd"] == [f"cgroup {group.path}/{unit.name}"]
+    within = {each["pid"]: each["cgroup"] for each in recorded if each.get("event") == "fork"}
+    assert {pid: within[pid] for pid in older} == dict.fromkeys(older, f"{group.path}/{unit.name}")
     counted = {each["pid"]: each["syscalls"] for each in summary["processes"]}
     made = {pid: Counter({name: row["calls"] for name, row in rows.items()}) for pid, rows in counted.items()}
     assert sorted(made[pid]["getpgrp"] for pid in older) == [50, 50, 307]
