@@ -12,7 +12,16 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, file_name, global_options, path, processes, until_last, watching_options
+from denet_tui.options import (
+    attach_method,
+    choosing_options,
+    file_name,
+    global_options,
+    path,
+    processes,
+    until_last,
+    watching_options,
+)
 from denet_tui.visible import complain, write
 
 
@@ -107,15 +116,16 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     ),
 )
 @watching_options
+@choosing_options
 @click.option("--all", "every", is_flag=True, help="Where several have that name, watch them all.")
 @until_last
 @global_options
-@click.argument("processes", nargs=-1, required=True, metavar="PID|NAME...", callback=processes)
+@click.argument("processes", nargs=-1, metavar="PID|NAME...", callback=processes)
 def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoReturn:
     """Watch running processes, by their ids or names, and their descendants, until all have ended.
 
     Where one name is given and several processes have it, they are listed; with --all, and among several words, a
-    name means all that have it.
+    name means all that have it. With --user, --cgroup, --unit or --container in their place: as `denet-tui machine`.
     """
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
@@ -126,18 +136,24 @@ def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoRetu
 @main.command(
     epilog=examples(
         ("sudo denet-tui machine", "every process of this machine"),
-        ("sudo denet-tui machine --syscalls %network", "only the network calls"),
+        ("sudo denet-tui machine --unit nginx.service", "a service, whatever it starts"),
+        ("sudo denet-tui machine --user www-data --syscalls %network", "the network calls of a user"),
         ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
     )
 )
 @watching_options
+@choosing_options
 @global_options
 def machine(**options: Any) -> NoReturn:
-    """Watch every process of this machine."""
+    """Watch every process of this machine, or those of a user, a cgroup, a unit or a container.
+
+    Those that come later are included. In a cgroup is what makes a call, forks or is forked there: what moves in is
+    watched from its next call on, what moves out stays watched, and what that forks is not.
+    """
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
+    watching.machine(targets.WatchRequest(**options))
 
 
 @main.command(

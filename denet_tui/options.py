@@ -112,6 +112,18 @@ until_last = click.option(
 )
 
 
+def choosing_options(command: _Command) -> _Command:
+    """What attach and machine choose processes by; those that come later included."""
+    for option in (
+        click.option("--container", metavar="ID|NAME", help="Those of this container (docker, podman, containerd)."),
+        click.option("--unit", metavar="NAME", help="Those of this unit of systemd, as nginx.service (needs root)."),
+        click.option("--cgroup", metavar="PATH", help="Those in this cgroup (version 2) and below it (needs root)."),
+        click.option("--user", metavar="NAME", help="Those of this user, as long as they are (needs root)."),
+    ):
+        command = option(command)
+    return command
+
+
 def _needless(_: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click calls it so
     if given:
         complain(f"{option.opts[0]} is not needed: system calls are always counted by eBPF")

@@ -46,7 +46,12 @@ def marker(tmp_path: Path) -> Path:
     [
         (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
         (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-        (["attach"], "Missing argument 'PID|NAME...'; see `denet-tui attach --help`"),
+        (["attach"], "name processes, or choose them by --user, --cgroup, --unit or --container: one of them; see `"),
+        (
+            ["attach", "--user", "root", "1"],
+            "or choose them by --user, --cgroup, --unit or --container: not both; see `",
+        ),
+        (["machine", "--unit", "a", "--cgroup", "b"], "--cgroup, --unit and --container exclude each other; see `"),
         (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
         (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
         (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),

@@ -18,7 +18,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +58,7 @@ _EXECS, _TIME = {"DETAIL_EXECS": ("execs", "long_execs")}, {"DETAIL_TIME": ("tim
 _DETAILS = {("all", "raw"): _EXECS | _TIME, ("all", "tracefs"): _EXECS}
 """The flags by detail and method, with the maps of each."""
 _EVENTS_OF_TIME = ("sched_wakeup",)
+_EVENTS_OF_CGROUPS = ("cgroup_attach_task",)
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
@@ -102,6 +103,13 @@ _OFFSETS = {
     "dentry.d_parent": "OFF_DPARENT",
     "dentry.d_name.name": "OFF_DNAME",
     "dentry.__d_name.name": "OFF_DNAME",
+    "task_struct.cgroups": "OFF_CGROUPS",
+    "css_set.dfl_cgrp": "OFF_DFL_CGRP",
+    "cgroup.level": "OFF_CGROUP_LEVEL",
+    "cgroup.ancestor_ids": "OFF_ANCESTOR_IDS",
+    "cgroup.ancestors": "OFF_ANCESTORS",
+    "cgroup.kn": "OFF_CGROUP_KN",
+    "kernfs_node.id": "OFF_KERNFS_ID",
     "mount.mnt": "OFF_MOUNT",
     "mount.mnt_parent": "OFF_MNT_PARENT",
     "mount.mnt_mountpoint": "OFF_MNT_POINT",
@@ -158,11 +166,19 @@ def flags_for(
     notes += file_calls.add_flags(request, values)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
-    if only_uid is not None:
-        values["ONLY_UID"] = only_uid
-    if request.only_wanted:
-        values["ONLY_WANTED"] = 1
+    values.update(_what_is_asked(request, only_uid, method, values.keys()))
     return [f"-D{name}={value}" for name, value in values.items()], notes
+
+
+def _what_is_asked(request: Request, only_uid: int | None, method: str, known: Collection[str]) -> dict[str, int]:
+    """The flags of the request and of whose calls may be counted; raises LoadError where a cgroup cannot be told."""
+    asked = {"ONLY_UID": only_uid, "ONLY_WANTED": request.only_wanted or None, "BY_CGROUP": request.by_cgroup or None}
+    if request.by_cgroup and (method != "raw" or not {"OFF_ANCESTORS", "OFF_ANCESTOR_IDS"} & set(known)):
+        raise LoadError(
+            "request",
+            "only raw tracepoints, with this kernel's BTF, tell the cgroup of a process; use --attach-method raw",
+        )
+    return {name: int(value) for name, value in asked.items() if value is not None}
 
 
 def _namespace_offsets(method: str) -> dict[str, int]:
@@ -194,11 +210,11 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
     details = _DETAILS.get((request.detail, method), {})
-    events = (*tracepoints.EVENTS, *(_EVENTS_OF_TIME if "DETAIL_TIME" in details else ()))
+    events = _events(request, details)
     uid = compiled.compiled_for(only_uid)
     settings = (replace(request, method=method), request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, _OFFSETS, found)
-    optional = {"wanted": request.only_wanted, "claims": inside}
+    optional = {"wanted": request.only_wanted, "claims": inside, "cgroup": request.by_cgroup}
     needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
     names = needed, file_calls.maps_of(request)
     loaded = cache.load(kind, needed, events, names[1], only_uid)
@@ -224,6 +240,12 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
         "after": loaded.after,
     }
+
+
+def _events(request: Request, details: Collection[str]) -> tuple[str, ...]:
+    """The tracepoints that are attached to, the first one last."""
+    of_time = _EVENTS_OF_TIME if "DETAIL_TIME" in details else ()
+    return (*tracepoints.EVENTS, *of_time, *(_EVENTS_OF_CGROUPS if request.by_cgroup else ()))
 
 
 def _made(
@@ -335,6 +357,8 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
     least = SIZES["ROWS"]  # a smaller map would be one more program for the same memory: it is what bounds them
     if largest != LARGEST_SCALE and request.rows is not None and request.rows < least:
         return LoadError("request", f"without root there are at least {least:,} rows; leave --rows out, or use sudo")
+    if largest != LARGEST_SCALE and request.by_cgroup:
+        return LoadError("request", "only root watches a cgroup; use sudo")
     if largest != LARGEST_SCALE and facts.reads_need_capability():
         text = "this kernel (below 5.19) lets only root read what is counted; use `sudo denet-tui`"
         return LoadError("request", text)

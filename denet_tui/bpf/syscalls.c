@@ -453,6 +453,12 @@ static __always_inline u64 kernel_u64(u64 where)
 #include "execs.c"
 #endif
 
+#ifdef BY_CGROUP
+#include "cgroups.c"
+#else
+#define is_inside(task) 1
+#endif
+
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
     if (abi == X32)
@@ -666,7 +672,7 @@ static __always_inline struct process *belonging(u32 tgid)
     bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
 #endif
     if (watcher)
-        found = mm && tgid != watcher && parent != watcher;
+        found = mm && tgid != watcher && parent != watcher && is_inside((u64)task);
     if (found && !(process = new_process(task, tgid, parent)))
         lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
@@ -1176,6 +1182,8 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         lose(current_epoch(), LOST_TASK);
         return;
     }
+    if (!(clone_flags & CLONE_THREAD) && !is_inside((u64)task_struct))
+        return;
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
     u32 parent = current->tgid;
@@ -1365,6 +1373,17 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
     last_switch(); /* of the running task, whatever is given */
     return 1;
 }
+
+#ifdef BY_CGROUP
+/* Whoever has moved is looked at once more, as is everyone: a process moves with all its threads. */
+int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
+{
+    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    if (generation)
+        __sync_fetch_and_add(generation, 1);
+    return 1;
+}
+#endif
 
 #ifdef DETAIL_TIME
 int on_sched_wakeup(struct bpf_raw_tracepoint_args *ctx)

@@ -33,6 +33,9 @@ _PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
 _CLAIM = struct.Struct("<16sII")
+_CGROUP = struct.Struct("<QI4x")
+_BEYOND_MOVES = 1 << 16
+"""Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
 _UNKNOWN_STATUS = 0xFFFFFFFF
 _UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
@@ -111,6 +114,9 @@ class Tracer:
         """Threads entered since the last reading that are another user's."""
         self.overlooks = False
         """Whether what was entered may lack what /proc hides."""
+        self.by_user = False
+        """Whether this user's calls are what is asked for: who goes on as another is no loss then."""
+        self._everyone = False
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self.files = FileTables(self._maps) if "files" in self._maps else None
@@ -180,7 +186,8 @@ class Tracer:
         self._attached.add(tgid)
         if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
             return False
-        self._renew()
+        if not self._everyone:
+            self._renew()
         try:
             threads = living.threads(tgid)
         except FileNotFoundError:
@@ -197,9 +204,16 @@ class Tracer:
             self._foreign += sum(uid not in (None, self._only_uid) for uid in uids)
         return True
 
-    def watch_everyone(self) -> None:
-        """Watch every process from its next event on, but for this one and its children."""
+    def watch_everyone(self, within: tuple[int, int] | None = None) -> None:
+        """Watch every process from its next event on, but for this one and its children.
+
+        `within` a cgroup, (id, level), alone; needs a program loaded with `by_cgroup`.
+        """
+        if within:
+            self._maps["cgroup"].update(bytes(4), _CGROUP.pack(*within))
+        self._everyone = True
         self._set(_WATCHER, os.getpid())
+        self._generation = _BEYOND_MOVES
         self._renew()
 
     def _renew(self) -> None:
@@ -323,7 +337,7 @@ class Tracer:
 
     def _loss_of(self, lost: dict[str, int]) -> Loss:
         """What was lost since the last time."""
-        lost["foreign"] = lost.get("foreign", 0) + self._foreign
+        lost["foreign"] = 0 if self.by_user else lost.get("foreign", 0) + self._foreign
         self._foreign = 0
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
         return loss if self.method == "raw" else loss._replace(missed=None)

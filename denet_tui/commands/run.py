@@ -16,7 +16,14 @@ from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, processes_called
+from denet_tui.commands.targets import (
+    MachineTarget,
+    ProcessTarget,
+    Target,
+    WatchRequest,
+    cgroup_of,
+    processes_called,
+)
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.execs import ExecLines
@@ -44,13 +51,26 @@ def start(target: Target, request: WatchRequest) -> NoReturn:
 
 
 def attach(words: Sequence[str], request: WatchRequest, *, every: bool) -> NoReturn:
-    """As `start`, for running processes by their ids and names; see `processes_called`."""
+    """As `start`, for running processes by their ids and names (see `processes_called`), or as `machine` has it."""
 
     def body(before: Before) -> int:
+        chosen = any((request.user, request.cgroup, request.unit, request.container))
+        if chosen == bool(words):
+            raise StartError(
+                "name processes, or choose them by --user, --cgroup, --unit or --container: "
+                f"{'not both' if words else 'one of them'}; see `denet-tui attach --help`"
+            )
+        if chosen:
+            return _start_and_watch(MachineTarget(cgroup_of(request)), request, before)
         pids = processes_called(words, every=every, as_root=request.as_root)
         return _start_and_watch(ProcessTarget(pids), request, before)
 
     exit_with(body)
+
+
+def machine(request: WatchRequest) -> NoReturn:
+    """As `start`, for every process of this machine, or those that the options choose."""
+    exit_with(lambda before: _start_and_watch(MachineTarget(cgroup_of(request)), request, before))
 
 
 def selftest(name: str, request: WatchRequest) -> NoReturn:

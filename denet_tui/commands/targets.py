@@ -17,8 +17,9 @@ from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import words_of
 from denet_tui.visible import complain, is_dumb, visible, write
-from denet_tui.watch import machine
+from denet_tui.watch import cgroups, machine
 from denet_tui.watch.attach import attach_processes
+from denet_tui.watch.cgroups import Cgroup
 from denet_tui.watch.command import Command
 from denet_tui.watch.launch import Aim, Options, Start, StartError, hold_command
 from denet_tui.watch.output import CommandOutput
@@ -55,6 +56,9 @@ class WatchRequest:
     """None: all of it where that can be seen."""
     execs: bool = False
     until_last: bool = False
+    cgroup: str | None = None
+    unit: str | None = None
+    container: str | None = None
 
     @property
     def options(self) -> Options:
@@ -62,7 +66,10 @@ class WatchRequest:
         only = words_of(self.syscalls)
         shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
         detail = self.detail or ("all" if shown else "calls")
-        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)
+        by_cgroup = bool(self.cgroup or self.unit or self.container)
+        return Options(
+            self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail, by_cgroup
+        )
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""
@@ -142,9 +149,12 @@ class ProcessTarget(Target):
 
 
 class MachineTarget(Target):
-    """Every process of this machine."""
+    """Every process of this machine, or every one in a cgroup; of one user, where the options say so."""
 
     aim = "machine"
+
+    def __init__(self, within: Cgroup | None = None) -> None:
+        self._within = within
 
     def scale(self, options: Options) -> int:
         """As large as what runs here now asks for."""
@@ -152,7 +162,16 @@ class MachineTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter every process that there is."""
-        return Session(*machine.watch_everything(start, _say_how_many, interval_s))
+        return Session(*machine.watch_everything(start, _say_how_many, interval_s, self._within))
+
+
+def cgroup_of(request: WatchRequest) -> Cgroup | None:
+    """The cgroup that the options name, None where they name none; raises StartError."""
+    ways = {cgroups.at: request.cgroup, cgroups.of_unit: request.unit, cgroups.of_container: request.container}
+    named = [(find, word) for find, word in ways.items() if word]
+    if len(named) > 1:
+        raise StartError("--cgroup, --unit and --container exclude each other; see `denet-tui machine --help`")
+    return named[0][0](named[0][1]) if named else None
 
 
 def _say_how_many(processes: int) -> None:

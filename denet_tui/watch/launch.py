@@ -48,6 +48,8 @@ class Options:
     on_quit: str = "ask"
     no_sudo: bool = False
     detail: str = "calls"
+    by_cgroup: bool = False
+    """Whether the processes of a cgroup are watched."""
 
 
 Report = Callable[[Kernel], None]
@@ -122,6 +124,8 @@ class Start:
         allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
+        if aim == "machine" and self.options.user:
+            self.only_uid = self.runner.uid
         if not self._privileged:
             self.only_uid = os.getuid()
 
@@ -141,7 +145,7 @@ class Start:
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
         fewer, detail = None if rows == SIZES["ROWS"] else rows, self.options.detail
-        wanted = Request(self.options.method, scale, fewer, bool(self._wanted), detail)
+        wanted = Request(self.options.method, scale, fewer, bool(self._wanted), detail, self.options.by_cgroup)
         return self._loader(wanted, self.only_uid)
 
     def dismiss_supervisor(self) -> None:
@@ -283,7 +287,7 @@ def _runner(options: Options, invoker: User) -> User:
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
-        raise StartError(f"only root can run a command as {wanted.name}: use sudo")
+        raise StartError(f"only root can act for {wanted.name}: use sudo")
     return wanted
 
 

@@ -192,9 +192,10 @@ class Session:
         all_of_them = (*snapshot.processes, *snapshot.ended)
         found = [each for each in all_of_them if each.pid == self.info.pid]
         first = min(found, key=lambda each: each.start_ns, default=None)  # the others had its id after it
-        ends = [each.end_ns or 0 for each in (all_of_them if self.until_last else [first] if first else [])]
-        if elapsed_ns := max(ends, default=0):
-            snapshot = replace(snapshot, elapsed_ns=elapsed_ns - self.info.start_ns)
+        last = all_of_them if self.until_last else [first] if first else []
+        ends = [each.end_ns for each in last if each.end_ns is not None]
+        if ends and len(ends) == len(last):
+            snapshot = replace(snapshot, elapsed_ns=max(ends) - self.info.start_ns)
         if first and first.end_ns is not None and snapshot.status is None:
             snapshot = replace(snapshot, status=first.status)
         return snapshot

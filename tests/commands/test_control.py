@@ -41,10 +41,14 @@ def test_ctrl_c_ends_what_only_daemons_are_left_of(tmp_path: Path) -> None:
         eventually(lambda: '"event":"exit"' in text_of(tmp_path / "kept"), "the command has ended")
         pid = int(text_of(tmp_path / "pid"))
         eventually(lambda: text_of(Path(f"/proc/{pid}/comm")) == "sleep\n", "the daemon is there")
+        eventually(lambda: text_of(tmp_path / "kept").count('"kind":"tree"') > 5, "the run goes on")
         watching.send_signal(signal.SIGINT)
         said = watching.communicate(timeout=PATIENCE)[1].decode()
     assert watching.returncode == 4, said
     assert f"still running: sleep ({pid})" in said
+    elapsed, ticks = re.search(r"elapsed: ([\d.]+) s", said), text_of(tmp_path / "kept").count('"kind":"tree"')
+    assert elapsed
+    assert float(elapsed[1]) > 0.1 * (ticks - 2), "until the watching was ended, not until the command's end"
     assert alive(pid)
     os.kill(pid, signal.SIGKILL)
 
