@@ -20,6 +20,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,13 +194,14 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     inside = facts.in_pid_namespace()
     details = _DETAILS.get((request.detail, method), {})
     events = (*tracepoints.EVENTS, *(_EVENTS_OF_TIME if "DETAIL_TIME" in details else ()))
-    cache = compiled.ProgramCache(request, request.sizes, _OFFSETS, only_uid, method, inside, fields, found)
+    uid = compiled.compiled_for(only_uid)
+    settings = (replace(request, method=method), request.sizes, uid, inside, fields)
+    cache = compiled.ProgramCache(*settings, _OFFSETS, found)
     optional = {"wanted": request.only_wanted, "claims": inside}
     names = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
-    loaded = cache.load(kind, names, events)
+    loaded = cache.load(kind, names, events, only_uid)
     if loaded is None:
-        flags = flags_for(request, only_uid, method, fields)
-        loaded = _made(cache, found, kind, flags, names, events)
+        loaded = _made(cache, found, kind, flags_for(request, uid, method, fields), names, events, only_uid)
     links = {}
     for event in reversed(events):
         try:
@@ -228,8 +230,12 @@ def _made(
     flags: tuple[list[str], list[str]],
     names: Iterable[str],
     events: Iterable[str],
+    only_uid: int | None,
 ) -> compiled.Loaded:
-    """The program compiled and loaded by bcc, and afterwards kept; raises LoadError."""
+    """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
+
+    What is compiled for any uid is loaded once more for this one, as it will be from what is kept.
+    """
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
     except toolchain.ToolchainError as error:
@@ -238,6 +244,9 @@ def _made(
     for event in events:
         try:
             loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
+            code = module.dump_func(f"on_{event}".encode())
+            if places := compiled.uids_in(code):
+                loaded[event] = programs.load_program(kind, compiled.of_uid(code, places, only_uid), f"on_{event}")
         except Exception as error:
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
