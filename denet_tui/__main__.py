@@ -4,6 +4,7 @@
 Under sudo this is root, while Python's variables and the current folder are still the caller's (-I), and so may be the
 folders where a __pycache__ would be written (-B). As a script this begins with the distribution's Python and goes on
 with the one beside it: pip writes no options into a first line, and a shell would lose variables of the caller's.
+Without pathlib, which takes longer to import than all else that is done before the second start.
 """
 
 import gc
@@ -14,7 +15,7 @@ import sys
 def _environment() -> dict[bytes, bytes]:
     """As it came: in the C locale os.environ has an LC_CTYPE of Python's own (PEP 538)."""
     try:
-        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib would take most of this first start
+        with open("/proc/self/environ", "rb") as file:
             entries = file.read().split(b"\0")
     except OSError:
         return dict(os.environb)
@@ -23,8 +24,8 @@ def _environment() -> dict[bytes, bytes]:
 
 
 if sys.flags.no_site or not (sys.flags.isolated and sys.flags.dont_write_bytecode):
-    beside = os.path.dirname(os.path.realpath(__file__)) + "/python"  # noqa: PTH120
-    python = beside if os.path.exists(beside) else sys.executable  # noqa: PTH110
+    beside = os.path.join(os.path.dirname(os.path.realpath(__file__)), "python")
+    python = beside if os.path.exists(beside) else sys.executable
     program = ["-m", __package__, *sys.argv[1:]] if __package__ else sys.argv
     os.execve(python, [python, "-IB", *program], _environment())  # noqa: S606 - an argv, not a shell
 

@@ -32,7 +32,7 @@ def test_selftest_is_exact(machine: Machine) -> None:
 def test_a_uid_put_into_the_program_of_all_users_gives_what_is_compiled_for_it_alone(machine: Machine) -> None:
     shutil.copy(COMPARED, machine.shared / "compared.py")
     uids = ("1", "1000", "65534", "2147483647")
-    found = json.loads(machine.check(f"{VENV}/bin/python", "/mnt/compared.py", *uids))
+    found = json.loads(machine.check(f"{VENV}/bin/python", "/mnt/compared.py", *uids, timeout=600))
     assert set(found) == set(uids)
     assert min(number for places in found.values() for number in places.values()) > 0, found
 
