@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ from denet_tui.visible import visible
 MOST_LINE = 64 << 20
 """Bytes."""
 _BLOCK, _PACKED_BLOCK = 1 << 20, 1 << 16
+_MOST_BACK = 1 << 28
+"""Bytes from the end in which there is a keyframe, if there is any; but for the summary it is much nearer."""
 _NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
 
 
@@ -72,6 +74,26 @@ class Lines:
             pass
         self._file.seek(-1, os.SEEK_END)
         return self._file.read(1) == b"\n"
+
+    def take_all_in(self, stop: Callable[[], bool]) -> bool:
+        """Unpack what there is; False where `stop` says that nothing is wanted any more."""
+        while self._take_in():
+            if stop():
+                return False
+        return True
+
+    def last(self, begins: bytes) -> int | None:
+        """Where the last line begins that begins so; None where there is none near the end."""
+        end = os.fstat(self._file.fileno()).st_size
+        least, seen = max(0, end - _MOST_BACK), b""
+        while end > least:
+            start = max(least, end - _BLOCK)
+            self._file.seek(start)
+            seen = self._file.read(end - start) + seen[: len(begins)]
+            if (found := seen.rfind(b"\n" + begins)) >= 0:
+                return start + found + 1
+            end = start
+        return None
 
     def lines_before(self, at: int) -> int:
         """How many lines there are before a place."""

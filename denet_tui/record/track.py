@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
+from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
 from denet_tui.visible import visible
 
 _SUMMARY = b'{"kind":"summary"'
+_ASIDE = INDEX, KEYFRAME
+"""Who reads tick by tick has what they hold."""
 
 
 class Tick(NamedTuple):
@@ -67,6 +71,31 @@ class Track:
             place = after
         return None
 
+    def index(self, stop: Callable[[], bool]) -> Index | None:
+        """All ticks of a file up to its last keyframe; None of one without, and of a stream, which is read on from.
+
+        What is packed is unpacked first, unless `stop` says that nothing is wanted any more.
+        """
+        try:
+            if self._lines.is_stream or not self._lines.take_all_in(stop):
+                return None
+            return Index.of(self._lines, self.begin)
+        except OSError as problem:
+            raise UnreadableError(f"{self._name}: {problem.strerror}") from None
+        except MissingError as problem:
+            raise UnreadableError(f"{self._name}: {problem}") from None
+        except ValueError:  # it cannot be unpacked to its end: whoever reads on comes to where that is
+            return None
+
+    def keyframe(self, at: int) -> Snapshot | None:
+        """The snapshot that a keyframe's line has; None where it is not whole, or damaged."""
+        try:
+            return state_of(self.info, self._lines.line(at))
+        except OSError as problem:
+            raise UnreadableError(f"{self._name}: {problem.strerror}") from None
+        except ValueError:
+            return None
+
     def _first(self) -> RunInfo:
         while True:
             going_on = self.streams
@@ -89,8 +118,8 @@ class Track:
     def _line(self, at: int) -> tuple[Line, int] | None:
         """The line there, and where the next one begins; None where there is no whole one."""
         try:
-            while (raw := self._lines.line(at)) == b"\n":
-                at += 1
+            while (raw := self._lines.line(at)) == b"\n" or (raw.startswith(_ASIDE) and raw.endswith(b"\n")):
+                at += len(raw)
             if raw.startswith(_SUMMARY):  # it may be long, and has nothing that the ticks have not
                 self.complete = self._lines.ends_with_a_line()
                 return None

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.events import Lifecycle
+from denet_tui.record.keyframe import Keyframes
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
 from denet_tui.record.summary import process_item, summary_pieces
@@ -38,6 +39,7 @@ class Recorder:
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
+        self._keyframes = Keyframes(info)
         self._lines: list[Sink] = []
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None
@@ -73,7 +75,8 @@ class Recorder:
         self._keep_ended(snapshot)
         ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
-            self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
+            lines = chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot))
+            self._emit(ready, self._keyframes.after(snapshot, lines))
 
     def finish(self, snapshot: Snapshot, hurry: Callable[[], bool] = lambda: False) -> None:
         """Add the last snapshot if add() has not had it, write the summary, close everything.
