@@ -121,6 +121,7 @@ def attach(process: str, **options: Any) -> NoReturn:
         ("sudo denet-tui machine", "every process of this machine"),
         ("sudo denet-tui machine --syscalls %network", "only the network calls"),
         ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
+        ("sudo denet-tui machine --no-tui -o all.jsonl.gz --max-size 2G --keep 7d", "the last days, in parts"),
     )
 )
 @watching_options

@@ -58,6 +58,8 @@ class Keyframes:
         """Bytes of the ticks since the last one, and of its state."""
         self._back: int | None = None
         """From the end of the keyframe before to the beginning of its index."""
+        self._lead = 0
+        """Bytes of what a new part began with."""
         self._texts: dict[ProcessKey, tuple[Mapping[Syscall, Counters], str]] = {}
         """Rows of processes as they were written last; most have called nothing since."""
 
@@ -74,20 +76,28 @@ class Keyframes:
         self._stretches.append(Passage(end_s - snapshot.interval_ns / 1e9, end_s, snapshot.recent))
         self._last, self._size = snapshot, self._size + size
         if self._size >= max(LEAST, TIMES * self._state_size):
-            yield from self._lines(snapshot)
+            yield from self._lines(self._keyframe(snapshot))
 
-    def _lines(self, snapshot: Snapshot) -> Iterator[str]:
-        keyframe = self._keyframe(snapshot)
+    def end_part(self, first: str) -> tuple[list[str], list[str]]:
+        """What a part ends with, and what the next one, whose `first` line is given, begins with."""
+        keyframe = self._keyframe(self._last)
+        last = list(self._lines(keyframe))
+        self._lead = len(first) + len(keyframe)
+        self._back = self._lead + sum(map(len, last))
+        return last, [first, keyframe]
+
+    def _lines(self, keyframe: str) -> Iterator[str]:
         stretches = ",".join(map(_passage_text, _joined(self._stretches)))
         index: Json = {
             "kind": "index",
             "before": None if self._back is None else self._back + self._size,
+            **({"lead_bytes": self._lead} if self._lead else {}),
             "keyframe_bytes": len(keyframe),
             "usual_errors": self._marks.usual,
             "ticks": self._ticks,
         }
         line = f'{as_json(index)[:-1]},"stretches":[{stretches}]}}\n'
-        self._back, self._size = len(line) + len(keyframe), 0
+        self._back, self._size, self._lead = len(line) + len(keyframe), 0, 0
         self._ticks, self._stretches = [], []
         yield line
         yield keyframe
@@ -241,6 +251,7 @@ class Index(NamedTuple):
     def _of(cls, chain: list[tuple[int, int, Any]], place: int) -> Index | None:
         found = cls([], [], {}, None)
         for at, end, line in reversed(chain):
+            place += whole(line.get("lead_bytes", 0)) if found.keyframes else 0
             for tick in line["ticks"]:
                 place += whole(tick["bytes"])
                 marks = {str(kind): str(words) for kind, words in tick.get("marks", {}).items()}
@@ -266,6 +277,6 @@ def _chain(lines: Lines) -> Iterator[tuple[int, int, Any]]:
         line = json.loads(raw)
         yield at, at + len(raw), line
         back = or_none(line["before"])
-        if back is not None and not 0 < back <= at:
+        if back == 0:
             raise ValueError("no place for it")
-        at = None if back is None else at - back
+        at = None if back is None or back > at else at - back  # what it is in may be gone, or another file

@@ -21,22 +21,10 @@ from denet_tui.record.playback import Playback
 from denet_tui.record.track import Track
 from tests.record.made import INFO, lines_of
 from tests.record.schema import assert_valid
-from tests.record.test_playback import TICKS, long_run, played
+from tests.record.test_playback import TICKS, played
 from tests.record.test_read import opened, plain, read, recorded, told
 from tests.watch.helpers import eventually
 from tests.watch.test_sampler import SECOND, play, ticks_with_losses
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyframe, "LEAST", 5_000)
-    monkeypatch.setattr(keyframe, "TIMES", 0)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> list[Snapshot]:
-    """All numbers of which are since the start, as a sampler has them."""
-    return list(read(recorded(tmp_path_factory.mktemp("run") / "rec.jsonl", long_run())))
 
 
 @pytest.fixture
