@@ -139,6 +139,7 @@ def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoRetu
         ("sudo denet-tui machine --unit nginx.service", "a service, whatever it starts"),
         ("sudo denet-tui machine --user www-data --syscalls %network", "the network calls of a user"),
         ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
+        ("sudo denet-tui machine --no-tui -o all.jsonl.gz --max-size 2G --keep 7d", "the last days, in parts"),
     )
 )
 @watching_options

@@ -18,7 +18,12 @@ _HEAD = f"{'TIME(s)':>10} {'PID':>8} {'PPID':>8} {'RET':<12} ARGS\n"
 def items(snapshot: Snapshot) -> list[Json] | None:
     """Those of a tick, as `of_item` reads them; None where that is not watched."""
     told = snapshot.detail.execs
-    return None if told is None else [{"tgid": each.tgid, "at_ns": each.at_ns, **_words(each)} for each in told]
+    return None if told is None else [item(each) for each in told]
+
+
+def item(executed: Exec) -> Json:
+    """One, as `of_item` reads it."""
+    return {"tgid": executed.tgid, "at_ns": executed.at_ns, **_words(executed)}
 
 
 def of_item(line: dict[str, Any]) -> Exec:

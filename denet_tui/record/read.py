@@ -38,7 +38,7 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
 
-_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
 
 _SCALARS = itemgetter("calls", "returns", "errors", "unreturned", "time_ns")
@@ -82,7 +82,7 @@ def run_info(line: Line) -> RunInfo:
             start_ns=whole(ours["start_ns"]),
             notes=tuple(map(str, ours["notes"])),
         )
-    except _DAMAGE:
+    except DAMAGE:
         raise UnreadableError("its first line is damaged") from None
 
 
@@ -92,7 +92,7 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line)
         if "denet_tui" not in tree:
             return denet_lines.advance(info, before, events, tree)
         return _Advance(info, before).snapshot(events, tree)
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         raise UnreadableError(f"it is damaged ({type(problem).__name__})") from None
 
 

@@ -88,6 +88,11 @@ class Sink:
         """True while lines can still be taken."""
         return self._open and self.failure is None
 
+    @property
+    def size(self) -> int:
+        """Bytes that have been written."""
+        return self._written
+
     def same_file(self, other: Sink) -> bool:
         """Whether both write to one regular file, and would spoil each other's lines."""
         mine, others = os.fstat(self._descriptor), os.fstat(other._descriptor)

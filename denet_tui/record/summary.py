@@ -37,6 +37,7 @@ def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Itera
         "findings": finding_items(snapshot),
         "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
+        **({"processes_left_out": processes.left_out} if processes.left_out else {}),
         "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1]

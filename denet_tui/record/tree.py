@@ -47,9 +47,9 @@ _INTENSITIES = {
 }
 
 
-def metadata_line(info: RunInfo, *, host_name: bool) -> str:
-    """The first line: what was run, by whom, where, and how it is watched."""
-    line: Json = {
+def metadata(info: RunInfo, *, host_name: bool) -> Json:
+    """What the first line says: what was run, by whom, where, and how it is watched."""
+    return {
         "kind": "metadata",
         "pid": info.pid,
         "cmd": [plain(argument) for argument in info.argv],
@@ -70,7 +70,6 @@ def metadata_line(info: RunInfo, *, host_name: bool) -> str:
             "notes": [plain(note) for note in info.notes],
         },
     }
-    return as_json(line) + "\n"
 
 
 def _folder_of(pid: int) -> str | None:

@@ -96,12 +96,17 @@ class ReplayScreen(LiveScreen):
         if self._newest is not None and snapshot.time_ns - snapshot.interval_ns != self._newest.time_ns:
             self._rates = self._rates.from_another_moment(snapshot)
             self._newest = None
+        past, self._playback.past = self._playback.past, ()
+        if past:
+            self._rates.know(past)
         super()._take_in(snapshot)
 
     def _known_s(self) -> float:
         return max(super()._known_s(), self._playback.state.known_s)
 
     def _catch_up(self) -> None:
+        if self._playback.warming:  # what is shown is later
+            return
         if self._newest is not None:
             end_s, seconds = self._newest.elapsed_ns / 1e9, self._newest.interval_ns / 1e9
             self._window = at_moment(self._window, end_s - seconds, end_s, self._known_s())
