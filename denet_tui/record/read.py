@@ -168,7 +168,7 @@ class _Advance:
             if known is not None:
                 self._end(known, end_ns=time_ns)
             # The command itself forked before anybody watched.
-            start_ns = time_ns if what == "fork" else min(time_ns, self.info.start_ns)
+            start_ns = time_ns if what == "fork" else whole(event.get("start_ns", min(time_ns, self.info.start_ns)))
             known = ProcessInfo(whole(event["tgid"]), pid, whole(event["ppid"]), "", (), start_ns)
         words = tuple(map(str, event.get("cmdline", known.cmdline)))
         known = replace(known, comm=str(event["comm"]), cmdline=words, cut=bool(event.get("cmdline_cut")))
@@ -196,9 +196,9 @@ class _Advance:
         for executed in told:
             mine.setdefault(executed.tgid, []).append(executed)
         for place, process in enumerate(self.over):
-            self.over[place] = _executing(process, mine)
+            self.over[place] = _executing(process, mine, self.info.pid)
         for pid, process in self.living.items():
-            self.living[pid] = _executing(process, mine)
+            self.living[pid] = _executing(process, mine, self.info.pid)
         return Detail(told, turned_away, times.taken(ours.get("time")))
 
     def _use(self, tree: Line) -> None:
@@ -229,11 +229,12 @@ class _Advance:
                 self.living[number] = _counted(self.living[number], recent, new)
 
 
-def _executing(process: ProcessInfo, told: Mapping[int, Iterable[Exec]]) -> ProcessInfo:
-    """With what it has executed in this tick."""
+def _executing(process: ProcessInfo, told: Mapping[int, Iterable[Exec]], command: int) -> ProcessInfo:
+    """With what it has executed in this tick; the command has tried to before it began."""
     programs = process.programs or Programs()
     for executed in told.get(process.tgid, ()):
-        if process.start_ns <= executed.at_ns and (process.end_ns or executed.at_ns) >= executed.at_ns:
+        begun = process.pid == command or process.start_ns <= executed.at_ns
+        if begun and (process.end_ns or executed.at_ns) >= executed.at_ns:
             programs = programs.plus(executed)
     return process if programs is process.programs else replace(process, programs=programs)
 
