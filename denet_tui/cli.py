@@ -14,6 +14,7 @@ from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.options import attach_method, file_name, global_options, path, process, watching_options
 from denet_tui.visible import complain, write
+from denet_tui.watch.ends import what_kill_ends
 
 
 def _need_proc(name: str) -> None:
@@ -85,7 +86,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     type=click.Choice(["ask", "kill", "leave"]),
     default="ask",
     show_default=True,
-    help="What happens to a command that still runs when denet-tui ends.",
+    help=f"What happens to a command that still runs when denet-tui ends: {what_kill_ends()}",
 )
 @global_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

@@ -91,6 +91,10 @@ class Detail(NamedTuple):
     """By table (`execs`), how many have found it full since the start: they are not told."""
     time: Time | None = None
     """Of all processes since the start; None also where it is not known of one."""
+    notes: tuple[str, ...] = ()
+    """What has come up since the start, and must be known."""
+    left_out: int = 0
+    """Ticks before this one that a recording lacks, as its reader was too slow."""
 
 
 NO_DETAIL = Detail()

@@ -109,7 +109,8 @@ class _Advance:
         for event in sorted(happened, key=lambda each: whole(each["time_ns"])):
             self._take(event)
         self._use(tree)
-        detail = self._detail(ours)
+        left_out = before.detail.left_out + whole(tree.get("left_out", 0))
+        detail = self._detail(ours)._replace(left_out=left_out, notes=_notes(ours, left_out))
         self._count(ours["processes"])
         recent, new = _rows(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
@@ -227,6 +228,12 @@ class _Advance:
                 self.over[over[0]] = _counted(self.over[over[0]], recent, new)
             else:
                 self.living[number] = _counted(self.living[number], recent, new)
+
+
+def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
+    """What has come up in the run, and in its recording."""
+    lacking = (f"{left_out:,} ticks are not in the recording: its reader was too slow for them",) if left_out else ()
+    return (*map(str, ours.get("notes", ())), *lacking)
 
 
 def _executing(process: ProcessInfo, told: Mapping[int, Iterable[Exec]], command: int) -> ProcessInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import BinaryIO, NamedTuple, NoReturn
 
@@ -13,7 +14,7 @@ from denet_tui.record.packed import MissingError
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
 from denet_tui.visible import visible
 
-_SUMMARY = b'{"kind":"summary"'
+_SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
 
 
 class Tick(NamedTuple):
@@ -33,6 +34,8 @@ class Track:
         """Where the lines of the first tick begin."""
         self.complete = False
         """Whether the whole summary has been met: nothing comes after it."""
+        self._left_out = self._lacking = 0
+        """Ticks that it has not got; of these at its end."""
         self.info = self._first()
 
     @property
@@ -65,6 +68,7 @@ class Track:
                 self._refuse(place, "it is no line of a recording")
             events.append(line)
             place = after
+        self._lacking = max(0, self._left_out - before.detail.left_out)
         return None
 
     def _first(self) -> RunInfo:
@@ -91,8 +95,9 @@ class Track:
         try:
             while (raw := self._lines.line(at)) == b"\n":
                 at += 1
-            if raw.startswith(_SUMMARY):  # it may be long, and has nothing that the ticks have not
+            if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
                 self.complete = self._lines.ends_with_a_line()
+                self._left_out = int(summary[1] or 0)
                 return None
         except OSError as problem:
             raise UnreadableError(f"{self._name}: {problem.strerror}") from None
@@ -122,6 +127,8 @@ class Track:
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
+        if self.complete and self._lacking:
+            return f"the last {self._lacking:,} ticks are not in the recording: its reader was too slow for them"
         if self.complete or self.streams:
             return ""
         if self._lines.is_stream:

@@ -25,7 +25,7 @@ from denet_tui.model import (
 )
 from denet_tui.record import execs, times
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
+from denet_tui.record.text import Json, accounts, key, notes, plain, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -165,6 +165,7 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
+            **notes(snapshot),
             **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))
