@@ -23,6 +23,7 @@ from denet_tui.options import (
     watching_options,
 )
 from denet_tui.visible import complain, write
+from denet_tui.watch.ends import what_kill_ends
 
 
 def _need_proc(name: str) -> None:
@@ -94,7 +95,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     type=click.Choice(["ask", "kill", "leave"]),
     default="ask",
     show_default=True,
-    help="What happens to a command that still runs when denet-tui ends.",
+    help=f"What happens to a command that still runs when denet-tui ends: {what_kill_ends()}",
 )
 @until_last
 @global_options

@@ -95,6 +95,10 @@ class Detail(NamedTuple):
     """Of all processes since the start; None also where it is not known of one."""
     touched: Touched | None = None
     """Since the start."""
+    notes: tuple[str, ...] = ()
+    """What has come up since the start, and must be known."""
+    left_out: int = 0
+    """Ticks before this one that a recording lacks, as its reader was too slow."""
 
 
 NO_DETAIL = Detail()

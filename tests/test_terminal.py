@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,10 +104,15 @@ def test_quitting_can_leave_the_command_running(tmp_path: Path) -> None:
 
 
 def test_on_quit_kill_does_not_ask(tmp_path: Path) -> None:
+    own = "trap '' HUP; sleep 100 & echo $! > own; setsid sh -c 'echo $$ > away; exec sleep 100' &\n"
+    own += "until [ -s away ]; do sleep 0.1; done\n"
     with tmux(tmp_path) as terminal:
-        start(terminal, tmp_path, UNTIL_GO, "--on-quit kill")
+        start(terminal, tmp_path, own + UNTIL_GO, "--on-quit kill")
+        own_group, away = (int(text_of(tmp_path / name)) for name in ("own", "away"))
         terminal.type("q")
         assert end_of(terminal, tmp_path) == 143
+        assert [alive(own_group), alive(away)] == [False, True], "as is said of it"
+        os.kill(away, signal.SIGKILL)
 
 
 def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
     for what, count in snapshot.detail.turned_away.items():
         yield f"{what}: {count:,} turned away (the table was full)"
-    for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
+    for note in (*info.notes, *snapshot.detail.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 
 

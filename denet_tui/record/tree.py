@@ -26,7 +26,7 @@ from denet_tui.model import (
 from denet_tui.record import execs, times
 from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
+from denet_tui.record.text import Json, accounts, key, notes, plain, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -167,6 +167,7 @@ class Ticks:
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
             "touched": self._changes.item(snapshot),
+            **notes(snapshot),
             **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))

@@ -77,7 +77,7 @@ def facts(
         badge=badge(snapshot.loss),
         exact=snapshot.exact,
         details=tuple(details),
-        remarks=(*short, *notes),
+        remarks=(*short, *map(visible, snapshot.detail.notes), *notes),
         paused=paused,
         failed=bool(snapshot.status),
         said=visible(said),

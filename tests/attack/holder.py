@@ -165,6 +165,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
         tracer._renew()
+        tracer._set(3, victim.pid)  # as if it were the command, whose CPU time is looked at once more
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
             seen += [f"its state: {TASK.unpack(task)}"] if task != before else []
