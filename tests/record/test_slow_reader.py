@@ -67,6 +67,9 @@ def test_ticks_that_find_no_room_are_counted_and_said(
     recorder, reader = unread(tmp_path / "pipe")
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [" ".join(each.split()[:3]) for each in told] == ["the recording " + str(tmp_path / "pipe")], "said once"
+    last = snapshot(100, [])
+    if not goes_on:
+        recorder.add(last)
     os.set_blocking(reader, True)
     with os.fdopen(reader, "rb") as stream:
         got: list[bytes] = []
@@ -75,7 +78,7 @@ def test_ticks_that_find_no_room_are_counted_and_said(
         if goes_on:
             eventually(lambda: not recorder._lines[0]._waiting, "it has read all that there was")
             recorder.add(snapshot(50, []))
-        recorder.finish(snapshot(100, []))
+        recorder.finish(last)
         reading.join(20)
     kinds = [json.loads(line)["kind"] for line in got]
     assert kinds[-1] == "summary"
