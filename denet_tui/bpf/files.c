@@ -138,10 +138,9 @@ BPF_TABLE("array", u32, struct slowest, none_slow, 1);
     })
 /*
  * The same of what is a struct of that type, if of anything: a number of BTF, by which the verifier takes it for one that
- * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call is none (bpf_rdonly_cast, which
- * compiled.py puts in its place).
+ * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call of bpf_rdonly_cast is a move.
  */
-#ifdef TYPE_FILE
+#ifdef RDONLY_CAST
 #define AS(type, address)                                                                                              \
     ({                                                                                                                 \
         void *(*cast_)(void *, u64) = (void *)RDONLY_CAST;                                                             \
@@ -216,7 +215,7 @@ static __always_inline int has_arguments(u64 place)
 static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
 {
     char *inode = AS(TYPE_INODE, at_inode);
-#if !defined(TYPE_FILE) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
+#if !defined(RDONLY_CAST) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
     struct {
         char *sb;
         char between[OFF_INO - OFF_SB - 8];
@@ -487,7 +486,7 @@ static __always_inline void count_path(u32 now, struct about *about)
 static __always_inline void look(struct about *about)
 {
     char *file = 0;
-    if (!DOES(OPENS | HAS_ADDRESS) && (s32)about->descriptor == AT_FDCWD) {
+    if ((s32)about->descriptor == AT_FDCWD) {
         char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
         identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
     } else if ((file = file_of(about->descriptor))) {

@@ -142,8 +142,10 @@ def flags_for(
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
+    kernel_btf = None
     try:
-        found = btf.Btf.of_kernel().offsets(wanted)
+        kernel_btf = btf.Btf.of_kernel()
+        found = kernel_btf.offsets(wanted)
     except btf.BtfError as error:
         found = {}
         if method == "raw":
@@ -163,7 +165,7 @@ def flags_for(
         values["WAY_RAW"] = 1
     else:
         values.update(fields)
-    notes += file_calls.add_flags(request, values)
+    notes += file_calls.add_flags(request, values, kernel_btf)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
     values.update(_what_is_asked(request, only_uid, method, values.keys()))
@@ -259,8 +261,7 @@ def _made(
 ) -> compiled.Loaded:
     """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
 
-    `names` are the maps that must be there, and those that may be. What is compiled for any uid is loaded once more for
-    this one, as it will be from what is kept.
+    `names` are the maps that must be there, and those that may be.
     """
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
@@ -269,11 +270,11 @@ def _made(
     loaded = {}
     for event in events:
         try:
-            loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
-            code = module.dump_func(f"on_{event}".encode())
-            if places := compiled.uids_in(code):
-                loaded[event] = programs.load_program(kind, compiled.of_uid(code, places, only_uid), f"on_{event}")
+            loaded[event] = compiled.load(module, kind, event, only_uid)
         except Exception as error:
+            if (plain := file_calls.without_cast(flags[0])) != flags[0]:  # as where nothing is compiled to machine code
+                print(f"{event}: {error}")
+                return _made(cache, found, kind, (plain, flags[1]), names, events, only_uid)
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
         tables = {name: module[name.encode()].map_fd for name in names[0]}
