@@ -42,21 +42,26 @@ def searches(touched: Touched, syscall: str, number: int, executed: Iterable[str
     `executed` are paths of programs that were there.
     """
     paths = {path.path: count for path, count in touched.failed.items() if path[:2] == (syscall, number)}
-    if number not in _NOT_THERE:
-        some = [Search(path, count) for path, count in paths.items()]
+    if number in _NOT_THERE:
+        some = _folded(paths, touched, executed)
     else:
-        names: dict[str, dict[str, int]] = {}
-        for path, count in paths.items():
-            if path is not None:
-                names.setdefault(_base(path), {})[path] = count
-        bare = [names.pop(base, {}) for base in ("", ".", "..")]
-        there = (file.path for file, use in touched.files.items() if use.opens and file.path is not None)
-        opened = _known({*there, *executed}, names)
-        some = [Search(None, paths[None])] if None in paths else []
-        some += [Search(path, count) for each in bare for path, count in each.items()]
-        for base, missed in names.items():
-            some += [_search(name, each, opened.get(base, ())) for name, each in _split(base, missed).items()]
+        some = [Search(path, count) for path, count in paths.items()]
     return sorted(some, key=lambda each: (-each.times, each.name or ""))
+
+
+def _folded(paths: Mapping[str | None, int], touched: Touched, executed: Iterable[str]) -> list[Search]:
+    """By name; what has none, or is none, is left as it is."""
+    some, names = list[Search](), dict[str, dict[str, int]]()
+    for path, count in paths.items():
+        if path is None or _base(path) in ("", ".", ".."):
+            some.append(Search(path, count))
+        else:
+            names.setdefault(_base(path), {})[path] = count
+    there = {file.path for file, use in touched.files.items() if use.opens and file.path is not None}
+    known = _known(there.union(executed), names)
+    for base, missed in names.items():
+        some += [_search(name, each, known.get(base, ())) for name, each in _split(base, missed).items()]
+    return some
 
 
 def _split(base: str, missed: Mapping[str, int]) -> dict[str, dict[str, int]]:
