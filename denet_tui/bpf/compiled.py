@@ -32,6 +32,9 @@ _LARGEST = 1 << 20
 _HERE = Path(__file__).parent
 _LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
 """Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
+_CALL, _OF_KERNEL, _HELPERS = 0x85, 2, 1000
+"""Of an instruction that calls a helper, or a function of the kernel (BPF_PSEUDO_KFUNC_CALL), which has a larger number
+than there are helpers."""
 _WITHIN = {"grace": "epoch"}
 """Maps of maps, and which map says what fits into them (syscalls.c)."""
 
@@ -96,7 +99,7 @@ class ProgramCache:
         names = {descriptor: name for name, descriptor in tables.items()}
         kept: dict[str, Any] = {"notes": notes, "programs": {}}
         for event in loaded:
-            code = module.dump_func(f"on_{event}".encode())
+            code = _code_of(module, event)
             uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
             kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses}
         kept["maps"] = {name: maps.shape_of(table) for table, name in names.items()}
@@ -139,6 +142,22 @@ class ProgramCache:
         except OSError:
             new.unlink(missing_ok=True)
             raise
+
+
+def load(module: Any, kind: int, event: str) -> int:
+    """Descriptor of a program that a module of bcc has compiled; raises what bcc raises, or OSError."""
+    if (code := _code_of(module, event)) != module.dump_func(f"on_{event}".encode()):
+        return programs.load_program(kind, code, f"on_{event}")
+    return int(module.load_func(f"on_{event}".encode(), kind).fd)
+
+
+def _code_of(module: Any, event: str) -> bytes:
+    """Its instructions; functions of the kernel, which bcc calls as it calls helpers, are told from these."""
+    code = bytearray(module.dump_func(f"on_{event}".encode()))
+    for at in range(0, len(code), 8):
+        if code[at] == _CALL and struct.unpack_from("<i", code, at + 4)[0] > _HELPERS:
+            code[at + 1] = _OF_KERNEL << 4
+    return bytes(code)
 
 
 def _create_maps(shapes: dict[str, list[int]], made: dict[str, int]) -> None:

@@ -7,6 +7,7 @@ import select
 import struct
 
 from denet_tui import uname
+from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 
@@ -110,6 +111,10 @@ ARGUMENTS = {
     "x86_64": {"pt_regs.di": "OFF_ARG_0", "pt_regs.si": "OFF_ARG_1", "pt_regs.dx": "OFF_ARG_2"},
     "aarch64": {"pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
 }
+_TYPES = {"file": "TYPE_FILE", "inode": "TYPE_INODE", "list_head": "TYPE_POINTER"}
+"""Structs that are read without a helper since Linux 6.2; a list_head begins with a pointer."""
+_CAST = "RDONLY_CAST"
+"""The function of the kernel by which that is done."""
 _NUMBERS = 640
 """Entries of `classes` (NUMBERS in syscalls.c)."""
 
@@ -124,7 +129,7 @@ def maps_of(request: Request) -> tuple[str, ...]:
     return () if request.detail == "calls" else (*MAPS, "classes")
 
 
-def add_flags(request: Request, values: dict[str, int]) -> list[str]:
+def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> list[str]:
     """Add to the macros what has files.c compiled, where it is asked for; notes for the user where it cannot be."""
     if request.detail == "calls":
         return []
@@ -135,7 +140,15 @@ def add_flags(request: Request, values: dict[str, int]) -> list[str]:
     if "WAY_RAW" not in values and "TASK_REGS" not in values:
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
     values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in SIZES.items()})
+    if kernel and (cast := kernel.numbers(["bpf_rdonly_cast"], FUNCTION)):
+        types = kernel.numbers(_TYPES)
+        values.update({macro: types[name] for name, macro in _TYPES.items()} | {_CAST: cast["bpf_rdonly_cast"]})
     return []
+
+
+def without_cast(flags: list[str]) -> list[str]:
+    """The same for a kernel that has the function, and lets no program call it."""
+    return [flag for flag in flags if not flag.startswith(f"-D{_CAST}=")]
 
 
 def classes() -> dict[int, int]:

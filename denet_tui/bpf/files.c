@@ -13,6 +13,7 @@
 #define FAILED_PATH 232
 #define SLOW_PATH 104
 #define SLOWEST 5
+#define CROWDED 1024
 #define ADDRESS 128 /* sizeof(struct sockaddr_storage) */
 #define SOCKFS 0x534F434B
 #define AT_FDCWD (-100)
@@ -34,6 +35,7 @@ enum {
     FAILED = 1 << 20,
     RETURNED = 1 << 21,
     OPENED = 1 << 22,
+    LOOKS = 1 << 23, /* at the file of `descriptor`, or at the current folder */
 };
 
 struct identity {
@@ -89,7 +91,11 @@ struct slowest {
     struct slow each[SLOWEST];
 };
 
-/* What the call is about that a task is in; kept here alone, so it is what the kernel side has found itself. */
+/*
+ * What the call is about that a task is in; kept here alone, so it is what the kernel side has found itself. What is
+ * found out at the exit of a call is kept here as well, and read from here each time (DOES): the verifier knows nothing
+ * of what is in a map, and so follows one way to each line instead of one for each combination of answers.
+ */
 struct about {
     u32 tid;
     u32 class;
@@ -98,16 +104,10 @@ struct about {
     u64 descriptor; /* its first argument, where it has a socket address */
     u64 text; /* address of its path or socket address, in user space */
     u64 size;
-    struct identity file, second, opened;
+    s64 result;
+    struct identity file, second;
+    struct identity looked; /* at its exit: what it has opened, or the folder that its failing path begins at */
     struct identity named; /* the last one of which the name was known */
-};
-
-/* Where a file was found: only good for the event in which it was. */
-struct found {
-    char *path;
-    char *inode;
-    char *file; /* 0: a folder without a descriptor */
-    struct identity identity;
 };
 
 enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
@@ -120,20 +120,37 @@ BPF_TABLE("array", u32, u64, slow_bars, NUMBERS); /* a call that took less is no
 BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
 /* Not handed over from here on. */
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
-BPF_TABLE("array", u32, struct about, abouts, SLOTS);
+BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
 BPF_TABLE("lru_hash", struct identity, u8, named, FILES);
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
 BPF_TABLE("array", u32, struct slowest, none_slow, 1);
 
-#define DOES(bits) (*(volatile u32 *)&about->class & (bits))
+#define CLASS (*(volatile u32 *)&about->class)
+#define DOES(bits) (CLASS & (bits)) /* any of them */
+#define DOES_ALL(bits) (DOES(bits) == (bits))
 #define READ(type, base, offset)                                                                                       \
     ({                                                                                                                 \
         type value_ = 0;                                                                                               \
         bpf_probe_read_kernel(&value_, sizeof(value_), (char *)(base) + (offset));                                     \
         value_;                                                                                                        \
     })
+/*
+ * The same of what is a struct of that type, if of anything: a number of BTF, by which the verifier takes it for one that
+ * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call of bpf_rdonly_cast is a move.
+ */
+#ifdef RDONLY_CAST
+#define AS(type, address)                                                                                              \
+    ({                                                                                                                 \
+        void *(*cast_)(void *, u64) = (void *)RDONLY_CAST;                                                             \
+        (char *)cast_((void *)(address), type);                                                                        \
+    })
+#define LOAD(type, base, offset) (*(type *)((char *)(base) + (offset)))
+#else
+#define AS(type, address) ((char *)(address))
+#define LOAD READ
+#endif
 /* The same along pointers that begin at the running task. */
 #ifdef TASK_BTF
 #define OWN(type, base, offset) (*(type *)((char *)(base) + (offset)))
@@ -195,55 +212,47 @@ static __always_inline int has_arguments(u64 place)
 #endif
 }
 
-static __always_inline void identify(struct found *found)
+static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
 {
-#if OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
+    char *inode = AS(TYPE_INODE, at_inode);
+#if !defined(RDONLY_CAST) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
     struct {
         char *sb;
         char between[OFF_INO - OFF_SB - 8];
         u64 number;
     } part = {};
-    bpf_probe_read_kernel(&part, sizeof(part), found->inode + OFF_SB);
+    bpf_probe_read_kernel(&part, sizeof(part), inode + OFF_SB);
     char *sb = part.sb;
-    found->identity.inode = part.number;
+    identity->inode = part.number;
 #else
-    char *sb = READ(char *, found->inode, OFF_SB);
-    found->identity.inode = READ(u64, found->inode, OFF_INO);
+    char *sb = LOAD(char *, inode, OFF_SB);
+    identity->inode = LOAD(u64, inode, OFF_INO);
 #endif
-    found->identity.generation = READ(u32, found->inode, OFF_GENERATION);
-    found->identity.device = READ(u32, sb, OFF_S_DEV);
-    u32 last = NUMBERS - 1, *anonymous = classes.lookup(&last);
-    if (anonymous && *anonymous == found->identity.device) { /* they share one inode: their names tell the kinds apart */
-        char *dentry = READ(char *, found->path, OFF_DENTRY);
-        bpf_probe_read_kernel(&found->identity.inode, 8, READ(char *, dentry, OFF_DNAME));
+    identity->generation = LOAD(u32, inode, OFF_GENERATION);
+    u32 device = LOAD(u32, sb, OFF_S_DEV), last = NUMBERS - 1, *anonymous = classes.lookup(&last);
+    identity->device = device;
+    if (anonymous && *anonymous == device) { /* they share one inode: their names tell the kinds apart */
+        char *dentry = READ(char *, path, OFF_DENTRY);
+        bpf_probe_read_kernel(&identity->inode, 8, READ(char *, dentry, OFF_DNAME));
     }
 }
 
-/* What a descriptor of the running task stands for; 0 if for nothing. */
-static __always_inline int find_file(u32 descriptor, struct found *found)
+/* The struct file of a descriptor of the running task; 0 if there is none. */
+static __always_inline char *file_of(u32 descriptor)
 {
     char *table = OWN(char *, OWN(char *, SELF, OFF_FILES), OFF_FDT);
     if (descriptor >= OWN(u32, table, OFF_MAX_FDS))
         return 0;
     char *files = OWN(char *, table, OFF_FDS);
-    found->file = READ(char *, files, 8 * (u64)descriptor);
-    if (!found->file)
-        return 0;
-    found->path = found->file + OFF_F_PATH;
-    found->inode = READ(char *, found->file, OFF_F_INODE);
-    identify(found);
-    return 1;
+    return LOAD(char *, AS(TYPE_POINTER, files + 8 * (u64)descriptor), 0);
 }
 
-static __always_inline int find_folder(struct found *found)
+static __always_inline void identify_file(struct identity *identity, char *file)
 {
-    char *fs = OWN(char *, SELF, OFF_FS);
-    found->file = 0;
-    found->path = fs + OFF_PWD;
-    char *dentry = READ(char *, found->path, OFF_DENTRY);
-    found->inode = READ(char *, dentry, OFF_D_INODE);
-    identify(found);
-    return 1;
+    if (file)
+        identify(identity, LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE), file + OFF_F_PATH);
+    else
+        identity->device = 0;
 }
 
 static __always_inline u32 unix_address(char *sk, char *text)
@@ -293,7 +302,6 @@ static __always_inline void take_path(struct file_name *name, char *path)
     char *mounted = READ(char *, path, OFF_PATH_MOUNT), *dentry = READ(char *, path, OFF_DENTRY);
     char *mount = mounted - OFF_MOUNT, *root = READ(char *, mounted, OFF_MNT_ROOT);
     name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0;
-    u32 at = 0;
 #pragma unroll
     for (int step = 0; step < FILE_STEPS; step++) {
         if (dentry == root) {
@@ -310,23 +318,24 @@ static __always_inline void take_path(struct file_name *name, char *path)
         char *parent = READ(char *, dentry, OFF_DPARENT);
         if (parent == dentry && step)
             break;
+        u64 at = *(volatile u32 *)&name->length; /* as in `struct about` */
         asm volatile("" : "+r"(at));
         if (at > FILE_TEXT)
             break;
         long length = bpf_probe_read_kernel_str(name->text + at, FILE_PIECE, READ(char *, dentry, OFF_DNAME));
         if (length <= 0 || length > FILE_PIECE)
             break;
-        at += length;
+        name->length = at + length;
         if (parent == dentry) {
             name->complete = 2;
             break;
         }
         dentry = parent;
     }
-    name->length = at;
 }
 
-static __always_inline void take_name(struct found *found)
+/* Of an open file, or (0) of the current folder. */
+static __always_inline void take_name(struct identity *of, char *file)
 {
     u32 zero = 0;
     u8 one = 1;
@@ -334,17 +343,19 @@ static __always_inline void take_name(struct found *found)
     if (!name)
         return;
     __builtin_memset(name, 0, FILE_NAME_HEAD);
-    name->magic = READ(u64, READ(char *, found->inode, OFF_SB), OFF_S_MAGIC);
-    name->mode = READ(u16, found->inode, OFF_MODE);
-    name->rdev = READ(u32, found->inode, OFF_RDEV);
-    if (name->magic == SOCKFS && found->file)
-        take_socket(name, found->file);
+    char *path = file ? file + OFF_F_PATH : OWN(char *, SELF, OFF_FS) + OFF_PWD;
+    char *inode = READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE);
+    name->magic = READ(u64, READ(char *, inode, OFF_SB), OFF_S_MAGIC);
+    name->mode = READ(u16, inode, OFF_MODE);
+    name->rdev = READ(u32, inode, OFF_RDEV);
+    if (name->magic == SOCKFS && file)
+        take_socket(name, file);
     else
-        take_path(name, found->path);
-    if (file_names.update(&found->identity, name))
+        take_path(name, path);
+    if (file_names.update(of, name))
         turn_away(NO_NAME);
     else
-        named.update(&found->identity, &one);
+        named.update(of, &one);
 }
 
 static __always_inline int is_named(struct about *about, struct identity *file)
@@ -360,19 +371,23 @@ static __always_inline int is_named(struct about *about, struct identity *file)
     return 1;
 }
 
+/*
+ * Where it is kept what the running task's call is about: in its slot's place. Those whose slot is another's have theirs
+ * in crowded_abouts, which is brought here, to the place of this CPU, and written back; all the rest knows one map alone.
+ */
 static __always_inline struct about *about_of(struct self *self, int enters)
 {
     struct slot *slot = self->slot;
-    u32 index = self->tid & (SLOTS - 1), zero = 0;
+    u32 index = self->tid & (SLOTS - 1);
     if (!slot)
         return 0;
     if (slot->tid == self->tid)
         return abouts.lookup(&index);
-    if (enters) {
-        struct about none = {};
-        crowded_abouts.update(&self->tid, &none);
-    }
-    return crowded_abouts.lookup(&self->tid);
+    index = SLOTS + bpf_get_smp_processor_id();
+    struct about *about = abouts.lookup(&index), *kept;
+    if (!enters && about && (kept = crowded_abouts.lookup(&self->tid)))
+        *about = *kept;
+    return about;
 }
 
 static __always_inline void enter_files(u64 place, struct self *self, struct task *task)
@@ -403,46 +418,60 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->size = third;
     about->descriptor = first;
     about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
-    about->file.device = about->second.device = 0;
-    struct found found = {}, other = {};
-    if (DOES(HAS_FILE) && find_file(ARGUMENT(12), &found))
-        about->file = found.identity;
-    if (DOES(HAS_SECOND) && find_file(ARGUMENT(14), &other))
-        about->second = other.identity;
-    if (is_named(about, &about->file)) {
-        if (is_named(about, &about->second))
-            return;
-        found = other;
+    char *file = DOES(HAS_FILE) ? file_of(ARGUMENT(12)) : 0, *other = 0;
+    identify_file(&about->file, file);
+    about->second.device = 0;
+    if (DOES(HAS_SECOND)) {
+        other = file_of(ARGUMENT(14));
+        identify_file(&about->second, other);
     }
-    take_name(&found);
+    about->looked = about->file;
+    if (is_named(about, &about->looked)) {
+        file = other;
+        about->looked = about->second;
+    }
+    if (!is_named(about, &about->looked))
+        take_name(&about->looked, file);
+    if (self->slot && self->slot->tid != self->tid)
+        crowded_abouts.update(&self->tid, about);
 }
 
-static __always_inline void count_path(u32 now, struct about *about, s64 result, struct found *folder)
+/* The path that a call has failed with, for `count_path`; where it does not begin at the root, its folder is looked at. */
+static __always_inline void read_path(struct about *about)
 {
     u32 zero = 0;
     struct failed_path *failed = path_draft.lookup(&zero);
     if (!failed)
         return;
     __builtin_memset(failed, 0, sizeof(*failed));
-    failed->where = (now & 1) << 22;
-    failed->nr = about->nr;
-    failed->error = -result;
     if (DOES(HAS_ADDRESS)) {
         u64 size = about->size & 0xffffffff;
         asm volatile("" : "+r"(size));
+        failed->length = -1;
         if (size <= ADDRESS && bpf_probe_read_user(failed->path, size, (void *)about->text) == 0)
             failed->length = size;
-        else
-            failed->length = -1;
-    } else {
-        failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
-        if (failed->length > 0 && failed->path[0] != '/') {
-            int found = about->folder == AT_FDCWD ? find_folder(folder) : find_file(about->folder, folder);
-            if (found)
-                failed->folder = folder->identity;
-        }
+        return;
     }
-    u64 none = 0, *count = failed_paths.lookup(failed);
+    failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
+    if (failed->length > 0 && failed->path[0] != '/') {
+        about->descriptor = about->folder;
+        about->class |= LOOKS;
+    }
+}
+
+static __always_inline void count_path(u32 now, struct about *about)
+{
+    u32 zero = 0;
+    u64 none = 0;
+    struct failed_path *failed = path_draft.lookup(&zero);
+    if (!failed)
+        return;
+    failed->where = (now & 1) << 22;
+    failed->nr = about->nr;
+    failed->error = -about->result;
+    if (!DOES(HAS_ADDRESS))
+        failed->folder = about->looked;
+    u64 *count = failed_paths.lookup(failed);
     if (!count) {
         failed_paths.insert(failed, &none);
         count = failed_paths.lookup(failed);
@@ -451,6 +480,22 @@ static __always_inline void count_path(u32 now, struct about *about, s64 result,
         __sync_fetch_and_add(count, 1);
     else
         turn_away(NO_PATH);
+}
+
+/* At the file that a call has opened, the socket that it has given an address, the folder that its path begins at. */
+static __always_inline void look(struct about *about)
+{
+    char *file = 0;
+    if (!DOES(OPENS | HAS_ADDRESS) && (s32)about->descriptor == AT_FDCWD) {
+        char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
+        identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
+    } else if ((file = file_of(about->descriptor))) {
+        identify_file(&about->looked, file);
+        if (DOES_ALL(OPENS | RETURNED))
+            about->class |= OPENED;
+    }
+    if (about->looked.device && (DOES(HAS_ADDRESS) || !is_named(about, &about->looked)))
+        take_name(&about->looked, file);
 }
 
 static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct identity *file)
@@ -466,59 +511,55 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
     return row;
 }
 
-/*
- * What was found out of a call is kept in `about` and read from there each time (DOES): the verifier knows nothing of what
- * is in a map, and so follows one way to each line instead of one for each combination of answers.
- */
-static __always_inline void count_files(u32 now, struct about *about, u32 tgid, u64 spent_ns, s64 result)
+static __always_inline void count_files(u32 now, struct about *about, u32 tgid, u64 spent_ns)
 {
-    struct found found = {};
+    s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
         about->class |= FAILED;
     if (result >= 0)
         about->class |= RETURNED;
+    about->looked.device = 0;
+    if (DOES(HAS_ADDRESS) ? result == 0 || result == -EINPROGRESS : DOES_ALL(OPENS | RETURNED)) {
+        if (DOES(OPENS))
+            about->descriptor = result;
+        about->class |= LOOKS;
+    }
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
-        count_path(now, about, result, &found);
-    u32 descriptor = DOES(HAS_ADDRESS) ? about->descriptor : result;
-    if (DOES(HAS_ADDRESS) ? result == 0 || result == -EINPROGRESS : DOES(OPENS) && DOES(RETURNED))
-        if (find_file(descriptor, &found) && DOES(OPENS))
-            about->class |= OPENED;
-    about->opened = found.identity;
-    if (about->opened.device && (DOES(HAS_ADDRESS) || !is_named(about, &about->opened)))
-        take_name(&found);
+        read_path(about);
+    if (DOES(LOOKS))
+        look(about);
+    if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
+        count_path(now, about);
+    struct identity file = DOES(OPENED) ? about->looked : about->file;
     struct file_row *row = 0;
-    struct identity *file = DOES(OPENED) ? &about->opened : &about->file;
-    if (file->device)
-        row = file_row_of(now, tgid, file);
+    if (file.device)
+        row = file_row_of(now, tgid, &file);
     if (row) {
         if (DOES(OPENED))
             __sync_fetch_and_add(&row->opens, 1);
-        if (DOES(READS) && DOES(RETURNED)) {
+        if (DOES_ALL(READS | RETURNED))
             __sync_fetch_and_add(&row->reads, 1);
-            if (DOES(HAS_BYTES))
-                __sync_fetch_and_add(&row->read_bytes, result);
-        }
-        if (DOES(WRITES) && DOES(RETURNED)) {
+        if (DOES_ALL(READS | RETURNED | HAS_BYTES))
+            __sync_fetch_and_add(&row->read_bytes, about->result);
+        if (DOES_ALL(WRITES | RETURNED))
             __sync_fetch_and_add(&row->writes, 1);
-            if (DOES(HAS_BYTES))
-                __sync_fetch_and_add(&row->write_bytes, result);
-        }
+        if (DOES_ALL(WRITES | RETURNED | HAS_BYTES))
+            __sync_fetch_and_add(&row->write_bytes, about->result);
         if (DOES(FAILED))
             __sync_fetch_and_add(&row->errors, 1);
-        if (!DOES(OPENED) || !DOES(HAS_FILE))
+        if (!DOES_ALL(OPENED | HAS_FILE))
             __sync_fetch_and_add(&row->time_ns, spent_ns);
     }
     /* The other file: what is written to, or the socket that has accepted a connection. */
-    file = DOES(HAS_SECOND) ? &about->second : &about->file;
-    if (!file->device || !(DOES(HAS_SECOND) || (DOES(OPENED) && DOES(HAS_FILE))))
+    if (!DOES(HAS_SECOND) && !DOES_ALL(OPENED | HAS_FILE))
         return;
-    row = file_row_of(now, tgid, file);
-    if (!row)
+    file = DOES(HAS_SECOND) ? about->second : about->file;
+    if (!file.device || !(row = file_row_of(now, tgid, &file)))
         return;
     __sync_fetch_and_add(&row->time_ns, spent_ns);
-    if (DOES(HAS_SECOND) && DOES(RETURNED)) {
+    if (DOES_ALL(HAS_SECOND | RETURNED)) {
         __sync_fetch_and_add(&row->writes, 1);
-        __sync_fetch_and_add(&row->write_bytes, result);
+        __sync_fetch_and_add(&row->write_bytes, about->result);
     }
     if (DOES(FAILED))
         __sync_fetch_and_add(&row->errors, 1);
@@ -580,8 +621,10 @@ static __always_inline void leave_files(u32 now, struct self *self, struct task 
                 turn_away(NO_ABOUT);
             about = 0;
         }
-        if (about)
-            count_files(now, about, task->tgid, spent_ns, result);
+        if (about) {
+            about->result = result;
+            count_files(now, about, task->tgid, spent_ns);
+        }
     }
     note_slow(now, task, about, spent_ns);
 }

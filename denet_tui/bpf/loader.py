@@ -133,8 +133,10 @@ def flags_for(
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = _OFFSETS | _OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
+    kernel_btf = None
     try:
-        found = btf.Btf.of_kernel().offsets(wanted)
+        kernel_btf = btf.Btf.of_kernel()
+        found = kernel_btf.offsets(wanted)
     except btf.BtfError as error:
         found = {}
         if method == "raw":
@@ -154,7 +156,7 @@ def flags_for(
         values["WAY_RAW"] = 1
     else:
         values.update(fields)
-    notes += file_calls.add_flags(request, values)
+    notes += file_calls.add_flags(request, values, kernel_btf)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
     if only_uid is not None:
@@ -243,8 +245,11 @@ def _made(
     loaded = {}
     for event in events:
         try:
-            loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
+            loaded[event] = compiled.load(module, kind, event)
         except Exception as error:
+            if (plain := file_calls.without_cast(flags[0])) != flags[0]:  # as where nothing is compiled to machine code
+                print(f"{event}: {error}")
+                return _made(cache, found, kind, (plain, flags[1]), names, events)
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
         tables = {name: module[name.encode()].map_fd for name in names[0]}
