@@ -486,7 +486,7 @@ static __always_inline void count_path(u32 now, struct about *about)
 static __always_inline void look(struct about *about)
 {
     char *file = 0;
-    if (!DOES(OPENS | HAS_ADDRESS) && (s32)about->descriptor == AT_FDCWD) {
+    if ((s32)about->descriptor == AT_FDCWD) {
         char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
         identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
     } else if ((file = file_of(about->descriptor))) {

@@ -192,8 +192,9 @@ def test_bytes_and_failing_paths_as_strace_has_them(
             "-c",
             "ls / | sort; nope",
         ],
+        ["/usr/bin/gcc", "-O0", "-o", "/dev/null", str(Path(__file__).with_name("killed.c"))],
     ],
-    ids=["python", "shell"],
+    ids=["python", "shell", "compile"],
 )
 def test_failing_paths_as_strace_has_them(
     argv: list[str], tmp_path: Path, strace_itself: Counter[tuple[str, str, str | None]]

@@ -99,6 +99,8 @@ def paths() -> None:
     for path in ("/nowhere/a", "nowhere/b", "", "esc\x1b[31m", b"inv\xff\xfelid", "new\nline", "x" * 255, "y/" * 2040):
         with contextlib.suppress(OSError):
             os.stat(path)
+    with contextlib.suppress(OSError):
+        os.open("nowhere/c", os.O_RDONLY)
     here = os.open("/etc", os.O_RDONLY)
     for name in ("missing", "../missing"):
         with contextlib.suppress(OSError):
@@ -122,6 +124,15 @@ def mounts() -> None:
         file.write(b"n" * 28)
     with open("real/file", "rb", 0) as file:
         file.read(29)
+    for name in ("low", "up", "between", "merged"):
+        os.mkdir(name)
+    with open("low/file", "wb", 0) as file:
+        file.write(b"o" * 31)
+    if not libc.mount(b"overlay", b"merged", b"overlay", 0, b"lowerdir=low,upperdir=up,workdir=between"):
+        with open("merged/file", "rb", 0) as file:
+            file.read(32)
+        with open("merged/file", "ab", 0) as file:
+            file.write(b"p" * 33)
     os.chroot("bound")
     with open("/below/file", "rb", 0) as file:
         file.read(30)
