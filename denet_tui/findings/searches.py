@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from denet_tui.touched import Touched
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+_MOST_PLACES = 20
+"""Of one name (`__init__.py`) that are compared with what was missed."""
 
 
 class Search(NamedTuple):
@@ -42,21 +45,47 @@ def searches(touched: Touched, syscall: str, number: int, executed: Iterable[str
     `executed` are paths of programs that were there.
     """
     paths = {path.path: count for path, count in touched.failed.items() if path[:2] == (syscall, number)}
-    if number not in _NOT_THERE:
-        some = [Search(path, count) for path, count in paths.items()]
+    if number in _NOT_THERE:
+        some = _folded(paths, touched, executed)
     else:
-        names: dict[str, dict[str, int]] = {}
-        for path, count in paths.items():
-            if path is not None:
-                names.setdefault(_base(path), {})[path] = count
-        bare = [names.pop(base, {}) for base in ("", ".", "..")]
-        there = (file.path for file, use in touched.files.items() if use.opens and file.path is not None)
-        opened = _known({*there, *executed}, names)
-        some = [Search(None, paths[None])] if None in paths else []
-        some += [Search(path, count) for each in bare for path, count in each.items()]
-        for base, missed in names.items():
-            some += [_search(name, each, opened.get(base, ())) for name, each in _split(base, missed).items()]
+        some = [Search(path, count) for path, count in paths.items()]
     return sorted(some, key=lambda each: (-each.times, each.name or ""))
+
+
+def _folded(paths: Mapping[str | None, int], touched: Touched, executed: Iterable[str]) -> list[Search]:
+    """By name; what has none, or is none, is left as it is."""
+    some, names = list[Search](), dict[str, dict[str, int]]()
+    for path, count in paths.items():
+        if path is None or _base(path) in ("", ".", ".."):
+            some.append(Search(path, count))
+        else:
+            names.setdefault(_base(path), {})[path] = count
+    there = {file.path for file, use in touched.files.items() if use.opens and file.path is not None}
+    known = _known(there.union(executed), names)
+    for base, missed in names.items():
+        some += _told_apart(base, missed, known.get(base, ()))
+    return some
+
+
+def _told_apart(base: str, missed: Mapping[str, int], opened: Sequence[str]) -> list[Search]:
+    """What was looked for under one name: `sys/types.h` and `bits/types.h` are two, by where such were found."""
+    if not 1 < len(opened) <= _MOST_PLACES:
+        return [_search(name, each, opened) for name, each in _split(base, missed).items()]
+    places = sorted(opened, key=lambda path: path.count("/"))
+    highest = places[0] if places[0].count("/") < places[1].count("/") else ""
+    groups: dict[str, dict[str, int]] = {}
+    for path, count in missed.items():
+        likest = max(places, key=lambda place: (_in_common(path, place), place == highest))
+        alike = _in_common(path, likest) > 1
+        name = base if likest == highest or not alike else f"{_base(likest.rpartition('/')[0])}/{base}"
+        groups.setdefault(name, {})[path] = count
+    return [_search(name, each, [highest] if name == base and highest else opened) for name, each in groups.items()]
+
+
+def _in_common(one: str, other: str) -> int:
+    """Parts that two paths have in common at their ends."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _split(base: str, missed: Mapping[str, int]) -> dict[str, dict[str, int]]:

@@ -33,7 +33,11 @@ class Touches:
         for tgid, file, use in about.used:
             whose = pid_of(tgid), file
             kept = self._add_use(self._by_process, whose, use)
-            if not self._add_use(self._files, file, use) or not kept:
+            if not self._add_use(self._files, file, use):
+                nameless = File(file.kind, None)  # so that the sum over all files is that of all
+                self._files[nameless] = self._files.get(nameless, _NONE).plus(use)
+                kept = False
+            if not kept:
                 turn_away("files")
         for path, count in about.failed:
             if path in self._failed or len(self._failed) < KEPT:

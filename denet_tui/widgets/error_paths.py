@@ -58,7 +58,11 @@ class ErrorPaths(TableView[Search]):
             return (("a path that could not be read", "dim"),)
         name = end_of(visible(row.name), width)
         room = width - cell_len(name) - 2
-        return (name, "text"), (f"  {visible(row.in_words(room))}" if row.missed and room > 0 else "", "dim")
+        return (
+            ((name, "text"), (f"  {visible(row.in_words(room))}", "dim"))
+            if row.missed and room > 0
+            else ((name, "text"),)
+        )
 
     def in_full(self, row: Search, column: Column, pieces: Sequence[Piece]) -> str:
         """As of any table, but all of a path and all folders."""

@@ -81,8 +81,18 @@ def by_process(table: Mapping[tuple[int, File], Use], processes: Sequence[Proces
 
 
 def by_peer(files: Uses) -> list[FileRow]:
-    """Below each far end the sockets that lead there."""
-    return _grouped({file: use for file, use in files.items() if is_peer(file)}, _far_end)
+    """Below each far end the sockets that lead there; those that were accepted below the end that listens."""
+    sockets = {file: use for file, use in files.items() if is_peer(file)}
+    listening = {path_of(file) for file in sockets if " → " not in path_of(file)}
+
+    def peer_of(file: File) -> str:
+        here, arrow, there = path_of(file).partition(" → ")
+        kind, _, own = here.partition(" ")
+        anywhere = f"{kind} {'[::]' if own.startswith('[') else '0.0.0.0'}:{own.rpartition(':')[2]}"  # noqa: S104 - a name
+        end = next((each for each in (here, anywhere) if each in listening), "") if arrow else ""
+        return f"{end} accepted" if end else f"{kind} {there}" if arrow else here
+
+    return _grouped(sockets, peer_of)
 
 
 def by_mount(files: Uses, mounts: Collection[str]) -> list[FileRow]:
@@ -182,11 +192,6 @@ def _above(path: str) -> str:
 
 def _depth(folder: str) -> int:
     return 0 if folder in ("/", "…") else folder.count("/")
-
-
-def _far_end(file: File) -> str:
-    here, arrow, there = path_of(file).partition(" → ")
-    return f"{here.partition(' ')[0]} {there}" if arrow else here
 
 
 def _kind_of(file: File) -> str:

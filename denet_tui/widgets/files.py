@@ -173,7 +173,8 @@ class FileTable(TableView[FileRow]):
         between = self._between(row) if row.kind == "pipe" else ""
         if cell_len(name + between) > room:
             between = ""
-        return (row.guide, "dim"), (folded, "head"), (formatting.end_of(name, room), "text"), (between, "dim")
+        pieces = ((row.guide, "dim"), (folded, "head"), (formatting.end_of(name, room), "text"), (between, "dim"))
+        return [piece for piece in pieces if piece[0]]
 
     def _between(self, row: FileRow) -> str:
         """Who writes to a pipe, and who reads from it."""

@@ -45,6 +45,21 @@ def test_the_folder_above_tells_names_apart() -> None:
     ]
 
 
+def test_where_such_were_found_tells_names_apart() -> None:
+    missed_in = ("/gcc/include", "/usr/local/include", "/usr/include/x86")
+    touched = missed(
+        {
+            **{f"{folder}/stdio.h": 3 for folder in missed_in},
+            **{f"{folder}/bits/stdio.h": 1 for folder in missed_in[:2]},
+        },
+        ("/usr/include/stdio.h", "/usr/include/x86/bits/stdio.h"),
+    )
+    assert found(touched) == [
+        Search("stdio.h", 9, missed_in, ("/usr/include",)),
+        Search("bits/stdio.h", 2, missed_in[:2], ("/usr/include/x86",)),
+    ]
+
+
 def test_what_is_no_search() -> None:
     assert found(missed({None: 7, "/a/.": 2, "/b/.": 1, "": 3, "/c/": 1})) == [
         Search(None, 7),

@@ -79,6 +79,18 @@ def test_groups() -> None:
         "tcp 0.0.0.0:80": ["tcp 0.0.0.0:80"],
         "tcp 10.0.0.5:443": [ONE.path, TWO.path],
     }
+    accepted = {
+        File("tcp", f"tcp {own} → 10.0.0.9:{at}"): Use(1)
+        for at, own in enumerate(("10.0.0.1:80", "[::1]:81", "10.0.0.1:82"), 5)
+    }
+    listening = {File("tcp", "tcp 0.0.0.0:80"): Use(), File("tcp", "tcp [::]:81"): Use()}
+    assert set(tree(file_rows.by_peer(accepted | listening))[""]) == {
+        "tcp 0.0.0.0:80",
+        "tcp 0.0.0.0:80 accepted",
+        "tcp [::]:81",
+        "tcp [::]:81 accepted",
+        "tcp 10.0.0.9:7",
+    }
     mounts = tree(file_rows.by_mount(TOUCHED.files, TOUCHED.mounts))
     assert mounts["/usr/lib"] == ["/usr/lib", LIBC.path]
     assert (mounts["/"], mounts["/tmp"]) == ([HEADER.path], [GONE.path])

@@ -1,0 +1,66 @@
+"""What a finding says of paths, files and peers, as far as they are watched: the end of its sentence, its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from denet_tui.findings.searches import searches
+from denet_tui.model import Snapshot, Syscall
+from denet_tui.visible import visible
+
+Figures = dict[str, int | str]
+_MOST = 60
+"""Signs of a path in a sentence."""
+_MAIN_SHARE = 0.5
+"""Of the failures: what is said of them holds for so many at least."""
+_LEAST_NAMES = 3
+
+
+def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figures]:
+    """Which names were looked for in how many folders, or which path it mostly was; nothing where neither is so."""
+    touched = snapshot.detail.touched
+    if touched is None:
+        return "", {}
+    found = searches(touched, call.name, number)
+    times = sum(each.times for each in found)
+    late = [each for each in found if each.missed and each.found]
+    if len(late) >= _LEAST_NAMES and sum(each.times for each in late) >= _MAIN_SHARE * times:
+        folders = len({folder for each in late for folder in each.missed})
+        who = _mostly(snapshot, call, number)
+        text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
+        return text, {"names": len(late), "folders": folders}
+    if found and found[0].name is not None and found[0].times >= _MAIN_SHARE * times:
+        first = found[0]
+        times_said = "once" if first.times == 1 else f"{first.times:,} times"
+        return f": {short(first.name or '')} {times_said}", {"path": first.name or ""}
+    return "", {}
+
+
+def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:
+    """On what the longest of the calls whose names are so was; nothing where that is not known."""
+    touched = snapshot.detail.touched
+    some = [each for each in (touched.slowest if touched else ()) if of(each.syscall)]
+    first = max(some, key=lambda each: each.time_ns, default=None)
+    if first is None or not first.about:
+        return "", {}
+    return short(first.about), {"about": first.about, "pid": first.pid}
+
+
+def short(path: str) -> str:
+    """A path as it may stand in a sentence: its end, where it is long."""
+    shown = visible(path)
+    return shown if len(shown) <= _MOST else f"…{shown[1 - _MOST :]}"
+
+
+def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
+    """Which program failed so most often; `the run` where it is not most of the times."""
+    times: Counter[str] = Counter()
+    for process in snapshot.processes:
+        times[process.comm] += process.errnos.get((call, number), 0)
+    ((name, count),) = times.most_common(1) or [("", 0)]
+    return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else "the run"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
