@@ -10,7 +10,7 @@ from typing import NamedTuple
 from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
-from denet_tui.record.times import in_words
+from denet_tui.spent import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
