@@ -81,6 +81,7 @@ SHOTS = {
     "latency": Shot(("sh", "-c", AGAIN), 25, "2 z"),
     "errors": Shot(("sh", "-c", AGAIN), 12, "3"),
     "inflight": Shot(("python3", "waiting.py"), 12, "4"),
+    "details": Shot(("python3", "waiting.py"), 12, "tab i"),
     "output": Shot(("make", "-j2", "program"), 4, "5"),
     "tour": Shot(("sh", "-c", AGAIN), 8, "", ("", "", "tab t", "j enter", "backspace t tab", "2", "z", "3", "4", "1")),
     "machine": Shot(None, 12, "tab t slash c c enter s s s s s"),
@@ -121,7 +122,7 @@ def animated(frames: Sequence[str]) -> str:
 
 def run(shot: Shot) -> Session:
     """What is watched, started; this process is no longer root then, where there is somebody else to be."""
-    options = Options()
+    options = Options(detail="all")
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
         return Session(*machine.watch_everything(start, lambda _: None))
