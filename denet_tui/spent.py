@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from operator import add
 from typing import Any, NamedTuple
 
 from denet_tui.detail import Time, Wait
@@ -32,14 +34,15 @@ def parts(spent: Time) -> Parts:
 
 def together(times: Iterable[Time | None]) -> Time | None:
     """All added up, what was waited in calls too; None where it is not known of one."""
-    whole, waits = Time(), dict[Any, Wait]()
+    sums, blocked, runqueue = [0] * 4, Counter[Any](), Counter[Any]()
     for each in times:
         if each is None:
             return None
-        whole = whole.plus(each)
-        for call, wait in each.waits.items():
-            waits[call] = waits.get(call, Wait()).plus(wait)
-    return whole._replace(waits=waits)
+        sums = list(map(add, sums, each[:4]))
+        for call, (blocked_ns, runqueue_ns) in each.waits.items():
+            blocked[call] += blocked_ns
+            runqueue[call] += runqueue_ns
+    return Time._make([*sums, {call: Wait(ns, runqueue[call]) for call, ns in blocked.items()}])
 
 
 def longest(spent: Time) -> list[tuple[Any, Wait]]:
