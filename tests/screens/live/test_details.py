@@ -138,6 +138,16 @@ async def test_k_asks_for_a_signal_and_sends_it(sleeper: subprocess.Popen[bytes]
         await pilot.press("escape")
         assert app.screen is live(app)
         assert said(app) == []
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 0)
+            try:
+                await pilot.press("k")
+                await pilot.pause()
+            finally:
+                os.setresuid(0, 0, 0)
+            why = "it is another user's, which only that user and root may signal"
+            assert said(app) == [f"No signal was sent to sleep ({sleeper.pid}): {why}."]
+            app.clear_notifications()
         await pilot.press("k", *["j"] * 4, "enter")
         await until(pilot, lambda: os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOHANG) is not None)
         assert said(app) == [f"SIGSTOP was sent to sleep ({sleeper.pid})."]
