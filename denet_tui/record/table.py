@@ -11,7 +11,7 @@ from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
-from denet_tui.record.times import in_words
+from denet_tui.spent import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
