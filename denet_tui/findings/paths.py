@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from denet_tui.findings.searches import searches
+from denet_tui.findings.searches import Search, searches
 from denet_tui.model import Snapshot, Syscall
 from denet_tui.visible import visible
 
@@ -24,17 +24,28 @@ def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figur
         return "", {}
     found = searches(touched, call.name, number)
     times = sum(each.times for each in found)
+    return _late(snapshot, call, number, found, times) or _main(found, times) or ("", {})
+
+
+def _late(
+    snapshot: Snapshot, call: Syscall, number: int, found: list[Search], times: int
+) -> tuple[str, Figures] | None:
+    """Where most of the failures are of names that are found in the end."""
     late = [each for each in found if each.missed and each.found]
-    if len(late) >= _LEAST_NAMES and sum(each.times for each in late) >= _MAIN_SHARE * times:
-        folders = len({folder for each in late for folder in each.missed})
-        who = _mostly(snapshot, call, number)
-        text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
-        return text, {"names": len(late), "folders": folders}
-    if found and found[0].name is not None and found[0].times >= _MAIN_SHARE * times:
-        first = found[0]
-        times_said = "once" if first.times == 1 else f"{first.times:,} times"
-        return f": {short(first.name or '')} {times_said}", {"path": first.name or ""}
-    return "", {}
+    if len(late) < _LEAST_NAMES or sum(each.times for each in late) < _MAIN_SHARE * times:
+        return None
+    folders = len({folder for each in late for folder in each.missed})
+    who = _mostly(snapshot, call, number)
+    text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
+    return text, {"names": len(late), "folders": folders}
+
+
+def _main(found: list[Search], times: int) -> tuple[str, Figures] | None:
+    """Where most of the failures are of one name."""
+    if not found or found[0].name is None or found[0].times < _MAIN_SHARE * times:
+        return None
+    name, count = found[0].name, found[0].times
+    return f": {short(name)} {'once' if count == 1 else f'{count:,} times'}", {"path": name}
 
 
 def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:

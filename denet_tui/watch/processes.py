@@ -12,7 +12,7 @@ from typing import NamedTuple
 from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.accounts import since
-from denet_tui.bpf.tracer import Process
+from denet_tui.bpf.records import Process
 from denet_tui.model import NO_USAGE, NOTHING_USED, Accounts, Counters, ProcessKey, Syscall, Usage
 
 BUDGET = 300

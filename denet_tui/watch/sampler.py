@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from denet_tui import clock
 from denet_tui.bpf import names
-from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
+from denet_tui.bpf.records import Process
+from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.detail import Programs, Time
 from denet_tui.model import (
