@@ -68,3 +68,5 @@ class Touched(NamedTuple):
     failed: Mapping[FailedPath, int] = MappingProxyType({})
     slowest: tuple[SlowCall, ...] = ()
     """By syscall, the slowest first."""
+    mounts: tuple[str, ...] = ()
+    """Where file systems are mounted, as denet-tui itself saw it at the start."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name
-from denet_tui.touched import File, Touched, Use
+from denet_tui.touched import FailedPath, File, Touched, Use
 from denet_tui.visible import as_json, visible
 
 _SHOWN = 5
@@ -16,18 +16,23 @@ _SHOWN = 5
 
 def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
     """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
-    touched = snapshot.detail.touched
-    if touched is None:
-        return
-    for name, items in (
-        ("files", _files(touched)),
-        ("failed_paths", _failed(touched)),
-        ("slowest", _slowest(info, touched)),
-    ):
+    for name, items in tables(info, snapshot):
         yield f',"{name}":['
         for number, item in enumerate(items):
             yield ("," if number else "") + as_json(item)
         yield "]"
+
+
+def tables(info: RunInfo, snapshot: Snapshot) -> tuple[tuple[str, Iterator[Json]], ...]:
+    """These fields by name, each item by item."""
+    touched = snapshot.detail.touched
+    if touched is None:
+        return ()
+    return (
+        ("files", _files(touched)),
+        ("failed_paths", _failed(touched)),
+        ("slowest", _slowest(info, touched)),
+    )
 
 
 def story(snapshot: Snapshot) -> Iterator[str]:
@@ -35,20 +40,20 @@ def story(snapshot: Snapshot) -> Iterator[str]:
     touched = snapshot.detail.touched
     if touched is None:
         return
-    busiest = [(file, use) for file, use in _busiest_first(touched) if use.read_bytes + use.write_bytes]
+    busiest = [(file, use) for file, use in busiest_first(touched) if use.read_bytes + use.write_bytes]
     if busiest:
         yield f"files: {len(touched.files):,}, with most bytes:"
     for file, use in busiest[:_SHOWN]:
-        yield f"  {use.read_bytes:,} read, {use.write_bytes:,} written: {_shown(file.path)}"
-    failed = sorted(touched.failed.items(), key=lambda item: -item[1])
+        yield f"  {use.read_bytes:,} read, {use.write_bytes:,} written: {shown(file.path)}"
+    failed = most_failing(touched)
     if failed:
         yield f"failing paths: {len(failed):,}, most often:"
     for (syscall, number, path), count in failed[:_SHOWN]:
-        yield f"  {count:,} x {syscall} {errno_name(number)}: {_shown(path)}"
+        yield f"  {count:,} x {syscall} {errno_name(number)}: {shown(path)}"
 
 
 def _files(touched: Touched) -> Iterator[Json]:
-    for file, use in _busiest_first(touched):
+    for file, use in busiest_first(touched):
         yield _file(file, None, use)
     for (pid, file), use in touched.by_process.items():
         yield _file(file, pid, use)
@@ -59,7 +64,7 @@ def _file(file: File, pid: int | None, use: Use) -> Json:
 
 
 def _failed(touched: Touched) -> Iterator[Json]:
-    for (syscall, number, path), count in sorted(touched.failed.items(), key=lambda item: -item[1]):
+    for (syscall, number, path), count in most_failing(touched):
         yield {"syscall": syscall, "errno": errno_name(number), "path": _plain(path), "count": count}
 
 
@@ -74,13 +79,20 @@ def _slowest(info: RunInfo, touched: Touched) -> Iterator[Json]:
         }
 
 
-def _busiest_first(touched: Touched) -> list[tuple[File, Use]]:
+def busiest_first(touched: Touched) -> list[tuple[File, Use]]:
+    """Files and peers, those with most bytes first."""
     return sorted(touched.files.items(), key=lambda item: -(item[1].read_bytes + item[1].write_bytes))
+
+
+def most_failing(touched: Touched) -> list[tuple[FailedPath, int]]:
+    """Failing paths, the most frequent first."""
+    return sorted(touched.failed.items(), key=lambda item: -item[1])
 
 
 def _plain(path: str | None) -> str | None:
     return None if path is None else plain(path)
 
 
-def _shown(path: str | None) -> str:
+def shown(path: str | None) -> str:
+    """A path as it may stand on a terminal."""
     return "(not known)" if path is None else visible(path)
