@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from denet_tui.findings.searches import searches
+from denet_tui.findings.searches import Search, searches
 from denet_tui.model import Snapshot, Syscall
 from denet_tui.visible import visible
 
@@ -23,18 +23,21 @@ def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figur
     if touched is None:
         return "", {}
     found = searches(touched, call.name, number)
-    times = sum(each.times for each in found)
+    least = _MAIN_SHARE * sum(each.times for each in found)
     late = [each for each in found if each.missed and each.found]
-    if len(late) >= _LEAST_NAMES and sum(each.times for each in late) >= _MAIN_SHARE * times:
-        folders = len({folder for each in late for folder in each.missed})
-        who = _mostly(snapshot, call, number)
-        text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
-        return text, {"names": len(late), "folders": folders}
-    if found and found[0].name is not None and found[0].times >= _MAIN_SHARE * times:
-        first = found[0]
-        times_said = "once" if first.times == 1 else f"{first.times:,} times"
-        return f": {short(first.name or '')} {times_said}", {"path": first.name or ""}
+    if len(late) >= _LEAST_NAMES and sum(each.times for each in late) >= least:
+        return _search(late, _mostly(snapshot, call, number))
+    if found and found[0].name and found[0].times >= least:
+        times = "once" if found[0].times == 1 else f"{found[0].times:,} times"
+        return f": {short(found[0].name)} {times}", {"path": found[0].name}
     return "", {}
+
+
+def _search(late: Sequence[Search], who: str) -> tuple[str, Figures]:
+    """Names that were found in the end."""
+    folders = len({folder for each in late for folder in each.missed})
+    text = f": {who} looks for {len(late):,} names in {folders:,} folder{'s' * (folders != 1)} before it finds them"
+    return text, {"names": len(late), "folders": folders}
 
 
 def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:
@@ -60,7 +63,3 @@ def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
         times[process.comm] += process.errnos.get((call, number), 0)
     ((name, count),) = times.most_common(1) or [("", 0)]
     return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else "the run"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
