@@ -126,6 +126,11 @@ class FileTable(TableView[FileRow]):
         elif not self.terms and self.grouping == "peer":
             self._empty = "no call on a socket yet"
 
+    def offered(self) -> Sequence[Column]:
+        """As of any table; by process it is said already who it was."""
+        columns = super().offered()
+        return [each for each in columns if each.key != "users"] if self.grouping == "process" else columns
+
     def arranged(self) -> Sequence[FileRow]:
         """The lines of the tree; where nothing is grouped, the list."""
         if self.grouping == GROUPINGS[0]:
