@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from denet_tui.findings.searches import Search, searches
 from denet_tui.model import Snapshot, Syscall
@@ -23,21 +23,29 @@ def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figur
     if touched is None:
         return "", {}
     found = searches(touched, call.name, number)
-    least = _MAIN_SHARE * sum(each.times for each in found)
+    times = sum(each.times for each in found)
+    return _late(snapshot, call, number, found, times) or _main(found, times) or ("", {})
+
+
+def _late(
+    snapshot: Snapshot, call: Syscall, number: int, found: list[Search], times: int
+) -> tuple[str, Figures] | None:
+    """Where most of the failures are of names that are found in the end."""
     late = [each for each in found if each.missed and each.found]
-    if len(late) >= _LEAST_NAMES and sum(each.times for each in late) >= least:
-        return _search(late, _mostly(snapshot, call, number))
-    if found and found[0].name and found[0].times >= least:
-        times = "once" if found[0].times == 1 else f"{found[0].times:,} times"
-        return f": {short(found[0].name)} {times}", {"path": found[0].name}
-    return "", {}
-
-
-def _search(late: Sequence[Search], who: str) -> tuple[str, Figures]:
-    """Names that were found in the end."""
+    if len(late) < _LEAST_NAMES or sum(each.times for each in late) < _MAIN_SHARE * times:
+        return None
     folders = len({folder for each in late for folder in each.missed})
-    text = f": {who} looks for {len(late):,} names in {folders:,} folder{'s' * (folders != 1)} before it finds them"
+    who = _mostly(snapshot, call, number)
+    text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
     return text, {"names": len(late), "folders": folders}
+
+
+def _main(found: list[Search], times: int) -> tuple[str, Figures] | None:
+    """Where most of the failures are of one name."""
+    if not found or found[0].name is None or found[0].times < _MAIN_SHARE * times:
+        return None
+    name, count = found[0].name, found[0].times
+    return f": {short(name)} {'once' if count == 1 else f'{count:,} times'}", {"path": name}
 
 
 def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:
@@ -63,3 +71,7 @@ def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
         times[process.comm] += process.errnos.get((call, number), 0)
     ((name, count),) = times.most_common(1) or [("", 0)]
     return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else "the run"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -9,7 +9,7 @@ from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, notes, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -37,6 +37,8 @@ def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Itera
         "findings": finding_items(snapshot),
         "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
+        **({"processes_left_out": processes.left_out} if processes.left_out else {}),
+        **notes(snapshot),
         "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1]

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from denet_tui import clock
 from denet_tui.bpf import names
-from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
+from denet_tui.bpf.records import Process
+from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.detail import Programs, Time
 from denet_tui.model import (
@@ -161,6 +162,8 @@ class Sampler:
         ]
         for process in sorted(changed, key=_START):
             known = all_known.get(process.tgid)
+            if known and not known.info.execs and self._is_command(known.info):  # it begins with its exec
+                known.info = replace(known.info, start_ns=process.start_ns)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
@@ -173,6 +176,9 @@ class Sampler:
                     known.info, comm=new.comm, cmdline=new.cmdline, cut=new.cut, execs=new.execs, exec_ns=new.exec_ns
                 )
         return replaced
+
+    def _is_command(self, info: ProcessInfo) -> bool:
+        return self._command is not None and info.pid == self._command.pid
 
     def _info_of(self, process: Process) -> ProcessInfo:
         whole = self._whole(process) if process.cut else None
@@ -204,7 +210,9 @@ class Sampler:
             self._turn_away(name, count)
         for executed in reading.detail.execs or ():
             known = self._known.get(executed.tgid)
-            if known and known.info.programs is not None and known.info.start_ns <= executed.at_ns:
+            if known is None or known.info.programs is None:
+                continue
+            if known.info.start_ns <= executed.at_ns or self._is_command(known.info):
                 known.info = replace(known.info, programs=known.info.programs.plus(executed))
 
     def _add_times(self, reading: Reading) -> None:

@@ -14,7 +14,7 @@ import jsonschema
 
 SCHEMA: dict[str, Any] = json.loads(resources.files("denet_tui.record").joinpath("recording.schema.json").read_text())
 PARTS: dict[str, Any] = SCHEMA["$defs"]
-LINES = ("metadata", "process", "tree", "summary")
+LINES = ("metadata", "process", "tree", "index", "keyframe", "summary")
 _EXTENDED = ("metrics", "counted", "accounts", "exec")
 """Others have their fields and more."""
 

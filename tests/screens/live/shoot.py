@@ -90,6 +90,7 @@ SHOTS = {
     "files": Shot(("sh", "-c", AGAIN), 12, "7 t t down right down right"),
     "peers": Shot(("python3", "serving.py"), 6, "7 t t t right"),
     "inflight": Shot(("python3", "waiting.py"), 12, "4"),
+    "details": Shot(("python3", "waiting.py"), 12, "tab i"),
     "output": Shot(("make", "-j2", "program"), 4, "5"),
     "tour": Shot(("sh", "-c", AGAIN), 8, "", ("", "", "tab t", "j enter", "backspace t tab", "2", "z", "3", "4", "1")),
     "machine": Shot(None, 12, "tab t slash c c enter s s s s s"),
