@@ -56,7 +56,8 @@ def _head(known: AllKnown) -> Iterator[Paragraph]:
     began_ns = process.start_ns - (snapshot.time_ns - snapshot.elapsed_ns)
     lived_ns = (snapshot.time_ns if process.end_ns is None else process.end_ns) - process.start_ns
     began = formatting.elapsed(max(began_ns, 0))
-    if known.seen and known.seen.age_ns > lived_ns + _SLACK_NS:
+    held = (process.exec_ns or 0) - process.start_ns in range(_SLACK_NS)  # until its exec, by which it begins
+    if known.seen and known.seen.age_ns > lived_ns + _SLACK_NS and not held:
         state = f"running for {formatting.duration(known.seen.age_ns)}, watched from {began} on"
     elif process.alive:
         state = f"running for {formatting.duration(lived_ns)}, started {began}"

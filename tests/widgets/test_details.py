@@ -79,6 +79,8 @@ def test_all_of_a_process_that_runs() -> None:
     ]
     there_before = seen._replace(age_ns=3600 * S)
     assert texts(AllKnown(compiler, snapshot, there_before))[0] == "cc1 7: running for 1.0h, watched from 0:01.0 on"
+    held = dataclasses.replace(compiler, exec_ns=compiler.start_ns + 10**6)  # was there before, but not as this program
+    assert texts(AllKnown(held, snapshot, there_before))[0] == "cc1 7: running for 9.0s, started 0:01.0"
 
 
 def test_all_of_a_process_that_has_ended_is_what_was_kept() -> None:
