@@ -144,7 +144,7 @@ def test_a_user_as_long_as_it_is_that_one(tmp_path: Path) -> None:
 
 
 def test_what_is_written_into_the_map_reads_no_further_than_the_cgroup_goes() -> None:
-    tracer = Tracer(Loading(Request("raw", detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
+    tracer = Tracer(Loading(Request(detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
     tracer.watch_everyone((0, 0))
     for level in (1, 2, 255, 1 << 31, (1 << 32) - 1):
         tracer._maps["cgroup"].update(bytes(4), struct.pack("<QI4x", 0, level))
