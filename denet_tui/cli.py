@@ -23,6 +23,7 @@ from denet_tui.options import (
     watching_options,
 )
 from denet_tui.visible import complain, write
+from denet_tui.watch.ends import what_kill_ends
 
 
 def _need_proc(name: str) -> None:
@@ -94,7 +95,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     type=click.Choice(["ask", "kill", "leave"]),
     default="ask",
     show_default=True,
-    help="What happens to a command that still runs when denet-tui ends.",
+    help=f"What happens to a command that still runs when denet-tui ends: {what_kill_ends()}",
 )
 @until_last
 @global_options
@@ -139,6 +140,7 @@ def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoRetu
         ("sudo denet-tui machine --unit nginx.service", "a service, whatever it starts"),
         ("sudo denet-tui machine --user www-data --syscalls %network", "the network calls of a user"),
         ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
+        ("sudo denet-tui machine --no-tui -o all.jsonl.gz --max-size 2G --keep 7d", "the last days, in parts"),
     )
 )
 @watching_options
@@ -181,7 +183,9 @@ def view(recording: str, **options: Any) -> NoReturn:
 )
 @click.option("--json", "form", flag_value="json", help="One JSON object.")
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
-@click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
+@click.option(
+    "--csv", "form", flag_value="csv", help="A row per program and system call, file, and failing path; in ns."
+)
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
 @global_options
 @click.argument("recording", metavar="FILE|-")

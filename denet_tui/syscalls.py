@@ -120,6 +120,8 @@ WAITS = frozenset(_WAITING.split())
 PARTNERS = frozenset(_PARTNERS.split())
 """Calls that do so where what they write to, or ask, is not a file."""
 
+_CHILDREN = frozenset(["wait4", "waitid", "waitpid"])
+
 # Several names share a number; these are the ones that strace and the man pages show.
 _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
 
@@ -187,6 +189,11 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def for_children(call: Syscall) -> bool:
+    """Whether it waits for the process's own children: as long as it takes, they are at work."""
+    return call.name.rpartition(":")[2] in _CHILDREN
 
 
 def how_ended(code: int) -> str:

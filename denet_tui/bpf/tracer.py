@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from denet_tui import clock
 from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
+from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
+from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
 from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Task, task_of
 from denet_tui.bpf.times import Spent
@@ -28,7 +30,6 @@ ABIS = 3
 _FOREIGN = 1 << ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ERRNO_KEY = struct.Struct("<IiQ")
-_PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
 _CLAIM = struct.Struct("<16sII")
@@ -36,40 +37,10 @@ _CGROUP = struct.Struct("<QI4x")
 _BEYOND_MOVES = 1 << 16
 """Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
-_UNKNOWN_STATUS = 0xFFFFFFFF
 _UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
 _TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
-
-
-class Process(NamedTuple):
-    """A watched process as the kernel side knows it; `end_ns` and `exec_ns` are 0 until it happens."""
-
-    tgid: int
-    parent: int
-    start_ns: int
-    end_ns: int
-    exec_ns: int
-    threads: int
-    execs: int
-    status: int | None
-    """Wait status; None if the kernel side cannot know it (no BTF)."""
-    comm: str
-    cmdline: tuple[str, ...]
-    pid: int
-    """As this process's PID namespace has it; the tgid itself in the initial one."""
-    account: accounts.Account | None = None
-    """Of one that has ended, of the command, and of what has had children; None if there is none."""
-    parental: bool = False
-    """Whether it has had children: /proc adds what those have used that were waited for."""
-    cut: bool = False
-    """Whether its command line goes on."""
-
-    @property
-    def leaving(self) -> bool:
-        """Whether it has ended, and its account is not complete yet."""
-        return bool(self.end_ns and self.account and not self.account.complete)
 
 
 class Reading(NamedTuple):
@@ -88,8 +59,10 @@ class Reading(NamedTuple):
     tasks: list[Task]
     processes: list[Process]
     detail: Detail = NO_DETAIL
-    """Of the same interval, but for the time."""
+    """Of the same interval, but for the time and the files."""
     spent: Spent | None = None
+    """None where that is not watched."""
+    about: About | None = None
     """None where that is not watched."""
 
 
@@ -116,6 +89,7 @@ class Tracer:
         self._everyone = False
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.files = FileTables(self._maps) if "files" in self._maps else None
         self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
@@ -254,7 +228,9 @@ class Tracer:
         counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
-        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent)
+        about = self.files.read(side) if self.files else None
+        turned_away |= about.turned_away if about else {}
+        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent, about)
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -271,7 +247,7 @@ class Tracer:
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
         return self._maps["processes"].update(
-            struct.pack("<I", tgid), _PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
+            struct.pack("<I", tgid), PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
         )
 
     def _read_rows(self, side: int) -> dict[int, Counts]:
@@ -355,9 +331,9 @@ class Tracer:
         known, found = self._processes, list[Process]()
         self._processes = resting = dict[bytes, Process]()
         for keys, values in self._maps["processes"].read():
-            tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_PROCESS.size}s", values)
+            tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{PROCESS.size}s", values)
             for (tgid,), (record,) in zip(tgids, records, strict=True):
-                process = known.get(row := tgid + record) or _process(row)
+                process = known.get(row := tgid + record) or process_of(row)
                 found.append(process)
                 if not process.end_ns:
                     resting[row] = process
@@ -372,16 +348,6 @@ class Tracer:
             else each
             for each in found
         ]
-
-
-def _process(row: bytes) -> Process:
-    (tgid,) = struct.unpack_from("<I", row)
-    fields = _PROCESS.unpack_from(row, 4)
-    start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
-    ending = None if status == _UNKNOWN_STATUS else status
-    name, cut = names.comm(comm), names.is_cut(length)
-    words = names.words(cmdline[:length], cut=cut)
-    return Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
 
 
 def index_of(abi: int, nr: int) -> int:

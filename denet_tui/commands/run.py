@@ -27,6 +27,7 @@ from denet_tui.commands.targets import (
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.execs import ExecLines
+from denet_tui.record.parts import Limits
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
@@ -282,6 +283,8 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
 
 def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
     """Opened as the invoking user, before the command is let go; raises RecordError."""
+    if request.recording is None and (request.max_size or request.keep):
+        raise StartError("--max-size and --keep are of the recording: name its file with -o FILE")
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
@@ -292,6 +295,7 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
         stream=stream,
         summary_path=request.summary,
         host_name=not request.no_host_name,
+        limits=Limits(request.max_size, request.keep),
     )
     recorder.start()
     return recorder

@@ -38,6 +38,9 @@ class WatchRequest:
     recording: Path | None = None
     as_json: bool = False
     summary: Path | None = None
+    max_size: int | None = None
+    """Bytes; with `keep`, in s, what all parts of the recording may take."""
+    keep: int | None = None
     no_host_name: bool = False
     no_tui: bool = False
     interval: float | None = None

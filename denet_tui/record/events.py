@@ -31,6 +31,7 @@ class Lifecycle:
         self._info = info
         self._seen: dict[ProcessKey, tuple[int, bool]] = {}
         self._command: ProcessKey | None = None
+        self._begun = False
 
     def lines(self, snapshot: Snapshot) -> Iterator[str]:
         """A `process` line for everything that happened since the last snapshot, in the order of time."""
@@ -58,9 +59,9 @@ class Lifecycle:
         return steps
 
     def _is_command(self, process: ProcessInfo) -> bool:
-        # Only the first that has its pid: a descendant may get the same one later.
-        if self._command is None and process.pid == self._info.pid:
-            self._command = process.key
+        # Only the first that has its pid, and the same once it has begun: a descendant may get that pid later.
+        if process.pid == self._info.pid and not self._begun:
+            self._command, self._begun = process.key, bool(process.execs or process.end_ns)
         return self._command == process.key
 
     def _event(self, step: int, process: ProcessInfo) -> Json:
@@ -83,6 +84,8 @@ class Lifecycle:
             event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
         if step != _EXIT:
             event["cgroup"] = _cgroup_of(process.pid) if process.alive else None
+            if process.key == self._command:
+                event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):
             event |= command_line(process)
         return event | ending(process.status) if step == _EXIT else event

@@ -60,6 +60,7 @@ class Attached:
     status: int | None = None
     failure: int | None = None
     output: CommandOutput | None = None
+    notes = ()
 
     def __init__(self) -> None:
         self.living: dict[int, int] = {}
@@ -173,6 +174,8 @@ class Session:
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
+        if self.target.notes:
+            snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
         rows = sum(map(len, reading.rows.values()))
         executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS

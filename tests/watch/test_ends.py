@@ -57,6 +57,9 @@ def test_a_killed_supervisor_takes_neither_the_numbers_nor_the_status(
     assert running.returncode == (code or 128 + 9)
     told = json.loads(summary.read_text())
     assert (told["exit_code"], told["signal"], told["exact"]) == (code, number, True)
+    words = "the process that started the command was killed; the command is watched on"
+    assert told["notes"] == [words]
+    assert f"note: {words}" in said, "after the table as well"
 
 
 @pytest.mark.parametrize("asked", ["kill", "leave"])

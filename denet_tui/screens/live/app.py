@@ -143,7 +143,7 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
 
     def action_suspend_process(self) -> None:
         """Stop like any job; Textual's answer to SIGTSTP gives the terminal back, and takes it again at SIGCONT."""
-        if has_shell():
+        if has_shell() and not self.is_headless:
             self._suspend_signal()
             os.killpg(0, signal.SIGTSTP)  # those with it as well: whoever waits for sudo or make sees that it stops
         else:
