@@ -65,19 +65,15 @@ def group() -> Iterator[cgroups.Cgroup]:
 def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     """Denet-tui once it watches; `finish` has its summary."""
     files = ["-o", str(folder / "kept"), "--summary", str(folder / "summary")]
-    watcher = subprocess.Popen(
-        [*DENET, *words, "--no-tui", *files],
-        env=real.environment(),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (folder / "said").open("wb") as said:
+        watcher = subprocess.Popen([*DENET, *words, "--no-tui", *files], env=real.environment(), stderr=said)
     eventually(lambda: text_of(folder / "kept").count("\n") >= 2 or watcher.poll() is not None, "it watches")
     return watcher
 
 
 def finish(watcher: subprocess.Popen[bytes], folder: Path) -> Any:
     watcher.send_signal(signal.SIGINT)
-    assert watcher.wait(PATIENCE) == 0
+    assert watcher.wait(PATIENCE) == 0, text_of(folder / "said")
     return json.loads((folder / "summary").read_text())
 
 
