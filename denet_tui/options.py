@@ -63,11 +63,12 @@ def path(word: str) -> Path:
     return Path(file_name(word))
 
 
-def process(_: click.Context, parameter: click.Parameter, word: str) -> str:
-    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
-    if word.isdecimal() and (len(word) > 4000 or not int(word)):
-        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
-    return word
+def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of processes, or names; raises click.BadParameter for a number that is no id."""
+    for word in words:
+        if word.isdecimal() and (len(word) > 4000 or not int(word)):
+            raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
+    return words
 
 
 attach_method = partial(
@@ -121,8 +122,18 @@ def watching_options(command: _Command) -> _Command:
                 type=_Seconds(0.1, 10),
                 help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
             ),
-            click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
+            click.option(
+                "--syscalls",
+                default="",
+                help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
+            ),
             attach_method(help="Raw tracepoints, or tracefs tracepoints."),
+            click.option(
+                "--detail",
+                type=click.Choice(["calls", "files", "all"]),
+                help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
+                "files that are written).",
+            ),
             click.option(
                 "--rows",
                 type=click.IntRange(1, 1 << 20),
@@ -133,6 +144,23 @@ def watching_options(command: _Command) -> _Command:
             click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
             click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
         ]
+    ):
+        command = option(command)
+    return command
+
+
+until_last = click.option(
+    "--until-last", is_flag=True, help="Go on until the last descendant has ended, daemons included (as strace -f)."
+)
+
+
+def choosing_options(command: _Command) -> _Command:
+    """What attach and machine choose processes by; those that come later included."""
+    for option in (
+        click.option("--container", metavar="ID|NAME", help="Those of this container (docker, podman, containerd)."),
+        click.option("--unit", metavar="NAME", help="Those of this unit of systemd, as nginx.service (needs root)."),
+        click.option("--cgroup", metavar="PATH", help="Those in this cgroup (version 2) and below it (needs root)."),
+        click.option("--user", metavar="NAME", help="Those of this user, as long as they are (needs root)."),
     ):
         command = option(command)
     return command

@@ -46,13 +46,16 @@ def of_process(info: RunInfo, process: ProcessInfo) -> Json:
     """`execs` of a process in the summary: null where that was not watched; `ran_ms` is how long each program ran."""
     if process.programs is None:
         return {"execs": None}
-    found, until_ns = list[Json](), process.end_ns
-    for executed in reversed(process.programs.kept):
-        ran = None if executed.errno or until_ns is None else round((until_ns - executed.at_ns) / 1e6, 3)
-        found.append({**_words(executed), "at_ms": wall_ms(info, executed.at_ns), "ran_ms": ran})
-        until_ns = until_ns if executed.errno else executed.at_ns
+    found: list[Json] = [
+        {
+            **_words(executed),
+            "at_ms": wall_ms(info, executed.at_ns),
+            "ran_ms": None if ran_ns is None else round(ran_ns / 1e6, 3),
+        }
+        for executed, ran_ns in process.programs.ran(process.end_ns)
+    ]
     dropped = {"execs_dropped": process.programs.dropped} if process.programs.dropped else {}
-    return {"execs": found[::-1], **dropped}
+    return {"execs": found, **dropped}
 
 
 class ExecLines:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from denet_tui.counts import added
-from denet_tui.detail import Programs
+from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
-from denet_tui.record import execs, times
+from denet_tui.record import execs, files, times
 from denet_tui.record.denet_lines import whole
+from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
 from denet_tui.record.read import DAMAGE, Line, first_snapshot, loss_of, or_none, rows_of, status_of
@@ -112,6 +113,8 @@ class Keyframes:
             "interval_ns": snapshot.interval_ns,
             "forgotten": snapshot.forgotten,
             "loss": snapshot.loss._asdict(),
+            "touched": Changes().item(snapshot),
+            "left_out": snapshot.detail.left_out,
         }
         processes = ",".join(
             f'{as_json(_process(each))[:-1]},"syscalls":{self._texts[each.key][1]}}}' for each in snapshot.processes
@@ -193,6 +196,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             interval_ns=whole(state["interval_ns"]),
             forgotten=whole(state["forgotten"]),
             loss=loss_of(state["loss"]),
+            detail=Detail(touched=files.taken(state.get("touched"), None), left_out=whole(state.get("left_out", 0))),
             syscalls=dict(syscalls.items()),
             errnos=errnos,
             total=syscalls.sum(),

@@ -51,6 +51,8 @@ class Marks:
 def _lost(before: Snapshot, now: Snapshot) -> str:
     if now.loss.short > before.loss.short:
         return now.loss.since(before.loss).counted
+    if left_out := now.detail.left_out - before.detail.left_out:
+        return f"{left_out:,} ticks are not in the recording"
     return "ticks are not in the recording" if before.interval_ns and before.exact and not now.exact else ""
 
 

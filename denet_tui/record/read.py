@@ -32,7 +32,7 @@ from denet_tui.model import (
     Usage,
     added_up,
 )
-from denet_tui.record import denet_lines, execs, times
+from denet_tui.record import denet_lines, execs, files, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
@@ -117,7 +117,8 @@ class _Advance:
             self._take(event)
         usages = self._usages(tree)
         told = None if ours.get("execs") is None else tuple(map(execs.of_item, ours["execs"]))
-        self._bring_up(usages, _News.of(ours, told))
+        self._bring_up(usages, _News.of(ours, told, self.info.pid))
+        left_out = before.detail.left_out + whole(tree.get("left_out", 0))
         recent, new = rows_of(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
         ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
@@ -142,7 +143,14 @@ class _Advance:
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
-            detail=Detail(told, _turned_away(ours), times.taken(ours.get("time"))),
+            detail=Detail(
+                told,
+                _turned_away(ours),
+                times.taken(ours.get("time")),
+                files.taken(ours.get("touched"), before.detail.touched),
+                _notes(ours, left_out),
+                left_out,
+            ),
         )
 
     def _loss(self, counts: Line, begun_ns: int) -> Loss:
@@ -174,7 +182,7 @@ class _Advance:
             if known is not None:
                 self._end(known, end_ns=time_ns)
             # The command itself forked before anybody watched.
-            start_ns = time_ns if what == "fork" else min(time_ns, self.info.start_ns)
+            start_ns = time_ns if what == "fork" else whole(event.get("start_ns", min(time_ns, self.info.start_ns)))
             known = ProcessInfo(whole(event["tgid"]), pid, whole(event["ppid"]), "", (), start_ns)
         words = tuple(map(str, event.get("cmdline", known.cmdline)))
         known = replace(known, comm=str(event["comm"]), cmdline=words, cut=bool(event.get("cmdline_cut")))
@@ -216,16 +224,18 @@ class _News:
     times: Mapping[str, Time | None]
     execs: Mapping[int, Iterable[Exec]] | None
     """By tgid; None where that is not watched."""
+    command: int
+    """Its pid."""
 
     @classmethod
-    def of(cls, ours: Line, told: Iterable[Exec] | None) -> _News:
+    def of(cls, ours: Line, told: Iterable[Exec] | None, command: int) -> _News:
         """From a tick; older recordings have only the tables."""
         mine: dict[int, list[Exec]] | None = None if told is None else {}
         for executed in told or ():
             assert mine is not None  # noqa: S101 - as `told` is not
             mine.setdefault(executed.tgid, []).append(executed)
         spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
-        return cls(dict(ours["processes"]), spent, mine)
+        return cls(dict(ours["processes"]), spent, mine, command)
 
     def to(self, process: ProcessInfo, usage: Usage) -> ProcessInfo:
         """The process as it is now."""
@@ -243,7 +253,7 @@ class _News:
         if self.times:
             changes["time"] = next((self.times[name] for name in names if self.times.get(name)), None)
         if self.execs is not None:
-            changes["programs"] = _executed(process, self.execs)
+            changes["programs"] = _executed(process, self.execs, self.command)
         return replace(process, **changes)
 
 
@@ -251,11 +261,18 @@ def _turned_away(ours: Line) -> dict[str, int]:
     return {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
 
 
-def _executed(process: ProcessInfo, told: Mapping[int, Iterable[Exec]]) -> Programs:
-    """With what it has executed in this tick."""
+def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
+    """What has come up in the run, and in its recording."""
+    lacking = (f"{left_out:,} ticks are not in the recording: its reader was too slow for them",) if left_out else ()
+    return (*map(str, ours.get("notes", ())), *lacking)
+
+
+def _executed(process: ProcessInfo, told: Mapping[int, Iterable[Exec]], command: int) -> Programs:
+    """With what it has executed in this tick; the command has tried to before it began."""
     programs = process.programs or Programs()
     for executed in told.get(process.tgid, ()):
-        if process.start_ns <= executed.at_ns and (process.end_ns or executed.at_ns) >= executed.at_ns:
+        begun = process.pid == command or process.start_ns <= executed.at_ns
+        if begun and (process.end_ns or executed.at_ns) >= executed.at_ns:
             programs = programs.plus(executed)
     return programs
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 
-from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Syscall
+from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.visible import as_json
 
 Json = dict[str, object]
@@ -53,6 +53,12 @@ def accounts(used: Accounts) -> Json:
     return {**used._asdict(), "net_rx_bytes": None, "net_tx_bytes": None}
 
 
+def notes(snapshot: Snapshot) -> Json:
+    """`notes` where something has come up that must be known."""
+    found = [plain(note) for note in snapshot.detail.notes]
+    return {"notes": found} if found else {}
+
+
 def command_line(process: ProcessInfo) -> Json:
     """`cmdline`, and `cmdline_cut` where there is more of it than is known."""
     cut = {"cmdline_cut": True} if process.cut else {}
@@ -60,7 +66,7 @@ def command_line(process: ProcessInfo) -> Json:
 
 
 @lru_cache(4096)
-def name(text: str) -> str:
+def quoted(text: str) -> str:
     """The name of a process as JSON; the same ones come tick by tick."""
     return as_json(plain(text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
@@ -16,7 +17,7 @@ from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot
 from denet_tui.visible import visible
 
 _Told = TypeVar("_Told")
-_SUMMARY = b'{"kind":"summary"'
+_SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
 _ASIDE = INDEX, KEYFRAME
 """Who reads tick by tick has what they hold."""
 
@@ -38,6 +39,8 @@ class Track:
         """Where the lines of the first tick begin."""
         self.complete = False
         """Whether the whole summary has been met: nothing comes after it."""
+        self._left_out = self._lacking = 0
+        """Ticks that it has not got; of these at its end."""
         self.info = self._first()
         self._start = self._first_state()
 
@@ -71,6 +74,7 @@ class Track:
                 self._refuse(place, "it is no line of a recording")
             events.append(line)
             place = after
+        self._lacking = max(0, self._left_out - before.detail.left_out)
         return None
 
     def index(self, stop: Callable[[], bool]) -> Index | None:
@@ -147,8 +151,9 @@ class Track:
         """The line there, and where the next one begins; None where there is no whole one."""
         while (raw := self._raw(at)) == b"\n" or (raw.startswith(_ASIDE) and raw.endswith(b"\n")):
             at += len(raw)
-        if raw.startswith(_SUMMARY):  # it may be long, and has nothing that the ticks have not
+        if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
             self.complete = self._told(at, self._lines.ends_with_a_line)
+            self._left_out = int(summary[1] or 0)
             return None
         if not raw.endswith(b"\n"):
             if len(raw) > MOST_LINE:
@@ -172,6 +177,8 @@ class Track:
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
+        if self.complete and self._lacking:
+            return f"the last {self._lacking:,} ticks are not in the recording: its reader was too slow for them"
         if self.complete or self.streams:
             return ""
         if self._lines.is_stream:

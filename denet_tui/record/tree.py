@@ -24,8 +24,9 @@ from denet_tui.model import (
     bucket_floor_ns,
 )
 from denet_tui.record import execs, times
+from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, name, plain, rows, wall_ms
+from denet_tui.record.text import Json, accounts, key, notes, plain, quoted, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -86,6 +87,7 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
+        self._changes = Changes()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
@@ -98,7 +100,7 @@ class Ticks:
         for process in living:
             if process is not parent:
                 metrics = _metrics(process, snapshot.time_ns, ts_ms)
-                yield f'{comma}{{"pid":{process.pid},"command":{name(process.comm)},"metrics":{metrics}}}'
+                yield f'{comma}{{"pid":{process.pid},"command":{quoted(process.comm)},"metrics":{metrics}}}'
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
         yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
@@ -164,6 +166,8 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
+            "touched": self._changes.item(snapshot),
+            **notes(snapshot),
             **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))

@@ -99,7 +99,7 @@ class Recorder:
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
+            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
@@ -181,15 +181,24 @@ class Recorder:
     def _emit(self, sinks: list[Sink], pieces: Iterable[str], hurry: Callable[[], bool] | None = None) -> None:
         """Write to all; with `hurry` no more than a block waits."""
         try:
-            for block in batches(pieces):
-                for sink in sinks:
-                    sink.write(block)
-                    if hurry:
-                        sink.drain(hurry)
-            for sink in sinks:
-                sink.settle()
+            if not any(sink.left_out for sink in sinks):
+                self._write(sinks, pieces, hurry)
+                return
+            shared = pieces if len(sinks) == 1 else list(pieces)
+            for sink in sinks:  # each is told how many it has not got
+                self._write([sink], sink.marked(shared), hurry)
         except OSError as problem:  # sinks never raise: this is the spool under the summary
             self._stop(problem)
+
+    @staticmethod
+    def _write(sinks: list[Sink], pieces: Iterable[str], hurry: Callable[[], bool] | None) -> None:
+        for block in batches(pieces):
+            for sink in sinks:
+                sink.write(block)
+                if hurry:
+                    sink.drain(hurry)
+        for sink in sinks:
+            sink.settle()
 
     def _stop(self, problem: OSError) -> None:
         """Without its ended processes a summary would be wrong: stop rather than write one."""

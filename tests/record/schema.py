@@ -93,7 +93,7 @@ def document() -> str:
 
 def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
     for name, field in schema.get("properties", {}).items():
-        if name != "kind":
+        if path or name != "kind":
             yield path + name, *_about(field)
             yield from _fields(field, f"{path}{name}.")
             yield from _fields(field.get("items", {}), f"{path}{name}[].")

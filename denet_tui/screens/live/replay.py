@@ -35,6 +35,7 @@ _CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{1,9})?)")
 class ReplayScreen(LiveScreen):
     """Plays, stops, goes to a moment; what is shown is of the cursor's moment on the charts."""
 
+    LOOK = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play", id="replay.play", tooltip="Play from here, or stop", key_display="space"),
         Binding("T", "ask_time", "Time", id="replay.time", tooltip="Go to a moment: 1:23.5, +10, -10, 50%, end"),
@@ -72,6 +73,7 @@ class ReplayScreen(LiveScreen):
         super().__init__(playback, preferences)
         self._playback = playback
         self._kind = "errors"
+        self._closely = None
 
     def compose(self) -> ComposeResult:
         """The live screen's, with the player below the header."""
