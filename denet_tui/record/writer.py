@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import BinaryIO
@@ -15,6 +17,7 @@ from denet_tui.record.summary import process_item, summary_pieces
 from denet_tui.record.tree import Category, Ticks, metadata_line
 
 Path = str | os.PathLike[str]
+_MORE_ROOM, _LARGER = "free some space, or set TMPDIR to a folder that has some", "raise the limit (ulimit -f)"
 
 
 class Recorder:
@@ -166,4 +169,5 @@ class Recorder:
 
 
 def _spool_advice(problem: OSError) -> str:
-    return f"{problem.strerror or problem} (free some space, or set TMPDIR to a folder that has some)"
+    short = problem.errno == errno.EFBIG or not resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return f"{problem.strerror or problem} ({_LARGER if short else _MORE_ROOM})"
