@@ -4,17 +4,19 @@
 Under sudo this is root, while Python's variables and the current folder are still the caller's (-I), and so may be the
 folders where a __pycache__ would be written (-B). As a script this begins with the distribution's Python and goes on
 with the one beside it: pip writes no options into a first line, and a shell would lose variables of the caller's.
+Without pathlib, which takes longer to import than all else that is done before the second start.
 """
 
+import gc
 import os
 import sys
-from pathlib import Path
 
 
 def _environment() -> dict[bytes, bytes]:
     """As it came: in the C locale os.environ has an LC_CTYPE of Python's own (PEP 538)."""
     try:
-        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+        with open("/proc/self/environ", "rb") as file:
+            entries = file.read().split(b"\0")
     except OSError:
         return dict(os.environb)
     pairs = (entry.partition(b"=") for entry in entries)
@@ -22,11 +24,12 @@ def _environment() -> dict[bytes, bytes]:
 
 
 if sys.flags.no_site or not (sys.flags.isolated and sys.flags.dont_write_bytecode):
-    beside = Path(__file__).resolve().with_name("python")
-    python = str(beside) if beside.exists() else sys.executable
+    beside = os.path.join(os.path.dirname(os.path.realpath(__file__)), "python")
+    python = beside if os.path.exists(beside) else sys.executable
     program = ["-m", __package__, *sys.argv[1:]] if __package__ else sys.argv
     os.execve(python, [python, "-IB", *program], _environment())  # noqa: S606 - an argv, not a shell
 
+gc.set_threshold(50_000)  # what is imported stays: looking through it again and again takes a tenth of the start
 try:
     from denet_tui.cli import main
 except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it
@@ -35,4 +38,7 @@ except (MemoryError, OSError, ImportError) as error:  # before anything of ours 
     sys.stderr.write(f"denet-tui: it cannot be loaded ({why}); {limits}\n")
     sys.exit(125)
 
-main()
+try:
+    main()
+finally:
+    gc.freeze()  # or Python would look through all that there is once more, to give back what the end gives back anyway

@@ -30,8 +30,14 @@ _MOST = 32
 _LARGEST = 1 << 20
 """Bytes of a file that is read."""
 _HERE = Path(__file__).parent
+ANY_UID = 0x6D656E65
+"""Compiled in the place of the uid whose calls may be counted: one program is kept for all of them, and each load puts
+its own there. It is nobody's, and no other number of the program's."""
 _LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
 """Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
+_CALL, _OF_KERNEL, _HELPERS = 0x85, 2, 1000
+"""Of an instruction that calls a helper, or a function of the kernel (BPF_PSEUDO_KFUNC_CALL), which has a larger number
+than there are helpers."""
 _WITHIN = {"grace": "epoch"}
 """Maps of maps, and which map says what fits into them (syscalls.c)."""
 
@@ -63,10 +69,18 @@ class ProgramCache:
     def _file(self) -> Path:
         return FOLDER / self._key
 
-    def load(self, kind: int, names: Iterable[str], events: Iterable[str] = tuple(EVENTS)) -> Loaded | None:
+    def load(
+        self,
+        kind: int,
+        names: Iterable[str],
+        events: Iterable[str] = tuple(EVENTS),
+        optional: Iterable[str] = (),
+        uid: int | None = None,
+    ) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there, `events` what it has a program for.
+        `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for, and
+        `uid` goes to where ANY_UID was compiled.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -76,8 +90,9 @@ class ProgramCache:
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             _create_maps(kept["maps"], tables)
             for event in events:
-                loaded[event] = _load(kind, event, tables, **kept["programs"][event])
-            found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
+                loaded[event] = _load(kind, event, tables, uid, **kept["programs"][event])
+            wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
+            found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
             for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
                 os.close(descriptor)
@@ -93,9 +108,9 @@ class ProgramCache:
         names = {descriptor: name for name, descriptor in tables.items()}
         kept: dict[str, Any] = {"notes": notes, "programs": {}}
         for event in loaded:
-            code = module.dump_func(f"on_{event}".encode())
+            code = _code_of(module, event)
             uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
-            kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses}
+            kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses, "uids": uids_in(code)}
         kept["maps"] = {name: maps.shape_of(table) for table, name in names.items()}
         with suppress(OSError, _UnusableError):
             self._write({"key": self._key, "compilers": {path: _signature(path) for path in _compilers()}, **kept})
@@ -138,18 +153,68 @@ class ProgramCache:
             raise
 
 
+def load(module: Any, kind: int, event: str, uid: int | None) -> int:
+    """Descriptor of a program that a module of bcc has compiled, for this uid; raises what bcc raises, or OSError."""
+    code = _code_of(module, event)
+    if places := uids_in(code):
+        code = of_uid(code, places, uid)
+    if code != module.dump_func(f"on_{event}".encode()):
+        return programs.load_program(kind, code, f"on_{event}")
+    return int(module.load_func(f"on_{event}".encode(), kind).fd)
+
+
+def _code_of(module: Any, event: str) -> bytes:
+    """Its instructions; functions of the kernel, which bcc calls as it calls helpers, are told from these."""
+    code = bytearray(module.dump_func(f"on_{event}".encode()))
+    for at in range(0, len(code), 8):
+        if code[at] == _CALL and struct.unpack_from("<i", code, at + 4)[0] > _HELPERS:
+            code[at + 1] = _OF_KERNEL << 4
+    return bytes(code)
+
+
 def _create_maps(shapes: dict[str, list[int]], made: dict[str, int]) -> None:
     """Put descriptors of new maps into `made`, by name; raises OSError."""
     for name in sorted(shapes, key=lambda name: name in _WITHIN):  # those that are in others come first
         made[name] = programs.create_map(shapes[name], name, made[_WITHIN[name]] if name in _WITHIN else 0)
 
 
-def _load(kind: int, event: str, tables: dict[str, int], code: str, uses: list[tuple[int, str]]) -> int:
-    """Descriptor of a program whose instructions name these maps; raises OSError."""
+def _load(
+    kind: int,
+    event: str,
+    tables: dict[str, int],
+    uid: int | None,
+    *,
+    code: str,
+    uses: list[tuple[int, str]],
+    uids: list[int],
+) -> int:
+    """Descriptor of a program whose instructions name these maps and this uid; raises OSError."""
     patched = bytearray(base64.b64decode(code))
     for offset, name in uses:
         struct.pack_into("<i", patched, offset + 4, tables[name])
-    return programs.load_program(kind, bytes(patched), f"on_{event}")
+    return programs.load_program(kind, of_uid(bytes(patched), uids, uid), f"on_{event}")
+
+
+def compiled_for(uid: int | None) -> int | None:
+    """What stands for a uid (None: everyone) where it is compiled: ANY_UID where it can be put in afterwards.
+
+    It cannot where nothing is kept, for root (a comparison with 0 is compiled in other ways, too), and from 2^31 on.
+    """
+    return ANY_UID if uid is not None and 0 < uid < 1 << 31 and os.geteuid() == 0 else uid
+
+
+def of_uid(code: bytes, places: Iterable[int], uid: int | None) -> bytes:
+    """A program with that uid as the number of the instructions at these offsets; raises struct.error from 2^31 on."""
+    patched = bytearray(code)
+    for offset in places:
+        struct.pack_into("<i", patched, offset + 4, uid)
+    return bytes(patched)
+
+
+def uids_in(code: bytes) -> list[int]:
+    """Offsets of the instructions whose number is ANY_UID."""
+    numbers = enumerate(struct.iter_unpack("<4xi", code))
+    return [offset * 8 for offset, (number,) in numbers if number == ANY_UID]
 
 
 def _uses(code: bytes) -> Iterator[tuple[int, int]]:

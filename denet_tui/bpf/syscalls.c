@@ -100,7 +100,8 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 pad[3];
+    u16 about; /* whether the call that it is in is about a file or a path (files.c) */
+    u16 pad[2];
     struct clock clock;
 };
 
@@ -453,6 +454,12 @@ static __always_inline u64 kernel_u64(u64 where)
 #include "execs.c"
 #endif
 
+#ifdef BY_CGROUP
+#include "cgroups.c"
+#else
+#define is_inside(task) 1
+#endif
+
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
     if (abi == X32)
@@ -666,7 +673,7 @@ static __always_inline struct process *belonging(u32 tgid)
     bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
 #endif
     if (watcher)
-        found = mm && tgid != watcher && parent != watcher;
+        found = mm && tgid != watcher && parent != watcher && is_inside((u64)task);
     if (found && !(process = new_process(task, tgid, parent)))
         lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
@@ -749,6 +756,16 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     return 0;
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
+#ifdef DETAIL_FILES
+#include "files.c"
+#endif
+
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -786,6 +803,9 @@ static __always_inline void enter(u64 place, s32 nr)
     task->nr = nr;
     task->abi = abi;
     task->state = INSIDE;
+#ifdef DETAIL_FILES
+    enter_files(place, &self, task);
+#endif
     task->since_ns = bpf_ktime_get_ns();
     if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
         struct slot *slot = slot_of(task->tgid);
@@ -823,12 +843,6 @@ static __always_inline void count_error(u32 now, u64 row, s64 result)
         __sync_fetch_and_add(count, 1);
     else
         lose(now, LOST_ERRNO);
-}
-
-/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-static __always_inline int is_error(s64 result)
-{
-    return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
 static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
@@ -913,10 +927,14 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
 #endif
     if (state == INSIDE) {
         u64 returned_ns = bpf_ktime_get_ns();
+        u64 spent_ns = returned_ns - task->since_ns;
 #ifdef TIMED
         leave_kernel(task, returned_ns);
 #endif
-        count_return(now, task, returned_ns - task->since_ns, result);
+#ifdef DETAIL_FILES
+        leave_files(now, &self, task, spent_ns, result);
+#endif
+        count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
             note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
@@ -1197,6 +1215,8 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         lose(current_epoch(), LOST_TASK);
         return;
     }
+    if (!(clone_flags & CLONE_THREAD) && !is_inside((u64)task_struct))
+        return;
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
     u32 parent = current->tgid;
@@ -1380,6 +1400,17 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
     last_switch(); /* of the running task, whatever is given */
     return 1;
 }
+
+#ifdef BY_CGROUP
+/* Whoever has moved is looked at once more, as is everyone: a process moves with all its threads. */
+int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
+{
+    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    if (generation)
+        __sync_fetch_and_add(generation, 1);
+    return 1;
+}
+#endif
 
 #ifdef DETAIL_TIME
 int on_sched_wakeup(struct bpf_raw_tracepoint_args *ctx)

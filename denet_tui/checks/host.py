@@ -54,11 +54,11 @@ class Host:
 
     def lstat(self, path: str) -> os.stat_result:
         """The stat of a path itself; raises OSError."""
-        return Path(path).lstat()
+        return os.lstat(path)  # no Path: a walk through tracefs asks for 14,000, and it costs more than the answer
 
     def names(self, path: str) -> list[str]:
         """Names in a folder, sorted; raises OSError."""
-        return sorted(entry.name for entry in Path(path).iterdir())
+        return sorted(os.listdir(path))  # noqa: PTH208 - the same
 
     def access(self, path: str, mode: int) -> bool:
         """Whether this process may do that (os.R_OK, os.W_OK, os.X_OK) with its effective ids."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pathlib
 import resource
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -11,13 +12,18 @@ from typing import BinaryIO
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.events import Lifecycle
+from denet_tui.record.keyframe import Keyframes
+from denet_tui.record.parts import Limits, PartFiles
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
 from denet_tui.record.summary import process_item, summary_pieces
-from denet_tui.record.tree import Category, Ticks, metadata_line
+from denet_tui.record.text import Json
+from denet_tui.record.tree import Category, Ticks, metadata
+from denet_tui.visible import as_json
 
 Path = str | os.PathLike[str]
 _MORE_ROOM, _LARGER = "free some space, or set TMPDIR to a folder that has some", "raise the limit (ulimit -f)"
+_NO_LIMITS = Limits()
 
 
 class Recorder:
@@ -36,11 +42,16 @@ class Recorder:
         stream: BinaryIO | None = None,
         summary_path: Path | None = None,
         host_name: bool = True,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
+        """With `limits` the file is one of several parts (see parts.py)."""
         self._info, self._host_name = info, host_name
+        self._parts = PartFiles(pathlib.Path(path), info.start_wall_ms, limits) if path and any(limits) else None
+        self._metadata: Json = {}
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
+        self._keyframes = Keyframes(info)
         self._lines: list[Sink] = []
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None
@@ -61,7 +72,8 @@ class Recorder:
         except RecordError:
             self.close()
             raise
-        self._emit(self._lines, [metadata_line(self._info, host_name=self._host_name)])
+        self._metadata = metadata(self._info, host_name=self._host_name)
+        self._emit(self._lines, [self._first_line()])
         if self.failure:
             self.close()
             raise RecordError(self.failure)
@@ -73,10 +85,15 @@ class Recorder:
         if snapshot is self._last or not self._active():
             return
         self._last = snapshot
+        if self._parts and self._lines[0].alive and self._parts.full(self._lines[0].size):
+            self._begin_part(self._parts)
         self._keep_ended(snapshot)
         ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
-            self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
+            lines: Iterable[str] = chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot))
+            if len(ready) == 1:
+                lines = ready[0].marked(lines)  # before its bytes are counted
+            self._emit(ready, self._keyframes.after(snapshot, lines))
 
     def finish(self, snapshot: Snapshot, hurry: Callable[[], bool] = lambda: False) -> None:
         """Add the last snapshot if add() has not had it, write the summary, close everything.
@@ -87,7 +104,7 @@ class Recorder:
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
+            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
@@ -103,7 +120,8 @@ class Recorder:
 
     def _open(self) -> None:
         if self._path is not None:
-            self._lines.append(Sink.create(self._path, "recording"))
+            path = self._parts.begin() if self._parts else self._path
+            self._lines.append(Sink.create(path, "recording"))
         if self._stream is not None:
             self._lines.append(Sink.of_stream(self._stream, "recording on standard output"))
         # Opened now rather than when it is written: nobody wants to learn after an hour that it cannot be.
@@ -119,6 +137,33 @@ class Recorder:
                 raise RecordError(
                     f"cannot keep ended processes in a temporary file: {_spool_advice(problem)}"
                 ) from None
+
+    def _first_line(self) -> str:
+        ours = self._metadata["denet_tui"]
+        assert isinstance(ours, dict)  # noqa: S101 - metadata()
+        part = {"part": self._parts.number} if self._parts else {}
+        return as_json({**self._metadata, "denet_tui": {**ours, **part}}) + "\n"
+
+    def _begin_part(self, parts: PartFiles) -> None:
+        """Go on in a file of its own; what fails is told as a failure of the one before."""
+        path, old = parts.begin(), self._lines[0]
+        last, first = self._keyframes.end_part(self._first_line())
+        self._emit([old], last)
+        old.settle(last=True)
+        old.close()
+        if old.failure:
+            return
+        try:
+            self._lines[0] = Sink.create(path, "recording")
+        except RecordError as problem:
+            old.failure = str(problem)
+            return
+        self._emit(self._lines[:1], first)
+        if self._spool is not None:
+            try:
+                self._spool.clear()
+            except OSError as problem:
+                self._stop(problem)
 
     def _active(self) -> bool:
         return self._spool_failure is None and any(sink.alive for sink in (*self._lines, *self._summaries))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-from importlib import metadata
 
 from denet_tui import __version__
 from denet_tui.bpf.toolchain import ToolchainError
@@ -31,6 +30,8 @@ _FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aar
 
 def system(host: Host) -> dict[str, str]:
     """Kernel, machine, distribution and the versions of everything that takes part."""
+    from importlib import metadata  # takes as long to import as all of click
+
     release = {name: value.strip("\"'") for name, value in _assignments(_read(host, "/etc/os-release")).items()}
     found = {
         "kernel": host.release,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from denet_tui.bpf import burst, compiled
 from denet_tui.bpf.compiled import ProgramCache, _UnusableError
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
 from tests.real import REPOSITORY
@@ -34,25 +36,56 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def kernel(folder: Path, request: Request) -> Kernel:
+def kernel(folder: Path, request: Request, only_uid: int) -> Kernel:
     start = "import pathlib; from denet_tui.bpf import compiled, loader"
     patched = f"compiled.FOLDER = pathlib.Path({str(folder)!r})"
-    return Loading(request, program=("-c", f"{start}; {patched}; loader.main()")).receive()
+    return Loading(request, only_uid=only_uid, program=("-c", f"{start}; {patched}; loader.main()")).receive()
 
 
-def test_the_second_start_takes_what_the_first_compiled_and_counts_the_same(folder: Path) -> None:
-    wanted = Request("raw", only_wanted=True)
-    for said in ("compiled: ", "not compiled, taken from "):
-        loaded = kernel(folder, wanted)
+def counted_of(tracer: Tracer, uids: tuple[int, ...]) -> list[int]:
+    """How many are counted of 1,000 calls by a process of each user, one after the other."""
+    readable, written = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for uid in uids:
+            os.seteuid(0)
+            os.setresuid(uid, uid, 0)
+            os.write(written, f"{burst.count(tracer, numbers()['getppid']).counted} ".encode())
+        os._exit(0)
+    os.close(written)
+    with os.fdopen(readable) as said:
+        assert os.waitpid(pid, 0)[1] == 0
+        return [int(number) for number in said.read().split()]
+
+
+def test_the_second_start_takes_what_the_first_compiled_and_counts_its_own_user(folder: Path) -> None:
+    users = (54321, 65534, 1)
+    for said, uid in (("compiled: ", 54321), ("not compiled, taken from ", 65534)):
+        loaded = kernel(folder, Request("raw", only_wanted=True), uid)
         tracer = Tracer(loaded)
-        tracer.want({(0, numbers()["read"])})
+        tracer.want({(0, numbers()["getppid"])})
         try:
-            assert burst.count(tracer, numbers()["read"]).exact
+            assert counted_of(tracer, users) == [1000 * (each == uid) for each in users]
         finally:
             tracer.close()
         assert loaded.output.startswith(said)
     (kept,) = folder.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_uid_put_in_gives_what_is_compiled_for_it_alone() -> None:
+    done = run(sys.executable, "-m", "tests.bpf.compared", str((1 << 31) - 1), cwd=REPOSITORY)
+    ((uid, places),) = json.loads(done.stdout).items()
+    assert uid == "2147483647"
+    assert set(places) == set(EVENTS)
+    assert min(places.values()) > 0, places
+
+
+@pytest.mark.parametrize("uid", [None, 0, 1 << 31, (1 << 32) - 2])
+def test_a_uid_that_cannot_be_put_in_is_compiled_for_itself(uid: int | None) -> None:
+    assert compiled.compiled_for(uid) == uid
+    with pytest.raises(struct.error):
+        compiled.of_uid(bytes(8), [0], uid or 1 << 31)
 
 
 @pytest.fixture

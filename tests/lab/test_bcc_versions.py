@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.lab.machines import PROGRAM, Machine
+from tests.lab.machines import PROGRAM, VENV, Machine
 from tests.real import vouched
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
 
+COMPARED = Path(__file__).parents[1] / "bpf" / "compared.py"
 SHIFTING = {"futex", "wait4", "poll", "restart_syscall"}
 """Calls whose number depends on timing."""
 
@@ -24,6 +27,14 @@ def test_the_machine_has_no_kernel_headers(machine: Machine) -> None:
 
 def test_selftest_is_exact(machine: Machine) -> None:
     assert "exact" in machine.check(PROGRAM, "selftest")
+
+
+def test_a_uid_put_into_the_program_of_all_users_gives_what_is_compiled_for_it_alone(machine: Machine) -> None:
+    shutil.copy(COMPARED, machine.shared / "compared.py")
+    uids = ("1", "1000", "65534", "2147483647")
+    found = json.loads(machine.check(f"{VENV}/bin/python", "/mnt/compared.py", *uids, timeout=600))
+    assert set(found) == set(uids)
+    assert min(number for places in found.values() for number in places.values()) > 0, found
 
 
 @pytest.mark.parametrize("method", ["raw", "tracefs"])

@@ -22,8 +22,9 @@ from denet_tui import clock
 from denet_tui.bpf.accounts import Account, check, open_for_running, read
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.maps import Map
+from denet_tui.bpf.records import Process
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tracer import Process, Tracer
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import NOTHING_USED, UNKNOWN
 from denet_tui.record.events import Lifecycle
 from denet_tui.watch.processes import _disk_of, stat
@@ -324,9 +325,9 @@ def test_a_thread_that_was_missed_costs_the_account_and_makes_no_wrong_one() -> 
 
 
 LACKING = """
-from denet_tui.bpf import loader
+from denet_tui.bpf import loader, macros
 for name in {names}:
-    del loader._OFFSETS[name]
+    del macros.OFFSETS[name]
 loader.main()
 """
 

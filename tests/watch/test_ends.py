@@ -110,8 +110,8 @@ def load(wanted, only_uid):
     os.waitid(os.P_PID, process.pid, os.WEXITED | (os.WNOWAIT if sys.argv[1] == "a zombie" else 0))
     return Loading(wanted, only_uid=only_uid)
 request = targets.WatchRequest(no_tui=True)
-start = Start(request.options, aim="process", pid=process.pid, loader=load)
-run.exit_with(lambda _: run.watch(start, targets.ProcessTarget(process.pid), request, None))
+start = Start(request.options, aim="process", pids=[process.pid], loader=load)
+run.exit_with(lambda _: run.watch(start, targets.ProcessTarget([process.pid]), request, None))
 """
 
 
