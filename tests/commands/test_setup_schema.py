@@ -38,9 +38,10 @@ def test_every_machines_plan_is_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, set[str]] = {}
+    look = check_runner.run
     for host in machines():
-        found_here = check_runner.run(cast("Host", host))
-        monkeypatch.setattr("denet_tui.commands.setup.check_runner.run", lambda *_, found=found_here: found)
+        found_here = look(cast("Host", host))
+        monkeypatch.setattr(check_runner, "run", lambda *_, found=found_here: found)
 
         def same(host: FakeHost = host) -> FakeHost:
             return host
