@@ -7,6 +7,7 @@ with the one beside it: pip writes no options into a first line, and a shell wou
 Without pathlib, which takes longer to import than all else that is done before the second start.
 """
 
+import gc
 import os
 import sys
 
@@ -28,6 +29,7 @@ if sys.flags.no_site or not (sys.flags.isolated and sys.flags.dont_write_bytecod
     program = ["-m", __package__, *sys.argv[1:]] if __package__ else sys.argv
     os.execve(python, [python, "-IB", *program], _environment())  # noqa: S606 - an argv, not a shell
 
+gc.set_threshold(50_000)  # what is imported stays: looking through it again and again takes a tenth of the start
 try:
     from denet_tui.cli import main
 except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it
@@ -36,4 +38,7 @@ except (MemoryError, OSError, ImportError) as error:  # before anything of ours 
     sys.stderr.write(f"denet-tui: it cannot be loaded ({why}); {limits}\n")
     sys.exit(125)
 
-main()
+try:
+    main()
+finally:
+    gc.freeze()  # or Python would look through all that there is once more, to give back what the end gives back anyway

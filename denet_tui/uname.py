@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import sys
 from contextlib import suppress
 from functools import cache
@@ -17,11 +17,11 @@ def release() -> str:
     """As `uname -r` has it; without the personality UNAME26, which only uname(2) obeys."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/osrelease").read_text(encoding="ascii").strip()
-    return platform.release()
+    return os.uname().release
 
 
 @cache
 def machine() -> str:
     """As `uname -m` has it; that of a 64-bit kernel where this is a 64-bit program."""
-    name = platform.machine()
+    name = os.uname().machine
     return _WIDE.get(name, name) if sys.maxsize > 2**32 else name

@@ -17,6 +17,7 @@ from denet_tui.bpf import toolchain
 from tests.person import person  # noqa: F401 (the fixture is for every room)
 from tests.planted import sticky, theirs  # noqa: F401 (the same)
 
+gc.disable()  # what is collected and imported stays to the end
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
 settings.load_profile("any machine")
 
@@ -49,7 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # thousands of tests and all that they import stay to the end: the collector need not walk them
+    gc.freeze()  # thousands of tests and all that they import: the collector need not walk them
+    gc.set_threshold(50_000, 20, 20)  # as denet-tui itself has it while it watches
+    gc.enable()
 
 
 def _compiled(name: str, folder: Path) -> Path:

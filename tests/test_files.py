@@ -38,8 +38,8 @@ def swap():
         for other in (good, link, good, pipe):
             os.rename(other, path); os.rename(path, other)
 threading.Thread(target=swap, daemon=True).start()
-seen, begun = set(), time.monotonic()
-while (passed := time.monotonic() - begun) < 1 or (passed < 20 and not {"theirs", "OSError"} <= seen):
+seen, end = set(), time.monotonic() + 1
+while time.monotonic() < end or not {"theirs", "OSError"} <= seen:
     try:
         record = last_good.recall(Sudo(), path)
     except (OSError, last_good.LastGoodError) as error:

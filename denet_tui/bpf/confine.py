@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import logging
 import re
 import struct
 from pathlib import Path
 
 from denet_tui import uname
 from denet_tui.bpf import maps
-
-log = logging.getLogger("denet_tui")
 
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
@@ -64,7 +61,9 @@ def confine() -> None:
         program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(instructions)))
         maps.system_call("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, ctypes.addressof(program))
     except (OSError, KeyError) as error:  # no seccomp here: what is left is what the descriptors themselves refuse
-        log.warning("bpf(2) is not filtered in this process: %s", error)
+        import logging
+
+        logging.getLogger("denet_tui").warning("bpf(2) is not filtered in this process: %s", error)
 
 
 def _filter(machine: str) -> list[bytes]:

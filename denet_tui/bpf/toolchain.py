@@ -7,7 +7,6 @@ load it by file location, without its folder on sys.path.
 from __future__ import annotations
 
 import importlib.util
-import platform
 import re
 import sys
 from dataclasses import dataclass
@@ -95,6 +94,8 @@ def load(toolchain: Toolchain) -> ModuleType:
 
 def install_command() -> str:
     """The command that installs bcc on this distribution (by os-release's ID and ID_LIKE), to be run as root."""
+    import platform
+
     try:
         release = platform.freedesktop_os_release()
     except OSError:

@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 
-from denet_tui.checks import kernel, last_good, leftovers, limits, privileges, probe, toolchain, tracefs
+from denet_tui.checks import drift, kernel, leftovers, limits, privileges, probe, toolchain, tracefs
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, State
 
@@ -19,7 +19,7 @@ AREAS = ("permissions", "capabilities", "tracefs", "kernel", "bcc", "proof")
 _SLOW_S = 1.0
 
 
-_MODULES = (privileges, limits, leftovers, tracefs, kernel, toolchain, last_good, probe)
+_MODULES = (privileges, limits, leftovers, tracefs, kernel, toolchain, drift, probe)
 ALL: tuple[Check, ...] = tuple(
     sorted((check for module in _MODULES for check in module.CHECKS), key=lambda check: AREAS.index(check.area))
 )

@@ -1,4 +1,4 @@
-"""What a good run ran on, and what of that has changed since."""
+"""What a good run ran on, as it is recorded. What has changed since is drift.py's: a run only records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import denet_tui
 from denet_tui import files
 from denet_tui.bpf import toolchain
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Check, Evidence, Finding, State
 
 FORMAT = 1
 SYSCTLS = (
@@ -31,8 +30,8 @@ _LIBRARIES = (
     "/lib",
     "/usr/local/lib",
 )
-_ABSENT = "not there"
-_UNREADABLE = {os.strerror(errno.EACCES), os.strerror(errno.EPERM)}
+ABSENT = "not there"
+UNREADABLE = {os.strerror(errno.EACCES), os.strerror(errno.EPERM)}
 _MOST = 100
 """Values in a record, at most; more is no record of ours."""
 
@@ -60,7 +59,7 @@ def look(host: Host) -> Record:
     try:
         status = host.status()
         start = _start(status)
-        record |= {f"capabilities {name} {start}": status.get(name, _ABSENT) for name in ("CapEff", "CapBnd")}
+        record |= {f"capabilities {name} {start}": status.get(name, ABSENT) for name in ("CapEff", "CapBnd")}
     except OSError as error:
         record["capabilities"] = str(error.strerror)
     return record
@@ -85,7 +84,7 @@ def _bcc(host: Host) -> str:
     try:
         found = host.find_bcc()
     except toolchain.ToolchainError:
-        return _ABSENT
+        return ABSENT
     return f"{found.version} in {found.folder}"
 
 
@@ -97,7 +96,7 @@ def _library(host: Host) -> str:
         except OSError:
             continue
         return f"{path}, {found.st_size} B, written at {int(found.st_mtime)}"
-    return _ABSENT
+    return ABSENT
 
 
 def _tracefs(host: Host) -> str:
@@ -106,7 +105,7 @@ def _tracefs(host: Host) -> str:
         mount = next((mount for mount in found if mount.point == "/sys/kernel/tracing"), found[0] if found else None)
     except OSError as error:
         return str(error.strerror)
-    return f"{mount.point} {','.join((*mount.options, *mount.super_options))}" if mount else _ABSENT
+    return f"{mount.point} {','.join((*mount.options, *mount.super_options))}" if mount else ABSENT
 
 
 def remember(host: Host, path: str) -> None:
@@ -126,38 +125,3 @@ def recall(host: Host, path: str) -> Record | None:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LastGoodError(f"{path} is damaged ({type(error).__name__})") from None
-
-
-def check_last_good(host: Host) -> Finding:
-    """DRIFT-001: what changed since the last good run."""
-    why = "Where something worked before and does not now, the reason is mostly among the things that changed."
-    path = where(host)
-    try:
-        before = recall(host, path)
-    except (OSError, LastGoodError) as error:
-        text = str(error) if isinstance(error, LastGoodError) else f"{path}: {error.strerror}"
-        title = "the record of the last good run cannot be used"
-        return Finding("DRIFT-001", State.UNKNOWN, title, (Evidence(path, text),), why)
-    if before is None:
-        return Finding("DRIFT-001", State.SKIP, "no good run has been recorded yet", (Evidence(path, _ABSENT),), why)
-    now = look(host)
-    changed = changes(before, now)
-    if not changed:
-        seen = (Evidence(path, f"{len(before.keys() & now.keys())} values, all the same"),)
-        return Finding("DRIFT-001", State.PASS, "nothing has changed since the last good run", seen, why)
-    evidence = tuple(Evidence(name, f"was {old}, is {new}") for name, old, new in changed)
-    names = ", ".join(name for name, _, _ in changed)
-    return Finding("DRIFT-001", State.WARN, f"changed since the last good run: {names}", evidence, why)
-
-
-def changes(before: Record, now: Record) -> list[tuple[str, str, str]]:
-    """(name, value then, value now) of everything that is not the same.
-
-    What one of the two did not look at, or could not read, is no change: a run ends without the privilege that
-    `sudo denet-tui diag` has.
-    """
-    pairs = ((name, before[name], new) for name, new in now.items() if name in before)
-    return [(name, old, new) for name, old, new in pairs if old != new and not {old, new} & _UNREADABLE]
-
-
-CHECKS = (Check("DRIFT-001", "proof", "changed since the last good run", check_last_good, first=False),)

@@ -47,7 +47,7 @@ class Before:
 
     def changes(self) -> str:
         """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
-        from denet_tui.checks.last_good import check_last_good
+        from denet_tui.checks.drift import check_last_good
         from denet_tui.checks.model import State
 
         try:

@@ -15,7 +15,7 @@ from tests.real import NOTHING_COMPILED, WITH_TRACEFS
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "last_good", "probe")
+MODULES = ("privileges", "kernel", "limits", "tracefs", "toolchain", "leftovers", "drift", "probe")
 
 
 def mounted(script: str = "", then: Sequence[str] = ()) -> list[str]:

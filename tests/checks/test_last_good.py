@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.toolchain import Toolchain, ToolchainError
-from denet_tui.checks import last_good
+from denet_tui.checks import drift, last_good
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import State
 from tests.checks.fake import Content, FakeHost, status
@@ -58,11 +58,11 @@ def recorded(**changed: str) -> str:
 
 
 def test_nothing_recorded_is_skipped() -> None:
-    assert last_good.check_last_good(host()).state is State.SKIP
+    assert drift.check_last_good(host()).state is State.SKIP
 
 
 def test_nothing_changed_passes() -> None:
-    finding = last_good.check_last_good(host(recorded()))
+    finding = drift.check_last_good(host(recorded()))
     assert (finding.state, finding.title) == (State.PASS, "nothing has changed since the last good run")
 
 
@@ -85,14 +85,14 @@ def test_nothing_changed_passes() -> None:
 def test_each_change_is_said_in_words(change: object, name: str, words: str) -> None:
     here = host(recorded())
     change(here)  # type: ignore[operator]
-    finding = last_good.check_last_good(here)
+    finding = drift.check_last_good(here)
     assert (finding.state, finding.blocks) == (State.WARN, ())
     assert finding.title == f"changed since the last good run: {name}"
     assert words in finding.evidence[0].value
 
 
 def test_an_update_of_denet_tui_is_a_change_as_well() -> None:
-    finding = last_good.check_last_good(host(recorded(**{"denet-tui": "0.0.1"})))
+    finding = drift.check_last_good(host(recorded(**{"denet-tui": "0.0.1"})))
     assert finding.evidence[0].value.startswith("was 0.0.1, is ")
 
 
@@ -105,25 +105,25 @@ def test_an_update_of_denet_tui_is_a_change_as_well() -> None:
          "binary"],
 )  # fmt: skip
 def test_a_damaged_record_is_unknown(content: Content) -> None:
-    finding = last_good.check_last_good(host(content))
+    finding = drift.check_last_good(host(content))
     assert finding.state is State.UNKNOWN
     assert finding.evidence[0].source == RECORD
 
 
 def test_a_record_of_somebody_else_is_not_believed() -> None:
     here = host(recorded(), owners={RECORD: (1000, 1000)})
-    assert "belongs to uid 1000" in last_good.check_last_good(here).evidence[0].value
+    assert "belongs to uid 1000" in drift.check_last_good(here).evidence[0].value
     open_to_all = host(recorded())
     open_to_all.modes[RECORD] = 0o666
-    assert "can be written by others" in last_good.check_last_good(open_to_all).evidence[0].value
+    assert "can be written by others" in drift.check_last_good(open_to_all).evidence[0].value
     linked = host(links={RECORD: "/etc/shadow"})
-    assert "is not a regular file" in last_good.check_last_good(linked).evidence[0].value
+    assert "is not a regular file" in drift.check_last_good(linked).evidence[0].value
 
 
 @given(st.binary(max_size=500) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 @settings(max_examples=200)
 def test_no_record_crashes_the_check(content: bytes | str) -> None:
-    assert last_good.check_last_good(host(content)).state is State.UNKNOWN
+    assert drift.check_last_good(host(content)).state is State.UNKNOWN
 
 
 def test_where_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_what_only_one_of_them_could_look_at_is_no_change() -> None:
     del before["seen"]["capabilities CapEff as root"]
     here = host(json.dumps(before))
     here.files["/proc/sys/kernel/kptr_restrict"] = errno.EACCES
-    assert last_good.check_last_good(here).state is State.PASS
+    assert drift.check_last_good(here).state is State.PASS
 
 
 @pytest.mark.root

@@ -22,7 +22,7 @@ def peak_kb():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
 
 many, path = int(sys.argv[1]), Path(sys.argv[2])
-calls = {Syscall(0, nr, f"call_{nr}"): counted(3, 1) for nr in range(25)}
+calls = {Syscall(0, nr, f"call_{nr}"): counted(3, 1) for nr in range(8)}
 make = process(1000, {})
 recorder = Recorder(INFO, category, path=path, summary_path=path.with_suffix(".json"))
 recorder.start()
@@ -53,7 +53,7 @@ def growth_kb(many: int, path: Path) -> int:
 def test_memory_is_flat_over_20_000_ended_processes(tmp_path):
     few, many = growth_kb(1_000, tmp_path / "few.jsonl"), growth_kb(20_000, tmp_path / "many.jsonl")
     size_kb = (tmp_path / "many.json").stat().st_size // 1024
-    assert size_kb > 20_000, "a summary so long that holding it would show"
+    assert size_kb > 8_000, "a summary so long that holding it would show"
     assert many - few < 4_000, f"{few} kB for 1,000 processes, {many} kB for 20,000"
     summary = json.loads((tmp_path / "many.json").read_text())
     assert len({one["pid"] for one in summary["processes"]}) == 20_001

@@ -167,7 +167,7 @@ async def test_the_width_of_the_tree_can_be_changed_within_limits() -> None:
         await pilot.mouse_up(offset=(72, 12))
         assert tree.size.width == 72
         assert live(app).left_as().tree_width == 60
-        await pilot.press(*["less_than_sign"] * 30)
+        await pilot.press(*["less_than_sign"] * 16)
         await pilot.pause()
         assert tree.size.width == 120 * 15 // 100
         await pilot.resize_terminal(80, 24)

@@ -2,16 +2,22 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from textual.widgets import Static
 
+from denet_tui.cli import main
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.quit import QuitScreen
+from denet_tui.watch.ends import what_kill_ends
 from tests.screens.live.driving import ended, live, running, settle
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
-@pytest.mark.parametrize(("answer", "how"), [("k", "kill"), ("l", "leave")])
+@pytest.mark.parametrize(
+    ("key", "answer", "how"), [("q", "k", "kill"), ("ctrl+c", "l", "leave"), ("ctrl+q", "k", "kill")]
+)
 async def test_asks_while_the_command_runs(key: str, answer: str, how: str) -> None:
     session = running()
     app = DenetApp(session)
@@ -24,15 +30,29 @@ async def test_asks_while_the_command_runs(key: str, answer: str, how: str) -> N
     assert app.return_code == 0
 
 
-@pytest.mark.parametrize("answer", ["c", "escape"])
-async def test_cancel_goes_back(answer: str) -> None:
+async def test_what_killing_reaches_is_said_in_the_same_words_where_it_can_be_asked_for() -> None:
     session = running()
     app = DenetApp(session)
     async with app.run_test() as pilot:
         await settle(pilot, session)
-        await pilot.press("q", answer)
-        assert app.screen is live(app)
-        assert app.is_running
+        await pilot.press("q")
+        dialog = str(app.screen.query_one("#reach", Static).content)
+    told = CliRunner().invoke(main, ["run", "--help"]).output
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert all(" ".join(what_kill_ends().split()) in " ".join(text.split()) for text in (dialog, told, readme))
+
+
+async def test_cancel_goes_back() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test() as pilot:
+        await settle(pilot, session)
+        for answer in ("c", "escape"):
+            await pilot.press("q")
+            assert isinstance(app.screen, QuitScreen)
+            await pilot.press(answer)
+            assert app.screen is live(app)
+            assert app.is_running
 
 
 async def test_ctrl_c_twice_asks_once() -> None:
@@ -92,8 +112,16 @@ async def test_leaving_stops_the_worker() -> None:
     assert session.stopped
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize(("on_quit", "how"), [("ask", "kill"), ("kill", "kill"), ("leave", "leave")])
+@pytest.mark.parametrize(
+    ("number", "on_quit", "how"),
+    [
+        (signal.SIGTERM, "ask", "kill"),
+        (signal.SIGHUP, "kill", "kill"),
+        (signal.SIGINT, "leave", "leave"),
+        (signal.SIGTERM, "leave", "leave"),
+        (signal.SIGINT, "ask", "kill"),
+    ],
+)
 async def test_signals_leave_without_asking(number: signal.Signals, on_quit: str, how: str) -> None:
     session = running()
     app = DenetApp(session, on_quit=on_quit)
