@@ -154,7 +154,7 @@ lint: venv ## ruff, mypy --strict and the import contracts
 
 bench: venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)
-	want "installing what to measure against" bcc gcc libc-headers strace perf || say "not measured against:$$left"
+	want "installing what to measure against" bcc gcc libc-headers strace perf bpftrace || say "not measured against:$$left"
 	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
 lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/denet-tui-lab (root)

@@ -12,8 +12,18 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
-from denet_tui.options import attach_method, file_name, global_options, path, process, watching_options
+from denet_tui.options import (
+    attach_method,
+    choosing_options,
+    file_name,
+    global_options,
+    path,
+    processes,
+    until_last,
+    watching_options,
+)
 from denet_tui.visible import complain, write
+from denet_tui.watch.ends import what_kill_ends
 
 
 def _need_proc(name: str) -> None:
@@ -85,8 +95,9 @@ def main(context: click.Context, /, **given: Any) -> None:
     type=click.Choice(["ask", "kill", "leave"]),
     default="ask",
     show_default=True,
-    help="What happens to a command that still runs when denet-tui ends.",
+    help=f"What happens to a command that still runs when denet-tui ends: {what_kill_ends()}",
 )
+@until_last
 @global_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
@@ -98,39 +109,53 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 
 
 @main.command(
-    short_help="Watch a running process (by id or name) and its descendants.",
+    short_help="Watch running processes (by id or name) and their descendants.",
     epilog=examples(
         ("sudo denet-tui attach 1234", "watch a process and all that it starts"),
-        ("sudo denet-tui attach --no-tui nginx", "by its name; a table when it ends, or at ctrl+c"),
-        ("sudo denet-tui attach -o web.jsonl 1234", "record it"),
+        ("sudo denet-tui attach --no-tui --all nginx", "by name; a table when all have ended, or at ctrl+c"),
+        ("sudo denet-tui attach -o web.jsonl 1234 php-fpm", "several together; record them"),
     ),
 )
 @watching_options
+@choosing_options
+@click.option("--all", "every", is_flag=True, help="Where several have that name, watch them all.")
+@until_last
 @global_options
-@click.argument("process", metavar="PID|NAME", callback=process)
-def attach(process: str, **options: Any) -> NoReturn:
-    """Watch a running process, by its id or its name, and its descendants."""
+@click.argument("processes", nargs=-1, metavar="PID|NAME...", callback=processes)
+def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoReturn:
+    """Watch running processes, by their ids or names, and their descendants, until all have ended.
+
+    Where one name is given and several processes have it, they are listed; with --all, and among several words, a
+    name means all that have it. With --user, --cgroup, --unit or --container in their place: as `denet-tui machine`.
+    """
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.attach(process, targets.WatchRequest(**options))
+    watching.attach(processes, targets.WatchRequest(**options), every=every)
 
 
 @main.command(
     epilog=examples(
         ("sudo denet-tui machine", "every process of this machine"),
-        ("sudo denet-tui machine --syscalls %network", "only the network calls"),
+        ("sudo denet-tui machine --unit nginx.service", "a service, whatever it starts"),
+        ("sudo denet-tui machine --user www-data --syscalls %network", "the network calls of a user"),
         ("sudo denet-tui machine --json > all.jsonl", "a stream for another program"),
+        ("sudo denet-tui machine --no-tui -o all.jsonl.gz --max-size 2G --keep 7d", "the last days, in parts"),
     )
 )
 @watching_options
+@choosing_options
 @global_options
 def machine(**options: Any) -> NoReturn:
-    """Watch every process of this machine."""
+    """Watch every process of this machine, or those of a user, a cgroup, a unit or a container.
+
+    Those that come later are included. In a cgroup is what makes a call, forks or is forked there: what moves in is
+    watched from its next call on, what moves out stays watched, and what that forks is not.
+    """
     from denet_tui.commands import run as watching
     from denet_tui.commands import targets
 
-    watching.start(targets.MachineTarget(), targets.WatchRequest(**options))
+    watching.machine(targets.WatchRequest(**options))
 
 
 @main.command(
@@ -158,7 +183,9 @@ def view(recording: str, **options: Any) -> NoReturn:
 )
 @click.option("--json", "form", flag_value="json", help="One JSON object.")
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
-@click.option("--csv", "form", flag_value="csv", help="A row per program and system call; times in ns.")
+@click.option(
+    "--csv", "form", flag_value="csv", help="A row per program and system call, file, and failing path; in ns."
+)
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
 @global_options
 @click.argument("recording", metavar="FILE|-")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from denet_tui.touched import Touched
+
 KEPT_EXECS = 100
 """Of a process: the newest."""
 
@@ -37,6 +39,14 @@ class Programs(NamedTuple):
         """With one more."""
         all_of_them = (*self.kept, executed)
         return Programs(all_of_them[-KEPT_EXECS:], self.dropped + max(0, len(all_of_them) - KEPT_EXECS))
+
+    def ran(self, end_ns: int | None) -> list[tuple[Exec, int | None]]:
+        """Each with how long (ns) the program ran; None for what did not run, and for what still does."""
+        found, until_ns = list[tuple[Exec, int | None]](), end_ns
+        for each in reversed(self.kept):
+            found.append((each, None if each.errno or until_ns is None else until_ns - each.at_ns))
+            until_ns = until_ns if each.errno else each.at_ns
+        return found[::-1]
 
 
 class Wait(NamedTuple):
@@ -82,6 +92,19 @@ class Time(NamedTuple):
         return self.user_ns + self.kernel_ns + self.runqueue_ns + self.blocked_ns
 
 
+class Seen(NamedTuple):
+    """What /proc shows at the moment of a process that lives; None is what this user may not know."""
+
+    uid: int
+    """Effective."""
+    user: str
+    cwd: str | None
+    age_ns: int
+    """How long it has been there."""
+    threads: Mapping[int, str] = MappingProxyType({})
+    """The names of the first ones, by the thread id that this user sees."""
+
+
 class Detail(NamedTuple):
     """What a snapshot has besides the calls; None is what is not watched."""
 
@@ -91,6 +114,12 @@ class Detail(NamedTuple):
     """By table (`execs`), how many have found it full since the start: they are not told."""
     time: Time | None = None
     """Of all processes since the start; None also where it is not known of one."""
+    touched: Touched | None = None
+    """Since the start."""
+    notes: tuple[str, ...] = ()
+    """What has come up since the start, and must be known."""
+    left_out: int = 0
+    """Ticks before this one that a recording lacks, as its reader was too slow."""
 
 
 NO_DETAIL = Detail()

@@ -377,7 +377,7 @@ class RunInfo:
     argv: tuple[str, ...]
     executable: str
     pid: int
-    """Of the command, as the user sees it; 0 for the whole machine."""
+    """Of the command, as the user sees it; 0 for several, and for the whole machine."""
     method: str
     """`raw` (raw tracepoints) or `tracefs` (tracefs tracepoints)."""
     user: str

@@ -26,6 +26,31 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+_SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
+    """A whole number with a unit behind it, such as 2G or 7d; at least so much."""
+
+    name = "amount"
+
+    def __init__(self, units: dict[str, int], least: int) -> None:
+        self._units, self._least = units, least
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The number of the smallest unit; raises click.BadParameter for what is none, and for too little."""
+        if isinstance(value, int):
+            return value
+        number, unit = value[:-1], value[-1:]
+        if unit not in self._units or not (number.isascii() and number.isdecimal()) or len(number) > 9:
+            self.fail(f"{value!r} is not a whole number and one of {', '.join(self._units)}", parameter, context)
+        if (amount := int(number) * self._units[unit]) < self._least:
+            name, size = next((unit, size) for unit, size in reversed(self._units.items()) if size <= self._least)
+            self.fail(f"{value} is less than {self._least // size}{name}", parameter, context)
+        return amount
+
+
 def file_name(word: str) -> str:
     """The same word; raises click.BadParameter for an empty one."""
     if not word:
@@ -38,11 +63,12 @@ def path(word: str) -> Path:
     return Path(file_name(word))
 
 
-def process(_: click.Context, parameter: click.Parameter, word: str) -> str:
-    """The id of a process, or a name; raises click.BadParameter for a number that is no id."""
-    if word.isdecimal() and (len(word) > 4000 or not int(word)):
-        raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
-    return word
+def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of processes, or names; raises click.BadParameter for a number that is no id."""
+    for word in words:
+        if word.isdecimal() and (len(word) > 4000 or not int(word)):
+            raise click.BadParameter("ids of processes begin with 1; see `ps -e`", param=parameter)
+    return words
 
 
 attach_method = partial(
@@ -56,20 +82,37 @@ attach_method = partial(
 )
 
 
+_RECORDING = [
+    click.option(
+        "-o",
+        "--output-file",
+        "recording",
+        type=path,
+        help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
+    ),
+    click.option(
+        "--max-size",
+        type=_Amount(_SIZES, 1 << 20),
+        metavar="SIZE",
+        help="With -o: record in parts that together take so much (2G), the oldest of which go.",
+    ),
+    click.option(
+        "--keep",
+        type=_Amount(_TIMES, 60),
+        metavar="TIME",
+        help="With -o: record in parts, and let go what is so old (7d).",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
+    click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
+    click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
+]
+
+
 def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     for option in reversed(
         [
-            click.option(
-                "-o",
-                "--output-file",
-                "recording",
-                type=path,
-                help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
-            click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
-            click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
+            *_RECORDING,
             click.option(
                 "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
             ),
@@ -79,8 +122,18 @@ def watching_options(command: _Command) -> _Command:
                 type=_Seconds(0.1, 10),
                 help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
             ),
-            click.option("--syscalls", default="", help="Count only these: names and %classes, comma-separated."),
+            click.option(
+                "--syscalls",
+                default="",
+                help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
+            ),
             attach_method(help="Raw tracepoints, or tracefs tracepoints."),
+            click.option(
+                "--detail",
+                type=click.Choice(["calls", "files", "all"]),
+                help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
+                "files that are written).",
+            ),
             click.option(
                 "--rows",
                 type=click.IntRange(1, 1 << 20),
@@ -91,6 +144,23 @@ def watching_options(command: _Command) -> _Command:
             click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
             click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
         ]
+    ):
+        command = option(command)
+    return command
+
+
+until_last = click.option(
+    "--until-last", is_flag=True, help="Go on until the last descendant has ended, daemons included (as strace -f)."
+)
+
+
+def choosing_options(command: _Command) -> _Command:
+    """What attach and machine choose processes by; those that come later included."""
+    for option in (
+        click.option("--container", metavar="ID|NAME", help="Those of this container (docker, podman, containerd)."),
+        click.option("--unit", metavar="NAME", help="Those of this unit of systemd, as nginx.service (needs root)."),
+        click.option("--cgroup", metavar="PATH", help="Those in this cgroup (version 2) and below it (needs root)."),
+        click.option("--user", metavar="NAME", help="Those of this user, as long as they are (needs root)."),
     ):
         command = option(command)
     return command

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 
@@ -20,10 +20,13 @@ from denet_tui import uname
 from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
 
 X32_BIT = 0x40000000
+NUMBERS = 640
+"""Numbers of an ABI that are counted one by one; the last stands for all others (syscalls.c)."""
 _ARCHITECTURES = {"aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "powerpc64", "s390x": "s390x"}
 _PREFIXES = {ABI_NATIVE: "", ABI_IA32: "ia32:", ABI_X32: "x32:"}
 
 _NAME = re.compile(r"(\w+:)?\w{1,64}|(\w+:)?syscall_-\d+", re.ASCII)
+_WORD = re.compile(r"\s*!?\s*/[^/]*/\s*|[^,]+")
 _UNNAMED = re.compile(r"syscall_(-?\d{1,10})")
 
 OTHER = "other"
@@ -117,6 +120,8 @@ WAITS = frozenset(_WAITING.split())
 PARTNERS = frozenset(_PARTNERS.split())
 """Calls that do so where what they write to, or ask, is not a file."""
 
+_CHILDREN = frozenset(["wait4", "waitid", "waitpid"])
+
 # Several names share a number; these are the ones that strace and the man pages show.
 _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
 
@@ -186,36 +191,65 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def for_children(call: Syscall) -> bool:
+    """Whether it waits for the process's own children: as long as it takes, they are at work."""
+    return call.name.rpartition(":")[2] in _CHILDREN
+
+
 def how_ended(code: int) -> str:
     """How a program ended, after its name: `code` is that of os.waitstatus_to_exitcode, negative for a signal."""
     return f"was ended by {signal_name(-code)}" if code < 0 else f"ended with status {code}"
 
 
-def expand(words: Iterable[str]) -> set[str]:
-    """Names of syscalls from a list of names and %classes; raises ValueError with what to write instead."""
-    found: set[str] = set()
-    for word in words:
-        if word.startswith("%"):
-            kind = word[1:]
-            if kind not in MEMBERS:
-                raise ValueError(f"unknown class {word}; there are {', '.join('%' + each for each in CLASSES)}")
-            found |= {name for name in MEMBERS[kind] if any(name in numbers(abi) for abi in range(3))}
-        elif any(word in numbers(abi) for abi in range(3)):
-            found.add(word)
-        else:
-            import difflib  # takes a moment, which a run does not need
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a choice of syscalls (see `chosen`), which commas part; those inside a /pattern/ do not."""
+    return tuple(filter(None, map(str.strip, _WORD.findall(text))))
 
-            near = difflib.get_close_matches(word, numbers(), n=1)
-            raise ValueError(f"unknown syscall {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
+
+def chosen(words: Sequence[str]) -> set[tuple[int, int]]:
+    """(abi, number) for `Tracer.want` from names, %classes and /regular expressions/, in every ABI that has them.
+
+    What has a ! before it is left out of the others, or of all where there are no others, unnamed numbers included.
+    Raises ValueError with what to write instead.
+    """
+    named, left_out = set[tuple[int, int]](), set[tuple[int, int]]()
+    for word in words:
+        names = expand(word.removeprefix("!").strip())
+        (left_out if word.startswith("!") else named).update(
+            (abi, numbers(abi)[name]) for name in names for abi in _PREFIXES if name in numbers(abi)
+        )
+    found = (named or {(abi, number) for abi in _PREFIXES for number in range(NUMBERS)}) - left_out
+    if not found:
+        raise ValueError(f"nothing is left to count of --syscalls {','.join(words)}: what has a ! is left out")
     return found
 
 
-def numbers_of(names: Iterable[str]) -> set[tuple[int, int]]:
-    """(abi, number) for `Tracer.want` of syscalls by name, in every ABI that has them; raises KeyError."""
-    found = set()
-    for name in names:
-        here = {(abi, numbers(abi)[name]) for abi in _PREFIXES if name in numbers(abi)}
-        if not here:
-            raise KeyError(name)
-        found |= here
+def expand(word: str) -> set[str]:
+    """The syscalls that a name, a %class or a /regular expression/ means; raises ValueError, as `chosen` does."""
+    known = set[str]().union(*map(numbers, _PREFIXES))
+    if word.startswith("%"):
+        if word[1:] not in MEMBERS:
+            raise ValueError(f"unknown class {word}; there are {', '.join('%' + each for each in CLASSES)}")
+        return known & MEMBERS[word[1:]]
+    if word.startswith("/"):
+        return _matching(word, known)
+    if word not in known:
+        import difflib  # takes a moment, which a run does not need
+
+        near = difflib.get_close_matches(word, numbers(), n=1)
+        raise ValueError(f"unknown syscall {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    return {word}
+
+
+def _matching(word: str, known: set[str]) -> set[str]:
+    """Those with the pattern anywhere in their name, as grep has it."""
+    if len(word) < 3 or word[-1] != "/":
+        raise ValueError(f"{word} is no pattern: it stands between two slashes, as in '/^open/'")
+    try:
+        pattern = re.compile(word[1:-1])
+    except re.error as error:
+        raise ValueError(f"{word} is no regular expression: {error}") from None
+    found = {name for name in known if pattern.search(name)}
+    if not found:
+        raise ValueError(f"no syscall matches {word}; `denet-tui run --no-tui -- CMD` lists those of a command")
     return found

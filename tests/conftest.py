@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from denet_tui.bpf import prober as prober_of_denet
 from denet_tui.bpf import toolchain
 from tests.person import person  # noqa: F401 (the fixture is for every room)
 from tests.planted import sticky, theirs  # noqa: F401 (the same)
@@ -89,6 +90,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*pip, "--wheel-dir", folder, SOURCES.parents[1]], check=True, timeout=60)
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="session")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """For a shell in a mount namespace: the proof says what it has said here without tracefs, and does not try again.
+
+    For tests with another subject: trying takes most of their time.
+    """
+    without_tracefs = ["unshare", "--mount", "sh", "-c", 'umount -q -a -t tracefs; exec "$@"', "sh"]
+    prober = [*without_tracefs, sys.executable, "-IB", "-m", "denet_tui.bpf.prober"]
+    said = {
+        what: subprocess.run([*prober, what], capture_output=True, check=True).stdout for what in ("methods", "bcc")
+    }
+    again = tmp_path_factory.mktemp("proven") / "prober.py"
+    again.write_text(f"import sys\nsys.stdout.buffer.write({said!r}[sys.argv[1]])\n")
+    return f"mount --bind {again} {prober_of_denet.__file__};"
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,12 @@ def marker(tmp_path: Path) -> Path:
     [
         (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
         (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-        (["attach"], "Missing argument 'PID|NAME'; see `denet-tui attach --help`"),
+        (["attach"], "name processes, or choose them by --user, --cgroup, --unit or --container: one of them; see `"),
+        (
+            ["attach", "--user", "root", "1"],
+            "or choose them by --user, --cgroup, --unit or --container: not both; see `",
+        ),
+        (["machine", "--unit", "a", "--cgroup", "b"], "--cgroup, --unit and --container exclude each other; see `"),
         (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
         (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
         (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
@@ -61,6 +66,7 @@ def marker(tmp_path: Path) -> Path:
         (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
         (["run", "--way", "other", "--", "true"], "'other' is not one of"),
         (["attach", "0"], "ids of processes begin with 1"),
+        (["attach", "1", "0"], "ids of processes begin with 1"),
         (["attach", "-1"], "-1"),
     ],
 )
@@ -125,6 +131,12 @@ def test_what_denet_needed_is_not_needed_here() -> None:
         ("raed", "unknown syscall 'raed'; did you mean read?"),
         ("read,%nonsense", "unknown class %nonsense; there are %file"),
         ("zzzzzz", "unknown syscall 'zzzzzz'"),
+        ("read,!raed", "unknown syscall 'raed'; did you mean read?"),
+        ("/^opne/,read", "no syscall matches /^opne/"),
+        ("!/^opne/", "no syscall matches /^opne/"),
+        ("/open", "/open is no pattern: it stands between two slashes"),
+        ("/(/", "/(/ is no regular expression: missing ), unterminated subpattern"),
+        ("read,write,!/^(read|write)$/", "nothing is left to count of --syscalls read,write,!/^(read|write)$/"),
     ],
 )
 def test_unknown_syscalls_and_classes(marker: Path, syscalls: str, says: str) -> None:
@@ -161,7 +173,7 @@ def test_what_looks_like_an_option_behind_the_command_is_the_commands() -> None:
 @pytest.mark.root
 def test_processes_that_do_not_exist() -> None:
     for pid in (GONE, 2**31, 2**64, 10**30):
-        assert f"there is no process {pid}" in complaint(denet("attach", "--no-tui", str(pid)))
+        assert f"there is no process {pid}" in complaint(denet("attach", "--no-tui", "1", str(pid)))
     with subprocess.Popen(["true"]) as zombie:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
         assert f"process {zombie.pid} has" in complaint(denet("attach", "--no-tui", str(zombie.pid)))
@@ -178,7 +190,10 @@ def test_a_process_may_be_named(tmp_path: Path) -> None:
         assert {(line.split()[0], line.split()[-1]) for line in listed} == {
             (str(each.pid), *reader) for each in (one, two)
         }
-        assert last == f"denet-tui: 2 processes are called {name}: name one by its id, `denet-tui attach PID`"
+        assert last == (
+            f"denet-tui: 2 processes are called {name}: name some by their ids, `denet-tui attach PID`, or watch them "
+            f"all, `denet-tui attach --all {name}`"
+        )
         assert f"did you mean {name}?" in complaint(denet("attach", "--no-tui", name[:-1]))
         two.communicate()
         with subprocess.Popen([*DENET, "attach", "--json", name], stdout=subprocess.PIPE, text=True) as watching:

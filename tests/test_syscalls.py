@@ -6,7 +6,18 @@ import pytest
 from system_calls import syscalls
 
 from denet_tui.model import Syscall
-from denet_tui.syscalls import _MEMBERS, CLASSES, MEMBERS, OTHER, class_of, errno_name
+from denet_tui.syscalls import (
+    _MEMBERS,
+    CLASSES,
+    MEMBERS,
+    OTHER,
+    chosen,
+    class_of,
+    errno_name,
+    expand,
+    numbers,
+    words_of,
+)
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64", "i386", "x32"])
@@ -34,3 +45,18 @@ def test_errnos() -> None:
     assert errno_name(2) == "ENOENT"
     assert [errno_name(number) for number in (11, 35, 95)] == ["EAGAIN", "EDEADLK", "EOPNOTSUPP"]
     assert errno_name(524) == "errno_524"
+
+
+def test_words_may_have_commas_between_slashes() -> None:
+    assert words_of("read, !%file,/^p.{1,4}$/ ,!/a,b/,,") == ("read", "!%file", "/^p.{1,4}$/", "!/a,b/")
+    assert words_of(" , ") == ()
+
+
+def test_words_are_added_up_and_those_with_a_mark_left_out() -> None:
+    assert expand("/^pread(v2?|64)$/") == {"pread64", "preadv", "preadv2"}
+    calls = {name: (0, numbers()[name]) for name in ("read", "write", "openat", "close")}
+    some = chosen(["/^(read|write|close)$/", "openat", "!write"])
+    assert {each for each in some if each[0] == 0} == set(calls.values()) - {calls["write"]}
+    rest = chosen(["!%file"])
+    assert not rest & set(calls.values())
+    assert {(0, numbers()["getpid"]), (0, 639), (1, 639)} <= rest

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,10 +105,15 @@ def test_quitting_can_leave_the_command_running(tmp_path: Path) -> None:
 
 
 def test_on_quit_kill_does_not_ask(tmp_path: Path) -> None:
+    own = "trap '' HUP; sleep 100 & echo $! > own; setsid sh -c 'echo $$ > away; exec sleep 100' &\n"
+    own += "until [ -s away ]; do sleep 0.1; done\n"
     with tmux(tmp_path) as terminal:
-        start(terminal, tmp_path, UNTIL_GO, "--on-quit kill")
+        start(terminal, tmp_path, own + UNTIL_GO, "--on-quit kill")
+        own_group, away = (int(text_of(tmp_path / name)) for name in ("own", "away"))
         terminal.type("q")
         assert end_of(terminal, tmp_path) == 143
+        assert [alive(own_group), alive(away)] == [False, True], "as is said of it"
+        os.kill(away, signal.SIGKILL)
 
 
 def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:
@@ -172,3 +180,58 @@ def test_nothing_is_drawn_where_nobody_would_see_it(tmp_path: Path) -> None:
         assert end_of(terminal, tmp_path) == 0
         assert "\x1b" not in text_of(tmp_path / "said")
         assert "exact: nothing lost" in text_of(tmp_path / "said")
+
+
+KNOWN = """
+import fcntl, os, signal, time
+lock, told = open("lock", "w"), os.pipe()
+child = os.fork()
+if not child:
+    held = open("lock")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    os.write(told[1], b"x")
+    time.sleep(1)
+    fcntl.flock(held, fcntl.LOCK_UN)
+    os._exit(0)
+os.read(told[0], 1)
+fcntl.flock(lock, fcntl.LOCK_EX)
+child = os.fork()
+if not child:
+    time.sleep(1)
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(1)
+end = time.process_time() + 1
+while time.process_time() < end:
+    pass
+open("known", "w").close()
+signal.pause()
+"""
+"""A second each of: a lock that another holds, a child, sleep, and work."""
+
+
+def test_known_parts_of_time_are_on_the_screen_and_a_signal_goes_from_there(tmp_path: Path) -> None:
+    (tmp_path / "known.py").write_text(KNOWN)
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, f"echo $$ > pid; exec {sys.executable} -S -E known.py")
+        eventually((tmp_path / "known").exists, "its work is done")
+        terminal.type("Tab", "i", "k")
+        eventually(lambda: "Send which signal to" in terminal.screen(), "it asks")
+        terminal.type("Enter")
+        eventually(lambda: "killed by SIGTERM, ran for" in terminal.screen(), "the signal has ended it")
+        told = " ".join(line.rpartition("▕")[2].strip() for line in terminal.screen().splitlines())
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 143
+    user, kernel, runqueue, children, blocked, inside, whole_s = re.search(
+        r"█ user (\d+) %, ▓ kernel (\d+) % .*?▒ waits for CPU (\d+) %, · waits for children (\d+) % "
+        r"░ blocked (\d+) % \((.*?)\) of ([\d.]+)s of all",
+        told,
+    ).groups()  # type: ignore[union-attr]
+    shares = [int(share) for share in (user, kernel, runqueue, children, blocked)]
+    assert sum(shares) == pytest.approx(100, abs=3), "each is rounded"
+    calls = {name: int(share) for name, share in re.findall(r"(\w+) (\d+) %", inside)}
+    # A whole of two digits, and shares of whole percents of it; the lock and the child may come late, work may not.
+    each = 100 / float(whole_s)
+    assert calls["clock_nanosleep"] == pytest.approx(each, abs=2)
+    assert min(calls["flock"], shares[3]) >= each - 2
+    assert each - 2 <= shares[0] + shares[1] <= 1.5 * each

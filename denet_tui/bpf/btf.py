@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
-_STRUCT, _UNION = 4, 5
+_STRUCT, _UNION, FUNCTION = 4, 5, 12
 _EXTRA = {1: 4, 3: 12, 14: 4, 17: 4}
 """Bytes after a type: INT, ARRAY, VAR, DECL_TAG."""
 _EXTRA_EACH = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
@@ -67,6 +68,10 @@ class Btf:
             raise BtfError(f"damaged BTF: {error}") from error
         return found
 
+    def numbers(self, names: Iterable[str], kind: int = _STRUCT) -> dict[str, int]:
+        """By what the kernel knows structs, or others of a kind; what does not exist is left out."""
+        return {name: bisect_left(self._starts, at) + 1 for name, at in self._find(set(names), kind).items()}
+
     def _walk(self) -> Iterator[int]:
         types, position, end = self._types, 0, len(self._types)
         unpack, extra, each = _TYPE.unpack_from, _EXTRA, _EXTRA_EACH
@@ -79,8 +84,8 @@ class Btf:
     def _name(self, offset: int) -> bytes:
         return self._strings[offset : self._strings.index(b"\0", offset)]
 
-    def _find(self, names: set[str]) -> dict[str, int]:
-        """Positions of the structs with these names (the first definition of each that has members)."""
+    def _find(self, names: set[str], kind: int = _STRUCT) -> dict[str, int]:
+        """Positions of the structs with these names (the first definition of each that has members), or of others."""
         offsets = {}
         for name in names:
             at = self._strings.find(b"\0" + name.encode() + b"\0")
@@ -89,7 +94,7 @@ class Btf:
         found: dict[str, int] = {}
         for position in self._starts:
             name_offset, info, _ = _TYPE.unpack_from(self._types, position)
-            if name_offset in offsets and info >> 24 & 0x1F == _STRUCT and info & 0xFFFF:
+            if name_offset in offsets and info >> 24 & 0x1F == kind and (info & 0xFFFF or kind != _STRUCT):
                 found.setdefault(offsets[name_offset], position)
         return found
 

@@ -39,6 +39,9 @@ _LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
 """Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
 IN_VAIN = (errno.EPERM, errno.ENOSYS, errno.EMFILE)
 """Of bpf(2): a compiler would take its second, and the kernel give the same answer."""
+_CALL, _OF_KERNEL, _HELPERS = 0x85, 2, 1000
+"""Of an instruction that calls a helper, or a function of the kernel (BPF_PSEUDO_KFUNC_CALL), which has a larger number
+than there are helpers."""
 _WITHIN = {"grace": "epoch"}
 """Maps of maps, and which map says what fits into them (syscalls.c)."""
 
@@ -71,12 +74,17 @@ class ProgramCache:
         return FOLDER / self._key
 
     def load(
-        self, kind: int, names: Iterable[str], events: Iterable[str] = tuple(EVENTS), uid: int | None = None
+        self,
+        kind: int,
+        names: Iterable[str],
+        events: Iterable[str] = tuple(EVENTS),
+        optional: Iterable[str] = (),
+        uid: int | None = None,
     ) -> Loaded | None:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
-        `names` are the maps that are to be there, `events` what it has a program for, and `uid` goes to where ANY_UID
-        was compiled. Raises LoadError where the kernel refuses what libbcc would ask of it as well.
+        `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for, and
+        `uid` goes to where ANY_UID was compiled. Raises LoadError where the kernel refuses what libbcc would ask of it.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
@@ -88,7 +96,8 @@ class ProgramCache:
             _create_maps(kept["maps"], tables)
             for event in events:
                 loaded[event] = _load(kind, event, tables, uid, **kept["programs"][event])
-            found = Loaded({name: tables[name] for name in names}, loaded, list(kept["notes"]), lambda: None)
+            wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
+            found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
         except Exception as error:
             for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
                 os.close(descriptor)
@@ -106,7 +115,7 @@ class ProgramCache:
         names = {descriptor: name for name, descriptor in tables.items()}
         kept: dict[str, Any] = {"notes": notes, "programs": {}}
         for event in loaded:
-            code = module.dump_func(f"on_{event}".encode())
+            code = _code_of(module, event)
             uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
             kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses, "uids": uids_in(code)}
         kept["maps"] = {name: maps.shape_of(table) for table, name in names.items()}
@@ -149,6 +158,25 @@ class ProgramCache:
         except OSError:
             new.unlink(missing_ok=True)
             raise
+
+
+def load(module: Any, kind: int, event: str, uid: int | None) -> int:
+    """Descriptor of a program that a module of bcc has compiled, for this uid; raises what bcc raises, or OSError."""
+    code = _code_of(module, event)
+    if places := uids_in(code):
+        code = of_uid(code, places, uid)
+    if code != module.dump_func(f"on_{event}".encode()):
+        return programs.load_program(kind, code, f"on_{event}")
+    return int(module.load_func(f"on_{event}".encode(), kind).fd)
+
+
+def _code_of(module: Any, event: str) -> bytes:
+    """Its instructions; functions of the kernel, which bcc calls as it calls helpers, are told from these."""
+    code = bytearray(module.dump_func(f"on_{event}".encode()))
+    for at in range(0, len(code), 8):
+        if code[at] == _CALL and struct.unpack_from("<i", code, at + 4)[0] > _HELPERS:
+            code[at + 1] = _OF_KERNEL << 4
+    return bytes(code)
 
 
 def _create_maps(shapes: dict[str, list[int]], made: dict[str, int]) -> None:

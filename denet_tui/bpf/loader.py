@@ -18,14 +18,13 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from denet_tui import uname
-from denet_tui.bpf import btf, compiled, confine, facts, maps, programs, toolchain, tracepoints
+from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
@@ -54,127 +53,11 @@ MAPS = (
     "epoch",
     "grace",
 )
-_EXECS, _TIME = {"DETAIL_EXECS": ("execs", "long_execs")}, {"DETAIL_TIME": ("times", "waits")}
-_DETAILS = {("all", "raw"): _EXECS | _TIME, ("all", "tracefs"): _EXECS}
-"""The flags by detail and method, with the maps of each."""
 _EVENTS_OF_TIME = ("sched_wakeup",)
+_EVENTS_OF_CGROUPS = ("cgroup_attach_task",)
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "syscalls.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
-_EXECVE = {"x86_64": (59, 322)}
-"""Numbers of execve and execveat where they are not those of the generic table, (221, 281)."""
-_OFFSETS = {
-    "task_struct.pid": "OFF_PID",
-    "task_struct.real_parent": "OFF_REAL_PARENT",
-    "task_struct.stack": "OFF_STACK",
-    "task_struct.cred": "OFF_CRED",
-    "cred.uid": "OFF_UID",
-    "task_struct.ptrace": "OFF_PTRACE",
-    "task_struct.seccomp.mode": "OFF_SECCOMP_MODE",
-    "pt_regs": "SIZE_REGS",
-    "task_struct.exit_code": "OFF_EXIT_CODE",
-    "task_struct.signal": "OFF_SIGNAL",
-    "signal_struct.flags": "OFF_SIGNAL_FLAGS",
-    "signal_struct.live": "OFF_LIVE",
-    "task_struct.tgid": "OFF_TGID",
-    "task_struct.group_leader": "OFF_LEADER",
-    "task_struct.start_boottime": "OFF_BORN",
-    "task_struct.mm": "OFF_MM",
-    "mm_struct.arg_start": "OFF_ARG_START",
-    "mm_struct.arg_end": "OFF_ARG_END",
-    "mm_struct.hiwater_rss": "OFF_HIWATER",
-    "mm_struct.rss_stat": "OFF_RSS",
-    "percpu_counter.count": "OFF_COUNT",
-    "percpu_counter": "SIZE_COUNTER",
-    "task_struct.__state": "OFF_STATE",
-    "task_struct.state": "OFF_STATE",
-    "task_struct.se.sum_exec_runtime": "OFF_CPU",
-    "task_struct.min_flt": "OFF_MIN_FLT",
-    "task_struct.maj_flt": "OFF_MAJ_FLT",
-    "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
-    "task_struct.ioac.write_bytes": "OFF_WRITE_BYTES",
-    "signal_struct.maxrss": "OFF_MAXRSS",
-    "mm_struct.env_end": "OFF_ENV_END",
-    "cred.euid": "OFF_EUID",
-    "task_struct.fs": "OFF_FS",
-    "fs_struct.pwd": "OFF_PWD",
-    "path.dentry": "OFF_DENTRY",
-    "dentry.d_parent": "OFF_DPARENT",
-    "dentry.d_name.name": "OFF_DNAME",
-    "dentry.__d_name.name": "OFF_DNAME",
-    "mount.mnt": "OFF_MOUNT",
-    "mount.mnt_parent": "OFF_MNT_PARENT",
-    "mount.mnt_mountpoint": "OFF_MNT_POINT",
-    "vfsmount.mnt_root": "OFF_MNT_ROOT",
-}
-_OFFSETS_OF = {
-    "x86_64": {
-        "task_struct.thread_info.status": "OFF_THREAD_STATUS",
-        "pt_regs.orig_ax": "OFF_SYSCALL_NR",
-        "pt_regs.ax": "OFF_AX",
-        "pt_regs.di": "OFF_ARG_0",
-        "pt_regs.si": "OFF_ARG_1",
-        "pt_regs.dx": "OFF_ARG_2",
-    },
-    "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR", "pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
-}
-
-
-_HELPERS = {"TASK_BTF": (5, 11), "TASK_REGS": (5, 15)}
-"""Helpers of the kernel that the program uses, by the version that brought them."""
-_NEEDED = {"OFF_PID", "OFF_TGID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "OFF_SYSCALL_NR"}
-"""By raw tracepoints."""
-
-
-def flags_for(
-    request: Request, only_uid: int | None, method: str, fields: dict[str, int]
-) -> tuple[list[str], list[str]]:
-    """(-D flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work."""
-    machine, notes = uname.machine(), []
-    execve, execveat = _EXECVE.get(machine, (221, 281))
-    values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
-    wanted = _OFFSETS | _OFFSETS_OF.get(machine, {})
-    try:
-        found = btf.Btf.of_kernel().offsets(wanted)
-    except btf.BtfError as error:
-        found = {}
-        if method == "raw":
-            raise LoadError(
-                "btf", f"raw tracepoints need this kernel's BTF ({error}); use --attach-method tracefs"
-            ) from error
-        notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
-    values.update((wanted[name], offset) for name, offset in found.items())
-    if "OFF_REGS" in values:
-        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
-    values.update(dict.fromkeys(_DETAILS.get((request.detail, method), {}), 1))
-    kernel = maps.kernel_version()
-    values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})
-    if method == "raw":
-        if missing := _NEEDED - values.keys():
-            raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --attach-method tracefs")
-        values["WAY_RAW"] = 1
-    else:
-        values.update(fields)
-    if facts.in_pid_namespace():
-        values.update(_namespace_offsets(method))
-    if only_uid is not None:
-        values["ONLY_UID"] = only_uid
-    if request.only_wanted:
-        values["ONLY_WANTED"] = 1
-    return [f"-D{name}={value}" for name, value in values.items()], notes
-
-
-def _namespace_offsets(method: str) -> dict[str, int]:
-    if method != "raw":
-        raise LoadError(
-            "namespace", "inside a PID namespace only raw tracepoints can tell processes; use --attach-method raw"
-        )
-    names = {"task_struct.thread_pid": "OFF_THREAD_PID", "pid.level": "OFF_LEVEL", "pid.numbers": "OFF_NUMBERS"}
-    found = btf.Btf.of_kernel().offsets([*names, "upid.ns"])
-    if len(found) <= len(names):
-        raise LoadError("btf", "this kernel's BTF lacks struct pid; run denet-tui outside of the PID namespace")
-    values = {flag: found[name] for name, flag in names.items()}
-    return {**values, "PID_NAMESPACE": 1, "SIZE_UPID": found["upid.ns"] + 8}  # the pointer is the last member
 
 
 def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
@@ -192,16 +75,18 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     fields = tracepoints.field_offsets(tracing) if tracing else {}
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
-    details = _DETAILS.get((request.detail, method), {})
-    events = (*tracepoints.EVENTS, *(_EVENTS_OF_TIME if "DETAIL_TIME" in details else ()))
+    details = macros.DETAILS.get((request.detail, method), {})
+    events = _events(request, details)
     uid = compiled.compiled_for(only_uid)
     settings = (replace(request, method=method), request.sizes, uid, inside, fields)
-    cache = compiled.ProgramCache(*settings, _OFFSETS, found)
-    optional = {"wanted": request.only_wanted, "claims": inside}
-    names = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
-    loaded = cache.load(kind, names, events, only_uid)
+    cache = compiled.ProgramCache(*settings, macros.OFFSETS, found)
+    optional = {"wanted": request.only_wanted, "claims": inside, "cgroup": request.by_cgroup}
+    needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
+    names = needed, file_calls.maps_of(request)
+    loaded = cache.load(kind, needed, events, names[1], only_uid)
     if loaded is None:
-        loaded = _made(cache, found, kind, flags_for(request, uid, method, fields), names, events, only_uid)
+        loaded = _made(cache, found, kind, macros.flags_for(request, uid, method, fields), names, events, only_uid)
+    handed = file_calls.fill(loaded.maps)
     links = {}
     for event in reversed(events):
         try:
@@ -215,7 +100,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         "method": method,
         "bcc": found.version,
         "notes": loaded.notes,
-        "maps": {name: loaded.maps[name] for name in names},
+        "maps": handed,
         "links": links,
         "programs": loaded.programs,
         "verified": {event: programs.info(descriptor).verified for event, descriptor in loaded.programs.items()},
@@ -223,18 +108,24 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     }
 
 
+def _events(request: Request, details: Collection[str]) -> tuple[str, ...]:
+    """The tracepoints that are attached to, the first one last."""
+    of_time = _EVENTS_OF_TIME if "DETAIL_TIME" in details else ()
+    return (*tracepoints.EVENTS, *of_time, *(_EVENTS_OF_CGROUPS if request.by_cgroup else ()))
+
+
 def _made(
     cache: compiled.ProgramCache,
     found: toolchain.Toolchain,
     kind: int,
     flags: tuple[list[str], list[str]],
-    names: Iterable[str],
+    names: tuple[Iterable[str], Iterable[str]],
     events: Iterable[str],
     only_uid: int | None,
 ) -> compiled.Loaded:
     """The program compiled and loaded by bcc, and afterwards kept; raises LoadError.
 
-    What is compiled for any uid is loaded once more for this one, as it will be from what is kept.
+    `names` are the maps that must be there, and those that may be.
     """
     try:
         module = _compile(toolchain.load(found), flags[0], _source())
@@ -243,16 +134,19 @@ def _made(
     loaded = {}
     for event in events:
         try:
-            loaded[event] = module.load_func(f"on_{event}".encode(), kind).fd
-            code = module.dump_func(f"on_{event}".encode())
-            if places := compiled.uids_in(code):
-                loaded[event] = programs.load_program(kind, compiled.of_uid(code, places, only_uid), f"on_{event}")
+            loaded[event] = compiled.load(module, kind, event, only_uid)
         except Exception as error:
+            if (plain := file_calls.without_cast(flags[0])) != flags[0]:  # as where nothing is compiled to machine code
+                print(f"{event}: {error}")
+                return _made(cache, found, kind, (plain, flags[1]), names, events, only_uid)
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
     try:
-        tables = {name: module[name.encode()].map_fd for name in names}
+        tables = {name: module[name.encode()].map_fd for name in names[0]}
     except KeyError as error:
         raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
+    for name in names[1]:
+        with suppress(KeyError):
+            tables[name] = module[name.encode()].map_fd
     return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 
@@ -330,6 +224,8 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
     least = SIZES["ROWS"]  # a smaller map would be one more program for the same memory: it is what bounds them
     if largest != LARGEST_SCALE and request.rows is not None and request.rows < least:
         return LoadError("request", f"without root there are at least {least:,} rows; leave --rows out, or use sudo")
+    if largest != LARGEST_SCALE and request.by_cgroup:
+        return LoadError("request", "only root watches a cgroup; use sudo")
     if largest != LARGEST_SCALE and facts.reads_need_capability():
         text = "this kernel (below 5.19) lets only root read what is counted; use `sudo denet-tui`"
         return LoadError("request", text)

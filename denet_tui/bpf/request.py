@@ -41,7 +41,7 @@ class Request:
 
     The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller, with hardly a row
     beside it. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`: what is
-    watched besides the calls.
+    watched besides the calls. With `by_cgroup` the processes of the cgroup in its map are watched, and no others.
     """
 
     method: str = "auto"
@@ -49,9 +49,12 @@ class Request:
     rows: int | None = None
     only_wanted: bool = False
     detail: str = "calls"
+    by_cgroup: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS or self.detail not in DETAILS or type(self.only_wanted) is not bool:
+        if self.method not in METHODS or self.detail not in DETAILS:
+            raise ValueError("not a request")
+        if type(self.only_wanted) is not bool or type(self.by_cgroup) is not bool:
             raise ValueError("not a request")
         if type(self.scale) is not int or not 0 <= self.scale <= LARGEST_SCALE:
             raise ValueError("not a size")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from denet_tui.bpf import maps
+from denet_tui.bpf.files import begin_anew
 from denet_tui.bpf.handover import Kernel
 
 
@@ -29,6 +30,8 @@ def stop_watching(kernel: Kernel, read: Callable[[], object]) -> None:
         tables["owners"].delete_many(indexes)
     read()
     read()  # both sides are empty now
+    if "slow_bars" in kernel.maps:
+        begin_anew(maps.Map(kernel.maps["slow_bars"]))
 
 
 def _keys(table: maps.Map) -> list[bytes]:

@@ -100,7 +100,8 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 pad[3];
+    u16 about; /* whether the call that it is in is about a file or a path (files.c) */
+    u16 pad[2];
     struct clock clock;
 };
 
@@ -156,7 +157,7 @@ struct account {
     u64 before_pages;
     u64 mm_pages; /* most memory of the last program alone; 0: not known */
     u32 threads;  /* whose last switch is still to come */
-    u32 held;     /* as long as it is */
+    u32 held;     /* until that execve */
     u32 hidden;   /* a thread has ended as another user: what it used is not told */
     u32 pad;
 };
@@ -169,8 +170,9 @@ enum loss {
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
  * it has entered a process (0: whatever is watched is entered by a fork); and the tgid of who watches everyone but itself.
+ * COMMAND is set here: the tgid of the command from its first execve to its next switch.
  */
-enum setting { EPOCH, GENERATION, WATCHER, SETTINGS };
+enum setting { EPOCH, GENERATION, WATCHER, COMMAND, SETTINGS };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
 BPF_TABLE("array", u32, struct hot_row, hot_rows, 2 * HOT);
@@ -452,6 +454,12 @@ static __always_inline u64 kernel_u64(u64 where)
 #include "execs.c"
 #endif
 
+#ifdef BY_CGROUP
+#include "cgroups.c"
+#else
+#define is_inside(task) 1
+#endif
+
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
     if (abi == X32)
@@ -665,7 +673,7 @@ static __always_inline struct process *belonging(u32 tgid)
     bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
 #endif
     if (watcher)
-        found = mm && tgid != watcher && parent != watcher;
+        found = mm && tgid != watcher && parent != watcher && is_inside((u64)task);
     if (found && !(process = new_process(task, tgid, parent)))
         lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
@@ -748,6 +756,16 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     return 0;
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
+#ifdef DETAIL_FILES
+#include "files.c"
+#endif
+
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -785,6 +803,9 @@ static __always_inline void enter(u64 place, s32 nr)
     task->nr = nr;
     task->abi = abi;
     task->state = INSIDE;
+#ifdef DETAIL_FILES
+    enter_files(place, &self, task);
+#endif
     task->since_ns = bpf_ktime_get_ns();
     if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
         struct slot *slot = slot_of(task->tgid);
@@ -822,12 +843,6 @@ static __always_inline void count_error(u32 now, u64 row, s64 result)
         __sync_fetch_and_add(count, 1);
     else
         lose(now, LOST_ERRNO);
-}
-
-/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-static __always_inline int is_error(s64 result)
-{
-    return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
 static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
@@ -912,10 +927,14 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
 #endif
     if (state == INSIDE) {
         u64 returned_ns = bpf_ktime_get_ns();
+        u64 spent_ns = returned_ns - task->since_ns;
 #ifdef TIMED
         leave_kernel(task, returned_ns);
 #endif
-        count_return(now, task, returned_ns - task->since_ns, result);
+#ifdef DETAIL_FILES
+        leave_files(now, &self, task, spent_ns, result);
+#endif
+        count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
             note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
@@ -996,16 +1015,47 @@ static __always_inline u64 mm_pages(u64 task)
     return most;
 }
 
-/* The command's own doing begins here. */
-static __always_inline void begin_account(u32 tgid)
+/*
+ * The held command has just become what it is to be, in the midst of its execve. Here all of it begins: its life, what it
+ * uses, the time of this call. What was before was its maker's doing, and the end of that memory is as well.
+ */
+static __always_inline void begin_command(u32 tgid, struct process *process, struct task *task)
 {
     struct account *account = accounts.lookup(&tgid);
     if (!account || !account->held)
         return;
-    u64 task = bpf_get_current_task();
-    add_used(&account->before, task);
-    account->before_pages = peak_pages(task);
+    u64 current = bpf_get_current_task();
+    add_used(&account->before, current);
+    account->before_pages = peak_pages(current);
     account->held = 0;
+    process->start_ns = process->exec_ns;
+    if (task)
+        task->since_ns = process->start_ns;
+#ifdef TIMED
+    if (task)
+        begin_time(task, process->start_ns);
+#endif
+    u32 index = COMMAND, *begun = epoch.lookup(&index);
+    if (begun)
+        *begun = tgid;
+}
+
+/* At its first switch since, the kernel's own CPU time is up to date: so it is known what it was at the beginning. */
+static __always_inline void settle_beginning(void)
+{
+#if defined(OFF_CPU) && defined(OFF_STATE)
+    u32 index = COMMAND, *begun = epoch.lookup(&index);
+    if (!begun || !*begun)
+        return;
+    u32 tgid = *begun;
+    if (bpf_get_current_pid_tgid() != ((u64)tgid << 32 | tgid) || !is_allowed(current_task()))
+        return;
+    struct account *account = accounts.lookup(&tgid);
+    struct process *process = processes.lookup(&tgid);
+    if (account && process)
+        account->before.cpu_ns = kernel_u64(bpf_get_current_task() + OFF_CPU) + process->start_ns - bpf_ktime_get_ns();
+    *begun = 0;
+#endif
 }
 
 static __always_inline void note_peak(u32 tgid)
@@ -1023,6 +1073,7 @@ static __always_inline void note_peak(u32 tgid)
 
 static __always_inline void last_switch(void)
 {
+    settle_beginning();
 #ifdef OFF_STATE
 #ifdef TASK_BTF
     u32 state = *(u32 *)(current_task() + OFF_STATE);
@@ -1164,6 +1215,8 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
         lose(current_epoch(), LOST_TASK);
         return;
     }
+    if (!(clone_flags & CLONE_THREAD) && !is_inside((u64)task_struct))
+        return;
     bpf_probe_read_kernel(&child, sizeof(child), (char *)task_struct + OFF_PID);
 #endif
     u32 parent = current->tgid;
@@ -1234,15 +1287,9 @@ static __always_inline void task_exec(u32 old_tid)
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     if (!process || !is_allowed(current_task()))
         return;
-#ifdef TIMED
-    struct account *account = accounts.lookup(&tgid);
-    struct task *task = task_of(&self);
-    if (account && account->held && task)
-        begin_time(task);
-#endif
-    begin_account(tgid);
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
+    begin_command(tgid, process, task_of(&self));
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
 #ifdef DETAIL_EXECS
@@ -1353,6 +1400,17 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
     last_switch(); /* of the running task, whatever is given */
     return 1;
 }
+
+#ifdef BY_CGROUP
+/* Whoever has moved is looked at once more, as is everyone: a process moves with all its threads. */
+int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
+{
+    u32 number = GENERATION, *generation = epoch.lookup(&number);
+    if (generation)
+        __sync_fetch_and_add(generation, 1);
+    return 1;
+}
+#endif
 
 #ifdef DETAIL_TIME
 int on_sched_wakeup(struct bpf_raw_tracepoint_args *ctx)

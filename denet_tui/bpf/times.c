@@ -91,12 +91,13 @@ static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
         lose(current_epoch(), LOST_TIME);
 }
 
-/* The held command has just become what it is to be: its time begins here, in the midst of its execve. */
-static __always_inline void begin_time(struct task *task)
+/* In the midst of a call, of which no more counts than what is still to come. */
+static __always_inline void begin_time(struct task *task, u64 now)
 {
-    struct clock fresh = {.mark_ns = bpf_ktime_get_ns(), .where = ON_CPU, .sum_ns = -1};
-    fresh.away_ns = fresh.mark_ns - task->since_ns;
+    struct clock fresh = {.mark_ns = now, .where = ON_CPU, .sum_ns = -1};
+    u64 key = ROW_KEY(task->tgid, current_epoch() & 1, task->abi, task->nr);
     task->clock = fresh;
+    waits.delete(&key);
 }
 
 static __always_inline void count_wait(struct task *task, u64 blocked_ns, u64 runqueue_ns)

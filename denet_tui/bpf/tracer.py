@@ -14,59 +14,33 @@ from typing import NamedTuple
 
 from denet_tui import clock
 from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
+from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
+from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
 from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Task, task_of
 from denet_tui.bpf.times import Spent
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
-from denet_tui.syscalls import X32_BIT, syscall
+from denet_tui.syscalls import NUMBERS, X32_BIT, syscall
 
-NUMBERS, ABIS = 640, 3
+ABIS = 3
 _FOREIGN = 1 << ABI_BIT
 """From here on the lower half of a row key tells a foreign ABI."""
 _ERRNO_KEY = struct.Struct("<IiQ")
-_PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
 _CLAIM = struct.Struct("<16sII")
+_CGROUP = struct.Struct("<QI4x")
+_BEYOND_MOVES = 1 << 16
+"""Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
-_UNKNOWN_STATUS = 0xFFFFFFFF
 _UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
 _TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
-
-
-class Process(NamedTuple):
-    """A watched process as the kernel side knows it; `end_ns` and `exec_ns` are 0 until it happens."""
-
-    tgid: int
-    parent: int
-    start_ns: int
-    end_ns: int
-    exec_ns: int
-    threads: int
-    execs: int
-    status: int | None
-    """Wait status; None if the kernel side cannot know it (no BTF)."""
-    comm: str
-    cmdline: tuple[str, ...]
-    pid: int
-    """As this process's PID namespace has it; the tgid itself in the initial one."""
-    account: accounts.Account | None = None
-    """Of one that has ended, of the command, and of what has had children; None if there is none."""
-    parental: bool = False
-    """Whether it has had children: /proc adds what those have used that were waited for."""
-    cut: bool = False
-    """Whether its command line goes on."""
-
-    @property
-    def leaving(self) -> bool:
-        """Whether it has ended, and its account is not complete yet."""
-        return bool(self.end_ns and self.account and not self.account.complete)
 
 
 class Reading(NamedTuple):
@@ -85,8 +59,10 @@ class Reading(NamedTuple):
     tasks: list[Task]
     processes: list[Process]
     detail: Detail = NO_DETAIL
-    """Of the same interval, but for the time."""
+    """Of the same interval, but for the time and the files."""
     spent: Spent | None = None
+    """None where that is not watched."""
+    about: About | None = None
     """None where that is not watched."""
 
 
@@ -108,8 +84,12 @@ class Tracer:
         """Threads entered since the last reading that are another user's."""
         self.overlooks = False
         """Whether what was entered may lack what /proc hides."""
+        self.by_user = False
+        """Whether this user's calls are what is asked for: who goes on as another is no loss then."""
+        self._everyone = False
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.files = FileTables(self._maps) if "files" in self._maps else None
         self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
@@ -176,7 +156,8 @@ class Tracer:
         self._attached.add(tgid)
         if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
             return False
-        self._renew()
+        if not self._everyone:
+            self._renew()
         try:
             threads = living.threads(tgid)
         except FileNotFoundError:
@@ -193,9 +174,16 @@ class Tracer:
             self._foreign += sum(uid not in (None, self._only_uid) for uid in uids)
         return True
 
-    def watch_everyone(self) -> None:
-        """Watch every process from its next event on, but for this one and its children."""
+    def watch_everyone(self, within: tuple[int, int] | None = None) -> None:
+        """Watch every process from its next event on, but for this one and its children.
+
+        `within` a cgroup, (id, level), alone; needs a program loaded with `by_cgroup`.
+        """
+        if within:
+            self._maps["cgroup"].update(bytes(4), _CGROUP.pack(*within))
+        self._everyone = True
         self._set(_WATCHER, os.getpid())
+        self._generation = _BEYOND_MOVES
         self._renew()
 
     def _renew(self) -> None:
@@ -217,6 +205,10 @@ class Tracer:
         if "times" in self._maps:
             self._maps["times"].delete_many(keys)
 
+    def watches_any(self) -> bool:
+        """Whether any watched process has not ended."""
+        return any(not process.end_ns for process in self._read_processes())
+
     def settle(self, seconds: float = 0.2) -> None:
         """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
         deadline = time.monotonic() + seconds
@@ -236,7 +228,9 @@ class Tracer:
         counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
-        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent)
+        about = self.files.read(side) if self.files else None
+        turned_away |= about.turned_away if about else {}
+        return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent, about)
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -253,7 +247,7 @@ class Tracer:
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
         return self._maps["processes"].update(
-            struct.pack("<I", tgid), _PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
+            struct.pack("<I", tgid), PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
         )
 
     def _read_rows(self, side: int) -> dict[int, Counts]:
@@ -313,7 +307,7 @@ class Tracer:
 
     def _loss_of(self, lost: dict[str, int]) -> Loss:
         """What was lost since the last time."""
-        lost["foreign"] = lost.get("foreign", 0) + self._foreign
+        lost["foreign"] = 0 if self.by_user else lost.get("foreign", 0) + self._foreign
         self._foreign = 0
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
         return loss if self.method == "raw" else loss._replace(missed=None)
@@ -337,9 +331,9 @@ class Tracer:
         known, found = self._processes, list[Process]()
         self._processes = resting = dict[bytes, Process]()
         for keys, values in self._maps["processes"].read():
-            tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{_PROCESS.size}s", values)
+            tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{PROCESS.size}s", values)
             for (tgid,), (record,) in zip(tgids, records, strict=True):
-                process = known.get(row := tgid + record) or _process(row)
+                process = known.get(row := tgid + record) or process_of(row)
                 found.append(process)
                 if not process.end_ns:
                     resting[row] = process
@@ -354,16 +348,6 @@ class Tracer:
             else each
             for each in found
         ]
-
-
-def _process(row: bytes) -> Process:
-    (tgid,) = struct.unpack_from("<I", row)
-    fields = _PROCESS.unpack_from(row, 4)
-    start, end, execed, _, _, parent, threads, execs, status, length, _, comm, cmdline, pid = fields
-    ending = None if status == _UNKNOWN_STATUS else status
-    name, cut = names.comm(comm), names.is_cut(length)
-    words = names.words(cmdline[:length], cut=cut)
-    return Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
 
 
 def index_of(abi: int, nr: int) -> int:

@@ -17,12 +17,12 @@ from denet_tui.bpf.handover import METHODS
 from denet_tui.bpf.loader import MAPS
 from denet_tui.bpf.request import SIZES
 from denet_tui.bpf.tracepoints import EVENTS
-from denet_tui.bpf.tracer import ABIS, NUMBERS
+from denet_tui.bpf.tracer import ABIS
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, AttachMethod, Check, Evidence, Finding, State
 from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER, reinstall_ourselves
-from denet_tui.syscalls import signal_name
+from denet_tui.syscalls import NUMBERS, signal_name
 
 SECONDS = 60.0
 _ENTRY = "int on_sys_enter("

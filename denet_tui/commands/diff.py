@@ -12,11 +12,14 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
-from denet_tui.record.gate import Change, Rule, changes, unknown
+from denet_tui.record.gate import Change, Rule, changes, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
 from denet_tui.visible import complain, visible, write
 from denet_tui.watch.launch import FAILED, StartError
+
+_MOST = 20
+"""Paths that are told."""
 
 
 def diff(words: Sequence[str], rules: Sequence[str], request: WatchRequest) -> NoReturn:
@@ -65,7 +68,8 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     lines = [f"- **{cell(rule.words)}** is so: {_numbers(change)}" for rule, change in broken]
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
     lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
-    write("\n".join([*lines, *([""] if lines else []), *_table(found)]) + "\n", sys.stdout)
+    lines = [*lines, *([""] if lines else []), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
+    write("\n".join(lines) + "\n", sys.stdout)
     if rules and doubts:
         return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
     return 1 if broken else 0
@@ -78,6 +82,16 @@ def _table(found: Sequence[Change]) -> list[str]:
     return (
         ["| program | syscall | | before → after |", "|---|---|---|---|", *rows] if rows else ["no change beyond noise"]
     )
+
+
+def _paths(base: Sequence[Totals], new: Sequence[Totals]) -> list[str]:
+    """Of files and failing paths what is beyond noise, the largest change first."""
+    told = sorted(
+        (each for each in path_changes(base, new) if each.word), key=lambda each: -abs(each.after - each.before)
+    )
+    rows = [f"| {cell(each.program)} | {cell(each.call)} | {each.word} | {_numbers(each)} |" for each in told[:_MOST]]
+    more = [f"| {len(told) - _MOST:,} more | | | |"] if len(told) > _MOST else []
+    return ["", "| path | failing call | | before → after |", "|---|---|---|---|", *rows, *more] if rows else []
 
 
 def _numbers(change: Change) -> str:

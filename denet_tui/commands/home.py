@@ -141,7 +141,7 @@ class _Home:
 
     def _load(self, target: Target, before: Before) -> str:
         """Have the program loaded, and end the helper; why that did not work, empty where it did."""
-        self._start.aim_at(target.aim, target.pid, target.scale(self._request.options))
+        self._start.aim_at(target.aim, target.pids, target.scale(self._request.options))
         if target.aim != "command":
             self._start.dismiss_supervisor()
         self._walk.wait(lambda: not self._walk.proof.running, _PROOF_S)  # the proof may still be loading
@@ -234,7 +234,7 @@ def _target(pick: Pick) -> Target:
         case "command":
             return CommandTarget(pick.argv)
         case "process":
-            return ProcessTarget(pick.pid)
+            return ProcessTarget([pick.pid])
         case "machine":
             return MachineTarget()
 

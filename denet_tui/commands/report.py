@@ -12,12 +12,17 @@ from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
 from denet_tui.findings.rules import sentences
 from denet_tui.model import Counters
+from denet_tui.record import about
 from denet_tui.record.table import duration, render_table
 from denet_tui.record.totals import Totals
+from denet_tui.syscalls import errno_name
+from denet_tui.touched import Use
 from denet_tui.visible import as_json, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
 _MOST_MOMENTS, _MOST_ROWS = 10, 20
+_OF_PATHS = ("path", "kind", "errno", "failures", *(f"path_{name}" for name in Use._fields))
+"""Columns of --csv: sums over those before them stay what they are."""
 
 
 def report(path: str, form: Form, request: WatchRequest) -> NoReturn:
@@ -73,7 +78,26 @@ def _markdown(totals: Totals) -> str:
         f"| {cell(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
         for name, processes, total in _programs(totals)
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_files_in_markdown(totals)]) + "\n"
+
+
+def _files_in_markdown(totals: Totals) -> list[str]:
+    touched, lines = totals.last.detail.touched, list[str]()
+    if touched and touched.files:
+        lines += [
+            "",
+            "| file or peer | reads | bytes read | writes | bytes written | time |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        for file, use in about.busiest_first(touched)[:_MOST_ROWS]:
+            numbers = f"{use.reads:,} | {use.read_bytes:,} | {use.writes:,} | {use.write_bytes:,}"
+            lines.append(f"| {cell(about.shown(file.path))} | {numbers} | {duration(use.time_ns)} |")
+    if touched and touched.failed:
+        lines += ["", "| failing path | syscall | errno | times |", "|---|---|---|--:|"]
+        for path, count in about.most_failing(touched)[:_MOST_ROWS]:
+            name = cell(about.shown(path.path))
+            lines.append(f"| {name} | {cell(path.syscall)} | {errno_name(path.errno)} | {count:,} |")
+    return lines
 
 
 def cell(text: str) -> str:
@@ -85,12 +109,22 @@ def cell(text: str) -> str:
 
 
 def _csv(totals: Totals) -> str:
-    """A row per program and syscall; times in ns."""
+    """A row per program and syscall, and one per file and failing path, in columns of their own; times in ns."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["program", "syscall", "calls", "returns", "errors", "unreturned", "time_ns", "max_ns"])
+    names = ["program", "syscall", "calls", "returns", "errors", "unreturned", "time_ns", "max_ns"]
+    touched = totals.last.detail.touched
+    writer.writerow([*names, *([] if touched is None else _OF_PATHS)])
     for name, program in sorted(totals.programs.items()):
         for call, each in sorted(program.syscalls.items()):
             numbers = each.calls, each.returns, each.errors, each.unreturned, each.time_ns, each.max_ns
             writer.writerow([visible(name), call.name, *numbers])
+    if touched is not None:
+        aside, no_use = [""] * (len(names) - 2), [""] * len(Use._fields)
+        for file, use in about.busiest_first(touched):
+            writer.writerow(["", "", *aside, about.shown(file.path), file.kind, "", "", *use])
+        for path, count in about.most_failing(touched):
+            writer.writerow(
+                ["", path.syscall, *aside, about.shown(path.path), "", errno_name(path.errno), count, *no_use]
+            )
     return out.getvalue()

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug, files
@@ -16,10 +16,18 @@ from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
-from denet_tui.commands.targets import ProcessTarget, Target, WatchRequest, process_called
+from denet_tui.commands.targets import (
+    MachineTarget,
+    ProcessTarget,
+    Target,
+    WatchRequest,
+    cgroup_of,
+    processes_called,
+)
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.execs import ExecLines
+from denet_tui.record.parts import Limits
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.record.writer import Recorder
@@ -43,14 +51,27 @@ def start(target: Target, request: WatchRequest) -> NoReturn:
     exit_with(lambda before: _start_and_watch(target, request, before))
 
 
-def attach(process: str, request: WatchRequest) -> NoReturn:
-    """As `start`, for a running process by its id, or by a name that only one has."""
+def attach(words: Sequence[str], request: WatchRequest, *, every: bool) -> NoReturn:
+    """As `start`, for running processes by their ids and names (see `processes_called`), or as `machine` has it."""
 
     def body(before: Before) -> int:
-        pid = int(process) if process.isdecimal() else process_called(process, as_root=request.as_root)
-        return _start_and_watch(ProcessTarget(pid), request, before)
+        chosen = any((request.user, request.cgroup, request.unit, request.container))
+        if chosen == bool(words):
+            raise StartError(
+                "name processes, or choose them by --user, --cgroup, --unit or --container: "
+                f"{'not both' if words else 'one of them'}; see `denet-tui attach --help`"
+            )
+        if chosen:
+            return _start_and_watch(MachineTarget(cgroup_of(request)), request, before)
+        pids = processes_called(words, every=every, as_root=request.as_root)
+        return _start_and_watch(ProcessTarget(pids), request, before)
 
     exit_with(body)
+
+
+def machine(request: WatchRequest) -> NoReturn:
+    """As `start`, for every process of this machine, or those that the options choose."""
+    exit_with(lambda before: _start_and_watch(MachineTarget(cgroup_of(request)), request, before))
 
 
 def selftest(name: str, request: WatchRequest) -> NoReturn:
@@ -100,6 +121,7 @@ class _Runs:
         except RecordError:
             session.target.kill()
             raise
+        session.until_last = request.until_last
         session.shows_usages = self._on_screen or request.as_json or request.recording is not None
         self._number += 1
         self.session = session
@@ -130,7 +152,7 @@ class _Runs:
 
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
     options, preferences = request.options, None
-    begun = Start(options, loaded.report, aim=target.aim, pid=target.pid, scale=target.scale(options), say=complain)
+    begun = Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
     if request.on_screen:
         from denet_tui.commands import screen
 
@@ -177,6 +199,7 @@ def _selftest(name: str, request: WatchRequest, before: Before) -> int:
 def _watch_on_screen(runs: _Runs, target: Target, request: WatchRequest, preferences: Preferences) -> Snapshot:
     from denet_tui.commands import screen
 
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # there the table has no place
     again = runs.again if target.aim == "command" else None
     on_quit = "leave" if target.aim == "machine" else request.on_quit
     how, fault = screen.show(runs.session, preferences, on_quit, again)
@@ -195,7 +218,7 @@ def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
 
     try:
         tell = ExecLines(session.info, sys.stderr).add if request.execs else lambda snapshot: None  # noqa: ARG005
-        how = _without_screen(session, request, tell)
+        how = _without_screen(session, request, _on_request(session, tell))
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, be_quick)
@@ -206,11 +229,30 @@ def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
         session.target.give_back()
 
 
+def _on_request(session: Session, tell: Callable[[Snapshot], None]) -> Callable[[Snapshot], None]:
+    """`tell`, and where SIGUSR1 has come since the last snapshot the table so far, on stderr."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
+        nonlocal asked
+        asked = session.at_once = True
+
+    def told(snapshot: Snapshot) -> None:
+        nonlocal asked
+        tell(snapshot)
+        if asked and snapshot.running:
+            asked = False
+            _write_table(session.info, snapshot)
+
+    signal.signal(signal.SIGUSR1, ask)
+    return told
+
+
 def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Snapshot], None]) -> str:
     """Watch in this thread, `tell` each snapshot; returns how it ended.
 
     Ctrl+c reaches the command by itself, as it shares this terminal (or through Relayed): so it is the command's to
-    decide. An attached process does not share it: there ctrl+c ends the watching.
+    decide, as long as it lives. An attached process does not share it: there ctrl+c ends the watching.
     """
     stop, how = threading.Event(), "ended"
     is_command = isinstance(session.target, Command)
@@ -222,8 +264,17 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
             how = "leave" if leave else "kill"
             stop.set()
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN if is_command else leave_off)
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN if is_command else leave_off)
+    def take_keys() -> None:
+        session.target.give_back()
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, leave_off)
+
+    if is_command:
+        session.outlived = take_keys
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+    else:
+        take_keys()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave_off)
@@ -233,6 +284,8 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
 
 def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
     """Opened as the invoking user, before the command is let go; raises RecordError."""
+    if request.recording is None and (request.max_size or request.keep):
+        raise StartError("--max-size and --keep are of the recording: name its file with -o FILE")
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
     stream = sys.stdout.buffer if request.as_json else None
@@ -243,6 +296,7 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
         stream=stream,
         summary_path=request.summary,
         host_name=not request.no_host_name,
+        limits=Limits(request.max_size, request.keep),
     )
     recorder.start()
     return recorder
@@ -250,10 +304,14 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
 
 def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
     """The table on stderr, and what went wrong with files."""
-    width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    write(render_table(info, final, width, sentences(final)), sys.stderr)
+    _write_table(info, final)
     for failure in filter(None, failures):
         complain(failure)
+
+
+def _write_table(info: RunInfo, snapshot: Snapshot) -> None:
+    width = shutil.get_terminal_size().columns if os.isatty(2) else 100
+    write(render_table(info, snapshot, width, sentences(snapshot)), sys.stderr)
 
 
 def log_to(request: WatchRequest, *, on_screen: bool) -> None:

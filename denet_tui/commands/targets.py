@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -14,10 +15,13 @@ from typing import BinaryIO, Literal
 from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import words_of
 from denet_tui.visible import complain, is_dumb, visible, write
-from denet_tui.watch import machine
+from denet_tui.watch import cgroups, machine
+from denet_tui.watch.attach import attach_processes
+from denet_tui.watch.cgroups import Cgroup
 from denet_tui.watch.command import Command
-from denet_tui.watch.launch import Aim, Options, Start, StartError, attach_process, hold_command
+from denet_tui.watch.launch import Aim, Options, Start, StartError, hold_command
 from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.worker import Session
 
@@ -34,6 +38,9 @@ class WatchRequest:
     recording: Path | None = None
     as_json: bool = False
     summary: Path | None = None
+    max_size: int | None = None
+    """Bytes; with `keep`, in s, what all parts of the recording may take."""
+    keep: int | None = None
     no_host_name: bool = False
     no_tui: bool = False
     interval: float | None = None
@@ -51,14 +58,21 @@ class WatchRequest:
     detail: str | None = None
     """None: all of it where that can be seen."""
     execs: bool = False
+    until_last: bool = False
+    cgroup: str | None = None
+    unit: str | None = None
+    container: str | None = None
 
     @property
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
-        only = tuple(word.strip() for word in self.syscalls.split(",") if word.strip())
+        only = words_of(self.syscalls)
         shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
         detail = self.detail or ("all" if shown else "calls")
-        return Options(self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail)
+        by_cgroup = bool(self.cgroup or self.unit or self.container)
+        return Options(
+            self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail, by_cgroup
+        )
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""
@@ -82,10 +96,10 @@ class WatchRequest:
 
 
 class Target(ABC):
-    """What is watched; `aim` and `pid` are those of Start."""
+    """What is watched; `aim` and `pids` are those of Start."""
 
     aim: Aim
-    pid = 0
+    pids: Sequence[int] = ()
 
     def scale(self, options: Options) -> int:  # noqa: ARG002 - for a target that is large
         """How large the tables of the kernel side have to be (see bpf/request.py)."""
@@ -124,23 +138,26 @@ class CommandTarget(Target):
 
 
 class ProcessTarget(Target):
-    """A process that runs already."""
+    """Processes that run already."""
 
     aim = "process"
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = pids
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
-        """Enter it and its living descendants."""
-        attached, tracer, info = attach_process(start, self.pid, interval_s)
+        """Enter them and their living descendants."""
+        attached, tracer, info = attach_processes(start, self.pids, interval_s)
         return Session(info, tracer, attached)
 
 
 class MachineTarget(Target):
-    """Every process of this machine."""
+    """Every process of this machine, or every one in a cgroup; of one user, where the options say so."""
 
     aim = "machine"
+
+    def __init__(self, within: Cgroup | None = None) -> None:
+        self._within = within
 
     def scale(self, options: Options) -> int:
         """As large as what runs here now asks for."""
@@ -148,7 +165,16 @@ class MachineTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter every process that there is."""
-        return Session(*machine.watch_everything(start, _say_how_many, interval_s))
+        return Session(*machine.watch_everything(start, _say_how_many, interval_s, self._within))
+
+
+def cgroup_of(request: WatchRequest) -> Cgroup | None:
+    """The cgroup that the options name, None where they name none; raises StartError."""
+    ways = {cgroups.at: request.cgroup, cgroups.of_unit: request.unit, cgroups.of_container: request.container}
+    named = [(find, word) for find, word in ways.items() if word]
+    if len(named) > 1:
+        raise StartError("--cgroup, --unit and --container exclude each other; see `denet-tui machine --help`")
+    return named[0][0](named[0][1]) if named else None
 
 
 def _say_how_many(processes: int) -> None:
@@ -156,22 +182,37 @@ def _say_how_many(processes: int) -> None:
         complain(f"entering {processes:,} processes …")
 
 
-def process_called(name: str, *, as_root: bool) -> int:
-    """The id of the one process of that name; raises StartError, where there are several after a list of them."""
+def processes_called(words: Sequence[str], *, every: bool, as_root: bool) -> list[int]:
+    """The ids of the processes of these ids and names, all of a name where there are several words, or with `every`.
+
+    Raises StartError, where a single name has several after a list of them.
+    """
+    pids: dict[int, None] = {}
+    for word in words:
+        every = every or len(words) > 1
+        found = [int(word)] if word.isdecimal() else _called(word, every=every, as_root=as_root)
+        pids.update(dict.fromkeys(found))
+    return list(pids)
+
+
+def _called(name: str, *, every: bool, as_root: bool) -> list[int]:
     from denet_tui.watch import candidates  # psutil
 
     found = candidates.named(name, 0 if as_root else invoking_user().uid)
     if not found:
         close = candidates.similar(name)
         raise StartError(f"no process is called {name!r}{f': did you mean {close}?' if close else '; see `ps -e`'}")
-    if len(found) == 1:
-        return found[0].pid
+    if every or len(found) == 1:
+        return [each.pid for each in reversed(found)]  # the oldest first
     width = shutil.get_terminal_size().columns if os.isatty(2) else 1_000
     for each in found[:_LISTED]:
         line = f"{each.pid:>9} {visible(each.user):<8} {visible(shlex.join(each.argv))}"
         write(f"{line if len(line) <= width else line[: width - 1] + '…'}\n", sys.stderr)
     more = f" ({len(found) - _LISTED} older ones are not listed)" if len(found) > _LISTED else ""
-    raise StartError(f"{len(found)} processes are called {name}{more}: name one by its id, `denet-tui attach PID`")
+    raise StartError(
+        f"{len(found)} processes are called {name}{more}: name some by their ids, `denet-tui attach PID`, "
+        f"or watch them all, `denet-tui attach --all {shlex.quote(name)}`"
+    )
 
 
 def _destinations(request: WatchRequest, *, on_screen: bool) -> tuple[tuple[int, int, int], BinaryIO | None]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from denet_tui.findings import paths
 from denet_tui.model import InFlight, Snapshot, Syscall
 from denet_tui.syscalls import PARTNERS, WAITS, errno_name
 from denet_tui.visible import visible
@@ -77,8 +78,9 @@ def broken(snapshot: Snapshot) -> Iterator[RunFinding]:
     """Disks that are full or broken, descriptors that have run out."""
     for (call, number), count in snapshot.errnos.items():
         if number in _BROKEN and count:
-            text = f"{visible(call.name)} failed {_times(count)} with {_why(number)}"
-            yield RunFinding("broken", text, _error(call, number, count), 2.0, "errors")
+            more, figures = paths.failures(snapshot, call, number)
+            text = f"{visible(call.name)} failed {_times(count)} with {_why(number)}{more}"
+            yield RunFinding("broken", text, _error(call, number, count) | figures, 2.0, "errors")
 
 
 def unreached(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -86,8 +88,9 @@ def unreached(snapshot: Snapshot) -> Iterator[RunFinding]:
     for (call, number), count in snapshot.errnos.items():
         if _plain(call) == "connect" and number in _UNREACHED and count >= _UNREACHED_LEAST:
             calls = snapshot.syscalls[call].calls
-            text = f"connect failed {count:,} times of {calls:,} with {_why(number)}"
-            yield RunFinding("unreached", text, _error(call, number, count), 1.2, "errors")
+            more, figures = paths.failures(snapshot, call, number)
+            text = f"connect failed {count:,} times of {calls:,} with {_why(number)}{more}"
+            yield RunFinding("unreached", text, _error(call, number, count) | figures, 1.2, "errors")
 
 
 def execs(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -100,7 +103,8 @@ def execs(snapshot: Snapshot) -> Iterator[RunFinding]:
             text = (
                 f"{visible(call.name)} failed {counted.errors:,} times of {counted.calls:,}, mostly with {_why(number)}"
             )
-            yield RunFinding("execs", text, _error(call, number, count), 1.1, "errors")
+            more, figures = paths.failures(snapshot, call, number)
+            yield RunFinding("execs", text + more, _error(call, number, count) | figures, 1.1, "errors")
 
 
 def failing(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -111,11 +115,10 @@ def failing(snapshot: Snapshot) -> Iterator[RunFinding]:
             continue
         if number in _NOT_YET or (_plain(call), number) in _ANSWERS:
             continue
-        text = (
-            f"{100 * count // calls} % of {visible(call.name)} failed with {_why(number)}: "
-            f"{100 * share:.0f} % of all calls were such failures"
-        )
-        yield RunFinding("failing", text, _error(call, number, count), share, "errors")
+        more, figures = paths.failures(snapshot, call, number)
+        more = more or f": {100 * share:.0f} % of all calls were such failures"
+        text = f"{100 * count // calls} % of {visible(call.name)} failed with {_why(number)}{more}"
+        yield RunFinding("failing", text, _error(call, number, count) | figures, share, "errors")
 
 
 def syncing(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -130,7 +133,9 @@ def syncing(snapshot: Snapshot) -> Iterator[RunFinding]:
     text = f"{_long(time_ns)} went into waiting for disks, in {times} of {visible(call.name)}"
     text += " and its like" if len(some) > 1 else ""
     text += f": {100 * share:.0f} % of the run" if share <= 1 else ", in several threads at once"
-    yield RunFinding("syncing", text, {"calls": calls, "time_ns": time_ns}, min(share, 1.0), "latency")
+    where, figures = paths.slowest(snapshot, lambda name: _base(name) in _SYNCS)
+    text += f"; the longest was on {where}" * bool(where)
+    yield RunFinding("syncing", text, {"calls": calls, "time_ns": time_ns, **figures}, min(share, 1.0), "latency")
 
 
 def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -142,8 +147,9 @@ def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
     )
     longest_ns, call = max(rows, default=(0, None))
     if call is not None and longest_ns >= _SLOW_SHARE * snapshot.elapsed_ns:
-        text = f"one {visible(call.name)} took {_long(longest_ns)}"
-        figures: dict[str, int | str] = {"syscall": call.name, "max_ns": longest_ns}
+        where, more = paths.slowest(snapshot, call.name.__eq__)
+        text = f"one {visible(call.name)} took {_long(longest_ns)}" + f": on {where}" * bool(where)
+        figures: dict[str, int | str] = {"syscall": call.name, "max_ns": longest_ns, **more}
         yield RunFinding("slow", text, figures, min(longest_ns / (snapshot.elapsed_ns or 1), 1.0), "latency")
 
 
@@ -176,7 +182,11 @@ RULES: tuple[Callable[[Snapshot], Iterator[RunFinding]], ...] = (
 
 def _plain(call: Syscall) -> str:
     """Its name without that of a foreign ABI."""
-    return call.name.rpartition(":")[2]
+    return _base(call.name)
+
+
+def _base(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 def _error(call: Syscall, number: int, count: int) -> dict[str, int | str]:

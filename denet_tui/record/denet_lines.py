@@ -27,18 +27,19 @@ from denet_tui.syscalls import named
 MOST = 1 << 63
 OTHERS = Syscall(ABI_NATIVE, -1, "other")
 """All calls that are not of the most frequent."""
+_KINDS = {"metadata", "tree", "sample", "child", "exit", "process", "index", "keyframe", "summary"}
 _ROOT = 1
 """Stands for the id of the first process where no line has it."""
 
 
 def kind(line: dict[str, Any]) -> str | None:
-    """What a line is: `metadata`, `tree`, `sample`, `child`, `process`, `summary`; None: not of a recording.
+    """What a line is: `metadata`, `tree`, `sample`, `child`, `process`, `index`, …; None: not of a recording.
 
     Older files of denet have no `kind`.
     """
     known = line.get("kind")
     if isinstance(known, str):
-        return known if known in {"metadata", "tree", "sample", "child", "exit", "process", "summary"} else None
+        return known if known in _KINDS else None
     shapes = {"metadata": {"cmd", "pid"}, "tree": {"parent", "children"}, "sample": {"ts_ms", "cpu_usage"}}
     return next((each for each, fields in shapes.items() if fields <= line.keys()), None)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
@@ -13,6 +16,14 @@ _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
 
 
+def _cgroup_of(pid: int) -> str | None:
+    """Its cgroup of the second version by now; None where it has ended, or has none."""
+    with suppress(OSError):
+        found = Path(f"/proc/{pid}/cgroup").read_bytes().partition(b"0::")[2]  # the last line (man 7 cgroups)
+        return plain(os.fsdecode(found.removesuffix(b"\n"))) or None
+    return None
+
+
 class Lifecycle:
     """Remembers how far each process of the last snapshot had come; no more than that snapshot holds."""
 
@@ -20,6 +31,7 @@ class Lifecycle:
         self._info = info
         self._seen: dict[ProcessKey, tuple[int, bool]] = {}
         self._command: ProcessKey | None = None
+        self._begun = False
 
     def lines(self, snapshot: Snapshot) -> Iterator[str]:
         """A `process` line for everything that happened since the last snapshot, in the order of time."""
@@ -47,9 +59,9 @@ class Lifecycle:
         return steps
 
     def _is_command(self, process: ProcessInfo) -> bool:
-        # Only the first that has its pid: a descendant may get the same one later.
-        if self._command is None and process.pid == self._info.pid:
-            self._command = process.key
+        # Only the first that has its pid, and the same once it has begun: a descendant may get that pid later.
+        if process.pid == self._info.pid and not self._begun:
+            self._command, self._begun = process.key, bool(process.execs or process.end_ns)
         return self._command == process.key
 
     def _event(self, step: int, process: ProcessInfo) -> Json:
@@ -70,6 +82,10 @@ class Lifecycle:
             event |= {"ppid": process.ppid, "tgid": process.tgid}
         if step == _EXEC:
             event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
+        if step != _EXIT:
+            event["cgroup"] = _cgroup_of(process.pid) if process.alive else None
+            if process.key == self._command:
+                event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):
             event |= command_line(process)
         return event | ending(process.status) if step == _EXIT else event

@@ -18,7 +18,12 @@ _HEAD = f"{'TIME(s)':>10} {'PID':>8} {'PPID':>8} {'RET':<12} ARGS\n"
 def items(snapshot: Snapshot) -> list[Json] | None:
     """Those of a tick, as `of_item` reads them; None where that is not watched."""
     told = snapshot.detail.execs
-    return None if told is None else [{"tgid": each.tgid, "at_ns": each.at_ns, **_words(each)} for each in told]
+    return None if told is None else [item(each) for each in told]
+
+
+def item(executed: Exec) -> Json:
+    """One, as `of_item` reads it."""
+    return {"tgid": executed.tgid, "at_ns": executed.at_ns, **_words(executed)}
 
 
 def of_item(line: dict[str, Any]) -> Exec:
@@ -41,13 +46,16 @@ def of_process(info: RunInfo, process: ProcessInfo) -> Json:
     """`execs` of a process in the summary: null where that was not watched; `ran_ms` is how long each program ran."""
     if process.programs is None:
         return {"execs": None}
-    found, until_ns = list[Json](), process.end_ns
-    for executed in reversed(process.programs.kept):
-        ran = None if executed.errno or until_ns is None else round((until_ns - executed.at_ns) / 1e6, 3)
-        found.append({**_words(executed), "at_ms": wall_ms(info, executed.at_ns), "ran_ms": ran})
-        until_ns = until_ns if executed.errno else executed.at_ns
+    found: list[Json] = [
+        {
+            **_words(executed),
+            "at_ms": wall_ms(info, executed.at_ns),
+            "ran_ms": None if ran_ns is None else round(ran_ns / 1e6, 3),
+        }
+        for executed, ran_ns in process.programs.ran(process.end_ns)
+    ]
     dropped = {"execs_dropped": process.programs.dropped} if process.programs.dropped else {}
-    return {"execs": found[::-1], **dropped}
+    return {"execs": found, **dropped}
 
 
 class ExecLines:

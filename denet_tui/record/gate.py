@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
 from denet_tui.record.totals import Totals
-from denet_tui.syscalls import WAITS, named, numbers
+from denet_tui.syscalls import WAITS, errno_name, named, numbers
+from denet_tui.touched import Touched
 
 METRICS = ("calls", "errors", "time")
 """How many, how many of them failed, and ns in all."""
-SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5}
-LEAST = {"calls": 20, "errors": 5, "time": 2_000_000}
+PATH_METRICS = ("bytes read", "bytes written", "failures")
+SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, **dict.fromkeys(PATH_METRICS, 0.1)}
+LEAST = {"calls": 20, "errors": 5, "time": 2_000_000, "bytes read": 65_536, "bytes written": 65_536, "failures": 20}
 """A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
 _RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
 _LIMIT = re.compile(r"(?P<plus>\+?)(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>%|ns|us|ms|s|)")
@@ -110,12 +112,23 @@ def _fits(metric: str, plus: str, unit: str) -> bool:
 
 def changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
     """Every number of either side, by program and syscall; what is in none of a side's runs is 0 there."""
-    sides = [[_numbers(run) for run in side] for side in (base, new)]
+    return _compared([[_numbers(run) for run in side] for side in (base, new)], METRICS)
+
+
+def path_changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
+    """The same by path, and of failures the call; nothing where a run does not know them. Pipes have no name."""
+    sides = [[_by_path(run.last.detail.touched) for run in side] for side in (base, new)]
+    if any(run is None for side in sides for run in side):
+        return []
+    return _compared([[run or {} for run in side] for side in sides], PATH_METRICS)
+
+
+def _compared(sides: Sequence[Sequence[Mapping[Key, Sequence[int]]]], metrics: Sequence[str]) -> list[Change]:
     keys = sorted({key for side in sides for run in side for key in run})
     found = []
     for key in keys:
         columns = [[run.get(key, (0, 0, 0)) for run in side] for side in sides]
-        for place, metric in enumerate(METRICS):
+        for place, metric in enumerate(metrics):
             before, after = ([row[place] for row in column] for column in columns)
             spread = max(max(each) - min(each) for each in (before, after))
             found.append(Change(*key, metric, median(before), median(after), spread))
@@ -128,3 +141,16 @@ def _numbers(run: Totals) -> dict[Key, tuple[int, int, int]]:
         for name, program in run.programs.items()
         for call, each in program.syscalls.items()
     }
+
+
+def _by_path(touched: Touched | None) -> dict[Key, tuple[int, int, int]] | None:
+    if touched is None:
+        return None
+    found: dict[Key, tuple[int, int, int]] = {}
+    for file, use in touched.files.items():
+        if file.path is not None and file.kind != "pipe":
+            found[file.path, ""] = use.read_bytes, use.write_bytes, 0
+    for path, count in touched.failed.items():
+        if path.path is not None:
+            found[path.path, f"{path.syscall} {errno_name(path.errno)}"] = 0, 0, count
+    return found

@@ -6,11 +6,13 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
 from denet_tui import files
+from denet_tui.record import parts
 from denet_tui.record.packed import MissingError, Unpacker
 from denet_tui.record.read import UnreadableError
 from denet_tui.visible import visible
@@ -18,6 +20,8 @@ from denet_tui.visible import visible
 MOST_LINE = 64 << 20
 """Bytes."""
 _BLOCK, _PACKED_BLOCK = 1 << 20, 1 << 16
+_MOST_BACK = 1 << 28
+"""Bytes from the end in which there is a keyframe, if there is any; but for the summary it is much nearer."""
 _NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
 
 
@@ -26,12 +30,30 @@ def open_file(path: str) -> BinaryIO:
     try:
         if path == "-":
             return os.fdopen(os.dup(0), "rb", buffering=0)
+        if not Path(path).exists() and (found := parts.of_last_run(Path(path))):
+            return _joined(path, found)
         if stat.S_ISREG(Path(path).stat().st_mode):
-            return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path)
+            return _opened(path)
         return Path(path).open("rb", buffering=0)
     except OSError as problem:
         shown = visible(path) or repr(path)
         raise UnreadableError(f"cannot read {shown}: {files.explain(problem, _NAME_ONE)}") from None
+
+
+def _opened(path: str | Path) -> BinaryIO:
+    return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path)
+
+
+def _joined(path: str, found: list[Path]) -> BinaryIO:
+    """The parts of a recording as one file; the last one may be being written, and others after it."""
+
+    def later() -> Iterator[BinaryIO]:
+        for each in parts.of_last_run(Path(path)):
+            if each > found[-1]:
+                found.append(each)
+                yield _opened(each)
+
+    return BufferedReader(parts.Joined([_opened(each) for each in found], later))
 
 
 class Lines:
@@ -41,6 +63,8 @@ class Lines:
         self._given = self._file = file
         self._copy: BinaryIO | None = None
         self._unpacker: Unpacker | None = None
+        self._taken = 0
+        """Bytes of what is given that have been taken in."""
         self._pieces: Iterator[bytes] = iter(())
         """Of the block that was read last, what is not in the copy yet."""
         self.is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -73,6 +97,26 @@ class Lines:
         self._file.seek(-1, os.SEEK_END)
         return self._file.read(1) == b"\n"
 
+    def take_all_in(self, stop: Callable[[], bool]) -> bool:
+        """Unpack what there is; False where `stop` says that nothing is wanted any more."""
+        while self._take_in():
+            if stop():
+                return False
+        return True
+
+    def last(self, begins: bytes) -> int | None:
+        """Where the last line begins that begins so; None where there is none near the end."""
+        end = _size(self._file)
+        least, seen = max(0, end - _MOST_BACK), b""
+        while end > least:
+            start = max(least, end - _BLOCK)
+            self._file.seek(start)
+            seen = self._file.read(end - start) + seen[: len(begins)]
+            if (found := seen.rfind(b"\n" + begins)) >= 0:
+                return start + found + 1
+            end = start
+        return None
+
     def lines_before(self, at: int) -> int:
         """How many lines there are before a place."""
         self._file.seek(0)
@@ -84,10 +128,10 @@ class Lines:
 
     def size(self) -> int:
         """Bytes that there are so far; of a packed file, about how many there will be."""
-        size = os.fstat(self._file.fileno()).st_size
+        size = _size(self._file)
         if self.is_stream or self._copy is None:
             return size
-        packed, taken = os.fstat(self._given.fileno()).st_size, os.lseek(self._given.fileno(), 0, os.SEEK_CUR)
+        packed, taken = _size(self._given), self._taken
         return size * packed // taken if taken else packed
 
     def _keep_a_copy(self) -> None:
@@ -100,10 +144,11 @@ class Lines:
         if self._copy is None:
             return False
         while (piece := next(self._pieces, None)) is None:
-            if not (block := os.read(self._given.fileno(), _PACKED_BLOCK)):
+            if not (block := self._given.read(_PACKED_BLOCK)):
                 return False
+            self._taken += len(block)
             if self._unpacker is None:
-                while len(block) < Unpacker.LEAST and (more := os.read(self._given.fileno(), 1)):
+                while len(block) < Unpacker.LEAST and (more := self._given.read(1)):
                     block += more  # a stream may bring its bytes one by one
                 self._unpacker = Unpacker(block)
             self._pieces = self._unpacker.unpack(block)
@@ -121,3 +166,8 @@ class Lines:
             self.failure = str(problem)
         self.streams = False
         self.news.set()
+
+
+def _size(file: BinaryIO) -> int:
+    raw = getattr(file, "raw", None)
+    return raw.size() if isinstance(raw, parts.Joined) else os.fstat(file.fileno()).st_size

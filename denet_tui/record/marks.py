@@ -22,8 +22,8 @@ _NAMED = 3
 class Marks:
     """Looks through snapshots in their order."""
 
-    def __init__(self) -> None:
-        self._usual: float | None = None
+    def __init__(self, usual: float | None = None) -> None:
+        self.usual = usual
         """Errors/s of late; None before the first tick, in which every program misses some files."""
 
     def of(self, before: Snapshot, now: Snapshot) -> dict[str, str]:
@@ -40,8 +40,8 @@ class Marks:
     def _burst(self, now: Snapshot) -> str:
         errors, seconds = now.delta.errors, now.interval_ns / 1e9
         rate = errors / seconds if seconds > 0 else 0.0
-        usual = rate if self._usual is None else self._usual
-        self._usual = usual + _CALMING * (rate - usual)
+        usual = rate if self.usual is None else self.usual
+        self.usual = usual + _CALMING * (rate - usual)
         if errors < BURST_ERRORS or rate < BURST_TIMES * usual:
             return ""
         most = max(now.recent.items(), key=lambda item: item[1].errors)
@@ -51,6 +51,8 @@ class Marks:
 def _lost(before: Snapshot, now: Snapshot) -> str:
     if now.loss.short > before.loss.short:
         return now.loss.since(before.loss).counted
+    if left_out := now.detail.left_out - before.detail.left_out:
+        return f"{left_out:,} ticks are not in the recording"
     return "ticks are not in the recording" if before.interval_ns and before.exact and not now.exact else ""
 
 

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from denet_tui.model import LogEntry, RunInfo, Snapshot
+from denet_tui.record.keyframe import Passage, Sample
 from denet_tui.record.marks import KINDS, Marks
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
@@ -18,6 +19,8 @@ from denet_tui.record.track import Track
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
 _WARM = 24
 """Ticks that are published before the one that is gone to: as many as the longest spark line has points."""
+_NEAR = 3
+"""Ticks on to which one goes step by step."""
 _MOST_KEPT = 48
 """Snapshots that are kept to go on from; each may hold thousands of rows."""
 _LOOK_S = 0.1
@@ -25,13 +28,6 @@ _LOOK_S = 0.1
 
 Publish = Callable[[Snapshot], None]
 Wish = tuple[str, float]
-
-
-class _Sample(NamedTuple):
-    elapsed_s: float
-    end: int
-    """Where the lines of the next tick begin."""
-    marks: dict[str, str]
 
 
 class Position(NamedTuple):
@@ -61,10 +57,16 @@ class Playback:
         self.log: Sequence[LogEntry] = ()
         self._track = track
         self._wishes: SimpleQueue[Wish] = SimpleQueue()
-        self._places: list[_Sample] = []
+        self._places: list[Sample] = []
         """Of the ticks that have been read."""
         self._kept: dict[int, Snapshot] = {-1: track.start()}
         self._stride = 8
+        self._keyframes: dict[int, int] = {}
+        """Where the file has one, by its tick."""
+        self.past: Sequence[Passage] = ()
+        """What was called in the ticks that are known by an index alone; there before the first snapshot is."""
+        self.warming = False
+        """Whether what is published are ticks before the one that is gone to, which has been published already."""
         self._at, self._now = -1, self._kept[-1]
         """The tick that was published last, and its snapshot."""
         self._marks = Marks()
@@ -121,6 +123,7 @@ class Playback:
     def run(self, publish: Publish, stop: threading.Event) -> None:
         """Publish until `stop` is set; raises UnreadableError where there is not even a first tick to show."""
         due = 0.0
+        self._look_up(publish, stop)
         while not stop.is_set():
             try:
                 wish = self._wishes.get(timeout=min(_LOOK_S, max(0.0, due - time.monotonic())))
@@ -137,6 +140,18 @@ class Playback:
                     raise
                 self._failed, self._told = True, str(problem)
                 self._playing = self._following = False
+
+    def _look_up(self, publish: Publish, stop: threading.Event) -> None:
+        """Learn of all ticks that the file has an index of, and go to the last of them."""
+        index = self._track.index(stop.is_set)
+        if index is None:
+            return
+        self.past, self._keyframes, self._marks = index.stretches, index.keyframes, Marks(index.usual_errors)
+        self._places = index.samples
+        try:
+            self._go(len(self._places) - 1, publish, stop)
+        except UnreadableError as problem:
+            self._failed, self._told, self._following = True, str(problem), False
 
     def _go_on(self, publish: Publish) -> float:
         """Where it plays or follows, publish the next tick; returns how long to wait then, in s."""
@@ -163,7 +178,7 @@ class Playback:
             return False
         now = tick.snapshot
         if at == len(self._places):
-            self._places.append(_Sample(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
+            self._places.append(Sample(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
             if at % self._stride == 0:
                 self._kept[at] = now
             if len(self._kept) > _MOST_KEPT:
@@ -176,15 +191,43 @@ class Playback:
         return True
 
     def _go(self, to: int, publish: Publish, stop: threading.Event) -> None:
-        """Go to a tick that has been read; some before it are published first, unless they were right before this."""
-        first = max(0, to - _WARM)
-        if not first <= self._at <= to:
-            self._at = max(each for each in self._kept if each < first)
-            self._now = self._kept[self._at]
-        while self._at < to and not stop.is_set() and self._advance(publish if self._at + 1 >= first else None):
+        """Go to a tick that is known: it is published at once, and after a jump again behind those before it."""
+        if not 0 <= to - self._at <= _NEAR:
+            self._start_before(to)
+            self._walk(to, to, publish, stop.is_set)
+            there = self._at, self._now
+            self._warm_up(to, publish, stop)
+            if self._at < to - 1:  # something else is wanted meanwhile
+                self._at, self._now = there
+                return
+        self._walk(to, self._at + 1, publish, stop.is_set)
+
+    def _warm_up(self, to: int, publish: Publish, stop: threading.Event) -> None:
+        first, self.warming = max(0, to - _WARM), True
+        try:
+            self._start_before(first)
+            self._walk(to - 1, first, publish, lambda: stop.is_set() or not self._wishes.empty())
+        finally:
+            self.warming = False
+
+    def _walk(self, to: int, first: int, publish: Publish, stop: Callable[[], bool]) -> None:
+        """Go on to a tick; publish those from `first` on."""
+        while self._at < to and not stop() and self._advance(publish if self._at + 1 >= first else None):
             pass
 
-    def _read_on(self, until: Callable[[_Sample], bool], publish: Publish, stop: threading.Event) -> bool:
+    def _start_before(self, to: int) -> None:
+        """Stand at the nearest tick before one from which one can go on."""
+        near = max(at for at in (*self._kept, *self._keyframes) if at < to)
+        if near <= self._at < to:
+            return
+        now = self._kept.get(near) or self._track.keyframe(self._keyframes[near])
+        if now is None:
+            del self._keyframes[near]
+            self._start_before(to)
+        else:
+            self._at, self._now = near, now
+
+    def _read_on(self, until: Callable[[Sample], bool], publish: Publish, stop: threading.Event) -> bool:
         """Go to the next tick of all those that have not been read yet of which that is so; False where none is."""
         self._go(len(self._places) - 1, publish, stop)
         while not stop.is_set() and self._wishes.empty() and self._advance(publish):

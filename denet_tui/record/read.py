@@ -9,12 +9,14 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
-from denet_tui.counts import EMPTY, Counts, added, counted
-from denet_tui.detail import Detail, Exec, Programs
+from denet_tui.counts import EMPTY, Counts, added
+from denet_tui.detail import Detail, Exec, Programs, Time
 from denet_tui.model import (
+    BUCKETS,
     KEPT_ENDED,
     NO_USAGE,
     NOTHING,
@@ -27,16 +29,21 @@ from denet_tui.model import (
     RunInfo,
     Snapshot,
     Syscall,
+    Usage,
     added_up,
 )
-from denet_tui.record import denet_lines, execs, times
+from denet_tui.record import denet_lines, execs, files, times
 from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
 
-_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
+
+_SCALARS = itemgetter("calls", "returns", "errors", "unreturned", "time_ns")
+_PACKERS = [struct.Struct(f"<{size}Q").pack for size in range(5 + BUCKETS + 2)]
+"""By the number of values of a row; behind its buckets stand calls of which nothing is known but their number."""
 
 Line = dict[str, Any]
 
@@ -75,7 +82,7 @@ def run_info(line: Line) -> RunInfo:
             start_ns=whole(ours["start_ns"]),
             notes=tuple(map(str, ours["notes"])),
         )
-    except _DAMAGE:
+    except DAMAGE:
         raise UnreadableError("its first line is damaged") from None
 
 
@@ -85,7 +92,7 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line)
         if "denet_tui" not in tree:
             return denet_lines.advance(info, before, events, tree)
         return _Advance(info, before).snapshot(events, tree)
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         raise UnreadableError(f"it is damaged ({type(problem).__name__})") from None
 
 
@@ -108,10 +115,11 @@ class _Advance:
         happened = [event for event in events if event.get("kind") == "process"]
         for event in sorted(happened, key=lambda each: whole(each["time_ns"])):
             self._take(event)
-        self._use(tree)
-        detail = self._detail(ours)
-        self._count(ours["processes"])
-        recent, new = _rows(ours["syscalls"])
+        usages = self._usages(tree)
+        told = None if ours.get("execs") is None else tuple(map(execs.of_item, ours["execs"]))
+        self._bring_up(usages, _News.of(ours, told, self.info.pid))
+        left_out = before.detail.left_out + whole(tree.get("left_out", 0))
+        recent, new = rows_of(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
         ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
         return Snapshot(
@@ -130,16 +138,23 @@ class _Advance:
             ended=tuple(ended),
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
             running=bool(ours["running"]),
-            status=_status_of(ours["status"]),
-            accounts=Accounts(*(_or_none(ours["accounts"][name]) for name in Accounts._fields)),
+            status=status_of(ours["status"]),
+            accounts=Accounts(*(or_none(ours["accounts"][name]) for name in Accounts._fields)),
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
-            detail=detail,
+            detail=Detail(
+                told,
+                _turned_away(ours),
+                times.taken(ours.get("time")),
+                files.taken(ours.get("touched"), before.detail.touched),
+                _notes(ours, left_out),
+                left_out,
+            ),
         )
 
     def _loss(self, counts: Line, begun_ns: int) -> Loss:
-        loss = Loss(*(_or_none(counts.get(name, 0)) for name in Loss._fields))  # type: ignore[arg-type]
+        loss = loss_of(counts)
         if begun_ns != self.before.time_ns or self.before.loss.missed is None:
             return loss._replace(missed=None)  # ticks are not there, or were not: what they had is not known
         return loss
@@ -147,11 +162,10 @@ class _Advance:
     def _begin(self) -> None:
         """From where the tick before left them."""
         for process in self.before.processes:
-            resting = process if process.delta is NOTHING else replace(process, recent=EMPTY, delta=NOTHING)
             if process.alive:
-                self.living[process.pid] = resting
+                self.living[process.pid] = process
             else:
-                self.over.append(resting)
+                self.over.append(process)
                 if process.lost or (process.end_ns or 0) <= self.before.time_ns:
                     self.final.add(process.key)
         self.over.sort(key=lambda each: each.end_ns or 0)
@@ -168,7 +182,7 @@ class _Advance:
             if known is not None:
                 self._end(known, end_ns=time_ns)
             # The command itself forked before anybody watched.
-            start_ns = time_ns if what == "fork" else min(time_ns, self.info.start_ns)
+            start_ns = time_ns if what == "fork" else whole(event.get("start_ns", min(time_ns, self.info.start_ns)))
             known = ProcessInfo(whole(event["tgid"]), pid, whole(event["ppid"]), "", (), start_ns)
         words = tuple(map(str, event.get("cmdline", known.cmdline)))
         known = replace(known, comm=str(event["comm"]), cmdline=words, cut=bool(event.get("cmdline_cut")))
@@ -178,113 +192,132 @@ class _Advance:
         del self.living[process.pid]
         self.over.append(replace(process, usage=NO_USAGE, **how))
 
-    def _detail(self, ours: Line) -> Detail:
-        """What there is besides the calls; older recordings have none of it."""
-        spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
-        if spent:
-            for place, each in enumerate(self.over):
-                if each.key not in self.final:
-                    time = spent.get(f"{each.pid}@{each.start_ns}") or spent.get(f"{each.pid}")
-                    self.over[place] = replace(each, time=time)
-            for pid, process in self.living.items():
-                self.living[pid] = replace(process, time=spent.get(f"{pid}"))
-        turned_away = {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
-        if ours.get("execs") is None:
-            return Detail(None, turned_away, times.taken(ours.get("time")))
-        told = tuple(map(execs.of_item, ours["execs"]))
-        mine: dict[int, list[Exec]] = {}
-        for executed in told:
-            mine.setdefault(executed.tgid, []).append(executed)
-        for place, process in enumerate(self.over):
-            self.over[place] = _executing(process, mine)
-        for pid, process in self.living.items():
-            self.living[pid] = _executing(process, mine)
-        return Detail(told, turned_away, times.taken(ours.get("time")))
-
-    def _use(self, tree: Line) -> None:
+    def _usages(self, tree: Line) -> dict[int, Usage]:
         """What the living use; of one that is not listed the kernel side has lost the record."""
         metrics = {whole(child["pid"]): child["metrics"] for child in tree["children"]}
         if tree["parent"] is not None:
             metrics[self.info.pid] = tree["parent"]
-        for pid, process in list(self.living.items()):
-            if pid in metrics:
-                self.living[pid] = replace(process, usage=denet_lines.usage(metrics[pid]))
+        for process in [each for pid, each in self.living.items() if pid not in metrics]:
+            self._end(process, lost=True)
+        return {pid: denet_lines.usage(metrics[pid]) for pid in self.living}
+
+    def _bring_up(self, usages: Mapping[int, Usage], news: _News) -> None:
+        """All processes to this tick. A row may be of one that has just ended: the first one of that pid."""
+        for place, process in enumerate(self.over):
+            if process.key in self.final:
+                if process.delta is not NOTHING:
+                    self.over[place] = replace(process, recent=EMPTY, delta=NOTHING)
             else:
-                self._end(process, lost=True)
-
-    def _count(self, tables: Mapping[str, Any]) -> None:
-        """What each has called. A row may be of one that has just ended: the first one of that pid."""
-        for name, table in tables.items():
-            pid, at, start = name.partition("@")
-            number = int(pid)
-            over = [
-                place
-                for place, each in enumerate(self.over)
-                if each.pid == number and each.key not in self.final and (not at or each.start_ns == int(start))
-            ]
-            recent, new = _rows(table)
-            if over:
-                self.over[over[0]] = _counted(self.over[over[0]], recent, new)
-            else:
-                self.living[number] = _counted(self.living[number], recent, new)
+                self.over[place] = news.to(process, NO_USAGE)
+        for pid, process in self.living.items():
+            self.living[pid] = news.to(process, usages[pid])
+        if news.tables:
+            raise LookupError("calls of a process that there is not")
 
 
-def _executing(process: ProcessInfo, told: Mapping[int, Iterable[Exec]]) -> ProcessInfo:
-    """With what it has executed in this tick."""
+@dataclass(slots=True)
+class _News:
+    """What a tick has of the processes, by pid, or by `pid@start_ns` where that id had two owners."""
+
+    tables: dict[str, Any]
+    """What each has called; taken out as they are met."""
+    times: Mapping[str, Time | None]
+    execs: Mapping[int, Iterable[Exec]] | None
+    """By tgid; None where that is not watched."""
+    command: int
+    """Its pid."""
+
+    @classmethod
+    def of(cls, ours: Line, told: Iterable[Exec] | None, command: int) -> _News:
+        """From a tick; older recordings have only the tables."""
+        mine: dict[int, list[Exec]] | None = None if told is None else {}
+        for executed in told or ():
+            assert mine is not None  # noqa: S101 - as `told` is not
+            mine.setdefault(executed.tgid, []).append(executed)
+        spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
+        return cls(dict(ours["processes"]), spent, mine, command)
+
+    def to(self, process: ProcessInfo, usage: Usage) -> ProcessInfo:
+        """The process as it is now."""
+        names = f"{process.pid}@{process.start_ns}", f"{process.pid}"
+        table = next((self.tables.pop(name) for name in names if name in self.tables), None)
+        changes: dict[str, Any] = {"usage": usage}
+        if table is not None:
+            recent, new = rows_of(table)
+            delta = recent.sum()
+            so_far = process.syscalls if isinstance(process.syscalls, Counts) else EMPTY
+            changes |= {"syscalls": so_far.plus(recent), "recent": recent}
+            changes |= {"total": process.total.plus(delta), "delta": delta, "errnos": _more(process.errnos, new)}
+        elif process.delta is not NOTHING:
+            changes |= {"recent": EMPTY, "delta": NOTHING}
+        if self.times:
+            changes["time"] = next((self.times[name] for name in names if self.times.get(name)), None)
+        if self.execs is not None:
+            changes["programs"] = _executed(process, self.execs, self.command)
+        return replace(process, **changes)
+
+
+def _turned_away(ours: Line) -> dict[str, int]:
+    return {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
+
+
+def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
+    """What has come up in the run, and in its recording."""
+    lacking = (f"{left_out:,} ticks are not in the recording: its reader was too slow for them",) if left_out else ()
+    return (*map(str, ours.get("notes", ())), *lacking)
+
+
+def _executed(process: ProcessInfo, told: Mapping[int, Iterable[Exec]], command: int) -> Programs:
+    """With what it has executed in this tick; the command has tried to before it began."""
     programs = process.programs or Programs()
     for executed in told.get(process.tgid, ()):
-        if process.start_ns <= executed.at_ns and (process.end_ns or executed.at_ns) >= executed.at_ns:
+        begun = process.pid == command or process.start_ns <= executed.at_ns
+        if begun and (process.end_ns or executed.at_ns) >= executed.at_ns:
             programs = programs.plus(executed)
-    return process if programs is process.programs else replace(process, programs=programs)
+    return programs
 
 
-def _rows(table: Mapping[str, Any]) -> tuple[Counts, dict[tuple[Syscall, int], int]]:
-    calls, lanes, peaks, errnos = [], [], [], {}
+def rows_of(table: Mapping[str, Any]) -> tuple[Counts, dict[tuple[Syscall, int], int]]:
+    """What was counted by syscall, and how often it failed with which errno."""
+    lanes, errnos = [], dict[tuple[Syscall, int], int]()
     for name, row in table.items():
-        call, buckets = named(name), row["buckets"]
-        values = (row["calls"], row["returns"], row["errors"], row["unreturned"], row["time_ns"], *buckets)
-        calls.append(call)
-        lanes.append(int.from_bytes(struct.pack(f"<{len(values)}Q", *values), "little"))
-        peaks.append(whole(row["max_ns"]))
-        for word, count in row.get("errnos", {}).items():
-            errnos[call, errno_number(word)] = whole(count)
-    return Counts(calls, lanes, peaks), errnos
-
-
-def _counted(process: ProcessInfo, recent: Counts, new: Mapping[tuple[Syscall, int], int]) -> ProcessInfo:
-    delta = recent.sum()
-    so_far = process.syscalls if isinstance(process.syscalls, Counts) else EMPTY
-    return replace(
-        process,
-        total=process.total.plus(delta),
-        delta=delta,
-        syscalls=so_far.plus(recent),
-        recent=recent,
-        errnos=_more(process.errnos, new),
-    )
+        values = (*_SCALARS(row), *row["buckets"])
+        lanes.append(int.from_bytes(_PACKERS[len(values)](*values), "little"))
+        if "errnos" in row:
+            errnos |= {(named(name), errno_number(word)): whole(count) for word, count in row["errnos"].items()}
+    peaks = [whole(row["max_ns"]) for row in table.values()]
+    return Counts(list(map(named, table)), lanes, peaks), errnos
 
 
 def _more(before: Errnos, new: Errnos) -> Errnos:
-    return counted((before, new)) if new else before  # most have none, and share what they had
+    if not new:
+        return before  # most have none, and share what they had
+    return {**before, **{key: before.get(key, 0) + count for key, count in new.items()}}
 
 
 def _in_flight(call: Line) -> InFlight:
     return InFlight(whole(call["tid"]), whole(call["tgid"]), named(str(call["syscall"])), whole(call["since_ns"]))
 
 
+def loss_of(counts: Line) -> Loss:
+    """What could not be counted."""
+    return Loss(*(or_none(counts.get(name, 0)) for name in Loss._fields))  # type: ignore[arg-type]
+
+
 def _status(event: Line) -> int | None:
     """A wait status, of which only the core dump is not in the line."""
     if event["signal"] is not None:
-        return _status_of(event["signal"])
-    return None if event["exit_code"] is None else _status_of(whole(event["exit_code"]) << 8)
+        return status_of(event["signal"])
+    return None if event["exit_code"] is None else status_of(whole(event["exit_code"]) << 8)
 
 
-def _status_of(value: object) -> int | None:
+def status_of(value: object) -> int | None:
     """A wait status that there can be; raises ValueError for another."""
     if value is not None:
         os.waitstatus_to_exitcode(whole(value))
-    return _or_none(value)
+    return or_none(value)
 
 
-def _or_none(value: object) -> int | None:
+def or_none(value: object) -> int | None:
+    """A whole number, or None for what is not known."""
     return None if value is None else whole(value)

@@ -58,6 +58,8 @@ class Sink:
         self._line_start = 0
         self.left_out = 0
         """Ticks that its reader has not got, as it was too slow."""
+        self._marked = 0
+        """Those of them that a later line has told."""
         self._waiting: deque[bytes] | None = None
         self._size = 0
         self._news = threading.Condition()
@@ -88,6 +90,11 @@ class Sink:
         """True while lines can still be taken."""
         return self._open and self.failure is None
 
+    @property
+    def size(self) -> int:
+        """Bytes that have been written."""
+        return self._written
+
     def same_file(self, other: Sink) -> bool:
         """Whether both write to one regular file, and would spoil each other's lines."""
         mine, others = os.fstat(self._descriptor), os.fstat(other._descriptor)
@@ -106,6 +113,16 @@ class Sink:
             log.warning("the %s lacks ticks from here on: its reader is too slow for them", self.name)
         self.left_out += not room
         return room
+
+    def marked(self, pieces: Iterable[str]) -> Iterator[str]:
+        """The same, and in a tick how many were left out just before it, in the summary how many in all."""
+        counts = {'{"kind":"tree"': self.left_out - self._marked, '{"kind":"summary"': self.left_out}
+        for piece in pieces:
+            begins = next((each for each, count in counts.items() if count and piece.startswith(each)), "")
+            if begins:
+                self._marked = self.left_out
+                yield f'{begins},"left_out":{counts[begins]}'
+            yield piece.removeprefix(begins)
 
     def drain(self, hurry: Callable[[], bool]) -> None:
         """Wait until all is written; where `hurry` says so, only as long as its reader goes on reading."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from denet_tui.counts import Between, percentile
 from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
-from denet_tui.record import execs, times
+from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, notes, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -23,7 +23,7 @@ def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
     return grouped
 
 
-def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
+def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Iterator[str]:
     """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
     head: Json = {
         "kind": "summary",
@@ -37,9 +37,13 @@ def summary_pieces(snapshot: Snapshot, processes: Spool) -> Iterator[str]:
         "findings": finding_items(snapshot),
         "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
+        **({"processes_left_out": processes.left_out} if processes.left_out else {}),
+        **notes(snapshot),
         "syscalls": syscall_items(snapshot),
     }
-    yield as_json(head)[:-1] + ',"processes":['
+    yield as_json(head)[:-1]
+    yield from about.summary_fields(info, snapshot)
+    yield ',"processes":['
     yield from processes.blocks()
     yield "]}\n"
 

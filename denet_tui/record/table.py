@@ -10,7 +10,8 @@ from typing import NamedTuple
 from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
-from denet_tui.record.times import in_words
+from denet_tui.record import about
+from denet_tui.spent import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.visible import visible
 
@@ -51,7 +52,7 @@ def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Itera
         lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
     else:
         lines.append("no syscalls were seen")
-    for sentence in (*_story(info, snapshot), *more):
+    for sentence in (*_story(info, snapshot), *about.story(snapshot), *more):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -126,7 +127,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
     for what, count in snapshot.detail.turned_away.items():
         yield f"{what}: {count:,} turned away (the table was full)"
-    for note in (*info.notes, *filter(None, [off_the_clock(snapshot)])):
+    for note in (*info.notes, *snapshot.detail.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 
 

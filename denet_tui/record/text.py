@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 
-from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Syscall
+from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.visible import as_json
 
 Json = dict[str, object]
@@ -51,6 +51,12 @@ def ending(status: int | None) -> Json:
 def accounts(used: Accounts) -> Json:
     """What was used, None for what is not known; nothing counts bytes of the network."""
     return {**used._asdict(), "net_rx_bytes": None, "net_tx_bytes": None}
+
+
+def notes(snapshot: Snapshot) -> Json:
+    """`notes` where something has come up that must be known."""
+    found = [plain(note) for note in snapshot.detail.notes]
+    return {"notes": found} if found else {}
 
 
 def command_line(process: ProcessInfo) -> Json:

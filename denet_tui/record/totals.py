@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
+from denet_tui.record import about
 from denet_tui.record.marks import Marks
 from denet_tui.record.summary import finding_items, syscall_items
 from denet_tui.record.text import Json, ending, plain
@@ -88,6 +89,7 @@ class Totals:
             "findings": finding_items(self.last),
             "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],
             "syscalls": syscall_items(self.last),
+            **{name: list(items) for name, items in about.tables(self.info, self.last)},
             "programs": {
                 plain(name): {
                     "processes": program.processes,

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from typing import BinaryIO, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
+from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
 from denet_tui.visible import visible
 
-_SUMMARY = b'{"kind":"summary"'
+_Told = TypeVar("_Told")
+_SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
+_ASIDE = INDEX, KEYFRAME
+"""Who reads tick by tick has what they hold."""
 
 
 class Tick(NamedTuple):
@@ -33,7 +39,10 @@ class Track:
         """Where the lines of the first tick begin."""
         self.complete = False
         """Whether the whole summary has been met: nothing comes after it."""
+        self._left_out = self._lacking = 0
+        """Ticks that it has not got; of these at its end."""
         self.info = self._first()
+        self._start = self._first_state()
 
     @property
     def streams(self) -> bool:
@@ -65,7 +74,33 @@ class Track:
                 self._refuse(place, "it is no line of a recording")
             events.append(line)
             place = after
+        self._lacking = max(0, self._left_out - before.detail.left_out)
         return None
+
+    def index(self, stop: Callable[[], bool]) -> Index | None:
+        """All ticks of a file up to its last keyframe; None of one without, and of a stream, which is read on from.
+
+        What is packed is unpacked first, unless `stop` says that nothing is wanted any more.
+        """
+        try:
+            if self._lines.is_stream or not self._lines.take_all_in(stop):
+                return None
+            return Index.of(self._lines, self.begin)
+        except OSError as problem:
+            raise UnreadableError(f"{self._name}: {problem.strerror}") from None
+        except MissingError as problem:
+            raise UnreadableError(f"{self._name}: {problem}") from None
+        except ValueError:  # it cannot be unpacked to its end: whoever reads on comes to where that is
+            return None
+
+    def keyframe(self, at: int) -> Snapshot | None:
+        """The snapshot that a keyframe's line has; None where it is not whole, or damaged."""
+        try:
+            return state_of(self.info, self._lines.line(at))
+        except OSError as problem:
+            raise UnreadableError(f"{self._name}: {problem.strerror}") from None
+        except ValueError:
+            return None
 
     def _first(self) -> RunInfo:
         while True:
@@ -84,22 +119,42 @@ class Track:
         except UnreadableError as problem:
             raise UnreadableError(f"{self._name}: {problem}") from None
         self.begin = after if denet_lines.kind(line) == "metadata" else 0
+        self._is_later = isinstance(ours := line.get("denet_tui"), dict) and ours.get("part", 1) != 1
         return info
 
-    def _line(self, at: int) -> tuple[Line, int] | None:
-        """The line there, and where the next one begins; None where there is no whole one."""
+    def _first_state(self) -> Snapshot:
+        """Of a part that is not the first: its keyframe."""
+        if not self._is_later:
+            return first_snapshot(self.info)
+        while not (raw := self._raw(self.begin)).endswith(b"\n") and self.streams:
+            self.news.wait()
+            self.news.clear()
+        state = self._told(self.begin, lambda: state_of(self.info, raw))
+        self.begin += len(raw)
+        return state
+
+    def _raw(self, at: int) -> bytes:
+        return self._told(at, lambda: self._lines.line(at))
+
+    def _told(self, at: int, ask: Callable[[], _Told]) -> _Told:
+        """What the lines say; raises UnreadableError, which names the line that begins there."""
         try:
-            while (raw := self._lines.line(at)) == b"\n":
-                at += 1
-            if raw.startswith(_SUMMARY):  # it may be long, and has nothing that the ticks have not
-                self.complete = self._lines.ends_with_a_line()
-                return None
+            return ask()
         except OSError as problem:
             raise UnreadableError(f"{self._name}: {problem.strerror}") from None
         except MissingError as problem:
             raise UnreadableError(f"{self._name}: {problem}") from None
         except ValueError as problem:
             self._refuse(at, str(problem))
+
+    def _line(self, at: int) -> tuple[Line, int] | None:
+        """The line there, and where the next one begins; None where there is no whole one."""
+        while (raw := self._raw(at)) == b"\n" or (raw.startswith(_ASIDE) and raw.endswith(b"\n")):
+            at += len(raw)
+        if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
+            self.complete = self._told(at, self._lines.ends_with_a_line)
+            self._left_out = int(summary[1] or 0)
+            return None
         if not raw.endswith(b"\n"):
             if len(raw) > MOST_LINE:
                 self._refuse(at, f"it is longer than {MOST_LINE >> 20} MiB")
@@ -122,6 +177,8 @@ class Track:
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
+        if self.complete and self._lacking:
+            return f"the last {self._lacking:,} ticks are not in the recording: its reader was too slow for them"
         if self.complete or self.streams:
             return ""
         if self._lines.is_stream:
@@ -130,4 +187,4 @@ class Track:
 
     def start(self) -> Snapshot:
         """What the first tick goes on from."""
-        return first_snapshot(self.info)
+        return self._start

@@ -24,8 +24,9 @@ from denet_tui.model import (
     bucket_floor_ns,
 )
 from denet_tui.record import execs, times
+from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, plain, rows, wall_ms
+from denet_tui.record.text import Json, accounts, key, notes, plain, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
@@ -46,9 +47,9 @@ _INTENSITIES = {
 }
 
 
-def metadata_line(info: RunInfo, *, host_name: bool) -> str:
-    """The first line: what was run, by whom, where, and how it is watched."""
-    line: Json = {
+def metadata(info: RunInfo, *, host_name: bool) -> Json:
+    """What the first line says: what was run, by whom, where, and how it is watched."""
+    return {
         "kind": "metadata",
         "pid": info.pid,
         "cmd": [plain(argument) for argument in info.argv],
@@ -69,7 +70,6 @@ def metadata_line(info: RunInfo, *, host_name: bool) -> str:
             "notes": [plain(note) for note in info.notes],
         },
     }
-    return as_json(line) + "\n"
 
 
 def _folder_of(pid: int) -> str | None:
@@ -87,6 +87,7 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
+        self._changes = Changes()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
@@ -165,6 +166,8 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
+            "touched": self._changes.item(snapshot),
+            **notes(snapshot),
             **times.of_tick(snapshot),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))

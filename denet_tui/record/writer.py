@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import BinaryIO
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.events import Lifecycle
+from denet_tui.record.keyframe import Keyframes
+from denet_tui.record.parts import Limits, PartFiles
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
 from denet_tui.record.summary import process_item, summary_pieces
-from denet_tui.record.tree import Category, Ticks, metadata_line
+from denet_tui.record.text import Json
+from denet_tui.record.tree import Category, Ticks, metadata
+from denet_tui.visible import as_json
 
 Path = str | os.PathLike[str]
+_NO_LIMITS = Limits()
 
 
 class Recorder:
@@ -33,11 +39,16 @@ class Recorder:
         stream: BinaryIO | None = None,
         summary_path: Path | None = None,
         host_name: bool = True,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
+        """With `limits` the file is one of several parts (see parts.py)."""
         self._info, self._host_name = info, host_name
+        self._parts = PartFiles(pathlib.Path(path), info.start_wall_ms, limits) if path and any(limits) else None
+        self._metadata: Json = {}
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
+        self._keyframes = Keyframes(info)
         self._lines: list[Sink] = []
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None
@@ -58,7 +69,8 @@ class Recorder:
         except RecordError:
             self.close()
             raise
-        self._emit(self._lines, [metadata_line(self._info, host_name=self._host_name)])
+        self._metadata = metadata(self._info, host_name=self._host_name)
+        self._emit(self._lines, [self._first_line()])
         if self.failure:
             self.close()
             raise RecordError(self.failure)
@@ -70,10 +82,13 @@ class Recorder:
         if snapshot is self._last or not self._active():
             return
         self._last = snapshot
+        if self._parts and self._lines[0].alive and self._parts.full(self._lines[0].size):
+            self._begin_part(self._parts)
         self._keep_ended(snapshot)
         ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
-            self._emit(ready, chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot)))
+            lines = chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot))
+            self._emit(ready, self._keyframes.after(snapshot, lines))
 
     def finish(self, snapshot: Snapshot, hurry: Callable[[], bool] = lambda: False) -> None:
         """Add the last snapshot if add() has not had it, write the summary, close everything.
@@ -84,7 +99,7 @@ class Recorder:
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(snapshot, self._spool), hurry)
+            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
@@ -100,7 +115,8 @@ class Recorder:
 
     def _open(self) -> None:
         if self._path is not None:
-            self._lines.append(Sink.create(self._path, "recording"))
+            path = self._parts.begin() if self._parts else self._path
+            self._lines.append(Sink.create(path, "recording"))
         if self._stream is not None:
             self._lines.append(Sink.of_stream(self._stream, "recording on standard output"))
         # Opened now rather than when it is written: nobody wants to learn after an hour that it cannot be.
@@ -116,6 +132,33 @@ class Recorder:
                 raise RecordError(
                     f"cannot keep ended processes in a temporary file: {_spool_advice(problem)}"
                 ) from None
+
+    def _first_line(self) -> str:
+        ours = self._metadata["denet_tui"]
+        assert isinstance(ours, dict)  # noqa: S101 - metadata()
+        part = {"part": self._parts.number} if self._parts else {}
+        return as_json({**self._metadata, "denet_tui": {**ours, **part}}) + "\n"
+
+    def _begin_part(self, parts: PartFiles) -> None:
+        """Go on in a file of its own; what fails is told as a failure of the one before."""
+        path, old = parts.begin(), self._lines[0]
+        last, first = self._keyframes.end_part(self._first_line())
+        self._emit([old], last)
+        old.settle(last=True)
+        old.close()
+        if old.failure:
+            return
+        try:
+            self._lines[0] = Sink.create(path, "recording")
+        except RecordError as problem:
+            old.failure = str(problem)
+            return
+        self._emit(self._lines[:1], first)
+        if self._spool is not None:
+            try:
+                self._spool.clear()
+            except OSError as problem:
+                self._stop(problem)
 
     def _active(self) -> bool:
         return self._spool_failure is None and any(sink.alive for sink in (*self._lines, *self._summaries))
@@ -138,15 +181,24 @@ class Recorder:
     def _emit(self, sinks: list[Sink], pieces: Iterable[str], hurry: Callable[[], bool] | None = None) -> None:
         """Write to all; with `hurry` no more than a block waits."""
         try:
-            for block in batches(pieces):
-                for sink in sinks:
-                    sink.write(block)
-                    if hurry:
-                        sink.drain(hurry)
-            for sink in sinks:
-                sink.settle()
+            if not any(sink.left_out for sink in sinks):
+                self._write(sinks, pieces, hurry)
+                return
+            shared = pieces if len(sinks) == 1 else list(pieces)
+            for sink in sinks:  # each is told how many it has not got
+                self._write([sink], sink.marked(shared), hurry)
         except OSError as problem:  # sinks never raise: this is the spool under the summary
             self._stop(problem)
+
+    @staticmethod
+    def _write(sinks: list[Sink], pieces: Iterable[str], hurry: Callable[[], bool] | None) -> None:
+        for block in batches(pieces):
+            for sink in sinks:
+                sink.write(block)
+                if hurry:
+                    sink.drain(hurry)
+        for sink in sinks:
+            sink.settle()
 
     def _stop(self, problem: OSError) -> None:
         """Without its ended processes a summary would be wrong: stop rather than write one."""

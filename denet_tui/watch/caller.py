@@ -29,6 +29,20 @@ def is_foreign(user: User) -> bool:
     return os.getuid() != user.uid
 
 
+def has_shell() -> bool:
+    """Whether somebody in this session sees that this process group stops, and may let it go on (man 7 credentials).
+
+    The kernel's own rule: a group is orphaned where no parent of its members is in the same session and another group.
+    """
+    for pid, _ in _above():
+        try:
+            if os.getpgid(pid) != os.getpgrp():
+                return os.getsid(pid) == os.getsid(0)
+        except OSError:
+            return False
+    return False
+
+
 def environment_of(user: User, asker: User) -> dict[str, str]:
     """The environment for a command of this user.
 

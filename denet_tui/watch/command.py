@@ -17,12 +17,13 @@ from typing import Any
 
 from denet_tui.model import InFlight
 from denet_tui.ready import readable
-from denet_tui.watch import supervisor
+from denet_tui.watch.ends import GRACE_SECONDS
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.output import CommandOutput
 
 log = logging.getLogger("denet_tui")
 
+_ORPHANED = "the process that started the command was killed; the command is watched on"
 _KILLED = "the process that starts the command was killed before it could: start denet-tui again"
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
@@ -57,8 +58,8 @@ class Command:
     """The thread that waits for somebody to type on its terminal, where that can be told."""
     _pending = b""
     _untyped = 0
-    _orphaned = False
-    """Whether the supervisor was killed: nobody is told the wait status then."""
+    notes: tuple[str, ...] = ()
+    """That the supervisor was killed: nobody is told the wait status then."""
 
     def __init__(
         self,
@@ -127,14 +128,14 @@ class Command:
 
     def poll(self, seconds: float) -> bool:
         """Wait at most that long for its end; True when it has ended."""
-        if self._orphaned:
+        if self.notes:
             return bool(readable([self._pidfd], seconds))
         if self.status is None and (b"\n" in self._pending or readable([self._channel.fileno()], seconds)):
             try:
                 reply, _ = self._receive()
             except OSError:
-                log.warning("the process that started the command was killed; the command is watched on")
-                self._orphaned = True
+                log.warning("%s", _ORPHANED)
+                self.notes = (_ORPHANED,)
                 return self.ended
             self.stopped = reply.get("stopped", 0)
             self.failure = reply.get("failed", self.failure)
@@ -144,7 +145,7 @@ class Command:
     @property
     def ended(self) -> bool:
         """As far as `poll` has been told, or needs not be."""
-        return self.poll(0) if self._orphaned else self.status is not None
+        return self.poll(0) if self.notes else self.status is not None
 
     def resize(self, columns: int, rows: int) -> None:
         """Give its terminal another size."""
@@ -169,7 +170,7 @@ class Command:
     def signal(self, number: int) -> None:
         """Send a signal to it (on a terminal of its own: to its process group)."""
         with contextlib.suppress(OSError):
-            if not self._orphaned:
+            if not self.notes:
                 self._send({"signal": number})
             elif not self.ended:
                 (os.killpg if self._leads else os.kill)(self.pid, number)
@@ -177,7 +178,7 @@ class Command:
     def kill(self) -> None:
         """End it: SIGTERM, and SIGKILL two seconds later."""
         self.signal(signal.SIGTERM)
-        deadline = time.monotonic() + supervisor.GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < deadline:
             if self.poll(deadline - time.monotonic()):
                 return

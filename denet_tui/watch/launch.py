@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from denet_tui import called, clock, syscalls
-from denet_tui.bpf import accounts, facts, maps, privilege, request, reset, unprivileged
+from denet_tui.bpf import facts, privilege, request, reset, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
@@ -23,9 +22,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import descendants, stat, used_by_threads
 from denet_tui.watch.relay import Relayed
-from denet_tui.watch.worker import Attached
 
 FAILED = 125
 """Exit status when denet-tui itself fails, as env(1) and timeout(1) have it."""
@@ -44,13 +41,15 @@ class Options:
 
     method: str = "auto"
     only: tuple[str, ...] = ()
-    """Names and %classes of the syscalls to count; all where it is empty."""
+    """Which syscalls to count (`syscalls.chosen`); all where it is empty."""
     user: str | None = None
     as_root: bool = False
     rows: int = SIZES["ROWS"]
     on_quit: str = "ask"
     no_sudo: bool = False
     detail: str = "calls"
+    by_cgroup: bool = False
+    """Whether the processes of a cgroup are watched."""
 
 
 Report = Callable[[Kernel], None]
@@ -75,7 +74,7 @@ class Start:
         report: Report | None = None,
         *,
         aim: Aim = "command",
-        pid: int = 0,
+        pids: Sequence[int] = (),
         scale: int = 0,
         loader: Loader | None = None,
         say: Callable[[str], object] = lambda line: None,  # noqa: ARG005
@@ -83,19 +82,19 @@ class Start:
         """Forks the supervisor, starts the loader, becomes the invoking user; raises StartError, LoadError.
 
         `report` is called with what the loader handed over, for --debug; `say` with what is to be known at once. `aim`
-        is what will be watched, `pid` which process, `scale` how large the tables are (see request.py). `loader` has
+        is what will be watched, `pids` which processes, `scale` how large the tables are (see request.py). `loader` has
         privilege of its own, and is asked by `load` only: until then nothing is loaded, and `aim_at` may be called.
         """
         self.options = options
         self._report = report
         try:
-            self._wanted = syscalls.numbers_of(syscalls.expand(options.only))
+            self._wanted = syscalls.chosen(options.only) if options.only else set()
         except ValueError as error:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()
         self.runner = _runner(options, self.invoker)
         self._privileged = os.getuid() == 0
-        self.aim_at(aim, pid, scale)
+        self.aim_at(aim, pids, scale)
         self._loader: Loader = loader or (_load_here if privilege.may_load() else without_privilege(options, aim, say))
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
@@ -112,18 +111,21 @@ class Start:
         if os.getuid() == 0:
             self.notes = ("running as root: there is no other user to become",)
 
-    def aim_at(self, aim: Aim, pid: int = 0, scale: int = 0) -> None:
+    def aim_at(self, aim: Aim, pids: Sequence[int] = (), scale: int = 0) -> None:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
         self._scale = scale
+        owners = set(map(privilege.real_uid, pids)) or {0}
         uid = {
             "command": self.runner.uid,
             "itself": self.invoker.uid,
-            "process": privilege.real_uid(pid),
+            "process": owners.pop() if len(owners) == 1 else 0,
             "machine": 0,
         }[aim]
         allowed = uid in (self.runner.uid, self.invoker.uid) and not self.options.as_root
         self.only_uid = uid or None if allowed and self.invoker.uid else None
         """Whose calls alone the kernel side counts; None: everyone's."""
+        if aim == "machine" and self.options.user:
+            self.only_uid = self.runner.uid
         if not self._privileged:
             self.only_uid = os.getuid()
 
@@ -131,7 +133,7 @@ class Start:
         """Raise StartError where another process of this user would get what the loader hands over."""
         protect()
         if not self._privileged and (pid := traced_by()):
-            name = "".join(_command_line(pid)[:1]) or "unknown"
+            name = "".join(command_line(pid)[:1]) or "unknown"
             raise StartError(
                 f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "
                 "start it without that, or as root"
@@ -143,7 +145,7 @@ class Start:
         if rows != SIZES["ROWS"]:
             scale = max(scale, request.scale_for({"ROWS": rows}))
         fewer, detail = None if rows == SIZES["ROWS"] else rows, self.options.detail
-        wanted = Request(self.options.method, scale, fewer, bool(self._wanted), detail)
+        wanted = Request(self.options.method, scale, fewer, bool(self._wanted), detail, self.options.by_cgroup)
         return self._loader(wanted, self.only_uid)
 
     def dismiss_supervisor(self) -> None:
@@ -234,82 +236,6 @@ def hold_command(
     return command, tracer, start.info(argv, path, command.pid, tracer, interval_s)
 
 
-def attach_process(start: Start, pid: int, interval_s: float = 0.5) -> tuple[Attached, Tracer, RunInfo]:
-    """A running process and its living descendants, watched from now on; raises StartError, LoadError."""
-    uid = privilege.real_uid(pid)
-    if uid is None:
-        raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
-    if os.getuid() not in (0, uid) and not start.options.as_root:
-        who = privilege.find_user(str(uid)).name
-        raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
-    if (process := _process_of(pid)) != pid:
-        raise StartError(f"{pid} is a thread of process {process}: use `denet-tui attach {process}`")
-    try:
-        attached, found = Attached(pid), stat(pid)
-    except ProcessLookupError:
-        raise _ended(pid) from None
-    if found.kernel:
-        raise StartError(f"process {pid} ({found.comm}) is a thread of the kernel: it makes no system calls")
-    if attached.poll(0):
-        raise StartError(f"process {pid} has ended: it only waits for its parent to take note; see `ps -e`")
-    command_line = tuple(_command_line(pid)) or (f"[{pid}]",)
-    tracer = start.tracer()
-    if attached.poll(0):  # while the program was loaded: its id may be another's by now
-        raise _ended(pid)
-    try:
-        _enter(tracer, maps.Map(start.load().maps["accounts"]), pid)
-    except NotImplementedError:
-        raise StartError(
-            "inside a PID namespace (a container) a running process cannot be named to the kernel: "
-            "run denet-tui outside, or start the command with `denet-tui run`"
-        ) from None
-    return attached, tracer, start.info(command_line, command_line[0], pid, tracer, interval_s)
-
-
-def _ended(pid: int) -> StartError:
-    return StartError(
-        f"process {pid} ended before it could be watched; `denet-tui run -- COMMAND` sees all of what lives briefly"
-    )
-
-
-def _process_of(tid: int) -> int:
-    """The id of the process that a thread is of; the same id for a process, and where there is neither."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{tid}/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("Tgid:"):
-                return int(line.split()[1])
-    return tid
-
-
-def _enter(tracer: Tracer, table: maps.Map, pid: int) -> None:
-    """Watch a process and its descendants, as far as they can be seen; raises NotImplementedError, StartError."""
-    tracer.overlooks = facts.hides_others()
-    seen: set[int] = set()
-    family = [(pid, 0)]
-    while family:  # again until none is new: a child may have been born before its parent was entered
-        for member, parent in family:
-            seen.add(member)
-            begun = _begin_account(table, member)
-            try:
-                tracer.attach(member, parent)
-            except (FileNotFoundError, ProcessLookupError):
-                if member == pid:
-                    raise _ended(pid) from None
-                continue
-            if begun:
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    accounts.check(table, member, len(os.listdir(f"/proc/{member}/task")))  # noqa: PTH208
-        family = [each for each in descendants(pid) if each[0] not in seen]
-
-
-def _begin_account(table: maps.Map, tgid: int) -> bool:
-    """False where that is not possible: what the process will have used is not known then."""
-    try:
-        return accounts.open_for_running(table, tgid, used_by_threads(tgid))
-    except OSError:  # a thread has just ended
-        return False
-
-
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:
     """The loader of somebody who may not load: the service for the group, or sudo for it alone; raises StartError."""
     if aim == "machine":
@@ -361,7 +287,7 @@ def _runner(options: Options, invoker: User) -> User:
     except KeyError:
         raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
-        raise StartError(f"only root can run a command as {wanted.name}: use sudo")
+        raise StartError(f"only root can act for {wanted.name}: use sudo")
     return wanted
 
 
@@ -370,7 +296,8 @@ def _was_ignored(number: int) -> bool:
     return signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def _command_line(pid: int) -> list[str]:
+def command_line(pid: int) -> list[str]:
+    """The words of a process, else its name; empty where it is gone."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes() or Path(f"/proc/{pid}/comm").read_bytes().strip()
     except OSError:

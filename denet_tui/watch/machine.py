@@ -15,6 +15,7 @@ from denet_tui.bpf.facts import hides_others, in_pid_namespace
 from denet_tui.bpf.request import SIZES, scale_for
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
+from denet_tui.watch.cgroups import Cgroup
 from denet_tui.watch.launch import Options, Start, StartError
 from denet_tui.watch.processes import stat
 from denet_tui.watch.worker import Attached
@@ -36,16 +37,10 @@ class Listed(NamedTuple):
 class Machine(Attached):
     """In the place of one process: it has no end, and nobody ends it."""
 
-    def __init__(self) -> None:
-        self.pid = 0
-
     def poll(self, seconds: float) -> bool:
         """Wait that long."""
         time.sleep(max(0.0, seconds))
         return False
-
-    def close(self, policy: str = "leave") -> None:
-        """Nothing was opened."""
 
 
 def scale(options: Options) -> int:
@@ -59,11 +54,12 @@ def scale(options: Options) -> int:
 
 
 def watch_everything(
-    start: Start, say: Callable[[int], None], interval_s: float = 0.5
+    start: Start, say: Callable[[int], None], interval_s: float = 0.5, within: Cgroup | None = None
 ) -> tuple[RunInfo, Tracer, Attached]:
     """Watch every process of this machine but this one and its children; raises StartError, LoadError.
 
-    `say` is called with the number of processes there are, before they are entered.
+    `within` a cgroup alone; where the options name a user, that one's alone. `say` is called with the number of
+    processes there are, before they are entered.
 
     The kernel side watches whatever makes a call, forks or executes from here on, so that nobody has to be found. Those
     that are there already are entered one by one, so that the idle ones show as well.
@@ -74,9 +70,16 @@ def watch_everything(
             "run denet-tui outside, or watch a command with `denet-tui run`"
         )
     tracer = start.tracer()
-    info = start.info(("whole machine",), "whole machine", 0, tracer, interval_s)
-    tracer.watch_everyone()
-    there = pids()
+    tracer.by_user = bool(start.options.user)
+    title = f"cgroup {within.path}" if within else "whole machine"
+    if start.options.user:
+        title = f"processes of {start.runner.name}" + (f" in {title}" if within else "")
+    info = start.info((title,), title, 0, tracer, interval_s)
+    try:
+        tracer.watch_everyone(within.key if within else None)
+    except FileNotFoundError:
+        raise StartError(f"{title} has gone while the program was loaded") from None
+    there = within.processes() if within else pids()
     say(len(there))
     enter(tracer, listed(there - {os.getpid()}), start.only_uid)
     return replace(info, notes=(*info.notes, *_notes(start))), tracer, Machine()
@@ -124,7 +127,7 @@ def _listed(pid: int) -> Listed | None:
 
 def _notes(start: Start) -> list[str]:
     notes = ["denet-tui itself is not counted"]
-    if start.only_uid is not None:
+    if start.only_uid is not None and not start.options.user:
         notes.append(f"only the processes of {start.invoker.name} are counted: denet-tui was not started by root")
     if hides_others() and start.only_uid is None:
         notes.append("/proc hides the processes of others here (hidepid): those show with their first call")

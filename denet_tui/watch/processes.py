@@ -12,7 +12,7 @@ from typing import NamedTuple
 from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.accounts import since
-from denet_tui.bpf.tracer import Process
+from denet_tui.bpf.records import Process
 from denet_tui.model import NO_USAGE, NOTHING_USED, Accounts, Counters, ProcessKey, Syscall, Usage
 
 BUDGET = 300
@@ -261,7 +261,7 @@ class Usages:
         if found.ended:
             return Present()
         now = clock.now_ns()
-        if _age_s(found) < (now - info.start_ns) / 1e9 - _SLACK_S:  # its id is another's by now
+        if is_another(found, info.start_ns):
             return None
         disk = _disk_of(info, found, read)
         accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
@@ -282,12 +282,17 @@ def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> 
     """As if there had been one when it started, or now for a process that was there before it was watched."""
     if process.account:
         return _Look(process.account.before, process.account.before.cpu_ns or 0, process.start_ns)
-    if _age_s(found) > (now - process.start_ns) / 1e9 + _SLACK_S:
+    if age_s(found) > (now - process.start_ns) / 1e9 + _SLACK_S:
         return _Look(accounts, accounts.cpu_ns or 0, now)
     return _Look(NOTHING_USED, 0, process.start_ns)
 
 
-def _age_s(found: Stat) -> float:
+def is_another(found: Stat, start_ns: int) -> bool:
+    """Whether the id of a process that is watched since `start_ns` is another's by now: one that is younger."""
+    return age_s(found) < (clock.now_ns() - start_ns) / 1e9 - _SLACK_S
+
+
+def age_s(found: Stat) -> float:
     """How long it has been there, in steps of a clock tick; the machine's sleep is in it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
 

@@ -77,6 +77,7 @@ class Relayed(Command):
         ended = super().poll(seconds)
         if ended:  # what is typed from now on is for who reads this terminal next
             os.eventfd_write(self._over, 1)
+            self._wants = False
         if self.stopped:
             number, self.stopped = self.stopped, 0
             self._follow(number)

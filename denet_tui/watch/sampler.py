@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from denet_tui import clock
 from denet_tui.bpf import names
-from denet_tui.bpf.tracer import Process, Reading, index_of, without_row
+from denet_tui.bpf.records import Process
+from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY
 from denet_tui.detail import Programs, Time
 from denet_tui.model import (
@@ -35,6 +36,7 @@ from denet_tui.model import (
 from denet_tui.syscalls import syscall
 from denet_tui.watch.processes import Present
 from denet_tui.watch.spending import Spending
+from denet_tui.watch.touches import Touches
 
 _START = attrgetter("start_ns")
 _LEAVING_NS = 2_000_000_000
@@ -79,6 +81,7 @@ class Sampler:
         """CPU time of this interval."""
         self._turned_away: dict[str, int] = {}
         self._spending = Spending()
+        self._touches = Touches()
 
     def add(
         self,
@@ -96,6 +99,7 @@ class Sampler:
         self._add_times(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
+        touched = reading.about and self._touches.add(reading.about, self._pid_of, self._turn_away)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -105,7 +109,15 @@ class Sampler:
         ended = (*replaced, *self._freeze(reading, shown))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
-        return replace(snapshot, running=running, status=status)
+        detail = snapshot.detail._replace(touched=touched)
+        return replace(snapshot, running=running, status=status, detail=detail)
+
+    def _turn_away(self, table: str, count: int = 1) -> None:
+        self._turned_away[table] = self._turned_away.get(table, 0) + count
+
+    def _pid_of(self, tgid: int) -> int:
+        known = self._known.get(tgid)
+        return known.info.pid if known else tgid
 
     def _snapshot(
         self, reading: Reading, recent: Mapping[Syscall, Counters], delta: Counters, ended: tuple[ProcessInfo, ...]
@@ -150,6 +162,8 @@ class Sampler:
         ]
         for process in sorted(changed, key=_START):
             known = all_known.get(process.tgid)
+            if known and not known.info.execs and self._is_command(known.info):  # it begins with its exec
+                known.info = replace(known.info, start_ns=process.start_ns)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
                     replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
@@ -162,6 +176,9 @@ class Sampler:
                     known.info, comm=new.comm, cmdline=new.cmdline, cut=new.cut, execs=new.execs, exec_ns=new.exec_ns
                 )
         return replaced
+
+    def _is_command(self, info: ProcessInfo) -> bool:
+        return self._command is not None and info.pid == self._command.pid
 
     def _info_of(self, process: Process) -> ProcessInfo:
         whole = self._whole(process) if process.cut else None
@@ -190,10 +207,12 @@ class Sampler:
 
     def _add_execs(self, reading: Reading) -> None:
         for name, count in reading.detail.turned_away.items():
-            self._turned_away[name] = self._turned_away.get(name, 0) + count
+            self._turn_away(name, count)
         for executed in reading.detail.execs or ():
             known = self._known.get(executed.tgid)
-            if known and known.info.programs is not None and known.info.start_ns <= executed.at_ns:
+            if known is None or known.info.programs is None:
+                continue
+            if known.info.start_ns <= executed.at_ns or self._is_command(known.info):
                 known.info = replace(known.info, programs=known.info.programs.plus(executed))
 
     def _add_times(self, reading: Reading) -> None:

@@ -31,10 +31,9 @@ from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.privilege import User, become
 from denet_tui.ready import readable
 from denet_tui.syscalls import numbers
+from denet_tui.watch.ends import GRACE_SECONDS
 from denet_tui.watch.find import CommandError, resolve
 
-GRACE_SECONDS = 2.0
-"""Between SIGTERM and SIGKILL when the command is to be ended."""
 _JOIN_SESSION_KEYRING = 1
 """KEYCTL_JOIN_SESSION_KEYRING of include/uapi/linux/keyctl.h."""
 

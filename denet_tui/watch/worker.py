@@ -36,6 +36,8 @@ _CROWD_OF_EXECS = 1000
 """The same of executions."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
+_LOOKED_AFTER_S = 0.1
+"""How long the end of the last descendant may."""
 _COLLECTING = (50_000, 20, 20)
 """Thresholds of Python's garbage collector. Hardly anything that a tick makes is cyclic, and with its own thresholds it
 walks thousands of new tuples again and again: with 2,000 processes that was a fifth of all that a tick costs."""
@@ -53,33 +55,42 @@ class SnapshotSink(Protocol):
 
 
 class Attached:
-    """A process that runs already, in the place of a Command: its end can be waited for, and no more."""
+    """Processes that run already, in the place of a Command: their end can be waited for, and no more."""
 
     status: int | None = None
     failure: int | None = None
     output: CommandOutput | None = None
+    notes = ()
 
-    def __init__(self, pid: int) -> None:
-        """Raises ProcessLookupError where there is no such process."""
-        self.pid = pid
-        self._pidfd = os.pidfd_open(pid)
+    def __init__(self) -> None:
+        self.living: dict[int, int] = {}
+        """Those that have not ended, as far as `poll` has looked, each with its pidfd."""
+
+    def add(self, pid: int) -> None:
+        """One more; raises ProcessLookupError where there is no such process."""
+        self.living[pid] = os.pidfd_open(pid)
 
     def go(self) -> None:
-        """It runs already."""
+        """They run already."""
 
     def poll(self, seconds: float) -> bool:
-        """Wait at most that long for its end; True when it has ended."""
-        return bool(readable([self._pidfd], seconds))
+        """Wait at most that long for the end of all; True when they have ended."""
+        deadline = time.monotonic() + seconds
+        while self.living and (ready := readable([*self.living.values()], max(0.0, deadline - time.monotonic()))):
+            for pid in [pid for pid, descriptor in self.living.items() if descriptor in ready]:
+                os.close(self.living.pop(pid))
+        return not self.living
 
     def give_back(self) -> None:
-        """Its terminal is its own."""
+        """Their terminals are their own."""
 
     def kill(self) -> None:
-        """It was not started by us, so it is not ended by us."""
+        """They were not started by us, so they are not ended by us."""
 
     def close(self, policy: str = "leave") -> None:  # noqa: ARG002 - the same shape as Command.close
-        """Let it go on."""
-        os.close(self._pidfd)
+        """Let them go on."""
+        while self.living:
+            os.close(self.living.popitem()[1])
 
 
 class Session:
@@ -96,6 +107,12 @@ class Session:
         self.recorder: SnapshotSink | None = None
         self.shows_usages = True
         """Whether what processes use is shown or recorded before the end."""
+        self.until_last = False
+        """Whether the run goes on after the command's end, until its last descendant has ended."""
+        self.outlived: Callable[[], object] = lambda: None
+        """Called once, where it goes on."""
+        self.at_once = False
+        """Set to have the next tick now."""
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns, info)
         self._soonest_s = math.inf
@@ -122,7 +139,8 @@ class Session:
         if self._over.is_set():
             return
         if self.latest is None:
-            log.info("watching %s, pid %d, as %s", self.info.executable, self.info.pid, self.info.user)
+            of = f", pid {self.info.pid}" if self.info.pid else ""
+            log.info("watching %s%s, as %s", self.info.executable, of, self.info.user)
             for note in self.info.notes:
                 log.warning("%s", note)
             self.target.go()
@@ -156,6 +174,8 @@ class Session:
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
+        if self.target.notes:
+            snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
         rows = sum(map(len, reading.rows.values()))
         executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
@@ -172,12 +192,16 @@ class Session:
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
-        found = [each for each in (*snapshot.processes, *snapshot.ended) if each.pid == self.info.pid]
+        all_of_them = (*snapshot.processes, *snapshot.ended)
+        found = [each for each in all_of_them if each.pid == self.info.pid]
         first = min(found, key=lambda each: each.start_ns, default=None)  # the others had its id after it
-        if first is None or first.end_ns is None:
-            return snapshot
-        status = first.status if snapshot.status is None else snapshot.status
-        return replace(snapshot, elapsed_ns=first.end_ns - self.info.start_ns, status=status)
+        last = all_of_them if self.until_last else [first] if first else []
+        ends = [each.end_ns for each in last if each.end_ns is not None]
+        if ends and len(ends) == len(last):
+            snapshot = replace(snapshot, elapsed_ns=max(ends) - self.info.start_ns)
+        if first and first.end_ns is not None and snapshot.status is None:
+            snapshot = replace(snapshot, status=first.status)
+        return snapshot
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write to the log what was lost since the last time, what cannot be written any more, and the end."""
@@ -194,7 +218,8 @@ class Session:
         if not snapshot.running:
             status = snapshot.status
             how = "ended" if status is None else how_ended(os.waitstatus_to_exitcode(status))
-            log.info("pid %d %s, after %.1f s", self.info.pid, how, snapshot.elapsed_ns / 1e9)
+            what = f"pid {self.info.pid}" if self.info.pid else self.info.executable
+            log.info("%s %s, after %.1f s", what, how, snapshot.elapsed_ns / 1e9)
 
     @property
     def terminal(self) -> Command | None:
@@ -229,8 +254,18 @@ class Session:
         """Until the deadline, a wish to stop, or the end of the command; True for the last."""
         while not (stop.is_set() or self._over.is_set()):
             left = due - time.monotonic()
-            if self.target.poll(min(left, _STOP_SECONDS)):
+            if self.target.poll(min(left, _STOP_SECONDS)) and not self._goes_on(min(left, _LOOKED_AFTER_S)):
                 return True
-            if left <= 0:
+            if left <= 0 or self.at_once:
+                self.at_once = False
                 break
         return False
+
+    def _goes_on(self, seconds: float) -> bool:
+        """Whether the last descendant is still to end, now that the command has; waits that long where it is."""
+        if not self.until_last or not self._tracer.watches_any():
+            return False
+        self.outlived()
+        self.outlived = lambda: None
+        time.sleep(max(0.0, seconds))
+        return True

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,6 +18,7 @@ from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
+from denet_tui.widgets.error_paths import ErrorPaths, path_rows, said_of
 from denet_tui.widgets.line_view import LineView, Piece
 from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, Subtree
 from denet_tui.widgets.spark import sparkline
@@ -206,31 +207,46 @@ class ErrorSources(LineView[SourceRow]):
 
 
 class ErrorsView(Vertical):
-    """The errors, and below them the processes that met the one under the cursor."""
+    """The errors, and below them the paths of the one under the cursor, and the processes that met it."""
 
     DEFAULT_CSS = """
     ErrorsView {
         height: 1fr;
-        & > .caption { height: 1; padding: 0 1; color: $text-primary; text-wrap: nowrap; text-overflow: ellipsis; }
+        & .caption { height: 1; padding: 0 1; color: $text-primary; text-wrap: nowrap; text-overflow: ellipsis; }
         & > ErrorTable { height: 1fr; }
-        & > ErrorSources { height: 30%; min-height: 4; }
+        & > .below { height: 30%; min-height: 5; }
+        & > .below > Vertical { height: 2fr; }
+        & #with-paths { height: 3fr; }
+        & #with-paths, & ErrorPaths { display: none; }
+        &.-paths #with-paths, &.-paths ErrorPaths { display: block; }
+        &.-paths > .below { height: 62%; }
     }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
         self._snapshot: Snapshot | None = None
+        self._of = ""
 
     def compose(self) -> ComposeResult:
-        """Lay the two lists out, each under a line that says what it is."""
+        """Lay the lists out, each under a line that says what it is."""
         yield Static("", classes="caption", id="failed")
         yield ErrorTable()
-        yield Static("", classes="caption lower", id="sources")
-        yield ErrorSources()
+        with Container(classes="below"):
+            with Vertical(id="with-paths"):
+                yield Static("", classes="caption lower", id="paths")
+                yield ErrorPaths()
+            with Vertical(id="with-sources"):
+                yield Static("", classes="caption lower", id="sources")
+                yield ErrorSources()
 
-    def show(self, snapshot: Snapshot, rates: Callable[[ErrorKey], Sequence[float]]) -> None:
-        """Draw the errors of `snapshot`; `rates` gives the last errors/s of one, oldest first."""
-        self._snapshot = snapshot
+    def show(self, snapshot: Snapshot, rates: Callable[[ErrorKey], Sequence[float]], of: str = "") -> None:
+        """Draw the errors of `snapshot`; `rates` gives the last errors/s of one, oldest first.
+
+        `of` is what paths are of, where that is more than the errors are of.
+        """
+        self._snapshot, self._of = snapshot, of
+        self.set_class(snapshot.detail.touched is not None, "-paths")
         self.query_one("#failed", Static).update(Content(_failed(snapshot)))
         self.query_one(ErrorTable).show(error_rows(snapshot, rates))
         self._show_sources(snapshot)
@@ -240,6 +256,11 @@ class ErrorsView(Vertical):
         said = f"Processes in which {visible(row.syscall.name)} failed with {row.name}" if row else ""
         self.query_one("#sources", Static).update(Content(said))
         self.query_one(ErrorSources).show(source_rows(snapshot, row))
+        if snapshot.detail.touched is not None:
+            key = row.key if row else None
+            paths = path_rows(snapshot, key)
+            self.query_one("#paths", Static).update(Content(said_of(paths, key, row.times if row else 0, self._of)))
+            self.query_one(ErrorPaths).show(paths)
 
     def on_line_view_moved(self, message: LineView.Moved) -> None:
         """Say where the error under the cursor comes from."""

@@ -196,3 +196,13 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     text = clip(text, width)
     space = " " * (width - (len(text) if text.isascii() else cell_len(text)))
     return space + text if right else text + space
+
+
+def end_of(path: str, width: int) -> str:
+    """A path in at most `width` cells: its end says more than its start."""
+    if cell_len(path) <= width or not path.startswith(("/", "…")):
+        return clip(path, width)
+    rest = path[max(0, len(path) - width) :]
+    while rest and cell_len(rest) >= width:
+        rest = rest[1:]
+    return f"…{rest}" if width > 0 else ""

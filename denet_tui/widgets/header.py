@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -12,13 +13,19 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
+from denet_tui.detail import Time
 from denet_tui.model import Loss, RunInfo, Snapshot
+from denet_tui.spent import briefly
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
+from denet_tui.widgets.time_bar import bar
 
 _METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 _STYLES = ("text", "strong", "dim", "good", "bad", "failed", "found", "paused")
 _SEPARATOR = " · "
+_OTHERS = 2
+"""The last of the details: they are of no calls."""
+_BAR = 12
 
 Piece = tuple[str, str]
 
@@ -41,6 +48,8 @@ class HeaderText(NamedTuple):
     """The last words of a command that failed."""
     found: tuple[str, ...] = ()
     """What stands out, the weightiest first."""
+    spent: tuple[str, ...] = ()
+    """Where the time of all threads went: as a bar and in words, in words alone, in fewer."""
 
 
 def badge(loss: Loss) -> str:
@@ -77,12 +86,20 @@ def facts(
         badge=badge(snapshot.loss),
         exact=snapshot.exact,
         details=tuple(details),
-        remarks=(*short, *notes),
+        remarks=(*short, *map(visible, snapshot.detail.notes), *notes),
         paused=paused,
         failed=bool(snapshot.status),
         said=visible(said),
         found=tuple(found),
+        spent=_spent(snapshot.detail.time),
     )
+
+
+def _spent(spent: Time | None) -> tuple[str, ...]:
+    if spent is None or not spent.whole_ns:
+        return ()
+    words, children = briefly(spent)
+    return f"{bar(spent, _BAR)} {words}{children}", words + children, words
 
 
 def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
@@ -103,7 +120,7 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     if known.said:
         lines.append([(" ▌", "failed"), (formatting.clip(known.said, width - 3), "strong")])
     else:
-        lines.append([(" ", "text"), (_joined(known.details, width - 2), "text")])
+        lines.append([(" ", "text"), (_told(known, width - 2), "text")])
     if known.found:
         more = f"   and {len(known.found) - 1} more at the end" if len(known.found) > 1 else ""
         lines.append([(" ● ", "found"), (formatting.clip(known.found[0], width - 4 - cell_len(more)) + more, "text")])
@@ -115,6 +132,13 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
             ]
         )
     return lines
+
+
+def _told(known: HeaderText, width: int) -> str:
+    """The details, with where the time went behind the calls, as well as there is room for it."""
+    calls, rest = known.details[:-_OTHERS], known.details[-_OTHERS:]
+    fitting = (each for each in known.spent if cell_len(_SEPARATOR.join((*calls, each))) <= width)
+    return _joined((*calls, *islice(fitting, 1), *rest), width)
 
 
 def _joined(parts: Sequence[str], width: int) -> str:
@@ -168,6 +192,7 @@ class RunHeader(Widget):
         lines = (
             " ".join(visible(word) for word in self._info.argv),
             *self._facts.details,
+            *self._facts.spent[:1],
             *self._facts.found,
             *(self._facts.remarks or ("Nothing was lost: every system call is counted.",)),
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from denet_tui.detail import Time
+from denet_tui.spent import together
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.ended import EndedRow
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow
+from denet_tui.widgets.time_bar import bar
 
 MOST_GUIDE = 12
 
@@ -52,3 +55,19 @@ def waits(call: Blocked, width: int) -> str:
     if width - len(time) < 5:
         return formatting.clip(visible(call.name), width)
     return f"{formatting.clip(visible(call.name), width - len(time) - 1)} {time}"
+
+
+def _spent(row: ProcessRow | GroupRow | EndedRow) -> Time | None:
+    return row.process.time if isinstance(row, ProcessRow) else together(each.time for each in row.members)
+
+
+def time_of(row: ProcessRow | GroupRow, width: int) -> str:
+    """Where its time went, as a bar; empty where that is not known."""
+    spent = _spent(row)
+    return bar(spent, width) if spent else ""
+
+
+def on_cpu_ns(row: ProcessRow | GroupRow | EndedRow) -> int:
+    """How long its threads were on a CPU, 0 where that is not known."""
+    spent = _spent(row)
+    return spent.user_ns + spent.kernel_ns if spent else 0

@@ -18,7 +18,7 @@ from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, states
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.narrowing import Named, Narrow, Subtree
-from denet_tui.widgets.process_cells import count_of, end_of, guide_of, now_of, waits
+from denet_tui.widgets.process_cells import count_of, end_of, guide_of, now_of, on_cpu_ns, time_of, waits
 from denet_tui.widgets.process_rows import (
     Blocked,
     GroupRow,
@@ -45,13 +45,14 @@ class ProcessTree(TableView[Row]):
 
     HELP = (
         "Each line is one process, under the one that forked it; sorted by a column, it is a list. Ended processes "
-        "stay for a few seconds, dimmed, and say how they ended; then those of one name share a line, until e or Enter "
-        "shows them. Columns without a number in any line are not there. cpu% is of one core;"
-        " rss is memory in use. calls/s counts the process alone, without its children. A process that "
-        "makes no call says what it has been blocked in, once that takes longer than a second. [+3] stands before "
-        "a process whose 3 descendants are folded away. Enter narrows everything to the process and what is below "
-        "it. With t, all processes of one command name are one line: how many live, and how many there were. A "
-        "filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
+        "stay for a few seconds, dimmed, and say how they ended; then those of one name share a line, until e or "
+        "Enter shows them. Columns without a number in any line are not there. cpu% is of one core; rss is memory in "
+        "use. calls/s counts the process alone, without its children. A process that makes no call says what it has "
+        "been blocked in, once that takes longer than a second. time is where the time of all its threads went (█ "
+        "user, ▓ kernel, ▒ waiting for a CPU, ░ blocked, · waiting for children), sorted by what was on a CPU. [+3] "
+        "stands before a process whose 3 descendants are folded away. Enter narrows everything to the process and "
+        "what is below it. With t, all processes of one command name are one line: how many live, and how many there "
+        "were. A filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
     )
     EMPTY = "no process yet"
     FILTER_HINT = "name, pid, %class or ERRNO"
@@ -65,16 +66,18 @@ class ProcessTree(TableView[Row]):
         Column("threads", "thr", 4, rank=12),
         Column("rate", "calls/s", 7),
         Column("spark", "trend", 5, SPARK_POINTS, rank=5, right=False),
+        Column("time", "time", 8, rank=8, right=False),
         Column("blocked", "blocked in", 12, 22, rank=10, right=False),
         Column("errors", "err/s", 6, rank=11),
         Column("calls", "calls", 8, rank=8),
         Column("failed", "failed", 7, rank=9),
     )
-    QUIET = frozenset({"end", "cpu", "rss", "threads", "rate", "blocked", "errors", "failed"})
+    QUIET = frozenset({"end", "cpu", "rss", "threads", "rate", "time", "blocked", "errors", "failed"})
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "pid": lambda row: row.process.pid if isinstance(row, ProcessRow) else row.living,
         "name": lambda row: row.name.lower(),
         "end": lambda row: isinstance(row, ProcessRow) and not row.alive,
+        "time": on_cpu_ns,
         "blocked": lambda row: row.blocked.for_ns if row.blocked else 0,
         **{key: attrgetter(key) for key in ("cpu", "rss", "threads", "rate", "errors", "calls", "failed")},
     }
@@ -250,6 +253,8 @@ class ProcessTree(TableView[Row]):
                 return ((f"{row.calls:,}", plain),)
             case "failed":
                 return ((f"{row.failed:,}", "warn" if row.failed else "dim"),)
+            case "time":
+                return ((time_of(row, width), "spark" if row.alive else "dim"),)
             case "rate" | "spark":
                 return self._pace(row, column, width)
         return now_of(row, column.key, width) if row.alive else ()

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from denet_tui.counts import percentile
 from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
-from denet_tui.syscalls import class_of, errno_name
+from denet_tui.syscalls import class_of, errno_name, for_children
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
@@ -29,7 +29,7 @@ class SyscallRow(NamedTuple):
     rate: float
     counters: Counters
     share: float
-    """Of the time that all the syscalls in the table took, 0..1."""
+    """Of the time that all the syscalls in the table took but those that wait for own children, 0..1."""
     rates: Sequence[float]
 
     @property
@@ -60,14 +60,14 @@ def syscall_rows(
     rates: Callable[[Syscall], Sequence[float]],
 ) -> list[SyscallRow]:
     """The rows, in the order of their names; `rates` gives the last calls/s of a syscall."""
-    all_time = sum(counters.time_ns for counters in counted.values()) or 1
+    all_time = sum(counters.time_ns for call, counters in counted.items() if not for_children(call)) or 1
     seconds = interval_ns / 1e9
     return [
         SyscallRow(
             syscall,
             recent.get(syscall, NOTHING).calls / seconds if seconds else 0.0,
             counters,
-            counters.time_ns / all_time,
+            0.0 if for_children(syscall) else counters.time_ns / all_time,
             rates(syscall),
         )
         for syscall, counters in sorted(counted.items(), key=lambda item: item[0].name)
@@ -82,7 +82,8 @@ class SyscallTable(TableView[SyscallRow]):
         "the bars on the right are of the last moments (bars start at zero, the highest is the peak of what is "
         "shown), and calls/s of the whole run once the command has ended; all other columns are since the start, or "
         "of the last interval alone (c). time% is the share of "
-        "the time spent in all calls together, waiting included. Half of the calls took no longer than p50≤, 99 of "
+        "the time spent in all calls together, waiting included, but for that in wait4 and waitid (child): own "
+        "children are at work then. Half of the calls took no longer than p50≤, 99 of "
         "100 no longer than p99≤, and perhaps half as long: times are kept by powers of two. errors: calls that "
         "failed. Enter narrows everything to the call, % to its class. "
         "A filter knows names, classes (%network) and errnos (ENOENT)."
@@ -173,6 +174,8 @@ class SyscallTable(TableView[SyscallRow]):
                 return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
             case "total":
                 return ((f"{counters.calls:,}", "text" if counters.calls else "dim"),)
+            case "share" if for_children(row.syscall):
+                return (("child", "dim"),)
             case "share":
                 return ((formatting.percent(row.share), "text" if row.share >= 0.0005 else "dim"),)
             case "errors":

@@ -21,7 +21,7 @@ def whole_command(row: ProcessRow | GroupRow | EndedRow | None) -> tuple[str, st
         return f"{row.process.pid} ", row.whole
     if isinstance(row, EndedRow):
         return "", "".join(row.words) + ": enter shows each, e those of all names"
-    return "", "" if row is None else f"{row.name}: {len(row.members):,} processes"
+    return "", "" if row is None else f"{row.name}: {len(row.members):,} process{'es' if len(row.members) > 1 else ''}"
 
 
 class WholeCommand(Widget):

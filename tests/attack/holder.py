@@ -25,9 +25,10 @@ from typing import Any
 
 from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.records import PROCESS
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tasks import BLOCKED, CLOCK, INSIDE, NEW, TASK
-from denet_tui.bpf.tracer import _PROCESS, Tracer
+from denet_tui.bpf.tracer import Tracer
 from tests.bpf.skipped import SLOT
 
 SECRET = "the-password-of-root"
@@ -146,7 +147,7 @@ def start_of(victim: subprocess.Popen[bytes]) -> int:
         victim.send_signal(signal.SIGSTOP)
         victim.send_signal(signal.SIGCONT)
         record = tracer._maps["processes"].lookup(struct.pack("<I", victim.pid)) or b""
-        if born := int(_PROCESS.unpack(record)[3]):
+        if born := int(PROCESS.unpack(record)[3]):
             tracer.close()
             return born
 
@@ -165,6 +166,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
         tracer._renew()
+        tracer._set(3, victim.pid)  # as if it were the command, whose CPU time is looked at once more
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
             seen += [f"its state: {TASK.unpack(task)}"] if task != before else []
@@ -177,6 +179,10 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
         for name in ("times", "waits") if reading.spent else ():
             seen += [f"its {name}: {keys!r} {values!r}" for keys, values in tracer._maps[name].read() if keys]
         seen += [f"an exec of {each.tgid}: {each}" for each in reading.detail.execs or ()]
+        if about := reading.about:
+            seen += [f"use by {tgid}: {file} {use}" for tgid, file, use in about.used if tgid != os.getpid()]
+            seen += [f"a path: {path}" for path, _ in about.failed if path.path == "/nonexistent"]
+            seen += [f"a slow call: {call}" for call in about.slow if call.pid != os.getpid()]
         for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
             used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
             seen += [f"its account: {used}"] if used and any(used) else []

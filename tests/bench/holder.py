@@ -1,6 +1,7 @@
 """Attaches on request: nothing, an empty pair of raw tracepoints, or the real programs, which watch the process PID.
 
-Run as root by `python -m tests.bench.holder PID`; reads `bare`, `empty` or `ours`, attaches that alone, and prints it.
+Run as root by `python -m tests.bench.holder PID`; reads `bare`, `empty`, `ours` (calls alone) or `files` (them, too),
+attaches that alone, and prints it.
 Everything is compiled and loaded before, so that what is compared is measured one right after the other.
 """
 
@@ -24,18 +25,20 @@ _RAW_TRACEPOINT = 17
 
 def main() -> None:
     empty = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
-    with redirect_stdout(sys.stderr):
-        loaded = loader.load(Request("raw"), None, "raw")
-    kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})
-    Tracer(kernel).attach(int(sys.argv[1]))
-    programs = {
+    links, programs = [], {}
+    for name, detail in (("ours", "calls"), ("files", "files")):
+        with redirect_stdout(sys.stderr):
+            loaded = loader.load(Request("raw", detail=detail), None, "raw")
+        kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})
+        Tracer(kernel).attach(int(sys.argv[1]))
+        programs[name] = loaded["programs"]
+        links += loaded["links"].values()
+    programs |= {
         "bare": {},
         "empty": {
             event: empty.load_func(f"on_{event}".encode(), _RAW_TRACEPOINT).fd for event in ("sys_enter", "sys_exit")
         },
-        "ours": loaded["programs"],
     }
-    links = list(loaded["links"].values())
     for line in sys.stdin:
         for link in links:
             os.close(link)

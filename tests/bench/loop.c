@@ -1,7 +1,9 @@
 /*
- * Makes system calls on request: reads how many and what kind (0: getppid, 1: close of a descriptor that is not open),
- * prints ns of this thread's CPU time per call. That leaves out what others take of the CPU, on a busy machine too.
+ * Makes system calls on request: reads how many and what kind (0: getppid, 1: close of a descriptor that is not open,
+ * 2: read of a byte of /dev/zero, 3: openat of what is not there), prints ns of this thread's CPU time per call. That
+ * leaves out what others take of the CPU, on a busy machine too.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,12 +18,21 @@ static double now(void)
 
 int main(void)
 {
+    char byte;
+    int zero = open("/dev/zero", O_RDONLY);
     long calls, kind;
+    const struct {
+        long number, first, second;
+    } kinds[] = {
+        {SYS_getppid},
+        {SYS_close, -1},
+        {SYS_read, zero, (long)&byte},
+        {SYS_openat, AT_FDCWD, (long)"/nowhere/at/all"},
+    };
     while (scanf("%ld %ld", &calls, &kind) == 2) {
-        long number = kind ? SYS_close : SYS_getppid;
         double before = now();
         for (long i = 0; i < calls; i++)
-            syscall(number, -1L);
+            syscall(kinds[kind].number, kinds[kind].first, kinds[kind].second, kind == 2);
         printf("%f\n", (now() - before) / calls);
         fflush(stdout);
     }

@@ -15,14 +15,17 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
+from denet_tui.detail import Detail
 from denet_tui.model import NOTHING, Counters, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.screens.live.app import DenetApp
+from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.screens.live.double import INFO, START_NS, SYSCALLS, TICK_NS, Session, added, counters, total
 from tests.watch.helpers import rows_of
 
 ROUND = 8
 """Snapshots made before they come round."""
 ERRNO = 2
+FILES = 2_000
 _NAMES = ("sh", "cc1", "as", "ld", "python3", "postgres", "node")
 
 
@@ -59,8 +62,18 @@ def _snapshot(tick: int, counted: list[dict[Syscall, Counters]], recents: list[d
         processes=processes,
         total=total(whole.values()),
         delta=total(recent.values()),
+        detail=Detail(touched=_touched(tick, len(processes))),
         in_flight=tuple(InFlight(each.tgid, each.tgid, SYSCALLS[0], each.start_ns) for each in processes),
     )
+
+
+def _touched(tick: int, size: int) -> Touched:
+    """FILES files, each with as much more at every tick as any other, so that their order stays."""
+    uses = [Use(at, at + tick, at, 4096 * (at + tick), at, 9 * at + tick) for at in range(FILES)]
+    files = {File("file", f"/srv/{at % 70}/{at % 7}/name{at}"): use for at, use in enumerate(uses)}
+    by_process = {(4242 + at % size, file): use for at, (file, use) in enumerate(files.items())}
+    failed = {FailedPath("openat", ERRNO, f"/usr/{at % 9}/name{at // 9}"): at + tick for at in range(FILES)}
+    return Touched(files, by_process, failed, mounts=("/", "/srv/3"))
 
 
 def _process(place: int, tick: int, counted: dict[Syscall, Counters], recent: dict[Syscall, Counters]) -> ProcessInfo:

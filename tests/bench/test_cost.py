@@ -26,7 +26,10 @@ TRIES = 5 * ROUNDS
 CALLS, RUNS = 20_000, 3
 STEADY_NS = 10
 """By how much the bare call may differ in a round that counts."""
-GETPPID, FAILING = 0, 1
+GETPPID, FAILING, READING, OPENING = range(4)
+"""Kinds of calls, as in loop.c."""
+FILES_FACTOR, FILES_FAILING_NS = 1.5, 2_000
+"""A read may cost that many times as much, a failing openat that much more, where files are watched, too."""
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,30 @@ def test_cost_per_syscall(loop: str) -> None:
     assert over["watched"] <= 1.8 * pair
     assert over["not watched"] <= 0.5 * pair
     assert over["watched, failing"] - over["watched"] <= 100
+
+
+def test_cost_of_files(loop: str) -> None:
+    """Over the calls alone: of one without a descriptor or path, of a read of a byte, of an openat that fails."""
+    kinds = {"getppid": GETPPID, "read": READING, "failing openat": OPENING}
+    found: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in ("bare", "ours", "files")}
+    with (
+        looping(loop) as watched,
+        looping(sys.executable, "-m", "tests.bench.holder", str(watched.pid)) as holder,
+    ):
+        for _ in range(ROUNDS):
+            for side, times in found.items():
+                assert holder.ask(side) == f"{side}\n"
+                watched.ns(READING, 100)  # it is met, and its file is known
+                for name, kind in kinds.items():
+                    times[name].append(watched.ns(kind))
+    least = {side: {name: min(each) for name, each in times.items()} for side, times in found.items()}
+    print()
+    for name in kinds:
+        bare, ours, files = (least[side][name] for side in found)
+        print(f"  {name:15} {bare:6.0f} ns, watched {ours:6.0f}, with files {files:6.0f}: {files - ours:+6.0f}")
+    assert least["files"]["getppid"] <= 1.1 * least["ours"]["getppid"]
+    assert least["files"]["read"] <= FILES_FACTOR * least["ours"]["read"]
+    assert least["files"]["failing openat"] <= least["ours"]["failing openat"] + FILES_FAILING_NS
 
 
 @pytest.mark.parametrize(("tracer", "calls"), [("perf", 5_000), ("strace", 2_000)])

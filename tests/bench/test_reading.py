@@ -44,7 +44,9 @@ def fill(tracer):
 def test_rows_to_snapshot():
     tracer = Tracer(Loading(Request("raw")).receive())
     info = RunInfo(("x",), "/x", os.getpid(), "raw", "root", 0.5, 0, time.monotonic_ns())
-    session = Session(info, tracer, Attached(os.getpid()))
+    ourselves = Attached()
+    ourselves.add(os.getpid())
+    session = Session(info, tracer, ourselves)
     full_ms, empty_ms = [], []
     for _ in range(15):
         started = time.perf_counter()

@@ -94,10 +94,13 @@ def paint_ms(terminal, keys):
 
 
 @pytest.mark.parametrize(
-    ("terminal", "most_percent"), [((300, 40), 12), ((2000, 40), 25)], indirect=["terminal"], ids=["300", "2000"]
+    ("terminal", "keys", "most_percent"),
+    [((300, 40), b"\t", 12), ((2000, 40), b"\t", 25), ((300, 40), b"7", 12)],
+    indirect=["terminal"],
+    ids=["300", "2000", "files"],
 )
-def test_screen(terminal, most_percent):
-    terminal.type(b"\t")  # to the process tree, whose rows stay where they are
+def test_screen(terminal, keys, most_percent):
+    terminal.type(keys)  # to the process tree, whose rows stay where they are, or to another tab
     terminal.read(1)
     spent, written = terminal.spent_s(), terminal.written
     terminal.read(SECONDS)

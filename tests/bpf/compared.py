@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sys
 
-from denet_tui.bpf import compiled, loader, toolchain
+from denet_tui.bpf import compiled, loader, macros, toolchain
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracepoints import EVENTS
 
 
 def codes(uid: int) -> dict[str, bytes]:
     """The program of each event as bcc compiles it for this uid, but for the descriptors of its maps."""
-    flags, _ = loader.flags_for(Request("raw"), uid, "raw", {})
+    flags, _ = macros.flags_for(Request("raw"), uid, "raw", {})
     module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
     found = {}
     for event in EVENTS:

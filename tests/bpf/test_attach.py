@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -60,6 +62,40 @@ def test_counts_from_the_moment_of_attaching(
     assert sorted(_of_each(summary, "getpgrp")) == [7, 50, 50, 307]
     returns, unreturned = totals(summary, "returns"), totals(summary, "unreturned")
     assert returns + unreturned == made
+
+
+@pytest.mark.parametrize("words", ["PID PID", "NAME PID", "--all NAME"])
+def test_several_are_watched_until_the_last_has_ended(calls: Path, tmp_path: Path, words: str) -> None:
+    program = shutil.copy(calls, tmp_path / "gate-of-this-test")
+    recording, summary_path = tmp_path / "recording.jsonl", tmp_path / "summary.json"
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([program, "gate"], **piped) as one, subprocess.Popen([program, "gate"], **piped) as two:
+        pids = [str(one.pid), str(two.pid)]
+        asked = [
+            Path(program).name if word == "NAME" else word if word == "--all" else pids.pop() for word in words.split()
+        ]
+        for each in (one, two):
+            assert each.stdout
+            assert each.stdin
+            assert each.stdout.readline() == b"ready\n"
+            _until_all_read(each.pid)
+        argv = [*DENET, "attach", "--no-tui", "--interval", "0.1", "-o", str(recording), "--summary", str(summary_path)]
+        with subprocess.Popen([*argv, *asked], env=environment(), cwd=REPOSITORY, stderr=subprocess.PIPE) as watcher:
+            _until_watched(recording, watcher)
+            for each in (one, two):
+                assert watcher.poll() is None
+                each.communicate(b"x", timeout=20)
+            said = watcher.communicate(timeout=20)[1].decode()
+    assert watcher.returncode == 0, said
+    summary = json.loads(summary_path.read_text())
+    assert summary["exact"] is True, summary["lost"]
+    made = totals(summary)
+    assert (made["getpgrp"], made["read"], made["write"]) == (2 * 414, 4, 2)
+    assert sorted(_of_each(summary, "getpgrp")) == sorted([7, 50, 50, 307] * 2)
+    one_more = r"gate-of-this-te \(\d+\)"
+    rest = "" if words == "PID PID" else f", {one_more} and 3 more"
+    assert re.search(rf"^watched: {one_more}, {one_more}{rest}$", said, re.MULTILINE), said
+    assert json.loads(recording.read_text().partition("\n")[0])["pid"] == 0
 
 
 def _of_each(summary: dict, name: str) -> list[int]:  # type: ignore[type-arg]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.bpf.btf import VMLINUX, Btf, BtfError
+from denet_tui.bpf.btf import FUNCTION, VMLINUX, Btf, BtfError
 
 STRUCT, UNION, INT, POINTER, TYPEDEF, ENUM, FUNC_PROTO = 4, 5, 1, 2, 8, 6, 13
 
@@ -70,10 +70,14 @@ def test_offsets_of_made_up_structs(fields: list[str], data: st.DataObject, betw
     inner_id = builder.composite("Inner", inner, bitfields=bitfields)
     noise(builder, between)
     hidden = builder.composite("", [("HIDDEN", inner_id, 64)], UNION)
-    builder.composite("Outer", [("FIRST", number, 0), ("", hidden, 128), ("PLAIN", inner_id, 1024)])
+    outer_id = builder.composite("Outer", [("FIRST", number, 0), ("", hidden, 128), ("PLAIN", inner_id, 1024)])
+    called_id = builder.add(FUNCTION, "Called")
     wanted = [f"Inner.{name}" for name in fields] + [f"Outer.PLAIN.{name}" for name in fields]
     wanted += [f"Outer.HIDDEN.{name}" for name in fields]
     found = Btf(builder.blob()).offsets([*wanted, "Outer.absent", "Absent.FIRST", "Outer.PLAIN.absent"])
+    kernel = Btf(builder.blob())
+    assert kernel.numbers(["Outer", "Inner", "Called"]) == {"Outer": outer_id, "Inner": inner_id}
+    assert kernel.numbers(["Outer", "Called"], FUNCTION) == {"Called": called_id}
     expected = [at // 8 for at in offsets]
     assert found == dict(
         zip(wanted, expected + [128 + at for at in expected] + [24 + at for at in expected], strict=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from denet_tui import syscalls
-from tests.real import methods, totals, vouched, watched
+from denet_tui.syscalls import MEMBERS
+from tests.real import methods, plain, totals, vouched, watched
 
 pytestmark = pytest.mark.root
 
@@ -35,9 +36,20 @@ def test_foreign_abis_are_told_apart(calls: Path, tmp_path: Path, method: str) -
 
 
 def test_a_filter_counts_what_it_names_and_nothing_else_across_an_exec(calls: Path, tmp_path: Path) -> None:
-    _, summary = watched([str(calls), "wanted", "1"], tmp_path, "--syscalls", "getpid,%network")
+    chosen = "/^get(p|pp)id$/,%network, ! getppid,!/^socket.*r$/"
+    _, summary = watched([str(calls), "wanted", "1"], tmp_path, "--syscalls", chosen)
     assert summary["exit_code"] == 0
     assert summary["exact"] is True, summary["lost"]
     assert totals(summary) == {"getpid": 42, "socket": 2, "recvfrom": 34}
-    assert set(totals(summary)) <= syscalls.expand(["getpid", "%network"])
     assert summary["syscalls"]["recvfrom"]["errnos"] == {"EBADF": 34}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has these doors")
+def test_what_is_left_out_leaves_all_others_unnamed_and_foreign_ones_included(calls: Path, tmp_path: Path) -> None:
+    _, whole = watched([str(calls), "abi"], tmp_path)
+    _, summary = watched([str(calls), "abi"], tmp_path, "--syscalls", "!getpid,!%memory")
+    assert summary["exact"] is True, summary["lost"]
+    gone = {plain(name) for name in totals(whole) - totals(summary)}
+    assert gone == {plain(name) for name in totals(whole)} & ({"getpid"} | MEMBERS["memory"])
+    assert totals(whole) - totals(summary) == Counter({n: c for n, c in totals(whole).items() if plain(n) in gone})
+    assert totals(summary)["syscall_-1"] == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 
@@ -92,8 +93,13 @@ STATES: dict[str, tuple[list[str], str, str]] = {
     ),
 }
 
-NOT_OF_THE_PROOF = {"an interpreter with capabilities", "another guide's settings"}
-"""They change nothing that loading or counting comes upon, so that the proof would only take its time."""
+NOT_OF_THE_PROOF = {
+    "an interpreter with capabilities",
+    "another guide's settings",
+    *(name for name in STATES if name.startswith("/lib/modules")),
+}
+"""They change nothing that loading or counting comes upon, so that the proof would only take its time (it is made
+without /lib/modules in test_toolchain.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +113,18 @@ def test_nothing_is_in_the_way_here(healthy: Seen) -> None:
     assert [each["id"] for each in healthy.found.values() if "raw" in each["blocks"]] == []
 
 
+@cache
+def whole(name: str) -> Seen:
+    """All findings of a state, looked at once for all tests."""
+    return see(STATES[name][0], *(each for each in MODULES if each != "probe" or name not in NOT_OF_THE_PROOF))
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_the_cause_is_named_and_nothing_healthy_fails(name: str, healthy: Seen) -> None:
     state, fails, warns = STATES[name]
     if any("setcap" in word for word in state) and not shutil.which("setcap"):
         pytest.skip("needs setcap")
-    seen = see(state, *(each for each in MODULES if each != "probe" or name not in NOT_OF_THE_PROOF))
+    seen = whole(name)
     assert [each for each in seen.found.values() if each["state"] == "crash"] == []
     assert seen.shown("fail") - healthy.shown("fail") == set(fails.split())
     assert seen.shown("warn") - healthy.shown("warn") == set(warns.split())
@@ -120,3 +132,90 @@ def test_the_cause_is_named_and_nothing_healthy_fails(name: str, healthy: Seen) 
     counted = seen.found.get("E2E-001", {"blocks": ["raw", "tracefs"]})
     blocking = [each for each in seen.found.values() if each["shown"] == "fail" and each["blocks"]]
     assert {"raw", "tracefs"} <= set(counted["blocks"]) or not blocking
+
+
+# The proof: at which layer each way stops, and with which errno
+
+
+def of_proof(ids: set[str]) -> set[str]:
+    """Those of the proof and of tracefs."""
+    return {each for each in ids if each.startswith(("E2E-", "PROG-", "FS-"))}
+
+
+def layer(seen: Seen, words: str) -> str:
+    return next(value for source, value in seen.found["E2E-001"]["evidence"] if words in source)
+
+
+def test_here_both_ways_count_exactly(healthy: Seen) -> None:
+    seen = healthy
+    assert of_proof(seen.wrong) == set()
+    assert layer(seen, "raw: counting") == layer(seen, "tracefs: counting") == "1,000 calls made, 1,000 counted"
+    program = dict(seen.found["PROG-001"]["evidence"])
+    assert program["raw: map syscall_counts"] == "type 6, key 4 B, value 8 B, 3840 entries"
+    assert program["raw: map pid_syscall_map"] == "type 1, key 8 B, value 240 B, 65536 entries"
+
+
+def test_nobody_stops_at_the_first_map() -> None:
+    seen = whole("nobody")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+    assert layer(seen, "raw: creating a map").endswith("PRIV-001 to PRIV-004 say which)")
+    assert layer(seen, "tracefs: reading").startswith("EACCES: ")
+    assert seen.found["PROG-001"]["state"] == "unknown"
+    assert "needs root" in seen.found["PROG-001"]["title"]
+
+
+def test_perfmon_alone_stops_at_the_first_map() -> None:
+    seen = whole("PERFMON only")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+
+
+def test_bpf_alone_stops_at_the_program() -> None:
+    seen = whole("BPF only")
+    assert layer(seen, "raw: creating a map") == "done"
+    assert layer(seen, "raw: loading a program").startswith("EPERM: ")
+    assert "CAP_PERFMON" in layer(seen, "raw: loading a program")
+
+
+def test_bpf_and_perfmon_are_enough_for_raw_tracepoints_only() -> None:
+    seen = whole("BPF and PERFMON")
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "raw: counting") == "1,000 calls made, 1,000 counted"
+    assert seen.found["PROG-001"]["state"] == "pass"
+    assert (of_proof(seen.wrong), of_proof(seen.wrong_as_shown)) == ({"FS-002"}, set())
+    assert seen.found["FS-002"]["blocks"] == ["tracefs"]
+
+
+def test_perf_event_open_refused_leaves_raw_tracepoints() -> None:
+    seen = whole("perf_event_open refused with EPERM")
+    assert of_proof(seen.wrong) == set()
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "tracefs: attaching").startswith("EPERM: ")
+    assert "PRIV-004" in layer(seen, "tracefs: attaching")
+
+
+@pytest.mark.parametrize(("how", "word"), [("EPERM", "EPERM: "), ("ENOSYS", "ENOSYS: ")])
+def test_bpf_refused_by_seccomp_stops_both(how: str, word: str) -> None:
+    seen = whole(f"bpf refused with {how}")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith(word)
+
+
+def test_bpf_answered_with_a_kill_ends_the_prober_alone() -> None:
+    seen = whole("bpf answered with a kill")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: the probe") == "ended by SIGSYS"
+
+
+def test_a_user_namespace_stops_both() -> None:
+    seen = whole("user namespace")
+    assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
+    assert layer(seen, "raw: creating a map").startswith("EPERM: ")
+
+
+def test_a_pid_namespace_leaves_raw_tracepoints() -> None:
+    seen = whole("PID namespace")
+    assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
+    assert layer(seen, "raw: counting") == "1,000 calls made, 1,000 counted"
+    assert "inside a PID namespace" in layer(seen, "tracefs: compiling")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.bpf import btf, loader
+from denet_tui.bpf import btf, macros
 from denet_tui.bpf.facts import Mount
 from denet_tui.checks import kernel, limits, privileges, sysctls
 from denet_tui.checks.host import Host
@@ -296,9 +296,9 @@ def test_no_btf_leaves_tracefs() -> None:
 
 
 def test_what_is_asked_of_btf_is_what_the_loader_needs() -> None:
-    by_flag = {flag: name for name, flag in loader._OFFSETS.items()}
+    by_flag = {flag: name for name, flag in macros.OFFSETS.items()}
     assert by_flag["OFF_PID"] == "task_struct.pid"
-    for machine, offsets in loader._OFFSETS_OF.items():
+    for machine, offsets in macros.OFFSETS_OF.items():
         by_flag = {flag: name for name, flag in offsets.items()}
         assert kernel._RAW_NEEDS[machine] == by_flag["OFF_SYSCALL_NR"]
 

@@ -131,12 +131,13 @@ def test_killed_in_between_it_is_taken_back(clean: Box, after: int) -> None:
     assert "PRIV-005.socket" in clean.check("denet-tui setup --undo 2>&1")
 
 
-def test_a_thousand_connections_and_what_is_left_of_them(clean: Box) -> None:
+def test_hundreds_of_connections_and_what_is_left_of_them(clean: Box) -> None:
+    """Many more than are served at once; the lab makes 900."""
     apply(clean)
     clean.check("gpasswd --add anna denet-trace")
     before = clean.check(f"{TRACES}\nsystemctl is-active {service.UNIT}")
     python = f"{as_user('anna')} /opt/denet-tui/bin/python -I"
-    assert json.loads(clean.check(f"{python} /mnt/tests/lab/member.py storm 1000")) == {"connected": 1000}
+    assert json.loads(clean.check(f"{python} /mnt/tests/lab/member.py storm 300")) == {"connected": 300}
     eventually(lambda: clean.check(f"{TRACES}\nsystemctl is-active {service.UNIT}") == before, "all have ended", 60)
     assert json.loads(clean.check(f"{as_user('anna')} denet-tui selftest --json"))["exact"] is True
 
@@ -156,7 +157,7 @@ def ask(**chosen):
         os.close(each)
     held.append(kernel.links)
 small = ask(rows=1)
-while len(held) < 60 and not (said := ask()):
+while len(held) < 60 and not (said := ask(scale=2)):
     pass
 print(json.dumps({"small": small, "held": len(held), "said": said}))
 """
@@ -164,12 +165,15 @@ print(json.dumps({"small": small, "held": len(held), "said": said}))
 
 @pytest.mark.slow
 def test_a_member_who_hoards_is_stopped_and_told_by_what(clean: Box) -> None:
-    """Who keeps the links alone has all of the maps' memory to pay for, and can have none that are smaller."""
+    """Who keeps the links alone has all of the maps' memory to pay for, and can have none that are smaller.
+
+    Here with maps of four times the size, as each program is compiled: tests/lab hoards the smallest.
+    """
     apply(clean)
     clean.check("gpasswd --add anna denet-trace")
     found = json.loads(clean.check(f"{as_user('anna')} /opt/denet-tui/bin/python -I - <<'END'\n{HOARD}\nEND"))
     assert "at least 65,536 rows" in (found["small"] or "")
-    assert 10 < found["held"] <= 32, found
+    assert 2 < found["held"] <= 32 // 4, found
     assert "denet_tui.slice" in found["said"], found
 
 

@@ -6,19 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.detail import Detail
 from denet_tui.model import Loss
 from denet_tui.record.gate import Rule
+from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.record.made import INFO, OPENAT, READ, WRITE, counted, process, snapshot
 from tests.record.test_read import chained, recorded
 from tests.watch.helpers import denet
 
 
-def run_of(path: Path, reads: int, errors: int = 0, each_ns: int = 1000, *, writes: int = 0) -> Path:
+def run_of(
+    path: Path, reads: int, errors: int = 0, each_ns: int = 1000, *, writes: int = 0, about: Touched | None = None
+) -> Path:
     rows = {READ: counted(reads), OPENAT: counted(1000, errors, each_ns)}
     if writes:
         rows[WRITE] = counted(writes)
     make = process(INFO.pid, rows, end_s=0.4)
-    return recorded(path, chained([snapshot(0.5, [make], ended=[make], running=False, status=0)]))
+    detail = Detail(touched=about)
+    return recorded(path, chained([snapshot(0.5, [make], ended=[make], running=False, status=0, detail=detail)]))
 
 
 @pytest.fixture
@@ -54,6 +59,25 @@ def test_noise_is_no_change_and_change_is_named(sides: dict[str, list[str]]) -> 
         "| cc1 | write | appeared | calls 0 → 50 |",
     }
     assert "| cc1 | write | vanished | calls 50 → 0 |" in differed(sides["worse"][0], sides["base"][0])
+
+
+def test_files_and_failing_paths_differ(tmp_path: Path) -> None:
+    def about(read_bytes: int, missed: int, pipe: str) -> Touched:
+        files = {File("file", "/a|b"): Use(read_bytes=read_bytes), File("pipe", pipe): Use(write_bytes=10**9)}
+        return Touched(files, failed={FailedPath("openat", 2, "/x"): missed, FailedPath("stat", 2, None): 9})
+
+    base = str(run_of(tmp_path / "base", 1000, about=about(100_000, 0, "pipe:[1]")))
+    same = str(run_of(tmp_path / "same", 1000, about=about(110_000, 5, "pipe:[2]")))
+    more = str(run_of(tmp_path / "more", 1000, about=about(300_000, 40, "pipe:[3]")))
+    unwatched = str(run_of(tmp_path / "none", 1000))
+    assert differed(base, same) == differed(base, unwatched) == "no change beyond noise\n"
+    assert differed(base, more).splitlines()[1:] == [
+        "",
+        "| path | failing call | | before → after |",
+        "|---|---|---|---|",
+        "| /a&#124;b |  | grew | bytes read 100,000 → 300,000 |",
+        "| /x | openat ENOENT | appeared | failures 0 → 40 |",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,11 @@ def test_our_own_program_is_not_whole(script: str, says: str) -> None:
         ),
     ],
 )
-def test_a_state_disk_that_takes_nothing(state: str, says: str) -> None:
+def test_a_state_disk_that_takes_nothing(state: str, says: str, proven: str) -> None:
     mounted = "grep -c ' - tracefs' /proc/self/mountinfo"
     done = on(
-        f'{state} "$@"; echo "exit $?"; {mounted}; ls -A /var/lib/denet-tui;', "setup", "--yes", "--only", "FS-001"
+        f'{proven} {state} "$@"; echo "exit $?"; {mounted}; ls -A /var/lib/denet-tui;',
+        *("setup", "--yes", "--only", "FS-001"),
     )
     line = next(line for line in done.stdout.splitlines() if "Read-only" in line or "No space" in line)
     assert says in line

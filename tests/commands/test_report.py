@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import pytest
 from denet_tui.model import Snapshot
 from tests.record.made import lines_of
 from tests.record.test_playback import BURST, long_run
-from tests.record.test_read import chained, recorded
+from tests.record.test_read import chained, recorded, touched
 from tests.watch.helpers import denet
 
 
 @pytest.fixture(scope="module")
 def written() -> list[Snapshot]:
-    return chained(long_run())
+    about = [touched(min(at, 4)) for at in range(len(long_run()))]
+    run = zip(long_run(), about, strict=True)
+    return chained([replace(each, detail=each.detail._replace(touched=mine)) for each, mine in run])
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,23 @@ def test_every_form_has_the_same_numbers(recording: Path, written: list[Snapshot
     assert markdown.startswith("### make -j4\n\n- nothing stands out\n- 20.5 s  40 errors")
     for form in (text, markdown.replace(",", "")):
         assert str(calls["read"]) in form
+
+
+def test_every_form_has_files_and_failing_paths(recording: Path) -> None:
+    told, last = json.loads(reported(recording, "--json")), lines_of(recording)[-1]
+    for name in ("files", "failed_paths", "slowest"):
+        assert sorted(told[name], key=json.dumps) == sorted(last[name], key=json.dumps)  # type: ignore[call-overload]
+    rows = list(csv.DictReader(reported(recording, "--csv").splitlines()))
+    files = {row["path"]: row for row in rows if row["kind"]}
+    assert set(files) == {r"/a\u202e", "pipe:[7]", "(not known)", "tcp 1.2.3.4:5"}
+    assert (files["pipe:[7]"]["path_reads"], files["pipe:[7]"]["calls"]) == ("16", "")
+    assert [row["failures"] for row in rows if row["path"] == r"\x1b"] == ["3"]
+    text, markdown = reported(recording), reported(recording, "--markdown")
+    assert "9 read, 9 written: pipe:[7]" in text
+    assert "3 x openat ENOENT: /x" in text
+    assert "| pipe:&#91;7] | 16 | 9 | 9 | 9 | 9ns |" in markdown
+    assert "| /x | openat | ENOENT | 3 |" in markdown
+    assert "\x1b" not in text + markdown
 
 
 def test_a_recording_without_its_end_says_so(recording: Path, tmp_path: Path) -> None:

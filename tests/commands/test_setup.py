@@ -48,13 +48,13 @@ def alone(script: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted() -> None:
+def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted(proven: str) -> None:
     """The real fix, the real probe: FS-001."""
     done = alone(
         f"""{MOUNTS} > /var/lib/before
         "$@" setup --yes --only FS-001 --json > /var/lib/1; echo "applied $?"
         {MOUNTS} > /var/lib/mounted
-        "$@" setup --yes --only FS-001.mount --json > /var/lib/2; echo "again $?"
+        {proven} "$@" setup --yes --only FS-001.mount --json > /var/lib/2; echo "again $?"
         {MOUNTS} | cmp - /var/lib/mounted && ls /var/lib/denet-tui
         "$@" setup --undo --json > /var/lib/3; echo "undone $?"
         {MOUNTS} | cmp - /var/lib/before && ls -A /var/lib/denet-tui 2>&1
@@ -89,9 +89,9 @@ printf 'SUBSYSTEM=="tracefs", GROUP="tracing"\n' > /etc/udev/rules.d/99-tracefs.
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="needs a machine that systemd does not run")
-def test_leftovers_go_where_systemd_does_not_run_and_what_only_lasts_until_reboot_says_so() -> None:
+def test_leftovers_go_where_systemd_does_not_run_and_what_only_lasts_until_reboot_says_so(proven: str) -> None:
     done = alone(
-        f"""mount -t tmpfs tmpfs /mnt; {LEFT}
+        f"""{proven} mount -t tmpfs tmpfs /mnt; {LEFT}
         "$@" setup --yes --only LEFT-001; echo "applied $?"; ls /etc/udev/rules.d /etc/systemd/system
         "$@" setup --undo; echo "undone $?"; ls -A /var/lib/denet-tui; ls /etc/udev/rules.d /etc/systemd/system
         "$@" setup --plan --permanent --only FS-001"""
@@ -107,9 +107,10 @@ def test_leftovers_go_where_systemd_does_not_run_and_what_only_lasts_until_reboo
     assert "--permanent: nothing that lasts is known" in given_back
 
 
-def test_a_plan_changes_nothing() -> None:
+def test_a_plan_changes_nothing(proven: str) -> None:
     done = alone(
-        f""""$@" setup --plan; echo "exit $?"; "$@" setup --plan --only FS-001; echo "exit $?"; "$@" setup --only FS-001
+        f"""{proven} "$@" setup --plan; echo "exit $?"; "$@" setup --plan --only FS-001; echo "exit $?"
+        "$@" setup --only FS-001
         echo "exit $?"; ls -A /var/lib/denet-tui; {MOUNTS}"""
     )
     assert "Nothing to do: watching works here." in done.stdout, "raw tracepoints need no tracefs"
@@ -122,10 +123,9 @@ def test_a_plan_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("answer", "status", "mounted"), [(b"y\n", 0, True), (b"\n", 1, False), (b"\x04", 1, False)])
-def test_at_a_terminal_it_asks_once(answer: bytes, status: int, mounted: bool) -> None:
-    script = (
-        f'umount -a -t tracefs; mount -t tmpfs -o mode=755 tmpfs /var/lib; "$@" setup --only FS-001; x=$?; {MOUNTS}'
-    )
+def test_at_a_terminal_it_asks_once(answer: bytes, status: int, mounted: bool, proven: str) -> None:
+    nothing = f"umount -a -t tracefs; mount -t tmpfs -o mode=755 tmpfs /var/lib; {proven}"
+    script = f'{nothing} "$@" setup --only FS-001; x=$?; {MOUNTS}'
     pid, terminal = pty.fork()
     if pid == 0:
         argv = ["unshare", "--mount", "sh", "-c", f"{script}; exit $x", "sh", *DENET]

@@ -10,6 +10,7 @@ import pytest
 from denet_tui.findings.rules import MOST, RULES, findings, sentences
 from denet_tui.model import Counters, InFlight, Snapshot
 from denet_tui.syscalls import named
+from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import process, snapshot
 
 SECOND = 10**9
@@ -130,3 +131,89 @@ def test_at_most_so_many_are_said_and_the_weightiest_first():
 
 def test_a_thread_that_is_stuck_is_none_once_the_run_is_over():
     assert findings(run(in_flight=(inside("connect", 38),))) == ()
+
+
+def about(snapshot: Snapshot, **touched: object) -> Snapshot:
+    """The run, with what its calls were about."""
+    return replace(snapshot, detail=snapshot.detail._replace(touched=Touched(**touched)))  # type: ignore[arg-type]
+
+
+def missed(name: str, number: int, paths: dict[str, int]) -> dict[FailedPath, int]:
+    return {FailedPath(name, number, path): count for path, count in paths.items()}
+
+
+HEADERS = {f"/inc{folder}/h{at}.h": 20 for folder in range(9) for at in range(312)}
+FOUND = {File("file", f"/usr/include/h{at}.h"): Use(1) for at in range(312)}
+FAILING = run(errors={("openat", errno.ENOENT): 56_160}, openat=calls(79_000, 56_160), read=calls(100_000))
+NAMED = {
+    "searched": (
+        about(FAILING, files=FOUND, failed=missed("openat", errno.ENOENT, HEADERS)),
+        (
+            "71 % of openat failed with ENOENT (no such file or directory): "
+            "the run looks for 312 names in 9 folders before it finds them"
+        ),
+    ),
+    "not found": (
+        about(FAILING, failed=missed("openat", errno.ENOENT, HEADERS)),
+        "71 % of openat failed with ENOENT (no such file or directory): 31 % of all calls were such failures",
+    ),
+    "one path": (
+        about(FAILING, failed=missed("openat", errno.ENOENT, {"/a/b\x1b": 50_000, "/c": 6_160})),
+        r"71 % of openat failed with ENOENT (no such file or directory): /a/b\x1b 50,000 times",
+    ),
+    "a peer": (
+        about(
+            STANDS_OUT["unreached"][0],
+            failed=missed("connect", errno.ECONNREFUSED, {"10.0.0.5:5432": 11, "10.0.0.6:1": 1}),
+        ),
+        "connect failed 12 times of 13 with ECONNREFUSED (connection refused): 10.0.0.5:5432 11 times",
+    ),
+    "a program": (
+        about(STANDS_OUT["execs"][0], failed=missed("execve", errno.ENOENT, {"/usr/bin/foo": 1_200})),
+        "execve failed 1,200 times of 1,300, mostly with ENOENT (no such file or directory): /usr/bin/foo 1,200 times",
+    ),
+    "a file on a disk": (
+        about(
+            STANDS_OUT["syncing"][0],
+            slowest=(
+                SlowCall("fdatasync", 4242, 5, 0, "/b"),
+                SlowCall("fsync", 4242, SECOND, 0, "/var/lib/x.db"),
+                SlowCall("read", 4242, 9 * SECOND, 0, "/c"),
+            ),
+        ),
+        (
+            "4.1 s went into waiting for disks, in 404 calls of fsync and its like: 41 % of the run; "
+            "the longest was on /var/lib/x.db"
+        ),
+    ),
+    "a long path": (
+        about(STANDS_OUT["slow"][0], slowest=(SlowCall("unlink", 4242, 2 * SECOND, 0, "/" + "x" * 4000 + "/end"),)),
+        "one unlink took 2 s: on …" + "x" * 55 + "/end",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_paths_are_named_where_they_are_known(name):
+    what, text = NAMED[name]
+    assert [each.text for each in findings(what)] == [text]
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_paths_make_no_finding_of_what_is_well(name):
+    run_well = WELL[name]
+    failed = {
+        FailedPath(call.name, number, f"/folder{at}/name"): count // 9
+        for (call, number), count in run_well.errnos.items()
+        for at in range(9)
+    }
+    slow = tuple(SlowCall(call.name, 4242, each.max_ns, 0, "/a") for call, each in run_well.syscalls.items())
+    assert sentences(about(run_well, files=FOUND, failed=failed, slowest=slow)) == ["nothing stands out"]
+
+
+def test_the_program_that_searched_most_is_named():
+    openat = (named("openat"), errno.ENOENT)
+    searcher = replace(process(4243, {}), comm="cc1", errnos={openat: 56_000})
+    snapshot = replace(NAMED["searched"][0], processes=(process(4242, {}), searcher))
+    assert findings(snapshot)[0].text.endswith(": cc1 looks for 312 names in 9 folders before it finds them")
+    assert findings(snapshot)[0].figures["folders"] == 9

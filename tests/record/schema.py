@@ -14,7 +14,7 @@ import jsonschema
 
 SCHEMA: dict[str, Any] = json.loads(resources.files("denet_tui.record").joinpath("recording.schema.json").read_text())
 PARTS: dict[str, Any] = SCHEMA["$defs"]
-LINES = ("metadata", "process", "tree", "summary")
+LINES = ("metadata", "process", "tree", "index", "keyframe", "summary")
 _EXTENDED = ("metrics", "counted", "accounts", "exec")
 """Others have their fields and more."""
 
@@ -77,7 +77,7 @@ def document() -> str:
 
 def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
     for name, field in schema.get("properties", {}).items():
-        if name != "kind":
+        if path or name != "kind":
             yield path + name, *_about(field)
             yield from _fields(field, f"{path}{name}.")
             yield from _fields(field.get("items", {}), f"{path}{name}[].")

@@ -19,6 +19,7 @@ from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
 from denet_tui.syscalls import errno_name, errno_number, named, syscall
+from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import FOREIGN, INFO, READ, START_NS, category, story, summed
 from tests.watch.test_sampler import SECOND, play, ticks_with_losses
 
@@ -83,7 +84,25 @@ def told() -> list[Snapshot]:
     )
     last = replace(last, processes=shown, ended=ended)
     begun[2] = replace(begun[2], in_flight=flying, loss=Loss(rows=3), asleep_ns=-7, set_ns=-(10**9))
-    return chained([*begun, replace(last, loss=Loss(rows=3), accounts=Accounts(1, None, 3, None, 5, 6))])
+    whole = [*begun, replace(last, loss=Loss(rows=3), accounts=Accounts(1, None, 3, None, 5, 6))]
+    return chained([replace(each, detail=each.detail._replace(touched=touched(at))) for at, each in enumerate(whole)])
+
+
+def touched(at: int) -> Touched:
+    """What grows from tick to tick: files, one by one, and what was done with them; the slowest change places."""
+    names = (File("file", "/a\u202e"), File("pipe", "pipe:[7]"), File("file", None), File("tcp", "tcp 1.2.3.4:5"))[:at]
+    by_process = {
+        (pid, file): Use(1, at * place, 2, 3, 4, at // 2, pid - 1000)
+        for place, file in enumerate(names)
+        for pid in range(1000, 1000 + at)
+    }
+    files = {file: Use(at, at * at * place, 9, 9, 9, 9, 0) for place, file in enumerate(names)}
+    failed = {FailedPath("openat", 2, path): 1 + at // 2 for path in ("/x", None, "\x1b")[:at]}
+    slow = [SlowCall("read", 1000 + each, (each * 7) % 11 * 100, START_NS + each, None) for each in range(4 * at)]
+    slow += [SlowCall("openat", 1000, each, START_NS + each, "/a") for each in range(at + 1)]
+    kept = [sorted((each for each in slow if each.syscall == name), key=lambda each: -each.time_ns)[:SLOWEST]
+            for name in ("openat", "read")]  # fmt: skip
+    return Touched(files, by_process, failed, (*kept[0], *kept[1]), ("/", "/a b"))
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
@@ -95,6 +114,19 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
             each.usage.rss_bytes for each in theirs.processes if each.alive
         ]
     assert opened(tmp_path / "rec.jsonl").info == INFO
+
+
+def test_a_tick_has_only_what_is_new_of_what_calls_were_about(tmp_path: Path) -> None:
+    first, second, *_ = told()
+    same = replace(second, time_ns=second.time_ns + 1, detail=second.detail._replace(touched=touched(1)))
+    lines = (json.loads(line) for line in recorded(tmp_path / "rec.jsonl", [first, second, same]).open())
+    ticks = [line["denet_tui"]["touched"] for line in lines if line["kind"] == "tree"]
+    assert ticks[0]["mounts"] == ["/", "/a b"]
+    assert [len(tick["files"]) for tick in ticks] == [0, 1, 0]
+    assert ticks[1]["files"][0]["by"] == {"1000": [1, 0, 2, 3, 4, 0, 0]}
+    assert ticks[2] == {"files": [], "failed_paths": [], "slowest": []}
+    unwatched = [replace(each, detail=each.detail._replace(touched=None)) for each in (first, second)]
+    assert [each.detail.touched for each in read(recorded(tmp_path / "none.jsonl", unwatched))] == [None, None]
 
 
 @settings(max_examples=30)

@@ -10,7 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from denet_tui.detail import Detail
 from denet_tui.model import Loss
+from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import FOREIGN, INFO, READ, counted, lines_of, process, snapshot
 from tests.record.schema import SCHEMA, assert_valid, document
 from tests.record.test_read import recorded, told
@@ -34,7 +36,12 @@ def lines(tmp_path: Path) -> list[Any]:
         process(1001, {READ: counted(2)}, start_s=0.4),
     ]
     loss = Loss(missed=None, hidden=None, rows=1)
-    ticks = [snapshot(0.5, odd, ended=odd[1:3], loss=loss)]
+    file, use = File("file", "/a\udcff"), Use(1, 2, 3, 4, 5, 6, 7)
+    failed = {FailedPath("openat", 2, "/b"): 3, FailedPath("stat", 14, None): 1}
+    slow = tuple(SlowCall("read", INFO.pid, 5, INFO.start_ns + 9, about) for about in ("/c", None))
+    touched = Touched({file: use, File("file", None): use}, {(INFO.pid, file): use}, failed, slow)
+    detail = Detail(turned_away={"files": 1}, touched=touched)
+    ticks = [snapshot(0.5, odd, ended=odd[1:3], loss=loss, detail=detail)]
     return lines_of(recorded(tmp_path / "a", told())) + lines_of(recorded(tmp_path / "b", ticks, replace(INFO, pid=0)))
 
 
@@ -42,6 +49,8 @@ def test_what_is_written_is_as_the_schema_says(lines: list[Any]) -> None:
     assert_valid(lines)
     assert {line["kind"] for line in lines} == {"metadata", "process", "tree", "summary"}
     assert any("lost" in each for each in lines[-1]["processes"])
+    assert lines[-1]["files"][0]["path"] == r"/a\xff"
+    assert [len(lines[-1][field]) for field in ("files", "failed_paths", "slowest")] == [3, 2, 2]
     assert any("@" in pid for pid in lines[-2]["denet_tui"]["processes"])
 
 
@@ -54,7 +63,8 @@ def test_what_is_written_is_as_the_schema_says(lines: list[Any]) -> None:
         ("tree", "denet_tui/processes/x", {}), ("tree", "denet_tui/more", 1), ("tree", "parent", 5),
         ("tree", "aggregated/process_count", "1"), ("summary", "exact", None), ("summary", "cpu_ns", "1"),
         ("summary", "syscalls/read/errnos", {"nothing": 1}), ("summary", "syscalls/read/more", 1),
-        ("summary", "kind", "other"),
+        ("summary", "kind", "other"), ("summary", "files", {}), ("summary", "failed_paths", [{"path": "/a"}]),
+        ("summary", "slowest", [None]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused(lines: list[Any], kind: str, where: str, value: object) -> None:

@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.record.lines import open_file
 from denet_tui.record.sink import MOST_WAITING
+from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
+from denet_tui.widgets.header import facts
 from tests.record.made import INFO, READ, category, counted, process, snapshot
+from tests.record.schema import assert_valid
 from tests.watch.helpers import PATIENCE, eventually, started, text_of
 
 FORKS = "i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done; touch done; exec sleep 100"
@@ -55,22 +60,40 @@ def unread(pipe: Path) -> tuple[Recorder, int]:
     return recorder, reader
 
 
-def test_ticks_that_find_no_room_are_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_ticks_that_find_no_room_are_counted_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, goes_on: bool
+) -> None:
     recorder, reader = unread(tmp_path / "pipe")
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [" ".join(each.split()[:3]) for each in told] == ["the recording " + str(tmp_path / "pipe")], "said once"
+    last = snapshot(100, [])
+    if not goes_on:
+        recorder.add(last)
     os.set_blocking(reader, True)
     with os.fdopen(reader, "rb") as stream:
         got: list[bytes] = []
         reading = threading.Thread(target=lambda: got.extend(stream))
         reading.start()
-        recorder.finish(snapshot(100, []))
+        if goes_on:
+            eventually(lambda: not recorder._lines[0]._waiting, "it has read all that there was")
+            recorder.add(snapshot(50, []))
+        recorder.finish(last)
         reading.join(20)
     kinds = [json.loads(line)["kind"] for line in got]
     assert kinds[-1] == "summary"
     assert MOST_WAITING < sum(map(len, got)) < MOST_WAITING + (3 << 20)
-    lacking = TICKS + 1 - kinds.count("tree")  # the last tick is finish's
+    lacking = TICKS + 1 + goes_on - kinds.count("tree")  # the last tick is finish's
     assert lacking > 5
+    assert_valid(map(json.loads, got))
+    marked = [json.loads(line).get("left_out", 0) for line in got]
+    assert (marked[-1], sum(marked[:-1])) == (lacking, lacking * goes_on), "the summary and the next tick say so"
+    (tmp_path / "kept").write_bytes(b"".join(got))
+    totals = Totals.of(Track(open_file(str(tmp_path / "kept")), "recording"))
+    words = f"{lacking} ticks are not in the recording"
+    assert goes_on or f"the last {words}" in totals.doubt
+    assert [text for _, text in totals.moments if words in text] == [words] * goes_on
+    assert (words in " ".join(facts(totals.info, totals.last).remarks)) is goes_on
     assert recorder.failure == f"the recording {tmp_path}/pipe lacks {lacking} ticks: its reader was too slow for them"
 
 

@@ -18,7 +18,7 @@ from denet_tui.repair.steps import Settings
 
 APT = """#!/bin/sh
 # A package manager that is slow and keeps its list in a file: NAME STATUS.
-list="$(dirname "$0")/../packages"
+list="${0%/*}/../packages"
 shift
 for name; do case $name in -*) ;; *)
     echo "Unpacking $name and its library"
@@ -29,17 +29,17 @@ for name; do case $name in -*) ;; *)
 esac; done
 """
 DPKG = """#!/bin/sh
-list="$(dirname "$0")/../packages"
+list="${0%/*}/../packages"
 [ "$1" != --configure ] || exec sed -i "s/ half-installed$/ installed/" "$list"
 shift
 for name; do sed -i "/^$name /d" "$list"; done
 """
-QUERY = '#!/bin/sh\ncat "$(dirname "$0")/../packages"\n'
-GROUPADD = '#!/bin/sh\necho "$2:x:990:" >> "$(dirname "$0")/../etc/group"\n'
-GROUPDEL = '#!/bin/sh\nsed -i "/^$1:/d" "$(dirname "$0")/../etc/group"\n'
+QUERY = '#!/bin/sh\ncat "${0%/*}/../packages"\n'
+GROUPADD = '#!/bin/sh\necho "$2:x:990:" >> "${0%/*}/../etc/group"\n'
+GROUPDEL = '#!/bin/sh\nsed -i "/^$1:/d" "${0%/*}/../etc/group"\n'
 SYSTEMCTL = """#!/bin/sh
 # A service manager with one unit, which knows its files as they were when it read them last.
-root="$(dirname "$0")/.."
+root="${0%/*}/.."
 case $1 in
 is-*) cat "$root/unit/$1" ;;
 daemon-reload) cat "$root"/etc/systemd/x.mount.d/* > "$root/unit/read" 2> /dev/null || : > "$root/unit/read" ;;

@@ -40,11 +40,12 @@ def denet(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Look until it is so; the test fails where it does not become so."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"still not so after {seconds:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.1)  # a look at a terminal costs 5 ms of the time that is waited for
 
 
 def text_of(path: Path) -> str:

@@ -57,6 +57,9 @@ def test_a_killed_supervisor_takes_neither_the_numbers_nor_the_status(
     assert running.returncode == (code or 128 + 9)
     told = json.loads(summary.read_text())
     assert (told["exit_code"], told["signal"], told["exact"]) == (code, number, True)
+    words = "the process that started the command was killed; the command is watched on"
+    assert told["notes"] == [words]
+    assert f"note: {words}" in said, "after the table as well"
 
 
 @pytest.mark.parametrize("asked", ["kill", "leave"])
@@ -107,8 +110,8 @@ def load(wanted, only_uid):
     os.waitid(os.P_PID, process.pid, os.WEXITED | (os.WNOWAIT if sys.argv[1] == "a zombie" else 0))
     return Loading(wanted, only_uid=only_uid)
 request = targets.WatchRequest(no_tui=True)
-start = Start(request.options, aim="process", pid=process.pid, loader=load)
-run.exit_with(lambda _: run.watch(start, targets.ProcessTarget(process.pid), request, None))
+start = Start(request.options, aim="process", pids=[process.pid], loader=load)
+run.exit_with(lambda _: run.watch(start, targets.ProcessTarget([process.pid]), request, None))
 """
 
 

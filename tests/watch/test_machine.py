@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from denet_tui.bpf.records import Process
 from denet_tui.bpf.request import SIZES
-from denet_tui.bpf.tracer import Process
 from denet_tui.watch import machine
 from denet_tui.watch.launch import Options
 from denet_tui.watch.processes import BUDGET, Usages

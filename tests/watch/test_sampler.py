@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denet_tui.bpf.records import Process
 from denet_tui.bpf.tasks import Clock, Task
-from denet_tui.bpf.tracer import Process, Reading, index_of
+from denet_tui.bpf.tracer import Reading, index_of
 from denet_tui.model import ABI_NATIVE, NOTHING, Counters, ErrorKey, Loss, Snapshot, Syscall
 from denet_tui.syscalls import syscall
 from denet_tui.watch.sampler import Sampler

@@ -6,6 +6,8 @@ import errno
 import pytest
 
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
+from denet_tui.touched import FailedPath, File, Touched, Use
+from denet_tui.widgets.error_paths import ErrorPaths
 from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
 from denet_tui.widgets.narrowing import Errno, OneSyscall, Subtree
 from tests.screens.live.double import Build
@@ -110,3 +112,39 @@ async def test_without_errors() -> None:
         await pilot.pause()
         assert "0 of 8 returned calls failed" in app.text
         assert "no call has failed" in app.text
+
+
+HOSTILE = ("/t/\x1b]0;owned\x07", "/t/a\nb", "/t/\udcff", "/" + "x" * 4095, "/t/\u202egnp", "[b]x[/b]")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+async def test_paths_of_the_error(width: int) -> None:
+    missed = {"/a/x.h": 600, "/b/x.h": 300, None: 1, **dict.fromkeys(HOSTILE, 2)}
+    failed = {FailedPath("openat", errno.ENOENT, path): times for path, times in missed.items()}
+    touched = Touched({File("file", "/usr/x.h"): Use(1)}, failed=failed)
+    whole = snapshot()
+    whole = dataclasses.replace(whole, detail=whole.detail._replace(touched=touched))
+    app = Shown(ErrorsView)
+    async with app.run_test(size=(width, 40)) as pilot:
+        view, paths = app.query_one(ErrorsView), app.query_one(ErrorPaths)
+        view.show(snapshot(), rates)
+        await pilot.pause()
+        assert not paths.display
+        view.show(whole, rates, " in all processes")
+        await pilot.pause()
+        assert "Paths of openat ENOENT in all processes: 8, 87" in app.text
+        assert "900 x.h  missed in /a, /b, found in /usr" in app.text
+        assert all(sign.isprintable() or sign == "\n" for sign in app.text)
+        paths.focus()
+        paths.filter("owned")
+        await pilot.press("y")
+        assert app.clipboard == "times 2  /t/\\x1b]0;owned\\x07"
+        paths.filter("x.h")
+        await pilot.press("y")
+        assert app.clipboard == "times 900  x.h missed in /a, /b, found in /usr"
+        paths.filter("")
+        app.query_one(ErrorTable).focus()
+        await pilot.press("j")
+        await pilot.pause()
+        assert paths.rows == []
+        assert "no path is known of these calls" in app.text

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from denet_tui.model import Loss
+from denet_tui.detail import Detail, Time, Wait
+from denet_tui.model import Loss, Syscall
 from denet_tui.widgets.header import badge, facts, header_lines
 from tests.screens.live.double import INFO, Build
 
@@ -41,6 +42,19 @@ def test_details_are_whole_or_left_out(width: int) -> None:
     assert len(line) <= width
     assert whole.startswith(line.rstrip())
     assert whole[len(line) : len(line) + 3] in {" · ", ""}
+
+
+def test_where_the_time_went_is_said_as_well_as_there_is_room() -> None:
+    spent = Time(30, 11, 8, 51, {Syscall(0, 61, "wait4"): Wait(31)})
+    known = facts(INFO, dataclasses.replace(NOW, detail=Detail(time=spent)))
+    told = {width: "".join(piece for piece, _ in header_lines(known, width)[1]) for width in (60, 80, 100, 160)}
+    calls, words = " 78,184 calls/s · 838,636 calls", "on CPU 41 %, waits for CPU 8 %, blocked 51 %"
+    assert told == {
+        60: f"{calls} · 9 processes, 7 alive",
+        80: f"{calls} · {words}",
+        100: f"{calls} · {words} (for children 31 %)",
+        160: f"{calls} · ████▓▒░░···· {words} (for children 31 %) · 9 processes, 7 alive · raw tracepoints",
+    }
 
 
 def test_what_stands_out_has_a_line_and_the_others_are_counted() -> None:

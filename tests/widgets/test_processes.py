@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from denet_tui.detail import Time, Wait
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree
@@ -344,3 +345,21 @@ def test_a_row_is_copied_whole() -> None:
     )
     tree.action_move(1)
     assert tree.copied() == "cc  pid 12  exit 3  calls 1,234"
+
+
+def test_where_the_time_went_is_a_bar_where_there_is_room_and_it_is_known() -> None:
+    assert "time" not in texts(drawn(200))[0]  # nothing is known of any
+    waiting = Time(0, 0, 0, 100, {WAIT: Wait(75)})
+    timed = [dataclasses.replace(each, time=waiting) for each in FAMILY[:4]]
+    busy = dataclasses.replace(FAMILY[4], comm="cc", time=Time(50, 25, 25, 0))
+    tree = drawn(200, [*timed, busy])
+    cells = {row.process.pid: tree.draw(row, column, 8) for row in tree.rows for column in tree.visible_columns
+             if column.key == "time"}  # fmt: skip
+    assert cells[10] == (("░░······", "spark"),)
+    assert cells[12] == (("░░······", "dim"),)
+    assert cells[14] == (("████▓▓▒▒", "spark"),)
+    assert "time" not in [column.key for column in drawn(60, [*timed, busy]).visible_columns]
+    tree.sort_by("time")
+    assert pids(tree)[0] == 14
+    tree.action_group()
+    assert tree.draw(tree.rows[0], next(each for each in tree.COLUMNS if each.key == "time"), 8)[0][0] == "██▓▒░···"

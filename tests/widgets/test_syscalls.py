@@ -64,6 +64,15 @@ def test_rates_are_per_second_and_shares_of_the_whole() -> None:
     assert by_name["read"].p50 == percentile(COUNTED[READ], 0.5).most_ns
 
 
+def test_waiting_for_own_children_is_told_apart_from_work() -> None:
+    table = Table(100)
+    waits = {Syscall(0, 61, "wait4"): counters(9, each_ns=10**9), Syscall(1, 7, "ia32:waitpid"): counters(1)}
+    table.show(syscall_rows({**COUNTED, **waits}, {}, 500_000_000, lambda _: ()))
+    assert {row.name: table.draw(row, table.COLUMNS[4], 6)[0][0] for row in table.rows} == {
+        "read": "97.4", "write": "2.6", "futex": "0", "wait4": "child", "ia32:waitpid": "child",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [34, 48, 60, 72, 84, 120, 200])
 def test_every_line_is_as_wide_as_the_table(width: int) -> None:
     table = Table(width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +24,7 @@ from denet_tui.screens.live.quit import How, QuitScreen
 from denet_tui.screens.live.replay import ReplayScreen
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.visible import visible
+from denet_tui.watch.caller import has_shell
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError
 from denet_tui.watch.source import Source
@@ -48,6 +51,14 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
             show=False,
         ),
         Binding("ctrl+c", "quit", "Quit", id="app.interrupt", tooltip="The same as q", show=False),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "Suspend",
+            id="app.suspend",
+            tooltip="Back to the shell until it says fg; the command goes on, and is counted",
+            show=False,
+        ),
         Binding(
             "ctrl+p",
             "command_palette",
@@ -129,6 +140,14 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer nothing while keys are for the command."""
         return super().check_action(action, parameters) and not typing_into(self.focused)
+
+    def action_suspend_process(self) -> None:
+        """Stop like any job; Textual's answer to SIGTSTP gives the terminal back, and takes it again at SIGCONT."""
+        if has_shell() and not self.is_headless:
+            self._suspend_signal()
+            os.killpg(0, signal.SIGTSTP)  # those with it as well: whoever waits for sudo or make sees that it stops
+        else:
+            self.notify("No shell is there that could let it go on: it was not started from one.", severity="warning")
 
     def action_again(self) -> None:
         """Run the command again; asks first where it still runs."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from denet_tui.model import Snapshot
+from denet_tui.detail import Seen
+from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.screens.live.rates import Rates
 from denet_tui.screens.live.view import View
 from denet_tui.widgets.window import Window
@@ -25,6 +27,8 @@ class Frame(NamedTuple):
     """The tick of `rates.whole` that belongs to this moment."""
     known_s: float
     """How far the time goes that is known, in s since the start: in a recording further than this moment."""
+    look: Callable[[ProcessInfo], Seen | None] | None
+    """What a process that lives looks like right now; None in a recording."""
 
     @property
     def behind(self) -> int:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
 
 from denet_tui.model import Syscall
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.over_time import OverTime, reader
+from denet_tui.screens.live.touching import touched_through
 from denet_tui.visible import visible
 from denet_tui.widgets.latency import LatencyView
+from denet_tui.widgets.slowest import SlowestTable, slow_rows
 
 
 class LatencyTab(OverTime):
     """The heat map of all syscalls together, or of one."""
+
+    DEFAULT_CSS = """
+    LatencyTab {
+        & > .caption { height: 1; padding: 0 1; color: $text-primary; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > LatencyView { height: 1fr; }
+        & > SlowestTable { height: 30%; min-height: 4; }
+        & > .caption, & > SlowestTable { display: none; }
+        &.-slowest > .caption, &.-slowest > SlowestTable { display: block; }
+    }
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,8 +35,10 @@ class LatencyTab(OverTime):
         """None: all of them."""
 
     def compose(self) -> ComposeResult:
-        """The map is all there is."""
+        """The map, and below it the slowest calls, where they are watched."""
         yield LatencyView()
+        yield Static("", classes="caption lower")
+        yield SlowestTable()
 
     def show(self, frame: Frame) -> None:
         """Draw `frame`."""
@@ -37,6 +53,11 @@ class LatencyTab(OverTime):
         self.query_one(LatencyView).show(
             name, reader(frame, syscalls), frame.window, frame.known_s, final=not frame.whole.running
         )
+        touched = touched_through(frame.view, frame.snapshot)
+        self.set_class(touched is not None, "-slowest")
+        self.query_one(".caption", Static).update(Content(f"The slowest of {name} since the start"))
+        names = None if syscalls is None else {call.name for call in syscalls}
+        self.query_one(SlowestTable).show(slow_rows(touched, frame.whole, names))
 
     def on_latency_view_chosen(self, message: LatencyView.Chosen) -> None:
         """Show the next syscall, the previous one, or all of them."""

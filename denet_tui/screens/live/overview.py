@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -10,19 +11,25 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from denet_tui.model import Syscall
+from denet_tui.model import ProcessKey, Syscall
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.over_time import OverTime, class_curves, syscall_curves
 from denet_tui.widgets import processes, syscalls
 from denet_tui.widgets.chart import MOST_CURVES, Chart
+from denet_tui.widgets.details import AllKnown, DetailsPage
 from denet_tui.widgets.divider import Divider
 from denet_tui.widgets.line_view import LineView
+from denet_tui.widgets.narrowing import Narrow, Narrowing, Subtree
+from denet_tui.widgets.process_rows import ProcessRow
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import PaneSwitch, TabRow
-from denet_tui.widgets.whole_command import WholeCommand
+from denet_tui.widgets.whole_command import WholeCommand, whole_command
+
+SYSCALLS, PROCESSES, DETAILS = range(3)
+"""The panes; the Details are in the place of the syscalls."""
 
 
 class Overview(OverTime):
@@ -61,6 +68,8 @@ class Overview(OverTime):
             tooltip="Give the process tree more of the width",
             show=False,
         ),
+        Binding("i", "details", "Details", id="overview.details", tooltip="All that is known of this process, or back"),
+        Binding("escape", "close_details", "Back", id="overview.close-details", tooltip="Back from the Details"),
     ]
     TREE_WIDTH = 50
     """Percent, where the user has not said otherwise."""
@@ -75,7 +84,7 @@ class Overview(OverTime):
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; which of them are shown is up to the style sheet."""
-        yield PaneSwitch(("Syscalls", "Processes"))
+        yield PaneSwitch(("Syscalls", "Processes", "Details"))
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield ProcessTree()
@@ -84,6 +93,7 @@ class Overview(OverTime):
             with Vertical(id="right"):
                 yield SyscallTable()
                 yield Chart()
+                yield DetailsPage()
 
     def prefer(self, preferences: Preferences) -> None:
         """Say how the user wants it; before it is mounted."""
@@ -145,11 +155,21 @@ class Overview(OverTime):
         self.query_one(SyscallTable).take(
             snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)
         )
-        self._show_command()
+        self._show_process()
         self._show_chart(frame)
 
-    def _show_command(self) -> None:
-        self.query_one(WholeCommand).show(self.query_one(ProcessTree).current)
+    def _show_process(self) -> None:
+        """Say what the cursor of the tree is on: its whole command line, and its Details where they are asked for."""
+        row, frame = self.query_one(ProcessTree).current, self._frame
+        self.query_one(WholeCommand).show(row)
+        if not self.detailed or frame is None:
+            return
+        known = None
+        if isinstance(row, ProcessRow):
+            process = next((each for each in frame.whole.processes if each.key == row.key), row.process)
+            known = AllKnown(process, frame.whole, frame.look(process) if frame.look and process.alive else None)
+        said = "".join(whole_command(row)) or "no process yet"
+        self.query_one(DetailsPage).tell(known, said, here=frame.look is not None)
 
     def _show_chart(self, frame: Frame) -> None:
         curves = class_curves(frame) if self._by_class else syscall_curves(frame, self._charted())
@@ -184,7 +204,7 @@ class Overview(OverTime):
 
     def on_line_view_moved(self, message: LineView.Moved) -> None:
         """Chart the syscall that the cursor went to; say the whole command line of the process that it went to."""
-        self._show_command()
+        self._show_process()
         if isinstance(message.view, SyscallTable) and self._frame is not None:
             self._show_chart(self._frame)
 
@@ -193,19 +213,54 @@ class Overview(OverTime):
         message.stop()  # the screen would take it for one of its own tabs
         self._show_pane(message.index)
 
-    def on_narrow(self) -> None:
-        """Where one pane is shown at a time: what was narrowed by the tree is the table."""
-        if self.screen.has_class("-narrow") and self.has_class("-tree"):
-            self._show_pane(0)
+    def on_narrow(self, message: Narrow) -> None:
+        """To what everything is narrowed to already: show its Details. Else show what was narrowed.
+
+        Where one pane is shown at a time, that is the table.
+        """
+        trail = self._frame.view.trail if self._frame else ()
+        steps = _subtrees(message.steps)
+        tree_alone = self.screen.has_class("-narrow") and self.has_class("-tree")
+        if steps and steps == _subtrees(trail) and not self.query_one(DetailsPage).has_focus:
+            self._show_pane(DETAILS)
+        elif tree_alone or self.query_one(DetailsPage).has_focus:
+            self._show_pane(SYSCALLS)
+
+    def action_details(self) -> None:
+        """Show the Details of the process that the tree's cursor is on, or go back to the syscalls."""
+        self._show_pane(PROCESSES if self.detailed else DETAILS)
+
+    def action_close_details(self) -> None:
+        """Go back to the tree."""
+        self._show_pane(PROCESSES)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
+        """Offer a way back only from somewhere, and nothing of a chart that is not there."""
+        if action in ("scroll_time", "zoom_time"):
+            return not self.detailed
+        return self.detailed if action == "close_details" else True
+
+    @property
+    def detailed(self) -> bool:
+        """Whether Details are shown, in the place of the syscalls."""
+        return self.has_class("-details")
 
     def _show_pane(self, index: int) -> None:
+        self.set_class(index == DETAILS, "-details")
+        self._show_process()
         self._mark(index)
-        (self.query_one(ProcessTree) if index else self.query_one(SyscallTable)).focus()
+        self.query_one((SyscallTable, ProcessTree, DetailsPage)[index]).focus()
+        self.refresh_bindings()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Remember the pane, so that it is the one that stays when the terminal gets narrow."""
-        self._mark(int(event.widget in self.query("#left *")))
+        left = event.widget in self.query("#left *")
+        self._mark(PROCESSES if left else DETAILS if self.detailed else SYSCALLS)
 
     def _mark(self, index: int) -> None:
-        self.set_class(index == 1, "-tree")
+        self.set_class(index == PROCESSES, "-tree")
         self.query_one(PaneSwitch).show(index)
+
+
+def _subtrees(steps: Iterable[Narrowing]) -> list[ProcessKey]:
+    return [step.process.key for step in steps if isinstance(step, Subtree)]

@@ -10,6 +10,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from denet_tui.watch.ends import what_kill_ends
+
 How = Literal["ended", "kill", "leave"]
 """How the user left: after the command's end, or what is to become of it."""
 
@@ -29,6 +31,7 @@ class QuitScreen(ModalScreen[How | None], inherit_bindings=False):
         with Vertical():
             yield Static("The command is still running.", id="question")
             yield Static(r"\[k]ill it   \[l]eave it running   \[c]ancel", id="answers")
+            yield Static(what_kill_ends(), id="reach")
 
     def action_answer(self, how: str) -> None:
         """Go back with the answer."""

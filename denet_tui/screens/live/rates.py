@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ class Rates:
         self._inside: Inside | None = None
         self._periods: deque[tuple[float, float]] = deque(maxlen=_SHORT)
         """When the last ticks started and ended."""
-        self._known_ns = -1
+        self._known_s = -1.0
         """Up to where `_all` has its timeline."""
 
     @property
@@ -122,9 +122,9 @@ class Rates:
             return
         end_s = snapshot.elapsed_ns / 1e9
         period = (end_s - seconds, end_s)
-        known = snapshot.time_ns <= self._known_ns
+        known = end_s <= self._known_s
         self._all.add(period, snapshot.delta, snapshot.recent, snapshot.errnos, known=known)
-        self._known_ns = max(self._known_ns, snapshot.time_ns)
+        self._known_s = max(self._known_s, end_s)
         self._periods.append(period)
         busy = [process for process in snapshot.processes if process.delta.calls]
         for process in busy:
@@ -138,10 +138,16 @@ class Rates:
             recent = added(process.recent for process in inside)
             self._some.add(period, added_up(recent.values()), recent, counted(process.errnos for process in inside))
 
+    def know(self, past: Iterable[tuple[float, float, Mapping[Syscall, Counters]]]) -> None:
+        """Take in what was called in stretches of time (s since the start) whose snapshots do not come."""
+        for start_s, end_s, rows in past:
+            self._all.timeline.add(start_s, end_s, added_up(rows.values()), rows)
+            self._known_s = end_s
+
     def from_another_moment(self, snapshot: Snapshot) -> Rates:
         """The same for a recording that jumps to `snapshot`: of what was so far, only the timeline of everything."""
         there = Rates()
-        there._all.timeline, there._known_ns = self._all.timeline, self._known_ns
+        there._all.timeline, there._known_s = self._all.timeline, self._known_s
         there._all.errnos = snapshot.errnos
         there.narrow(self._inside, snapshot.processes)
         return there

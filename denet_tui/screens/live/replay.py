@@ -35,6 +35,7 @@ _CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{1,9})?)")
 class ReplayScreen(LiveScreen):
     """Plays, stops, goes to a moment; what is shown is of the cursor's moment on the charts."""
 
+    LOOK = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play", id="replay.play", tooltip="Play from here, or stop", key_display="space"),
         Binding("T", "ask_time", "Time", id="replay.time", tooltip="Go to a moment: 1:23.5, +10, -10, 50%, end"),
@@ -72,6 +73,7 @@ class ReplayScreen(LiveScreen):
         super().__init__(playback, preferences)
         self._playback = playback
         self._kind = "errors"
+        self._closely = None
 
     def compose(self) -> ComposeResult:
         """The live screen's, with the player below the header."""
@@ -96,12 +98,17 @@ class ReplayScreen(LiveScreen):
         if self._newest is not None and snapshot.time_ns - snapshot.interval_ns != self._newest.time_ns:
             self._rates = self._rates.from_another_moment(snapshot)
             self._newest = None
+        past, self._playback.past = self._playback.past, ()
+        if past:
+            self._rates.know(past)
         super()._take_in(snapshot)
 
     def _known_s(self) -> float:
         return max(super()._known_s(), self._playback.state.known_s)
 
     def _catch_up(self) -> None:
+        if self._playback.warming:  # what is shown is later
+            return
         if self._newest is not None:
             end_s, seconds = self._newest.elapsed_ns / 1e9, self._newest.interval_ns / 1e9
             self._window = at_moment(self._window, end_s - seconds, end_s, self._known_s())

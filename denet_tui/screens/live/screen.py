@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,19 +15,23 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from denet_tui.detail import Seen
 from denet_tui.findings.rules import findings
-from denet_tui.model import Snapshot
+from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.difference import DifferenceScreen
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.messages import SnapshotReady, WatchFailed
 from denet_tui.screens.live.rates import Rates
+from denet_tui.screens.live.signalling import ask
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.live.view import View, crumbs, seen_through
+from denet_tui.watch.closely import look
 from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs
+from denet_tui.widgets.details import DetailsPage
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow
@@ -129,6 +134,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         self._body: dict[str, Widget] = {}
         """What the tabs are made of, as far as they were shown."""
         self._terminal = Terminal(source)
+        self._closely: Callable[[ProcessInfo], Seen | None] | None = look
+        """Looks at a process that lives here; None where none does."""
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; a tab is filled when it is shown first."""
@@ -206,7 +213,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         if self._shown is None:
             return
         seen = seen_through(self._view, self._shown, self._shown_earlier)
-        frame = Frame(self._view, seen, self._shown, self._rates, self._window, self._tick, self._known_s())
+        frame = Frame(
+            self._view, seen, self._shown, self._rates, self._window, self._tick, self._known_s(), self._closely
+        )
         tab = TABS[self._tab]
         if tab.show:
             tab.show(self._body[tab.id], frame)
@@ -282,6 +291,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def action_widen(self) -> None:
         """Take the last narrowing back."""
         self._look(self._view.widened())
+
+    def on_details_page_signal(self, message: DetailsPage.Signal) -> None:
+        """Ask for a signal, and send it."""
+        ask(self.app, message.process)
 
     def action_cumulate(self) -> None:
         """Between the numbers since the start and those of the last interval."""

@@ -18,9 +18,11 @@ from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.latency import LatencyTab
 from denet_tui.screens.live.overview import Overview
+from denet_tui.screens.live.touching import touched_through
 from denet_tui.screens.live.view import seen_through
 from denet_tui.watch.source import Source
 from denet_tui.widgets.errors import SPARK_POINTS, ErrorsView
+from denet_tui.widgets.files import FilesView
 from denet_tui.widgets.inflight import InFlightView
 from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
@@ -43,12 +45,18 @@ class Tab(NamedTuple):
 
 
 def _show_errors(view: ErrorsView, frame: Frame) -> None:
-    errors = frame.rates.errors
-    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind))
+    errors, of = frame.rates.errors, " in all processes" * frame.view.of_processes
+    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind), of)
 
 
 def _show_in_flight(view: InFlightView, frame: Frame) -> None:
     view.show(_since_start(frame))
+
+
+def _show_files(view: FilesView, frame: Frame) -> None:
+    seen, of_processes = _since_start(frame), frame.view.of_processes
+    of = " of these processes" * of_processes + " in all calls" * frame.view.of_syscalls
+    view.show(touched_through(frame.view, seen), seen.processes, frame.whole.detail.turned_away, of)
 
 
 def _since_start(frame: Frame) -> Snapshot:
@@ -63,4 +71,5 @@ TABS = (
     Tab("inflight", "In flight", InFlightView, _show_in_flight),
     Tab("output", "Output", OutputView),
     Tab("log", "Log", LogView, poll=lambda view, source: view.show_entries(source.log)),
+    Tab("files", "Files", FilesView, _show_files),
 )

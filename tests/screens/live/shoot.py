@@ -61,6 +61,13 @@ subprocess.Popen(["tail", "-f", "/dev/null"])
 while True:
     open("/etc/hostname").read(); time.sleep(0.01)
 """
+SERVING = """\
+import subprocess, sys, time, urllib.request
+subprocess.Popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "8642"], stderr=subprocess.DEVNULL)
+time.sleep(1)
+while True:
+    urllib.request.urlopen("http://127.0.0.1:8642/part1.c").read()
+"""
 AGAIN = "while make -s -j2 program 2> /dev/null; do make -s clean; done"
 
 
@@ -79,8 +86,11 @@ class Shot(NamedTuple):
 SHOTS = {
     "overview": Shot(("sh", "-c", AGAIN), 12, "tab r tab"),
     "latency": Shot(("sh", "-c", AGAIN), 25, "2 z"),
-    "errors": Shot(("sh", "-c", AGAIN), 12, "3"),
+    "errors": Shot(("sh", "-c", AGAIN), 12, "3 j"),
+    "files": Shot(("sh", "-c", AGAIN), 12, "7 t t down right down right"),
+    "peers": Shot(("python3", "serving.py"), 6, "7 t t t right"),
     "inflight": Shot(("python3", "waiting.py"), 12, "4"),
+    "details": Shot(("python3", "waiting.py"), 12, "tab i"),
     "output": Shot(("make", "-j2", "program"), 4, "5"),
     "tour": Shot(("sh", "-c", AGAIN), 8, "", ("", "", "tab t", "j enter", "backspace t tab", "2", "z", "3", "4", "1")),
     "machine": Shot(None, 12, "tab t slash c c enter s s s s s"),
@@ -121,7 +131,7 @@ def animated(frames: Sequence[str]) -> str:
 
 def run(shot: Shot) -> Session:
     """What is watched, started; this process is no longer root then, where there is somebody else to be."""
-    options = Options()
+    options = Options(detail="all")
     if shot.argv is None:
         start = Start(options, aim="machine", scale=machine.scale(options))
         return Session(*machine.watch_everything(start, lambda _: None))
@@ -154,6 +164,7 @@ def main() -> None:
                 (Path(folder) / f"part{number}.c").write_text(SOURCE % number)
             (Path(folder) / "Makefile").write_text(BUILD)
             (Path(folder) / "waiting.py").write_text(WAITING)
+            (Path(folder) / "serving.py").write_text(SERVING)
             for path in (Path(folder), *Path(folder).iterdir()):
                 os.chown(path, int(asker), privilege.find_user(asker).gid)
             busy = subprocess.Popen(["sh", "-c", AGAIN], cwd=folder, process_group=0) if name == "machine" else None

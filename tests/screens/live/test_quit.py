@@ -2,11 +2,16 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from textual.widgets import Static
 
+from denet_tui.cli import main
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.quit import QuitScreen
+from denet_tui.watch.ends import what_kill_ends
 from tests.screens.live.driving import ended, live, running, settle
 
 
@@ -23,6 +28,18 @@ async def test_asks_while_the_command_runs(key: str, answer: str, how: str) -> N
         await pilot.press(answer)
     assert app.return_value == how
     assert app.return_code == 0
+
+
+async def test_what_killing_reaches_is_said_in_the_same_words_where_it_can_be_asked_for() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test() as pilot:
+        await settle(pilot, session)
+        await pilot.press("q")
+        dialog = str(app.screen.query_one("#reach", Static).content)
+    told = CliRunner().invoke(main, ["run", "--help"]).output
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert all(" ".join(what_kill_ends().split()) in " ".join(text.split()) for text in (dialog, told, readme))
 
 
 async def test_cancel_goes_back() -> None:

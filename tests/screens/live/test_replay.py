@@ -11,6 +11,8 @@ from textual.pilot import Pilot
 from denet_tui.record.playback import Playback
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.replay import ReplayScreen, parse_moment
+from denet_tui.widgets.details import DetailsPage
+from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.player import PlayerLine
 from tests.record.test_playback import BURST, EXEC, TICKS, long_run
 from tests.record.test_read import opened, recorded
@@ -109,6 +111,11 @@ async def test_what_the_view_is_narrowed_to_stays(recording: Path) -> None:
         assert screen._view.trail
         assert screen._rates.errors.last((next(iter(screen._shown.errnos))), 5)[-1] == 0, "no burst where none was"  # type: ignore[union-attr]
         assert screen._rates.timeline.columns(29.5, 0.5, 1)[0].counters.calls == 60
+        await pilot.press("enter", "k")  # the Details of that moment; no signal goes to what is recorded
+        await until(pilot, lambda: screen.query_one(DetailsPage).texts[0].startswith("cc1 1000: running for 30s"))
+        assert app.screen is screen
+        assert "in      not known" in screen.query_one(DetailsPage).texts
+        assert "Signal" not in lines(screen.query_one(KeyLine))[0]
 
 
 @pytest.mark.parametrize(

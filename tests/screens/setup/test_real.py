@@ -35,7 +35,7 @@ def shows(terminal: Tmux, *texts: str) -> None:
             pytest.skip("needs overlays, in which a package can be removed")
         if time.monotonic() > due:
             pytest.fail(f"never on the screen: {[text for text in texts if text not in seen]}\n{seen}")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def start(terminal: Tmux, who: Person, words: str, repository: str = REPOSITORY) -> None:

@@ -1,0 +1,31 @@
+/*
+ * Only what runs in one cgroup of the second version, or below it, is watched: looked at when a task is enrolled, and
+ * when a watched one forks, never at a call. What moves in is watched from its next call on; what moves out stays
+ * watched, and what it forks from then on is not.
+ */
+
+struct chosen_cgroup {
+    u64 id;    /* the inode of its folder (struct kernfs_node) */
+    u32 level; /* of it, below the root */
+    u32 pad;
+};
+BPF_TABLE("array", u32, struct chosen_cgroup, cgroup, 1);
+
+static __always_inline int is_inside(u64 task)
+{
+    u32 zero = 0, deepest = 0;
+    struct chosen_cgroup *chosen = cgroup.lookup(&zero);
+    if (!chosen)
+        return 0;
+    u64 group = kernel_u64(kernel_u64(task + OFF_CGROUPS) + OFF_DFL_CGRP);
+    bpf_probe_read_kernel(&deepest, sizeof(deepest), (void *)(group + OFF_CGROUP_LEVEL));
+    u32 level = *(volatile u32 *)&chosen->level; /* once: who reads the maps may write to them meanwhile */
+    if (level > deepest)
+        return 0;
+#ifdef OFF_ANCESTOR_IDS /* before Linux 6.1 */
+    return kernel_u64(group + OFF_ANCESTOR_IDS + 8 * (u64)level) == chosen->id;
+#else
+    u64 above = kernel_u64(group + OFF_ANCESTORS + 8 * (u64)level);
+    return kernel_u64(kernel_u64(above + OFF_CGROUP_KN) + OFF_KERNFS_ID) == chosen->id;
+#endif
+}

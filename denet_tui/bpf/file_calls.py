@@ -1,0 +1,172 @@
+"""What files.c is told of the calls: which of them carry descriptors, paths and addresses, and where."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+
+from denet_tui import uname
+from denet_tui.bpf.btf import FUNCTION, Btf
+from denet_tui.bpf.maps import Map
+from denet_tui.bpf.request import Request
+
+READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS = (
+    1 << bit for bit in range(9)
+)
+"""As files.c has them."""
+FILE_1, SECOND_2, PATH_1, PATH_2 = 1 << 12, 2 << 14, 1 << 16, 2 << 16
+"""Which argument it is, where it is not the first."""
+_CALLS = {
+    READS | HAS_FILE | HAS_BYTES: """
+        read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 recvfrom:45:207 recvmsg:47:212 getdents:78:-
+        getdents64:217:61
+    """,
+    WRITES | HAS_FILE | HAS_BYTES: """
+        write:1:64 writev:20:66 pwrite64:18:68 pwritev:296:70 pwritev2:328:287 sendto:44:206 sendmsg:46:211
+    """,
+    READS | HAS_FILE: "recvmmsg:299:243",
+    WRITES | HAS_FILE: "sendmmsg:307:269",
+    READS | HAS_FILE | HAS_SECOND | HAS_BYTES | FILE_1: "sendfile:40:71",
+    READS | HAS_FILE | HAS_SECOND | HAS_BYTES | SECOND_2: "splice:275:76 copy_file_range:326:285",
+    HAS_FILE: """
+        ioctl:16:29 fsync:74:82 fdatasync:75:83 sync_file_range:277:84 syncfs:306:267 fallocate:285:47 ftruncate:77:46
+        flock:73:32 epoll_wait:232:- epoll_pwait:281:22 epoll_pwait2:441:441 vmsplice:278:75
+    """,
+    OPENS | HAS_FILE: "accept:43:202 accept4:288:242",
+    HAS_FILE | HAS_ADDRESS: "connect:42:203 bind:49:200",
+    OPENS | HAS_PATH: "open:2:- creat:85:-",
+    OPENS | HAS_PATH | HAS_FOLDER | PATH_1: "openat:257:56 openat2:437:437",
+    HAS_PATH: """
+        access:21:- stat:4:- lstat:6:- statfs:137:43 readlink:89:- execve:59:221 unlink:87:- mkdir:83:- rmdir:84:-
+        rename:82:- link:86:- chdir:80:49 chroot:161:51 chmod:90:- chown:92:- lchown:94:- truncate:76:45 mknod:133:-
+        acct:163:89 swapon:167:224 swapoff:168:225 umount2:166:39 utime:132:- utimes:235:- getxattr:191:8
+        lgetxattr:192:9 setxattr:188:5 lsetxattr:189:6 listxattr:194:11 llistxattr:195:12 removexattr:197:14
+        lremovexattr:198:15
+    """,
+    HAS_PATH | PATH_1: "symlink:88:- inotify_add_watch:254:27 mount:165:40",
+    HAS_PATH | HAS_FOLDER | PATH_1: """
+        statx:332:291 newfstatat:262:79 faccessat:269:48 faccessat2:439:439 readlinkat:267:78 execveat:322:281
+        unlinkat:263:35 mkdirat:258:34 mknodat:259:33 renameat:264:38 renameat2:316:276 linkat:265:37 fchmodat:268:53
+        fchmodat2:452:452 fchownat:260:54 utimensat:280:88 futimesat:261:- name_to_handle_at:303:264 open_tree:428:428
+    """,
+    HAS_PATH | HAS_FOLDER | PATH_2: "symlinkat:266:36",
+}
+"""By what they do: name, number on x86-64, number in the generic table. Of recvmmsg and sendmmsg the bytes are not
+known; mmap and io_uring are not counted at all."""
+MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away")
+"""That are handed over."""
+SIZES = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192, "SLOW_CALLS": 4096}
+"""Entries between two readings: rows of a process and a file, new names, failing paths, and CPUs x calls."""
+OFFSETS = {
+    "task_struct.files": "OFF_FILES",
+    "task_struct.fs": "OFF_FS",
+    "files_struct.fdt": "OFF_FDT",
+    "fdtable.max_fds": "OFF_MAX_FDS",
+    "fdtable.fd": "OFF_FDS",
+    "file.f_inode": "OFF_F_INODE",
+    "file.f_path": "OFF_F_PATH",
+    "file.private_data": "OFF_PRIVATE",
+    "fs_struct.pwd": "OFF_PWD",
+    "path.mnt": "OFF_PATH_MOUNT",
+    "path.dentry": "OFF_DENTRY",
+    "dentry.d_parent": "OFF_DPARENT",
+    "dentry.d_name.name": "OFF_DNAME",
+    "dentry.__d_name.name": "OFF_DNAME",
+    "dentry.d_inode": "OFF_D_INODE",
+    "dentry.d_hash": "OFF_D_HASH",
+    "mount.mnt": "OFF_MOUNT",
+    "mount.mnt_parent": "OFF_MNT_PARENT",
+    "mount.mnt_mountpoint": "OFF_MNT_POINT",
+    "vfsmount.mnt_root": "OFF_MNT_ROOT",
+    "inode.i_ino": "OFF_INO",
+    "inode.i_mode": "OFF_MODE",
+    "inode.i_sb": "OFF_SB",
+    "inode.i_rdev": "OFF_RDEV",
+    "inode.i_generation": "OFF_GENERATION",
+    "super_block.s_dev": "OFF_S_DEV",
+    "super_block.s_magic": "OFF_S_MAGIC",
+    "socket.sk": "OFF_SK",
+    "socket.type": "OFF_SOCKET_TYPE",
+    "sock.sk_protocol": "OFF_PROTOCOL",
+    "sock_common.skc_family": "OFF_FAMILY",
+    "sock_common.skc_num": "OFF_LOCAL_PORT",
+    "sock_common.skc_dport": "OFF_REMOTE_PORT",
+    "sock_common.skc_rcv_saddr": "OFF_LOCAL_4",
+    "sock_common.skc_daddr": "OFF_REMOTE_4",
+}
+OPTIONAL = {
+    "sock_common.skc_v6_rcv_saddr": "OFF_LOCAL_6",
+    "sock_common.skc_v6_daddr": "OFF_REMOTE_6",
+    "unix_sock.addr": "OFF_UNIX_ADDR",
+    "unix_sock.peer": "OFF_UNIX_PEER",
+    "unix_address.len": "OFF_UNIX_LENGTH",
+    "unix_address.name": "OFF_UNIX_NAME",
+    "cred.euid": "OFF_EUID",
+    "cred.suid": "OFF_SUID",
+    "mm_struct.flags": "OFF_MM_FLAGS",
+}
+"""Without these something is not told of, and the rest is."""
+ARGUMENTS = {
+    "x86_64": {"pt_regs.di": "OFF_ARG_0", "pt_regs.si": "OFF_ARG_1", "pt_regs.dx": "OFF_ARG_2"},
+    "aarch64": {"pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
+}
+_TYPES = {"file": "TYPE_FILE", "inode": "TYPE_INODE", "list_head": "TYPE_POINTER"}
+"""Structs that are read without a helper since Linux 6.2; a list_head begins with a pointer."""
+_CAST = "RDONLY_CAST"
+"""The function of the kernel by which that is done."""
+_NUMBERS = 640
+"""Entries of `classes` (NUMBERS in syscalls.c)."""
+
+
+def offsets(request: Request) -> dict[str, str]:
+    """Members whose offsets files.c asks for on this machine, and their macros; none where it is not asked for."""
+    return {} if request.detail == "calls" else OFFSETS | OPTIONAL | ARGUMENTS.get(uname.machine(), {})
+
+
+def maps_of(request: Request) -> tuple[str, ...]:
+    """Those that there are, where files and paths can be told; `classes` is to be filled, and not handed over."""
+    return () if request.detail == "calls" else (*MAPS, "classes")
+
+
+def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> list[str]:
+    """Add to the macros what has files.c compiled, where it is asked for; notes for the user where it cannot be."""
+    if request.detail == "calls":
+        return []
+    if "OFF_REGS" in values:
+        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
+    if lacking := {*OFFSETS.values(), "OFF_ARG_0", "OFF_ARG_1", "OFF_ARG_2"} - values.keys():
+        return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
+    if "WAY_RAW" not in values and "TASK_REGS" not in values:
+        return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
+    values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in SIZES.items()})
+    if kernel and (cast := kernel.numbers(["bpf_rdonly_cast"], FUNCTION)):
+        types = kernel.numbers(_TYPES)
+        values.update({macro: types[name] for name, macro in _TYPES.items()} | {_CAST: cast["bpf_rdonly_cast"]})
+    return []
+
+
+def without_cast(flags: list[str]) -> list[str]:
+    """The same for a kernel that has the function, and lets no program call it."""
+    return [flag for flag in flags if not flag.startswith(f"-D{_CAST}=")]
+
+
+def classes() -> dict[int, int]:
+    """What files.c is to take of each call, by its number on this machine."""
+    column = 1 if uname.machine() == "x86_64" else 2
+    rows = [(row.split(":"), kind) for kind, text in _CALLS.items() for row in text.split()]
+    return {int(row[column]): kind for row, kind in rows if row[column] != "-"}
+
+
+def fill(tables: dict[str, int]) -> dict[str, int]:
+    """Tell the kernel side where there is a map for it, and return the others, by descriptor; raises OSError."""
+    if "classes" not in tables:
+        return tables
+    table = Map(tables["classes"])
+    for number, kind in classes().items():
+        table.update(struct.pack("<I", number), struct.pack("<I", kind))
+    with select.epoll() as anonymous:
+        device = os.fstat(anonymous.fileno()).st_dev
+    packed = os.major(device) << 20 | os.minor(device)  # dev_t of the kernel (include/linux/kdev_t.h)
+    table.update(struct.pack("<I", _NUMBERS - 1), struct.pack("<I", packed))
+    return {name: each for name, each in tables.items() if name != "classes"}

@@ -1,0 +1,630 @@
+/*
+ * What the calls of watched tasks are about: bytes and time by file, failing paths, and the slowest calls. Included by
+ * syscalls.c where DETAIL_FILES is defined; the numbers in `classes` come from file_calls.py.
+ *
+ * A descriptor is resolved when its call is entered (another thread may close it, or put another file there, before the
+ * call returns), and counted when the call is left. No pointer outlives the event in which it was read, and none leaves
+ * the kernel: a file is known by device, inode and generation. Rows are kept in two sides, as all that is counted is.
+ */
+
+#define FILE_TEXT 1024 /* bytes of a path that are kept, and then one more name of it */
+#define FILE_PIECE 256 /* NAME_MAX and a NUL */
+#define FILE_STEPS 16  /* names and mount points on the way to the root */
+#define FAILED_PATH 232
+#define SLOW_PATH 104
+#define SLOWEST 5
+#define CROWDED 1024
+#define ADDRESS 128 /* sizeof(struct sockaddr_storage) */
+#define SOCKFS 0x534F434B
+#define AT_FDCWD (-100)
+#define EINPROGRESS 115
+#define MMF_DUMPABLE 3 /* include/linux/sched/coredump.h; 1 is SUID_DUMP_USER */
+
+/* What a call does; the same in file_calls.py, which also says which arguments it does that by. */
+enum {
+    READS = 1,
+    WRITES = 2,
+    OPENS = 4,       /* its result is a descriptor */
+    HAS_FILE = 8,    /* argument `class >> 12 & 3` is one */
+    HAS_SECOND = 16, /* argument `class >> 14 & 3` is another, which is written to */
+    HAS_BYTES = 32,  /* its result is their number */
+    HAS_PATH = 64,   /* argument `class >> 16 & 3` */
+    HAS_FOLDER = 128, /* the argument before the path: a descriptor that the path may begin at */
+    HAS_ADDRESS = 256, /* arguments 1 and 2: a socket's address and its length */
+    /* How it has ended. */
+    FAILED = 1 << 20,
+    RETURNED = 1 << 21,
+    OPENED = 1 << 22,
+    LOOKS = 1 << 23, /* at the file of `descriptor`, or at the current folder */
+};
+
+struct identity {
+    u64 inode;
+    u32 device;
+    u32 generation; /* inode numbers are given out again after an unlink */
+};
+
+struct file_key {
+    u32 where; /* side and tgid, as in ROW_KEY */
+    u32 pad;
+    struct identity file;
+};
+
+struct file_row {
+    u64 opens, reads, writes, read_bytes, write_bytes, time_ns, errors;
+};
+
+struct file_name {
+    u32 magic; /* of its file system */
+    u32 rdev;
+    u16 mode, family, type, protocol, local_port, remote_port;
+    u8 complete, deleted; /* complete: 1 from the root on, 2 of what has no folder (pipes, anonymous inodes) */
+    u16 pad;
+    u32 length;    /* of the names in `text`, each with its NUL, the innermost first; */
+    u32 of_peer;   /* of a unix socket the length of its own address there, and of its peer's, 128 bytes further on */
+    char local[16], remote[16];
+    char text[FILE_TEXT + FILE_PIECE];
+};
+#define FILE_NAME_HEAD 64
+
+struct failed_path {
+    u32 where; /* side */
+    s32 length; /* with its NUL, or as long as there is room; below 0: it could not be read */
+    u16 nr;
+    u16 error;
+    u32 pad;
+    struct identity folder; /* that it begins at, where it does not begin at the root */
+    char path[FAILED_PATH];
+};
+
+struct slow {
+    u64 time_ns;
+    u64 at_ns;
+    u32 tgid;
+    s32 length;
+    struct identity file;
+    char path[SLOW_PATH];
+};
+
+struct slowest {
+    u64 least; /* the place of the one that goes next */
+    struct slow each[SLOWEST];
+};
+
+/*
+ * What the call is about that a task is in; kept here alone, so it is what the kernel side has found itself. What is
+ * found out at the exit of a call is kept here as well, and read from here each time (DOES): the verifier knows nothing
+ * of what is in a map, and so follows one way to each line instead of one for each combination of answers.
+ */
+struct about {
+    u32 tid;
+    u32 class;
+    s32 nr;
+    s32 folder;
+    u64 descriptor; /* its first argument, where it has a socket address */
+    u64 text; /* address of its path or socket address, in user space */
+    u64 size;
+    s64 result;
+    struct identity file, second;
+    struct identity looked; /* at its exit: what it has opened, or the folder that its failing path begins at */
+    struct identity named; /* the last one of which the name was known */
+};
+
+enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
+
+BPF_TABLE("hash", struct file_key, struct file_row, files, FILES);
+BPF_TABLE("hash", struct identity, struct file_name, file_names, FILE_NAMES);
+BPF_TABLE("hash", struct failed_path, u64, failed_paths, FAILED_PATHS);
+BPF_TABLE("hash", u64, struct slowest, slow_calls, SLOW_CALLS);
+BPF_TABLE("array", u32, u64, slow_bars, NUMBERS); /* a call that took less is none of the slowest */
+BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
+/* Not handed over from here on. */
+BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
+BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
+BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
+BPF_TABLE("lru_hash", struct identity, u8, named, FILES);
+BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
+BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
+BPF_TABLE("array", u32, struct slowest, none_slow, 1);
+
+#define CLASS (*(volatile u32 *)&about->class)
+#define DOES(bits) (CLASS & (bits)) /* any of them */
+#define DOES_ALL(bits) (DOES(bits) == (bits))
+#define READ(type, base, offset)                                                                                       \
+    ({                                                                                                                 \
+        type value_ = 0;                                                                                               \
+        bpf_probe_read_kernel(&value_, sizeof(value_), (char *)(base) + (offset));                                     \
+        value_;                                                                                                        \
+    })
+/*
+ * The same of what is a struct of that type, if of anything: a number of BTF, by which the verifier takes it for one that
+ * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call of bpf_rdonly_cast is a move.
+ */
+#ifdef RDONLY_CAST
+#define AS(type, address)                                                                                              \
+    ({                                                                                                                 \
+        void *(*cast_)(void *, u64) = (void *)RDONLY_CAST;                                                             \
+        (char *)cast_((void *)(address), type);                                                                        \
+    })
+#define LOAD(type, base, offset) (*(type *)((char *)(base) + (offset)))
+#else
+#define AS(type, address) ((char *)(address))
+#define LOAD READ
+#endif
+/* The same along pointers that begin at the running task. */
+#ifdef TASK_BTF
+#define OWN(type, base, offset) (*(type *)((char *)(base) + (offset)))
+#define SELF current_task()
+#else
+#define OWN READ
+#define SELF ((char *)bpf_get_current_task())
+#endif
+
+static __always_inline void turn_away(u32 reason)
+{
+    u64 *count = turned_away.lookup(&reason);
+    if (count)
+        *count += 1;
+}
+
+/*
+ * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
+ * that this user has started is this user's by its real uid alone.
+ */
+static __always_inline int may_tell(void)
+{
+#ifndef ONLY_UID
+    return 1;
+#elif defined(OFF_CRED) && defined(OFF_EUID) && defined(OFF_SUID) && defined(OFF_MM) && defined(OFF_MM_FLAGS)
+    char *task = SELF, *cred = OWN(char *, task, OFF_CRED), *mm = OWN(char *, task, OFF_MM);
+    if (OWN(u32, cred, OFF_EUID) != ONLY_UID || OWN(u32, cred, OFF_SUID) != ONLY_UID)
+        return 0;
+    return (READ(u64, mm, OFF_MM_FLAGS) & MMF_DUMPABLE) == 1;
+#else
+    return 0;
+#endif
+}
+
+/* Where the arguments of the running call are; see `refused_number`. */
+#ifdef TASK_REGS
+#define ARGUMENT_AT(registers, offset) (*(u64 *)((registers) + (offset)))
+static __always_inline char *registers_at(u64 place)
+{
+    void *(*registers)(void *) = (void *)175;
+    return registers(current_task());
+}
+#else
+#define ARGUMENT_AT(registers, offset) READ(u64, registers, offset)
+static __always_inline char *registers_at(u64 place)
+{
+    return (char *)place;
+}
+#endif
+
+/* Whether what is given at `place` are the registers of the running task. */
+static __always_inline int has_arguments(u64 place)
+{
+#ifdef TASK_REGS
+    return 1;
+#else
+    u64 size = place + SIZE_REGS - READ(u64, bpf_get_current_task(), OFF_STACK);
+    return size == 8192 || size == 16384 || size == 32768 || size == 65536;
+#endif
+}
+
+static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
+{
+    char *inode = AS(TYPE_INODE, at_inode);
+#if !defined(RDONLY_CAST) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
+    struct {
+        char *sb;
+        char between[OFF_INO - OFF_SB - 8];
+        u64 number;
+    } part = {};
+    bpf_probe_read_kernel(&part, sizeof(part), inode + OFF_SB);
+    char *sb = part.sb;
+    identity->inode = part.number;
+#else
+    char *sb = LOAD(char *, inode, OFF_SB);
+    identity->inode = LOAD(u64, inode, OFF_INO);
+#endif
+    identity->generation = LOAD(u32, inode, OFF_GENERATION);
+    u32 device = LOAD(u32, sb, OFF_S_DEV), last = NUMBERS - 1, *anonymous = classes.lookup(&last);
+    identity->device = device;
+    if (anonymous && *anonymous == device) { /* they share one inode: their names tell the kinds apart */
+        char *dentry = READ(char *, path, OFF_DENTRY);
+        bpf_probe_read_kernel(&identity->inode, 8, READ(char *, dentry, OFF_DNAME));
+    }
+}
+
+/* The struct file of a descriptor of the running task; 0 if there is none. */
+static __always_inline char *file_of(u32 descriptor)
+{
+    char *table = OWN(char *, OWN(char *, SELF, OFF_FILES), OFF_FDT);
+    if (descriptor >= OWN(u32, table, OFF_MAX_FDS))
+        return 0;
+    char *files = OWN(char *, table, OFF_FDS);
+    return LOAD(char *, AS(TYPE_POINTER, files + 8 * (u64)descriptor), 0);
+}
+
+static __always_inline void identify_file(struct identity *identity, char *file)
+{
+    if (file)
+        identify(identity, LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE), file + OFF_F_PATH);
+    else
+        identity->device = 0;
+}
+
+static __always_inline u32 unix_address(char *sk, char *text)
+{
+#if defined(OFF_UNIX_ADDR) && defined(OFF_UNIX_LENGTH) && defined(OFF_UNIX_NAME)
+    char *address = READ(char *, sk, OFF_UNIX_ADDR);
+    if (!address)
+        return 0;
+    u64 length = READ(u32, address, OFF_UNIX_LENGTH);
+    asm volatile("" : "+r"(length)); /* 64 bits wide: else clang compares one register and passes another */
+    if (length <= 110 && bpf_probe_read_kernel(text, length, address + OFF_UNIX_NAME) == 0)
+        return length;
+#endif
+    return 0;
+}
+
+static __always_inline void take_socket(struct file_name *name, char *file)
+{
+    char *socket = READ(char *, file, OFF_PRIVATE), *sk = READ(char *, socket, OFF_SK);
+    name->type = READ(u16, socket, OFF_SOCKET_TYPE);
+    name->family = READ(u16, sk, OFF_FAMILY);
+    name->protocol = READ(u16, sk, OFF_PROTOCOL);
+    name->local_port = READ(u16, sk, OFF_LOCAL_PORT);
+    name->remote_port = __builtin_bswap16(READ(u16, sk, OFF_REMOTE_PORT));
+    if (name->family == 1) { /* AF_UNIX */
+        name->length = unix_address(sk, name->text);
+#ifdef OFF_UNIX_PEER
+        char *peer = READ(char *, sk, OFF_UNIX_PEER);
+        if (peer)
+            name->of_peer = unix_address(peer, name->text + ADDRESS);
+#endif
+    } else if (name->family == 2) {
+        bpf_probe_read_kernel(name->local, 4, sk + OFF_LOCAL_4);
+        bpf_probe_read_kernel(name->remote, 4, sk + OFF_REMOTE_4);
+    }
+#if defined(OFF_LOCAL_6) && defined(OFF_REMOTE_6)
+    else if (name->family == 10) {
+        bpf_probe_read_kernel(name->local, 16, sk + OFF_LOCAL_6);
+        bpf_probe_read_kernel(name->remote, 16, sk + OFF_REMOTE_6);
+    }
+#endif
+}
+
+/* Name by name up to the root of all mounts. */
+static __always_inline void take_path(struct file_name *name, char *path)
+{
+    char *mounted = READ(char *, path, OFF_PATH_MOUNT), *dentry = READ(char *, path, OFF_DENTRY);
+    char *mount = mounted - OFF_MOUNT, *root = READ(char *, mounted, OFF_MNT_ROOT);
+    name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0;
+#pragma unroll
+    for (int step = 0; step < FILE_STEPS; step++) {
+        if (dentry == root) {
+            char *above = READ(char *, mount, OFF_MNT_PARENT);
+            if (above == mount || !above) {
+                name->complete = 1;
+                break;
+            }
+            dentry = READ(char *, mount, OFF_MNT_POINT);
+            mount = above;
+            root = READ(char *, mount, OFF_MOUNT + OFF_MNT_ROOT);
+            continue;
+        }
+        char *parent = READ(char *, dentry, OFF_DPARENT);
+        if (parent == dentry && step)
+            break;
+        u64 at = *(volatile u32 *)&name->length; /* as in `struct about` */
+        asm volatile("" : "+r"(at));
+        if (at > FILE_TEXT)
+            break;
+        long length = bpf_probe_read_kernel_str(name->text + at, FILE_PIECE, READ(char *, dentry, OFF_DNAME));
+        if (length <= 0 || length > FILE_PIECE)
+            break;
+        name->length = at + length;
+        if (parent == dentry) {
+            name->complete = 2;
+            break;
+        }
+        dentry = parent;
+    }
+}
+
+/* Of an open file, or (0) of the current folder. */
+static __always_inline void take_name(struct identity *of, char *file)
+{
+    u32 zero = 0;
+    u8 one = 1;
+    struct file_name *name = name_draft.lookup(&zero);
+    if (!name)
+        return;
+    __builtin_memset(name, 0, FILE_NAME_HEAD);
+    char *path = file ? file + OFF_F_PATH : OWN(char *, SELF, OFF_FS) + OFF_PWD;
+    char *inode = READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE);
+    name->magic = READ(u64, READ(char *, inode, OFF_SB), OFF_S_MAGIC);
+    name->mode = READ(u16, inode, OFF_MODE);
+    name->rdev = READ(u32, inode, OFF_RDEV);
+    if (name->magic == SOCKFS && file)
+        take_socket(name, file);
+    else
+        take_path(name, path);
+    if (file_names.update(of, name))
+        turn_away(NO_NAME);
+    else
+        named.update(of, &one);
+}
+
+static __always_inline int is_named(struct about *about, struct identity *file)
+{
+    if (!file->device)
+        return 1;
+    if (about->named.inode == file->inode && about->named.device == file->device &&
+        about->named.generation == file->generation)
+        return 1;
+    if (!named.lookup(file))
+        return 0;
+    about->named = *file;
+    return 1;
+}
+
+/*
+ * Where it is kept what the running task's call is about: in its slot's place. Those whose slot is another's have theirs
+ * in crowded_abouts, which is brought here, to the place of this CPU, and written back; all the rest knows one map alone.
+ */
+static __always_inline struct about *about_of(struct self *self, int enters)
+{
+    struct slot *slot = self->slot;
+    u32 index = self->tid & (SLOTS - 1);
+    if (!slot)
+        return 0;
+    if (slot->tid == self->tid)
+        return abouts.lookup(&index);
+    index = SLOTS + bpf_get_smp_processor_id();
+    struct about *about = abouts.lookup(&index), *kept;
+    if (!enters && about && (kept = crowded_abouts.lookup(&self->tid)))
+        *about = *kept;
+    return about;
+}
+
+static __always_inline void enter_files(u64 place, struct self *self, struct task *task)
+{
+    u32 index = task->nr, *known = classes.lookup(&index);
+    task->about = 0;
+    if (!known || !*known || index >= NUMBERS - 1 || task->abi != NATIVE)
+        return;
+    u32 class = *known;
+    if (!may_tell()) {
+        turn_away(UNTOLD);
+        return;
+    }
+    struct about *about = has_arguments(place) ? about_of(self, 1) : 0;
+    if (!about) {
+        turn_away(NO_ABOUT);
+        return;
+    }
+    char *registers = registers_at(place);
+    u64 first = ARGUMENT_AT(registers, OFF_ARG_0), second = ARGUMENT_AT(registers, OFF_ARG_1);
+    u64 third = ARGUMENT_AT(registers, OFF_ARG_2);
+#define ARGUMENT(shift) (DOES(3 << (shift)) == 0 ? first : DOES(2 << (shift)) ? third : second)
+    task->about = 1;
+    about->tid = self->tid;
+    about->class = class;
+    about->nr = task->nr;
+    about->text = DOES(HAS_ADDRESS) ? second : ARGUMENT(16);
+    about->size = third;
+    about->descriptor = first;
+    about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
+    char *file = DOES(HAS_FILE) ? file_of(ARGUMENT(12)) : 0, *other = 0;
+    identify_file(&about->file, file);
+    about->second.device = 0;
+    if (DOES(HAS_SECOND)) {
+        other = file_of(ARGUMENT(14));
+        identify_file(&about->second, other);
+    }
+    about->looked = about->file;
+    if (is_named(about, &about->looked)) {
+        file = other;
+        about->looked = about->second;
+    }
+    if (!is_named(about, &about->looked))
+        take_name(&about->looked, file);
+    if (self->slot && self->slot->tid != self->tid)
+        crowded_abouts.update(&self->tid, about);
+}
+
+/* The path that a call has failed with, for `count_path`; where it does not begin at the root, its folder is looked at. */
+static __always_inline void read_path(struct about *about)
+{
+    u32 zero = 0;
+    struct failed_path *failed = path_draft.lookup(&zero);
+    if (!failed)
+        return;
+    __builtin_memset(failed, 0, sizeof(*failed));
+    if (DOES(HAS_ADDRESS)) {
+        u64 size = about->size & 0xffffffff;
+        asm volatile("" : "+r"(size));
+        failed->length = -1;
+        if (size <= ADDRESS && bpf_probe_read_user(failed->path, size, (void *)about->text) == 0)
+            failed->length = size;
+        return;
+    }
+    failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
+    if (failed->length > 0 && failed->path[0] != '/') {
+        about->descriptor = about->folder;
+        about->class |= LOOKS;
+    }
+}
+
+static __always_inline void count_path(u32 now, struct about *about)
+{
+    u32 zero = 0;
+    u64 none = 0;
+    struct failed_path *failed = path_draft.lookup(&zero);
+    if (!failed)
+        return;
+    failed->where = (now & 1) << 22;
+    failed->nr = about->nr;
+    failed->error = -about->result;
+    if (!DOES(HAS_ADDRESS))
+        failed->folder = about->looked;
+    u64 *count = failed_paths.lookup(failed);
+    if (!count) {
+        failed_paths.insert(failed, &none);
+        count = failed_paths.lookup(failed);
+    }
+    if (count)
+        __sync_fetch_and_add(count, 1);
+    else
+        turn_away(NO_PATH);
+}
+
+/* At the file that a call has opened, the socket that it has given an address, the folder that its path begins at. */
+static __always_inline void look(struct about *about)
+{
+    char *file = 0;
+    if ((s32)about->descriptor == AT_FDCWD) {
+        char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
+        identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
+    } else if ((file = file_of(about->descriptor))) {
+        identify_file(&about->looked, file);
+        if (DOES_ALL(OPENS | RETURNED))
+            about->class |= OPENED;
+    }
+    if (about->looked.device && (DOES(HAS_ADDRESS) || !is_named(about, &about->looked)))
+        take_name(&about->looked, file);
+}
+
+static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct identity *file)
+{
+    struct file_key key = {.where = (now & 1) << 22 | tgid, .file = *file};
+    struct file_row *row = files.lookup(&key);
+    if (row)
+        return row;
+    struct file_row none = {};
+    files.insert(&key, &none);
+    if (!(row = files.lookup(&key)))
+        turn_away(NO_FILE);
+    return row;
+}
+
+static __always_inline void count_files(u32 now, struct about *about, u32 tgid, u64 spent_ns)
+{
+    s64 result = *(volatile s64 *)&about->result;
+    if (is_error(result))
+        about->class |= FAILED;
+    if (result >= 0)
+        about->class |= RETURNED;
+    about->looked.device = 0;
+    if (DOES(HAS_ADDRESS) ? result == 0 || result == -EINPROGRESS : DOES_ALL(OPENS | RETURNED)) {
+        if (DOES(OPENS))
+            about->descriptor = result;
+        about->class |= LOOKS;
+    }
+    if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
+        read_path(about);
+    if (DOES(LOOKS))
+        look(about);
+    if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
+        count_path(now, about);
+    struct identity file = DOES(OPENED) ? about->looked : about->file;
+    struct file_row *row = 0;
+    if (file.device)
+        row = file_row_of(now, tgid, &file);
+    if (row) {
+        if (DOES(OPENED))
+            __sync_fetch_and_add(&row->opens, 1);
+        if (DOES_ALL(READS | RETURNED))
+            __sync_fetch_and_add(&row->reads, 1);
+        if (DOES_ALL(READS | RETURNED | HAS_BYTES))
+            __sync_fetch_and_add(&row->read_bytes, about->result);
+        if (DOES_ALL(WRITES | RETURNED))
+            __sync_fetch_and_add(&row->writes, 1);
+        if (DOES_ALL(WRITES | RETURNED | HAS_BYTES))
+            __sync_fetch_and_add(&row->write_bytes, about->result);
+        if (DOES(FAILED))
+            __sync_fetch_and_add(&row->errors, 1);
+        if (!DOES_ALL(OPENED | HAS_FILE))
+            __sync_fetch_and_add(&row->time_ns, spent_ns);
+    }
+    /* The other file: what is written to, or the socket that has accepted a connection. */
+    if (!DOES(HAS_SECOND) && !DOES_ALL(OPENED | HAS_FILE))
+        return;
+    file = DOES(HAS_SECOND) ? about->second : about->file;
+    if (!file.device || !(row = file_row_of(now, tgid, &file)))
+        return;
+    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (DOES_ALL(HAS_SECOND | RETURNED)) {
+        __sync_fetch_and_add(&row->writes, 1);
+        __sync_fetch_and_add(&row->write_bytes, about->result);
+    }
+    if (DOES(FAILED))
+        __sync_fetch_and_add(&row->errors, 1);
+}
+
+/* Each CPU keeps the slowest calls of an interval that it has seen; so they are written by one at a time. */
+static __always_inline void note_slow(u32 now, struct task *task, struct about *about, u64 spent_ns)
+{
+    u32 index = task->nr, zero = 0;
+    u64 *bar = slow_bars.lookup(&index);
+    if (!bar || spent_ns <= *bar || index >= NUMBERS - 1 || task->abi != NATIVE)
+        return;
+    u64 key = ROW_KEY(bpf_get_smp_processor_id(), now & 1, NATIVE, index);
+    struct slowest *most = slow_calls.lookup(&key);
+    if (!most) {
+        struct slowest *none = none_slow.lookup(&zero);
+        if (none)
+            slow_calls.insert(&key, none);
+        most = slow_calls.lookup(&key);
+    }
+    if (!most) {
+        turn_away(NO_SLOW);
+        return;
+    }
+    u64 place = most->least, next = -1;
+    if (place >= SLOWEST)
+        return;
+    struct slow *slow = &most->each[place];
+    if (spent_ns <= slow->time_ns)
+        return;
+    slow->time_ns = spent_ns;
+    slow->at_ns = task->since_ns;
+    slow->tgid = task->tgid;
+    slow->length = 0;
+    slow->file.device = 0;
+    if (about) {
+        slow->file = about->file;
+        if (DOES(HAS_PATH))
+            slow->length = bpf_probe_read_user_str(slow->path, SLOW_PATH, (void *)about->text);
+    }
+#pragma unroll
+    for (int i = 0; i < SLOWEST; i++)
+        if (most->each[i].time_ns < next) {
+            next = most->each[i].time_ns;
+            most->least = i;
+        }
+    if (next > *bar) /* another CPU may be lower, and then more calls than needed are looked at */
+        *bar = next;
+}
+
+static __always_inline void leave_files(u32 now, struct self *self, struct task *task, u64 spent_ns, s64 result)
+{
+    struct about *about = 0;
+    if (task->about) {
+        task->about = 0;
+        about = about_of(self, 0);
+        if (!about || about->tid != self->tid || about->nr != task->nr) {
+            if (task->nr != NR_EXECVE && task->nr != NR_EXECVEAT) /* by which its thread may get another id */
+                turn_away(NO_ABOUT);
+            about = 0;
+        }
+        if (about) {
+            about->result = result;
+            count_files(now, about, task->tgid, spent_ns);
+        }
+    }
+    note_slow(now, task, about, spent_ns);
+}

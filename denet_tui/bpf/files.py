@@ -1,0 +1,201 @@
+"""What the calls of an interval were about, read out of the maps of files.c, with the names of files and peers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from denet_tui.bpf import rows
+from denet_tui.bpf.maps import Map
+from denet_tui.model import ABI_NATIVE
+from denet_tui.syscalls import syscall
+from denet_tui.touched import FailedPath, File, SlowCall, Use
+
+_TGID = (1 << 22) - 1
+_ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
+_NAME = struct.Struct("<4xI2H2x3HBB2xII16s16s1280s")
+_FAILED = struct.Struct("<IiHH4x16s232s")
+_SLOW = struct.Struct("<QQIi16s104s")
+_SLOW_HEAD = 8
+_TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", "calls of setuid programs")
+"""In the order of enum turned_away."""
+_NAMES = 100_000
+"""That are remembered; the kernel side tells each once."""
+_UNKNOWN = File("file", None)
+_UNIX, _INET, _INET6 = 1, 2, 10
+_PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
+_TERMINALS = {4, 5, *range(136, 144)}
+"""Majors (Documentation/admin-guide/devices.txt of the kernel)."""
+_CONNECTING = ("connect", "bind")
+_ADDRESS, _IN_NO_FOLDER = 128, 2
+_ANONYMOUS = {"[eventpoll]": "epoll"}
+"""Kinds of anonymous inodes that are called otherwise than their names say."""
+
+
+class _Name(NamedTuple):
+    """Of struct file_name what is used."""
+
+    rdev: int
+    mode: int
+    family: int
+    protocol: int
+    local_port: int
+    remote_port: int
+    complete: int
+    deleted: int
+    length: int
+    of_peer: int
+    local: bytes
+    remote: bytes
+    text: bytes
+
+
+class About(NamedTuple):
+    """What the calls between two readings were about; `turned_away` is what found no room in them."""
+
+    used: list[tuple[int, File, Use]]
+    """By tgid."""
+    failed: list[tuple[FailedPath, int]]
+    slow: list[SlowCall]
+    """With the tgid in the place of the pid; more than the slowest."""
+    turned_away: Mapping[str, int]
+
+
+class FileTables:
+    """The maps of files.c. Methods raise OSError where the kernel refuses."""
+
+    def __init__(self, tables: Mapping[str, Map]) -> None:
+        self._tables = tables
+        self._names: dict[bytes, File] = {}
+        self._counted: dict[str, int] = {}
+
+    def read(self, side: int) -> About:
+        """All of the side at rest, which is emptied."""
+        self._take_names()
+        return About(
+            list(self._used(side)),
+            list(self._failed(side)),
+            list(self._slowest(side)),
+            self._turned_away(),
+        )
+
+    def _take_names(self) -> None:
+        table = self._tables["file_names"]
+        for keys, values in table.read():
+            for (identity,), name in zip(struct.iter_unpack("16s", keys), _NAME.iter_unpack(values), strict=True):
+                if len(self._names) < _NAMES or identity in self._names:
+                    self._names[identity] = _file(identity, _Name(*name))
+            table.delete_many(keys)
+
+    def _used(self, side: int) -> Iterator[tuple[int, File, Use]]:
+        for keys, values in rows.take(self._tables["files"], side):
+            for (where, identity), row in zip(_ROW_KEY.iter_unpack(keys), _ROW.iter_unpack(values), strict=True):
+                yield where & _TGID, self._names.get(identity, _UNKNOWN), Use(*row)
+
+    def _failed(self, side: int) -> Iterator[tuple[FailedPath, int]]:
+        for keys, values in rows.take(self._tables["failed_paths"], side):
+            for key, (count,) in zip(_FAILED.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True):
+                _, length, nr, number, folder, text = key
+                name = syscall(ABI_NATIVE, nr).name
+                if length < 0:
+                    path = None
+                elif name in _CONNECTING:
+                    path = _address(text[:length])
+                else:
+                    path = _cut_text(text, length)
+                    if folder.strip(b"\0") and (below := self._names.get(folder, _UNKNOWN).path):
+                        path = f"{below.rstrip('/')}/{path}" if path else below
+                yield FailedPath(name, number, path), count
+
+    def _slowest(self, side: int) -> Iterator[SlowCall]:
+        for keys, values in rows.take(self._tables["slow_calls"], side):
+            stride = self._tables["slow_calls"].stride
+            for at, (_, nr) in enumerate(struct.iter_unpack("<Ii", keys)):
+                packed = values[at * stride + _SLOW_HEAD : (at + 1) * stride]
+                for time_ns, at_ns, tgid, length, identity, text in _SLOW.iter_unpack(packed):
+                    if time_ns:
+                        file = self._names.get(identity, _UNKNOWN).path if any(identity[8:12]) else None
+                        about = _cut_text(text, length) if length > 0 else file
+                        yield SlowCall(syscall(ABI_NATIVE, nr).name, tgid, time_ns, at_ns, about)
+
+    def _turned_away(self) -> dict[str, int]:
+        table = self._tables["turned_away"]
+        counts = struct.unpack(f"<{len(_TURNED_AWAY) * table.stride // 8}Q", table.lookup_span(0, len(_TURNED_AWAY)))
+        each = len(counts) // len(_TURNED_AWAY)
+        now = {name: sum(counts[at * each : (at + 1) * each]) for at, name in enumerate(_TURNED_AWAY)}
+        grown = {name: count - self._counted.get(name, 0) for name, count in now.items()}
+        self._counted = now
+        return {name: count for name, count in grown.items() if count}
+
+
+def begin_anew(bars: Map) -> None:
+    """Forget how long the slowest calls of the run before took (slow_bars); raises OSError."""
+    for index in range(bars.max_entries):
+        bars.update(struct.pack("<I", index), bytes(8))
+
+
+def _file(identity: bytes, name: _Name) -> File:
+    inode = int.from_bytes(identity[:8], "little")
+    pieces = [os.fsdecode(piece) for piece in name.text[: name.length].split(b"\0")[:-1]]
+    if stat.S_ISSOCK(name.mode) and name.family:
+        return _socket(name, inode)
+    kind = _kind_of(name)
+    if name.complete == _IN_NO_FOLDER:
+        called = pieces[0] if pieces else ""
+        if kind == "pipe":
+            return File(kind, f"pipe:[{inode}]")
+        if called.startswith("memfd:"):
+            return File("memfd", f"/{called}")
+        return File(_ANONYMOUS.get(called, called.strip("[]") or kind), f"anon_inode:{called}")
+    path = ("/" if name.complete else "…/") + "/".join(reversed(pieces))
+    return File(kind, f"{path} (deleted)" if name.deleted else path)
+
+
+def _kind_of(name: _Name) -> str:
+    if stat.S_ISCHR(name.mode):
+        return "terminal" if name.rdev >> 20 in _TERMINALS else "device"
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFIFO: "pipe", stat.S_IFBLK: "device", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(name.mode), "file")
+
+
+def _socket(name: _Name, inode: int) -> File:
+    if name.family == _UNIX:
+        own, peer = _address(name.text[: name.length]), _address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
+        return File("unix", own or peer or f"unix [{inode}]")
+    if name.family not in (_INET, _INET6):
+        return File("socket", f"socket family {name.family} [{inode}]")
+    kind = _PROTOCOLS.get(name.protocol, f"protocol {name.protocol}")
+    own = _end(name.family, name.local, name.local_port)
+    if not name.remote_port:
+        return File(kind, f"{kind} {own}")
+    return File(kind, f"{kind} {own} → {_end(name.family, name.remote, name.remote_port)}")
+
+
+def _address(packed: bytes) -> str:
+    """A socket address (man 7 unix, ip, ipv6), empty where it is none."""
+    if len(packed) <= 2:
+        return ""
+    (family,) = struct.unpack_from("=H", packed)
+    if family == _UNIX:
+        name = packed[2:]
+        text = f"@{os.fsdecode(name[1:])}" if name[0] == 0 else os.fsdecode(name.partition(b"\0")[0])
+        return f"unix {text}"
+    place = {_INET: 4, _INET6: 8}.get(family)
+    if place is None or len(packed) < (16 if family == _INET else 24):
+        return f"family {family}"
+    return _end(family, packed[place:], struct.unpack_from(">H", packed, 2)[0])
+
+
+def _end(family: int, address: bytes, port: int) -> str:
+    if family == _INET:
+        return f"{ipaddress.IPv4Address(address[:4])}:{port}"
+    return f"[{ipaddress.IPv6Address(address[:16])}]:{port}"
+
+
+def _cut_text(text: bytes, length: int) -> str:
+    """A path, and an ellipsis where there was no room for all of it."""
+    return os.fsdecode(text[: max(length - 1, 0)]) + ("…" if length >= len(text) else "")

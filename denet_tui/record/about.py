@@ -1,0 +1,98 @@
+"""What the calls were about, as the summary and the table at the end have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from denet_tui.model import RunInfo, Snapshot
+from denet_tui.record.text import Json, plain, wall_ms
+from denet_tui.syscalls import errno_name
+from denet_tui.touched import FailedPath, File, Touched, Use
+from denet_tui.visible import as_json, visible
+
+_SHOWN = 5
+"""Files and paths that the table at the end names."""
+
+
+def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
+    """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
+    for name, items in tables(info, snapshot):
+        yield f',"{name}":['
+        for number, item in enumerate(items):
+            yield ("," if number else "") + as_json(item)
+        yield "]"
+
+
+def tables(info: RunInfo, snapshot: Snapshot) -> tuple[tuple[str, Iterator[Json]], ...]:
+    """These fields by name, each item by item."""
+    touched = snapshot.detail.touched
+    if touched is None:
+        return ()
+    return (
+        ("files", _files(touched)),
+        ("failed_paths", _failed(touched)),
+        ("slowest", _slowest(info, touched)),
+    )
+
+
+def story(snapshot: Snapshot) -> Iterator[str]:
+    """What the table at the end says: the files with most bytes, and the paths with most failures."""
+    touched = snapshot.detail.touched
+    if touched is None:
+        return
+    busiest = [(file, use) for file, use in busiest_first(touched) if use.read_bytes + use.write_bytes]
+    if busiest:
+        yield f"files: {len(touched.files):,}, with most bytes:"
+    for file, use in busiest[:_SHOWN]:
+        yield f"  {use.read_bytes:,} read, {use.write_bytes:,} written: {shown(file.path)}"
+    failed = most_failing(touched)
+    if failed:
+        yield f"failing paths: {len(failed):,}, most often:"
+    for (syscall, number, path), count in failed[:_SHOWN]:
+        yield f"  {count:,} x {syscall} {errno_name(number)}: {shown(path)}"
+
+
+def _files(touched: Touched) -> Iterator[Json]:
+    for file, use in busiest_first(touched):
+        yield _file(file, None, use)
+    for (pid, file), use in touched.by_process.items():
+        yield _file(file, pid, use)
+
+
+def _file(file: File, pid: int | None, use: Use) -> Json:
+    return {"path": _plain(file.path), "kind": file.kind, "pid": pid, **use._asdict()}
+
+
+def _failed(touched: Touched) -> Iterator[Json]:
+    for (syscall, number, path), count in most_failing(touched):
+        yield {"syscall": syscall, "errno": errno_name(number), "path": _plain(path), "count": count}
+
+
+def _slowest(info: RunInfo, touched: Touched) -> Iterator[Json]:
+    for slow in touched.slowest:
+        yield {
+            "syscall": slow.syscall,
+            "pid": slow.pid,
+            "time_ns": slow.time_ns,
+            "at_ms": wall_ms(info, slow.at_ns),
+            "about": _plain(slow.about),
+        }
+
+
+def busiest_first(touched: Touched) -> list[tuple[File, Use]]:
+    """Files and peers, those with most bytes first."""
+    return sorted(touched.files.items(), key=lambda item: -(item[1].read_bytes + item[1].write_bytes))
+
+
+def most_failing(touched: Touched) -> list[tuple[FailedPath, int]]:
+    """Failing paths, the most frequent first."""
+    return sorted(touched.failed.items(), key=lambda item: -item[1])
+
+
+def _plain(path: str | None) -> str | None:
+    return None if path is None else plain(path)
+
+
+def shown(path: str | None) -> str:
+    """A path as it may stand on a terminal."""
+    return "(not known)" if path is None else visible(path)

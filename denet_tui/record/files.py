@@ -1,0 +1,95 @@
+"""What calls were about in the ticks of a recording: what has changed since the tick before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+
+from denet_tui.model import Snapshot
+from denet_tui.record.text import Json, plain
+from denet_tui.syscalls import errno_name, errno_number
+from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
+
+_NOTHING = Touched()
+_TIME = attrgetter("time_ns")
+
+
+class Changes:
+    """Remembers what the last tick had."""
+
+    def __init__(self) -> None:
+        self._told = _NOTHING
+
+    def item(self, snapshot: Snapshot) -> Json | None:
+        """`touched` of a tick, as `taken` reads it: all of it since the start; None where it is not watched."""
+        now, told = snapshot.detail.touched, self._told
+        if now is None:
+            return None
+        self._told = now
+        by: dict[File, dict[str, Use]] = {file: {} for file, _ in _new(now.files, told.files)}
+        for (pid, file), use in _new(now.by_process, told.by_process):
+            by.setdefault(file, {})[str(pid)] = use
+        failed = _new(now.failed, told.failed)
+        slowest = set(now.slowest).difference(told.slowest)
+        return {
+            "files": [{**_named(file), "all": now.files.get(file), "by": uses} for file, uses in by.items()],
+            "failed_paths": [
+                {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path), "count": count}
+                for path, count in failed
+            ],
+            "slowest": [{**each._asdict(), "about": _plain(each.about)} for each in now.slowest if each in slowest],
+            **({"mounts": [plain(each) for each in now.mounts]} if now.mounts != told.mounts else {}),
+        }
+
+
+def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None:
+    """What a tick makes of the one before it; raises LookupError, TypeError or ValueError where it is damaged."""
+    if line is None:
+        return None
+    told = before or _NOTHING
+    files, by_process, failed = dict(told.files), dict(told.by_process), dict(told.failed)
+    for each in line["files"]:
+        file = File(str(each["kind"]), _text(each["path"]))
+        if each["all"] is not None:  # there was room for it by process only
+            files[file] = _use(each["all"])
+        for pid, use in each["by"].items():
+            by_process[int(pid), file] = _use(use)
+    for each in line["failed_paths"]:
+        path = FailedPath(str(each["syscall"]), errno_number(str(each["errno"])), _text(each["path"]))
+        failed[path] = int(each["count"])
+    slowest: dict[str, list[SlowCall]] = {}
+    for slow in (*told.slowest, *map(_slow, line["slowest"])):
+        slowest.setdefault(slow.syscall, []).append(slow)
+    return Touched(
+        files if line["files"] else told.files,
+        by_process if line["files"] else told.by_process,
+        failed if line["failed_paths"] else told.failed,
+        tuple(slow for _, some in sorted(slowest.items()) for slow in sorted(some, key=_TIME, reverse=True)[:SLOWEST]),
+        tuple(map(str, line.get("mounts", told.mounts))),
+    )
+
+
+def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    return ((key, value) for key, value in now.items() if told.get(key) != value)
+
+
+def _named(file: File) -> Json:
+    return {"path": _plain(file.path), "kind": file.kind}
+
+
+def _use(numbers: list[Any]) -> Use:
+    return Use(*map(int, numbers))
+
+
+def _slow(line: dict[str, Any]) -> SlowCall:
+    pid, time_ns, at_ns = (int(line[name]) for name in ("pid", "time_ns", "at_ns"))
+    return SlowCall(str(line["syscall"]), pid, time_ns, at_ns, _text(line["about"]))
+
+
+def _plain(path: str | None) -> str | None:
+    return None if path is None else plain(path)
+
+
+def _text(path: object) -> str | None:
+    return None if path is None else str(path)

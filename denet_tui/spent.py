@@ -1,0 +1,79 @@
+"""Where the time of threads went: its parts, and in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from operator import add
+from typing import Any, NamedTuple
+
+from denet_tui.detail import Time, Wait
+from denet_tui.syscalls import for_children
+from denet_tui.visible import visible
+
+_NAMED = 3
+"""Calls that are named as what was waited in."""
+
+
+class Parts(NamedTuple):
+    """All of a time, in ns; what was blocked for the process's own children is work of theirs."""
+
+    user_ns: int
+    kernel_ns: int
+    runqueue_ns: int
+    blocked_ns: int
+    children_ns: int
+
+
+def parts(spent: Time) -> Parts:
+    """A time cut into parts that are all of it."""
+    inside = sum(wait.blocked_ns for call, wait in spent.waits.items() if for_children(call))
+    children = min(inside, spent.blocked_ns)
+    return Parts(spent.user_ns, spent.kernel_ns, spent.runqueue_ns, spent.blocked_ns - children, children)
+
+
+def together(times: Iterable[Time | None]) -> Time | None:
+    """All added up, what was waited in calls too; None where it is not known of one."""
+    sums, blocked, runqueue = [0] * 4, Counter[Any](), Counter[Any]()
+    for each in times:
+        if each is None:
+            return None
+        sums = list(map(add, sums, each[:4]))
+        for call, (blocked_ns, runqueue_ns) in each.waits.items():
+            blocked[call] += blocked_ns
+            runqueue[call] += runqueue_ns
+    return Time._make([*sums, {call: Wait(ns, runqueue[call]) for call, ns in blocked.items()}])
+
+
+def longest(spent: Time) -> list[tuple[Any, Wait]]:
+    """What was waited in calls, by call, the longest first."""
+    return sorted(spent.waits.items(), key=lambda item: (-item[1].blocked_ns, item[0]))
+
+
+def blocked_in(spent: Time) -> list[tuple[str, int]]:
+    """The calls that most of a time was blocked in, and for how long (ns); not those that wait for own children."""
+    found = [(visible(call.name), wait.blocked_ns) for call, wait in longest(spent) if not for_children(call)]
+    return [(name, ns) for name, ns in found[:_NAMED] if 200 * ns >= spent.whole_ns > 0]
+
+
+def share(part_ns: int, spent: Time) -> str:
+    """Of a whole time: `41 %`."""
+    return f"{100 * part_ns / (spent.whole_ns or 1):.0f} %"
+
+
+def briefly(spent: Time) -> tuple[str, str]:
+    """`on CPU 41 %, waits for CPU 8 %, blocked 51 %`, and what of that was for children: ` (for children 30 %)`."""
+    user, kernel, runqueue, _, children = parts(spent)
+    busy = f"on CPU {share(user + kernel, spent)}, waits for CPU {share(runqueue, spent)}"
+    inside = f" (for children {share(children, spent)})" if 200 * children >= spent.whole_ns > 0 else ""
+    return f"{busy}, blocked {share(spent.blocked_ns, spent)}", inside
+
+
+def in_words(spent: Time) -> str:
+    """`on CPU 41 % (user 30 %, kernel 11 %), waits for CPU 8 %, blocked 51 % (for children 30 %, read 12 %)`."""
+    user, kernel, runqueue, _, children = parts(spent)
+    inside = [("for children", children)] * (200 * children >= spent.whole_ns > 0) + blocked_in(spent)
+    where = ", ".join(f"{name} {share(ns, spent)}" for name, ns in inside)
+    busy = f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, kernel {share(kernel, spent)})"
+    blocked = f"blocked {share(spent.blocked_ns, spent)}"
+    return f"{busy}, waits for CPU {share(runqueue, spent)}, {blocked}{f' ({where})' if where else ''}"

@@ -1,0 +1,72 @@
+"""Frozen values of what calls are about: files, peers, failing paths, and the slowest calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+KEPT = 20_000
+"""Rows of each table that are kept; what comes for others is counted as turned away."""
+SLOWEST = 5
+"""Of each syscall."""
+
+
+class File(NamedTuple):
+    """What a descriptor stands for.
+
+    Its kind is file, directory, pipe, terminal, device, tcp, udp, unix, socket, memfd, epoll, eventfd and the like.
+    """
+
+    kind: str
+    path: str | None
+    """As it was called when it was first seen; None where that is not known."""
+
+
+class Use(NamedTuple):
+    """What calls did with a file; sendfile and its like count on both sides."""
+
+    opens: int = 0
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+    time_ns: int = 0
+    errors: int = 0
+
+    def plus(self, other: Use) -> Use:
+        """Both added up."""
+        return Use(*map(int.__add__, self, other))
+
+
+class FailedPath(NamedTuple):
+    """A path or address with which a call failed, as it was given, below the folder that it began at."""
+
+    syscall: str
+    errno: int
+    path: str | None
+    """None where it could not be read: a bad address, mostly."""
+
+
+class SlowCall(NamedTuple):
+    """One of the slowest calls of a syscall since the start; `at_ns` is when it began, by Snapshot.time_ns's clock."""
+
+    syscall: str
+    pid: int
+    time_ns: int
+    at_ns: int
+    about: str | None
+    """Path, file or peer."""
+
+
+class Touched(NamedTuple):
+    """All of these since the start."""
+
+    files: Mapping[File, Use] = MappingProxyType({})
+    by_process: Mapping[tuple[int, File], Use] = MappingProxyType({})
+    """The same by pid."""
+    failed: Mapping[FailedPath, int] = MappingProxyType({})
+    slowest: tuple[SlowCall, ...] = ()
+    """By syscall, the slowest first."""
+    mounts: tuple[str, ...] = ()
+    """Where file systems are mounted, as denet-tui itself saw it at the start."""

@@ -1,0 +1,75 @@
+"""From what each interval's calls were about to all since the start, within a bound."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from denet_tui.bpf.files import About
+from denet_tui.touched import KEPT, SLOWEST, FailedPath, File, SlowCall, Touched, Use
+
+_NONE = Use()
+_TIME = attrgetter("time_ns")
+_Key = TypeVar("_Key")
+
+
+class Touches:
+    """Adds them up."""
+
+    def __init__(self) -> None:
+        self._files: dict[File, Use] = {}
+        self._by_process: dict[tuple[int, File], Use] = {}
+        self._failed: dict[FailedPath, int] = {}
+        self._slowest: dict[str, list[SlowCall]] = {}
+        self._mounts = _mounts()
+
+    def add(self, about: About, pid_of: Callable[[int], int], turn_away: Callable[[str], None]) -> Touched:
+        """All since the start; `pid_of` is what the user calls a tgid, `turn_away` takes the table without room."""
+        for tgid, file, use in about.used:
+            whose = pid_of(tgid), file
+            kept = self._add_use(self._by_process, whose, use)
+            if not self._add_use(self._files, file, use):
+                nameless = File(file.kind, None)  # so that the sum over all files is that of all
+                self._files[nameless] = self._files.get(nameless, _NONE).plus(use)
+                kept = False
+            if not kept:
+                turn_away("files")
+        for path, count in about.failed:
+            if path in self._failed or len(self._failed) < KEPT:
+                self._failed[path] = self._failed.get(path, 0) + count
+            else:
+                turn_away("paths")
+        for slow in about.slow:
+            most = [*self._slowest.get(slow.syscall, ()), slow._replace(pid=pid_of(slow.pid))]
+            self._slowest[slow.syscall] = sorted(most, key=_TIME, reverse=True)[:SLOWEST]
+        return Touched(
+            MappingProxyType(self._files.copy()),
+            MappingProxyType(self._by_process.copy()),
+            MappingProxyType(self._failed.copy()),
+            tuple(slow for _, most in sorted(self._slowest.items()) for slow in most),
+            self._mounts,
+        )
+
+    def _add_use(self, table: dict[_Key, Use], key: _Key, use: Use) -> bool:
+        """False where there is no room for another."""
+        if key not in table and len(table) >= KEPT:
+            return False
+        table[key] = table.get(key, _NONE).plus(use)
+        return True
+
+
+def _mounts() -> tuple[str, ...]:
+    """Mount points (man 5 proc_pid_mountinfo); none where they cannot be read."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return ()
+    escaped = {line.split()[4] for line in lines}
+    return tuple(
+        sorted(os.fsdecode(re.sub(rb"\\(\d{3})", lambda octal: bytes([int(octal[1], 8)]), each)) for each in escaped)
+    )

@@ -1,0 +1,55 @@
+"""How a tick's CPU time and the memory grow with the processes, each with 24 rows a tick: a plot, and as CSV."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import plotext
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+PROCESSES = (1, 300, 1_000, 2_000, 4_000)
+ROWS_EACH, INTERVAL_S, SETTLING_S, SECONDS = 24, 0.5, 4, 8
+ROWS = "262144"
+
+
+def test_growth(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    subprocess.run(["gcc", "-O2", "-o", work, Path(__file__).with_name("work.c")], check=True)
+    points = [(number, *_measure(work, number)) for number in PROCESSES]
+    print("\nprocesses,rows,ms_of_cpu_a_tick,percent_of_a_core,rss_mb,exact")
+    for number, percent, rss, exact in points:
+        print(f"{number},{number * ROWS_EACH},{percent * 10 * INTERVAL_S:.1f},{percent:.1f},{rss:.0f},{exact}")
+    plotext.plot_size(80, 20)
+    plotext.theme("clear")
+    plotext.plot([number for number, *_ in points], [percent for _, percent, *_ in points], label="% of a core")
+    plotext.plot([number for number, *_ in points], [rss for _, _, rss, _ in points], label="MB")
+    plotext.xlabel("processes, each with 24 rows a tick")
+    print(plotext.build())
+
+
+def _measure(work: Path, processes: int) -> tuple[float, float, bool]:
+    """(% of a core, MB of memory, whether nothing was lost) of all processes of denet-tui, without a screen."""
+    watching = [sys.executable, "-m", "denet_tui", "run", "--no-tui", "--detail", "calls", "--rows", ROWS, "--"]
+    with subprocess.Popen([*watching, work, "many", str(processes)], stderr=subprocess.PIPE, text=True) as run:
+        time.sleep(SETTLING_S + processes / 1000)
+        command = next(each for each in psutil.Process(run.pid).children(recursive=True) if each.name() == "work")
+        ours = [each for each in command.parents() if "denet_tui" in each.cmdline()]
+        before = _cpu(ours)
+        time.sleep(SECONDS)
+        used = _cpu(ours) - before
+        rss = sum(each.memory_info().rss for each in ours) / 1e6
+        command.send_signal(signal.SIGKILL)
+        told = run.communicate(timeout=60)[1]
+    return 100 * used / SECONDS, rss, "exact: nothing lost" in told
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    return sum(each.cpu_times().user + each.cpu_times().system for each in processes)

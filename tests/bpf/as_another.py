@@ -1,0 +1,45 @@
+"""What is told to a user of a setuid program that it has started: `python -m tests.bpf.as_another UID PROGRAM`.
+
+Run as root; PROGRAM is a setuid cat. Prints one JSON object: names of files, failing paths, and what was turned away.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from denet_tui.bpf import loader
+from denet_tui.bpf.handover import Kernel
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
+
+SCRIPT = 'echo ready; read go; "$0" /etc/shadow /root/secret > /dev/null; cat /etc/hostname /own-missing; exit 0'
+
+
+def main() -> None:
+    uid, program = sys.argv[1:]
+    loaded = loader.load(Request("raw", detail="files"), int(uid), "raw")
+    tracer = Tracer(Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {}), int(uid))
+    argv = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "sh", "-c", SCRIPT, program]
+    watched = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert watched.stdout
+    assert watched.stdout.readline() == b"ready\n"
+    tracer.attach(watched.pid)
+    watched.communicate(b"\n", timeout=30)
+    about = tracer.read().about
+    assert about
+    print(
+        json.dumps(
+            {
+                "files": [file.path for _, file, _ in about.used],
+                "failed": [path.path for path, _ in about.failed],
+                "slowest": [slow.about for slow in about.slow],
+                "turned_away": dict(about.turned_away),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

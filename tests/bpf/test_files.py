@@ -1,0 +1,236 @@
+"""Bytes by process and file, and failing paths, as strace has them of the same run: it is watched while it traces."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from denet_tui.bpf import file_calls
+from denet_tui.syscalls import numbers
+from tests.real import REPOSITORY, denet, environment
+
+pytestmark = pytest.mark.root
+
+PYTHON = str(Path(sys.executable).resolve())
+READING = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "getdents64"}
+WRITING = {"write", "pwrite64", "writev", "sendto", "sendmsg"}
+_CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: (E\w+) \(.*\))?$")
+_FILE = re.compile(r"\d+<((?:[\w-]+:\[.*?\])|[^<>]*)(?:<char [\d:]+>)?(?:\(deleted\))?>")
+_AT = re.compile(r"(?:AT_FDCWD|\d+)<([^<>]*)>, ")
+_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+COMPARED = 200
+"""Letters of a path: of longer ones both sides show as much as they have room for."""
+
+
+def both(argv: list[str], folder: Path) -> tuple[dict[str, Any], list[tuple[int, re.Match[str]]]]:
+    """The summary of a run of strace, and the calls that this strace has seen, by process."""
+    summary, log = folder / "summary.json", folder / "log"
+    log.mkdir()
+    traced = ["strace", "-ff", "-qq", "-yy", "-s", "0", "-e", "signal=none", "-o", str(log / "of"), *argv]
+    done = subprocess.run(
+        denet("run", "--no-tui", "--detail", "files", "--summary", str(summary), "--", *traced),
+        env=environment(), capture_output=True, text=True, errors="replace", timeout=120, cwd=folder,
+    )  # fmt: skip
+    assert summary.exists(), done.stderr
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", done.stderr)  # of whatever a file is called
+    calls = []
+    for file in log.iterdir():
+        lines = file.read_text(errors="replace").splitlines()
+        calls += [(int(file.suffix[1:]), found) for line in lines if (found := _CALL.match(line))]
+    return json.loads(summary.read_text()), calls
+
+
+def name_of(told: str) -> str:
+    """A file as both call it: with unix sockets told by their kind alone, and by its first name."""
+    if told.startswith("UNIX"):
+        return "unix"
+    if socket := re.match(r"(TCP|UDP)(?:v6)?:\[(.*)\]$", told):
+        return f"{socket[1].lower()} {socket[2]}".replace("->", " → ")
+    names = {"/renamed": "/one", "/second": "/one", "/work/real/": "/work/bound/below/"}
+    for last, first in names.items():
+        told = told.replace(last, first)
+    return _plain(told)
+
+
+def _plain(told: str) -> str:
+    """Escapes of strace undone, to what JSON has."""
+    raw = told.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1", "replace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def uses(calls: list[tuple[int, re.Match[str]]]) -> Counter[tuple[int, str, str]]:
+    """What strace has seen: by pid, file and what was counted."""
+    found: Counter[tuple[int, str, str]] = Counter()
+
+    def add(pid: int, file: str, what: str, size: int) -> None:
+        found[pid, file, f"{what}s"] += 1
+        found[pid, file, f"{what}_bytes"] += size
+
+    for pid, (call, words, result, opened, error) in ((pid, each.groups()) for pid, each in calls):
+        files = [name_of(each) for each in _FILE.findall(words)]
+        if error:
+            continue
+        if call in READING:
+            add(pid, files[0], "read", int(result))
+        elif call in WRITING:
+            add(pid, files[0], "write", int(result))
+        elif call == "sendfile":
+            add(pid, files[1], "read", int(result))
+            add(pid, files[0], "write", int(result))
+        elif call in ("splice", "copy_file_range"):
+            add(pid, files[0], "read", int(result))
+            add(pid, files[1], "write", int(result))
+        elif call in ("openat", "open", "accept4") and opened:
+            found[pid, name_of(re.sub(r"<char.*|\(deleted\)", "", opened)), "opens"] += 1
+    return Counter({key: count for key, count in found.items() if count})
+
+
+def told_uses(summary: dict[str, Any], pids: set[int]) -> Counter[tuple[int, str, str]]:
+    """The same of a summary."""
+    found: Counter[tuple[int, str, str]] = Counter()
+    for row in summary["files"]:
+        if row["pid"] in pids:
+            file = "unix" if row["kind"] == "unix" else row["path"].removesuffix(" (deleted)")
+            for what in ("opens", "reads", "writes", "read_bytes", "write_bytes"):
+                found[row["pid"], file, what] += row[what]
+    return Counter({key: count for key, count in found.items() if count})
+
+
+def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tuple[str, str, str | None]]:
+    """Failing paths that strace has seen, relative ones below where they begin."""
+    paths = {name for kind, text in file_calls._CALLS.items() if kind & file_calls.HAS_PATH for name in _names(text)}
+    found: Counter[tuple[str, str, str | None]] = Counter()
+    for _, (call, words, _, _, error) in ((pid, each.groups()) for pid, each in calls):
+        if not error:
+            continue
+        if call in ("connect", "bind"):
+            text = _TEXT.search(words)
+            found[call, error, f"unix {'@' if '@' in words else ''}{text[1]}" if text else None] += 1
+        elif call in paths:
+            below = _AT.match(words)
+            text = _TEXT.match(words[below.end() if below else 0 :])
+            path = _plain(text[1]) if text else None
+            if path is not None and not path.startswith("/"):
+                base = below[1] if below else str(folder)
+                path = f"{base}/{path}" if path else base
+            found[call, error, path and path[:COMPARED]] += 1
+    return found
+
+
+def _names(text: str) -> Iterator[str]:
+    return (row.partition(":")[0] for row in text.split())
+
+
+def told_failures(summary: dict[str, Any]) -> Counter[tuple[str, str, str | None]]:
+    """The same of a summary; those of strace itself are in it."""
+    found: Counter[tuple[str, str, str | None]] = Counter()
+    for row in summary["failed_paths"]:
+        path = row["path"]
+        if row["syscall"] != "chdir":  # of a helper of strace
+            found[row["syscall"], row["errno"], path and path.rstrip("…")[:COMPARED]] += row["count"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def strace_itself(tmp_path_factory: pytest.TempPathFactory) -> Counter[tuple[str, str, str | None]]:
+    """Failing paths that are strace's own."""
+    folder = tmp_path_factory.mktemp("strace")
+    summary, calls = both(["/bin/true"], folder)
+    found = told_failures(summary)
+    found.subtract(failures(calls, folder))
+    return +found
+
+
+def test_numbers_are_this_machines() -> None:
+    known = numbers()
+    of_table = file_calls.classes()
+    assert len(of_table) > 50
+    names = {name for text in file_calls._CALLS.values() for name in _names(text)}
+    assert {known[name] for name in names if name in known} == set(of_table)
+
+
+def test_bytes_and_failing_paths_as_strace_has_them(
+    tmp_path: Path, strace_itself: Counter[tuple[str, str, str | None]]
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    program = str(Path(__file__).with_name("touching.py"))
+    summary, calls = both([PYTHON, "-S", "-I", program, str(folder)], tmp_path)
+    theirs = uses(calls)
+    assert summary["exact"], summary["lost"]
+    assert summary["turned_away"] == {}
+    ours = told_uses(summary, {pid for pid, *_ in theirs})
+    assert ours == theirs
+    sizes = {size for (_, _, what), size in theirs.items() if what.endswith("bytes")}
+    assert {16, 17, 22, 26} <= sizes
+    failing = failures(calls, folder)
+    assert failing["openat", "ENOENT", "/etc/missing"] == failing["openat", "ENOENT", "/etc/../missing"] == 1
+    assert failing["connect", "ECONNREFUSED", "unix @denet-nobody"] == 1
+    told = told_failures(summary)
+    told.subtract(strace_itself)
+    assert {key: told[key] for key in failing} == failing
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [PYTHON, "-c", "import email.message"],
+        [
+            "/usr/bin/env",
+            f"PATH={':'.join(f'/nowhere/{number}' for number in range(40))}:/usr/bin:/bin",
+            "/bin/sh",
+            "-c",
+            "ls / | sort; nope",
+        ],
+        ["/usr/bin/gcc", "-O0", "-o", "/dev/null", str(Path(__file__).with_name("killed.c"))],
+    ],
+    ids=["python", "shell", "compile"],
+)
+def test_failing_paths_as_strace_has_them(
+    argv: list[str], tmp_path: Path, strace_itself: Counter[tuple[str, str, str | None]]
+) -> None:
+    summary, calls = both(argv, tmp_path)
+    theirs = failures(calls, tmp_path)
+    assert sum(theirs.values()) > 10
+    told = told_failures(summary)
+    told.subtract(strace_itself)
+    assert +told == theirs
+
+
+def test_a_million_reads_of_a_byte(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    command = denet("run", "--no-tui", "--summary", str(summary), "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1")
+    subprocess.run([*command, "count=1000000"], env=environment(), capture_output=True, timeout=120, check=True)
+    found = json.loads(summary.read_text())
+    zero = next(row for row in found["files"] if row["path"] == "/dev/zero" and row["pid"] is None)
+    null = next(row for row in found["files"] if row["path"] == "/dev/null" and row["pid"] is None)
+    assert (zero["reads"], zero["read_bytes"], null["write_bytes"]) == (1_000_000, 1_000_000, 1_000_000)
+    slowest = [row for row in found["slowest"] if row["syscall"] == "read"]
+    assert len(slowest) == 5
+    assert slowest[0]["time_ns"] == found["syscalls"]["read"]["max_ns"]
+
+
+def test_of_a_setuid_program_nothing_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        program = Path(folder) / "cat"
+        shutil.copy("/bin/cat", program)
+        program.chmod(0o4755)
+        argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", str(program)]
+        done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert "/etc/hostname" in found["files"]
+    assert "/own-missing" in found["failed"]
+    assert "shadow" not in done.stdout
+    assert "secret" not in done.stdout
+    assert found["turned_away"]["calls of setuid programs"] > 10

@@ -1,0 +1,182 @@
+"""A recording in parts: each can be read by itself, and all of them as one; the oldest go."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from denet_tui.counts import added
+from denet_tui.model import Snapshot
+from denet_tui.record import keyframe
+from denet_tui.record.parts import Limits, PartFiles, of_last_run, parts_of
+from denet_tui.record.read import UnreadableError
+from denet_tui.record.totals import Totals
+from denet_tui.record.writer import Recorder
+from tests.record.made import INFO, category, lines_of
+from tests.record.schema import assert_valid
+from tests.record.test_playback import TICKS, played
+from tests.record.test_read import opened, plain, read
+from tests.watch.helpers import DENET, eventually
+
+SMALL = Limits(max_bytes=400_000)
+
+
+def written(path: Path, snapshots: list[Snapshot], limits: Limits = SMALL) -> list[Path]:
+    recorder = Recorder(INFO, category, path=path, limits=limits)
+    recorder.start()
+    for each in snapshots:
+        recorder.add(each)
+    recorder.finish(snapshots[-1])
+    assert recorder.failure is None
+    return parts_of(path)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+@pytest.mark.usefixtures("often")
+def test_each_part_and_all_of_them_are_read(tmp_path: Path, run: list[Snapshot], ending: str) -> None:
+    limits = Limits(max_bytes=400_000 if ending == "jsonl" else 64_000)
+    path = tmp_path / f"rec.{ending}"
+    found = written(path, run, limits)
+    assert not path.exists()
+    assert len(found) > 3
+    assert [each.name for each in found][:2] == [f"rec.20260921T141320Z.{number:04}.{ending}" for number in (1, 2)]
+    at = 0
+    for part in found:
+        ticks = list(read(part))
+        assert ticks
+        for mine, theirs in zip(ticks, run[at:], strict=False):
+            assert plain(mine) == plain(theirs)
+        with played(part) as one:
+            assert one.comes_to(ticks[-1].elapsed_ns / 1e9) == ticks[-1]
+        at += len(ticks)
+    assert at == TICKS
+    assert list(read(path)) == run
+    index = opened(path).index(lambda: False)
+    assert index
+    assert len(index.samples) > TICKS - 30
+    assert added(each.syscalls for each in index.stretches) == run[len(index.samples) - 1].syscalls
+    with played(path) as one:
+        assert one.comes_to(TICKS / 2) == run[-1]
+        for tick in (0, 77, 20, 149):
+            one.playback.seek((tick + 1) / 2)
+            assert one.comes_to((tick + 1) / 2) == run[tick]
+    assert Totals.of(opened(path)).last == run[-1]
+    if ending == "jsonl":
+        assert_valid(line for part in found for line in lines_of(part))
+        assert lines_of(found[-1])[0]["denet_tui"]["part"] == len(found)
+
+
+@pytest.mark.usefixtures("often")
+def test_the_oldest_go_and_the_rest_is_read_on_from_a_keyframe(tmp_path: Path, run: list[Snapshot]) -> None:
+    path, limits = tmp_path / "rec.jsonl", Limits(max_bytes=200_000)
+    found = written(path, run, limits)
+    assert found[0].name != "rec.20260921T141320Z.0001.jsonl"
+    assert sum(each.stat().st_size for each in found) < 230_000  # a tick, a keyframe and the summary more
+    rest = list(read(path))
+    assert 10 < len(rest) < TICKS
+    assert rest == run[-len(rest) :]
+    with played(path) as one:
+        assert one.comes_to(TICKS / 2) == run[-1]
+        one.playback.seek(0)
+        assert one.comes_to(rest[0].elapsed_ns / 1e9) == rest[0]
+
+
+@pytest.mark.usefixtures("often")
+def test_whoever_follows_comes_to_the_next_part(tmp_path: Path, run: list[Snapshot]) -> None:
+    path = tmp_path / "rec.jsonl"
+    recorder = Recorder(INFO, category, path=path, limits=SMALL)
+    recorder.start()
+    recorder.add(run[0])
+    with played(path) as one:
+        one.comes_to(0.5)
+        for each in run[1:]:
+            recorder.add(each)
+        recorder.finish(run[-1])
+        assert len(parts_of(path)) > 3
+        assert one.comes_to(TICKS / 2) == run[-1]
+        eventually(lambda: not one.playback.state.following, "the summary ends it")
+
+
+def test_what_is_too_old_goes_of_earlier_runs_too(tmp_path: Path) -> None:
+    path = tmp_path / "rec.jsonl"
+    old, new, other, foreign = (
+        tmp_path / name
+        for name in (
+            "rec.20250101T000000Z.0001.jsonl", "rec.20250102T000000Z.0001.jsonl", "other.20250101T000000Z.0001.jsonl",
+            "rec.20250101T000000Z.0001.jsonl.bak",
+        )
+    )  # fmt: skip
+    for each in (old, new, other, foreign):
+        each.write_text("x")
+    for each in (old, other, foreign):
+        os.utime(each, (time.time() - 90_000,) * 2)
+    parts = PartFiles(path, INFO.start_wall_ms, Limits(keep_s=86_400))
+    assert parts.begin() == tmp_path / "rec.20260921T141320Z.0001.jsonl"
+    assert sorted(tmp_path.iterdir()) == sorted([new, other, foreign])
+    assert not parts.full(1 << 60)
+    assert of_last_run(path) == [new]
+
+
+@pytest.mark.usefixtures("often")
+def test_a_folder_that_goes_away_is_said_and_what_there_is_stays(tmp_path: Path, run: list[Snapshot]) -> None:
+    path = tmp_path / "folder" / "rec.jsonl"
+    path.parent.mkdir()
+    recorder = Recorder(INFO, category, path=path, limits=SMALL)
+    recorder.start()
+    recorder.add(run[0])
+    shutil.move(path.parent, tmp_path / "moved")
+    for each in run[1:]:
+        recorder.add(each)
+    recorder.finish(run[-1])
+    assert "cannot write the recording" in (recorder.failure or "")
+    assert 0 < len(list(read(tmp_path / "moved" / "rec.jsonl"))) < TICKS
+
+
+@pytest.mark.usefixtures("often")
+def test_a_damaged_beginning_is_one_line(tmp_path: Path, run: list[Snapshot]) -> None:
+    part = written(tmp_path / "rec.jsonl", run)[1]
+    lines = part.read_bytes().splitlines(keepends=True)
+    for damage in (b"{}\n", b'{"kind":"keyframe","elapsed_ns":1,"state":"AAAA"}\n', b"x"):
+        part.write_bytes(lines[0] + damage)
+        with pytest.raises(UnreadableError, match=r"line 2: it is damaged"):
+            opened(part)
+
+
+@pytest.mark.root
+def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
+    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "8M", "--keep", "1h"]
+    busy = "while :; do ls -d /usr/bin /nonexistent; done"
+    command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "9", "sh", "-c", busy]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: len(parts_of(tmp_path / "rec.jsonl")) > 2, "there are parts")
+        process.kill()
+    found = parts_of(tmp_path / "rec.jsonl")
+    times = [each.time_ns for each in read(tmp_path / "rec.jsonl")]
+    assert len(times) > 5
+    apart = [b - a for a, b in itertools.pairwise(times)]
+    assert max(apart) < 40 * 10**8
+    assert all(list(read(each)) for each in found[:-1])
+    done = subprocess.run([*DENET, "report", "rec.jsonl"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "being written, or cut off" in done.stdout
+    assert "ENOENT" in done.stdout or "ls" in done.stdout
+
+
+def test_limits_without_a_file_and_odd_ones_are_one_line() -> None:
+    for words, says in (
+        (["--keep", "7d"], "name its file with -o FILE"),
+        (["-o", "/nonexistent/x", "--keep", "7"], "is not a whole number and one of s, m, h, d"),
+        (["-o", "/nonexistent/x", "--max-size", "1K"], "1K is less than 1M"),
+    ):
+        command = [sys.executable, "-m", "denet_tui", "run", "--no-tui", *words, "--", "true"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode in (2, 125)
+        assert says in done.stderr
+    assert keyframe.TIMES
