@@ -53,7 +53,7 @@ def end_of(terminal: Tmux, folder: Path) -> int:
     return int(text_of(folder / "status"))
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24), (50, 15), (20, 5)])
+@pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24), (20, 5)])
 def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(tmp_path: Path, columns: int, rows: int) -> None:
     with tmux(tmp_path, columns, rows) as terminal:
         start(terminal, tmp_path, UNTIL_GO + "\nexit 3")

@@ -7,6 +7,7 @@ and where nobody but root could have written it. The kernel verifies what comes 
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denet_tui.bpf import btf, maps, programs
+from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.tracepoints import EVENTS
 
 FOLDER = Path("/var/cache/denet-tui")
@@ -35,6 +37,8 @@ ANY_UID = 0x6D656E65
 its own there. It is nobody's, and no other number of the program's."""
 _LOAD_MAP, _BY_DESCRIPTOR = 0x18, 1
 """Of an instruction that loads a map's address (BPF_LD_IMM64, BPF_PSEUDO_MAP_FD)."""
+IN_VAIN = (errno.EPERM, errno.ENOSYS, errno.EMFILE)
+"""Of bpf(2): a compiler would take its second, and the kernel give the same answer."""
 _CALL, _OF_KERNEL, _HELPERS = 0x85, 2, 1000
 """Of an instruction that calls a helper, or a function of the kernel (BPF_PSEUDO_KFUNC_CALL), which has a larger number
 than there are helpers."""
@@ -80,22 +84,25 @@ class ProgramCache:
         """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
 
         `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for, and
-        `uid` goes to where ANY_UID was compiled.
+        `uid` goes to where ANY_UID was compiled. Raises LoadError where the kernel refuses what libbcc would ask of it.
         """
         tables: dict[str, int] = {}
         loaded: dict[str, int] = {}
         try:
             kept = self._read()
             if maps.kernel_version() < (5, 11):  # maps count as locked memory there, and libbcc lifts the limit, too
-                resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                with suppress(OSError, ValueError):
+                    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             _create_maps(kept["maps"], tables)
             for event in events:
                 loaded[event] = _load(kind, event, tables, uid, **kept["programs"][event])
             wanted = {name: tables[name] for name in names} | {n: tables[n] for n in optional if n in tables}
             found = Loaded(wanted, loaded, list(kept["notes"]), lambda: None)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the source is there
+        except Exception as error:
             for descriptor in (*tables.values(), *loaded.values()):  # else there are two of each while it is compiled
                 os.close(descriptor)
+            if isinstance(error, OSError) and error.errno in IN_VAIN:
+                raise LoadError("load", str(error), error.errno) from error
             print(f"compiled: {getattr(error, 'strerror', None) or error}")
             return None
         print(f"not compiled, taken from {self._file}")

@@ -186,6 +186,8 @@ def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list
             loaded = load(request, only_uid, method)
         except LoadError as error:
             failures.append({"method": method, **error.as_dict()})
+            if error.stage == "load" and error.number in compiled.IN_VAIN:  # as it would be whatever is attached to
+                break
             continue
         names = [[kind, name] for kind in ("maps", "links") for name in loaded[kind]]
         descriptors = [loaded[kind][name] for kind, name in names]

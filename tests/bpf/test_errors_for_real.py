@@ -30,8 +30,11 @@ def failing(*words: str, method: str = "raw") -> str:
 
 
 @pytest.mark.root
-def test_for_real_a_limit_on_files_is_named() -> None:
-    assert "RLIMIT_NOFILE" in failing("prlimit", "--nofile=9:9")
+@pytest.mark.parametrize("before", ["", NOTHING_COMPILED], ids=["kept", "compiled"])
+def test_for_real_a_limit_on_files_is_named(before: str) -> None:
+    assert "RLIMIT_NOFILE" in failing(
+        "unshare", "--mount", "sh", "-c", f'{before} exec prlimit --nofile=9:9 "$@"', "sh"
+    )
 
 
 @pytest.mark.root
@@ -117,7 +120,8 @@ FILTERED = Path(__file__).parents[1] / "checks" / "filtered.py"
     ],
 )
 def test_for_real_a_filter_is_named(call: str, how: str, method: str, says: str) -> None:
-    mounted = ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh"] if method == "tracefs" else []
+    before = WITH_TRACEFS if method == "tracefs" else f'{NOTHING_COMPILED if how == "EPERM" else ""} exec "$@"'
+    mounted = ["unshare", "--mount", "sh", "-c", before, "sh"]
     line = failing(*mounted, sys.executable, str(FILTERED), call, how, method=method)
     assert says in line
     assert "allow" in line
@@ -128,3 +132,6 @@ def test_for_real_a_kernel_that_refuses_one_way_does_not_keep_the_other_from_wor
     words = [sys.executable, str(FILTERED), "perf_event_open", "EPERM", *DENET, "selftest", "--way", "auto"]
     done = subprocess.run(words, env=environment(), cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    # Now the program is kept, and where bpf(2) itself is refused neither is tried by compiling it.
+    line = failing(sys.executable, str(FILTERED), "bpf", "ENOSYS", method="auto")
+    assert line.startswith("denet-tui: bpf(2) does not exist here (Function not implemented), says a seccomp filter")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from denet_tui.model import Loss
+from denet_tui.model import Loss, Snapshot
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from tests.screens.live.double import Build, Session
@@ -16,8 +17,13 @@ from tests.screens.live.double import Build, Session
 
 def running(ticks: int = 12, loss: Loss = Loss()) -> Session:  # noqa: B008 (frozen)
     """A session that has published `ticks` snapshots and goes on."""
+    return Session(list(_snapshots(ticks, loss)))
+
+
+@cache
+def _snapshots(ticks: int, loss: Loss) -> tuple[Snapshot, ...]:
     build = Build(loss=loss)
-    return Session([build.step() for _ in range(ticks)])
+    return tuple(build.step() for _ in range(ticks))
 
 
 def ended(status: int = 3 << 8, ticks: int = 12) -> Session:

@@ -363,7 +363,7 @@ def test_what_the_session_raises_comes_out_of_run() -> None:
 def test_a_fault_of_our_own_is_kept_from_the_user(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = DenetApp(Session())
+    app = DenetApp(running(1))
     monkeypatch.setattr(RunHeader, "show", lambda *_, **__: 1 / 0)
     assert app.run(headless=True) is None
     assert app.return_code == 1
