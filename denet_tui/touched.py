@@ -19,7 +19,7 @@ def turned_away(table: str, count: int) -> str:
     """In words what found no room in a table."""
     if table == UNTOLD:
         return f"{count:,} {table} without their files and paths"
-    return f"{count:,} {table} turned away (the table was full)"
+    return f"{count:,} {table} turned away (no room)"
 
 
 class File(NamedTuple):
