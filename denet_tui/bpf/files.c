@@ -35,7 +35,7 @@ enum {
     FAILED = 1 << 20,
     RETURNED = 1 << 21,
     OPENED = 1 << 22,
-    LOOKS = 1 << 23, /* at the file of `descriptor`, or at the current folder */
+    LOOKS = 1 << 23,
 };
 
 struct identity {
@@ -101,13 +101,14 @@ struct about {
     u32 class;
     s32 nr;
     s32 folder;
-    u64 descriptor; /* its first argument, where it has a socket address */
+    s32 descriptor; /* its first argument */
+    s32 at; /* the descriptor that `look` looks at, or AT_FDCWD */
     u64 text; /* address of its path or socket address, in user space */
     u64 size;
     s64 result;
     struct identity file, second;
     struct identity looked; /* at its exit: what it has opened, or the folder that its failing path begins at */
-    struct identity named; /* the last one of which the name was known */
+    struct identity named[4]; /* by descriptor, the last one of which the name was known */
 };
 
 enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
@@ -358,17 +359,34 @@ static __always_inline void take_name(struct identity *of, char *file)
         named.update(of, &one);
 }
 
-static __always_inline int is_named(struct about *about, struct identity *file)
+static __always_inline int is_named(struct about *about, struct identity *file, u32 descriptor)
 {
+    struct identity *known = &about->named[descriptor & 3];
     if (!file->device)
         return 1;
-    if (about->named.inode == file->inode && about->named.device == file->device &&
-        about->named.generation == file->generation)
+    if (known->inode == file->inode && known->device == file->device && known->generation == file->generation)
         return 1;
     if (!named.lookup(file))
         return 0;
-    about->named = *file;
+    *known = *file;
     return 1;
+}
+
+/* What the file of a descriptor or the current folder is, and its name where that is not known; a socket may have another. */
+static __always_inline void look(struct about *about)
+{
+    char *file = 0;
+    s32 at = *(volatile s32 *)&about->at;
+    if (at == AT_FDCWD) {
+        char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
+        identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
+    } else {
+        if (!(file = file_of(at)))
+            return;
+        identify_file(&about->looked, file);
+    }
+    if (DOES(HAS_ADDRESS) || !is_named(about, &about->looked, at))
+        take_name(&about->looked, file);
 }
 
 /*
@@ -418,20 +436,19 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->size = third;
     about->descriptor = first;
     about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
-    char *file = DOES(HAS_FILE) ? file_of(ARGUMENT(12)) : 0, *other = 0;
-    identify_file(&about->file, file);
-    about->second.device = 0;
+    about->at = -1;
+    about->file.device = about->second.device = 0;
+    if (DOES(HAS_FILE))
+        identify_file(&about->file, file_of(ARGUMENT(12)));
     if (DOES(HAS_SECOND)) {
-        other = file_of(ARGUMENT(14));
-        identify_file(&about->second, other);
+        identify_file(&about->second, file_of(ARGUMENT(14)));
+        if (!is_named(about, &about->second, ARGUMENT(14)))
+            about->at = ARGUMENT(14);
     }
-    about->looked = about->file;
-    if (is_named(about, &about->looked)) {
-        file = other;
-        about->looked = about->second;
-    }
-    if (!is_named(about, &about->looked))
-        take_name(&about->looked, file);
+    if (!is_named(about, &about->file, ARGUMENT(12)))
+        about->at = ARGUMENT(12);
+    if (*(volatile s32 *)&about->at >= 0)
+        look(about);
     if (self->slot && self->slot->tid != self->tid)
         crowded_abouts.update(&self->tid, about);
 }
@@ -454,7 +471,7 @@ static __always_inline void read_path(struct about *about)
     }
     failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
     if (failed->length > 0 && failed->path[0] != '/') {
-        about->descriptor = about->folder;
+        about->at = about->folder;
         about->class |= LOOKS;
     }
 }
@@ -482,22 +499,6 @@ static __always_inline void count_path(u32 now, struct about *about)
         turn_away(NO_PATH);
 }
 
-/* At the file that a call has opened, the socket that it has given an address, the folder that its path begins at. */
-static __always_inline void look(struct about *about)
-{
-    char *file = 0;
-    if ((s32)about->descriptor == AT_FDCWD) {
-        char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
-        identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
-    } else if ((file = file_of(about->descriptor))) {
-        identify_file(&about->looked, file);
-        if (DOES_ALL(OPENS | RETURNED))
-            about->class |= OPENED;
-    }
-    if (about->looked.device && (DOES(HAS_ADDRESS) || !is_named(about, &about->looked)))
-        take_name(&about->looked, file);
-}
-
 static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct identity *file)
 {
     struct file_key key = {.where = (now & 1) << 22 | tgid, .file = *file};
@@ -520,14 +521,15 @@ static __always_inline void count_files(u32 now, struct about *about, u32 tgid, 
         about->class |= RETURNED;
     about->looked.device = 0;
     if (DOES(HAS_ADDRESS) ? result == 0 || result == -EINPROGRESS : DOES_ALL(OPENS | RETURNED)) {
-        if (DOES(OPENS))
-            about->descriptor = result;
+        about->at = DOES(OPENS) ? result : about->descriptor;
         about->class |= LOOKS;
     }
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         read_path(about);
     if (DOES(LOOKS))
         look(about);
+    if (DOES_ALL(OPENS | RETURNED) && about->looked.device)
+        about->class |= OPENED;
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         count_path(now, about);
     struct identity file = DOES(OPENED) ? about->looked : about->file;

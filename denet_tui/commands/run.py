@@ -264,17 +264,16 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
             how = "leave" if leave else "kill"
             stop.set()
 
-    def take_keys() -> None:
-        session.target.give_back()
+    def take_keys(answer: Callable[[int, object], None] | signal.Handlers) -> None:
         for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, leave_off)
+            signal.signal(number, answer)
 
-    if is_command:
-        session.outlived = take_keys
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
-    else:
-        take_keys()
+    def outlived() -> None:
+        session.target.give_back()
+        take_keys(leave_off)
+
+    session.outlived = outlived
+    take_keys(signal.SIG_IGN if is_command else leave_off)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave_off)

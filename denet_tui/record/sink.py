@@ -25,6 +25,9 @@ MOST_WAITING = 16 << 20
 PATIENCE_S = 2.0
 """How long a reader that is waited for in a hurry may take nothing."""
 
+_TELL = ('{"kind":"tree"', '{"kind":"summary"')
+"""How the lines begin that tell of ticks that were left out."""
+
 
 class RecordError(Exception):
     """A recording cannot be started; the text is one line that says what to do."""
@@ -115,13 +118,13 @@ class Sink:
         return room
 
     def marked(self, pieces: Iterable[str]) -> Iterator[str]:
-        """The same, and in a tick how many were left out just before it, in the summary how many in all."""
-        counts = {'{"kind":"tree"': self.left_out - self._marked, '{"kind":"summary"': self.left_out}
+        """The same, and in a tick or the summary how many ticks were left out just before it."""
         for piece in pieces:
-            begins = next((each for each, count in counts.items() if count and piece.startswith(each)), "")
+            missing = self.left_out - self._marked
+            begins = next((each for each in _TELL if missing and piece.startswith(each)), "")
             if begins:
                 self._marked = self.left_out
-                yield f'{begins},"left_out":{counts[begins]}'
+                yield f'{begins},"left_out":{missing}'
             yield piece.removeprefix(begins)
 
     def drain(self, hurry: Callable[[], bool]) -> None:

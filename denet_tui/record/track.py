@@ -39,8 +39,8 @@ class Track:
         """Where the lines of the first tick begin."""
         self.complete = False
         """Whether the whole summary has been met: nothing comes after it."""
-        self._left_out = self._lacking = 0
-        """Ticks that it has not got; of these at its end."""
+        self._lacking = 0
+        """Ticks that it has not got at its end."""
         self.info = self._first()
         self._start = self._first_state()
 
@@ -74,7 +74,6 @@ class Track:
                 self._refuse(place, "it is no line of a recording")
             events.append(line)
             place = after
-        self._lacking = max(0, self._left_out - before.detail.left_out)
         return None
 
     def index(self, stop: Callable[[], bool]) -> Index | None:
@@ -153,7 +152,7 @@ class Track:
             at += len(raw)
         if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
             self.complete = self._told(at, self._lines.ends_with_a_line)
-            self._left_out = int(summary[1] or 0)
+            self._lacking = int(summary[1] or 0)
             return None
         if not raw.endswith(b"\n"):
             if len(raw) > MOST_LINE:

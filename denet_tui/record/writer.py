@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
+import resource
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import BinaryIO
@@ -20,6 +22,7 @@ from denet_tui.record.tree import Category, Ticks, metadata
 from denet_tui.visible import as_json
 
 Path = str | os.PathLike[str]
+_MORE_ROOM, _LARGER = "free some space, or set TMPDIR to a folder that has some", "raise the limit (ulimit -f)"
 _NO_LIMITS = Limits()
 
 
@@ -87,7 +90,9 @@ class Recorder:
         self._keep_ended(snapshot)
         ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
-            lines = chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot))
+            lines: Iterable[str] = chain(self._lifecycle.lines(snapshot), self._ticks.pieces(snapshot))
+            if len(ready) == 1:
+                lines = ready[0].marked(lines)  # before its bytes are counted
             self._emit(ready, self._keyframes.after(snapshot, lines))
 
     def finish(self, snapshot: Snapshot, hurry: Callable[[], bool] = lambda: False) -> None:
@@ -209,4 +214,5 @@ class Recorder:
 
 
 def _spool_advice(problem: OSError) -> str:
-    return f"{problem.strerror or problem} (free some space, or set TMPDIR to a folder that has some)"
+    short = problem.errno == errno.EFBIG or not resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return f"{problem.strerror or problem} ({_LARGER if short else _MORE_ROOM})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from heapq import nlargest
 from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
@@ -16,6 +17,7 @@ from denet_tui.spent import share, together
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
+from denet_tui.widgets.file_rows import path_of
 from denet_tui.widgets.narrowing import Narrow, Subtree
 from denet_tui.widgets.page import Page, Paragraph
 from denet_tui.widgets.process_rows import parents, subtree
@@ -24,7 +26,7 @@ from denet_tui.widgets.time_bar import bar, legend
 BAR = 30
 _LETTERS = 8192
 """Of a command line that are shown."""
-_ERRORS, _THREADS, _EXECS = 8, 20, 20
+_ERRORS, _FILES, _THREADS, _EXECS = 8, 5, 20, 20
 _SLACK_NS = 200_000_000
 """What has been there for so much longer than it is watched was there before."""
 
@@ -54,7 +56,8 @@ def _head(known: AllKnown) -> Iterator[Paragraph]:
     began_ns = process.start_ns - (snapshot.time_ns - snapshot.elapsed_ns)
     lived_ns = (snapshot.time_ns if process.end_ns is None else process.end_ns) - process.start_ns
     began = formatting.elapsed(max(began_ns, 0))
-    if known.seen and known.seen.age_ns > lived_ns + _SLACK_NS:
+    held = (process.exec_ns or 0) - process.start_ns in range(_SLACK_NS)  # until its exec, by which it begins
+    if known.seen and known.seen.age_ns > lived_ns + _SLACK_NS and not held:
         state = f"running for {formatting.duration(known.seen.age_ns)}, watched from {began} on"
     elif process.alive:
         state = f"running for {formatting.duration(lived_ns)}, started {began}"
@@ -192,6 +195,24 @@ def _failures(known: AllKnown) -> Iterator[Paragraph]:
         yield Paragraph(f"{len(found) - _ERRORS:,} more kinds", style="dim")
 
 
+def _files(known: AllKnown) -> Iterator[Paragraph]:
+    touched = known.snapshot.detail.touched
+    if touched is None:
+        return
+    used = [(use, file) for (pid, file), use in touched.by_process.items() if pid == known.process.pid]
+    most = nlargest(_FILES, used, key=lambda each: (each[0].read_bytes + each[0].write_bytes, each[0].time_ns))
+    for label, (use, file) in zip(_labels("files"), most, strict=False):
+        done = [
+            f"{word} {formatting.size(count)}"
+            for word, count in (("read", use.read_bytes), ("wrote", use.write_bytes))
+            if count
+        ]
+        done += [f"{use.errors:,} failed"] if use.errors else []
+        yield Paragraph(f"{path_of(file)} ({', '.join([*done, formatting.duration(use.time_ns)])})", label, whole=True)
+    if len(used) > _FILES:
+        yield Paragraph(f"{len(used) - _FILES:,} more", style="dim")
+
+
 def _execs(known: AllKnown) -> Iterator[Paragraph]:
     programs, snapshot = known.process.programs, known.snapshot
     if programs is None:
@@ -225,7 +246,7 @@ def _labels(first: str) -> Iterator[str]:
 
 
 SECTIONS: tuple[Callable[[AllKnown], Iterator[Paragraph]], ...] = (
-    _head, _where, _ancestors, _times, _used, _threads, _failures, _execs,
+    _head, _where, _ancestors, _times, _used, _threads, _failures, _files, _execs,
 )  # fmt: skip
 """In their order; each tells of one thing."""
 
@@ -234,13 +255,14 @@ class DetailsPage(Page):
     """The Details of the process that the tree's cursor is on."""
 
     HELP = (
-        "All that is known of one process: how it was called and by which process, where its time went, what it uses, "
-        "what its threads are in right now, what failed, what it executed. The bar is all the time of all its threads, "
-        "each from when it was first seen: █ on a CPU in user space, ▓ on a CPU in the kernel, ▒ able to run and "
-        "waiting for a CPU, ░ blocked, with the calls that it was blocked in, · waiting for its own children, which "
-        "are at work then. Below it, the same of the process and all that it started. What /proc shows (folder, user, "
-        "names of threads) is of this moment; a recording and an ended process have them from the last exec. "
-        "k asks which signal is to be sent to the process. Enter narrows everything to it and what is below."
+        "All that is known of one process: how it was called and by which process, where its time went, what it uses,"
+        " what its threads are in right now, what failed, its busiest files, what it executed. The bar is all the "
+        "time of all its threads, each from when it was first seen: █ on a CPU in user space, ▓ on a CPU in the "
+        "kernel, ▒ able to run and waiting for a CPU, ░ blocked, with the calls that it was blocked in, · waiting for"
+        " its own children, which are at work then. Below it, the same of the process and all that it started. What "
+        "/proc shows (folder, user, names of threads) is of this moment; a recording and an ended process have them "
+        "from the last exec. k asks which signal is to be sent to the process. Enter narrows everything to it and "
+        "what is below."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "signal", "Signal", id="details.signal", tooltip="Send a signal to this process; asks which"),

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
-from denet_tui.touched import File, Touched, Use
+from denet_tui.touched import File, Touched, Use, turned_away
 from denet_tui.visible import visible
 from denet_tui.widgets import file_rows, formatting
 from denet_tui.widgets.columns import Column
@@ -24,7 +24,7 @@ from denet_tui.widgets.filter import Term
 from denet_tui.widgets.forest import Forest
 from denet_tui.widgets.formatting import clip
 from denet_tui.widgets.line_view import LineView, Piece
-from denet_tui.widgets.narrowing import Narrow, Subtree
+from denet_tui.widgets.narrowing import Narrow, Subtree, UsersOf
 from denet_tui.widgets.table import TableView
 
 NOT_WATCHED = "files are not watched here: denet-tui run --detail files (or all) does"
@@ -47,7 +47,7 @@ class FileTable(TableView[FileRow]):
         "included), and how many of them failed. All is since the start. t changes the grouping: by file, by process, "
         "by folder, by peer (sockets), by mount; right and left unfold and fold. What was done through a mapping "
         "(mmap) or io_uring is not counted here, nor are calls that only name a path. The line below has the whole "
-        "name and who used it."
+        "name and who used it; enter narrows everything to the processes that used it so far."
     )
     EMPTY = "no call on a file or a peer yet"
     FILTER_HINT = "part of a path or peer, %tcp, %pipe"
@@ -69,7 +69,13 @@ class FileTable(TableView[FileRow]):
     QUIET = frozenset({"opens", "writes", "write_bytes", "errors"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "group", "Group by", id="files.group", tooltip="By file, process, folder, peer or mount"),
-        Binding("enter", "enter", "Unfold", id="files.enter", tooltip="Unfold or fold it; narrow to a process"),
+        Binding(
+            "enter",
+            "enter",
+            "Narrow",
+            id="files.enter",
+            tooltip="Narrow to the process, or to those that used the file; unfold a group",
+        ),
         Binding("left,h", "fold", "Fold", id="files.fold", tooltip="Fold away what is below, or go up", show=False),
         Binding(
             "right,l", "unfold", "Unfold", id="files.unfold", tooltip="Unfold what is below, or go down", show=False
@@ -119,6 +125,11 @@ class FileTable(TableView[FileRow]):
             self._empty = NOT_WATCHED
         elif not self.terms and self.grouping == "peer":
             self._empty = "no call on a socket yet"
+
+    def offered(self) -> Sequence[Column]:
+        """As of any table; by process it is said already who it was."""
+        columns = super().offered()
+        return [each for each in columns if each.key != "users"] if self.grouping == "process" else columns
 
     def arranged(self) -> Sequence[FileRow]:
         """The lines of the tree; where nothing is grouped, the list."""
@@ -226,14 +237,17 @@ class FileTable(TableView[FileRow]):
         self.post_message(self.Grouped())
 
     def action_enter(self) -> None:
-        """Narrow to a process; fold or unfold another group."""
+        """Narrow to a process, or to those that used a file; fold or unfold another group."""
         row = self.current
         if row is None:
             return
         process = next((each for each in self._processes if each.pid == row.pid), None)
-        if row.file is None and process is not None:
+        if row.file is not None:
+            pids = frozenset(self.users_of(row._replace(pid=None)))
+            self.post_message(Narrow(UsersOf(row.whole, pids)))
+        elif process is not None:
             self.post_message(Narrow(Subtree(process)))
-        elif row.file is None:
+        else:
             self._turn(row)
 
     def action_fold(self) -> None:
@@ -314,14 +328,14 @@ class FilesView(Vertical):
 
     def _caption(self, grouping: str) -> str:
         files, whole = (self._touched or _NO_TOUCHED).files, self._whole
-        away = [f"{count:,} {name}" for name, count in self._turned_away.items() if count]
+        away = [turned_away(name, count) for name, count in self._turned_away.items() if count]
         parts = [
             f"{len(files):,} files{self._of}, by {grouping}",
             f"{formatting.size(whole.read_bytes)} read, {formatting.size(whole.write_bytes)} written",
             _LEFT_OUT,
         ]
         if away:
-            parts.insert(1, f"turned away: {', '.join(away)}")
+            parts.insert(1, ", ".join(away))
         return "   ".join(parts)
 
     def on_file_table_grouped(self) -> None:

@@ -16,7 +16,7 @@ from textual.message import Message
 from denet_tui.model import ProcessInfo, Syscall
 from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
-from denet_tui.widgets.formatting import clip, program
+from denet_tui.widgets.formatting import clip, end_of, program
 from denet_tui.widgets.process_rows import subtree
 
 
@@ -72,6 +72,24 @@ class Named(Narrowing):
     def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
         """Those that have the name now."""
         return [process for process in processes if process.comm == self.comm]
+
+
+@dataclass(frozen=True, slots=True)
+class UsersOf(Narrowing):
+    """The processes that had used a file or peer when it was chosen."""
+
+    path: str
+    pids: frozenset[int]
+    of = "processes"
+
+    @property
+    def label(self) -> str:
+        """The file."""
+        return f"users of {end_of(visible(self.path), 24)}"
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those of them that are in the list."""
+        return [process for process in processes if process.pid in self.pids]
 
 
 @dataclass(frozen=True, slots=True)

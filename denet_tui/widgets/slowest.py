@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 
 from denet_tui.model import ProcessInfo, Snapshot
-from denet_tui.syscalls import class_of, named
+from denet_tui.syscalls import WAITS, class_of, named
 from denet_tui.touched import SlowCall, Touched
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
@@ -48,8 +48,8 @@ class SlowestTable(TableView[SlowRow]):
 
     HELP = (
         "The slowest calls of each system call since the start, at most five of each: how long it took, when it began, "
-        "which process it was, and the path, file or peer that it was about, where it had one. Enter narrows "
-        "everything to the process."
+        "which process it was, and the path, file or peer that it was about, where it had one. Calls that wait for "
+        "others by their nature are grey. Enter narrows everything to the process."
     )
     EMPTY = "no call that returned yet"
     FILTER_HINT = "call, process or path, %class"
@@ -93,13 +93,14 @@ class SlowestTable(TableView[SlowRow]):
     def draw(self, row: SlowRow, column: Column, width: int) -> Sequence[Piece]:
         """One cell of `row`."""
         call = row.call
+        plain = "dim" if call.syscall.rpartition(":")[2] in WAITS else "text"  # it waits for somebody else
         match column.key:
             case "time":
-                return ((formatting.duration(call.time_ns), "text"),)
+                return ((formatting.duration(call.time_ns), plain),)
             case "begun":
                 return ((formatting.elapsed(row.begun_ns) if row.begun_ns >= 0 else formatting.NONE, "dim"),)
             case "syscall":
-                return ((visible(call.syscall), "text"),)
+                return ((visible(call.syscall), plain),)
             case "pid":
                 return ((str(call.pid), "dim"),)
             case "process":

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf import burst, compiled
+from denet_tui.bpf import burst, compiled, loader, programs, toolchain
+from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.compiled import ProgramCache, _UnusableError
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.request import Request
@@ -71,6 +72,41 @@ def test_the_second_start_takes_what_the_first_compiled_and_counts_its_own_user(
         assert loaded.output.startswith(said)
     (kept,) = folder.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+CALLING = b"""
+int on_calling(void *ctx)
+{
+#ifdef RDONLY_CAST
+    void *(*cast)(void *, u64) = (void *)RDONLY_CAST;
+    return *(u64 *)cast(ctx, TYPE) ? 1 : 2;
+#endif
+    return 1;
+}
+"""
+
+
+def test_a_function_of_the_kernel_is_called_where_that_lets_programs_call_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel = Btf.of_kernel()
+    numbers = kernel.numbers(["bpf_rdonly_cast"], FUNCTION)
+    if not numbers:
+        pytest.skip("needs Linux 6.2")
+    monkeypatch.setattr(loader, "_source", lambda: CALLING)
+    sizes = {}
+    type_of = f"-DTYPE={kernel.numbers(['list_head'])['list_head']}"
+    for number in (numbers["bpf_rdonly_cast"], 1001):  # a type, and no function
+        flags = [f"-DRDONLY_CAST={number}", type_of]
+        made = loader._made(ProgramCache(number), toolchain.find(), 17, (flags, []), ((), ()), ["calling"], None)
+        sizes[capsys.readouterr().out] = programs.info(made.programs["calling"]).verified
+        made.after()
+    assert list(sizes) == ["", "calling: [Errno 22] Invalid argument\n"]
+    called, plain = sizes.values()
+    assert called > plain == 2
+    kept = ProgramCache(numbers["bpf_rdonly_cast"]).load(17, (), ["calling"])
+    assert kept
+    assert programs.info(kept.programs["calling"]).verified == called
 
 
 def test_a_uid_put_in_gives_what_is_compiled_for_it_alone() -> None:

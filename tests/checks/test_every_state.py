@@ -219,3 +219,13 @@ def test_a_pid_namespace_leaves_raw_tracepoints() -> None:
     assert seen.found["E2E-001"]["blocks"] == ["tracefs"]
     assert layer(seen, "raw: counting") == "1,000 calls made, 1,000 counted"
     assert "inside a PID namespace" in layer(seen, "tracefs: compiling")
+
+
+def test_a_libbcc_that_is_an_empty_file_is_broken_and_reinstalled() -> None:
+    seen = whole("libbcc an empty file")
+    wrong = {each for each in seen.wrong if each.startswith("BCC-")} | of_proof(seen.wrong)
+    assert {"BCC-001", "E2E-001"} <= wrong <= {"BCC-001", "E2E-001", "PROG-001"}
+    assert seen.found["BCC-001"]["blocks"] == ["raw", "tracefs"]
+    assert "file too short" in seen.found["BCC-001"]["evidence"][0][1]
+    assert [name for name, _ in seen.found["BCC-001"]["fixes"]] == ["BCC-001.reinstall"]
+    assert seen.found["BCC-002"]["state"] == "skip"

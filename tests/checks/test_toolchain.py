@@ -56,18 +56,6 @@ def test_here_bcc_loads_and_its_library_stays_out_of_this_process() -> None:
 
 
 @pytest.mark.root
-def test_a_libbcc_that_is_an_empty_file_is_broken_and_reinstalled() -> None:
-    broken = 'for each in $(find /usr/lib* -name "libbcc.so.0.*"); do mount --bind /mnt/empty $each; done;'
-    script = f": > /mnt/empty; {broken}"
-    seen = see(in_namespace(script), "toolchain", "probe")
-    assert {"BCC-001", "E2E-001"} <= seen.wrong <= {"BCC-001", "E2E-001", "PROG-001"}
-    assert seen.found["BCC-001"]["blocks"] == ["raw", "tracefs"]
-    assert "file too short" in seen.found["BCC-001"]["evidence"][0][1]
-    assert [name for name, _ in seen.found["BCC-001"]["fixes"]] == ["BCC-001.reinstall"]
-    assert seen.found["BCC-002"]["state"] == "skip"
-
-
-@pytest.mark.root
 def test_pypi_s_bcc_in_the_place_of_the_real_one_is_told_from_it() -> None:
     script = f"mkdir /mnt/bcc; : > /mnt/bcc/__init__.py; mount --bind /mnt/bcc {found_by.find().folder};"
     seen = see(in_namespace(script), "toolchain")

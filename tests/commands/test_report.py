@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory, written: list[Snapshot])
     return recorded(tmp_path_factory.mktemp("report") / "rec.jsonl", written)
 
 
+@cache
 def reported(recording: Path, *options: str) -> str:
     done = denet("report", *options, str(recording))
     assert (done.returncode, done.stderr) == (0, "")

@@ -186,12 +186,13 @@ def test_without_root_there_is_still_a_plan() -> None:
     assert "sudo" in done.stdout
 
 
-def test_no_screen_is_loaded() -> None:
+def test_no_screen_is_loaded(proven: str) -> None:
     look = "import sys; sys.argv = ['denet-tui', 'setup', '--plan']\nfrom denet_tui.cli import main\n"
     look += (
         "try: main()\nfinally: print(sorted(set(sys.modules) & {'textual', 'rich', 'plotext', 'bcc'}), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", look], env=environment(), capture_output=True, text=True, timeout=60)
+    words = ["unshare", "--mount", "sh", "-c", f'{proven} exec "$@"', "sh", sys.executable, "-c", look]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() == "[]"
 
 

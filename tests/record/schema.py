@@ -35,6 +35,22 @@ duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'
 ```
 
     jq 'select(.kind == "summary").syscalls.read.calls' build.jsonl
+
+denet's `resource_utilization` and `process_tree_analysis` take lines whose numbers stand on the first level, which
+denet's own have to be made into as well:
+
+```python
+import denet
+
+trees = [line for line in denet.load_metrics("build.jsonl") if line["kind"] == "tree"]
+denet.resource_utilization([line["aggregated"] for line in trees])
+denet.process_tree_analysis(
+    [
+        {"pid": 0, **(line["parent"] or {}), "children": [{**each, **each["metrics"]} for each in line["children"]]}
+        for line in trees
+    ]
+)
+```
 """
 
 

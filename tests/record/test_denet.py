@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.model import NOTHING
+from denet_tui.model import NOTHING, Snapshot
 from denet_tui.record.writer import Recorder
 from tests.record.made import INFO, OPENAT, READ, category, counted, idle, process, snapshot, story
+from tests.record.test_read import recorded
 
 denet = pytest.importorskip("denet", reason="denet is not installed: its reading of our recordings is not tested")
 
@@ -60,6 +61,18 @@ def test_denet_finds_metadata_and_every_line(recording):
     assert len(denet.load_metrics(str(recording))) == len(lines) - 1
 
 
+@pytest.mark.usefixtures("often")
+def test_keyframes_change_nothing_for_denet(tmp_path: Path, run: list[Snapshot]) -> None:
+    path = recorded(tmp_path / "rec.jsonl", run)
+    plain = tmp_path / "plain.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    plain.write_text("".join(line for line in lines if json.loads(line)["kind"] not in ("index", "keyframe")))
+    assert len(plain.read_text()) < len(path.read_text())
+    with_them, without = (json.loads(denet.generate_summary_from_file(str(each))) for each in (path, plain))
+    assert with_them == without
+    assert with_them["sample_count"] == len(run)
+
+
 def test_denet_loads_a_recording_for_its_report(recording):
     report = pytest.importorskip("denet.report")
     meta, rows = report._load_records(str(recording))
@@ -67,6 +80,21 @@ def test_denet_loads_a_recording_for_its_report(recording):
     assert meta["_ebpf_seen"]
     assert [row["ebpf"]["syscalls"]["total"] for row in rows] == [40, 900_052, 900_055, 900_068]
     assert all(row["ebpf"]["syscalls"]["by_category"]["file_io"] for row in rows)
+
+
+def test_denet_analyses_a_recording(recording):
+    """Its two functions want the numbers of a line on its first level, where denet's own lines have none either."""
+    trees = [line for line in denet.load_metrics(str(recording)) if line["kind"] == "tree"]
+    used = denet.resource_utilization([line["aggregated"] for line in trees])
+    assert used["max_cpu"] == max(line["aggregated"]["cpu_usage"] for line in trees) == 25
+    assert used["max_mem_mb"] == 8
+    flat = [
+        {"pid": 1000, **(line["parent"] or {}), "children": [{**each, **each["metrics"]} for each in line["children"]]}
+        for line in trees
+    ]
+    found = denet.process_tree_analysis(flat)
+    assert found["main_process"]["max_memory_mb"] == 4
+    assert found["child_processes"][1003]["max_threads"] == 2
 
 
 def test_denet_draws_a_recording(tmp_path):

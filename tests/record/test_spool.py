@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.record.spool import Spool
+from tests.real import REPOSITORY
 
 MANY = """
 import sys
@@ -80,3 +81,16 @@ def test_a_spool_has_no_name_and_goes_with_its_owner(tmp_path, monkeypatch):
     spool.close()
     with pytest.raises(ValueError, match="closed"):
         spool.add("2")
+
+
+@pytest.mark.parametrize("most", [0, 1024])
+def test_a_limit_of_files_is_not_taken_for_want_of_space(tmp_path, most):
+    code = "import resource, sys\nfrom tests.record import made\nfrom denet_tui.record.writer import Recorder\n"
+    code += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+    code += "recorder = Recorder(made.INFO, made.category, stream=sys.stdout.buffer)\n"
+    code += "recorder.start()\nrecorder.finish(made.snapshot(1, [made.process(1, {}, cmdline=('x' * 5000,))]))\n"
+    code += "sys.exit(recorder.failure)"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+    assert "(raise the limit (ulimit -f))" in done.stderr
+    assert "free some space" not in done.stderr

@@ -65,19 +65,15 @@ def group() -> Iterator[cgroups.Cgroup]:
 def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     """Denet-tui once it watches; `finish` has its summary."""
     files = ["-o", str(folder / "kept"), "--summary", str(folder / "summary")]
-    watcher = subprocess.Popen(
-        [*DENET, *words, "--no-tui", *files],
-        env=real.environment(),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (folder / "said").open("wb") as said:
+        watcher = subprocess.Popen([*DENET, *words, "--no-tui", *files], env=real.environment(), stderr=said)
     eventually(lambda: text_of(folder / "kept").count("\n") >= 2 or watcher.poll() is not None, "it watches")
     return watcher
 
 
 def finish(watcher: subprocess.Popen[bytes], folder: Path) -> Any:
     watcher.send_signal(signal.SIGINT)
-    assert watcher.wait(PATIENCE) == 0
+    assert watcher.wait(PATIENCE) == 0, text_of(folder / "said")
     return json.loads((folder / "summary").read_text())
 
 
@@ -144,7 +140,7 @@ def test_a_user_as_long_as_it_is_that_one(tmp_path: Path) -> None:
 
 
 def test_what_is_written_into_the_map_reads_no_further_than_the_cgroup_goes() -> None:
-    tracer = Tracer(Loading(Request("raw", detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
+    tracer = Tracer(Loading(Request(detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
     tracer.watch_everyone((0, 0))
     for level in (1, 2, 255, 1 << 31, (1 << 32) - 1):
         tracer._maps["cgroup"].update(bytes(4), struct.pack("<QI4x", 0, level))

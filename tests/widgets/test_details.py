@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import errno
 
-from denet_tui.detail import KEPT_EXECS, Exec, Programs, Seen, Time, Wait
+from denet_tui.detail import KEPT_EXECS, Detail, Exec, Programs, Seen, Time, Wait
 from denet_tui.model import Accounts, InFlight, ProcessInfo, Snapshot, Syscall, Usage
+from denet_tui.touched import File, Touched, Use
 from denet_tui.widgets.details import AllKnown, details
 from denet_tui.widgets.page import LABEL, laid_out
 from tests.screens.live.double import Build, counters
@@ -78,6 +79,8 @@ def test_all_of_a_process_that_runs() -> None:
     ]
     there_before = seen._replace(age_ns=3600 * S)
     assert texts(AllKnown(compiler, snapshot, there_before))[0] == "cc1 7: running for 1.0h, watched from 0:01.0 on"
+    held = dataclasses.replace(compiler, exec_ns=compiler.start_ns + 10**6)  # was there before, but not as this program
+    assert texts(AllKnown(held, snapshot, there_before))[0] == "cc1 7: running for 9.0s, started 0:01.0"
 
 
 def test_all_of_a_process_that_has_ended_is_what_was_kept() -> None:
@@ -144,3 +147,21 @@ def test_text_from_outside_is_shown_as_it_is() -> None:
     lines = laid_out(details(known), 400)
     assert all(line.text.isprintable() for line in lines)
     assert sum(SHOWN in line.text for line in lines) >= 10
+
+
+def test_the_files_with_the_most_bytes_are_told() -> None:
+    reader = process(7, 1, "cat")
+    used = {(7, File("file", f"/src/{at}")): Use(1, 2, 0, 1024 * at, 0, 10**6 * at, at % 2) for at in range(8)}
+    other = {(8, File("file", "/big")): Use(1, 2, 0, 10**9), (7, File("pipe", None)): Use(0, 0, 1, 0, 10**6, 5)}
+    snapshot = dataclasses.replace(moment(reader), detail=Detail(touched=Touched(by_process={**used, **other})))
+    told = texts(AllKnown(reader, snapshot, None))
+    at = next(at for at, line in enumerate(told) if line.startswith("files"))
+    assert told[at : at + 6] == [
+        "files   pipe of unknown name (wrote 977K, 5ns)",
+        "/src/7 (read 7.0K, 1 failed, 7.0ms)",
+        "/src/6 (read 6.0K, 6.0ms)",
+        "/src/5 (read 5.0K, 1 failed, 5.0ms)",
+        "/src/4 (read 4.0K, 4.0ms)",
+        "4 more",
+    ]
+    assert not any(line.startswith("files") for line in texts(AllKnown(reader, moment(reader), None)))

@@ -12,7 +12,7 @@ from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
 from denet_tui.widgets import file_rows
 from denet_tui.widgets.file_rows import FileRow
 from denet_tui.widgets.files import NOT_WATCHED, FilesView, FileTable
-from denet_tui.widgets.narrowing import Errno, Subtree
+from denet_tui.widgets.narrowing import Errno, Subtree, UsersOf
 from tests.screens.live.double import Build
 from tests.widgets.shown import Shown
 
@@ -132,7 +132,8 @@ async def test_the_tab() -> None:
         view.show(TOUCHED, PROCESSES, {"files": 12})
         await pilot.pause()
         assert (
-            "8 files, by file   turned away: 12 files   5.4K read, 70 written   without mmap and io_uring" in app.text
+            "8 files, by file   12 files turned away (no room)   5.4K read, 70 written   without mmap and io_uring"
+            in app.text
         )
         assert table.rows[0].file == PIPE  # most time
         assert "pipe:[77]  make → cc1" in app.text
@@ -144,6 +145,8 @@ async def test_the_tab() -> None:
         await pilot.pause()
         assert [row.file for row in table.rows] == [LIBC]
         assert "4,928 bytes read, 0 written, by cc1 12, make 11" in app.text
+        await pilot.press("enter")
+        assert app.chosen.pop() == (UsersOf(str(LIBC.path), frozenset({11, 12})),)
         table.filter("%tcp")
         assert {row.file for row in table.rows} == {ONE, TWO, LISTENING}
         table.filter("")
@@ -228,6 +231,9 @@ def test_narrowed_views() -> None:
     seen = touched_through(view, seen_through(view, whole))
     assert seen is not None
     assert (seen.files, [each.pid for each in seen.slowest]) == ({LIBC: Use(1, 1)}, [inside.pid])
+    view = View().narrowed(UsersOf("/x\x1b" + "y" * 90, frozenset({inside.pid})))
+    assert [each.pid for each in seen_through(view, whole).processes] == [inside.pid]
+    assert view.trail[0].label == "users of …" + "y" * 23
     seen = touched_through(View().narrowed(Errno(13)), whole)
     assert seen is not None
     assert [path.path for path in seen.failed] == ["/b"]

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from textual.pilot import Pilot
 
+from denet_tui.detail import Detail
 from denet_tui.model import InFlight, Loss
 from denet_tui.screens.live.app import DenetApp
+from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
 from tests.screens.live.double import SYSCALLS, Build, Session, empty
 from tests.screens.live.driving import ended, running, settle
 
@@ -27,11 +29,34 @@ def flying() -> Session:
     return Session([*snapshots[:-1], dataclasses.replace(snapshots[-1], in_flight=flights)])
 
 
+def touching() -> Session:
+    """Files, peers and failing paths, and where the time of single calls went."""
+    build = Build()
+    snapshots = [build.step() for _ in range(12)]
+    paths = ("/usr/include/stdio.h", "/usr/include/bits/types.h", "/usr/lib/libc.so.6", "/tmp/cc\x1b.s (deleted)")
+    files = [File("file", path) for path in paths]
+    files += [File("pipe", "pipe:[88213]"), File("tcp", "tcp 10.0.0.1:41022 → 10.0.0.5:5432")]
+    by_process = {
+        (4242 + at % 3, file): Use(at % 4, 40 * at + 1, 9 * (at % 2), 81_920 * at, 7 * (at % 2), 5_000_000 * at, at % 2)
+        for at, file in enumerate(files)
+    }
+    folders = ("/usr/lib/gcc/include", "/usr/local/include", "/opt/include")
+    failed = {FailedPath("openat", 2, f"{folder}/stdio.h"): 400 for folder in folders}
+    slow = tuple(SlowCall("read", 4243, 10**9 // at, snapshots[0].time_ns, paths[at]) for at in (1, 2, 3))
+    uses = {file: use for (_, file), use in by_process.items()}
+    touched = Touched(uses, by_process, {**failed, FailedPath("openat", 2, "/etc/nothing"): 7}, slow, ("/", "/tmp"))
+    last = dataclasses.replace(snapshots[-1], detail=Detail(touched=touched, turned_away={"files": 12}))
+    return Session([*snapshots[:-1], last])
+
+
 SESSIONS: dict[str, Callable[[], Session]] = {
     "empty": lambda: Session([empty()]),
     "one-sample": lambda: running(ticks=1),
     "running": running,
     "in-flight": flying,
+    "errors": touching,
+    "files": touching,
+    "slowest": touching,
     "finished": ended,
     "killed": lambda: ended(9),
     "lossy": lambda: running(loss=Loss(rows=1234, missed=5)),
@@ -67,6 +92,9 @@ PICTURES = [
     ("in-flight", 80, "none", "4"),
     ("output", 50, "dark", "5"),
     ("log", 80, "dark", "6"),
+    ("files", 120, "dark", "7,t,t"),
+    ("files", 50, "light", "7"),
+    ("slowest", 80, "dark", "2"),
 ]
 
 
