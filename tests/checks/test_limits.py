@@ -40,7 +40,7 @@ V2 = [Mount("/sys/fs/cgroup", "cgroup2", ("rw",), ("rw",))]
     [
         ("--nofile=5", "fail", "files"),
         ("--nofile=24", "fail", "files"),
-        ("--nofile=40", "warn", "files"),
+        ("--nofile=56", "warn", "files"),
         ("--as=200000000", "fail", "space"),
         ("--as=400000000", "warn", "space"),
     ],
