@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_no_bcc_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: dict[str, str], command: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "bcc", raising=False)
-    monkeypatch.setattr(toolchain.platform, "freedesktop_os_release", lambda: release)
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: release)
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolchainError) as caught:
         toolchain.find(tmp_path)
