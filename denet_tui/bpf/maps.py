@@ -87,6 +87,8 @@ class Map:
 
     CHUNK = 2048
     """Rows asked for in one batch call; far above what one hash bucket holds, or the kernel says ENOSPC."""
+    ROOM, LEAST = 512 << 10, 64
+    """Fewer rows where they are so large that CHUNK of them would take more bytes than this."""
 
     def __init__(self, descriptor: int) -> None:
         self.fd = descriptor
@@ -97,7 +99,8 @@ class Map:
             self.stride = (self.value_size + 7 & ~7) * possible_cpus()
         self._batches = True
         self._cursor = ctypes.create_string_buffer(max(8, self.key_size))
-        self._allocate(min(self.CHUNK, self.max_entries))
+        fitting = max(self.LEAST, self.ROOM // (self.key_size + self.stride))
+        self._allocate(min(self.CHUNK, self.max_entries, fitting))
 
     def _allocate(self, rows: int) -> None:
         self._rows = rows
