@@ -75,7 +75,7 @@ class Loading:
         if channel is None:
             self._channel.sendall(request.line())
 
-    def receive(self, timeout: float = 20.0) -> Kernel:
+    def receive(self, timeout: float = 50.0) -> Kernel:
         """The descriptors; raises LoadError where the loader failed, died, or said nothing for `timeout` seconds."""
         left = max(0.1, self.started + timeout - time.monotonic())
         try:
@@ -94,7 +94,7 @@ class Loading:
         os.close(self._output)
         return kernel_of({"output": output, **reply}, descriptors)
 
-    def wait(self, timeout: float = 20.0) -> bool:
+    def wait(self, timeout: float = 50.0) -> bool:
         """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
         try:
             return self._process.wait(timeout) != 1  # where it was killed, nobody knows

@@ -29,7 +29,7 @@ from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
-SECONDS = 30
+SECONDS = 60
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
 PATIENCE_S = 5
 """For a request, once there is a connection."""

@@ -56,7 +56,7 @@ class Waiting:
         """`silence` is what is said where it does not answer."""
         self._channel, self._silence = channel, silence
 
-    def receive(self, timeout: float = 25.0) -> Kernel:
+    def receive(self, timeout: float = 55.0) -> Kernel:
         """The descriptors; raises LoadError."""
         try:
             with self._channel:
@@ -79,7 +79,7 @@ class Served:
         except OSError as error:
             raise LoadError("service", f"the loader's service does not answer ({error.strerror}); {_STATUS}") from None
 
-    def receive(self, timeout: float = 25.0) -> Kernel:
+    def receive(self, timeout: float = 55.0) -> Kernel:
         """The descriptors; raises LoadError."""
         try:
             return Waiting(self._channel, f"the loader's service ended without an answer; {_STATUS}").receive(timeout)
@@ -119,7 +119,7 @@ class ThroughSudo:
         loader = (sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect", name)
         self._process = subprocess.Popen(called.becoming_root(way, *loader))
 
-    def receive(self, timeout: float = 25.0) -> Kernel:
+    def receive(self, timeout: float = 55.0) -> Kernel:
         """The descriptors; raises LoadError, also where sudo does not let this user."""
         try:
             with self._listener:

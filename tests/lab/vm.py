@@ -26,15 +26,15 @@ BOOT_S, STATE_S = 900, 1500
 _PATIENCE = """
 sed -i 's/^SECONDS = 20.0/SECONDS = 300.0/' bpf/prober.py
 sed -i 's/^SECONDS = 60.0/SECONDS = 700.0/' checks/probe.py
-sed -i 's/timeout: float = 20.0/timeout: float = 300.0/' bpf/handover.py
-sed -i 's/timeout: float = 25.0/timeout: float = 325.0/' helper/client.py
-sed -i 's/^SECONDS = 30$/SECONDS = 300/' bpf/loader.py
+sed -i 's/timeout: float = 50.0/timeout: float = 300.0/' bpf/handover.py
+sed -i 's/timeout: float = 55.0/timeout: float = 325.0/' helper/client.py
+sed -i 's/^SECONDS = 60$/SECONDS = 300/' bpf/loader.py
 sed -i 's/seconds: float = 5.0/seconds: float = 100.0/' checks/host.py
 sed -i 's/seconds=20)/seconds=300)/' checks/toolchain.py
-sed -i 's/timeout: float = 25.0/timeout: float = 300.0/; s/settimeout(20)/settimeout(300)/' bpf/unprivileged.py
+sed -i 's/timeout: float = 55.0/timeout: float = 300.0/; s/settimeout(20)/settimeout(300)/' bpf/unprivileged.py
 sed -i 's/^PATIENCE_S = 5$/PATIENCE_S = 60/' bpf/loader.py
 sed -i 's/^_TRY_S = 60.0/_TRY_S = 700.0/' checks/service.py
-sed -i 's/^RuntimeMaxSec=30/RuntimeMaxSec=300/' checks/units/*.service
+sed -i 's/^RuntimeMaxSec=60/RuntimeMaxSec=300/' checks/units/*.service
 """
 
 # denet-tui as it is now takes the place of the one that the image was made with; its packages are the image's.
