@@ -107,6 +107,7 @@ def test_a_function_of_the_kernel_is_called_where_that_lets_programs_call_it(
     kept = ProgramCache(numbers["bpf_rdonly_cast"]).load(17, (), ["calling"])
     assert kept
     assert programs.info(kept.programs["calling"]).verified == called
+    os.close(kept.programs["calling"])
 
 
 def test_a_uid_put_in_gives_what_is_compiled_for_it_alone() -> None:

@@ -25,7 +25,11 @@ from tests.watch.helpers import descriptors, eventually
 
 @pytest.mark.root
 def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> None:
+    def held() -> list[str]:
+        return [name for name in descriptors(os.getpid()).values() if "bpf" in name]
+
     def body() -> None:
+        before = held()  # what the tests before have left in this process
         channel, pid = forked()
         privilege.become(privilege.find_user("65534"))
         jobs = Jobs(Client(channel, pid))
@@ -36,7 +40,7 @@ def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> No
         assert (told.outcome.made, told.outcome.counted, told.method) == (1000, 1000, "raw")  # type: ignore[union-attr]
         counted = [(event.made, event.counted) for event in heard.all(Counted)]
         assert counted == [(made, made) for made in range(50, 1001, 50)]
-        assert not [name for name in descriptors(os.getpid()).values() if "bpf" in name], "nothing is held afterwards"
+        assert held() == before, "nothing more is held afterwards"
         jobs.close()
 
     in_child(body)

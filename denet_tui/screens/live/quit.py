@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -31,7 +32,7 @@ class QuitScreen(ModalScreen[How | None], inherit_bindings=False):
         with Vertical():
             yield Static("The command is still running.", id="question")
             yield Static(r"\[k]ill it   \[l]eave it running   \[c]ancel", id="answers")
-            yield Static(what_kill_ends(), id="reach")
+            yield Static(Content(what_kill_ends()), id="reach")
 
     def action_answer(self, how: str) -> None:
         """Go back with the answer."""

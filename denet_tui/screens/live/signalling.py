@@ -32,12 +32,12 @@ class SignalScreen(ModalScreen[signal.Signals | None], inherit_bindings=False):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
+        self._of = name
 
     def compose(self) -> ComposeResult:
         """Lay the question out."""
         with Vertical():
-            yield Static(Content(f"Send which signal to {self._name}?"), id="question")
+            yield Static(Content(f"Send which signal to {self._of}?"), id="question")
             yield SignalList()
             yield KeyLine()
 
