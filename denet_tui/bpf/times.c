@@ -22,7 +22,7 @@ struct times {
     u64 kernel_ns;
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 unknown; /* its threads that went on as another user */
+    u64 unknown; /* its threads that are not timed any more */
 };
 
 struct wait {
@@ -69,8 +69,10 @@ static __always_inline void count_wait(u32 tgid, u8 abi, s32 nr, u64 blocked_ns,
         lose(now, LOST_WAIT);
         return;
     }
-    __sync_fetch_and_add(&wait->blocked_ns, blocked_ns);
-    __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
+    if (blocked_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0 */
+        __sync_fetch_and_add(&wait->blocked_ns, blocked_ns);
+    if (runqueue_ns)
+        __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
 }
 
 /* The running thread, allowed, whose clock has not been told so. One that was not told to be woken either is not timed. */
