@@ -11,6 +11,16 @@ KEPT = 20_000
 SLOWEST = 5
 """Of each syscall."""
 
+UNTOLD = "calls of setuid programs"
+"""No table, but among what was turned away: their files and paths are told to root alone."""
+
+
+def turned_away(table: str, count: int) -> str:
+    """In words what found no room in a table."""
+    if table == UNTOLD:
+        return f"{count:,} {table} without their files and paths"
+    return f"{count:,} {table} turned away (no room)"
+
 
 class File(NamedTuple):
     """What a descriptor stands for.

@@ -13,7 +13,7 @@ from denet_tui.bpf import rows
 from denet_tui.bpf.maps import Map
 from denet_tui.model import ABI_NATIVE
 from denet_tui.syscalls import syscall
-from denet_tui.touched import FailedPath, File, SlowCall, Use
+from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
@@ -21,7 +21,7 @@ _NAME = struct.Struct("<4xI2H2x3HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<IiHH4x16s232s")
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
-_TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", "calls of setuid programs")
+_TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", UNTOLD)
 """In the order of enum turned_away."""
 _NAMES = 100_000
 """That are remembered; the kernel side tells each once."""

@@ -65,8 +65,8 @@ class Playback:
         """Where the file has one, by its tick."""
         self.past: Sequence[Passage] = ()
         """What was called in the ticks that are known by an index alone; there before the first snapshot is."""
-        self.warming = False
-        """Whether what is published are ticks before the one that is gone to, which has been published already."""
+        self.warming: Snapshot | None = None
+        """Where ticks before it are published: the one that is gone to, which has been published already."""
         self._at, self._now = -1, self._kept[-1]
         """The tick that was published last, and its snapshot."""
         self._marks = Marks()
@@ -78,10 +78,10 @@ class Playback:
     @property
     def state(self) -> Position:
         """How far it is."""
-        places, at = self._places, self._at
+        places, at, there = self._places, self._at, self.warming
         last, size = (places[-1] if places else None), self._track.size()
         return Position(
-            places[at].elapsed_s if 0 <= at < len(places) else 0.0,
+            there.elapsed_ns / 1e9 if there else places[at].elapsed_s if 0 <= at < len(places) else 0.0,
             last.elapsed_s if last else 0.0,
             max(0.0, 1 - (last.end if last else 0) / size) if size and self._following else 0.0,
             self._playing,
@@ -203,12 +203,12 @@ class Playback:
         self._walk(to, self._at + 1, publish, stop.is_set)
 
     def _warm_up(self, to: int, publish: Publish, stop: threading.Event) -> None:
-        first, self.warming = max(0, to - _WARM), True
+        first, self.warming = max(0, to - _WARM), self._now
         try:
             self._start_before(first)
             self._walk(to - 1, first, publish, lambda: stop.is_set() or not self._wishes.empty())
         finally:
-            self.warming = False
+            self.warming = None
 
     def _walk(self, to: int, first: int, publish: Publish, stop: Callable[[], bool]) -> None:
         """Go on to a tick; publish those from `first` on."""

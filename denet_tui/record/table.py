@@ -13,6 +13,7 @@ from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
 from denet_tui.spent import in_words
 from denet_tui.syscalls import signal_name
+from denet_tui.touched import turned_away
 from denet_tui.visible import visible
 
 _SHOWN = 3
@@ -126,7 +127,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
     for what, count in snapshot.detail.turned_away.items():
-        yield f"{what}: {count:,} turned away (the table was full)"
+        yield turned_away(what, count)
     for note in (*info.notes, *snapshot.detail.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
-from denet_tui.touched import File, Touched, Use
+from denet_tui.touched import File, Touched, Use, turned_away
 from denet_tui.visible import visible
 from denet_tui.widgets import file_rows, formatting
 from denet_tui.widgets.columns import Column
@@ -328,14 +328,14 @@ class FilesView(Vertical):
 
     def _caption(self, grouping: str) -> str:
         files, whole = (self._touched or _NO_TOUCHED).files, self._whole
-        away = [f"{count:,} {name}" for name, count in self._turned_away.items() if count]
+        away = [turned_away(name, count) for name, count in self._turned_away.items() if count]
         parts = [
             f"{len(files):,} files{self._of}, by {grouping}",
             f"{formatting.size(whole.read_bytes)} read, {formatting.size(whole.write_bytes)} written",
             _LEFT_OUT,
         ]
         if away:
-            parts.insert(1, f"turned away: {', '.join(away)}")
+            parts.insert(1, ", ".join(away))
         return "   ".join(parts)
 
     def on_file_table_grouped(self) -> None:

@@ -46,7 +46,8 @@ def test_a_filter_counts_what_it_names_and_nothing_else_across_an_exec(calls: Pa
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has these doors")
 def test_what_is_left_out_leaves_all_others_unnamed_and_foreign_ones_included(calls: Path, tmp_path: Path) -> None:
-    _, whole = watched([str(calls), "abi"], tmp_path)
+    (tmp_path / "whole").mkdir()
+    _, whole = watched([str(calls), "abi"], tmp_path / "whole")
     _, summary = watched([str(calls), "abi"], tmp_path, "--syscalls", "!getpid,!%memory")
     assert summary["exact"] is True, summary["lost"]
     gone = {plain(name) for name in totals(whole) - totals(summary)}

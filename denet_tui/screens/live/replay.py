@@ -107,12 +107,17 @@ class ReplayScreen(LiveScreen):
         return max(super()._known_s(), self._playback.state.known_s)
 
     def _catch_up(self) -> None:
-        if self._playback.warming:  # what is shown is later
+        there = self._playback.warming
+        now = there or self._newest
+        if there is not None and there is self._shown:
             return
-        if self._newest is not None:
-            end_s, seconds = self._newest.elapsed_ns / 1e9, self._newest.interval_ns / 1e9
+        if now is not None:
+            end_s, seconds = now.elapsed_ns / 1e9, now.interval_ns / 1e9
             self._window = at_moment(self._window, end_s - seconds, end_s, self._known_s())
-        super()._catch_up()
+        if there is not None:  # what came last is earlier
+            self._apply(there)
+        else:
+            super()._catch_up()
         self._show_player()
 
     def _show_player(self) -> None:
