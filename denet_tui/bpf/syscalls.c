@@ -86,12 +86,17 @@ struct clock {
     u64 runqueue_ns;
     u64 blocked_ns;
     u64 away_ns;   /* off the CPU since it has entered the call that it is in */
-    u64 asleep_ns; /* blocked since it was on a CPU, if it has been woken since */
+    u64 asleep_ns; /* blocked since it was on a CPU, if it has been woken since; of one that is late, until it was met */
     u64 sum_ns;    /* the kernel's own CPU time when it was last switched away from; all ones: not known */
     u64 ahead_ns;  /* what is in cpu_ns already of the time since then */
     u32 where;
-    u32 pad;
+    u8 late; /* see enum lateness */
+    u8 late_abi;
+    u16 pad;
 };
+
+/* Of a thread that was met on a CPU without being told, until its next switch: in which kind of call that was. */
+enum lateness { LATE = 1, LATE_INSIDE, LATE_KEPT };
 
 struct task {
     u64 since_ns;
@@ -101,7 +106,7 @@ struct task {
     u8 abi;
     u8 state;
     u16 about; /* whether the call that it is in is about a file or a path (files.c) */
-    u16 pad[2];
+    s32 late_nr;
     struct clock clock;
 };
 
@@ -781,6 +786,10 @@ static __always_inline void enter(u64 place, s32 nr)
         return;
     }
     u32 now = current_epoch();
+#ifdef TIMED
+    if (task->clock.where > ON_CPU)
+        meet(task, bpf_ktime_get_ns());
+#endif
     if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
         lose(now, SKIPPED);
         if (task->state == INSIDE)
@@ -917,6 +926,10 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     if (!is_allowed(self.task) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
     u32 now = current_epoch();
+#ifdef TIMED
+    if (task->clock.where > ON_CPU)
+        meet(task, bpf_ktime_get_ns());
+#endif
     u8 state = task->state;
     task->state = IDLE;
 #ifdef TIMED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-CLOCK = struct.Struct("<Q4q4QI4x")
+CLOCK = struct.Struct("<Q4q4QIB3x")
 UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
 TASK = struct.Struct(f"<QQIiBB6x{CLOCK.size}x")
 CLOCK_AT = TASK.size - CLOCK.size
@@ -15,7 +15,7 @@ IDLE, NEW, INSIDE, _, HELD = range(5)
 
 
 class Clock(NamedTuple):
-    """Of a thread, in ns; `where` since `mark_ns`."""
+    """Of a thread, in ns; `where` since `mark_ns`. What one that is `late` has been on a CPU is not known yet."""
 
     mark_ns: int
     cpu_ns: int
@@ -27,6 +27,7 @@ class Clock(NamedTuple):
     sum_ns: int
     ahead_ns: int
     where: int
+    late: int = 0
 
 
 class Task(NamedTuple):

@@ -9,6 +9,10 @@
  * CPU time is the kernel's own, brought up to date at each switch, as wait4(2) tells it: it counts from the decision for a
  * task, this from the switch to it, and what lies between is taken from its waiting or given to it.
  *
+ * A kernel may leave out switches away from some tasks, and then what comes next is running without being told. It is met at
+ * what it does next. How long it has run by then its CPU time says, but not before its next switch: until then it is `late`,
+ * and all of that stands as waiting.
+ *
  * Nothing is told of another user's thread, nor written of it: the clock of one that has left this user stands still from
  * then on, and says so (UNTIMED), and so do the sums of its process.
  */
@@ -18,7 +22,7 @@ struct times {
     u64 kernel_ns;
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 unknown; /* its threads that went on as another user */
+    u64 unknown; /* its threads that are not timed any more */
 };
 
 struct wait {
@@ -52,6 +56,66 @@ static __always_inline void leave_kernel(struct task *task, u64 now)
     task->clock.away_ns = 0;
 }
 
+static __always_inline void count_wait(u32 tgid, u8 abi, s32 nr, u64 blocked_ns, u64 runqueue_ns)
+{
+    u32 now = current_epoch();
+    u64 key = ROW_KEY(tgid, now & 1, abi, nr);
+    struct wait none = {}, *wait = waits.lookup(&key);
+    if (!wait) {
+        waits.insert(&key, &none);
+        wait = waits.lookup(&key);
+    }
+    if (!wait) {
+        lose(now, LOST_WAIT);
+        return;
+    }
+    if (blocked_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0 */
+        __sync_fetch_and_add(&wait->blocked_ns, blocked_ns);
+    if (runqueue_ns)
+        __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
+}
+
+/* The running thread, allowed, whose clock has not been told so. One that was not told to be woken either is not timed. */
+static __always_inline void meet(struct task *task, u64 now)
+{
+    struct clock *clock = &task->clock;
+    if (clock->where <= ON_CPU)
+        return;
+    if (clock->where == BLOCKED) {
+        clock->where = UNTIMED;
+        return;
+    }
+    u64 spent = now - clock->mark_ns;
+    spend(task, now);
+    clock->where = ON_CPU;
+    clock->late = LATE;
+    if ((task->state == INSIDE || task->state == UNKEPT) && task->since_ns) {
+        clock->away_ns += clock->asleep_ns + spent;
+        clock->late = LATE_INSIDE;
+    }
+    if (task->state == INSIDE) {
+        count_wait(task->tgid, task->abi, task->nr, clock->asleep_ns, 0);
+        clock->late = LATE_KEPT;
+        clock->late_abi = task->abi;
+        task->late_nr = task->nr;
+    }
+    clock->asleep_ns = spent;
+}
+
+/* One that was late, when it is known how long it had run; of what is `LEAVING` all that is in no call was before that. */
+static __always_inline void settle_late(struct task *task, u64 ran_ns)
+{
+    struct clock *clock = &task->clock;
+    u32 was_inside = clock->late != LATE;
+    if (task->state == LEAVING && !was_inside)
+        clock->kernel_ns -= ran_ns;
+    else if (task->state != LEAVING && was_inside)
+        clock->kernel_ns += ran_ns;
+    if (clock->late == LATE_KEPT && clock->asleep_ns > ran_ns)
+        count_wait(task->tgid, clock->late_abi, task->late_nr, 0, clock->asleep_ns - ran_ns);
+    clock->late = 0;
+}
+
 /* Into the sums of its process. */
 static __always_inline void hand_in(struct task *task, struct times *sums)
 {
@@ -73,6 +137,8 @@ static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
         if (where)
             return;
     } else {
+        meet(task, now);
+        where = task->clock.where;
         spend(task, now);
         if (task->state == INSIDE || task->state == UNKEPT)
             leave_kernel(task, now);
@@ -100,27 +166,11 @@ static __always_inline void begin_time(struct task *task, u64 now)
     waits.delete(&key);
 }
 
-static __always_inline void count_wait(struct task *task, u64 blocked_ns, u64 runqueue_ns)
-{
-    u32 now = current_epoch();
-    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
-    struct wait none = {}, *wait = waits.lookup(&key);
-    if (!wait) {
-        waits.insert(&key, &none);
-        wait = waits.lookup(&key);
-    }
-    if (!wait) {
-        lose(now, LOST_WAIT);
-        return;
-    }
-    __sync_fetch_and_add(&wait->blocked_ns, blocked_ns);
-    __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
-}
-
 static __always_inline void switch_out(char *current, struct task *task, u64 now, u32 state, u32 preempted)
 {
     if (!task->clock.where || !is_allowed(current))
         return;
+    meet(task, now);
     spend(task, now);
 #ifdef OFF_CPU
     u64 sum = 0;
@@ -129,9 +179,15 @@ static __always_inline void switch_out(char *current, struct task *task, u64 now
         u64 more = sum - task->clock.sum_ns - task->clock.ahead_ns; /* below 0 where the kernel has counted less */
         task->clock.cpu_ns += more;
         task->clock.runqueue_ns -= more;
+        if (task->clock.late)
+            settle_late(task, more);
     }
     task->clock.sum_ns = sum;
 #endif
+    if (!task->clock.where || task->clock.late) {
+        task->clock.where = UNTIMED;
+        return;
+    }
     task->clock.ahead_ns = task->clock.asleep_ns = 0;
     task->clock.where = state && !preempted ? BLOCKED : RUNNABLE;
 }
@@ -140,6 +196,10 @@ static __always_inline void switch_in(struct task *task, u64 now)
 {
     struct clock *clock = &task->clock;
     u64 spent = now - clock->mark_ns, waited = 0;
+    if (clock->where == ON_CPU) { /* it was not told when that ended */
+        clock->where = UNTIMED;
+        return;
+    }
     if (clock->where == BLOCKED) /* it was woken before it slept */
         clock->asleep_ns += spent;
     else if (clock->where == RUNNABLE)
@@ -149,7 +209,7 @@ static __always_inline void switch_in(struct task *task, u64 now)
     if (task->state == INSIDE || task->state == UNKEPT)
         clock->away_ns += clock->asleep_ns + waited;
     if (task->state == INSIDE)
-        count_wait(task, clock->asleep_ns, waited);
+        count_wait(task->tgid, task->abi, task->nr, clock->asleep_ns, waited);
     clock->asleep_ns = 0;
 }
 
@@ -190,9 +250,10 @@ static __always_inline void switched(u32 preempted, char *next)
         if (state & TASK_DEAD) {
             struct times *sums = times.lookup(&task->tgid);
             if (sums && task->clock.where) {
-                task->clock.kernel_ns = task->clock.cpu_ns;
+                task->clock.kernel_ns += task->clock.cpu_ns;
                 hand_in(task, sums);
-            }
+            } else if (sums)
+                sums->unknown += 1;
             drop(self.tid);
         }
     }

@@ -71,7 +71,7 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: M
     met = Counter[int]()
     for thread in threads:
         met[thread.tgid] += 1
-        if thread.clock.where == UNTIMED:
+        if thread.clock.where == UNTIMED or thread.clock.late:
             unknown.add(thread.tgid)
         until, wait = _until(now_ns, thread)
         before = sums.get(thread.tgid, (0, 0, 0, 0))

@@ -166,7 +166,7 @@ class Tracer:
         for thread in threads:
             if (state := {"S": NEW, "T": IDLE}.get(thread.state)) is not None:
                 told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)[:CLOCK_AT]
-                told += CLOCK.pack(clock.now_ns(), *(0,) * 6, _UNKNOWN_SUM, 0, BLOCKED)
+                told += CLOCK.pack(clock.now_ns(), *(0,) * 6, _UNKNOWN_SUM, 0, BLOCKED, 0)
                 self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.

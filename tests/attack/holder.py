@@ -160,7 +160,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
-    clock = CLOCK.pack(1, *(0,) * 8, BLOCKED)
+    clock = CLOCK.pack(1, *(0,) * 8, BLOCKED, 0)
     before = TASK.pack(0, born, victim.pid, 0, 0, NEW)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
+from tests.bpf.unseen import STINT_NS
 from tests.real import denet, run, run_summary
 from tests.watch.helpers import eventually, started, text_of
 
@@ -71,6 +73,12 @@ def test_what_is_not_watched_or_cannot_be_known_is_null(tmp_path: Path) -> None:
     assert [each["time"] for each in found["processes"]] == [None]
     _, found = run_summary(["true"], tmp_path, "--syscalls", "read")
     assert whole(found["time"]) > 0
+
+
+def test_a_switch_that_the_kernel_has_not_told_makes_no_wrong_number() -> None:
+    user_ns, *others = run([sys.executable, "-m", "tests.bpf.unseen"]).stdout.split()
+    assert int(user_ns) >= STINT_NS, "not the kernel's"
+    assert others == ["unknown", "unknown"]
 
 
 def test_what_sleeps_since_it_was_attached_has_slept(tmp_path: Path) -> None:
