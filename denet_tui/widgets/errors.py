@@ -21,7 +21,7 @@ from denet_tui.widgets.columns import Column
 from denet_tui.widgets.error_paths import ErrorPaths, path_rows, said_of
 from denet_tui.widgets.line_view import LineView, Piece
 from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, Subtree
-from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
@@ -156,7 +156,7 @@ class ErrorTable(TableView[ErrorRow]):
             case "share":
                 return ((f"{formatting.percent(row.share)}%", "text"),)
             case "spark":
-                return ((sparkline(row.rates, width), "spark"),)
+                return trend(row.rates, width)
         return ((row.meaning, "dim"),)
 
     def action_narrow(self) -> None:

@@ -28,7 +28,7 @@ from denet_tui.widgets.process_rows import (
     group_rows,
     parents,
 )
-from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
@@ -291,13 +291,13 @@ class ProcessTree(TableView[Row]):
             return ((waits(row.blocked, room), "text"),)
         if rate:
             return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
-        return ((sparkline(self._trend(row, width), width), "spark"),)
+        return trend(self._trend(row), width)
 
-    def _trend(self, row: ProcessRow | GroupRow, width: int) -> Sequence[float]:
+    def _trend(self, row: ProcessRow | GroupRow) -> Sequence[float]:
         if isinstance(row, ProcessRow):
             return self._rates(row.key)
-        trends = [trend for trend in (self._rates(each.key) for each in row.members) if trend]
-        return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
+        trends = [rates for rates in (self._rates(each.key) for each in row.members) if rates]
+        return [sum(moment) for moment in zip(*trends, strict=False)]
 
     def in_full(self, row: Row, column: Column, pieces: Sequence[Piece]) -> str:
         """As of any table, but names without a guide, and whole."""
