@@ -32,7 +32,7 @@ _STYLE_OF = itemgetter(1)
 _ROOM_FOR_ALL = 1000
 """Cells in which all columns of any table fit."""
 
-STYLES = ("text", "head", "cursor", "dim", "warn", "spark")
+STYLES = ("text", "head", "cursor", "dim", "warn", "spark", "match")
 
 
 class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
@@ -54,6 +54,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         & > .line-view--dim { color: $text-muted; }
         & > .line-view--warn { color: $text-warning; }
         & > .line-view--spark { color: $text-accent; }
+        & > .line-view--match { color: $foreground; text-style: bold underline; }
         &:focus > .line-view--cursor { background: $block-cursor-background 60%; text-style: bold; }
         &:light:focus > .line-view--cursor { background: $block-cursor-background 30%; }
     }

@@ -14,6 +14,7 @@ from denet_tui.syscalls import class_of, errno_name, for_children
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
+from denet_tui.widgets.filter import marked
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.narrowing import Family, Narrow, OneSyscall
 from denet_tui.widgets.spark import trend
@@ -167,7 +168,7 @@ class SyscallTable(TableView[SyscallRow]):
         counters = row.counters
         match column.key:
             case "name":
-                return ((visible(row.name), "text"),)
+                return marked(visible(row.name), self.terms, "text")
             case "class":
                 return ((row.family, "dim"),)
             case "rate":
