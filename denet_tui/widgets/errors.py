@@ -19,9 +19,10 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.error_paths import ErrorPaths, path_rows, said_of
+from denet_tui.widgets.filter import marked
 from denet_tui.widgets.line_view import LineView, Piece
 from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, Subtree
-from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
@@ -146,7 +147,7 @@ class ErrorTable(TableView[ErrorRow]):
         """One cell of `row`."""
         match column.key:
             case "syscall":
-                return ((visible(row.syscall.name), "text"),)
+                return marked(visible(row.syscall.name), self.terms, "text")
             case "errno":
                 return ((row.name, "warn"),)
             case "count":
@@ -156,7 +157,7 @@ class ErrorTable(TableView[ErrorRow]):
             case "share":
                 return ((f"{formatting.percent(row.share)}%", "text"),)
             case "spark":
-                return ((sparkline(row.rates, width), "spark"),)
+                return trend(row.rates, width)
         return ((row.meaning, "dim"),)
 
     def action_narrow(self) -> None:

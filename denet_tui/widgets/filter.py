@@ -50,6 +50,15 @@ def _term(word: str) -> Term:
     return Term("name", word.lower())
 
 
+def marked(text: str, terms: Iterable[Term], style: str) -> list[tuple[str, str]]:
+    """A name in pieces, in `style`, and in `match` where it is what `terms` ask for."""
+    words = "|".join(re.escape(term.text) for term in terms if term.kind == "name" and term.text)
+    if not words:
+        return [(text, style)]
+    parts = re.split(f"({words})", text, flags=re.IGNORECASE)
+    return [(part, "match" if at % 2 else style) for at, part in enumerate(parts)]
+
+
 class Filtered(Protocol):
     """A table that can be filtered."""
 

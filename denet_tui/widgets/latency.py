@@ -60,6 +60,11 @@ def bands(low: int, high: int, rows: int) -> list[range]:
     return [range(at, min(at + step, BUCKETS)) for at in range(low, high + 1, step)]
 
 
+def lines_each(low: int, high: int, rows: int) -> int:
+    """How many lines a bucket of `low`..`high` takes: more than one only where all buckets find room in one."""
+    return max(rows // BUCKETS, min(2, rows // (high - low + 1))) if rows > BUCKETS else 1
+
+
 class Scale(NamedTuple):
     """Which shade stands for how many calls/s: full from `top` on, each one before for a tenth of that."""
 
@@ -114,8 +119,8 @@ class LatencyView(TimeView, can_focus=True):
         & > .latency--mark { color: $foreground; text-style: bold; }
         & > .latency--cursor { color: $foreground; text-style: bold; }
         & > .latency--bar { color: $text-success; }
-        & > .latency--shade-1 { color: $text-primary 60%; }
-        & > .latency--shade-2 { color: $text-primary 80%; }
+        & > .latency--shade-1 { color: $text-primary 85%; }
+        & > .latency--shade-2 { color: $text-primary 90%; }
         & > .latency--shade-3 { color: $text-primary; }
         & > .latency--shade-4 { color: $text-warning; }
     }
@@ -179,14 +184,17 @@ class LatencyView(TimeView, can_focus=True):
         counts = unpack_buckets(chosen.buckets)
         if not self._reach(columns, counts):
             return [title, [], [("  no call that returned in this time", "label")]]
-        shown = bands(self._low, self._high, rows)
+        tall = lines_each(self._low, self._high, rows)
+        shown = bands(self._low, self._high, rows // tall)
         scale = Scale.over(max((_rate(column, band) for column in columns for band in shown), default=0.0))
         most = max(sum(counts[band.start : band.stop]) for band in shown)
         lines: list[list[Piece]] = []
         for band in reversed(shown):
-            line: list[Piece] = [(formatting.pad(_floor(band), _LABEL, right=True), "label"), ("┤", "label")]
-            line += self._row(columns, band, scale, cursor, bottom=band is shown[0])
-            lines.append([*line, *self._histogram(sum(counts[band.start : band.stop]), most)])
+            for floor_line in [False] * (tall - 1) + [True]:
+                label = formatting.pad(_floor(band), _LABEL, right=True) + "┤" if floor_line else " " * _LABEL + "│"
+                row = self._row(columns, band, scale, cursor, marked=floor_line, bottom=floor_line and band is shown[0])
+                side = self._histogram(sum(counts[band.start : band.stop]), most, numbered=floor_line)
+                lines.append([(label, "label"), *row, *side])
         axis, labels = _axis(marks(self.window, grid), grid, cursor)
         said = [f"{chosen.calls:,} calls in {seconds:.1f} s", f"{chosen.calls:,} in {seconds:.1f} s"]
         under = formatting.pad(
@@ -229,13 +237,20 @@ class LatencyView(TimeView, can_focus=True):
         return bool(used)
 
     def _row(
-        self, columns: Sequence[HeatColumn], band: range, scale: Scale, cursor: int | None, *, bottom: bool
+        self,
+        columns: Sequence[HeatColumn],
+        band: range,
+        scale: Scale,
+        cursor: int | None,
+        *,
+        marked: bool,
+        bottom: bool,
     ) -> list[Piece]:
         found: list[Piece] = []
         for at, column in enumerate(columns):
             mark = next((char for bucket, (_, _, char) in _highest(column.lines) if bucket in band), "")
             shade = scale.shade(_rate(column, band))
-            if mark:
+            if mark and marked:
                 found.append((mark, "mark"))
             elif shade:
                 found.append((SHADES[shade - 1], f"shade-{shade}"))
@@ -245,12 +260,12 @@ class LatencyView(TimeView, can_focus=True):
                 found.append((UNKEPT if bottom and not column.kept else " ", "label"))
         return _merged(found)
 
-    def _histogram(self, count: int, most: int) -> list[Piece]:
+    def _histogram(self, count: int, most: int, *, numbered: bool) -> list[Piece]:
         room = self._side()
         number = f"{count:,}" if count < 10_000_000 else formatting.rate(count)
         return [
             (" " + bar(count / most if most else 0.0, room - 10), "bar"),
-            (formatting.pad(number if count else "", 10, right=True), "text"),
+            (formatting.pad(number if count and numbered else "", 10, right=True), "text"),
         ]
 
     def _legend(self, scale: Scale, columns: Sequence[HeatColumn], width: int) -> list[list[Piece]]:

@@ -32,7 +32,7 @@ _STYLE_OF = itemgetter(1)
 _ROOM_FOR_ALL = 1000
 """Cells in which all columns of any table fit."""
 
-STYLES = ("text", "head", "cursor", "dim", "warn", "spark")
+STYLES = ("text", "head", "cursor", "dim", "warn", "spark", "match")
 
 
 class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
@@ -54,6 +54,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         & > .line-view--dim { color: $text-muted; }
         & > .line-view--warn { color: $text-warning; }
         & > .line-view--spark { color: $text-accent; }
+        & > .line-view--match { color: $foreground; text-style: bold underline; }
         &:focus > .line-view--cursor { background: $block-cursor-background 60%; text-style: bold; }
         &:light:focus > .line-view--cursor { background: $block-cursor-background 30%; }
     }
@@ -300,7 +301,15 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def _fitted(self, width: int) -> list[tuple[Column, int]]:
         if width != self._layout_width:
-            self._layout = fit(self.offered(), width - 1, self.needs())
+            offered, needs = self.offered(), self.needs()
+            self._layout = fit(offered, width - 1, needs)
+            for column in offered:
+                if (title := self.title(column)) != column.title:
+                    least = max(column.least, needs.get(column.key, 0))
+                    needs = {**needs, column.key: max(least, len(title))}
+            roomier = fit(offered, width - 1, needs)
+            if len(roomier) == len(self._layout):  # no column is given up for the last letter of a title
+                self._layout = roomier
             self._layout_width = width
         return self._layout
 

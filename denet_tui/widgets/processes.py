@@ -15,6 +15,7 @@ from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
 from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, states
+from denet_tui.widgets.filter import marked
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.narrowing import Named, Narrow, Subtree
@@ -28,7 +29,7 @@ from denet_tui.widgets.process_rows import (
     group_rows,
     parents,
 )
-from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 12
@@ -269,7 +270,7 @@ class ProcessTree(TableView[Row]):
 
     def _named(self, row: ProcessRow | GroupRow, plain: str, width: int) -> Sequence[Piece]:
         if isinstance(row, GroupRow):
-            return ((row.name, plain),)
+            return marked(row.name, self.terms, plain)
         process, guide, folded = row.process, guide_of(row, width), f"[+{row.folded}] " if row.folded else ""
         room = width - len(guide) - len(folded)
         name = visible(process.comm)
@@ -277,7 +278,7 @@ class ProcessTree(TableView[Row]):
             name = formatting.condensed(process.cmdline, process.comm, room, cut=process.cut)
         if self.terms and self.as_tree and not self.matches(row):
             plain = "dim"  # it is only there for what is below it
-        return ((guide, "dim"), (folded, "head"), (name, plain))
+        return ((guide, "dim"), (folded, "head"), *marked(name, self.terms, plain))
 
     def _pace(self, row: ProcessRow | GroupRow, column: Column, width: int) -> Sequence[Piece] | None:
         """Calls/s and their trend; of the blocked what they wait in."""
@@ -291,13 +292,13 @@ class ProcessTree(TableView[Row]):
             return ((waits(row.blocked, room), "text"),)
         if rate:
             return ((formatting.rate(row.rate), "text" if row.rate else "dim"),)
-        return ((sparkline(self._trend(row, width), width), "spark"),)
+        return trend(self._trend(row), width)
 
-    def _trend(self, row: ProcessRow | GroupRow, width: int) -> Sequence[float]:
+    def _trend(self, row: ProcessRow | GroupRow) -> Sequence[float]:
         if isinstance(row, ProcessRow):
             return self._rates(row.key)
-        trends = [trend for trend in (self._rates(each.key) for each in row.members) if trend]
-        return [sum(moment) for moment in zip(*(trend[-width:] for trend in trends), strict=False)]
+        trends = [rates for rates in (self._rates(each.key) for each in row.members) if rates]
+        return [sum(moment) for moment in zip(*trends, strict=False)]
 
     def in_full(self, row: Row, column: Column, pieces: Sequence[Piece]) -> str:
         """As of any table, but names without a guide, and whole."""

@@ -14,9 +14,10 @@ from denet_tui.syscalls import class_of, errno_name, for_children
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
+from denet_tui.widgets.filter import marked
 from denet_tui.widgets.line_view import Piece
 from denet_tui.widgets.narrowing import Family, Narrow, OneSyscall
-from denet_tui.widgets.spark import sparkline
+from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
 SPARK_POINTS = 24
@@ -79,9 +80,9 @@ class SyscallTable(TableView[SyscallRow]):
 
     HELP = (
         "Each line is one system call, over everything watched or over what the view is narrowed to. calls/s and "
-        "the bars on the right are of the last moments (bars start at zero, the highest is the peak of what is "
-        "shown), and calls/s of the whole run once the command has ended; all other columns are since the start, or "
-        "of the last interval alone (c). time% is the share of "
+        "the bars on the right are of the last moments (bars start at zero and are scaled to the row's peak; twice "
+        "what is usual stands out, a steady rate is half as high), and calls/s of the whole run once the command has "
+        "ended; all other columns are since the start, or of the last interval alone (c). time% is the share of "
         "the time spent in all calls together, waiting included, but for that in wait4 and waitid (child): own "
         "children are at work then. Half of the calls took no longer than p50≤, 99 of "
         "100 no longer than p99≤, and perhaps half as long: times are kept by powers of two. errors: calls that "
@@ -167,7 +168,7 @@ class SyscallTable(TableView[SyscallRow]):
         counters = row.counters
         match column.key:
             case "name":
-                return ((visible(row.name), "text"),)
+                return marked(visible(row.name), self.terms, "text")
             case "class":
                 return ((row.family, "dim"),)
             case "rate":
@@ -181,7 +182,7 @@ class SyscallTable(TableView[SyscallRow]):
             case "errors":
                 return ((f"{counters.errors:,}", "warn") if counters.errors else ("0", "dim"),)
             case "spark":
-                return ((sparkline(row.rates, width), "spark"),)
+                return trend(row.rates, width)
         if not counters.returns:
             return ((formatting.NONE, "dim"),)
         time_ns = self.ORDERS[column.key](row)

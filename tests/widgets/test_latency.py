@@ -16,6 +16,7 @@ from denet_tui.widgets.latency import (
     bands,
     bar,
     heat_columns,
+    lines_each,
     percentile_bucket,
 )
 from denet_tui.widgets.window import Reader, Window
@@ -68,6 +69,24 @@ def test_the_percentile_lies_in_its_bucket(times: list[int], share: float) -> No
 )
 def test_rows_hold_all_buckets_that_are_used(low: int, high: int, rows: int, expected: list[tuple[int, int]]) -> None:
     assert [(band.start, band.stop) for band in bands(low, high, rows)] == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows", "expected"), [(3, 5, 12, 1), (0, 23, 40, 1), (3, 18, 40, 2), (3, 4, 40, 2), (0, 23, 72, 3)]
+)
+def test_a_row_takes_more_lines_where_all_buckets_have_room(low: int, high: int, rows: int, expected: int) -> None:
+    assert lines_each(low, high, rows) == expected
+
+
+def test_a_high_screen_is_used() -> None:
+    view = sized(100, 45)
+    view.show("read", always(counted({3: 5, 18: 700})), Window(), 500.0)
+    lines = [line[6:].rstrip() for line in shown(view)[1:41]]
+    assert [line[0] for line in lines] == ["│", "┤"] * 20
+    low = next(pair for pair in zip(lines[::2], lines[1::2], strict=True) if pair[1].endswith("700"))
+    assert "█" in low[0]
+    assert not low[0].endswith("700")
+    assert sum("●" in line for line in lines) == 1
 
 
 def test_shades_are_tenths_of_the_busiest() -> None:

@@ -324,7 +324,7 @@ def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
     tree = drawn(75, (process(1, 0, "a"), process(2, 1, "a"), process(3, 1, "a", end_ns=9)))
     tree.action_group()
     (group,) = tree.rows
-    assert tree._trend(group, 12) == [3, 6]
+    assert tree._trend(group) == [3, 6]
 
 
 # Text

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.widgets.spark import LEVELS, sparkline
+from denet_tui.widgets.spark import LEVELS, sparkline, trend
 
 
 def test_a_steady_rate_is_a_solid_band() -> None:
@@ -35,3 +35,18 @@ def test_width_and_marks(values: list[float], width: int) -> None:
     shown = values[-width:]
     assert len(drawn) == width
     assert [mark != " " for mark in drawn[width - len(shown) :]] == [value > 0 for value in shown]
+
+
+def test_a_steady_rate_is_ordinary() -> None:
+    assert trend([5.0] * 6, 6) == [(LEVELS[4] * 6, "dim")]
+
+
+def test_a_burst_stands_out() -> None:
+    assert trend([5, 5, 5, 20, 5, 5], 5) == [(LEVELS[2] * 2, "dim"), (LEVELS[7], "spark"), (LEVELS[2] * 2, "dim")]
+
+
+def test_the_peak_of_a_trend_is_that_of_the_whole_row() -> None:
+    assert trend([70, 10, 10, 10], 2) == [(LEVELS[1] * 2, "dim")]
+    assert trend([], 3) == [("   ", "dim")]
+    assert trend([5], 0) == []
+    assert trend([0, 0, 0, 3], 4) == [("   " + LEVELS[4], "dim")]

@@ -48,9 +48,9 @@ def test_a_line_says_everything_in_line_with_the_titles() -> None:
     table.show(rows())
     assert texts(table, 5) == [
         " syscall                class    calls/s    total↓  time% errors   avg  p50≤  p99≤   max trend      ",
-        "▸read                   file         100 1,234,567   97.4      4 1.2µs 2.1µs 2.1µs  11µs         ▃▅▇",
-        " write                  file           0        20    2.6      0 2.0ms 2.1ms  18ms  18ms         ▃▅▇",
-        " futex                  ipc            0         3      0      0     -     -     -     -         ▃▅▇",
+        "▸read                   file         100 1,234,567   97.4      4 1.2µs 2.1µs 2.1µs  11µs         ▂▄▆",
+        " write                  file           0        20    2.6      0 2.0ms 2.1ms  18ms  18ms         ▂▄▆",
+        " futex                  ipc            0         3      0      0     -     -     -     -         ▂▄▆",
         " " * 100,
     ]
 

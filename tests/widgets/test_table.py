@@ -164,6 +164,25 @@ async def test_sorting_by_key_and_by_mouse_keeps_the_cursor_on_its_row() -> None
             assert app.view.cursor == 0
 
 
+async def test_what_a_filter_found_is_marked() -> None:
+    view = table()
+    async with Stage(view).run_test(size=(80, 24)):
+        for typed, found in (("ea", {"ea"}), ("READ", {"read"}), ("%file", set()), ("", set())):
+            view.filter(typed)
+            assert view.rows
+            drawn = [segment for y in range(1, len(view.rows) + 1) for segment in view.render_line(y)]
+            assert {each.text for each in drawn if each.style and each.style.underline} == found
+
+
+async def test_the_title_that_is_sorted_by_is_whole() -> None:
+    view = table()
+    async with Stage(view).run_test(size=(80, 24)):
+        view.sort_by("errors")
+        assert "errors↓" in view.render_line(0).text.split()
+        view.sort_by("rate")
+        assert {"calls/s↓", "errors"} <= set(view.render_line(0).text.split())
+
+
 async def test_folding_by_keys_and_by_mouse() -> None:
     app = Stage(tree())
     async with app.run_test(size=(80, 24)) as pilot:

@@ -16,7 +16,6 @@ from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.over_time import OverTime, class_curves, syscall_curves
-from denet_tui.widgets import processes, syscalls
 from denet_tui.widgets.chart import MOST_CURVES, Chart
 from denet_tui.widgets.details import AllKnown, DetailsPage
 from denet_tui.widgets.divider import Divider
@@ -24,6 +23,7 @@ from denet_tui.widgets.line_view import LineView
 from denet_tui.widgets.narrowing import Narrow, Narrowing, Subtree
 from denet_tui.widgets.process_rows import ProcessRow
 from denet_tui.widgets.processes import ProcessTree
+from denet_tui.widgets.spark import TREND_TICKS
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import PaneSwitch, TabRow
 from denet_tui.widgets.whole_command import WholeCommand, whole_command
@@ -148,12 +148,12 @@ class Overview(OverTime):
         series, view = rates.processes, rates.view
         self.query_one(ProcessTree).take(
             snapshot,
-            (lambda key: rates.of_process(key, processes.SPARK_POINTS, frame.behind, snapshot.syscalls))
+            (lambda key: rates.of_process(key, TREND_TICKS, frame.behind, snapshot.syscalls))
             if frame.view.of_syscalls
-            else (lambda key: series.last(key, processes.SPARK_POINTS, series.tick - frame.behind)),
+            else (lambda key: series.last(key, TREND_TICKS, series.tick - frame.behind)),
         )
         self.query_one(SyscallTable).take(
-            snapshot, lambda syscall: view.last(syscall, syscalls.SPARK_POINTS, view.tick - frame.behind)
+            snapshot, lambda syscall: view.last(syscall, TREND_TICKS, view.tick - frame.behind)
         )
         self._show_process()
         self._show_chart(frame)

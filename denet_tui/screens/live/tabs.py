@@ -21,11 +21,12 @@ from denet_tui.screens.live.overview import Overview
 from denet_tui.screens.live.touching import touched_through
 from denet_tui.screens.live.view import seen_through
 from denet_tui.watch.source import Source
-from denet_tui.widgets.errors import SPARK_POINTS, ErrorsView
+from denet_tui.widgets.errors import ErrorsView
 from denet_tui.widgets.files import FilesView
 from denet_tui.widgets.inflight import InFlightView
 from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
+from denet_tui.widgets.spark import TREND_TICKS
 
 
 class Tab(NamedTuple):
@@ -46,7 +47,7 @@ class Tab(NamedTuple):
 
 def _show_errors(view: ErrorsView, frame: Frame) -> None:
     errors, of = frame.rates.errors, " in all processes" * frame.view.of_processes
-    view.show(_since_start(frame), lambda key: errors.last(key, SPARK_POINTS, errors.tick - frame.behind), of)
+    view.show(_since_start(frame), lambda key: errors.last(key, TREND_TICKS, errors.tick - frame.behind), of)
 
 
 def _show_in_flight(view: InFlightView, frame: Frame) -> None:
