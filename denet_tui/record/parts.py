@@ -37,7 +37,7 @@ class PartFiles:
     def __init__(self, path: Path, start_ms: int, limits: Limits) -> None:
         self._path, self._limits = path, limits
         self._run = _run_at(start_ms / 1000)
-        self.number = 0
+        self.number = self._named = 0
         self._begun_s = 0.0
 
     def begin(self) -> tuple[Path, int]:
@@ -46,11 +46,12 @@ class PartFiles:
         stem, ending = _split(self._path.name)
         with files.folder_of(self._path) as at:
             while True:
-                self.number += 1
-                name = f"{stem}.{self._run}.{self.number:04}{ending}"
+                self._named += 1
+                name = f"{stem}.{self._run}.{self._named:04}{ending}"
                 with suppress(FileExistsError):  # somebody else's, in a folder that is shared
                     descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
                     break
+            self.number += 1
             self._make_room(at, name)
         return self._path.with_name(name), descriptor
 

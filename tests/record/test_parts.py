@@ -137,7 +137,7 @@ def test_what_others_put_there_is_no_part_and_ends_nothing(tmp_path: Path, run: 
     own, large, taken, later, elsewhere = (
         folder / f"rec.{name}.jsonl"
         for name in (
-            "20260101T000000Z.0001", "20260102T000000Z.0001", "20260921T141320Z.0002", "99991231T000000Z.0001",
+            "20260101T000000Z.0001", "20260102T000000Z.0001", "20260921T141320Z.0001", "99991231T000000Z.0001",
             "20260103T000000Z.0001",
         )
     )  # fmt: skip
@@ -150,7 +150,7 @@ def test_what_others_put_there_is_no_part_and_ends_nothing(tmp_path: Path, run: 
     elsewhere.symlink_to(own)
     found = written(path, run, Limits(max_bytes=1 << 20))
     assert {own, large, taken, later, elsewhere} <= set(folder.iterdir())
-    assert [each.name[-10:-6] for each in found[:3]] == ["0001", "0001", "0003"]
+    assert [each.name[-10:-6] for each in found[:3]] == ["0001", "0002", "0003"]
     assert not {large, taken, later, elsewhere} & set(found)
     assert list(read(path)) == run
 
