@@ -29,7 +29,11 @@ if sys.flags.no_site or not (sys.flags.isolated and sys.flags.dont_write_bytecod
     program = ["-m", __package__, *sys.argv[1:]] if __package__ else sys.argv
     os.execve(python, [python, "-IB", *program], _environment())  # noqa: S606 - an argv, not a shell
 
+import signal  # noqa: E402 - not before the second start
+
 gc.set_threshold(50_000)  # what is imported stays: looking through it again and again takes a tenth of the start
+if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # asked for the table before there is one: that ends nothing
+    signal.signal(signal.SIGUSR1, lambda *_: None)  # not SIG_IGN, which the command would inherit
 try:
     from denet_tui.cli import main
 except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it

@@ -185,6 +185,23 @@ def write_beside(folder: Path, name: str, text: str) -> Path:
 
 
 @contextmanager
+def folder_of(path: str | os.PathLike[str]) -> Iterator[int]:
+    """A descriptor (O_PATH) of the folder that a file is in or comes to be in; raises OSError."""
+    with _reached(os.fspath(path), owner=os.geteuid()) as place:  # a link in the place of the file is not followed
+        yield place.at
+
+
+@contextmanager
+def listable(folder: str | os.PathLike[str], at: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder, or of that which `at` is of, to list what is in it; raises OSError."""
+    descriptor = os.open(folder if at is None else ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _reached(path: str, *, make: bool = False, owner: int | None = None) -> Iterator[_Place]:
     """Where the path leads; its last part need not exist. `make` makes the folders that are missing.
 

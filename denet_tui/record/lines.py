@@ -40,8 +40,8 @@ def open_file(path: str) -> BinaryIO:
         raise UnreadableError(f"cannot read {shown}: {files.explain(problem, _NAME_ONE)}") from None
 
 
-def _opened(path: str | Path) -> BinaryIO:
-    return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path)
+def _opened(path: str | Path, nofollow: int = 0) -> BinaryIO:
+    return files.opened(os.open(path, os.O_RDONLY | files.HARMLESS | nofollow), path)
 
 
 def _joined(path: str, found: list[Path]) -> BinaryIO:
@@ -51,9 +51,9 @@ def _joined(path: str, found: list[Path]) -> BinaryIO:
         for each in parts.of_last_run(Path(path)):
             if each > found[-1]:
                 found.append(each)
-                yield _opened(each)
+                yield _opened(each, os.O_NOFOLLOW)
 
-    return BufferedReader(parts.Joined([_opened(each) for each in found], later))
+    return BufferedReader(parts.Joined([_opened(each, os.O_NOFOLLOW) for each in found], later))
 
 
 class Lines:

@@ -8,14 +8,18 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from denet_tui import files
+
 _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL)
 """What a name is before and after its number; the ending is what it is packed with, and which run it is of."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTS = 8
 """So many of them take all the room and all the time that there is."""
 
@@ -32,25 +36,34 @@ class PartFiles:
 
     def __init__(self, path: Path, start_ms: int, limits: Limits) -> None:
         self._path, self._limits = path, limits
-        self._run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(start_ms / 1000))
-        self.number = 0
+        self._run = _run_at(start_ms / 1000)
+        self.number = self._named = 0
         self._begun_s = 0.0
 
-    def begin(self) -> Path:
-        """Make room for the next one, and return its path."""
-        self.number += 1
+    def begin(self) -> tuple[Path, int]:
+        """The path of the next one, which is new, and a descriptor to write to it; then make room. Raises OSError."""
         self._begun_s = time.monotonic()
         stem, ending = _split(self._path.name)
-        path = self._path.with_name(f"{stem}.{self._run}.{self.number:04}{ending}")
+        with files.folder_of(self._path) as at:
+            while True:
+                self._named += 1
+                name = f"{stem}.{self._run}.{self._named:04}{ending}"
+                with suppress(FileExistsError):  # somebody else's, in a folder that is shared
+                    descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
+                    break
+            self.number += 1
+            self._make_room(at, name)
+        return self._path.with_name(name), descriptor
+
+    def _make_room(self, at: int, begun: str) -> None:
         max_bytes, keep_s = self._limits
         room = None if max_bytes is None else max_bytes - max_bytes // _PARTS
-        for each in reversed([each for each in parts_of(self._path) if each != path]):
-            with suppress(OSError):  # another one has removed it, or may, and this one may not
-                found = each.stat()
-                room = None if room is None else room - found.st_size
+        for name, found in reversed(_listed(self._path, self._run, at)):
+            if name != begun:
+                room = None if room is None else room - min(found.st_size, found.st_blocks * 512)
                 if (room is not None and room < 0) or (keep_s is not None and found.st_mtime < time.time() - keep_s):
-                    each.unlink()
-        return path
+                    with suppress(OSError):  # another one has removed it
+                        os.unlink(name, dir_fd=at)
 
     def full(self, size: int) -> bool:
         """Whether one of this size, begun when the last one was, is to be followed by another."""
@@ -61,12 +74,30 @@ class PartFiles:
 
 def parts_of(path: Path) -> list[Path]:
     """All parts that there are of a recording, the oldest first."""
+    return [path.with_name(name) for name, _ in _listed(path, _run_at(time.time()))]
+
+
+def _listed(path: Path, until: str, at: int | None = None) -> list[tuple[str, os.stat_result]]:
+    """The parts of runs that began until then, in the folder `at` this user's alone; in a shared one others plant some.
+
+    Without `at` they are read only: those of the owner of the folder are as good.
+    """
     stem, ending = _split(path.name)
-    name = re.compile(rf"{re.escape(stem)}\.(\d{{8}}T\d{{6}}Z)\.(\d{{4,9}}){re.escape(ending)}", re.DOTALL)
-    with suppress(OSError):
-        found = [(match, each) for each in path.parent.iterdir() if (match := name.fullmatch(each.name))]
-        return [each for _, each in sorted(found, key=lambda one: (one[0][1], int(one[0][2])))]
-    return []
+    pattern = re.compile(rf"{re.escape(stem)}\.(\d{{8}}T\d{{6}}Z)\.(\d{{4,9}}){re.escape(ending)}", re.DOTALL)
+    found = []
+    with suppress(OSError), files.listable(path.parent, at) as folder:
+        owners = {os.geteuid()} if at is not None else {os.geteuid(), os.fstat(folder).st_uid}
+        for match in filter(None, map(pattern.fullmatch, os.listdir(folder))):  # noqa: PTH208 - of a descriptor
+            with suppress(FileNotFoundError):
+                is_ = os.stat(match[0], dir_fd=folder, follow_symlinks=False)
+                own = stat.S_ISREG(is_.st_mode) and is_.st_uid in owners and is_.st_nlink == 1
+                if own and match[1] <= until:
+                    found.append((match[1], int(match[2]), match[0], is_))
+    return [(name, is_) for _, _, name, is_ in sorted(found, key=lambda one: one[:3])]
+
+
+def _run_at(time_s: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time_s))
 
 
 def of_last_run(path: Path) -> list[Path]:

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from denet_tui import files
@@ -68,12 +69,17 @@ class Sink:
         self._news = threading.Condition()
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], what: str) -> Sink:
-        """Create or empty the file at `path` (files.create); raises RecordError."""
+    def create(
+        cls, path: str | os.PathLike[str], what: str, begin: Callable[[], tuple[Path, int]] | None = None
+    ) -> Sink:
+        """Create or empty the file at `path` (files.create), or `begin` a part of it; raises RecordError."""
         name = f"{what} {visible(os.fspath(path))}"
         try:
             packed = packer(path)  # first: nothing is emptied for what cannot be written
-            return cls(files.create(path, special=True), name, owned=True, packed=packed)
+            if begin is None:
+                return cls(files.create(path, special=True), name, owned=True, packed=packed)
+            part, descriptor = begin()
+            return cls(descriptor, f"{what} {visible(os.fspath(part))}", owned=True, packed=packed)
         except MissingError as problem:
             raise RecordError(f"cannot write the {name}: {problem}") from None
         except OSError as problem:

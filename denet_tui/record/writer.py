@@ -86,7 +86,7 @@ class Recorder:
             return
         self._last = snapshot
         if self._parts and self._lines[0].alive and self._parts.full(self._lines[0].size):
-            self._begin_part(self._parts)
+            self._begin_part(self._path or "", self._parts)
         self._keep_ended(snapshot)
         ready = [sink for sink in self._lines if sink.admit()]
         if any(sink.alive for sink in ready):
@@ -120,8 +120,8 @@ class Recorder:
 
     def _open(self) -> None:
         if self._path is not None:
-            path = self._parts.begin() if self._parts else self._path
-            self._lines.append(Sink.create(path, "recording"))
+            begin = self._parts.begin if self._parts else None
+            self._lines.append(Sink.create(self._path, "recording", begin))
         if self._stream is not None:
             self._lines.append(Sink.of_stream(self._stream, "recording on standard output"))
         # Opened now rather than when it is written: nobody wants to learn after an hour that it cannot be.
@@ -144,20 +144,23 @@ class Recorder:
         part = {"part": self._parts.number} if self._parts else {}
         return as_json({**self._metadata, "denet_tui": {**ours, **part}}) + "\n"
 
-    def _begin_part(self, parts: PartFiles) -> None:
+    def _begin_part(self, path: Path, parts: PartFiles) -> None:
         """Go on in a file of its own; what fails is told as a failure of the one before."""
-        path, old = parts.begin(), self._lines[0]
+        old, new, problem = self._lines[0], None, ""
+        try:
+            new = Sink.create(path, "recording", parts.begin)
+        except RecordError as error:
+            problem = str(error)
         last, first = self._keyframes.end_part(self._first_line())
         self._emit([old], last)
         old.settle(last=True)
         old.close()
-        if old.failure:
+        old.failure = old.failure or problem or None
+        if new is None or old.failure:
+            if new:
+                new.close()
             return
-        try:
-            self._lines[0] = Sink.create(path, "recording")
-        except RecordError as problem:
-            old.failure = str(problem)
-            return
+        self._lines[0] = new
         self._emit(self._lines[:1], first)
         if self._spool is not None:
             try:

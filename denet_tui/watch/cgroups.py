@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.launch import StartError
 
 _INITIAL_NAMESPACE = 0xEFFFFFFB
@@ -56,7 +57,8 @@ def at(word: str) -> Cgroup:
 def of_unit(word: str) -> Cgroup:
     """That of a unit of systemd, a service where no kind is named; raises StartError."""
     name = word if re.search(r"\.(service|scope|slice|socket|mount|swap)$", word) else f"{word}.service"
-    return _only(f"unit {name}", "see `systemctl list-units`", lambda folder: folder.name == name)
+    hint = "see `systemctl list-units`, and name one of a user's own by its path, --cgroup PATH"
+    return _only(f"unit {name}", hint, lambda folder: folder.name == name, _of_the_system)
 
 
 def of_container(word: str) -> Cgroup:
@@ -73,10 +75,11 @@ def of_container(word: str) -> Cgroup:
 
 def _named(word: str) -> set[str]:
     """Ids of the containers of that name: conmon (podman, cri-o) has it on its command line, docker in a file."""
-    found = set[str]()
+    found, believed = set[str](), {0, invoking_user().uid}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (process / "comm").read_text(encoding="utf-8", errors="replace") == "conmon\n":
+            status = (process / "status").read_text(encoding="utf-8", errors="replace")
+            if status.startswith("Name:\tconmon\n") and believed.issuperset(_uids(status)):
                 words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 options = dict(pairwise(words))
                 if word in (options.get("-n"), options.get("--name")):
@@ -88,10 +91,29 @@ def _named(word: str) -> set[str]:
     return found
 
 
-def _only(what: str, hint: str, fits: Callable[[Path], bool]) -> Cgroup:
+def _uids(status: str) -> set[int]:
+    """All four: a setuid program takes its arguments from its caller, and the owner of /proc/PID may be root's."""
+    return set(map(int, status.partition("\nUid:")[2].partition("\n")[0].split()))
+
+
+def _of_the_system(found: list[Cgroup]) -> list[Cgroup]:
+    """Those that only root can have made: below slices alone, or else not below what a user's own manager has."""
+    above = [Path(each.path).parts[1:-1] for each in found]
+    ours = [each for each, names in zip(found, above, strict=True) if all(name.endswith(".slice") for name in names)]
+    return ours or [
+        each for each, names in zip(found, above, strict=True) if not any(name.startswith("user@") for name in names)
+    ]
+
+
+def _only(
+    what: str,
+    hint: str,
+    fits: Callable[[Path], bool],
+    chosen: Callable[[list[Cgroup]], list[Cgroup]] = lambda found: found,
+) -> Cgroup:
     """The one that fits, and what is below it; raises StartError where there is none, or several."""
     root = _root()
-    found = [_cgroup(root, folder) for folder in _folders(root, fits)]
+    found = chosen([_cgroup(root, folder) for folder in _folders(root, fits)])
     if not found:
         raise StartError(f"no cgroup in {root} is that of {what}: {hint}")
     if len(found) > 1:

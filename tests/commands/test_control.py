@@ -70,6 +70,15 @@ def test_a_signal_asks_for_the_table_so_far(tmp_path: Path) -> None:
     assert text_of(said).count("exit status 0") == 1
 
 
+def test_a_signal_that_comes_during_the_start_ends_nothing() -> None:
+    argv = [*DENET, "run", "--no-tui", "--", "true"]
+    with subprocess.Popen(argv, env=environment(), stderr=subprocess.PIPE) as early:
+        eventually(lambda: text_of(Path(f"/proc/{early.pid}/task/{early.pid}/children")), "the supervisor is there")
+        early.send_signal(signal.SIGUSR1)
+        said = early.communicate(timeout=PATIENCE)[1].decode()
+    assert early.returncode == 0, said
+
+
 def test_suspended_the_terminal_is_the_shells_and_the_counting_goes_on(tmp_path: Path) -> None:
     (tmp_path / "script").write_text(COUNTING)
     with tmux(tmp_path) as terminal:

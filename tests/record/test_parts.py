@@ -17,6 +17,7 @@ from denet_tui.model import Snapshot
 from denet_tui.record import keyframe
 from denet_tui.record.parts import Limits, PartFiles, of_last_run, parts_of
 from denet_tui.record.read import UnreadableError
+from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.writer import Recorder
 from tests.record.made import INFO, category, lines_of
@@ -118,10 +119,56 @@ def test_what_is_too_old_goes_of_earlier_runs_too(tmp_path: Path) -> None:
     for each in (old, other, foreign):
         os.utime(each, (time.time() - 90_000,) * 2)
     parts = PartFiles(path, INFO.start_wall_ms, Limits(keep_s=86_400))
-    assert parts.begin() == tmp_path / "rec.20260921T141320Z.0001.jsonl"
-    assert sorted(tmp_path.iterdir()) == sorted([new, other, foreign])
+    first = tmp_path / "rec.20260921T141320Z.0001.jsonl"
+    begun, descriptor = parts.begin()
+    os.close(descriptor)
+    assert begun == first
+    assert sorted(tmp_path.iterdir()) == sorted([new, other, foreign, first])
     assert not parts.full(1 << 60)
-    assert of_last_run(path) == [new]
+    assert of_last_run(path) == [first]
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("often")
+def test_what_others_put_there_is_no_part_and_ends_nothing(tmp_path: Path, run: list[Snapshot]) -> None:
+    folder, path = tmp_path / "shared", tmp_path / "shared" / "rec.jsonl"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    own, large, taken, later, elsewhere = (
+        folder / f"rec.{name}.jsonl"
+        for name in (
+            "20260101T000000Z.0001", "20260102T000000Z.0001", "20260921T141320Z.0001", "99991231T000000Z.0001",
+            "20260103T000000Z.0001",
+        )
+    )  # fmt: skip
+    for each in (own, large, taken, later):
+        each.write_text("x")
+    for each in (large, taken):
+        os.chown(each, 1021, 1021)
+    for each in (large, later):
+        os.truncate(each, 100 << 30)
+    elsewhere.symlink_to(own)
+    found = written(path, run, Limits(max_bytes=1 << 20))
+    assert {own, large, taken, later, elsewhere} <= set(folder.iterdir())
+    assert [each.name[-10:-6] for each in found[:3]] == ["0001", "0002", "0003"]
+    assert not {large, taken, later, elsewhere} & set(found)
+    assert list(read(path)) == run
+
+
+@pytest.mark.root
+def test_nothing_goes_in_a_folder_that_a_link_of_somebody_else_leads_to(tmp_path: Path) -> None:
+    secure, shared = tmp_path / "secure", tmp_path / "shared"
+    for each in (secure, shared):
+        each.mkdir()
+    shared.chmod(0o1777)
+    old = secure / "rec.20260101T000000Z.0001.jsonl"
+    old.write_text("x")
+    os.utime(old, (0, 0))
+    (shared / "logs").symlink_to(secure)
+    os.lchown(shared / "logs", 1021, 1021)
+    with pytest.raises(RecordError, match="behind, a symlink that somebody else can have put there"):
+        Recorder(INFO, category, path=shared / "logs" / "rec.jsonl", limits=Limits(keep_s=3600)).start()
+    assert list(secure.iterdir()) == [old]
 
 
 @pytest.mark.usefixtures("often")

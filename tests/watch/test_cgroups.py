@@ -165,8 +165,12 @@ def test_units_and_containers_are_found_by_their_cgroups(group: cgroups.Cgroup, 
     folders = [group.folder / name for name in names]
     conmon = tmp_path / "conmon"
     conmon.symlink_to(sys.executable)
-    code = "import time; time.sleep(60)"
-    argv = [conmon, "-c", code, "--cid", OTHER, "-n", "web-of-this-test"]
+    script = tmp_path / "script"
+    script.write_text("import time; time.sleep(60)")
+    argv = [conmon, script, "--cid", OTHER, "-n", "web-of-this-test"]
+    imitation = [conmon, script, "--cid", CONTAINER, "-n", "web-of-this-test"]
+    for each in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        each.chmod(0o755)
     for each in folders:
         each.mkdir()
     with subprocess.Popen(argv) as looks_after:
@@ -175,6 +179,13 @@ def test_units_and_containers_are_found_by_their_cgroups(group: cgroups.Cgroup, 
             for word in (CONTAINER, CONTAINER[:8]):
                 assert cgroups.of_container(word).folder == folders[0]
             assert cgroups.of_container(OTHER[:7]).folder == folders[1]
+            assert cgroups.of_container("web-of-this-test").folder == folders[1]
+            with subprocess.Popen(imitation, user=1021) as imitates:
+                try:
+                    eventually(lambda: text_of(Path(f"/proc/{imitates.pid}/comm")) == "conmon\n", "it has its name")
+                    assert cgroups.of_container("web-of-this-test").folder == folders[1]
+                finally:
+                    imitates.kill()
             with pytest.raises(StartError, match="2 cgroups are those of container c0ffee"):
                 cgroups.of_container("c0ffee")
             for word in ("c0f", "no-such"):
@@ -185,6 +196,24 @@ def test_units_and_containers_are_found_by_their_cgroups(group: cgroups.Cgroup, 
         finally:
             looks_after.kill()
             for each in folders:
+                each.rmdir()
+
+
+def test_a_unit_of_the_same_name_below_a_user_or_a_container_is_another(group: cgroups.Cgroup) -> None:
+    top = cgroups.at("/").folder / f"test{os.getpid()}.slice"
+    within = group.folder / "user@1021.service"
+    folders = [top, top / "twin.service", group.folder / "twin.service", within, within / "twin.service"]
+    for each in [*folders, within / "lone.service"]:
+        each.mkdir()
+    try:
+        assert cgroups.of_unit("twin").folder == folders[1]
+        folders[1].rmdir()
+        assert cgroups.of_unit("twin").folder == folders[2]
+        with pytest.raises(StartError, match="of a user's own by its path, --cgroup PATH"):
+            cgroups.of_unit("lone")
+    finally:
+        for each in (within / "lone.service", *reversed(folders)):
+            if each.exists():
                 each.rmdir()
 
 
