@@ -104,6 +104,10 @@ OPTIONAL = {
     "unix_address.name": "OFF_UNIX_NAME",
     "cred.euid": "OFF_EUID",
     "cred.suid": "OFF_SUID",
+    "cred.gid": "OFF_GID",
+    "cred.egid": "OFF_EGID",
+    "cred.sgid": "OFF_SGID",
+    "cred.cap_permitted": "OFF_PERMITTED",
     "mm_struct.flags": "OFF_MM_FLAGS",
 }
 """Without these something is not told of, and the rest is."""

@@ -1,6 +1,6 @@
-"""What is told to a user of a setuid program that it has started: `python -m tests.bpf.as_another UID PROGRAM`.
+"""What is told to a user of a setuid program that it has started: `python -m tests.bpf.as_another UID PROGRAM [OPTION...]`.
 
-Run as root; PROGRAM is a setuid cat. Prints one JSON object: names of files, failing paths, and what was turned away.
+Run as root; PROGRAM is a setuid or setgid cat; OPTIONs are of setpriv(1), for all that is started. Prints one JSON object: names of files, failing paths, and what was turned away.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SCRIPT = 'echo ready; read go; "$0" /etc/shadow /root/secret > /dev/null; cat /e
 
 
 def main() -> None:
-    uid, program = sys.argv[1:]
+    uid, program, *options = sys.argv[1:]
     loaded = loader.load(Request("raw", detail="files"), int(uid), "raw")
     tracer = Tracer(Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {}), int(uid))
-    argv = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "sh", "-c", SCRIPT, program]
+    argv = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *options, "sh", "-c", SCRIPT, program]
     watched = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert watched.stdout
     assert watched.stdout.readline() == b"ready\n"

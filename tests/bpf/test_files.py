@@ -234,3 +234,12 @@ def test_of_a_setuid_program_nothing_is_told() -> None:
     assert "shadow" not in done.stdout
     assert "secret" not in done.stdout
     assert found["turned_away"]["calls of setuid programs"] > 10
+
+
+def test_of_what_has_capabilities_nothing_is_told() -> None:
+    options = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", "cat", *options]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["files"], found["failed"]) == ([], [])
+    assert found["turned_away"]["calls of setuid programs"] > 10
