@@ -309,7 +309,8 @@ static __always_inline void take_path(struct file_name *name, char *path)
 {
     char *mounted = READ(char *, path, OFF_PATH_MOUNT), *dentry = READ(char *, path, OFF_DENTRY);
     char *mount = mounted - OFF_MOUNT, *root = READ(char *, mounted, OFF_MNT_ROOT);
-    name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0;
+    /* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
+    name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
 #pragma unroll
     for (int step = 0; step < FILE_STEPS; step++) {
         if (dentry == root) {

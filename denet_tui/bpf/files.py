@@ -17,7 +17,7 @@ from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
-_NAME = struct.Struct("<4xI2H2x3HBB2xII16s16s1280s")
+_NAME = struct.Struct("<II2H2x3HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<IiHH4x16s232s")
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
@@ -32,6 +32,8 @@ _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
 _CONNECTING = ("connect", "bind")
 _ADDRESS, _IN_NO_FOLDER = 128, 2
+_NUMBERED = {0x6E736673: "namespace", 0x50494446: "pidfd"}
+"""By magic number: file systems whose files have no names (NSFS_MAGIC, PID_FS_MAGIC of include/uapi/linux/magic.h)."""
 _ANONYMOUS = {"[eventpoll]": "epoll"}
 """Kinds of anonymous inodes that are called otherwise than their names say."""
 
@@ -39,6 +41,7 @@ _ANONYMOUS = {"[eventpoll]": "epoll"}
 class _Name(NamedTuple):
     """Of struct file_name what is used."""
 
+    magic: int
     rdev: int
     mode: int
     family: int
@@ -150,8 +153,11 @@ def _file(identity: bytes, name: _Name) -> File:
             return File(kind, f"pipe:[{inode}]")
         if called.startswith("memfd:"):
             return File("memfd", f"/{called}")
+        if numbered := _NUMBERED.get(name.magic):
+            return File(numbered, f"{numbered}:[{inode}]")
         return File(_ANONYMOUS.get(called, called.strip("[]") or kind), f"anon_inode:{called}")
-    path = ("/" if name.complete else "…/") + "/".join(reversed(pieces))
+    below = "/".join(reversed(pieces))
+    path = f"/{below}" if name.complete else f"…/{below} [{inode}]"  # there may be another with the same end
     return File(kind, f"{path} (deleted)" if name.deleted else path)
 
 
