@@ -91,7 +91,9 @@ static __always_inline struct exec_draft *new_exec(u32 tgid, u32 error)
     draft->exec.error = error;
     draft->exec.path_length = draft->exec.words_length = 0;
     draft->exec.words_cut = 1;
-    note_cwd(&draft->exec);
+    draft->exec.cwd_length = draft->exec.cwd_cut = 0;
+    if (may_tell())
+        note_cwd(&draft->exec);
     return draft;
 }
 
@@ -124,8 +126,9 @@ static __always_inline void note_exec(u32 tgid)
         draft->exec.words_length = whole >> 32 ? -1 : whole;
         draft->exec.words_cut = whole > LONG_WORDS;
     }
-    draft->exec.path_length =
-        bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
+    if (may_tell())
+        draft->exec.path_length =
+            bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
 #endif
     tell_exec(draft);
 }
@@ -145,17 +148,6 @@ static __always_inline u64 argument_of(void *ctx, u32 offset)
 #endif
 }
 
-/* Whether the running task acts with the rights of another user than its own: a setuid program. */
-static __always_inline int acts_as_another(void)
-{
-#if defined(OFF_CRED) && defined(OFF_UID) && defined(OFF_EUID)
-    u64 cred = kernel_u64(bpf_get_current_task() + OFF_CRED);
-    return (u32)kernel_u64(cred + OFF_UID) != (u32)kernel_u64(cred + OFF_EUID);
-#else
-    return 1;
-#endif
-}
-
 static __always_inline void note_failed_exec(void *ctx, u32 tgid, int at_folder, u32 error)
 {
     struct exec_draft *draft = new_exec(tgid, error);
@@ -165,7 +157,7 @@ static __always_inline void note_failed_exec(void *ctx, u32 tgid, int at_folder,
     u64 path = argument_of(ctx, at_folder ? OFF_ARG_1 : OFF_ARG_0);
     u64 words = argument_of(ctx, at_folder ? OFF_ARG_2 : OFF_ARG_1);
     u32 length = 0;
-    if (acts_as_another())
+    if (!may_tell())
         path = words = 0;
     if (path)
         draft->exec.path_length = bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)path);

@@ -18,7 +18,6 @@
 #define SOCKFS 0x534F434B
 #define AT_FDCWD (-100)
 #define EINPROGRESS 115
-#define MMF_DUMPABLE 3 /* include/linux/sched/coredump.h; 1 is SUID_DUMP_USER */
 
 /* What a call does; the same in file_calls.py, which also says which arguments it does that by. */
 enum {
@@ -131,12 +130,6 @@ BPF_TABLE("array", u32, struct slowest, none_slow, 1);
 #define CLASS (*(volatile u32 *)&about->class)
 #define DOES(bits) (CLASS & (bits)) /* any of them */
 #define DOES_ALL(bits) (DOES(bits) == (bits))
-#define READ(type, base, offset)                                                                                       \
-    ({                                                                                                                 \
-        type value_ = 0;                                                                                               \
-        bpf_probe_read_kernel(&value_, sizeof(value_), (char *)(base) + (offset));                                     \
-        value_;                                                                                                        \
-    })
 /*
  * The same of what is a struct of that type, if of anything: a number of BTF, by which the verifier takes it for one that
  * may have gone, and lets it be loaded from as probe_read_kernel would read it. The call of bpf_rdonly_cast is a move.
@@ -152,14 +145,6 @@ BPF_TABLE("array", u32, struct slowest, none_slow, 1);
 #define AS(type, address) ((char *)(address))
 #define LOAD READ
 #endif
-/* The same along pointers that begin at the running task. */
-#ifdef TASK_BTF
-#define OWN(type, base, offset) (*(type *)((char *)(base) + (offset)))
-#define SELF current_task()
-#else
-#define OWN READ
-#define SELF ((char *)bpf_get_current_task())
-#endif
 
 static __always_inline void turn_away(u32 reason)
 {
@@ -168,30 +153,6 @@ static __always_inline void turn_away(u32 reason)
         *count += 1;
 }
 
-/*
- * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
- * that this user has started is this user's by its real uid alone; a setgid one, and one with capabilities, by its
- * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two.
- */
-static __always_inline int may_tell(void)
-{
-#ifndef ONLY_UID
-    return 1;
-#elif defined(OFF_CRED) && defined(OFF_EUID) && defined(OFF_SUID) && defined(OFF_GID) && defined(OFF_EGID) &&           \
-    defined(OFF_SGID) && defined(OFF_PERMITTED) && defined(OFF_MM) && defined(OFF_MM_FLAGS)
-    char *task = SELF, *cred = OWN(char *, task, OFF_CRED), *mm = OWN(char *, task, OFF_MM);
-    if (OWN(u32, cred, OFF_EUID) != ONLY_UID || OWN(u32, cred, OFF_SUID) != ONLY_UID)
-        return 0;
-    u32 gid = OWN(u32, cred, OFF_GID);
-    if (OWN(u32, cred, OFF_EGID) != gid || OWN(u32, cred, OFF_SGID) != gid)
-        return 0;
-    if (OWN(u32, cred, OFF_PERMITTED) || OWN(u32, cred, OFF_PERMITTED + 4))
-        return 0;
-    return (READ(u64, mm, OFF_MM_FLAGS) & MMF_DUMPABLE) == 1;
-#else
-    return 0;
-#endif
-}
 
 /* Where the arguments of the running call are; see `refused_number`. */
 #ifdef TASK_REGS

@@ -455,6 +455,47 @@ static __always_inline u64 kernel_u64(u64 where)
     return value;
 }
 
+#define MMF_DUMPABLE 3 /* include/linux/sched/coredump.h; 1 is SUID_DUMP_USER */
+#define READ(type, base, offset)                                                                                       \
+    ({                                                                                                                 \
+        type value_ = 0;                                                                                               \
+        bpf_probe_read_kernel(&value_, sizeof(value_), (char *)(base) + (offset));                                     \
+        value_;                                                                                                        \
+    })
+/* Loads along pointers that begin at the running task. */
+#ifdef TASK_BTF
+#define OWN(type, base, offset) (*(type *)((char *)(base) + (offset)))
+#define SELF current_task()
+#else
+#define OWN READ
+#define SELF ((char *)bpf_get_current_task())
+#endif
+
+/*
+ * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
+ * that this user has started is this user's by its real uid alone; a setgid one, and one with capabilities, by its
+ * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two.
+ */
+static __always_inline int may_tell(void)
+{
+#ifndef ONLY_UID
+    return 1;
+#elif defined(OFF_CRED) && defined(OFF_EUID) && defined(OFF_SUID) && defined(OFF_GID) && defined(OFF_EGID) &&           \
+    defined(OFF_SGID) && defined(OFF_PERMITTED) && defined(OFF_MM) && defined(OFF_MM_FLAGS)
+    char *task = SELF, *cred = OWN(char *, task, OFF_CRED), *mm = OWN(char *, task, OFF_MM);
+    if (OWN(u32, cred, OFF_EUID) != ONLY_UID || OWN(u32, cred, OFF_SUID) != ONLY_UID)
+        return 0;
+    u32 gid = OWN(u32, cred, OFF_GID);
+    if (OWN(u32, cred, OFF_EGID) != gid || OWN(u32, cred, OFF_SGID) != gid)
+        return 0;
+    if (OWN(u32, cred, OFF_PERMITTED) || OWN(u32, cred, OFF_PERMITTED + 4))
+        return 0;
+    return (READ(u64, mm, OFF_MM_FLAGS) & MMF_DUMPABLE) == 1;
+#else
+    return 0;
+#endif
+}
+
 #ifdef DETAIL_EXECS
 #include "execs.c"
 #endif

@@ -1,6 +1,7 @@
-"""What is told to a user of a setuid program that it has started: `python -m tests.bpf.as_another UID PROGRAM [OPTION...]`.
+"""What a user is told of a setuid program it has started: `python -m tests.bpf.as_another UID PROGRAM [OPTION]..`.
 
-Run as root; PROGRAM is a setuid or setgid cat; OPTIONs are of setpriv(1), for all that is started. Prints one JSON object: names of files, failing paths, and what was turned away.
+Run as root; PROGRAM is a setuid cat; OPTIONs are of setpriv(1).
+Prints one JSON object: names of files, failing paths, and what was turned away.
 """
 
 from __future__ import annotations
