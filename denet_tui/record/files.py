@@ -7,11 +7,13 @@ from operator import attrgetter
 from typing import Any
 
 from denet_tui.model import Snapshot
+from denet_tui.record.denet_lines import whole
 from denet_tui.record.text import Json, plain
 from denet_tui.syscalls import errno_name, errno_number
 from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
 
 _NOTHING = Touched()
+_LONGEST_PID = 10
 _TIME = attrgetter("time_ns")
 
 
@@ -54,10 +56,10 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
         if each["all"] is not None:  # there was room for it by process only
             files[file] = _use(each["all"])
         for pid, use in each["by"].items():
-            by_process[int(pid), file] = _use(use)
+            by_process[_pid(pid), file] = _use(use)
     for each in line["failed_paths"]:
         path = FailedPath(str(each["syscall"]), errno_number(str(each["errno"])), _text(each["path"]))
-        failed[path] = int(each["count"])
+        failed[path] = whole(each["count"])
     slowest: dict[str, list[SlowCall]] = {}
     for slow in (*told.slowest, *map(_slow, line["slowest"])):
         slowest.setdefault(slow.syscall, []).append(slow)
@@ -79,11 +81,17 @@ def _named(file: File) -> Json:
 
 
 def _use(numbers: list[Any]) -> Use:
-    return Use(*map(int, numbers))
+    return Use(*map(whole, numbers))
+
+
+def _pid(word: str) -> int:
+    if len(word) > _LONGEST_PID:
+        raise ValueError("no process id")
+    return whole(int(word))
 
 
 def _slow(line: dict[str, Any]) -> SlowCall:
-    pid, time_ns, at_ns = (int(line[name]) for name in ("pid", "time_ns", "at_ns"))
+    pid, time_ns, at_ns = (whole(line[name]) for name in ("pid", "time_ns", "at_ns"))
     return SlowCall(str(line["syscall"]), pid, time_ns, at_ns, _text(line["about"]))
 
 

@@ -13,7 +13,7 @@ from denet_tui.counts import added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
-from denet_tui.record.denet_lines import whole
+from denet_tui.record.denet_lines import MOST, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
@@ -27,8 +27,8 @@ INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 LEAST, TIMES = 1 << 20, 2
 """A keyframe comes after so many bytes, and so many times what its state has: going on from it takes no longer."""
 _STRETCH_S = 5.0
-_MOST_STATE = 1 << 28
-"""Bytes, unpacked."""
+_MOST_STATE, _MOST_TIMES = 1 << 28, 100
+"""Bytes, unpacked, and so many times what they are packed: 10 to 30 times is usual."""
 
 
 class Passage(NamedTuple):
@@ -184,8 +184,8 @@ def _passage_text(stretch: Passage) -> str:
 def state_of(info: RunInfo, raw: bytes) -> Snapshot:
     """The snapshot of a keyframe's line, as far as one goes on from it; raises ValueError where it is damaged."""
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(b64decode(json.loads(raw)["state"], validate=True), _MOST_STATE)
+        packed = b64decode(json.loads(raw)["state"], validate=True)
+        text = zlib.decompressobj().decompress(packed, min(_MOST_STATE, _MOST_TIMES * len(packed)))
         state = json.loads(text)
         syscalls, errnos = rows_of(state["syscalls"])
         return replace(
@@ -202,7 +202,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             total=syscalls.sum(),
             processes=tuple(map(_process_of, state["processes"])),
         )
-    except (*DAMAGE, zlib.error, RecursionError) as problem:
+    except (*DAMAGE, zlib.error, RecursionError, MemoryError) as problem:
         raise ValueError(f"it is damaged ({type(problem).__name__})") from None
 
 
@@ -264,11 +264,19 @@ class Index(NamedTuple):
                 return None  # somebody has changed the file since
             for each in line["stretches"]:
                 table, _ = rows_of(each["syscalls"])
-                found.stretches.append(Passage(float(each["start_s"]), float(each["end_s"]), table))
+                found.stretches.append(Passage(*_between(each["start_s"], each["end_s"]), table))
             found.keyframes[len(found.samples) - 1] = end
             place = end + whole(line["keyframe_bytes"])
             usual = line["usual_errors"]
-        return found._replace(usual_errors=None if usual is None else float(usual)) if chain else None
+        return found._replace(usual_errors=None if usual is None else _between(usual, MOST)[0]) if chain else None
+
+
+def _between(start: object, end: object) -> tuple[float, float]:
+    """Both as numbers; raises ValueError where they are none, or not in this order."""
+    first, last = float(start), float(end)  # type: ignore[arg-type]
+    if not 0 <= first <= last <= MOST:  # nor is one nan
+        raise ValueError("no time")
+    return first, last
 
 
 def _chain(lines: Lines) -> Iterator[tuple[int, int, Any]]:

@@ -127,7 +127,7 @@ def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
     if snapshot.total.in_flight > 0:
         yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
     for what, count in snapshot.detail.turned_away.items():
-        yield turned_away(what, count)
+        yield visible(turned_away(what, count))
     for note in (*info.notes, *snapshot.detail.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
 

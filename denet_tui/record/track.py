@@ -18,6 +18,7 @@ from denet_tui.visible import visible
 
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
+_MOST_EMPTY = 1000
 _ASIDE = INDEX, KEYFRAME
 """Who reads tick by tick has what they hold."""
 
@@ -148,8 +149,12 @@ class Track:
 
     def _line(self, at: int) -> tuple[Line, int] | None:
         """The line there, and where the next one begins; None where there is no whole one."""
+        empty = 0
         while (raw := self._raw(at)) == b"\n" or (raw.startswith(_ASIDE) and raw.endswith(b"\n")):
             at += len(raw)
+            empty += raw == b"\n"
+            if empty > _MOST_EMPTY:
+                self._refuse(at, "there are too many empty lines before it")
         if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
             self.complete = self._told(at, self._lines.ends_with_a_line)
             self._lacking = int(summary[1] or 0)

@@ -221,7 +221,7 @@ class FileTable(TableView[FileRow]):
         if row is None:
             return ""
         use, pids = row.use, self.users_of(row)
-        kind = "" if not row.kind or row.whole.startswith(row.kind) else f"{row.kind} "
+        kind = "" if not row.kind or row.whole.startswith(row.kind) else f"{visible(row.kind)} "
         named = [f"{visible(self._comms.get(pid, 'process'))} {pid}" for pid in pids[:_NAMED]]
         more = [f"{len(pids) - _NAMED:,} more"] if len(pids) > _NAMED else []
         said = f"{use.read_bytes:,} bytes read, {use.write_bytes:,} written"
@@ -328,7 +328,7 @@ class FilesView(Vertical):
 
     def _caption(self, grouping: str) -> str:
         files, whole = (self._touched or _NO_TOUCHED).files, self._whole
-        away = [turned_away(name, count) for name, count in self._turned_away.items() if count]
+        away = [visible(turned_away(name, count)) for name, count in self._turned_away.items() if count]
         parts = [
             f"{len(files):,} files{self._of}, by {grouping}",
             f"{formatting.size(whole.read_bytes)} read, {formatting.size(whole.write_bytes)} written",

@@ -80,3 +80,18 @@ def test_any_lines_in_any_order_and_any_bytes(recording: Path, data: st.DataObje
     path = recording.with_name("odd")
     path.write_bytes(content)
     takes(path)
+
+
+@pytest.mark.parametrize("where", ["files", "failed_paths", "slowest", "empty"])
+def test_numbers_and_lines_that_there_cannot_be(recording: Path, where: str) -> None:
+    lines = [json.loads(line) for line in recording.read_text().splitlines()]
+    ticks = [line["denet_tui"]["touched"] for line in lines if line["kind"] == "tree"]
+    each = next((some[0] for touched in ticks if (some := touched.get(where))), {})
+    huge = 10**400
+    each.update({"all": [huge] * 7} if "all" in each else {"count": huge} if "count" in each else {"time_ns": huge})
+    path = recording.with_name(where)
+    text = [json.dumps(line) for line in lines] if where != "empty" else [json.dumps(lines[0]), "\n" * 2000]
+    path.write_text("\n".join(text))
+    with pytest.raises(UnreadableError, match=r"line \d|empty lines") as caught:
+        Totals.of(opened(path), Stacks().add)
+    assert str(caught.value).isprintable()

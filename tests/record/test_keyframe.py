@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +93,12 @@ def test_it_opens_at_its_end_and_every_moment_is_what_it_was(recording: Path) ->
         one.says("error burst: 40 errors, 40 of them of openat")
 
 
+def test_what_unpacks_to_very_much_is_damaged() -> None:
+    state = b64encode(zlib.compress(b"[" + b"[]," * (1 << 20) + b"0]")).decode()
+    with pytest.raises(ValueError, match="damaged"):
+        keyframe.state_of(INFO, f'{{"kind":"keyframe","elapsed_ns":1,"state":"{state}"}}\n'.encode())
+
+
 @settings(max_examples=30)
 @given(ticks_with_losses)
 def test_any_history_goes_on_from_a_keyframe(tmp_path_factory: pytest.TempPathFactory, script: list[Any]) -> None:
@@ -139,6 +147,7 @@ def _broken(data: bytes) -> dict[str, bytes]:
         "a byte more in a tick": data.replace(b'"kind":"tree",', b'"kind":"tree", ', 1),
         "no first index": data[: data.index(INDEX)] + data[data.index(KEYFRAME) :],
         "no JSON": data[:last] + data[last:].replace(b'"before"', b"before", 1),
+        "no time": data[:last] + data[last:].replace(b'"start_s":', b'"start_s":NaN,"was":', 1),
         "no such place": data[:last] + data[last:].replace(b'"before":', b'"before":9', 1),
         "no state": data[:first] + b"AAAA" + data[first + 4 :],
         "no base64": data[:first] + b"____" + data[first + 4 :],

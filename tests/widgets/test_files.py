@@ -196,13 +196,15 @@ HOSTILE = (
 @pytest.mark.parametrize("width", [40, 100])
 async def test_hostile_names_harm_nothing(width: int) -> None:
     files = {File("file", path): Use(1, 1, 1, 1, 1, at + 1, 1) for at, path in enumerate(HOSTILE)}
+    files |= {File(kind, path): Use(1) for kind in HOSTILE[:2] for path in (None, "/x")}
     files[File("file", None)] = Use(1)
     table = {(11, file): use for file, use in files.items()}
     evil = dataclasses.replace(PROCESSES[0], comm="\x1b[31m\n", cmdline=("\x1b[31m\n",))
     app = Shown(FilesView)
     async with app.run_test(size=(width, 24)) as pilot:
         view, shown = app.query_one(FilesView), app.query_one(FileTable)
-        view.show(Touched(files, table, mounts=("/tmp",)), (evil,), {})
+        view.show(Touched(files, table, mounts=("/tmp",)), (evil,), {HOSTILE[0]: 3})
+        assert all(sign.isprintable() for sign in str(app.query_one("#of", Static).render()))
         shown.focus()
         for _ in file_rows.GROUPINGS:
             for _ in range(2 * len(files)):
@@ -211,6 +213,7 @@ async def test_hostile_names_harm_nothing(width: int) -> None:
             await pilot.pause()
             assert all(sign.isprintable() or sign == "\n" for sign in app.text), shown.grouping
             assert {len(strip) for strip in app.text.split("\n")} <= set(range(width + 1))
+            assert str(app.query_one(".about", Static).render()).replace("\n", "").isprintable()
             await pilot.press("y", "t")
         assert str(app.query_one(".about", Static).render()).count("\n") <= 1
     assert app.clipboard.isprintable()
