@@ -13,7 +13,7 @@ from denet_tui.commands.targets import WatchRequest
 from denet_tui.findings.rules import sentences
 from denet_tui.model import Counters
 from denet_tui.record import about
-from denet_tui.record.table import duration, render_table
+from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
 from denet_tui.touched import Use
@@ -40,7 +40,12 @@ def _report(path: str, form: Form, request: WatchRequest) -> int:
 
 
 def _text(totals: Totals) -> str:
-    lines = [*_stood_out(totals), "", *render_table(totals.info, totals.last, 100).splitlines(), ""]
+    lines = [
+        *_stood_out(totals),
+        "",
+        *render_table(totals.info, totals.last, 100, ending=totals.ending).splitlines(),
+        "",
+    ]
     lines += [f"{'program':<20} {'processes':>9} {'calls':>12} {'errors':>9} {'time':>8}"]
     lines += [
         f"{visible(name):<20} {processes:>9,} {total.calls:>12,} {total.errors:>9,} {duration(total.time_ns):>8}"
@@ -65,7 +70,7 @@ def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
 
 def _markdown(totals: Totals) -> str:
     last = totals.last
-    state = "exact" if last.exact else f"not exact: {last.loss.describe()}"
+    state = exactness(last, totals.ending)
     lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _stood_out(totals))]
     lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]

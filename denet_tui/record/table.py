@@ -39,7 +39,20 @@ _COLUMNS = (
 )
 
 
-def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Iterable[str] = ()) -> str:
+def exactness(snapshot: Snapshot, ending: str = "") -> str:
+    """Whether anything is short, in words; `ending` says why a recording has no end."""
+    if not snapshot.exact:
+        return f"not exact: {snapshot.loss.describe()}"
+    if not ending:
+        return "exact: nothing lost"
+    return (
+        f"exact so far, but for the end: {ending}" if snapshot.elapsed_ns else f"nothing counted was recorded: {ending}"
+    )
+
+
+def render_table(
+    info: RunInfo, snapshot: Snapshot, width: int = 80, more: Iterable[str] = (), *, ending: str = ""
+) -> str:
     """All syscalls, the longest total time first, a total, the run's fate and `more` sentences.
 
     No line is wider than `width`. Times are those between entering and leaving the kernel, waiting included.
@@ -53,7 +66,7 @@ def render_table(info: RunInfo, snapshot: Snapshot, width: int = 80, more: Itera
         lines += _layout(cells, _cells("total", snapshot.total, snapshot.total.time_ns), width)
     else:
         lines.append("no syscalls were seen")
-    for sentence in (*_story(info, snapshot), *about.story(snapshot), *more):
+    for sentence in (*_story(info, snapshot, ending), *about.story(snapshot), *more):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -107,10 +120,10 @@ def _layout(rows: list[list[str]], total: list[str], width: int) -> list[str]:
     return [line(heads), rule, *map(line, rows), rule, line(total)]
 
 
-def _story(info: RunInfo, snapshot: Snapshot) -> Iterable[str]:
+def _story(info: RunInfo, snapshot: Snapshot, ending: str) -> Iterable[str]:
     what = visible(" ".join(info.argv))
     yield f"command: {what} ({info.pid})" if info.pid else f"watched: {what}"
-    yield "exact: nothing lost" if snapshot.exact else f"not exact: {snapshot.loss.describe()}"
+    yield exactness(snapshot, ending)
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
     yield f"used: {_used(snapshot)}"
     if snapshot.detail.time is not None:
