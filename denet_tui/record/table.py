@@ -45,9 +45,7 @@ def exactness(snapshot: Snapshot, ending: str = "") -> str:
         return f"not exact: {snapshot.loss.describe()}"
     if not ending:
         return "exact: nothing lost"
-    return (
-        f"exact so far, but for the end: {ending}" if snapshot.elapsed_ns else f"nothing counted was recorded: {ending}"
-    )
+    return f"exact as far as it goes: {ending}" if snapshot.elapsed_ns else f"it holds no counts: {ending}"
 
 
 def render_table(

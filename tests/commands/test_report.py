@@ -77,7 +77,10 @@ def test_every_form_has_files_and_failing_paths(recording: Path) -> None:
 def test_a_recording_without_its_end_says_so(recording: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(recording.read_bytes()[: recording.stat().st_size // 2])
-    assert "or cut off" in reported(cut).splitlines()[0]
+    said = reported(cut)
+    assert "or cut off" in said.splitlines()[0]
+    assert "exact as far as it goes" in said
+    assert "nothing lost" not in said
     assert not json.loads(reported(cut, "--json"))["complete"]
     with cut.open("rb") as file:
         done = denet("report", "-", stdin=file)
