@@ -32,6 +32,8 @@ class Mount:
     kind: str
     options: tuple[str, ...]
     super_options: tuple[str, ...]
+    top: str = "/"
+    """What of the filesystem is mounted there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +194,17 @@ def _bracketed(text: str) -> str:
 def parse_mounts(text: str) -> list[Mount]:
     """The mounts in the text of a mountinfo file (man 5 proc_pid_mountinfo)."""
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # and at spaces alone: a name may have other signs that str takes for such
         before, separator, after = line.partition(" - ")
-        fields, tail = before.split(), after.split()
+        fields, tail = before.split(" "), after.split(" ")
         if separator and len(fields) >= 6 and len(tail) >= 2:
-            point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
             supers = tuple(tail[2].split(",")) if len(tail) > 2 else ()
-            found.append(Mount(point, tail[0], tuple(fields[5].split(",")), supers))
+            found.append(Mount(_name(fields[4]), tail[0], tuple(fields[5].split(",")), supers, _name(fields[3])))
     return found
+
+
+def _name(escaped: str) -> str:
+    return escaped.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 
 
 def mounted(mountinfo: str, kind: str) -> str | None:

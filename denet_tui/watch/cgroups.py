@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui.bpf.facts import parse_mounts
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.launch import StartError
 
@@ -138,9 +139,7 @@ def _root() -> Path:
     """Where the whole hierarchy is mounted; raises StartError."""
     if Path("/proc/self/ns/cgroup").stat().st_ino != _INITIAL_NAMESPACE:
         raise StartError("inside a cgroup namespace (a container) no cgroup can be named to the kernel: run outside")
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        mount, _, kind = line.partition(" - ")
-        _, _, _, top, point, *_ = mount.split()
-        if kind.startswith("cgroup2 ") and top == "/":
-            return Path(point.encode().decode("unicode_escape"))
+    for mount in parse_mounts(os.fsdecode(Path("/proc/self/mountinfo").read_bytes())):
+        if (mount.kind, mount.top) == ("cgroup2", "/"):
+            return Path(mount.point)
     raise StartError("cgroups of the second version are not mounted here: sudo mount -t cgroup2 none DIR, in a new DIR")

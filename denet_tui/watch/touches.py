@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from denet_tui.bpf.facts import parse_mounts
 from denet_tui.bpf.files import About
 from denet_tui.touched import KEPT, SLOWEST, FailedPath, File, SlowCall, Touched, Use
 
@@ -64,12 +64,9 @@ class Touches:
 
 
 def _mounts() -> tuple[str, ...]:
-    """Mount points (man 5 proc_pid_mountinfo); none where they cannot be read."""
+    """Mount points; none where they cannot be read."""
     try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
     except OSError:
         return ()
-    escaped = {line.split()[4] for line in lines}
-    return tuple(
-        sorted(os.fsdecode(re.sub(rb"\\(\d{3})", lambda octal: bytes([int(octal[1], 8)]), each)) for each in escaped)
-    )
+    return tuple(sorted({mount.point for mount in parse_mounts(text)}))
