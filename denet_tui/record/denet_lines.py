@@ -51,13 +51,18 @@ def whole(value: object, least: int = 0) -> int:
     return value
 
 
+def amount(value: Any) -> float:
+    """A number from 0 on; raises TypeError, ValueError or OverflowError for what is none."""
+    found = float(value)
+    if not 0 <= found < MOST:  # nor is it nan
+        raise ValueError("a number that there cannot be")
+    return found
+
+
 def usage(metrics: dict[str, Any]) -> Usage:
     """What a process uses, from denet's fields; zeros may stand there for what is not known."""
-    cpu_percent = float(metrics["cpu_usage"])
-    if not 0 <= cpu_percent < MOST:  # nor is it nan
-        raise ValueError("no share of a CPU")
     return Usage(
-        cpu_percent,
+        amount(metrics["cpu_usage"]),
         whole(metrics["mem_rss_kb"]) * 1024,
         whole(metrics["mem_vms_kb"]) * 1024,
         whole(metrics["thread_count"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -72,8 +72,8 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
     )
 
 
-def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    return ((key, value) for key, value in now.items() if told.get(key) != value)
+def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    return () if now is told else ((key, value) for key, value in now.items() if told.get(key) != value)
 
 
 def _named(file: File) -> Json:

@@ -13,7 +13,7 @@ from denet_tui.counts import added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
-from denet_tui.record.denet_lines import MOST, whole
+from denet_tui.record.denet_lines import amount, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
@@ -264,19 +264,14 @@ class Index(NamedTuple):
                 return None  # somebody has changed the file since
             for each in line["stretches"]:
                 table, _ = rows_of(each["syscalls"])
-                found.stretches.append(Passage(*_between(each["start_s"], each["end_s"]), table))
+                start_s, end_s = amount(each["start_s"]), amount(each["end_s"])
+                if end_s < start_s:
+                    raise ValueError("it ends before it begins")
+                found.stretches.append(Passage(start_s, end_s, table))
             found.keyframes[len(found.samples) - 1] = end
             place = end + whole(line["keyframe_bytes"])
             usual = line["usual_errors"]
-        return found._replace(usual_errors=None if usual is None else _between(usual, MOST)[0]) if chain else None
-
-
-def _between(start: object, end: object) -> tuple[float, float]:
-    """Both as numbers; raises ValueError where they are none, or not in this order."""
-    first, last = float(start), float(end)  # type: ignore[arg-type]
-    if not 0 <= first <= last <= MOST:  # nor is one nan
-        raise ValueError("no time")
-    return first, last
+        return found._replace(usual_errors=None if usual is None else amount(usual)) if chain else None
 
 
 def _chain(lines: Lines) -> Iterator[tuple[int, int, Any]]:

@@ -26,7 +26,7 @@ class Touches:
         self._by_process: dict[tuple[int, File], Use] = {}
         self._failed: dict[FailedPath, int] = {}
         self._slowest: dict[str, list[SlowCall]] = {}
-        self._mounts = _mounts()
+        self._told = Touched(mounts=_mounts())
 
     def add(self, about: About, pid_of: Callable[[int], int], turn_away: Callable[[str], None]) -> Touched:
         """All since the start; `pid_of` is what the user calls a tgid, `turn_away` takes the table without room."""
@@ -47,13 +47,21 @@ class Touches:
         for slow in about.slow:
             most = [*self._slowest.get(slow.syscall, ()), slow._replace(pid=pid_of(slow.pid))]
             self._slowest[slow.syscall] = sorted(most, key=_TIME, reverse=True)[:SLOWEST]
-        return Touched(
-            MappingProxyType(self._files.copy()),
-            MappingProxyType(self._by_process.copy()),
-            MappingProxyType(self._failed.copy()),
-            tuple(slow for _, most in sorted(self._slowest.items()) for slow in most),
-            self._mounts,
-        )
+        self._told = self._told_now(about)
+        return self._told
+
+    def _told_now(self, about: About) -> Touched:
+        """What the interval has not changed stays the same object: a table has thousands of rows, and most rest."""
+        told = self._told
+        if about.used:
+            files, by_process = MappingProxyType(self._files.copy()), MappingProxyType(self._by_process.copy())
+            told = told._replace(files=files, by_process=by_process)
+        if about.failed:
+            told = told._replace(failed=MappingProxyType(self._failed.copy()))
+        if about.slow:
+            slowest = tuple(slow for _, most in sorted(self._slowest.items()) for slow in most)
+            told = told._replace(slowest=slowest)
+        return told
 
     def _add_use(self, table: dict[_Key, Use], key: _Key, use: Use) -> bool:
         """False where there is no room for another."""
