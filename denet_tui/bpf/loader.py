@@ -34,7 +34,7 @@ SECONDS = 60
 PATIENCE_S = 5
 """For a request, once there is a connection."""
 LARGEST_SCALE_SERVED = 2
-"""Of the tables for a user without privilege: 4 times the usual ones, about 80 MB of kernel memory."""
+"""Of the tables for a user without privilege: 4 times the usual ones, 250 MB of kernel memory, 425 with all detail."""
 OUTPUT = 100_000
 """Bytes of what libbcc and LLVM printed that are passed on."""
 

@@ -41,9 +41,9 @@ def limits(host: Host) -> Finding:
         State.FAIL if small else State.WARN,
         said,
         evidence,
-        "libbcc and LLVM are loaded for a moment, about 130 MB, and the program and its maps are some 25 "
-        "descriptors. Too little room shows as `Too many open files`, `failed to map segment`, or a loader that is "
-        "killed.",
+        "libbcc and LLVM are loaded for a moment, about 140 MB, and with the program and its maps up to "
+        f"{LEAST_FILES} descriptors are open. Too little room shows as `Too many open files`, `failed to map "
+        "segment`, or a loader that is killed.",
         BOTH,
         tuple(_raise(name, command) for name, *_, command in rows),
     )
