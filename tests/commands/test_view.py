@@ -32,8 +32,8 @@ def test_a_recording_is_shown_and_the_terminal_given_back(
     with tmux(tmp_path, columns, rows) as terminal:
         terminal.line(f"{DENET_TUI} view {recording}; echo status $?")
         eventually(lambda: "stopped  1:15.0 of 1:15.0" in terminal.screen(), "it stands at the end")
+        eventually(lambda: "exited 0" in terminal.screen(), "the end of its command is drawn")
         assert "make -j4" in terminal.screen()
-        assert "exited 0" in terminal.screen()
         terminal.type("T")
         eventually(lambda: "which moment" in terminal.screen(), "it asks")
         terminal.type("5", "Enter")

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import os
 import re
+import select
+import shlex
 import shutil
 import struct
 import subprocess
@@ -138,16 +140,28 @@ def held_programs() -> set[int]:
     return found
 
 
+_ATTACHED = re.compile(rb"^%session-changed .*\n", re.MULTILINE)
+_ANSWER = re.compile(rb"^%begin \d+ (\d+) 1\n(.*?)^%(end|error) \d+ \1 1\n", re.DOTALL | re.MULTILINE)
+
+
 class Tmux:
     """A terminal of its own, on a private socket, with a shell in it."""
 
     def __init__(self, folder: Path, columns: int = 120, rows: int = 40) -> None:
         if not shutil.which("tmux"):
             pytest.skip("needs tmux: a terminal to look at")
-        self._base = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+        base = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+        env = environment()
+        env.pop("TMUX", None)
         size = ["-x", str(columns), "-y", str(rows)]
         shell = ["env", "PS1=$ ", "TERM=screen-256color", "bash", "--norc", "--noprofile"]
-        self._call("new-session", "-d", *size, "-c", str(folder), *shell)
+        subprocess.run([*base, "new-session", "-d", *size, "-c", str(folder), *shell], env=env, check=True, timeout=30)
+        # One client that is told what to do: another one for each look at the screen would cost ten times as much.
+        self._client = subprocess.Popen(
+            [*base, "-C", "attach"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._told(_ATTACHED)
+        self._call("refresh-client", "-F", "no-output")
         eventually(lambda: "$" in self.screen(), "the shell's prompt")
         self.shell = int(self._call("display", "-p", "#{pane_pid}"))
 
@@ -180,14 +194,32 @@ class Tmux:
         self._call("resize-window", "-x", str(columns), "-y", str(rows))
 
     def close(self) -> None:
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(OSError):  # it may have ended by itself
             self._call("kill-server")
+        self._client.communicate(timeout=30)
 
     def _call(self, *words: str) -> str:
-        env = environment()
-        env.pop("TMUX", None)
-        done = subprocess.run([*self._base, *words], env=env, capture_output=True, text=True, check=True, timeout=30)
-        return done.stdout
+        """What a command of tmux prints (man 1 tmux, CONTROL MODE); raises OSError where it fails or tmux has ended."""
+        assert self._client.stdin is not None
+        line = shlex.join(words).replace("\n", "'\"\\n\"'")  # of words in single quotes, as all with one are
+        self._client.stdin.write(line.encode() + b"\n")
+        self._client.stdin.flush()
+        answer = self._told(_ANSWER)
+        text = answer[2].decode()
+        if answer[3] == b"error":
+            raise OSError(f"{words}: {text}")
+        return text
+
+    def _told(self, wanted: re.Pattern[bytes]) -> re.Match[bytes]:
+        """The next of these that tmux says; raises OSError where it has ended."""
+        assert self._client.stdout is not None
+        said, stream = b"", self._client.stdout.fileno()
+        while not (found := wanted.search(said)):
+            assert select.select([stream], [], [], 30)[0], "tmux does not answer"
+            if not (more := os.read(stream, 1 << 16)):
+                raise OSError("tmux has ended")
+            said += more
+        return found
 
 
 @contextlib.contextmanager

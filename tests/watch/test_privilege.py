@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from dataclasses import replace
@@ -187,9 +188,8 @@ def test_no_process_keeps_privilege_without_a_screen(person: Person) -> None:
 def test_no_process_keeps_privilege_with_a_screen(person: Person, tmp_path: Path) -> None:
     mark = person.home / "pid2"
     with tmux(tmp_path) as terminal:
-        become = " ".join(f"'{word}'" for word in person.argv("cd; exec sh"))
-        terminal.line(f"exec {become}")
-        terminal.line(f"sudo -n {' '.join(DENET)} run -- sh -c 'echo $$ > pid2; exec sleep 100'")
+        watch = "cd; sudo -n $denet run -- sh -c 'echo $$ > pid2; exec sleep 100'; exit"
+        terminal.line(f"exec {shlex.join(person.argv(watch))}")
         eventually(lambda: text_of(mark).strip(), "the command runs")
         command = int(text_of(mark))
         eventually(lambda: command_line(command)[:1] == ["sleep"], "the shell has become sleep")
