@@ -105,6 +105,7 @@ def test_an_interactive_shell_with_jobs_of_its_own(job: Job) -> None:
     job.shows("Stopped")
     assert not any(status(pid).get("State", "gone").startswith("T") for pid in denets(job.shell.shell))
     job.shell.line("fg")
+    eventually(lambda: "fg\nsleep 100" in job.shell.screen(), "it goes on")
     job.shell.type("C-c")
     eventually(lambda: "sleep" not in below(job.shell.shell), "sleep is ended")
     job.shell.line("exit 3")
