@@ -27,7 +27,7 @@ from denet_tui.bpf.tracepoints import EVENTS
 
 FOLDER = Path("/var/cache/denet-tui")
 """Root's alone (0700). Without it, and for a loader that is not root, everything is compiled anew."""
-_MOST = 32
+_MOST = 64
 """Files that are kept; the longest unused go first. Each is some 60 KB."""
 _LARGEST = 1 << 20
 """Bytes of a file that is read."""
@@ -234,11 +234,14 @@ def _uses(code: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _sources() -> Iterator[tuple[str, str]]:
-    """All that decides what is compiled, and is not in the settings: this kernel's build, and this program's files."""
-    own = (path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
-    for path in (_NOTES if _has_build_id() else btf.VMLINUX, *sorted(own)):
+    """All that decides what is compiled, and is not in the settings: this kernel's build, and this program's files.
+
+    Not where they lie: copies that are the same take what one of them has compiled.
+    """
+    own = sorted(path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
+    for path in (_NOTES if _has_build_id() else btf.VMLINUX, *own):
         with suppress(OSError):  # a kernel without BTF
-            yield str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+            yield str(path).removeprefix(str(_HERE)), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _has_build_id() -> bool:
