@@ -57,7 +57,7 @@ def check(table: maps.Map, tgid: int, threads: int) -> None:
 
 def read(table: maps.Map, tgids: Sequence[int]) -> dict[int, Account]:
     """The accounts of these processes, without those that have none: they ran before, or there was no room."""
-    rows = table.lookup_many(b"".join(struct.pack("<I", tgid) for tgid in tgids))
+    rows = table.lookup_many(struct.pack(f"<{len(tgids)}I", *tgids))
     return {tgid: _account(row) for tgid, row in zip(tgids, rows, strict=True) if row is not None}
 
 
