@@ -31,6 +31,8 @@ class Account(NamedTuple):
 
 def since(now: Accounts, earlier: Accounts) -> Accounts:
     """What has been used since; the memory is that of now."""
+    if earlier is NOTHING_USED:
+        return now
     *sums, _ = (None if a is None or b is None else a - b for a, b in zip(now, earlier, strict=True))
     return Accounts(*sums)._replace(max_rss_bytes=now.max_rss_bytes)
 
