@@ -184,7 +184,10 @@ def view(recording: str, **options: Any) -> NoReturn:
 @click.option("--json", "form", flag_value="json", help="One JSON object.")
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
 @click.option(
-    "--csv", "form", flag_value="csv", help="A row per program and system call, file, and failing path; in ns."
+    "--csv",
+    "form",
+    flag_value="csv",
+    help="A row per program and system call, file, and failing path; in ns. A ' stands before = + - @ and '.",
 )
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
 @global_options
