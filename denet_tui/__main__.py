@@ -35,6 +35,10 @@ gc.set_threshold(50_000)  # what is imported stays: looking through it again and
 if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # asked for the table before there is one: that ends nothing
     signal.signal(signal.SIGUSR1, lambda *_: None)  # not SIG_IGN, which the command would inherit
 try:
+    if sys.argv[1:2] in (["run"], ["attach"], ["machine"]) and os.geteuid() == 0:
+        from denet_tui.bpf.handover import prepare
+
+        prepare()
     from denet_tui.cli import main
 except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it
     why = f"{type(error).__name__}: {error}".rstrip(": ")
