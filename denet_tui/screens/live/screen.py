@@ -32,6 +32,7 @@ from denet_tui.watch.closely import look
 from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.details import DetailsPage
+from denet_tui.widgets.first_help import FirstHelp
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow
@@ -102,6 +103,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             id="live.difference",
             tooltip="What differs from the run before, system call by system call",
         ),
+        Binding("escape", "put_away", "No help", id="live.put-away", tooltip="Put the help for the first run away"),
         Binding(
             "backspace,escape",
             "widen",
@@ -143,6 +145,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         yield TabRow([tab.name for tab in TABS])
         yield Crumbs()
         yield from (Vertical(id=tab.id, classes="tab") for tab in TABS)
+        if self._preferences.folder is not None and not self._preferences.kept.helped:
+            yield FirstHelp()
         yield KeyLine()
         yield Static("terminal too small: needs 40x10", id="too-small")
 
@@ -229,7 +233,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         for tab in TABS:
             if tab.left_as and tab.id in self._body:
                 kept = tab.left_as(self._body[tab.id], kept)
-        return replace(kept, tab=TABS[self._tab].id)
+        return replace(kept, tab=TABS[self._tab].id, helped=True)
 
     def _aside(self) -> str:
         """What the numbers are not of, in a few words."""
@@ -321,7 +325,14 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Offer widening only where something is narrowed, and nothing while keys are for the command."""
         if typing_into(self.focused) or (action == "difference" and self._before is None):
             return False
+        if action == "put_away":
+            return bool(self.query(FirstHelp))
         return bool(self._view.trail) if action == "widen" else True
+
+    async def action_put_away(self) -> None:
+        """Put the help for the first run away."""
+        await self.query(FirstHelp).remove()
+        self.refresh_bindings()
 
     def action_pause(self) -> None:
         """Freeze the view, or catch up."""
