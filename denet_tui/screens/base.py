@@ -50,6 +50,12 @@ class LeavingApp(App[ResultT]):
     A key is looked at when the one before it has had its effect: what it opens gets the keys that follow.
     """
 
+    CSS = """
+    /* Messages have lines of their own, below everything: they cover nothing. */
+    ToastRack { layer: default; overflow: hidden; max-height: 5; margin: 0; }
+    Toast { width: 1fr; max-width: 100%; margin: 0; padding: 0 1; }
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self._over, self._gone = -1, False

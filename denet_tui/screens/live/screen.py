@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -354,7 +355,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     # The command's terminal
 
     def _fit_terminal(self) -> None:
-        self._terminal.fit(self.query_one(f"#{TABS[self._tab].id}").size)
+        """Its size is that without messages: what the command is told is not about them."""
+        room = self.query_one(f"#{TABS[self._tab].id}").size
+        said = sum(toast.outer_size.height for toast in self.query("Toast"))
+        self._terminal.fit(Size(room.width, room.height + said * bool(room.height)))
 
     def _poll(self) -> None:
         """Take what the command wrote, whatever tab is shown; draw what the one that is shown has between snapshots."""

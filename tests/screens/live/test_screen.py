@@ -315,6 +315,21 @@ async def test_help_is_about_the_focused_widget() -> None:
             assert pilot.app.screen is live(pilot.app)
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW, (200, 50)])
+async def test_messages_cover_nothing(size: tuple[int, int]) -> None:
+    session = running()
+    async with DenetApp(session).run_test(size=size, notifications=True) as pilot:
+        await settle(pilot, session)
+        room = live(pilot.app).query_one("#overview").region  # type: ignore[arg-type]
+        await pilot.press("plus", "y")
+        await until(pilot, lambda: len([each for each in pilot.app.screen.query("Toast") if each.region]) == 2)
+        said = [each.region for each in pilot.app.screen.query("Toast")]
+        assert said[-1].bottom == size[1]
+        assert said[0].y == pilot.app.screen.query_one(KeyLine).region.bottom == size[1] - sum(e.height for e in said)
+        now = live(pilot.app).query_one("#overview").region  # type: ignore[arg-type]
+        assert (now.y, now.bottom) == (room.y, said[0].y - 1)
+
+
 async def test_a_click_on_a_key_presses_it() -> None:
     session = running()
     async with DenetApp(session).run_test(size=WIDE) as pilot:
