@@ -83,7 +83,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         Binding(
             "c",
             "cumulate",
-            "Since start or interval",
+            "Start or interval",
             id="live.cumulate",
             tooltip="Numbers since the start, or of the last interval alone",
             show=False,
@@ -91,12 +91,19 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         Binding(
             "plus,equals_sign",
             "pace(1)",
-            "Slower",
+            "Sample less often",
             id="live.slower",
             tooltip="Look less often at the kernel",
             show=False,
         ),
-        Binding("minus", "pace(-1)", "Faster", id="live.faster", tooltip="Look more often at the kernel", show=False),
+        Binding(
+            "minus",
+            "pace(-1)",
+            "Sample more often",
+            id="live.faster",
+            tooltip="Look more often at the kernel",
+            show=False,
+        ),
         Binding(
             "d",
             "difference",
