@@ -24,7 +24,7 @@ from textual.message_pump import MessagePump
 
 from denet_tui import files
 from denet_tui.ready import hung_up
-from denet_tui.screens.palette import Commands
+from denet_tui.screens.palette import Palette
 from denet_tui.visible import visible
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class LeavingApp(App[ResultT]):
     A key is looked at when the one before it has had its effect: what it opens gets the keys that follow.
     """
 
-    COMMANDS = {Commands}  # noqa: RUF012 (Textual's)
+    COMMANDS = {Palette}  # noqa: RUF012 (Textual's)
     CSS = """
     /* Messages have lines of their own, below everything: they cover nothing. */
     ToastRack { layer: default; overflow: hidden; max-height: 5; margin: 0; }

@@ -17,7 +17,7 @@ _GROUPS = {"live": ALL, "overview": ALL, "time": TIME, "replay": TIME, "app": PR
 """By the first word of a binding's name; what is not here belongs to the pane that has the focus."""
 _LEFT_OUT = ("lines.", "page.", "app.palette", "home.palette")
 """Moving about, and what brought one here."""
-_GROUP, _NAME, _KEY = 11, 21, 6
+_GROUP, _NAME, _KEY = 11, 19, 9
 _FRAME = 8
 """Cells of a line that are the palette's own, and between key and words."""
 
@@ -41,7 +41,7 @@ class Choice(NamedTuple):
         )  # fmt: skip
 
 
-class Commands(Provider):
+class Palette(Provider):
     """In the order of the groups; what is typed is looked for in names and in what they do."""
 
     def choices(self) -> list[Choice]:

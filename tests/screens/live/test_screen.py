@@ -359,9 +359,9 @@ async def test_the_palette_has_in_groups_what_the_keys_do(size: tuple[int, int])
         assert [line.split("  ")[0] for line in shown if line[0] != " "] == [
             "This pane", "Tabs", "The view", "Time", "denet-tui",
         ]  # fmt: skip
-        assert "This pane  Sort                      s  Sort by the next column" in shown
+        assert "This pane  Sort                       s  Sort by the next column" in shown
         assert all(len(line) <= size[0] - 6 for line in shown)
-        words = {line[11:32].strip(): line[32:38].strip() for line in shown}
+        words = {line[11:30].strip(): line[30:39].strip() for line in shown}
         assert words["Pause"] == "space"
         assert words["Sample less often"] == "+"
         assert words["Errors"] == "3"
