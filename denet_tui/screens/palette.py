@@ -22,7 +22,7 @@ _FRAME = 8
 """Cells of a line that are the palette's own, and between key and words."""
 
 
-class Choice(NamedTuple):
+class PaletteLine(NamedTuple):
     """One thing that can be done, in the words of its binding."""
 
     group: str
@@ -44,12 +44,12 @@ class Choice(NamedTuple):
 class Palette(Provider):
     """In the order of the groups; what is typed is looked for in names and in what they do."""
 
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[PaletteLine]:
         """Each once, the pane's own first."""
         found = sorted(self._choices(), key=lambda choice: (HERE, TABS, ALL, TIME, PROGRAM).index(choice.group))
         return list({(choice.name, choice.does): choice for choice in reversed(found)}.values())[::-1]
 
-    def _choices(self) -> Iterator[Choice]:
+    def _choices(self) -> Iterator[PaletteLine]:
         app: Any = self.app
         seen = set()
         for active in self.screen.active_bindings.values():
@@ -60,9 +60,9 @@ class Palette(Provider):
             seen.add(action)
             group = TABS if binding.action.startswith("tab(") else _GROUPS.get(binding.id.partition(".")[0], HERE)
             run = partial(app.run_action, binding.action, active.node)
-            yield Choice(group, binding.description, app.get_key_display(binding), binding.tooltip, run)
-        yield Choice(PROGRAM, "Theme", "", "Other colours, kept for the next run", app.action_change_theme)
-        yield Choice(
+            yield PaletteLine(group, binding.description, app.get_key_display(binding), binding.tooltip, run)
+        yield PaletteLine(PROGRAM, "Theme", "", "Other colours, kept for the next run", app.action_change_theme)
+        yield PaletteLine(
             PROGRAM,
             "Screenshot",
             "",
