@@ -5,6 +5,10 @@
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
+SHARE = $(abspath $(dir $(LINK))/../share)
+# What goes there: the manual page, and what completes the command line in bash, zsh and fish.
+SHARED := man/man1/denet-tui.1 bash-completion/completions/denet-tui zsh/site-functions/_denet-tui \
+    fish/vendor_completions.d/denet-tui.fish
 KEPT := /var/cache/denet-tui
 # Said before sudo runs denet-tui from here.
 RISK := this is your checkout, and who can change a file of it can do what root can
@@ -170,15 +174,8 @@ screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (roo
 	as_root "to load BPF programs, and to break a machine that only it sees" \
 	    $(VENV)/bin/python -B -m tests.screens.setup.shoot
 
-# What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
-define AS_ROOT
-umask 022
-mkdir -p $(dir $(PREFIX))
-new=$$(mktemp -d $(PREFIX).XXXXXX)
-trap 'rm -rf "$$new"' EXIT
-tar -x --no-same-owner --no-same-permissions -C "$$new"
-odd=$$(find "$$new" ! -type f ! -type d -printf '%P ')
-[ -z "$$odd" ] || { echo "denet-tui: not a plain file: $$odd" >&2; exit 1; }
+# Makes in $$new/venv what becomes $(PREFIX), from denet_tui, wheels and requirements.lock there, and $$new/share.
+define ASSEMBLE
 "$$1" -I -m venv "$$new/venv"
 PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
     --no-cache-dir --no-index --find-links "$$new/wheels" --require-hashes -r "$$new/requirements.lock"
@@ -188,9 +185,30 @@ chmod +x "$$new/venv/bin/denet-tui"
 mv "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
 "$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui
 chmod -R u=rwX,go=rX "$$new/venv"
+shared() { file="$$new/share/$$1"; shift; mkdir -p "$${file%/*}"; env "$$@" > "$$file"; }
+program="$$new/venv/bin/python -IB -m denet_tui"
+set -- $(SHARED)
+shared "$$1" $$program help --man
+shared "$$2" _DENET_TUI_COMPLETE=bash_source $$program
+shared "$$3" _DENET_TUI_COMPLETE=zsh_source $$program
+shared "$$4" _DENET_TUI_COMPLETE=fish_source $$program
+endef
+
+# What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
+define AS_ROOT
+umask 022
+mkdir -p $(dir $(PREFIX))
+new=$$(mktemp -d $(PREFIX).XXXXXX)
+trap 'rm -rf "$$new"' EXIT
+tar -x --no-same-owner --no-same-permissions -C "$$new"
+odd=$$(find "$$new" ! -type f ! -type d -printf '%P ')
+[ -z "$$odd" ] || { echo "denet-tui: not a plain file: $$odd" >&2; exit 1; }
+$(ASSEMBLE)
 rm -rf $(PREFIX)
 mv "$$new/venv" $(PREFIX)
 ln -sfn $(PREFIX)/bin/denet-tui $(LINK)
+cd "$$new/share"
+for each in $(SHARED); do install -D -m 644 "$$each" "$(SHARE)/$$each"; done
 endef
 
 install: export AS_ROOT := $(AS_ROOT)
@@ -205,10 +223,11 @@ install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` work
 	"$$work/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check --require-hashes \
 	    -r requirements.lock --dest "$$work/wheels" || fail "what requirements.lock lists is not to be had: see above"
 	tar -c --exclude=__pycache__ denet_tui requirements.lock -C "$$work" wheels |
-	    as_root "to write $(PREFIX) and $(LINK)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
+	    as_root "to write $(PREFIX), $(LINK) and $(SHARE)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
 	    fail "nothing was installed: see above"
 	say "installed: sudo denet-tui run -- COMMAND"
 
 uninstall: ## Remove what `make install` wrote; the distribution's packages stay
 	@$(SH)
-	as_root "to remove $(PREFIX), $(LINK) and $(KEPT)" rm -rf $(PREFIX) $(LINK) $(KEPT)
+	as_root "to remove $(PREFIX), $(LINK), $(KEPT) and what is in $(SHARE)" rm -rf $(PREFIX) $(LINK) $(KEPT) \
+	    $(addprefix $(SHARE)/,$(SHARED))
