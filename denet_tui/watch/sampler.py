@@ -310,6 +310,7 @@ class Sampler:
             info.exec_ns,
             info.lost,
             cut,
+            info.cgroup,
             usage,
             info.total.plus(delta),
             delta,
