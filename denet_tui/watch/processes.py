@@ -261,10 +261,7 @@ class Usages:
         last = self._looks.get(key)
         if last and not final and (present := self._without_files(info, last)):
             return present
-        kept = self._files.get(key)
-        if kept is None and last and len(self._files) < self._most:
-            kept = self._files[key] = _Files()
-        read = kept.read if kept else _read
+        read = self._reader(key, known=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
             line = read(path := f"/proc/{info.pid}/cmdline")
@@ -291,6 +288,13 @@ class Usages:
         present = Present(usage, found.comm, last.present.cmdline, last.present.cut)
         self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
         return present
+
+    def _reader(self, key: ProcessKey, *, known: bool) -> Callable[[str], bytes]:
+        """What reads a file of a process: from its second look on one that keeps it open, where there is room."""
+        kept = self._files.get(key)
+        if kept is None and known and len(self._files) < self._most:
+            kept = self._files[key] = _Files()
+        return kept.read if kept else _read
 
     def _without_files(self, process: Process, last: _Look) -> Present | None:
         """The last look with the CPU time of now; None where it is time to look at its files again."""
