@@ -264,8 +264,7 @@ class Usages:
         read = self._reader(key, known=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
-            line = read(path := f"/proc/{info.pid}/cmdline")
-            line = _read(path, _LONGEST) if len(line) == _PIECE else line
+            line = _line(read, f"/proc/{info.pid}/cmdline")
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
             return None
@@ -313,6 +312,12 @@ class Usages:
         present = Present(usage, *last.present[1:])
         self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
         return present
+
+
+def _line(read: Callable[[str], bytes], path: str) -> bytes:
+    """A command line, as much of it as is kept; raises OSError."""
+    line = read(path)
+    return _read(path, _LONGEST) if len(line) == _PIECE else line
 
 
 def _key(process: Process) -> ProcessKey:
