@@ -282,8 +282,7 @@ class Usages:
         if line != last.line:
             cut = len(line) >= _LONGEST
             last = last._replace(line=line, present=Present(cmdline=names.words(line, cut=cut), cut=cut))
-        percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
-        usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
+        usage = Usage(_percent(last, spent_ns, now), found.rss, found.vms, found.threads, since(accounts, last.before))
         present = Present(usage, found.comm, last.present.cmdline, last.present.cut)
         self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
         return present
@@ -308,10 +307,15 @@ class Usages:
         _, rss, vms, threads, accounts = last.present.usage
         if moved_ns and accounts.cpu_ns is not None:
             accounts = accounts._replace(cpu_ns=accounts.cpu_ns + moved_ns)
-        usage = Usage(100 * moved_ns / (now - last.at_ns), rss, vms, threads, accounts)
+        usage = Usage(_percent(last, spent_ns, now), rss, vms, threads, accounts)
         present = Present(usage, *last.present[1:])
         self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
         return present
+
+
+def _percent(last: _Look, spent_ns: int, now: int) -> float:
+    """Of a CPU since the last look."""
+    return 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
 
 
 def _line(read: Callable[[str], bytes], path: str) -> bytes:
