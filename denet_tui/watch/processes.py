@@ -279,11 +279,9 @@ class Usages:
         age = info.tgid % _LEAST_OFTEN if last and not last.born else 0  # not all of them in the same tick
         born = found.born if last else 0
         last = last or _first_look(info, found, accounts, now)
-        if line != last.line:
-            cut = len(line) >= _LONGEST
-            last = last._replace(line=line, present=Present(cmdline=names.words(line, cut=cut), cut=cut))
+        cmdline, cut = last.present[2:4] if line == last.line else _words(line)
         usage = Usage(_percent(last, spent_ns, now), found.rss, found.vms, found.threads, since(accounts, last.before))
-        present = Present(usage, found.comm, last.present.cmdline, last.present.cut)
+        present = Present(usage, found.comm, cmdline, cut)
         self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
         return present
 
@@ -311,6 +309,12 @@ class Usages:
         present = Present(usage, *last.present[1:])
         self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
         return present
+
+
+def _words(line: bytes) -> tuple[tuple[str, ...], bool]:
+    """The words of a command line, and whether it goes on."""
+    cut = len(line) >= _LONGEST
+    return names.words(line, cut=cut), cut
 
 
 def _percent(last: _Look, spent_ns: int, now: int) -> float:
