@@ -20,7 +20,7 @@ from denet_tui.bpf import privilege
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.watch.caller import environment_of
 
-DENET = (sys.executable, "-m", "denet_tui")
+DENET = (sys.executable, "-IB", "-m", "denet_tui")
 REPOSITORY = Path(__file__).parents[1]
 
 SHIFTING = {"futex", "wait4", "poll", "restart_syscall"}

@@ -109,7 +109,7 @@ def test_wrong_words_are_shown_as_they_are_on_one_line(words: list[str | bytes],
 
 def test_the_programs_own_name_is_ours(tmp_path: Path) -> None:
     program = tmp_path / os.fsdecode(HOSTILE)
-    program.symlink_to(DENET[0])
+    program.symlink_to(DENET[-1])
     for words in (["--help"], ["run"], ["diag", "--help"]):
         done = subprocess.run([program, *words], env=environment(), capture_output=True, timeout=60)
         assert unfit((done.stdout + done.stderr).decode()) <= {"\n"}

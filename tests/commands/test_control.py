@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_suspended_the_terminal_is_the_shells_and_the_counting_goes_on(tmp_path:
 
 def test_without_a_shell_nothing_is_suspended(tmp_path: Path) -> None:
     code = "from denet_tui.watch.caller import has_shell; print(has_shell())"
-    python = [DENET[0].replace("denet-tui", "python"), "-c", code]
+    python = [sys.executable, "-c", code]
     for apart, has in (({"start_new_session": True}, "False"), ({"process_group": 0}, "True")):
         done = subprocess.run(python, capture_output=True, text=True, cwd=REPOSITORY, timeout=60, **apart)
         assert done.stdout == f"{has}\n", done.stderr
