@@ -256,17 +256,22 @@ def test_undo_of_a_remount_is_judged_by_what_is_so_not_by_what_is_listed(tmp_pat
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
-@pytest.mark.parametrize("path", [".", "tracing_on", "events/sched/enable"])
-def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path, path: str) -> None:
+def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path) -> None:
     def body() -> None:
+        before = owners()
         (fix,) = tracefs.check_writable(Host()).fixes
         repair = Repair(Host(), settings=Settings(state=f"{tmp_path}/state"))
         repair.apply(fix)
-        os.chown(POINT / path, -1, 12345)
-        theirs = owners()
+        for path in (".", "tracing_on", "events/sched/enable"):
+            os.chown(POINT / path, -1, 12345)
+            theirs = owners()
+            (undone,) = repair.undo()
+            assert "was changed since, by somebody else: left as it is" in undone.left[0], path
+            assert owners() == theirs, path
+            os.chown(POINT / path, -1, 0)
         (undone,) = repair.undo()
-        assert "was changed since, by somebody else: left as it is" in undone.left[0]
-        assert owners() == theirs
+        assert undone.left == ()
+        assert owners() == before
 
     opened_to_a_group(body)
 
