@@ -151,6 +151,12 @@ def _read(path: str, most: int = _PIECE) -> bytes:
         os.close(descriptor)
 
 
+def _line(path: str, read: Callable[[str], bytes]) -> bytes:
+    """The command line, which alone may be longer than what is read at once."""
+    line = read(path)
+    return _read(path, _LONGEST) if len(line) == _PIECE else line
+
+
 class Present(NamedTuple):
     """What /proc shows of a process that lives; nothing is known of what this user may not read."""
 
@@ -261,14 +267,10 @@ class Usages:
         last = self._looks.get(key)
         if last and not final and (present := self._without_files(info, last)):
             return present
-        kept = self._files.get(key)
-        if kept is None and last and len(self._files) < self._most:
-            kept = self._files[key] = _Files()
-        read = kept.read if kept else _read
+        read = self._reader(key, again=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
-            line = read(path := f"/proc/{info.pid}/cmdline")
-            line = _read(path, _LONGEST) if len(line) == _PIECE else line
+            line = _line(f"/proc/{info.pid}/cmdline", read)
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
             return None
@@ -276,21 +278,18 @@ class Usages:
             return Present()
         if found.ended:
             return Present()
-        now = clock.now_ns()
         if (last is None or last.born != found.born) and is_another(found, info.start_ns):
             return None
-        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk_of(info, found, read), peak)
-        age = info.tgid % _LEAST_OFTEN if last and not last.born else 0  # not all of them in the same tick
-        born = found.born if last else 0
-        last = last or _first_look(info, found, accounts, now)
-        if line != last.line:
-            cut = len(line) >= _LONGEST
-            last = last._replace(line=line, present=Present(cmdline=names.words(line, cut=cut), cut=cut))
-        percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
-        usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
-        present = Present(usage, found.comm, last.present.cmdline, last.present.cut)
-        self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
-        return present
+        disk = _disk_of(info, found, read)
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
+        look = self._looks[key] = _next_look(info, last, found, accounts, line)
+        return look.present
+
+    def _reader(self, key: ProcessKey, *, again: bool) -> Callable[[str], bytes]:
+        kept = self._files.get(key)
+        if kept is None and again and len(self._files) < self._most:
+            kept = self._files[key] = _Files()
+        return kept.read if kept else _read
 
     def _without_files(self, process: Process, last: _Look) -> Present | None:
         """The last look with the CPU time of now; None where it is time to look at its files again."""
@@ -313,6 +312,19 @@ class Usages:
 
 def _key(process: Process) -> ProcessKey:
     return process.tgid, process.start_ns
+
+
+def _next_look(process: Process, last: _Look | None, found: Stat, accounts: Accounts, line: bytes) -> _Look:
+    now, spent_ns = clock.now_ns(), accounts.cpu_ns or 0
+    look = last or _first_look(process, found, accounts, now)
+    percent = 100 * (spent_ns - look.spent_ns) / (now - look.at_ns) if now > look.at_ns else 0.0
+    usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, look.before))
+    cut = len(line) >= _LONGEST
+    words = look.present.cmdline if line == look.line else names.words(line, cut=cut)
+    born = found.born if last else 0
+    age = 0 if look.born else process.tgid % _LEAST_OFTEN  # not all of them in the same tick
+    present = Present(usage, found.comm, words, cut)
+    return _Look(look.before, spent_ns, now, process.execs, born, age, line, present)
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:
