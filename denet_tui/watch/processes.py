@@ -151,12 +151,6 @@ def _read(path: str, most: int = _PIECE) -> bytes:
         os.close(descriptor)
 
 
-def _line(path: str, read: Callable[[str], bytes]) -> bytes:
-    """The command line, which alone may be longer than what is read at once."""
-    line = read(path)
-    return _read(path, _LONGEST) if len(line) == _PIECE else line
-
-
 class Present(NamedTuple):
     """What /proc shows of a process that lives; nothing is known of what this user may not read."""
 
@@ -241,7 +235,7 @@ class Usages:
         self._often = min(1 + len(living) // _OFTEN, _LEAST_OFTEN)
         chosen = living if final else self._chosen(living, busy)
         for process in chosen if final or shown else [each for each in chosen if _key(each) not in self._looks]:
-            present = self._look_at(process, final=final)
+            present = (None if final else self._without_files(process)) or self._look_at(process, final=final)
             if present is not None:
                 found[process.tgid] = present
         there = set(map(_key, living))
@@ -265,12 +259,10 @@ class Usages:
         """None if there is no such process."""
         key = _key(info)
         last = self._looks.get(key)
-        if last and not final and (present := self._without_files(info, last)):
-            return present
-        read = self._reader(key, again=last is not None)
+        read = self._reader(key, known=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
-            line = _line(f"/proc/{info.pid}/cmdline", read)
+            line = _line(read, f"/proc/{info.pid}/cmdline")
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
             return None
@@ -278,21 +270,31 @@ class Usages:
             return Present()
         if found.ended:
             return Present()
+        now = clock.now_ns()
         if (last is None or last.born != found.born) and is_another(found, info.start_ns):
             return None
-        disk = _disk_of(info, found, read)
-        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
-        look = self._looks[key] = _next_look(info, last, found, accounts, line)
-        return look.present
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk_of(info, found, read), peak)
+        age = info.tgid % _LEAST_OFTEN if last and not last.born else 0  # not all of them in the same tick
+        born = found.born if last else 0
+        last = last or _first_look(info, found, accounts, now)
+        cmdline, cut = last.present[2:4] if line == last.line else _words(line)
+        usage = Usage(_percent(last, spent_ns, now), found.rss, found.vms, found.threads, since(accounts, last.before))
+        present = Present(usage, found.comm, cmdline, cut)
+        self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
+        return present
 
-    def _reader(self, key: ProcessKey, *, again: bool) -> Callable[[str], bytes]:
+    def _reader(self, key: ProcessKey, *, known: bool) -> Callable[[str], bytes]:
+        """What reads a file of a process: from its second look on one that keeps it open, where there is room."""
         kept = self._files.get(key)
-        if kept is None and again and len(self._files) < self._most:
+        if kept is None and known and len(self._files) < self._most:
             kept = self._files[key] = _Files()
         return kept.read if kept else _read
 
-    def _without_files(self, process: Process, last: _Look) -> Present | None:
-        """The last look with the CPU time of now; None where it is time to look at its files again."""
+    def _without_files(self, process: Process) -> Present | None:
+        """The last look with the CPU time of now; None if there is none, or it is time to look at its files again."""
+        last = self._looks.get(_key(process))
+        if last is None:
+            return None
         try:
             spent_ns, now = _spent_ns(process.pid), clock.now_ns()
         except OSError:  # it has just ended
@@ -304,27 +306,31 @@ class Usages:
         _, rss, vms, threads, accounts = last.present.usage
         if moved_ns and accounts.cpu_ns is not None:
             accounts = accounts._replace(cpu_ns=accounts.cpu_ns + moved_ns)
-        usage = Usage(100 * moved_ns / (now - last.at_ns), rss, vms, threads, accounts)
+        usage = Usage(_percent(last, spent_ns, now), rss, vms, threads, accounts)
         present = Present(usage, *last.present[1:])
         self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
         return present
 
 
+def _words(line: bytes) -> tuple[tuple[str, ...], bool]:
+    """The words of a command line, and whether it goes on."""
+    cut = len(line) >= _LONGEST
+    return names.words(line, cut=cut), cut
+
+
+def _percent(last: _Look, spent_ns: int, now: int) -> float:
+    """Of a CPU since the last look."""
+    return 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
+
+
+def _line(read: Callable[[str], bytes], path: str) -> bytes:
+    """A command line, as much of it as is kept; raises OSError."""
+    line = read(path)
+    return _read(path, _LONGEST) if len(line) == _PIECE else line
+
+
 def _key(process: Process) -> ProcessKey:
     return process.tgid, process.start_ns
-
-
-def _next_look(process: Process, last: _Look | None, found: Stat, accounts: Accounts, line: bytes) -> _Look:
-    now, spent_ns = clock.now_ns(), accounts.cpu_ns or 0
-    look = last or _first_look(process, found, accounts, now)
-    percent = 100 * (spent_ns - look.spent_ns) / (now - look.at_ns) if now > look.at_ns else 0.0
-    usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, look.before))
-    cut = len(line) >= _LONGEST
-    words = look.present.cmdline if line == look.line else names.words(line, cut=cut)
-    born = found.born if last else 0
-    age = 0 if look.born else process.tgid % _LEAST_OFTEN  # not all of them in the same tick
-    present = Present(usage, found.comm, words, cut)
-    return _Look(look.before, spent_ns, now, process.execs, born, age, line, present)
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
@@ -60,9 +60,14 @@ class Known:
 class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
-    def __init__(self, start_ns: int, command: RunInfo | None = None) -> None:
+    def __init__(
+        self,
+        start_ns: int,
+        command: RunInfo | None = None,
+        cgroup_of: Callable[[int], str | None] = lambda _: None,
+    ) -> None:
         """`start_ns` is when counting began, by the kernel side's clock; `command` is what is watched."""
-        self._command = command
+        self._command, self._cgroup_of = command, cgroup_of
         self._began = clock.now()
         self._start_ns = self._last_ns = start_ns
         self._known: dict[int, Known] = {}
@@ -173,7 +178,13 @@ class Sampler:
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
                 known.info = replace(
-                    known.info, comm=new.comm, cmdline=new.cmdline, cut=new.cut, execs=new.execs, exec_ns=new.exec_ns
+                    known.info,
+                    comm=new.comm,
+                    cmdline=new.cmdline,
+                    cut=new.cut,
+                    cgroup=new.cgroup or known.info.cgroup,
+                    execs=new.execs,
+                    exec_ns=new.exec_ns,
                 )
         return replaced
 
@@ -189,6 +200,7 @@ class Sampler:
             comm=process.comm,
             cmdline=whole or process.cmdline,
             cut=process.cut and not whole,
+            cgroup=None if process.end_ns else self._cgroup_of(process.pid),
             start_ns=process.start_ns,
             execs=process.execs,
             exec_ns=process.exec_ns or None,
@@ -298,6 +310,7 @@ class Sampler:
             info.exec_ns,
             info.lost,
             cut,
+            info.cgroup,
             usage,
             info.total.plus(delta),
             delta,
