@@ -46,7 +46,7 @@ package() { # package NAME: what this distribution calls it
     apt-get/bcc) echo python3-bpfcc ;; dnf/bcc) echo python3-bcc ;; pacman/bcc) echo python-bcc ;;
     apt-get/python) echo python3-venv ;; dnf/python) echo python3 ;;
     apt-get/libc-headers) echo libc6-dev ;; dnf/libc-headers) echo glibc-devel ;; pacman/libc-headers) echo glibc ;;
-    apt-get/perf) echo linux-perf ;; */unshare) echo util-linux ;;
+    apt-get/perf) echo linux-perf ;; apt-get/syscount-bpfcc) echo bpfcc-tools ;; */syscount-bpfcc) echo bcc-tools ;; */unshare) echo util-linux ;;
     apt-get/setcap) echo libcap2-bin ;; */setcap) echo libcap ;; apt-get/ps) echo procps ;; */ps) echo procps-ng ;;
     dnf/qemu-system-x86_64) echo qemu-system-x86-core ;; */qemu-system-x86_64) echo qemu-system-x86 ;;
     apt-get/sshd) echo openssh-server ;; dnf/sshd) echo openssh-server ;; pacman/sshd) echo openssh ;;
@@ -161,7 +161,7 @@ lint: venv ## ruff, mypy --strict and the import contracts
 
 bench: venv ## Measure what watching costs, beside strace and perf (root)
 	@$(SH)
-	want "installing what to measure against" bcc gcc libc-headers strace perf bpftrace || say "not measured against:$$left"
+	want "installing what to measure against" bcc gcc libc-headers strace perf bpftrace syscount-bpfcc || say "not measured against:$$left"
 	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m pytest -p no:cacheprovider -m bench -s
 
 lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/denet-tui-lab (root)

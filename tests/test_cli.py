@@ -117,7 +117,7 @@ def test_what_denet_needed_is_not_needed_here() -> None:
     assert "--enable-ebpf is not needed" in done.stderr.splitlines()[0]
     for promised in (
         r"program on_sys_enter: the verifier accepted it after (\d+|some) instructions",
-        r"map pid_syscall_map: hash, 65,536 entries, keys of 8 bytes",
+        r"map pid_syscall_map: hash, 57,344 entries, keys of 8 bytes",
         r"map syscall_counts: per-CPU array, ",
         r"kernel configuration: ",
         r"permissions of this process, now that the program is loaded: uid \d+, CapInh",

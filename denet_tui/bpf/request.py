@@ -16,7 +16,7 @@ GROUP = "denet-trace"
 SIZES = {
     "ROWS": 65536,
     "HOT": 8192,
-    "ERRNOS": 32768,
+    "ERRNOS": 57344,
     "SLOTS": 65536,
     "TASKS": 16384,
     "PROCESSES": 16384,
@@ -24,7 +24,7 @@ SIZES = {
     "LONG_EXECS": 512,
     "WAITS": 16384,
 }
-"""Entries of pid_syscall_map, rows of a side that are found sooner (hot_rows), entries of the errno map, watched
+"""Rows, and how many of a side are found sooner (hot_rows; the others are in pid_syscall_map), errnos of rows, watched
 threads (those whose slot is taken are in TASKS), processes, executions, those of long command lines, and calls that
 wait, by process, all between two readings. HOT and SLOTS are powers of two."""
 LARGEST_SCALE = 4
@@ -41,9 +41,9 @@ DETAILS = ("calls", "files", "all")
 class Request:
     """How the program is to be loaded; raises ValueError for what is in none of the sets.
 
-    The tables have SIZES << scale entries, but for `rows`, where pid_syscall_map is to be smaller, with hardly a row
-    beside it. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`: what is
-    watched besides the calls. With `by_cgroup` the processes of the cgroup in its map are watched, and no others.
+    The tables have SIZES << scale entries, but for `rows`, where there are to be fewer; of few, all but one of a side
+    are in pid_syscall_map. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`:
+    what is watched besides the calls. With `by_cgroup` the processes of the cgroup in its map are watched, no others.
     """
 
     method: str = "auto"
@@ -67,7 +67,9 @@ class Request:
     def sizes(self) -> dict[str, int]:
         """Entries of each table."""
         sizes = {name: number << self.scale for name, number in SIZES.items()}
-        return sizes if self.rows is None else sizes | {"ROWS": self.rows, "HOT": 1}
+        if self.rows is not None and self.rows < SIZES["ROWS"]:
+            return sizes | {"ROWS": self.rows, "HOT": 1}
+        return sizes | {"ROWS": (self.rows or sizes["ROWS"]) - sizes["HOT"]}
 
     def line(self) -> bytes:
         """As it is sent."""

@@ -229,7 +229,8 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
         executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
-        counted = self._read_rows(self._epoch - 1), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
+        errnos = self._read_errnos(side)  # first: theirs is the smaller table, and is written to again meanwhile
+        counted = self._read_rows(self._epoch - 1), errnos, self._read_calls(side), self._loss_of(lost)
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
         about = self.files.read(side) if self.files else None

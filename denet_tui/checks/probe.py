@@ -15,7 +15,7 @@ from denet_tui.bpf.burst import CALLS
 from denet_tui.bpf.causes import NO_READING
 from denet_tui.bpf.handover import METHODS
 from denet_tui.bpf.loader import MAPS
-from denet_tui.bpf.request import SIZES
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.bpf.tracer import ABIS
 from denet_tui.checks.host import Host
@@ -29,7 +29,7 @@ _ENTRY = "int on_sys_enter("
 _HASH, _PERCPU_ARRAY = 1, 6
 EXPECTED = {
     "syscall_counts": (_PERCPU_ARRAY, 4, 8, 2 * ABIS * NUMBERS),
-    "pid_syscall_map": (_HASH, 8, 240, SIZES["ROWS"]),
+    "pid_syscall_map": (_HASH, 8, 240, Request().sizes["ROWS"]),
 }
 """Type, bytes of a key and of a value, entries: as syscalls.c has them."""
 

@@ -178,7 +178,7 @@ class Session:
         if self.target.notes:
             snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
-        rows = sum(map(len, reading.rows.values()))
+        rows = max(sum(map(len, some.values())) for some in (reading.rows, reading.errnos))
         executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD, executed)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf

@@ -13,6 +13,8 @@ import plotext
 import psutil
 import pytest
 
+from tests.bench import results
+
 pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 PROCESSES = (1, 300, 1_000, 2_000, 4_000)
@@ -24,15 +26,20 @@ def test_growth(tmp_path: Path) -> None:
     work = tmp_path / "work"
     subprocess.run(["gcc", "-O2", "-o", work, Path(__file__).with_name("work.c")], check=True)
     points = [(number, *_measure(work, number)) for number in PROCESSES]
-    print("\nprocesses,rows,ms_of_cpu_a_tick,percent_of_a_core,rss_mb,exact")
-    for number, percent, rss, exact in points:
-        print(f"{number},{number * ROWS_EACH},{percent * 10 * INTERVAL_S:.1f},{percent:.1f},{rss:.0f},{exact}")
+    lines = [
+        f"{number},{number * ROWS_EACH},{percent * 10 * INTERVAL_S:.1f},{percent:.1f},{rss:.0f},{exact}"
+        for number, percent, rss, exact in points
+    ]
+    csv = "\n".join(["processes,rows,ms_of_cpu_a_tick,percent_of_a_core,rss_mb,exact", *lines, ""])
     plotext.plot_size(80, 20)
     plotext.theme("clear")
     plotext.plot([number for number, *_ in points], [percent for _, percent, *_ in points], label="% of a core")
     plotext.plot([number for number, *_ in points], [rss for _, _, rss, _ in points], label="MB")
     plotext.xlabel("processes, each with 24 rows a tick")
-    print(plotext.build())
+    plot = plotext.build()
+    print(f"\n{csv}\n{plot}")
+    results.keep("growth.csv", csv)
+    results.keep("growth.txt", plot + "\n")
 
 
 def _measure(work: Path, processes: int) -> tuple[float, float, bool]:

@@ -1,11 +1,13 @@
 """What watching real work costs, denet-tui beside its peers, each side in every round: one Markdown table.
 
 The work is measured by itself (stopwatch.py), the least of all rounds: a tracer's own start is left out. A peer or a
-server that is not installed is named as not measured; what others have attached is in the work alone, too.
+server that is not installed, or does not run here, is named as not measured; what others have attached is in the work
+alone, too. bench-results/ keeps the figures of every run (results.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -18,6 +20,8 @@ import pytest
 
 from denet_tui.checks.host import Host
 from denet_tui.checks.leftovers import check_others
+from tests.bench import results
+from tests.bench.results import ALONE
 
 pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -30,39 +34,54 @@ tracepoint:raw_syscalls:sys_enter { @since[tid] = nsecs; @call[tid] = args->id; 
 tracepoint:raw_syscalls:sys_exit /@since[tid]/ {
     @ns[pid, @call[tid]] = hist(nsecs - @since[tid]); delete(@since[tid]); delete(@call[tid]);
 }"""
-ALONE, SLOW = "alone", ("perf trace -s", "strace -c -f")
+SLOW = ("perf trace -s", "strace -c -f")
 TRACERS: dict[str, Callable[[list[str]], list[str]]] = {
     ALONE: lambda work: work,
     "denet-tui": lambda work: [*DENET, "calls", "--", *work],
     "denet-tui, all detail": lambda work: [*DENET, "all", "--", *work],
     "bpftrace, counts": lambda work: ["bpftrace", "-e", COUNTS, "-c", " ".join(work)],
     "bpftrace, histograms": lambda work: ["bpftrace", "-e", HISTOGRAMS, "-c", " ".join(work)],
+    "syscount -L": lambda work: [sys.executable, "-I", str(HERE / "beside.py"), "syscount-bpfcc -L", *work],
     "perf trace -s": lambda work: ["perf", "trace", "-s", "-o", "/dev/null", *work],
     "strace -c -f": lambda work: ["strace", "-c", "-f", "-o", "/dev/null", *work],
 }
 """By name; those in SLOW slow the work many times, and are measured once."""
 
 
-def test_real_work_beside_the_peers(tmp_path: Path) -> None:
-    works = _works(tmp_path)
-    tracers = {name: argv for name, argv in TRACERS.items() if name == ALONE or shutil.which(argv([])[0])}
-    wanted = {"bpftrace", "perf", "strace", "redis-server", "redis-benchmark", "nginx", "wrk"}
-    missing = sorted(name for name in wanted if not shutil.which(name))
-    print(f"\n{platform.release()} {platform.machine()}, {os.cpu_count()} CPUs; {check_others(Host()).title}")
-    if missing:
-        print(f"not measured, as they are not installed: {', '.join(missing)}")
-    heads = [name for name in tracers if name != ALONE]
-    print(f"\n| CPU time / wall time of | alone | {' | '.join(heads)} |\n| --- |{' --- |' * len(tracers)}")
-    for work, script in works.items():
-        taken = _least(script, tracers)
-        more = {name: _more(taken[name], taken[ALONE]) for name in heads}
-        alone = f"{taken[ALONE][1]:.2f} / {taken[ALONE][0]:.2f} s"
-        print(f"| {work} | {alone} | {' | '.join(more.values())} |", flush=True)
+def test_real_work_beside_the_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path(f"/lib/modules/{platform.release()}/build").exists():  # bcc's tools compile without headers, too
+        monkeypatch.setenv("BCC_KERNEL_SOURCE", str(_shim(tmp_path / "shim")))
+    works, missing = _works(tmp_path), []
+    tracers = {}
+    for name, argv in TRACERS.items():
+        if why := _refused(argv(["true"])):
+            missing.append(f"{name}: {why}")
+        else:
+            tracers[name] = argv
+    servers = ("redis-server", "redis-benchmark", "nginx", "wrk")
+    missing += [f"{name}: not installed" for name in servers if not shutil.which(name)]
+    machine = f"{platform.release()} {platform.machine()}, {os.cpu_count()} CPUs; {check_others(Host()).title}"
+    taken = {work: _least(script, tracers) for work, script in works.items()}
+    run = {"machine": machine, "missing": missing, "taken": taken}
+    print(f"\n{results.table([run])}")
+    results.keep("peers.jsonl", json.dumps(run) + "\n", more=True)
 
 
-def _more(taken: tuple[float, float], alone: tuple[float, float]) -> str:
-    wall, cpu = (100 * (with_it / without - 1) for with_it, without in zip(taken, alone, strict=True))
-    return f"{cpu:+,.0f} / {wall:+,.0f} %"
+def _refused(argv: list[str]) -> str:
+    """Why a tracer does not run here; empty where it does."""
+    program = "syscount-bpfcc" if "syscount-bpfcc" in " ".join(argv) else argv[0]
+    if not shutil.which(program):
+        return "not installed"
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, text=True, check=False)
+    said = (done.stderr or done.stdout).strip().splitlines() or [""]
+    return "" if done.returncode == 0 else f"does not run here ({said[-1][:100]})"
+
+
+def _shim(folder: Path) -> Path:
+    """What stands in for kernel headers: the loader's own, and one that syscount includes, and needs nothing of."""
+    shutil.copytree(HERE.parents[1] / "denet_tui" / "bpf" / "include", folder / "include")
+    (folder / "include" / "linux" / "sched.h").touch()
+    return folder
 
 
 def _least(script: Path, tracers: dict[str, Callable[[list[str]], list[str]]]) -> dict[str, tuple[float, float]]:

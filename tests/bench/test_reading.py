@@ -1,4 +1,4 @@
-"""How long 20,000 rows and a diagnosis take, how soon a run counts, and what it weighs."""
+"""What 20,000 and 100,000 rows take, how long a diagnosis does, how soon a run counts, and what it weighs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from denet_tui.watch.worker import Attached, Session
 
 pytestmark = [pytest.mark.bench, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
-ROWS, PROCESSES = 20_000, 500
+ROUNDS = 15
 DENET = [sys.executable, "-m", "denet_tui"]
 
 
-def fill(tracer):
+def fill(tracer, number, processes):
     """Put rows into both maps, as the kernel side would, on the side that is read next."""
     rows, counts = tracer._maps["pid_syscall_map"], tracer._maps["syscall_counts"]
     side, calls = tracer._epoch & 1, {}
     value = struct.pack("<29QQ", 7, 7, 0, 0, 700, 7, *[0] * 23, 300)
-    for index in range(ROWS):
-        tgid, nr = 1000 + index % PROCESSES, index // PROCESSES
+    for index in range(number):
+        tgid, nr = 1000 + index % processes, index // processes
         rows.update(struct.pack("<Ii", tgid | side << 22, nr), value)
         calls[nr] = calls.get(nr, 0) + 7
     for nr, count in calls.items():
@@ -41,30 +41,31 @@ def fill(tracer):
         counts.update(key, struct.pack(f"<{len(before)}Q", before[0] + count, *before[1:]))
 
 
-def test_rows_to_snapshot():
-    tracer = Tracer(Loading(Request("raw")).receive())
+@pytest.mark.parametrize(("number", "processes", "scale", "most_ms"), [(20_000, 500, 0, 60), (100_000, 2_500, 1, 120)])
+def test_rows_to_snapshot(number, processes, scale, most_ms):
+    """CPU time of this thread, the least of the rounds: others on the machine can only add to it."""
+    tracer = Tracer(Loading(Request("raw", scale=scale)).receive())
     info = RunInfo(("x",), "/x", os.getpid(), "raw", "root", 0.5, 0, time.monotonic_ns())
     ourselves = Attached()
     ourselves.add(os.getpid())
     session = Session(info, tracer, ourselves)
     full_ms, empty_ms = [], []
-    for _ in range(15):
-        started = time.perf_counter()
+    for _ in range(ROUNDS):
+        started = time.thread_time()
         session.tick()
-        empty_ms.append((time.perf_counter() - started) * 1e3)
-        fill(tracer)
-        started = time.perf_counter()
+        empty_ms.append((time.thread_time() - started) * 1e3)
+        fill(tracer, number, processes)
+        started = time.thread_time()
         snapshot = session.tick()
-        full_ms.append((time.perf_counter() - started) * 1e3)
+        full_ms.append((time.thread_time() - started) * 1e3)
         assert snapshot.exact
-        assert snapshot.delta.calls == 7 * ROWS
+        assert snapshot.delta.calls == 7 * number
     tracer.close()
-    total = statistics.median(full_ms)
     print(
-        f"\n{ROWS:,} rows read, decoded and turned into a Snapshot: {total:.1f} ms (best {min(full_ms):.1f}); "
-        f"a tick without rows: {statistics.median(empty_ms):.1f} ms"
+        f"\n{number:,} rows read, decoded and turned into a Snapshot: {min(full_ms):.1f} ms of CPU "
+        f"(median {statistics.median(full_ms):.1f}); a tick without rows: {min(empty_ms):.1f} ms"
     )
-    assert total < 60
+    assert min(full_ms) < most_ms
 
 
 def test_first_call():

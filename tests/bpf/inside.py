@@ -87,6 +87,26 @@ def leftovers(argv: list[str]) -> dict[str, Any]:
     }
 
 
+def crowded(argv: list[str]) -> dict[str, Any]:
+    """What is counted of a command where tables have the sizes that the first word says, a tick every 100 ms."""
+    sizes, *argv = argv
+    defaults = Loading.__init__.__kwdefaults__ or {}
+    defaults["program"] = ("-m", "tests.bpf.small", sizes)
+    snapshots, _ = watch(argv, 0.1)
+    last = snapshots[-1]
+    errnos = {call.name: 0 for call in last.syscalls}
+    for (call, _), count in last.errnos.items():
+        errnos[call.name] += count
+    return {
+        "exact": last.exact,
+        "lost": {name: count for name, count in last.loss._asdict().items() if count},
+        "calls": {call.name: counters.calls for call, counters in last.syscalls.items()},
+        "errors": {call.name: counters.errors for call, counters in last.syscalls.items()},
+        "errnos": errnos,
+        "broken": [text for snapshot in snapshots for text in broken(snapshot, None)],
+    }
+
+
 def quiet(argv: list[str]) -> dict[str, Any]:
     """Ticks until six threads are inside a call and stay there; then the list and the counters say the same."""
     with watching(argv, 0.1) as (session, _):

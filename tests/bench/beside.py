@@ -1,0 +1,18 @@
+"""Runs a command while a tracer of the whole machine counts: `python -I beside.py "TRACER..." COMMAND...`.
+
+For a tracer that starts no command itself: the command begins with its first line, and it is interrupted at the end.
+"""
+
+import shlex
+import signal
+import subprocess
+import sys
+
+with subprocess.Popen(shlex.split(sys.argv[1]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tracer:
+    told = tracer.stdout.readline()
+    while told and not told.startswith("Tracing "):
+        told = tracer.stdout.readline() or sys.exit("it ended before it counted")
+    status = subprocess.run(sys.argv[2:], check=False).returncode
+    tracer.send_signal(signal.SIGINT)
+    tracer.communicate(timeout=60)
+sys.exit(status)
