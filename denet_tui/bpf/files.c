@@ -11,6 +11,7 @@
 #define FILE_PIECE 256 /* NAME_MAX and a NUL */
 #define FILE_STEPS 16  /* names and mount points on the way to the root */
 #define FAILED_PATH 232
+#define OF_TWO (FAILED_PATH / 2)
 #define SLOW_PATH 104
 #define SLOWEST 5
 #define CROWDED 1024
@@ -30,6 +31,7 @@ enum {
     HAS_PATH = 64,   /* argument `class >> 16 & 3` */
     HAS_FOLDER = 128, /* the argument before the path: a descriptor that the path may begin at */
     HAS_ADDRESS = 256, /* arguments 1 and 2: a socket's address and its length */
+    HAS_OTHER = 512, /* after the path another, and before that, with HAS_FOLDER, a folder of its own */
     /* How it has ended. */
     FAILED = 1 << 20,
     RETURNED = 1 << 21,
@@ -68,11 +70,12 @@ struct file_name {
 
 struct failed_path {
     u32 where; /* side */
-    s32 length; /* with its NUL, or as long as there is room; below 0: it could not be read */
+    s16 length; /* with its NUL, or as long as there is room; below 0: it could not be read */
+    s16 other;  /* the same of the second of two paths, which is in the second half; 0: there is none */
     u16 nr;
     u16 error;
-    u32 pad;
-    struct identity folder; /* that it begins at, where it does not begin at the root */
+    u32 apart; /* the second begins at another folder, which is not told */
+    struct identity folder; /* that what does not begin at the root begins at */
     char path[FAILED_PATH];
 };
 
@@ -153,33 +156,6 @@ static __always_inline void turn_away(u32 reason)
         *count += 1;
 }
 
-
-/* Where the arguments of the running call are; see `refused_number`. */
-#ifdef TASK_REGS
-#define ARGUMENT_AT(registers, offset) (*(u64 *)((registers) + (offset)))
-static __always_inline char *registers_at(u64 place)
-{
-    void *(*registers)(void *) = (void *)175;
-    return registers(current_task());
-}
-#else
-#define ARGUMENT_AT(registers, offset) READ(u64, registers, offset)
-static __always_inline char *registers_at(u64 place)
-{
-    return (char *)place;
-}
-#endif
-
-/* Whether what is given at `place` are the registers of the running task. */
-static __always_inline int has_arguments(u64 place)
-{
-#ifdef TASK_REGS
-    return 1;
-#else
-    u64 size = place + SIZE_REGS - READ(u64, bpf_get_current_task(), OFF_STACK);
-    return size == 8192 || size == 16384 || size == 32768 || size == 65536;
-#endif
-}
 
 static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
 {
@@ -390,14 +366,14 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
             turn_away(UNTOLD);
         return;
     }
-    struct about *about = has_arguments(place) ? about_of(self, 1) : 0;
+    char *registers = own_registers(place);
+    struct about *about = registers ? about_of(self, 1) : 0;
     if (!about) {
         turn_away(NO_ABOUT);
         return;
     }
-    char *registers = registers_at(place);
-    u64 first = ARGUMENT_AT(registers, OFF_ARG_0), second = ARGUMENT_AT(registers, OFF_ARG_1);
-    u64 third = ARGUMENT_AT(registers, OFF_ARG_2);
+    u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
+    u64 third = REGISTER(u64, registers, OFF_ARG_2);
 #define ARGUMENT(shift) (DOES(3 << (shift)) == 0 ? first : DOES(2 << (shift)) ? third : second)
     task->about = 1;
     about->tid = self->tid;
@@ -424,8 +400,25 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         crowded_abouts.update(&self->tid, about);
 }
 
+static __always_inline void read_two(struct about *about, struct failed_path *failed, char *registers)
+{
+    if (!registers)
+        return;
+    u64 text = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_3) : REGISTER(u64, registers, OFF_ARG_1);
+    s32 folder = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_2) : AT_FDCWD;
+    failed->length = bpf_probe_read_user_str(failed->path, OF_TWO, (void *)about->text);
+    failed->other = bpf_probe_read_user_str(failed->path + OF_TWO, OF_TWO, (void *)text);
+    if (failed->length > 0 && failed->path[0] != '/') {
+        failed->apart = folder != about->folder;
+        folder = about->folder;
+    } else if (failed->other <= 0 || failed->path[OF_TWO] == '/')
+        return;
+    about->at = folder;
+    about->class |= LOOKS;
+}
+
 /* The path that a call has failed with, for `count_path`; where it does not begin at the root, its folder is looked at. */
-static __always_inline void read_path(struct about *about)
+static __always_inline void read_path(struct about *about, u64 place)
 {
     u32 zero = 0;
     struct failed_path *failed = path_draft.lookup(&zero);
@@ -438,6 +431,10 @@ static __always_inline void read_path(struct about *about)
         failed->length = -1;
         if (size <= ADDRESS && bpf_probe_read_user(failed->path, size, (void *)about->text) == 0)
             failed->length = size;
+        return;
+    }
+    if (DOES(HAS_OTHER)) {
+        read_two(about, failed, own_registers(place));
         return;
     }
     failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
@@ -457,7 +454,7 @@ static __always_inline void count_path(u32 now, struct about *about)
     failed->where = (now & 1) << 22;
     failed->nr = about->nr;
     failed->error = -about->result;
-    if (!DOES(HAS_ADDRESS))
+    if (DOES(LOOKS) && !DOES(HAS_ADDRESS))
         failed->folder = about->looked;
     u64 *count = failed_paths.lookup(failed);
     if (!count) {
@@ -483,7 +480,7 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
     return row;
 }
 
-static __always_inline void count_files(u32 now, struct about *about, u32 tgid, u64 spent_ns)
+static __always_inline void count_files(u32 now, u64 place, struct about *about, u32 tgid, u64 spent_ns)
 {
     s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
@@ -496,7 +493,7 @@ static __always_inline void count_files(u32 now, struct about *about, u32 tgid, 
         about->class |= LOOKS;
     }
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
-        read_path(about);
+        read_path(about, place);
     if (DOES(LOOKS))
         look(about);
     if (DOES_ALL(OPENS | RETURNED) && about->looked.device)
@@ -583,7 +580,7 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
         *bar = next;
 }
 
-static __always_inline void leave_files(u32 now, struct self *self, struct task *task, u64 spent_ns, s64 result)
+static __always_inline void leave_files(u32 now, u64 place, struct self *self, struct task *task, u64 spent_ns, s64 result)
 {
     struct about *about = 0;
     if (task->about) {
@@ -596,7 +593,7 @@ static __always_inline void leave_files(u32 now, struct self *self, struct task 
         }
         if (about) {
             about->result = result;
-            count_files(now, about, task->tgid, spent_ns);
+            count_files(now, place, about, task->tgid, spent_ns);
         }
     }
     note_slow(now, task, about, spent_ns);

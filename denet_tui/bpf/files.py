@@ -18,7 +18,9 @@ from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
 _NAME = struct.Struct("<II2H2x3HBB2xII16s16s1280s")
-_FAILED = struct.Struct("<IiHH4x16s232s")
+_FAILED = struct.Struct("<I2h2HI16s232s")
+_OF_TWO = 116
+"""Bytes of each of two paths."""
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
 _TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", UNTOLD)
@@ -102,17 +104,26 @@ class FileTables:
     def _failed(self, side: int) -> Iterator[tuple[FailedPath, int]]:
         for keys, values in rows.take(self._tables["failed_paths"], side):
             for key, (count,) in zip(_FAILED.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True):
-                _, length, nr, number, folder, text = key
+                _, length, other, nr, number, apart, folder, text = key
                 name = syscall(ABI_NATIVE, nr).name
-                if length < 0:
-                    path = None
-                elif name in _CONNECTING:
-                    path = _address(text[:length])
+                if name in _CONNECTING:
+                    path = _address(text[:length]) if length >= 0 else None
+                elif other:
+                    first = self._path(text[:_OF_TWO], length, folder)
+                    path = f"{first or '?'} → {self._path(text[_OF_TWO:], other, folder, apart=bool(apart)) or '?'}"
                 else:
-                    path = _cut_text(text, length)
-                    if folder.strip(b"\0") and (below := self._names.get(folder, _UNKNOWN).path):
-                        path = f"{below.rstrip('/')}/{path}" if path else below
+                    path = self._path(text, length, folder)
                 yield FailedPath(name, number, path), count
+
+    def _path(self, text: bytes, length: int, folder: bytes, *, apart: bool = False) -> str | None:
+        """As it was given, below the folder where it begins there (`apart`: at another); None: it could not be read."""
+        if length < 0:
+            return None
+        path = _cut_text(text, length)
+        if path.startswith("/"):
+            return path
+        below = "…" if apart else self._names.get(folder, _UNKNOWN).path
+        return (f"{below.rstrip('/')}/{path}" if path else below) if below else path
 
     def _slowest(self, side: int) -> Iterator[SlowCall]:
         for keys, values in rows.take(self._tables["slow_calls"], side):

@@ -26,9 +26,9 @@ READING = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg
 WRITING = {"write", "pwrite64", "writev", "sendto", "sendmsg"}
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: (E\w+) \(.*\))?$")
 _FILE = re.compile(r"\d+<((?:[\w-]+:\[.*?\])|[^<>]*)(?:<char [\d:]+>)?(?:\(deleted\))?>")
-_AT = re.compile(r"(?:AT_FDCWD|\d+)<([^<>]*)>, ")
+_PATH = re.compile(r'(?:(AT_FDCWD|\d+)<([^<>]*)>, )?(?:"((?:[^"\\]|\\.)*)"|(0x\w+))(?:, |$)')
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
-COMPARED = 200
+COMPARED, OF_TWO = 200, 110
 """Letters of a path: of longer ones both sides show as much as they have room for."""
 
 
@@ -108,7 +108,7 @@ def told_uses(summary: dict[str, Any], pids: set[int]) -> Counter[tuple[int, str
 
 def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tuple[str, str, str | None]]:
     """Failing paths that strace has seen, relative ones below where they begin."""
-    paths = {name for kind, text in file_calls._CALLS.items() if kind & file_calls.HAS_PATH for name in _names(text)}
+    kinds = {name: kind for kind, text in file_calls._CALLS.items() for name in _names(text)}
     found: Counter[tuple[str, str, str | None]] = Counter()
     for _, (call, words, _, _, error) in ((pid, each.groups()) for pid, each in calls):
         if not error:
@@ -116,15 +116,24 @@ def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tu
         if call in ("connect", "bind"):
             text = _TEXT.search(words)
             found[call, error, f"unix {'@' if '@' in words else ''}{text[1]}" if text else None] += 1
-        elif call in paths:
-            below = _AT.match(words)
-            text = _TEXT.match(words[below.end() if below else 0 :])
-            path = _plain(text[1]) if text else None
-            if path is not None and not path.startswith("/"):
-                base = below[1] if below else str(folder)
-                path = f"{base}/{path}" if path else base
+        elif kinds.get(call, 0) & file_calls.HAS_OTHER:
+            first, second = (_PATH.match(words), _PATH.match(words, _PATH.match(words).end()))  # type: ignore[union-attr]
+            apart = first and second and first[1] != second[1] and (first[3] or "/")[0] != "/"
+            paths = _told_path(first, folder), _told_path(second, Path("…") if apart else folder, apart=bool(apart))
+            found[call, error, " → ".join((path or "?")[:OF_TWO] for path in paths)] += 1
+        elif kinds.get(call, 0) & file_calls.HAS_PATH:
+            start = _PATH.match(words).end() if call.startswith("symlink") else 0  # type: ignore[union-attr]
+            path = _told_path(_PATH.match(words, start), folder)
             found[call, error, path and path[:COMPARED]] += 1
     return found
+
+
+def _told_path(told: re.Match[str] | None, folder: Path, *, apart: bool = False) -> str | None:
+    """A path that begins where strace says, or in the folder."""
+    if told is None or told[3] is None:
+        return None
+    path, base = _plain(told[3]), (not apart and told[2]) or str(folder)
+    return path if path.startswith("/") else f"{base}/{path}" if path else base
 
 
 def _names(text: str) -> Iterator[str]:
@@ -137,7 +146,9 @@ def told_failures(summary: dict[str, Any]) -> Counter[tuple[str, str, str | None
     for row in summary["failed_paths"]:
         path = row["path"]
         if row["syscall"] != "chdir":  # of a helper of strace
-            found[row["syscall"], row["errno"], path and path.rstrip("…")[:COMPARED]] += row["count"]
+            two = path and " → " in path
+            told = path and " → ".join(each.rstrip("…")[: OF_TWO if two else COMPARED] for each in path.split(" → "))
+            found[row["syscall"], row["errno"], told] += row["count"]
     return found
 
 
@@ -175,6 +186,7 @@ def test_bytes_and_failing_paths_as_strace_has_them(
     assert {16, 17, 22, 26} <= sizes
     failing = failures(calls, folder)
     assert failing["openat", "ENOENT", "/etc/missing"] == failing["openat", "ENOENT", "/etc/../missing"] == 1
+    assert failing["linkat", "ENOENT", "/etc/missing → …/here"] == 1
     assert failing["connect", "ECONNREFUSED", "unix @denet-nobody"] == 1
     told = told_failures(summary)
     told.subtract(strace_itself)

@@ -106,6 +106,15 @@ def paths() -> None:
         with contextlib.suppress(OSError):
             os.open(name, os.O_RDONLY, dir_fd=here)
     libc.open(ctypes.c_void_p(8), 0)
+    for ways in (("nowhere/d", "e"), ("/etc/passwd", "nowhere/f"), ("renamed", "second"), ("x" * 150, "/y" * 70)):
+        for call in (os.rename, os.link):
+            with contextlib.suppress(OSError):
+                call(*ways)
+    with contextlib.suppress(OSError):
+        os.link("missing", "here", src_dir_fd=here, dst_dir_fd=os.open(".", os.O_PATH))
+    with contextlib.suppress(OSError):
+        os.symlink("nowhere", "second")  # noqa: PTH211
+    libc.rename(ctypes.c_void_p(8), b"g")
     with contextlib.suppress(OSError):
         os.execv("/nowhere/program", ["x"])
     os.mkdir("esc\x1b]0;x\x07")
