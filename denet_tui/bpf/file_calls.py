@@ -11,20 +11,24 @@ from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 
-READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER = (
-    1 << bit for bit in range(10)
+READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER = (
+    1 << bit for bit in range(11)
 )
 """As files.c has them."""
-FILE_1, SECOND_2, PATH_1, PATH_2 = 1 << 12, 2 << 14, 1 << 16, 2 << 16
+FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16
 """Which argument it is, where it is not the first."""
 _CALLS = {
     READS | HAS_FILE | HAS_BYTES: """
-        read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 recvfrom:45:207 recvmsg:47:212 getdents:78:-
+        read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 getdents:78:-
         getdents64:217:61
     """,
     WRITES | HAS_FILE | HAS_BYTES: """
-        write:1:64 writev:20:66 pwrite64:18:68 pwritev:296:70 pwritev2:328:287 sendto:44:206 sendmsg:46:211
+        write:1:64 writev:20:66 pwrite64:18:68 pwritev:296:70 pwritev2:328:287
     """,
+    READS | HAS_FILE | HAS_BYTES | HAS_PEER: "recvfrom:45:207",
+    WRITES | HAS_FILE | HAS_BYTES | HAS_PEER: "sendto:44:206",
+    READS | HAS_FILE | HAS_BYTES | HAS_PEER | MESSAGE_1: "recvmsg:47:212",
+    WRITES | HAS_FILE | HAS_BYTES | HAS_PEER | MESSAGE_1: "sendmsg:46:211",
     READS | HAS_FILE: "recvmmsg:299:243",
     WRITES | HAS_FILE: "sendmmsg:307:269",
     READS | HAS_FILE | HAS_SECOND | HAS_BYTES | FILE_1: "sendfile:40:71",
@@ -111,6 +115,9 @@ OPTIONAL = {
     "cred.egid": "OFF_EGID",
     "cred.sgid": "OFF_SGID",
     "cred.cap_permitted": "OFF_PERMITTED",
+    "cred.user_ns": "OFF_USER_NS",
+    "user_namespace.owner": "OFF_NS_OWNER",
+    "user_namespace.level": "OFF_NS_LEVEL",
     "mm_struct.flags": "OFF_MM_FLAGS",
 }
 """Without these something is not told of, and the rest is."""

@@ -17,7 +17,7 @@ from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
-_NAME = struct.Struct("<II2H2x3HBB2xII16s16s1280s")
+_NAME = struct.Struct("<II6HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<I2h2HI16s232s")
 _OF_TWO = 116
 """Bytes of each of two paths."""
@@ -29,6 +29,7 @@ _NAMES = 100_000
 """That are remembered; the kernel side tells each once."""
 _UNKNOWN = File("file", None)
 _UNIX, _INET, _INET6 = 1, 2, 10
+_DATAGRAM = 2
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
 _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
@@ -47,6 +48,7 @@ class _Name(NamedTuple):
     rdev: int
     mode: int
     family: int
+    type: int
     protocol: int
     local_port: int
     remote_port: int
@@ -182,6 +184,8 @@ def _kind_of(name: _Name) -> str:
 def _socket(name: _Name, inode: int) -> File:
     if name.family == _UNIX:
         own, peer = _address(name.text[: name.length]), _address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
+        if own and peer and name.type == _DATAGRAM:
+            return File("unix", f"{own} → {peer.removeprefix('unix ')}")
         return File("unix", own or peer or f"unix [{inode}]")
     if name.family not in (_INET, _INET6):
         return File("socket", f"socket family {name.family} [{inode}]")

@@ -89,6 +89,17 @@ def peers() -> None:
         datagram.bind((address, 0))
         datagram.sendto(b"l" * 26, datagram.getsockname())
         datagram.recv(100)
+        other = socket.socket(family, socket.SOCK_DGRAM)
+        other.bind(("", 0))
+        other.sendmsg([b"s" * 35], [], 0, datagram.getsockname())
+        datagram.sendto(b"t" * 36, datagram.recvfrom(100)[1])
+        other.recvmsg(100)
+        with contextlib.suppress(OSError):
+            other.sendto(b"u" * 37, 0, (address, 0))
+    one, two = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    one.bind(b"\0denet-one")
+    two.sendto(b"v" * 38, b"\0denet-one")
+    one.recvfrom(100)
     for refused in ("/nowhere/sock", b"\0denet-nobody"):
         with contextlib.suppress(OSError):
             socket.socket(socket.AF_UNIX).connect(refused)
