@@ -123,13 +123,18 @@ def _csv(totals: Totals) -> str:
     for name, program in sorted(totals.programs.items()):
         for call, each in sorted(program.syscalls.items()):
             numbers = each.calls, each.returns, each.errors, each.unreturned, each.time_ns, each.max_ns
-            writer.writerow([visible(name), call.name, *numbers])
+            writer.writerow([_no_formula(name), _no_formula(call.name), *numbers])
     if touched is not None:
         aside, no_use = [""] * (len(names) - 2), [""] * len(Use._fields)
         for file, use in about.busiest_first(touched):
-            writer.writerow(["", "", *aside, about.shown(file.path), file.kind, "", "", *use])
+            writer.writerow(["", "", *aside, *map(_no_formula, (about.shown(file.path), file.kind)), "", "", *use])
         for path, count in about.most_failing(touched):
-            writer.writerow(
-                ["", path.syscall, *aside, about.shown(path.path), "", errno_name(path.errno), count, *no_use]
-            )
+            by, shown = map(_no_formula, (path.syscall, about.shown(path.path)))
+            writer.writerow(["", by, *aside, shown, "", errno_name(path.errno), count, *no_use])
     return out.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """With a `'` before it where a spreadsheet would take it for a formula, or that sign for one of these."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "'")) else shown

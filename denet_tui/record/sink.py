@@ -123,8 +123,11 @@ class Sink:
         self.left_out += not room
         return room
 
-    def marked(self, pieces: Iterable[str]) -> Iterator[str]:
+    def marked(self, pieces: Iterable[str]) -> Iterable[str]:
         """The same, and in a tick or the summary how many ticks were left out just before it."""
+        return self._marked_with(pieces) if self.left_out > self._marked else pieces
+
+    def _marked_with(self, pieces: Iterable[str]) -> Iterator[str]:
         for piece in pieces:
             missing = self.left_out - self._marked
             begins = next((each for each in _TELL if missing and piece.startswith(each)), "")

@@ -90,6 +90,8 @@ def _where(known: AllKnown) -> Iterator[Paragraph]:
     cwd = (seen and seen.cwd) or (last and last.cwd)
     began = " when its program began" if cwd and not (seen and seen.cwd) else ""
     yield Paragraph(f"{cwd}{began}" if cwd else "not known", "in", whole=True)
+    if known.process.cgroup:
+        yield Paragraph(known.process.cgroup, "cgroup", whole=True)
     if seen:
         yield Paragraph(f"{seen.user} ({seen.uid})", "user")
     else:
