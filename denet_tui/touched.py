@@ -22,6 +22,10 @@ def turned_away(table: str, count: int) -> str:
     return f"{table}: {count:,} turned away (no room)"
 
 
+NOT_IN_FILES = "what mmap, io_uring, vmsplice and tee move, and the bytes of sendmmsg and recvmmsg"
+"""As recording.schema.json says it, too."""
+
+
 class File(NamedTuple):
     """What a descriptor stands for.
 

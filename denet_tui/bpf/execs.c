@@ -133,32 +133,20 @@ static __always_inline void note_exec(u32 tgid)
     tell_exec(draft);
 }
 
-/* An argument of the call that the running task leaves, 0 where that cannot be told: see `refused_number`. */
-static __always_inline u64 argument_of(void *ctx, u32 offset)
-{
-#if defined(TASK_REGS)
-    void *(*registers)(void *) = (void *)175;
-    return *(u64 *)((char *)registers(current_task()) + offset);
-#elif defined(WAY_RAW)
-    u64 regs = ((struct bpf_raw_tracepoint_args *)ctx)->args[0];
-    u64 size = regs + SIZE_REGS - kernel_u64(bpf_get_current_task() + OFF_STACK);
-    return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? kernel_u64(regs + offset) : 0;
-#else
-    return 0;
-#endif
-}
-
-static __always_inline void note_failed_exec(void *ctx, u32 tgid, int at_folder, u32 error)
+static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder, u32 error)
 {
     struct exec_draft *draft = new_exec(tgid, error);
     if (!draft)
         return;
 #if defined(OFF_ARG_0) && defined(OFF_ARG_1) && defined(OFF_ARG_2)
-    u64 path = argument_of(ctx, at_folder ? OFF_ARG_1 : OFF_ARG_0);
-    u64 words = argument_of(ctx, at_folder ? OFF_ARG_2 : OFF_ARG_1);
+    char *registers = may_tell() ? own_registers(place) : 0;
+    u64 path = 0, words = 0;
     u32 length = 0;
-    if (!may_tell())
-        path = words = 0;
+    if (registers) {
+        u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
+        path = at_folder ? second : first;
+        words = at_folder ? REGISTER(u64, registers, OFF_ARG_2) : second;
+    }
     if (path)
         draft->exec.path_length = bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
 #pragma unroll

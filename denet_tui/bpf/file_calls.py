@@ -11,20 +11,24 @@ from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.request import Request
 
-READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS = (
-    1 << bit for bit in range(9)
+READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER = (
+    1 << bit for bit in range(11)
 )
 """As files.c has them."""
-FILE_1, SECOND_2, PATH_1, PATH_2 = 1 << 12, 2 << 14, 1 << 16, 2 << 16
+FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16
 """Which argument it is, where it is not the first."""
 _CALLS = {
     READS | HAS_FILE | HAS_BYTES: """
-        read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 recvfrom:45:207 recvmsg:47:212 getdents:78:-
+        read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 getdents:78:-
         getdents64:217:61
     """,
     WRITES | HAS_FILE | HAS_BYTES: """
-        write:1:64 writev:20:66 pwrite64:18:68 pwritev:296:70 pwritev2:328:287 sendto:44:206 sendmsg:46:211
+        write:1:64 writev:20:66 pwrite64:18:68 pwritev:296:70 pwritev2:328:287
     """,
+    READS | HAS_FILE | HAS_BYTES | HAS_PEER: "recvfrom:45:207",
+    WRITES | HAS_FILE | HAS_BYTES | HAS_PEER: "sendto:44:206",
+    READS | HAS_FILE | HAS_BYTES | HAS_PEER | MESSAGE_1: "recvmsg:47:212",
+    WRITES | HAS_FILE | HAS_BYTES | HAS_PEER | MESSAGE_1: "sendmsg:46:211",
     READS | HAS_FILE: "recvmmsg:299:243",
     WRITES | HAS_FILE: "sendmmsg:307:269",
     READS | HAS_FILE | HAS_SECOND | HAS_BYTES | FILE_1: "sendfile:40:71",
@@ -39,21 +43,24 @@ _CALLS = {
     OPENS | HAS_PATH | HAS_FOLDER | PATH_1: "openat:257:56 openat2:437:437",
     HAS_PATH: """
         access:21:- stat:4:- lstat:6:- statfs:137:43 readlink:89:- execve:59:221 unlink:87:- mkdir:83:- rmdir:84:-
-        rename:82:- link:86:- chdir:80:49 chroot:161:51 chmod:90:- chown:92:- lchown:94:- truncate:76:45 mknod:133:-
+        chdir:80:49 chroot:161:51 chmod:90:- chown:92:- lchown:94:- truncate:76:45 mknod:133:-
         acct:163:89 swapon:167:224 swapoff:168:225 umount2:166:39 utime:132:- utimes:235:- getxattr:191:8
         lgetxattr:192:9 setxattr:188:5 lsetxattr:189:6 listxattr:194:11 llistxattr:195:12 removexattr:197:14
         lremovexattr:198:15
     """,
+    HAS_PATH | HAS_OTHER: "rename:82:- link:86:- pivot_root:155:41",
+    HAS_PATH | HAS_OTHER | HAS_FOLDER | PATH_1: """
+        renameat:264:38 renameat2:316:276 linkat:265:37 move_mount:429:429
+    """,
     HAS_PATH | PATH_1: "symlink:88:- inotify_add_watch:254:27 mount:165:40",
     HAS_PATH | HAS_FOLDER | PATH_1: """
         statx:332:291 newfstatat:262:79 faccessat:269:48 faccessat2:439:439 readlinkat:267:78 execveat:322:281
-        unlinkat:263:35 mkdirat:258:34 mknodat:259:33 renameat:264:38 renameat2:316:276 linkat:265:37 fchmodat:268:53
+        unlinkat:263:35 mkdirat:258:34 mknodat:259:33 fchmodat:268:53
         fchmodat2:452:452 fchownat:260:54 utimensat:280:88 futimesat:261:- name_to_handle_at:303:264 open_tree:428:428
     """,
     HAS_PATH | HAS_FOLDER | PATH_2: "symlinkat:266:36",
 }
-"""By what they do: name, number on x86-64, number in the generic table. Of recvmmsg and sendmmsg the bytes are not
-known; mmap and io_uring are not counted at all."""
+"""By what they do: name, number on x86-64, number in the generic table. What they lack is touched.NOT_IN_FILES."""
 MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away")
 """That are handed over."""
 SIZES = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192, "SLOW_CALLS": 4096}
@@ -108,11 +115,16 @@ OPTIONAL = {
     "cred.egid": "OFF_EGID",
     "cred.sgid": "OFF_SGID",
     "cred.cap_permitted": "OFF_PERMITTED",
+    "cred.user_ns": "OFF_USER_NS",
+    "user_namespace.owner": "OFF_NS_OWNER",
+    "user_namespace.level": "OFF_NS_LEVEL",
     "mm_struct.flags": "OFF_MM_FLAGS",
 }
 """Without these something is not told of, and the rest is."""
 ARGUMENTS = {
-    "x86_64": {"pt_regs.di": "OFF_ARG_0", "pt_regs.si": "OFF_ARG_1", "pt_regs.dx": "OFF_ARG_2"},
+    "x86_64": {
+        f"pt_regs.{name}": f"OFF_ARG_{number}" for number, name in enumerate(("di", "si", "dx", "r10", "r8", "r9"))
+    },
     "aarch64": {"pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
 }
 _TYPES = {"file": "TYPE_FILE", "inode": "TYPE_INODE", "list_head": "TYPE_POINTER"}
@@ -138,8 +150,8 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
     if request.detail == "calls":
         return []
     if "OFF_REGS" in values:
-        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
-    if lacking := {*OFFSETS.values(), "OFF_ARG_0", "OFF_ARG_1", "OFF_ARG_2"} - values.keys():
+        values.update({f"OFF_ARG_{number}": values["OFF_REGS"] + 8 * number for number in range(1, 6)})
+    if lacking := {*OFFSETS.values(), *(f"OFF_ARG_{number}" for number in range(6))} - values.keys():
         return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
     if "WAY_RAW" not in values and "TASK_REGS" not in values:
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]

@@ -11,6 +11,7 @@
 #define FILE_PIECE 256 /* NAME_MAX and a NUL */
 #define FILE_STEPS 16  /* names and mount points on the way to the root */
 #define FAILED_PATH 232
+#define OF_TWO (FAILED_PATH / 2)
 #define SLOW_PATH 104
 #define SLOWEST 5
 #define CROWDED 1024
@@ -18,6 +19,9 @@
 #define SOCKFS 0x534F434B
 #define AT_FDCWD (-100)
 #define EINPROGRESS 115
+#define SETTLED 0xFFFFFFFF
+#define SOCK_STREAM 1
+#define SOCK_SEQPACKET 5
 
 /* What a call does; the same in file_calls.py, which also says which arguments it does that by. */
 enum {
@@ -30,6 +34,9 @@ enum {
     HAS_PATH = 64,   /* argument `class >> 16 & 3` */
     HAS_FOLDER = 128, /* the argument before the path: a descriptor that the path may begin at */
     HAS_ADDRESS = 256, /* arguments 1 and 2: a socket's address and its length */
+    HAS_PEER = 1024, /* arguments 4 and 5: an address and its length, or (MESSAGE) argument 1 a struct msghdr with them */
+    MESSAGE = 1 << 16, /* as of a path: about->text */
+    HAS_OTHER = 512, /* after the path another, and before that, with HAS_FOLDER, a folder of its own */
     /* How it has ended. */
     FAILED = 1 << 20,
     RETURNED = 1 << 21,
@@ -68,11 +75,12 @@ struct file_name {
 
 struct failed_path {
     u32 where; /* side */
-    s32 length; /* with its NUL, or as long as there is room; below 0: it could not be read */
+    s16 length; /* with its NUL, or as long as there is room; below 0: it could not be read */
+    s16 other;  /* the same of the second of two paths, which is in the second half; 0: there is none */
     u16 nr;
     u16 error;
-    u32 pad;
-    struct identity folder; /* that it begins at, where it does not begin at the root */
+    u32 apart; /* the second begins at another folder, which is not told */
+    struct identity folder; /* that what does not begin at the root begins at */
     char path[FAILED_PATH];
 };
 
@@ -122,7 +130,7 @@ BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
 BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
-BPF_TABLE("lru_hash", struct identity, u8, named, FILES);
+BPF_TABLE("lru_hash", struct identity, u32, named, FILES); /* SETTLED, or the epoch in which it had no address */
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
 BPF_TABLE("array", u32, struct slowest, none_slow, 1);
@@ -153,33 +161,6 @@ static __always_inline void turn_away(u32 reason)
         *count += 1;
 }
 
-
-/* Where the arguments of the running call are; see `refused_number`. */
-#ifdef TASK_REGS
-#define ARGUMENT_AT(registers, offset) (*(u64 *)((registers) + (offset)))
-static __always_inline char *registers_at(u64 place)
-{
-    void *(*registers)(void *) = (void *)175;
-    return registers(current_task());
-}
-#else
-#define ARGUMENT_AT(registers, offset) READ(u64, registers, offset)
-static __always_inline char *registers_at(u64 place)
-{
-    return (char *)place;
-}
-#endif
-
-/* Whether what is given at `place` are the registers of the running task. */
-static __always_inline int has_arguments(u64 place)
-{
-#ifdef TASK_REGS
-    return 1;
-#else
-    u64 size = place + SIZE_REGS - READ(u64, bpf_get_current_task(), OFF_STACK);
-    return size == 8192 || size == 16384 || size == 32768 || size == 65536;
-#endif
-}
 
 static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
 {
@@ -304,11 +285,17 @@ static __always_inline void take_path(struct file_name *name, char *path)
     }
 }
 
-/* Of an open file, or (0) of the current folder. */
+static __always_inline int is_settled(struct file_name *name)
+{
+    if (name->magic != SOCKFS || (name->family != 1 && name->family != 2 && name->family != 10))
+        return 1;
+    return name->local_port || name->length || name->of_peer;
+}
+
+/* Of an open file, or (0) of the current folder. A socket without an address is looked at again: it may get one. */
 static __always_inline void take_name(struct identity *of, char *file)
 {
-    u32 zero = 0;
-    u8 one = 1;
+    u32 zero = 0, seen = SETTLED;
     struct file_name *name = name_draft.lookup(&zero);
     if (!name)
         return;
@@ -322,10 +309,17 @@ static __always_inline void take_name(struct identity *of, char *file)
         take_socket(name, file);
     else
         take_path(name, path);
+    if (!is_settled(name)) {
+        seen = current_epoch();
+        if (named.lookup(of)) { /* it has been told */
+            named.update(of, &seen);
+            return;
+        }
+    }
     if (file_names.update(of, name))
         turn_away(NO_NAME);
     else
-        named.update(of, &one);
+        named.update(of, &seen);
 }
 
 static __always_inline int is_named(struct about *about, struct identity *file, u32 descriptor)
@@ -335,8 +329,11 @@ static __always_inline int is_named(struct about *about, struct identity *file, 
         return 1;
     if (known->inode == file->inode && known->device == file->device && known->generation == file->generation)
         return 1;
-    if (!named.lookup(file))
+    u32 *seen = named.lookup(file);
+    if (!seen)
         return 0;
+    if (*seen != SETTLED)
+        return *seen == current_epoch();
     *known = *file;
     return 1;
 }
@@ -390,14 +387,14 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
             turn_away(UNTOLD);
         return;
     }
-    struct about *about = has_arguments(place) ? about_of(self, 1) : 0;
+    char *registers = own_registers(place);
+    struct about *about = registers ? about_of(self, 1) : 0;
     if (!about) {
         turn_away(NO_ABOUT);
         return;
     }
-    char *registers = registers_at(place);
-    u64 first = ARGUMENT_AT(registers, OFF_ARG_0), second = ARGUMENT_AT(registers, OFF_ARG_1);
-    u64 third = ARGUMENT_AT(registers, OFF_ARG_2);
+    u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
+    u64 third = REGISTER(u64, registers, OFF_ARG_2);
 #define ARGUMENT(shift) (DOES(3 << (shift)) == 0 ? first : DOES(2 << (shift)) ? third : second)
     task->about = 1;
     about->tid = self->tid;
@@ -424,8 +421,25 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         crowded_abouts.update(&self->tid, about);
 }
 
+static __always_inline void read_two(struct about *about, struct failed_path *failed, char *registers)
+{
+    if (!registers)
+        return;
+    u64 text = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_3) : REGISTER(u64, registers, OFF_ARG_1);
+    s32 folder = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_2) : AT_FDCWD;
+    failed->length = bpf_probe_read_user_str(failed->path, OF_TWO, (void *)about->text);
+    failed->other = bpf_probe_read_user_str(failed->path + OF_TWO, OF_TWO, (void *)text);
+    if (failed->length > 0 && failed->path[0] != '/') {
+        failed->apart = folder != about->folder;
+        folder = about->folder;
+    } else if (failed->other <= 0 || failed->path[OF_TWO] == '/')
+        return;
+    about->at = folder;
+    about->class |= LOOKS;
+}
+
 /* The path that a call has failed with, for `count_path`; where it does not begin at the root, its folder is looked at. */
-static __always_inline void read_path(struct about *about)
+static __always_inline void read_path(struct about *about, u64 place)
 {
     u32 zero = 0;
     struct failed_path *failed = path_draft.lookup(&zero);
@@ -438,6 +452,10 @@ static __always_inline void read_path(struct about *about)
         failed->length = -1;
         if (size <= ADDRESS && bpf_probe_read_user(failed->path, size, (void *)about->text) == 0)
             failed->length = size;
+        return;
+    }
+    if (DOES(HAS_OTHER)) {
+        read_two(about, failed, own_registers(place));
         return;
     }
     failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
@@ -457,7 +475,7 @@ static __always_inline void count_path(u32 now, struct about *about)
     failed->where = (now & 1) << 22;
     failed->nr = about->nr;
     failed->error = -about->result;
-    if (!DOES(HAS_ADDRESS))
+    if (DOES(LOOKS) && !DOES(HAS_ADDRESS))
         failed->folder = about->looked;
     u64 *count = failed_paths.lookup(failed);
     if (!count) {
@@ -483,7 +501,70 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
     return row;
 }
 
-static __always_inline void count_files(u32 now, struct about *about, u32 tgid, u64 spent_ns)
+/*
+ * Of a datagram by address: the file becomes that socket with that peer, which has a row and a name of its own. The
+ * address is what was sent to, or what the kernel has written where a datagram was received.
+ */
+static __always_inline void find_peer(struct about *about, u64 place)
+{
+    u32 zero = 0, seen = SETTLED, length = 0;
+    u64 address = 0;
+    char *registers = own_registers(place), *socket;
+    struct file_name *name = name_draft.lookup(&zero);
+    if (!name || !registers)
+        return;
+    if (DOES(MESSAGE)) {
+        bpf_probe_read_user(&address, sizeof(address), (void *)about->text);
+        bpf_probe_read_user(&length, sizeof(length), (void *)(about->text + 8));
+    } else {
+        u64 size = REGISTER(u64, registers, OFF_ARG_5);
+        address = REGISTER(u64, registers, OFF_ARG_4);
+        if (DOES(READS))
+            bpf_probe_read_user(&length, sizeof(length), (void *)size);
+        else
+            length = size;
+    }
+    char *given = name->text + 2 * ADDRESS;
+    u64 whole = length, mixed = about->file.inode;
+    asm volatile("" : "+r"(whole)); /* as in unix_address */
+    __builtin_memset(given, 0, ADDRESS);
+    if (!address || whole <= 2 || whole > ADDRESS || bpf_probe_read_user(given, whole, (void *)address))
+        return;
+#pragma unroll
+    for (int at = 0; at < ADDRESS; at += 8)
+        mixed = (mixed ^ *(u64 *)(given + at)) * 0x9E3779B97F4A7C15ULL, mixed ^= mixed >> 29;
+    struct identity peer = {.inode = mixed | 1ULL << 63, .device = about->file.device, .generation = about->file.generation}, same;
+    if (named.lookup(&peer)) {
+        about->file = peer;
+        return;
+    }
+    if (!(socket = file_of(about->descriptor)))
+        return;
+    identify_file(&same, socket);
+    __builtin_memset(name, 0, FILE_NAME_HEAD);
+    name->magic = READ(u64, READ(char *, LOAD(char *, AS(TYPE_FILE, socket), OFF_F_INODE), OFF_SB), OFF_S_MAGIC);
+    if (same.inode != about->file.inode || same.device != about->file.device || name->magic != SOCKFS)
+        return;
+    take_socket(name, socket);
+    if (name->family != *(u16 *)given || name->type == SOCK_STREAM || name->type == SOCK_SEQPACKET)
+        return;
+    name->mode = READ(u16, LOAD(char *, AS(TYPE_FILE, socket), OFF_F_INODE), OFF_MODE);
+    if (name->family == 1) {
+        name->of_peer = whole;
+        __builtin_memcpy(name->text + ADDRESS, given, ADDRESS);
+    } else {
+        name->remote_port = __builtin_bswap16(*(u16 *)(given + 2));
+        __builtin_memcpy(name->remote, given + (name->family == 2 ? 4 : 8), 16);
+    }
+    if (file_names.update(&peer, name)) {
+        turn_away(NO_NAME);
+        return;
+    }
+    named.update(&peer, &seen);
+    about->file = peer;
+}
+
+static __always_inline void count_files(u32 now, u64 place, struct about *about, u32 tgid, u64 spent_ns)
 {
     s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
@@ -496,13 +577,15 @@ static __always_inline void count_files(u32 now, struct about *about, u32 tgid, 
         about->class |= LOOKS;
     }
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
-        read_path(about);
+        read_path(about, place);
     if (DOES(LOOKS))
         look(about);
     if (DOES_ALL(OPENS | RETURNED) && about->looked.device)
         about->class |= OPENED;
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         count_path(now, about);
+    if (DOES(HAS_PEER) && DOES(WRITES | RETURNED) && about->file.device)
+        find_peer(about, place);
     struct identity file = DOES(OPENED) ? about->looked : about->file;
     struct file_row *row = 0;
     if (file.device)
@@ -583,7 +666,7 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
         *bar = next;
 }
 
-static __always_inline void leave_files(u32 now, struct self *self, struct task *task, u64 spent_ns, s64 result)
+static __always_inline void leave_files(u32 now, u64 place, struct self *self, struct task *task, u64 spent_ns, s64 result)
 {
     struct about *about = 0;
     if (task->about) {
@@ -596,7 +679,7 @@ static __always_inline void leave_files(u32 now, struct self *self, struct task 
         }
         if (about) {
             about->result = result;
-            count_files(now, about, task->tgid, spent_ns);
+            count_files(now, place, about, task->tgid, spent_ns);
         }
     }
     note_slow(now, task, about, spent_ns);

@@ -17,8 +17,10 @@ from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
-_NAME = struct.Struct("<II2H2x3HBB2xII16s16s1280s")
-_FAILED = struct.Struct("<IiHH4x16s232s")
+_NAME = struct.Struct("<II6HBB2xII16s16s1280s")
+_FAILED = struct.Struct("<I2h2HI16s232s")
+_OF_TWO = 116
+"""Bytes of each of two paths."""
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
 _TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", UNTOLD)
@@ -27,6 +29,7 @@ _NAMES = 100_000
 """That are remembered; the kernel side tells each once."""
 _UNKNOWN = File("file", None)
 _UNIX, _INET, _INET6 = 1, 2, 10
+_DATAGRAM = 2
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
 _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
@@ -45,6 +48,7 @@ class _Name(NamedTuple):
     rdev: int
     mode: int
     family: int
+    type: int
     protocol: int
     local_port: int
     remote_port: int
@@ -102,17 +106,26 @@ class FileTables:
     def _failed(self, side: int) -> Iterator[tuple[FailedPath, int]]:
         for keys, values in rows.take(self._tables["failed_paths"], side):
             for key, (count,) in zip(_FAILED.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True):
-                _, length, nr, number, folder, text = key
+                _, length, other, nr, number, apart, folder, text = key
                 name = syscall(ABI_NATIVE, nr).name
-                if length < 0:
-                    path = None
-                elif name in _CONNECTING:
-                    path = _address(text[:length])
+                if name in _CONNECTING:
+                    path = _address(text[:length]) if length >= 0 else None
+                elif other:
+                    first = self._path(text[:_OF_TWO], length, folder)
+                    path = f"{first or '?'} → {self._path(text[_OF_TWO:], other, folder, apart=bool(apart)) or '?'}"
                 else:
-                    path = _cut_text(text, length)
-                    if folder.strip(b"\0") and (below := self._names.get(folder, _UNKNOWN).path):
-                        path = f"{below.rstrip('/')}/{path}" if path else below
+                    path = self._path(text, length, folder)
                 yield FailedPath(name, number, path), count
+
+    def _path(self, text: bytes, length: int, folder: bytes, *, apart: bool = False) -> str | None:
+        """As it was given, below the folder where it begins there (`apart`: at another); None: it could not be read."""
+        if length < 0:
+            return None
+        path = _cut_text(text, length)
+        if path.startswith("/"):
+            return path
+        below = "…" if apart else self._names.get(folder, _UNKNOWN).path
+        return (f"{below.rstrip('/')}/{path}" if path else below) if below else path
 
     def _slowest(self, side: int) -> Iterator[SlowCall]:
         for keys, values in rows.take(self._tables["slow_calls"], side):
@@ -171,6 +184,8 @@ def _kind_of(name: _Name) -> str:
 def _socket(name: _Name, inode: int) -> File:
     if name.family == _UNIX:
         own, peer = _address(name.text[: name.length]), _address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
+        if own and peer and name.type == _DATAGRAM:
+            return File("unix", f"{own} → {peer.removeprefix('unix ')}")
         return File("unix", own or peer or f"unix [{inode}]")
     if name.family not in (_INET, _INET6):
         return File("socket", f"socket family {name.family} [{inode}]")

@@ -472,9 +472,33 @@ static __always_inline u64 kernel_u64(u64 where)
 #endif
 
 /*
+ * The registers of the call that the running task is in; 0 where they cannot be told. Helper 175, bpf_task_pt_regs (Linux
+ * 5.15), gives them; before, what a raw tracepoint gives is read only where that can be these: at the very top of the
+ * task's kernel stack, whose size is a power of two.
+ */
+#ifdef TASK_REGS
+#define REGISTER OWN
+#else
+#define REGISTER READ
+#endif
+static __always_inline char *own_registers(u64 place)
+{
+#ifdef TASK_REGS
+    void *(*registers)(void *) = (void *)175;
+    return registers(current_task());
+#elif defined(WAY_RAW)
+    u64 size = place + SIZE_REGS - kernel_u64(bpf_get_current_task() + OFF_STACK);
+    return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? (char *)place : 0;
+#else
+    return 0;
+#endif
+}
+
+/*
  * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
  * that this user has started is this user's by its real uid alone; a setgid one, and one with capabilities, by its
- * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two.
+ * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two. Those of a user namespace, right
+ * below the first one, that this user has made are this user's as well (man 7 user_namespaces).
  */
 static __always_inline int may_tell(void)
 {
@@ -488,8 +512,13 @@ static __always_inline int may_tell(void)
     u32 gid = OWN(u32, cred, OFF_GID);
     if (OWN(u32, cred, OFF_EGID) != gid || OWN(u32, cred, OFF_SGID) != gid)
         return 0;
-    if (OWN(u32, cred, OFF_PERMITTED) || OWN(u32, cred, OFF_PERMITTED + 4))
-        return 0;
+    if (OWN(u32, cred, OFF_PERMITTED) || OWN(u32, cred, OFF_PERMITTED + 4)) {
+#if defined(OFF_USER_NS) && defined(OFF_NS_OWNER) && defined(OFF_NS_LEVEL)
+        char *namespace = OWN(char *, cred, OFF_USER_NS);
+        if (READ(u32, namespace, OFF_NS_LEVEL) != 1 || READ(u32, namespace, OFF_NS_OWNER) != ONLY_UID)
+#endif
+            return 0;
+    }
     return (READ(u64, mm, OFF_MM_FLAGS) & MMF_DUMPABLE) == 1;
 #else
     return 0;
@@ -919,24 +948,15 @@ static __always_inline void count_return(u32 now, struct task *task, u64 spent_n
 
 /*
  * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
- * others for who makes it, and for strace. It stands in the registers of the running task, which helper 175,
- * bpf_task_pt_regs (Linux 5.15), gives; before, what the tracepoint gives is read only where that can be these: at the
- * very top of the task's kernel stack, whose size is a power of two.
+ * others for who makes it, and for strace. It stands in the registers of the running task.
  */
-static __always_inline s32 refused_number(void *ctx)
+static __always_inline s32 refused_number(void *ctx, u64 place)
 {
-#ifndef WAY_RAW
-    return FIELD(s64, TP_EXIT_NR);
-#elif defined(TASK_REGS)
-    void *(*registers)(void *) = (void *)175;
-    return *(u64 *)((char *)registers(current_task()) + OFF_SYSCALL_NR);
+#ifdef WAY_RAW
+    char *registers = own_registers(place);
+    return registers ? REGISTER(u64, registers, OFF_SYSCALL_NR) : -1;
 #else
-    u64 regs = ((struct bpf_raw_tracepoint_args *)ctx)->args[0], stack = 0, number = -1;
-    bpf_probe_read_kernel(&stack, sizeof(stack), (char *)bpf_get_current_task() + OFF_STACK);
-    u64 size = regs + SIZE_REGS - stack;
-    if (size == 8192 || size == 16384 || size == 32768 || size == 65536)
-        bpf_probe_read_kernel(&number, sizeof(number), (char *)regs + OFF_SYSCALL_NR);
-    return number;
+    return FIELD(s64, TP_EXIT_NR);
 #endif
 }
 
@@ -986,12 +1006,12 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         leave_kernel(task, returned_ns);
 #endif
 #ifdef DETAIL_FILES
-        leave_files(now, &self, task, spent_ns, result);
+        leave_files(now, place, &self, task, spent_ns, result);
 #endif
         count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
-            note_failed_exec(ctx, task->tgid, task->nr == NR_EXECVEAT, -result);
+            note_failed_exec(place, task->tgid, task->nr == NR_EXECVEAT, -result);
 #endif
         return;
     }
@@ -1001,7 +1021,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         lose(now, BEGUN);
     if (state != IDLE || !is_allowed(self.task) || has_come_back(self.tid))
         return;
-    s32 nr = refused_number(ctx);
+    s32 nr = refused_number(ctx, place);
     u8 abi = abi_of(&self, nr);
     if (!is_wanted(abi, nr))
         return;

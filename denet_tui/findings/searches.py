@@ -57,7 +57,7 @@ def _folded(paths: Mapping[str | None, int], touched: Touched, executed: Iterabl
     """By name; what has none, or is none, is left as it is."""
     some, names = list[Search](), dict[str, dict[str, int]]()
     for path, count in paths.items():
-        if path is None or _base(path) in ("", ".", ".."):
+        if path is None or _base(path) in ("", ".", "..") or " → " in path:  # of two paths it may be either
             some.append(Search(path, count))
         else:
             names.setdefault(_base(path), {})[path] = count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.text import Json, plain, wall_ms
@@ -14,22 +15,37 @@ _SHOWN = 5
 """Files and paths that the table at the end names."""
 
 
-def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
+class Bounds(NamedTuple):
+    """Which processes have rows of their own in the summary, and how many bytes each table has; None: all."""
+
+    pids: Collection[int] | None = None
+    most: int | None = None
+
+
+def summary_fields(info: RunInfo, snapshot: Snapshot, bounds: Bounds) -> Iterator[str]:
     """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
-    for name, items in tables(info, snapshot):
+    for name, items in tables(info, snapshot, bounds.pids):
         yield f',"{name}":['
-        for number, item in enumerate(items):
-            yield ("," if number else "") + as_json(item)
-        yield "]"
+        size = left_out = 0
+        for item in items:
+            if left_out or (bounds.most is not None and size > bounds.most):
+                left_out += 1
+                continue
+            text = ("," if size else "") + as_json(item)
+            size += len(text)
+            yield text
+        yield f'],"{name}_left_out":{left_out}' if left_out else "]"
 
 
-def tables(info: RunInfo, snapshot: Snapshot) -> tuple[tuple[str, Iterator[Json]], ...]:
-    """These fields by name, each item by item."""
+def tables(
+    info: RunInfo, snapshot: Snapshot, pids: Collection[int] | None = None
+) -> tuple[tuple[str, Iterator[Json]], ...]:
+    """These fields by name, each item by item; of `pids` alone where they are given."""
     touched = snapshot.detail.touched
     if touched is None:
         return ()
     return (
-        ("files", _files(touched)),
+        ("files", _files(touched, pids)),
         ("failed_paths", _failed(touched)),
         ("slowest", _slowest(info, touched)),
     )
@@ -52,11 +68,12 @@ def story(snapshot: Snapshot) -> Iterator[str]:
         yield f"  {count:,} x {syscall} {errno_name(number)}: {shown(path)}"
 
 
-def _files(touched: Touched) -> Iterator[Json]:
+def _files(touched: Touched, pids: Collection[int] | None) -> Iterator[Json]:
     for file, use in busiest_first(touched):
         yield _file(file, None, use)
     for (pid, file), use in touched.by_process.items():
-        yield _file(file, pid, use)
+        if pids is None or pid in pids:
+            yield _file(file, pid, use)
 
 
 def _file(file: File, pid: int | None, use: Use) -> Json:

@@ -38,6 +38,7 @@ class PartFiles:
         self._path, self._limits = path, limits
         self._run = _run_at(start_ms / 1000)
         self.number = self._named = 0
+        self._name = ""
         self._begun_s = 0.0
 
     def begin(self) -> tuple[Path, int]:
@@ -52,14 +53,24 @@ class PartFiles:
                     descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
                     break
             self.number += 1
-            self._make_room(at, name)
+            self._name = name
+            self._make_room(at, (self._limits.max_bytes or 0) // _PARTS)
         return self._path.with_name(name), descriptor
 
-    def _make_room(self, at: int, begun: str) -> None:
+    def end(self) -> None:
+        """Make room for what the last one has become with its summary. Raises OSError."""
+        with files.folder_of(self._path) as at:
+            self._make_room(at, os.stat(self._name, dir_fd=at, follow_symlinks=False).st_size)
+
+    def most_rows(self) -> int | None:
+        """Bytes of a table of the summary; None for all there are."""
+        return None if self._limits.max_bytes is None else self._limits.max_bytes // (2 * _PARTS)
+
+    def _make_room(self, at: int, taken: int) -> None:
         max_bytes, keep_s = self._limits
-        room = None if max_bytes is None else max_bytes - max_bytes // _PARTS
+        room = None if max_bytes is None else max_bytes - taken
         for name, found in reversed(_listed(self._path, self._run, at)):
-            if name != begun:
+            if name != self._name:
                 room = None if room is None else room - min(found.st_size, found.st_blocks * 512)
                 if (room is not None and room < 0) or (keep_s is not None and found.st_mtime < time.time() - keep_s):
                     with suppress(OSError):  # another one has removed it

@@ -23,7 +23,9 @@ def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
     return grouped
 
 
-def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Iterator[str]:
+def summary_pieces(
+    info: RunInfo, snapshot: Snapshot, processes: Spool, bounds: about.Bounds | None = None
+) -> Iterator[str]:
     """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
     head: Json = {
         "kind": "summary",
@@ -42,7 +44,7 @@ def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Itera
         "syscalls": syscall_items(snapshot),
     }
     yield as_json(head)[:-1]
-    yield from about.summary_fields(info, snapshot)
+    yield from about.summary_fields(info, snapshot, bounds or about.Bounds())
     yield ',"processes":['
     yield from processes.blocks()
     yield "]}\n"

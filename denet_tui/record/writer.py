@@ -7,10 +7,12 @@ import os
 import pathlib
 import resource
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain
 from typing import BinaryIO
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
+from denet_tui.record.about import Bounds
 from denet_tui.record.events import Lifecycle
 from denet_tui.record.keyframe import Keyframes
 from denet_tui.record.parts import Limits, PartFiles
@@ -56,6 +58,8 @@ class Recorder:
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None
         self._spooled: set[ProcessKey] = set()
+        self._kept: set[int] = set()
+        """With parts the ids of the processes that the spool has."""
         self._spool_failure: str | None = None
         self._last: Snapshot | None = None
 
@@ -104,11 +108,15 @@ class Recorder:
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
             sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
+            bounds = Bounds(self._kept, self._parts.most_rows()) if self._parts else None
+            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool, bounds), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
         self.close()
+        if self._parts:
+            with suppress(OSError):  # the folder has gone: nothing is left to make room for
+                self._parts.end()
 
     def close(self) -> None:
         """Close everything without a summary, as after an error elsewhere; may be called again."""
@@ -165,6 +173,7 @@ class Recorder:
         if self._spool is not None:
             try:
                 self._spool.clear()
+                self._kept.clear()
             except OSError as problem:
                 self._stop(problem)
 
@@ -183,6 +192,8 @@ class Recorder:
         try:
             for process in processes:
                 self._spool.add(process_item(self._info, process))
+                if self._parts:
+                    self._kept.add(process.pid)
         except OSError as problem:
             self._stop(problem)
 

@@ -89,7 +89,8 @@ def by_peer(files: Uses) -> list[FileRow]:
         here, arrow, there = path_of(file).partition(" → ")
         kind, _, own = here.partition(" ")
         anywhere = f"{kind} {'[::]' if own.startswith('[') else '0.0.0.0'}:{own.rpartition(':')[2]}"  # noqa: S104 - a name
-        end = next((each for each in (here, anywhere) if each in listening), "") if arrow else ""
+        connects = arrow and kind not in ("udp", "unix")
+        end = next((each for each in (here, anywhere) if each in listening), "") if connects else ""
         return f"{end} accepted" if end else f"{kind} {there}" if arrow else here
 
     return _grouped(sockets, peer_of)

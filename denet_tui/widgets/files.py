@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
-from denet_tui.touched import File, Touched, Use, turned_away
+from denet_tui.touched import NOT_IN_FILES, File, Touched, Use, turned_away
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets import file_rows, formatting
 from denet_tui.widgets.columns import Column
@@ -28,7 +28,6 @@ from denet_tui.widgets.narrowing import Narrow, Subtree, UsersOf
 from denet_tui.widgets.table import TableView
 
 NOT_WATCHED = "files are not watched here: denet-tui run --detail files (or all) does"
-_LEFT_OUT = "without mmap and io_uring"
 _NO_TOUCHED = Touched()
 _NAMED = 4
 """Processes that are named as users of a file."""
@@ -45,8 +44,8 @@ class FileTable(TableView[FileRow]):
         "Each line is a file, folder, pipe, terminal, device, socket or the like that calls were about: how often it "
         "was opened, read and written, how many bytes each way, how long the calls on it took together (waiting "
         "included), and how many of them failed. All is since the start. t changes the grouping: by file, by process, "
-        "by folder, by peer (sockets), by mount; right and left unfold and fold. What was done through a mapping "
-        "(mmap) or io_uring is not counted here, nor are calls that only name a path. The line below has the whole "
+        "by folder, by peer (sockets), by mount; right and left unfold and fold. Not counted here is "
+        f"{NOT_IN_FILES}, nor are calls that only name a path. The line below has the whole "
         "name and who used it; enter narrows everything to the processes that used it so far."
     )
     EMPTY = "no call on a file or a peer yet"
@@ -332,7 +331,7 @@ class FilesView(Vertical):
         parts = [
             f"{how_many(len(files), 'file')}{self._of}, by {grouping}",
             f"{formatting.size(whole.read_bytes)} read, {formatting.size(whole.write_bytes)} written",
-            _LEFT_OUT,
+            f"without {NOT_IN_FILES}",
         ]
         if away:
             parts.insert(1, ", ".join(away))

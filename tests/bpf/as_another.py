@@ -1,6 +1,6 @@
 """What a user is told of a setuid program it has started: `python -m tests.bpf.as_another UID PROGRAM [OPTION]..`.
 
-Run as root; PROGRAM is a setuid cat; OPTIONs are of setpriv(1).
+Run as root; PROGRAM is a setuid cat; OPTIONs are of setpriv(1), or `mapped` (tests/bpf/mapped.py in its place).
 Prints one JSON object: names of files, failing paths, and what was turned away.
 """
 
@@ -15,18 +15,20 @@ from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 
-SCRIPT = 'echo ready; read go; "$0" /etc/shadow /root/secret > /dev/null; cat /etc/hostname /own-missing; exit 0'
+SCRIPT = 'echo $$; read go; "$0" /etc/shadow /root/secret > /dev/null; cat /etc/hostname /own-missing; exit 0'
 
 
 def main() -> None:
     uid, program, *options = sys.argv[1:]
     loaded = loader.load(Request("raw", detail="files"), int(uid), "raw")
     tracer = Tracer(Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {}), int(uid))
-    argv = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *options, "sh", "-c", SCRIPT, program]
+    become = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *options]
+    if options == ["mapped"]:
+        become = [sys.executable, "-m", "tests.bpf.mapped", uid]
+    argv = [*become, "sh", "-c", SCRIPT, program]
     watched = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert watched.stdout
-    assert watched.stdout.readline() == b"ready\n"
-    tracer.attach(watched.pid)
+    tracer.attach(int(watched.stdout.readline()))
     watched.communicate(b"\n", timeout=30)
     about = tracer.read().about
     assert about

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from denet_tui.bpf import file_calls
+from denet_tui.bpf.handover import Loading
+from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
 from tests.real import REPOSITORY, denet, environment
 
@@ -26,9 +29,10 @@ READING = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg
 WRITING = {"write", "pwrite64", "writev", "sendto", "sendmsg"}
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: (E\w+) \(.*\))?$")
 _FILE = re.compile(r"\d+<((?:[\w-]+:\[.*?\])|[^<>]*)(?:<char [\d:]+>)?(?:\(deleted\))?>")
-_AT = re.compile(r"(?:AT_FDCWD|\d+)<([^<>]*)>, ")
+_PATH = re.compile(r'(?:(AT_FDCWD|\d+)<([^<>]*)>, )?(?:"((?:[^"\\]|\\.)*)"|(0x\w+))(?:, |$)')
+_PEER = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
-COMPARED = 200
+COMPARED, OF_TWO = 200, 110
 """Letters of a path: of longer ones both sides show as much as they have room for."""
 
 
@@ -78,6 +82,8 @@ def uses(calls: list[tuple[int, re.Match[str]]]) -> Counter[tuple[int, str, str]
 
     for pid, (call, words, result, opened, error) in ((pid, each.groups()) for pid, each in calls):
         files = [name_of(each) for each in _FILE.findall(words)]
+        if (peer := _PEER.search(words)) and files and files[0].startswith("udp"):
+            files[0] += f" → {f'[{peer[2]}]' if ':' in peer[2] else peer[2]}:{peer[1]}"
         if error:
             continue
         if call in READING:
@@ -108,7 +114,7 @@ def told_uses(summary: dict[str, Any], pids: set[int]) -> Counter[tuple[int, str
 
 def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tuple[str, str, str | None]]:
     """Failing paths that strace has seen, relative ones below where they begin."""
-    paths = {name for kind, text in file_calls._CALLS.items() if kind & file_calls.HAS_PATH for name in _names(text)}
+    kinds = {name: kind for kind, text in file_calls._CALLS.items() for name in _names(text)}
     found: Counter[tuple[str, str, str | None]] = Counter()
     for _, (call, words, _, _, error) in ((pid, each.groups()) for pid, each in calls):
         if not error:
@@ -116,15 +122,24 @@ def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tu
         if call in ("connect", "bind"):
             text = _TEXT.search(words)
             found[call, error, f"unix {'@' if '@' in words else ''}{text[1]}" if text else None] += 1
-        elif call in paths:
-            below = _AT.match(words)
-            text = _TEXT.match(words[below.end() if below else 0 :])
-            path = _plain(text[1]) if text else None
-            if path is not None and not path.startswith("/"):
-                base = below[1] if below else str(folder)
-                path = f"{base}/{path}" if path else base
+        elif kinds.get(call, 0) & file_calls.HAS_OTHER:
+            first, second = (_PATH.match(words), _PATH.match(words, _PATH.match(words).end()))  # type: ignore[union-attr]
+            apart = first and second and first[1] != second[1] and (first[3] or "/")[0] != "/"
+            paths = _told_path(first, folder), _told_path(second, Path("…") if apart else folder, apart=bool(apart))
+            found[call, error, " → ".join((path or "?")[:OF_TWO] for path in paths)] += 1
+        elif kinds.get(call, 0) & file_calls.HAS_PATH:
+            start = _PATH.match(words).end() if call.startswith("symlink") else 0  # type: ignore[union-attr]
+            path = _told_path(_PATH.match(words, start), folder)
             found[call, error, path and path[:COMPARED]] += 1
     return found
+
+
+def _told_path(told: re.Match[str] | None, folder: Path, *, apart: bool = False) -> str | None:
+    """A path that begins where strace says, or in the folder."""
+    if told is None or told[3] is None:
+        return None
+    path, base = _plain(told[3]), (not apart and told[2]) or str(folder)
+    return path if path.startswith("/") else f"{base}/{path}" if path else base
 
 
 def _names(text: str) -> Iterator[str]:
@@ -137,7 +152,9 @@ def told_failures(summary: dict[str, Any]) -> Counter[tuple[str, str, str | None
     for row in summary["failed_paths"]:
         path = row["path"]
         if row["syscall"] != "chdir":  # of a helper of strace
-            found[row["syscall"], row["errno"], path and path.rstrip("…")[:COMPARED]] += row["count"]
+            two = path and " → " in path
+            told = path and " → ".join(each.rstrip("…")[: OF_TWO if two else COMPARED] for each in path.split(" → "))
+            found[row["syscall"], row["errno"], told] += row["count"]
     return found
 
 
@@ -172,9 +189,12 @@ def test_bytes_and_failing_paths_as_strace_has_them(
     ours = told_uses(summary, {pid for pid, *_ in theirs})
     assert ours == theirs
     sizes = {size for (_, _, what), size in theirs.items() if what.endswith("bytes")}
-    assert {16, 17, 22, 26} <= sizes
+    assert {16, 17, 22, 26, 35, 36} <= sizes
+    peers = {row["path"]: row["write_bytes"] for row in summary["files"] if row["kind"] == "unix"}
+    assert peers["unix @denet-one"] == 38
     failing = failures(calls, folder)
     assert failing["openat", "ENOENT", "/etc/missing"] == failing["openat", "ENOENT", "/etc/../missing"] == 1
+    assert failing["linkat", "ENOENT", "/etc/missing → …/here"] == 1
     assert failing["connect", "ECONNREFUSED", "unix @denet-nobody"] == 1
     told = told_failures(summary)
     told.subtract(strace_itself)
@@ -236,8 +256,53 @@ def test_of_a_setuid_program_nothing_is_told() -> None:
     assert found["turned_away"]["calls of setuid programs"] > 10
 
 
-def test_of_what_has_capabilities_nothing_is_told() -> None:
-    options = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+LATE = """
+import socket
+one, two = socket.socketpair()
+for _ in range(2):
+    input()
+    print(one.send(b"x"), flush=True)
+    two.bind(b"\\0denet-late") if not two.getsockname() else None
+"""
+
+
+def test_a_socket_gets_its_name_when_its_peer_has_one() -> None:
+    tracer = Tracer(Loading(Request("raw", detail="files")).receive())
+    try:
+        argv = [PYTHON, "-S", "-c", LATE]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as watched:
+            assert watched.stdin
+            assert watched.stdout
+            tracer.attach(watched.pid)
+            names = []
+            for _ in range(2):
+                watched.stdin.write("\n")
+                assert watched.stdout.readline() == "1\n"
+                about = tracer.read().about
+                assert about
+                names += [file.path for _, file, use in about.used if file.kind == "unix" and use.writes]
+    finally:
+        tracer.close()
+    assert re.fullmatch(r"unix \[\d+\]", names[0] or "")
+    assert names[1:] == ["unix @denet-late"]
+
+
+def test_of_root_in_a_namespace_of_its_user_all_is_told() -> None:
+    """ptrace(2) would let that user trace it: who has made a user namespace can do all in it."""
+    argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", "cat", "unshare", "-Ur"]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert "/etc/hostname" in found["files"]
+    assert "/etc/shadow" in found["failed"]
+    assert found["turned_away"] == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"], ["mapped"]],
+    ids=["capabilities", "in another's namespace"],
+)
+def test_of_what_has_capabilities_nothing_is_told(options: list[str]) -> None:
     argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", "cat", *options]
     done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
     found = json.loads(done.stdout.splitlines()[-1])

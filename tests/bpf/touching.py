@@ -89,6 +89,17 @@ def peers() -> None:
         datagram.bind((address, 0))
         datagram.sendto(b"l" * 26, datagram.getsockname())
         datagram.recv(100)
+        other = socket.socket(family, socket.SOCK_DGRAM)
+        other.bind(("", 0))
+        other.sendmsg([b"s" * 35], [], 0, datagram.getsockname())
+        datagram.sendto(b"t" * 36, datagram.recvfrom(100)[1])
+        other.recvmsg(100)
+        with contextlib.suppress(OSError):
+            other.sendto(b"u" * 37, 0, (address, 0))
+    one, two = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    one.bind(b"\0denet-one")
+    two.sendto(b"v" * 38, b"\0denet-one")
+    one.recvfrom(100)
     for refused in ("/nowhere/sock", b"\0denet-nobody"):
         with contextlib.suppress(OSError):
             socket.socket(socket.AF_UNIX).connect(refused)
@@ -106,6 +117,15 @@ def paths() -> None:
         with contextlib.suppress(OSError):
             os.open(name, os.O_RDONLY, dir_fd=here)
     libc.open(ctypes.c_void_p(8), 0)
+    for ways in (("nowhere/d", "e"), ("/etc/passwd", "nowhere/f"), ("renamed", "second"), ("x" * 150, "/y" * 70)):
+        for call in (os.rename, os.link):
+            with contextlib.suppress(OSError):
+                call(*ways)
+    with contextlib.suppress(OSError):
+        os.link("missing", "here", src_dir_fd=here, dst_dir_fd=os.open(".", os.O_PATH))
+    with contextlib.suppress(OSError):
+        os.symlink("nowhere", "second")  # noqa: PTH211
+    libc.rename(ctypes.c_void_p(8), b"g")
     with contextlib.suppress(OSError):
         os.execv("/nowhere/program", ["x"])
     os.mkdir("esc\x1b]0;x\x07")

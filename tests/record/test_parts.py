@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from denet_tui.counts import added
+from denet_tui.detail import Detail
 from denet_tui.model import Snapshot
 from denet_tui.record import keyframe
 from denet_tui.record.parts import Limits, PartFiles, of_last_run, parts_of
@@ -20,6 +23,7 @@ from denet_tui.record.read import UnreadableError
 from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.writer import Recorder
+from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.record.made import INFO, category, lines_of
 from tests.record.schema import assert_valid
 from tests.record.test_playback import TICKS, played
@@ -79,7 +83,7 @@ def test_the_oldest_go_and_the_rest_is_read_on_from_a_keyframe(tmp_path: Path, r
     path, limits = tmp_path / "rec.jsonl", Limits(max_bytes=200_000)
     found = written(path, run, limits)
     assert found[0].name != "rec.20260921T141320Z.0001.jsonl"
-    assert sum(each.stat().st_size for each in found) < 230_000  # a tick, a keyframe and the summary more
+    assert sum(each.stat().st_size for each in found) <= 200_000
     rest = list(read(path))
     assert 10 < len(rest) < TICKS
     assert rest == run[-len(rest) :]
@@ -87,6 +91,23 @@ def test_the_oldest_go_and_the_rest_is_read_on_from_a_keyframe(tmp_path: Path, r
         assert one.comes_to(TICKS / 2) == run[-1]
         one.playback.seek(0)
         assert one.comes_to(rest[0].elapsed_ns / 1e9) == rest[0]
+
+
+@pytest.mark.usefixtures("often")
+def test_a_summary_has_rows_of_what_it_tells_of_and_room_below_the_limit(tmp_path: Path, run: list[Snapshot]) -> None:
+    use, long = Use(1, 2, 3, 4, 5, 6, 7), [File("file", f"/{number}{'x' * 200}") for number in range(1000)]
+    failed = {FailedPath("stat", 2, file.path): 1 for file in long}
+    known = {each.pid for each in run[-1].processes}
+    by_process = {(pid, long[0]): use for pid in (4_000_000, *known)}
+    last = replace(run[-1], detail=Detail(touched=Touched(dict.fromkeys(long[:9], use), by_process, failed)))
+    found = written(tmp_path / "rec.jsonl", [*run[:-1], last], Limits(max_bytes=400_000))
+    assert sum(each.stat().st_size for each in found) <= 400_000
+    summary = lines_of(found[-1])[-1]
+    assert_valid([summary])
+    told = {each["pid"] for each in summary["processes"]}
+    assert {row["pid"] for row in summary["files"]} == {None, *(known & told)}
+    assert len(summary["failed_paths"]) + summary["failed_paths_left_out"] == 1000
+    assert 25_000 < len(json.dumps(summary["failed_paths"], separators=(",", ":"))) < 26_500
 
 
 @pytest.mark.usefixtures("often")

@@ -12,7 +12,7 @@ import pytest
 
 from denet_tui.detail import Detail
 from denet_tui.model import Loss
-from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
+from denet_tui.touched import NOT_IN_FILES, FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import FOREIGN, INFO, READ, counted, lines_of, process, snapshot
 from tests.record.schema import SCHEMA, assert_valid, document
 from tests.record.test_read import recorded, told
@@ -22,6 +22,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/recording.md"
 
 def test_the_schema_is_one_and_the_document_is_made_from_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert f"Without {NOT_IN_FILES}." in document()
     assert DOCUMENT.read_text() == document(), "python -m tests.record.schema > docs/recording.md"
 
 

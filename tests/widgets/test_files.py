@@ -8,7 +8,7 @@ from textual.widgets import Static
 from denet_tui.model import ProcessInfo
 from denet_tui.screens.live.touching import touched_through
 from denet_tui.screens.live.view import View, seen_through
-from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
+from denet_tui.touched import NOT_IN_FILES, FailedPath, File, SlowCall, Touched, Use
 from denet_tui.widgets import file_rows
 from denet_tui.widgets.file_rows import FileRow
 from denet_tui.widgets.files import NOT_WATCHED, FilesView, FileTable
@@ -131,10 +131,9 @@ async def test_the_tab() -> None:
         assert "no call on a file or a peer yet" in app.text
         view.show(TOUCHED, PROCESSES, {"files": 12})
         await pilot.pause()
-        assert (
-            "8 files, by file   files: 12 turned away (no room)   5.4K read, 70 written   without mmap and io_uring"
-            in app.text
-        )
+        assert "8 files, by file   files: 12 turned away (no room)   5.4K read, 70 written   without what" in app.text
+        assert NOT_IN_FILES in f"{view.query_one('#of', Static).content}"
+        assert NOT_IN_FILES in FileTable.HELP
         assert table.rows[0].file == PIPE  # most time
         assert "pipe:[77]  make → cc1" in app.text
         table.focus()
