@@ -8,23 +8,14 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.touched import FailedPath, File, Touched, Use
-from denet_tui.visible import as_json, visible
+from denet_tui.visible import visible
 
 _SHOWN = 5
 """Files and paths that the table at the end names."""
 
 
-def summary_fields(info: RunInfo, snapshot: Snapshot) -> Iterator[str]:
-    """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
-    for name, items in tables(info, snapshot):
-        yield f',"{name}":['
-        for number, item in enumerate(items):
-            yield ("," if number else "") + as_json(item)
-        yield "]"
-
-
 def tables(info: RunInfo, snapshot: Snapshot) -> tuple[tuple[str, Iterator[Json]], ...]:
-    """These fields by name, each item by item."""
+    """The fields files, failed_paths and slowest of the summary, each item by item; none where that is not watched."""
     touched = snapshot.detail.touched
     if touched is None:
         return ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from denet_tui.counts import Between, percentile
 from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, accounts, command_line, ending, notes, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, in_lines, notes, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -23,9 +23,32 @@ def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
     return grouped
 
 
-def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Iterator[str]:
-    """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
-    head: Json = {
+def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool, *, in_one: bool) -> Iterator[str]:
+    """The summary object, piece by piece; raises OSError where the spool cannot be read.
+
+    In one line, or after lines of what makes it long.
+    """
+    lists = {name: map(as_json, items) for name, items in about.tables(info, snapshot)}
+    rests: dict[str, Iterable[str]] = {}
+    for name, items in (*lists.items(), ("processes", processes.items())):
+        begin = f'{{"kind":"more","of":"summary","{name}":['
+        rests[name] = _with_commas(items) if in_one else [(yield from in_lines(items, begin, "]}"))]
+    yield as_json(_head(snapshot, processes.left_out))[:-1]
+    for name, rest in rests.items():
+        yield f',"{name}":['
+        yield from rest
+        yield "]"
+    yield "}\n"
+
+
+def _with_commas(items: Iterable[str]) -> Iterator[str]:
+    for number, item in enumerate(items):
+        yield f",{item}" if number else item
+
+
+def _head(snapshot: Snapshot, left_out: int) -> Json:
+    """All but the long lists."""
+    return {
         "kind": "summary",
         "exact": snapshot.exact,
         "lost": snapshot.loss._asdict(),
@@ -37,15 +60,10 @@ def summary_pieces(info: RunInfo, snapshot: Snapshot, processes: Spool) -> Itera
         "findings": finding_items(snapshot),
         "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
-        **({"processes_left_out": processes.left_out} if processes.left_out else {}),
+        **({"processes_left_out": left_out} if left_out else {}),
         **notes(snapshot),
         "syscalls": syscall_items(snapshot),
     }
-    yield as_json(head)[:-1]
-    yield from about.summary_fields(info, snapshot)
-    yield ',"processes":['
-    yield from processes.blocks()
-    yield "]}\n"
 
 
 def process_item(info: RunInfo, process: ProcessInfo) -> str:

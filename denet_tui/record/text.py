@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import cache, lru_cache
 
 from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
@@ -16,6 +16,21 @@ _SCALARS = struct.Struct("<5Q")
 """Lanes of `Counters.packed` before the histogram: calls, returns, errors, unreturned, time_ns."""
 _COUNT = '"%s":%d'
 _LOW = (1 << 8 * _SCALARS.size) - 1
+
+PIECE = 1 << 18
+"""Bytes of a line after which the rest of a long list goes into another one."""
+
+
+def in_lines(items: Iterable[str], begin: str, end: str) -> Generator[str, None, str]:
+    """Lines of all but the last of the items, between what each line begins and ends with; returns the rest."""
+    some, size = list[str](), 0
+    for item in items:
+        some.append(item)
+        size += len(item) + 1
+        if size >= PIECE:
+            yield f"{begin}{','.join(some)}{end}\n"
+            some, size = [], 0
+    return ",".join(some)
 
 
 def plain(text: str) -> str:

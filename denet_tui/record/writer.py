@@ -103,8 +103,8 @@ class Recorder:
         self.add(snapshot)
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
-            sinks = [*self._lines, *self._summaries]
-            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool), hurry)
+            for sinks, in_one in ((self._lines, False), (self._summaries, True)):
+                self._emit(sinks, summary_pieces(self._info, snapshot, self._spool, in_one=in_one), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)
