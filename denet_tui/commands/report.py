@@ -17,7 +17,7 @@ from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
 from denet_tui.touched import Use
-from denet_tui.visible import as_json, visible, write
+from denet_tui.visible import as_json, how_many, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
 _MOST_MOMENTS, _MOST_ROWS = 10, 20
@@ -72,7 +72,7 @@ def _markdown(totals: Totals) -> str:
     last = totals.last
     state = exactness(last, totals.ending)
     lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _stood_out(totals))]
-    lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
+    lines += [f"- {how_many(last.total.calls, 'call')} in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
     rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))
     for call, each in rows[:_MOST_ROWS]:

@@ -37,6 +37,7 @@ from denet_tui.record.denet_lines import MOST, or_text, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
+from denet_tui.visible import how_many
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
@@ -278,7 +279,9 @@ def _turned_away(ours: Line) -> dict[str, int]:
 
 def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
     """What has come up in the run, and in its recording."""
-    lacking = (f"{left_out:,} ticks are not in the recording: its reader was too slow for them",) if left_out else ()
+    lacking = (
+        (f"the recording lacks {how_many(left_out, 'tick')}: its reader was too slow for them",) if left_out else ()
+    )
     return (*map(str, ours.get("notes", ())), *lacking)
 
 
