@@ -235,7 +235,7 @@ class Usages:
         self._often = min(1 + len(living) // _OFTEN, _LEAST_OFTEN)
         chosen = living if final else self._chosen(living, busy)
         for process in chosen if final or shown else [each for each in chosen if _key(each) not in self._looks]:
-            present = self._look_at(process, final=final)
+            present = (None if final else self._without_files(process)) or self._look_at(process, final=final)
             if present is not None:
                 found[process.tgid] = present
         there = set(map(_key, living))
@@ -259,8 +259,6 @@ class Usages:
         """None if there is no such process."""
         key = _key(info)
         last = self._looks.get(key)
-        if last and not final and (present := self._without_files(info, last)):
-            return present
         read = self._reader(key, known=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
@@ -292,8 +290,11 @@ class Usages:
             kept = self._files[key] = _Files()
         return kept.read if kept else _read
 
-    def _without_files(self, process: Process, last: _Look) -> Present | None:
-        """The last look with the CPU time of now; None where it is time to look at its files again."""
+    def _without_files(self, process: Process) -> Present | None:
+        """The last look with the CPU time of now; None if there is none, or it is time to look at its files again."""
+        last = self._looks.get(_key(process))
+        if last is None:
+            return None
         try:
             spent_ns, now = _spent_ns(process.pid), clock.now_ns()
         except OSError:  # it has just ended
