@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from denet_tui.model import RunInfo, Snapshot
@@ -21,26 +21,28 @@ class Bounds(NamedTuple):
     pids: Collection[int] | None = None
     most: int | None = None
 
-
-def summary_fields(info: RunInfo, snapshot: Snapshot, bounds: Bounds) -> Iterator[str]:
-    """The fields files, failed_paths and slowest of the summary; nothing where that is not watched."""
-    for name, items in tables(info, snapshot, bounds.pids):
-        yield f',"{name}":['
-        size = left_out = 0
+    def within(self, items: Iterable[Json], left_out: Callable[[], object]) -> Iterator[str]:
+        """Those for which there is room; `left_out` is called for each of the others."""
+        size = 0
         for item in items:
-            if left_out or (bounds.most is not None and size > bounds.most):
-                left_out += 1
+            if self.most is not None and size > self.most:
+                left_out()
                 continue
-            text = ("," if size else "") + as_json(item)
+            text = as_json(item)
             size += len(text)
             yield text
-        yield f'],"{name}_left_out":{left_out}' if left_out else "]"
+
+
+ALL = Bounds()
 
 
 def tables(
     info: RunInfo, snapshot: Snapshot, pids: Collection[int] | None = None
 ) -> tuple[tuple[str, Iterator[Json]], ...]:
-    """These fields by name, each item by item; of `pids` alone where they are given."""
+    """The fields files, failed_paths and slowest of the summary, each item by item; none where that is not watched.
+
+    Of `pids` alone where they are given.
+    """
     touched = snapshot.detail.touched
     if touched is None:
         return ()

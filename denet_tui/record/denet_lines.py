@@ -27,7 +27,7 @@ from denet_tui.syscalls import named
 MOST = 1 << 63
 OTHERS = Syscall(ABI_NATIVE, -1, "other")
 """All calls that are not of the most frequent."""
-_KINDS = {"metadata", "tree", "sample", "child", "exit", "process", "index", "keyframe", "summary"}
+_KINDS = {"metadata", "tree", "sample", "child", "exit", "process", "more", "index", "keyframe", "summary"}
 _ROOT = 1
 """Stands for the id of the first process where no line has it."""
 

@@ -23,7 +23,7 @@ class Changes:
     def __init__(self) -> None:
         self._told = _NOTHING
 
-    def item(self, snapshot: Snapshot) -> Json | None:
+    def item(self, snapshot: Snapshot) -> dict[str, list[Any]] | None:
         """`touched` of a tick, as `taken` reads it: all of it since the start; None where it is not watched."""
         now, told = snapshot.detail.touched, self._told
         if now is None:

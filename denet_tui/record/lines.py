@@ -20,6 +20,8 @@ from denet_tui.visible import visible
 MOST_LINE = 64 << 20
 """Bytes."""
 _BLOCK, _PACKED_BLOCK = 1 << 20, 1 << 16
+LITTLE, _MOST_TIMES = 1 << 28, 200
+"""Bytes that may be unpacked from however few, and so many times what they are packed: 10 to 30 times is usual."""
 _MOST_BACK = 1 << 28
 """Bytes from the end in which there is a keyframe, if there is any; but for the summary it is much nearer."""
 _NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
@@ -65,6 +67,8 @@ class Lines:
         self._unpacker: Unpacker | None = None
         self._taken = 0
         """Bytes of what is given that have been taken in."""
+        self._kept = self._most = 0
+        """Bytes of the copy, and how many it may have."""
         self._pieces: Iterator[bytes] = iter(())
         """Of the block that was read last, what is not in the copy yet."""
         self.is_stream = self.streams = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -137,6 +141,8 @@ class Lines:
     def _keep_a_copy(self) -> None:
         """In an anonymous temporary file, unpacked."""
         self._copy = tempfile.TemporaryFile(prefix="denet-tui-", buffering=0)  # noqa: SIM115 - as long as it is read
+        free = os.fstatvfs(self._copy.fileno())
+        self._most = free.f_bavail * free.f_frsize // 2
         self._file = Path(f"/proc/self/fd/{self._copy.fileno()}").open("rb")  # noqa: SIM115 - the same; own place
 
     def _take_in(self) -> bool:
@@ -152,6 +158,14 @@ class Lines:
                     block += more  # a stream may bring its bytes one by one
                 self._unpacker = Unpacker(block)
             self._pieces = self._unpacker.unpack(block)
+        self._kept += len(piece)
+        if self._kept > LITTLE + _MOST_TIMES * self._taken:
+            raise ValueError(f"it unpacks to more than {_MOST_TIMES} times its size, which no recording does")
+        if self._kept > self._most:
+            where = visible(tempfile.gettempdir())
+            raise ValueError(
+                f"it takes more than half of what is free in {where}: set TMPDIR to a folder with more room"
+            )
         self._copy.write(piece)
         return True
 

@@ -56,13 +56,13 @@ class Trace:
         """One that has ended, or lives at the end: a slice for all of it, and one for each program that it ran."""
         track = self._processes[process.key]
         self._owners[process.pid].append((process.start_ns, track))
-        about = {"pid": process.pid, "process_name": visible(process.comm), "start_timestamp_ns": process.start_ns}
+        about = {"pid": _id(process.pid), "process_name": visible(process.comm), "start_timestamp_ns": process.start_ns}
         self._track(track, process={**about, "cmdline": list(map(visible, process.cmdline))})
         self._begin(track, process.start_ns, process.comm, ppid=process.ppid, **ending(process.status))
         for executed, ran_ns in process.programs.ran(process.end_ns) if process.programs else ():
             self._executed(track, max(executed.at_ns, process.start_ns), executed, ran_ns)
         if process.end_ns is not None:
-            self._end(track, process.end_ns)
+            self._end(track, max(process.end_ns, process.start_ns))
 
     def tick(self, snapshot: Snapshot) -> None:
         """Counters of its interval, and calls that have ended since the one before."""
@@ -133,7 +133,7 @@ class Trace:
             if (process.key, tid) not in self._threads:
                 track = self._threads[process.key, tid] = next(self._ids)
                 shown = process.pid if tid == process.tgid else tid
-                self._track(track, thread={"pid": process.pid, "tid": shown})
+                self._track(track, thread={"pid": _id(process.pid), "tid": _id(shown)})
             track = self._threads[process.key, tid]
             self._begin(track, since_ns, call, seen="at the ends of ticks; it took no less than this")
             self._end(track, seen_ns)
@@ -178,6 +178,11 @@ class Trace:
     def _put(self, **fields: object) -> None:
         packet = self._proto.TracePacket(trusted_packet_sequence_id=1, **fields)
         self._out.write(self._proto.Trace(packet=[packet]).SerializeToString())
+
+
+def _id(number: int) -> int:
+    """As the proto has room for it; a recording may say anything."""
+    return min(number, (1 << 31) - 1)
 
 
 def _text(value: object) -> object:

@@ -113,7 +113,12 @@ class _Advance:
     def snapshot(self, events: Iterable[Line], tree: Line) -> Snapshot:
         ours, before = tree["denet_tui"], self.before
         self._begin()
-        happened = [event for event in events if event.get("kind") == "process"]
+        happened = list[Line]()
+        for event in events:
+            if event.get("kind") == "process":
+                happened.append(event)
+            elif event.get("kind") == "more":
+                _join(ours, event["denet_tui"])
         for event in sorted(happened, key=lambda each: whole(each["time_ns"])):
             self._take(event)
         usages = self._usages(tree)
@@ -217,6 +222,13 @@ class _Advance:
             self.living[pid] = news.to(process, usages[pid])
         if news.tables:
             raise LookupError("calls of a process that there is not")
+
+
+def _join(ours: Line, more: Line) -> None:
+    """What has found no room in the line of the tick."""
+    ours["processes"].update(more.get("processes", ()))
+    for name, items in more.get("touched", {}).items():
+        ours["touched"][name].extend(items)
 
 
 @dataclass(slots=True)

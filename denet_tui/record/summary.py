@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from denet_tui.counts import Between, percentile
 from denet_tui.findings.rules import findings
 from denet_tui.model import Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
-from denet_tui.record.text import Json, accounts, command_line, ending, notes, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, in_lines, notes, plain, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import as_json
 
@@ -24,10 +26,37 @@ def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:
 
 
 def summary_pieces(
-    info: RunInfo, snapshot: Snapshot, processes: Spool, bounds: about.Bounds | None = None
+    info: RunInfo, snapshot: Snapshot, processes: Spool, bounds: about.Bounds = about.ALL, *, in_one: bool
 ) -> Iterator[str]:
-    """The summary object as one line, piece by piece; raises OSError where the spool cannot be read."""
-    head: Json = {
+    """The summary object, piece by piece; raises OSError where the spool cannot be read.
+
+    In one line, or after lines of what makes it long.
+    """
+    left_out = Counter[str]()
+    lists: dict[str, Iterable[str]] = {
+        name: bounds.within(items, partial(left_out.update, (name,)))
+        for name, items in about.tables(info, snapshot, bounds.pids)
+    }
+    rests: dict[str, Iterable[str]] = {}
+    for name, items in (*lists.items(), ("processes", processes.items())):
+        begin = f'{{"kind":"more","of":"summary","{name}":['
+        rests[name] = _with_commas(items) if in_one else [(yield from in_lines(items, begin, "]}"))]
+    yield as_json(_head(snapshot, processes.left_out))[:-1]
+    for name, rest in rests.items():
+        yield f',"{name}":['
+        yield from rest
+        yield f'],"{name}_left_out":{left_out[name]}' if left_out[name] else "]"
+    yield "}\n"
+
+
+def _with_commas(items: Iterable[str]) -> Iterator[str]:
+    for number, item in enumerate(items):
+        yield f",{item}" if number else item
+
+
+def _head(snapshot: Snapshot, left_out: int) -> Json:
+    """All but the long lists."""
+    return {
         "kind": "summary",
         "exact": snapshot.exact,
         "lost": snapshot.loss._asdict(),
@@ -39,15 +68,10 @@ def summary_pieces(
         "findings": finding_items(snapshot),
         "time": times.item(snapshot.detail.time),
         "turned_away": dict(snapshot.detail.turned_away),
-        **({"processes_left_out": processes.left_out} if processes.left_out else {}),
+        **({"processes_left_out": left_out} if left_out else {}),
         **notes(snapshot),
         "syscalls": syscall_items(snapshot),
     }
-    yield as_json(head)[:-1]
-    yield from about.summary_fields(info, snapshot, bounds or about.Bounds())
-    yield ',"processes":['
-    yield from processes.blocks()
-    yield "]}\n"
 
 
 def process_item(info: RunInfo, process: ProcessInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import cache, lru_cache
 
 from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
@@ -16,6 +16,21 @@ _TIME_BIT, _LANE = 256, (1 << 64) - 1
 """Where in `Counters.packed` the time is, above calls, returns, errors and unreturned; the histogram is above that."""
 _BELOW_TIME = (1 << _TIME_BIT) - 1
 _COUNT = '"%s":%d'
+
+PIECE = 1 << 18
+"""Bytes of a line after which the rest of a long list goes into another one."""
+
+
+def in_lines(items: Iterable[str], begin: str, end: str) -> Generator[str, None, str]:
+    """Lines of all but the last of the items, between what each line begins and ends with; returns the rest."""
+    some, size = list[str](), 0
+    for item in items:
+        some.append(item)
+        size += len(item) + 1
+        if size >= PIECE:
+            yield f"{begin}{','.join(some)}{end}\n"
+            some, size = [], 0
+    return ",".join(some)
 
 
 def plain(text: str) -> str:

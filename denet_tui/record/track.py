@@ -19,7 +19,7 @@ from denet_tui.visible import how_many, visible
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
 _MOST_EMPTY = 1000
-_ASIDE = INDEX, KEYFRAME
+_ASIDE = INDEX, KEYFRAME, b'{"kind":"more","of":"summary"'
 """Who reads tick by tick has what they hold."""
 
 

@@ -26,19 +26,21 @@ from denet_tui.model import (
 from denet_tui.record import execs, times
 from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, accounts, key, notes, plain, quoted, rows, wall_ms
+from denet_tui.record.text import Json, accounts, in_lines, key, notes, plain, quoted, rows, wall_ms
 from denet_tui.visible import as_json
 
 Category = Callable[[Syscall], str]
 """The class of a syscall: file, memory, process, network, time, ipc, signal, ..., other."""
 
-FORMAT = 1
+FORMAT = 2
 """Of the `denet_tui` objects; raised when a reader of the old one could misread the new one."""
 
 _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
 _TOP = 10
+_MANY = 1000
+"""Files and failing paths in a line."""
 _INTENSITIES = {
     "io_intensity": ("file_io",),
     "memory_intensity": ("memory",),
@@ -90,7 +92,13 @@ class Ticks:
         self._changes = Changes()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
-        """One `tree` line, piece by piece: with thousands of processes a line is megabytes long."""
+        """One `tree` line, piece by piece, after lines of what makes it long."""
+        touched, begin = self._changes.item(snapshot), '{"kind":"more","of":"tree","denet_tui":{'
+        for name in touched or ():
+            while touched and len(touched[name]) > _MANY:
+                some, touched[name] = touched[name][:_MANY], touched[name][_MANY:]
+                yield f'{begin}"touched":{as_json({name: some})}}}}}\n'
+        rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
         living = [process for process in snapshot.processes if process.alive]
         parent = next((process for process in living if process.pid == info.pid), None)
@@ -103,9 +111,8 @@ class Ticks:
                 yield f'{comma}{{"pid":{process.pid},"command":{quoted(process.comm)},"metrics":{metrics}}}'
                 comma = ","
         aggregated = self._aggregated(snapshot, living, ts_ms)
-        yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot)},"processes":{{'
-        yield from self._processes(snapshot)
-        yield "}}}\n"
+        yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot, touched)},"processes":{{'
+        yield f"{rest}}}}}}}\n"
 
     def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> Json:
         used = [process.usage for process in living]
@@ -148,7 +155,7 @@ class Ticks:
             classes[_DENET_CLASSES.get(name, name)] += counted.calls
         return classes
 
-    def _interval(self, snapshot: Snapshot) -> str:
+    def _interval(self, snapshot: Snapshot, touched: object) -> str:
         """Our object, open for its last field, the processes: together all that a Snapshot is made from."""
         new = new_errnos(snapshot.errnos, self._all_errnos)
         self._all_errnos = snapshot.errnos
@@ -166,7 +173,7 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
-            "touched": self._changes.item(snapshot),
+            "touched": touched,
             **notes(snapshot),
             **times.of_tick(snapshot),
         }
@@ -182,7 +189,7 @@ class Ticks:
             if process.recent:
                 # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
                 name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-                yield f'{"," if written else ""}"{name}":{rows(process.recent.items(), by_syscall(new))}'
+                yield f'"{name}":{rows(process.recent.items(), by_syscall(new))}'
                 written.add(process.pid)
         self._errnos = {process.key: process.errnos for process in snapshot.processes}
 

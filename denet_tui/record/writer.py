@@ -12,7 +12,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
-from denet_tui.record.about import Bounds
+from denet_tui.record.about import ALL, Bounds
 from denet_tui.record.events import Lifecycle
 from denet_tui.record.keyframe import Keyframes
 from denet_tui.record.parts import Limits, PartFiles
@@ -107,9 +107,9 @@ class Recorder:
         self.add(snapshot)
         if self._spool is not None and self._active():
             self._spool_all([process for process in snapshot.processes if process.key not in self._spooled])
-            sinks = [*self._lines, *self._summaries]
-            bounds = Bounds(self._kept, self._parts.most_rows()) if self._parts else None
-            self._emit(sinks, summary_pieces(self._info, snapshot, self._spool, bounds), hurry)
+            bounds = Bounds(self._kept, self._parts.most_rows()) if self._parts else ALL
+            for sinks, in_one in ((self._lines, False), (self._summaries, True)):
+                self._emit(sinks, summary_pieces(self._info, snapshot, self._spool, bounds, in_one=in_one), hurry)
         for sink in (*self._lines, *self._summaries):
             sink.settle(last=True)
             sink.drain(hurry)

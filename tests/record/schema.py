@@ -14,7 +14,7 @@ import jsonschema
 
 SCHEMA: dict[str, Any] = json.loads(resources.files("denet_tui.record").joinpath("recording.schema.json").read_text())
 PARTS: dict[str, Any] = SCHEMA["$defs"]
-LINES = ("metadata", "process", "tree", "index", "keyframe", "summary")
+LINES = ("metadata", "process", "tree", "more", "index", "keyframe", "summary")
 _EXTENDED = ("metrics", "counted", "accounts", "exec")
 """Others have their fields and more."""
 
@@ -22,7 +22,9 @@ _EXTENDED = ("metrics", "counted", "accounts", "exec")
 OTHERS = """## In other tools
 
 How often was `read` called? Each of these reads build.jsonl and build.jsonl.gz (jq the first alone). polars goes by the
-first 100 lines only, unless it is told otherwise, and drops what it does not find there.
+first 100 lines only, unless it is told otherwise, and drops what it does not find there; duckdb goes by the first
+20,480: where there are more, name the file as `read_json('build.jsonl', sample_size=-1)`. All processes of a run are
+those of the lines whose kind is `summary`, or `more` of it.
 
 ```python
 import duckdb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denet_tui.record import text, tree
 from denet_tui.record.export import Stacks, openmetrics
+from denet_tui.record.perfetto import Trace
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.totals import Totals
 from tests.record.test_read import opened, recorded, told
@@ -26,16 +29,23 @@ values = st.recursive(
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded(tmp_path_factory.mktemp("hostile") / "rec.jsonl", told())
+    with pytest.MonkeyPatch.context() as patch:  # so that there are `more` lines
+        patch.setattr(text, "PIECE", 1)
+        patch.setattr(tree, "_MANY", 1)
+        return recorded(tmp_path_factory.mktemp("hostile") / "rec.jsonl", told())
 
 
 def takes(path: Path) -> None:
     stacks = Stacks()
     try:
-        totals = Totals.of(opened(path), stacks.add)
+        track, trace = opened(path), io.BytesIO()
+        totals = Totals.of(track, stacks.add)
     except UnreadableError as problem:
         said = str(problem)
     else:
+        told = Trace(track.info, trace)
+        told.finish(Totals.of(opened(path), told.process, told.tick).last)
+        assert trace.getvalue()
         json.dumps(totals.as_object())
         said = "".join([*stacks.lines(), *openmetrics(totals)])
     assert said.isprintable()

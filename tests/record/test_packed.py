@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.record import lines
 from denet_tui.record.lines import MOST_LINE, Lines, open_file
 from denet_tui.record.packed import Unpacker, packer
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.sink import RecordError
+from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
 from tests.record.made import INFO, category, lines_of
 from tests.record.test_playback import long_run
 from tests.record.test_read import opened, plain, read, recorded, told
-from tests.watch.helpers import denet
+from tests.watch.helpers import DENET, PATIENCE, denet
 
 ENDINGS = ["gz", "zst"]
 TOOLS = {"gz": ["gzip", "-dc"], "zst": ["zstd", "-dc"]}
@@ -116,6 +118,35 @@ def test_what_unpacks_to_very_much_is_not_unpacked_further(tmp_path: Path, endin
     assert MOST_LINE < len(found.line(0)) <= MOST_LINE + (1 << 21)
     with pytest.raises(UnreadableError, match="line 1: it is longer than 64 MiB"):
         opened(bomb)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_bomb_is_not_unpacked_to_its_end(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LITTLE", 4 << 20)
+    path = recorded(tmp_path / f"rec.jsonl.{ending}", told()[:1])
+    pack = packer(path)
+    assert pack
+    zeros = bytes(64 << 20)
+    path.write_bytes(path.read_bytes() + (gzip.compress(zeros) if ending == "gz" else pack.pack(zeros) + pack.end()))
+    track = opened(path)
+    assert track.index(lambda: False) is None
+    assert track._lines._copy
+    assert os.fstat(track._lines._copy.fileno()).st_size <= 24 << 20
+    with pytest.raises(UnreadableError, match="it unpacks to more than 200 times its size, which no recording does"):
+        Totals.of(track)
+
+
+@pytest.mark.root
+def test_half_of_the_room_is_left(tmp_path: Path) -> None:
+    packed, room = tmp_path / "rec.jsonl.gz", tmp_path / "room"
+    room.mkdir()
+    begun, _, _ = recorded(tmp_path / "flat.jsonl", told()[:1]).read_bytes().rpartition(b'{"kind":"summary"')
+    packed.write_bytes(gzip.compress(begun + bytes(12 << 20)))
+    script = f"mount -t tmpfs -o size=16m none {room} && TMPDIR={room} exec {' '.join(DENET)} report {packed}"
+    words = ["unshare", "-m", "sh", "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "", 1)
+    assert f"it takes more than half of what is free in {room}: set TMPDIR" in done.stderr
 
 
 def test_without_zstd_the_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

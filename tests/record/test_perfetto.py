@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections import defaultdict
@@ -136,3 +137,30 @@ def test_without_its_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "perfetto.protos.perfetto.trace", None)
     with (tmp_path / "out").open("wb") as out, pytest.raises(RecordError, match=r"pip install 'denet-tui\[perfetto\]'"):
         Trace(INFO, out)
+
+
+def test_numbers_that_there_cannot_be_are_no_failure() -> None:
+    most = (1 << 63) - 1
+    out = io.BytesIO()
+    trace = Trace(INFO, out)
+    odd = replace(
+        process(1, {}),
+        pid=most,
+        ppid=most,
+        start_ns=most - 2,
+        end_ns=1,
+        programs=Programs((Exec(1, most, None, None, None, most, None),)),
+    )
+    trace.process(odd)
+    slow = SlowCall("x", most, most, most, "\udcff")
+    inside = InFlight(most, 1, READ, 0)
+    trace.tick(
+        replace(
+            snapshot(0.5, [replace(odd, end_ns=None)]),
+            in_flight=(inside,),
+            time_ns=most,
+            detail=Detail(touched=Touched(slowest=(slow,))),
+        )
+    )
+    trace.finish(snapshot(1, []))
+    assert {"x", "cc1"} <= {each.name for some in Read(out.getvalue()).slices.values() for each in some}

@@ -58,7 +58,7 @@ def test_what_is_written_is_as_the_schema_says(lines: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "where", "value"),
     [
-        ("metadata", "pid", -1), ("metadata", "denet_tui/way", "other"), ("metadata", "denet_tui/format", 2),
+        ("metadata", "pid", -1), ("metadata", "denet_tui/way", "other"), ("metadata", "denet_tui/format", 3),
         ("process", "event", "born"), ("process", "time_ns", 1.5), ("process", "more", 1),
         ("tree", "denet_tui/syscalls/read/calls", None), ("tree", "denet_tui/loss/rows", None),
         ("tree", "denet_tui/processes/x", {}), ("tree", "denet_tui/more", 1), ("tree", "parent", 5),

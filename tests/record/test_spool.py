@@ -63,14 +63,14 @@ def test_memory_is_flat_over_20_000_ended_processes(tmp_path):
     assert json.loads(last)["kind"] == "summary"
 
 
-def test_items_come_back_as_the_inside_of_an_array_as_often_as_asked():
+def test_items_come_back_as_often_as_asked():
     spool = Spool()
-    assert "".join(spool.blocks()) == ""
+    assert list(spool.items()) == []
     items = [{"pid": index, "text": "x" * 50} for index in range(5000)]
     for item in items:
         spool.add(json.dumps(item))
-    assert json.loads("[" + "".join(spool.blocks()) + "]") == items
-    assert max(map(len, spool.blocks())) <= 65_536
+    for _ in range(2):
+        assert list(map(json.loads, spool.items())) == items
     spool.close()
 
 

@@ -69,7 +69,7 @@ def test_begins_with_metadata_and_ends_with_the_only_summary(lines):
         START_MS,
     )
     ours = first["denet_tui"]
-    assert (ours["format"], ours["way"], ours["interval_ms"]) == (1, "raw", 500)
+    assert (ours["format"], ours["way"], ours["interval_ms"]) == (2, "raw", 500)
     assert (ours["user"], ours["notes"]) == ("someone", ["a note"])
 
 
