@@ -18,7 +18,7 @@ from denet_tui.commands import home
 from denet_tui.helper import sudo
 from denet_tui.helper.jobs import Ended
 from denet_tui.repair.preview import preview
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from tests.checks.fake import FakeHost
 from tests.checks.states import without
 from tests.person import Person
@@ -257,8 +257,8 @@ def farewell(*done: Ended, working: str = "", state: State = State.FAIL) -> home
         "A-001": Finding("A-001", state, "a", required_for=BOTH, fixes=(fix,)),
         "E2E-001": Finding("E2E-001", state, "proof", required_for=BOTH),
     }
-    walk = Walk(engine, order=tuple(found), findings=found, working=working, done=list(done))
-    return home.farewell(walk)
+    setup = SetupState(engine, order=tuple(found), findings=found, working=working, done=list(done))
+    return home.farewell(setup)
 
 
 def test_leaving_says_what_is_in_force_and_how_to_take_it_back() -> None:
