@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from denet_tui.detail import Time, Wait
 from denet_tui.model import Accounts
 from denet_tui.syscalls import for_children
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 _NAMED = 3
 """Calls that are named as what was waited in."""
@@ -88,7 +88,9 @@ def used_in_words(used: Accounts) -> tuple[str, str, str, str]:
     if used.max_rss_bytes is not None:
         memory = f"at most {used.max_rss_bytes // 1024:,} KiB of memory"
     if used.minor_faults is not None and used.major_faults is not None:
-        faults = f"{used.minor_faults + used.major_faults:,} page faults, {used.major_faults:,} of them from disk"
+        faults = (
+            f"{how_many(used.minor_faults + used.major_faults, 'page fault')}, {used.major_faults:,} of them from disk"
+        )
     if used.read_bytes is not None and used.write_bytes is not None:
-        disks = f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written"
+        disks = f"{how_many(used.read_bytes, 'byte')} read from disks, {used.write_bytes:,} written"
     return cpu, memory, faults, disks

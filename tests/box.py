@@ -144,9 +144,9 @@ def _install(box: Box) -> None:
     )
 
 
-def readme_commands(after: str) -> list[str]:
-    """The commands that the README shows after these words, without sudo and comments."""
-    text = (REPOSITORY / "README.md").read_text().partition(after)[2]
+def documented_commands(after: str) -> list[str]:
+    """The commands that docs/setup.md shows after these words, without sudo and comments."""
+    text = (REPOSITORY / "docs/setup.md").read_text().partition(after)[2]
     shown = re.search(r"\n\n((?:    .*\n)+)", text)
     assert shown, after
     return [line.strip().removeprefix("sudo ").partition(" #")[0].strip() for line in shown[1].splitlines()]

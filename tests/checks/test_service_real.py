@@ -1,4 +1,4 @@
-"""The loader's socket under a real systemd: set up, used, taken back, killed in between; and as the README has it."""
+"""The loader's socket under a real systemd: set up, used, taken back, killed in between; and as docs have it."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def test_it_is_set_up_used_and_taken_back(clean: Box) -> None:
     assert undone == [{"id": "PRIV-005.socket", "left": []}]
 
 
-def test_by_hand_as_the_readme_has_it(clean: Box) -> None:
-    commands = boxes.readme_commands("By hand it is three files")
+def test_by_hand_as_the_documentation_has_it(clean: Box) -> None:
+    commands = boxes.documented_commands("By hand it is three files")
     assert len(commands) == 3
     clean.check("cd /mnt\n" + "\n".join(commands))
     assert finding(clean)["state"] == "pass"
-    text = (boxes.REPOSITORY / "README.md").read_text().partition("To take back what was done by hand:")[2]
+    text = (boxes.REPOSITORY / "docs/setup.md").read_text().partition("To take back what was done by hand:")[2]
     taken_back = [
         part for part in text.partition("\n\n")[0].replace("\n", " ").split("`") if part.startswith("systemctl")
     ]

@@ -29,6 +29,7 @@ from denet_tui.screens.live.signalling import ask
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.live.view import View, crumbs, seen_through
+from denet_tui.visible import how_many
 from denet_tui.watch.closely import look
 from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs
@@ -250,7 +251,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
             said.append(f"only the last {seconds:.1f} s")
         elif view.of_processes and self._shown and self._shown.forgotten:
-            said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
+            said.append(f"without {how_many(self._shown.forgotten, 'process')} that ended earlier")
         if view.of_errors:
             said.append("times are of all calls, failed or not")
         return "; ".join(said)
