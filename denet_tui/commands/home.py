@@ -252,7 +252,13 @@ def farewell(setup: SetupState) -> Left:
         found = setup.plan
         open_still = dict.fromkeys(each.finding.id for each in (*found.choices, *found.advice))
         open_still |= dict.fromkeys(each.id for each in found.stuck)
-        words.append(f"not ready yet; left to do: {', '.join(open_still) or 'the proof'}; go on with `denet-tui setup`")
+        titles = ", ".join(f"{setup.findings[each].title} ({each})" for each in open_still)
+        if [*open_still] == [verdict.ACCESS]:
+            from denet_tui.screens.setup.front import ONLY_ROOT
+
+            words.append(ONLY_ROOT)
+        else:
+            words.append(f"not ready yet; left to do: {titles or 'the proof'}; go on with `denet-tui setup`")
     return Left(tuple(words), verdict.READY if ready else verdict.BLOCKED)
 
 

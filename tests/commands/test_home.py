@@ -123,7 +123,7 @@ def test_without_root_the_setup_says_what_is_left(terminal: Tmux, person: Person
     type_into(terminal, person, "$denet setup")
     shows(terminal, f"denet-tui setup as {person.name} ", "It needs root for a moment")
     terminal.type("q")
-    shows(terminal, "denet-tui: not ready yet; left to do: PRIV-001; go on with `denet-tui setup`", "left with 1")
+    shows(terminal, "denet-tui: Watching works here. It needs root for a moment each time you start it.", "left with 1")
     eventually(lambda: not children(terminal.shell), "nobody is left")
 
 
@@ -278,7 +278,7 @@ def test_leaving_in_the_middle_says_what_is_left() -> None:
     assert left.status == 1
     assert left.words == (
         "what was at work is being cancelled and taken back; `denet-tui setup` tells how it is",
-        "not ready yet; left to do: A-001; go on with `denet-tui setup`",
+        "not ready yet; left to do: a (A-001); go on with `denet-tui setup`",
     )
 
 

@@ -20,7 +20,7 @@ _LOG_LINES = 6
 """Of what a fix prints, while it is at work."""
 _TOOK = " (took "
 """What a check that was slow ends its title with."""
-FOR_A_MOMENT = "It needs root for a moment each time you start it."
+ONLY_ROOT = "Watching works here. It needs root for a moment each time you start it."
 
 
 def front_page(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
@@ -67,7 +67,7 @@ def _only_root(offers: Offers) -> list[Paragraph]:
             *_for_administrator(offers),
         ]
     found = [
-        _headline(f"Watching works here. {FOR_A_MOMENT}"),
+        _headline(ONLY_ROOT),
         Paragraph(),
         Paragraph(f"Choose what to watch; {offers.asks} when it starts", "▸ enter", "strong", key="go:start"),
         Paragraph("changes nothing", style="dim"),
