@@ -54,7 +54,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "denet-tui"
             about_the_machine = where.rpartition(" ")[2] in ABOUT_THE_MACHINE
-            text = f"{error.format_message().rstrip('.')}; see `{where} --help`"
+            text = f"{error.format_message().rstrip('.')}{self._whose(error)}; see `{where} --help`"
             status = complain(text, USAGE if about_the_machine else FAILED)
         except debug.LogError as error:
             status = complain(str(error), FAILED)
@@ -82,6 +82,14 @@ class Commands(click.Group):
         if ctx.resilient_parsing:  # a shell completes what is typed
             return None, None, args
         raise self._unknown(ctx, name)
+
+    def _whose(self, error: click.UsageError) -> str:
+        """Where an option belongs that stands before the command that takes it; empty where that is not so."""
+        if not isinstance(error, click.NoSuchOption) or error.ctx is None or error.ctx.parent is not None:
+            return ""
+        option = error.option_name
+        takes = (name for name, command in self.commands.items() if any(option in each.opts for each in command.params))
+        return next((f" before a command: say `denet-tui {name} {option} ...`" for name in takes), "")
 
     def help_of(self, context: click.Context, name: str) -> str:
         """The help of a command, of all where `name` is empty; raises click.UsageError."""

@@ -1,4 +1,4 @@
-"""Where the time of threads went: its parts, and in words."""
+"""Where the time of threads went: its parts, and in words; and what was used beside it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from operator import add
 from typing import Any, NamedTuple
 
 from denet_tui.detail import Time, Wait
+from denet_tui.model import Accounts
 from denet_tui.syscalls import for_children
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 _NAMED = 3
 """Calls that are named as what was waited in."""
@@ -77,3 +78,19 @@ def in_words(spent: Time) -> str:
     busy = f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, kernel {share(kernel, spent)})"
     blocked = f"blocked {share(spent.blocked_ns, spent)}"
     return f"{busy}, waits for CPU {share(runqueue, spent)}, {blocked}{f' ({where})' if where else ''}"
+
+
+def used_in_words(used: Accounts) -> tuple[str, str, str, str]:
+    """CPU time, most memory, page faults and disks: `1,204 page faults, 3 of them from disk`; empty where not known."""
+    cpu = memory = faults = disks = ""
+    if used.cpu_ns is not None:
+        cpu = f"{used.cpu_ns / 1e9:.3f} s of CPU"
+    if used.max_rss_bytes is not None:
+        memory = f"at most {used.max_rss_bytes // 1024:,} KiB of memory"
+    if used.minor_faults is not None and used.major_faults is not None:
+        faults = (
+            f"{how_many(used.minor_faults + used.major_faults, 'page fault')}, {used.major_faults:,} of them from disk"
+        )
+    if used.read_bytes is not None and used.write_bytes is not None:
+        disks = f"{how_many(used.read_bytes, 'byte')} read from disks, {used.write_bytes:,} written"
+    return cpu, memory, faults, disks

@@ -30,7 +30,7 @@ SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
     (r"check your kernel for PERF_COUNT_SW_BPF_OUTPUT", causes.perf_denied),
     (r"perf_event_open(?:\(.*\))?: Permission denied", causes.perf_denied),
     (r"perf_event_open(?:\(.*\))?: Operation not permitted", causes.perf_not_permitted),
-    (r"Need super-user privileges to run", causes.perfmon_missing),
+    (r"Need super-user privileges", causes.perfmon_missing),
     (r"Failed to load (?:BPF )?program\b.*: Permission denied", causes.verifier),
     (causes.NO_READING, causes.locked_down),
     (r"maps (?:stay|are) empty|maps empty", causes.not_counted),

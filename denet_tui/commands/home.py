@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from denet_tui.bpf.request import Request as LoadRequest
     from denet_tui.bpf.unprivileged import Loads
     from denet_tui.screens.setup.start import Pick, Restart
-    from denet_tui.screens.setup.state import Walk
+    from denet_tui.screens.setup.state import SetupState
 
 _SILENT_S, _LOOK_S = 1.5, 5.0
 """For the first look: until it is said what takes so long, and from then until that is left to the setup screen."""
@@ -82,11 +82,11 @@ class _Home:
         self._jobs = Jobs(client)
 
     @cached_property
-    def _walk(self) -> Walk:
+    def _state(self) -> SetupState:
         """The state of the setup; it belongs to the screens, which a run without one does not load."""
-        from denet_tui.screens.setup.state import Walk
+        from denet_tui.screens.setup.state import SetupState
 
-        return Walk(self._jobs)
+        return SetupState(self._jobs)
 
     def run(self, before: Before, *, always: bool = False) -> int:
         """The exit status; that of the command where one was run."""
@@ -100,7 +100,7 @@ class _Home:
             return self._wizard(before, "setup")
         first = [each.id for each in catalogue.ALL if each.first]
         self._jobs.look(first)  # before the screens are loaded, which takes a moment
-        self._walk.looking.update(first)
+        self._state.looking.update(first)
         if self._in_the_way():
             return self._wizard(before, "setup")
         if not self._privileged:
@@ -127,14 +127,14 @@ class _Home:
 
     def _in_the_way(self) -> bool:
         """Whether some of what every attach method needs is not right, by the quick look that was asked for."""
-        walk = self._walk
-        if not walk.wait(lambda: not walk.looking, _SILENT_S):
-            complain(f"still looking: {', '.join(sorted(walk.looking))} …")
-            walk.wait(lambda: not walk.looking, _LOOK_S)
-        for each in walk.looking:
-            walk.skip(each)
-        walk.wait(lambda: not walk.looking, 0)
-        found = verdict.methods(walk.known, whole=False)
+        setup = self._state
+        if not setup.wait(lambda: not setup.looking, _SILENT_S):
+            complain(f"still looking: {', '.join(sorted(setup.looking))} …")
+            setup.wait(lambda: not setup.looking, _LOOK_S)
+        for each in setup.looking:
+            setup.skip(each)
+        setup.wait(lambda: not setup.looking, 0)
+        found = verdict.methods(setup.known, whole=False)
         if not self._privileged and called.way_up() and any(set(method.ids) <= {"PRIV-001"} for method in found):
             return False  # nothing is wrong: sudo is asked for the loader, when it is known what is to be watched
         return all(method.verdict == "blocked" for method in found)
@@ -144,7 +144,7 @@ class _Home:
         self._start.aim_at(target.aim, target.pids, target.scale(self._request.options))
         if target.aim != "command":
             self._start.dismiss_supervisor()
-        self._walk.wait(lambda: not self._walk.proof.running, _PROOF_S)  # the proof may still be loading
+        self._state.wait(lambda: not self._state.proof.running, _PROOF_S)  # the proof may still be loading
         try:
             self._start.load()
         except LoadError as error:
@@ -162,7 +162,7 @@ class _Home:
 
         preferences = screen.preferred(self._start.environment)
         app = HomeApp(
-            self._walk,
+            self._state,
             Host(),
             candidates,
             who=self._who(),
@@ -223,7 +223,7 @@ class _Home:
     # Leaving
 
     def _leave(self, failure: str) -> int:
-        left = farewell(self._walk)
+        left = farewell(self._state)
         for line in (*([failure] if failure else []), *left.words):
             complain(line)
         return left.status
@@ -239,20 +239,26 @@ def _target(pick: Pick) -> Target:
             return MachineTarget()
 
 
-def farewell(walk: Walk) -> Left:
+def farewell(setup: SetupState) -> Left:
     """What was done and what was not, with how to take it back; 0 where watching works here, 1 where it does not."""
-    walk.wait(walk.engine.events.empty, 0)
-    ready = any(method.verdict == "ready" and method.proven for method in walk.methods)
-    in_force = _in_force(walk.done)
+    setup.wait(setup.engine.events.empty, 0)
+    ready = any(method.verdict == "ready" and method.proven for method in setup.methods)
+    in_force = _in_force(setup.done)
     words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
-    words += [f"taken back only in part: {each.fix}: {'; '.join(each.left)}" for each in walk.done if each.left]
-    if walk.working:
+    words += [f"taken back only in part: {each.fix}: {'; '.join(each.left)}" for each in setup.done if each.left]
+    if setup.working:
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")
-    if not ready and walk.findings:
-        found = walk.plan
+    if not ready and setup.findings:
+        found = setup.plan
         open_still = dict.fromkeys(each.finding.id for each in (*found.choices, *found.advice))
         open_still |= dict.fromkeys(each.id for each in found.stuck)
-        words.append(f"not ready yet; left to do: {', '.join(open_still) or 'the proof'}; go on with `denet-tui setup`")
+        titles = ", ".join(f"{setup.findings[each].title} ({each})" for each in open_still)
+        if [*open_still] == [verdict.ACCESS]:
+            from denet_tui.screens.setup.front import ONLY_ROOT
+
+            words.append(ONLY_ROOT)
+        else:
+            words.append(f"not ready yet; left to do: {titles or 'the proof'}; go on with `denet-tui setup`")
     return Left(tuple(words), verdict.READY if ready else verdict.BLOCKED)
 
 

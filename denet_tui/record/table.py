@@ -11,10 +11,10 @@ from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
-from denet_tui.spent import in_words
+from denet_tui.spent import in_words, used_in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.touched import turned_away
-from denet_tui.visible import how_many, visible
+from denet_tui.visible import visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
@@ -145,18 +145,10 @@ def _story(info: RunInfo, snapshot: Snapshot, ending: str) -> Iterable[str]:
 
 def _used(snapshot: Snapshot) -> str:
     """CPU time, memory and disks, over all processes."""
-    used, words = snapshot.accounts, []
-    if used.cpu_ns is not None:
-        share = f" ({100 * used.cpu_ns / snapshot.elapsed_ns:.0f} %)" if snapshot.elapsed_ns else ""
-        words.append(f"{used.cpu_ns / 1e9:.3f} s of CPU{share}")
-    if used.max_rss_bytes is not None:
-        words.append(f"at most {used.max_rss_bytes // 1024:,} KiB of memory in a process")
-    if used.minor_faults is not None and used.major_faults is not None:
-        faults = used.minor_faults + used.major_faults
-        words.append(f"{how_many(faults, 'page fault')}, {used.major_faults:,} of them from disk")
-    if used.read_bytes is not None and used.write_bytes is not None:
-        words.append(f"{how_many(used.read_bytes, 'byte')} read from disks, {used.write_bytes:,} written")
-    return ", ".join(words) or _USE_UNKNOWN
+    cpu, memory, faults, disks = used_in_words(snapshot.accounts)
+    if cpu and snapshot.elapsed_ns:
+        cpu += f" ({100 * (snapshot.accounts.cpu_ns or 0) / snapshot.elapsed_ns:.0f} %)"
+    return ", ".join(filter(None, (cpu, memory and f"{memory} in a process", faults, disks))) or _USE_UNKNOWN
 
 
 def _fate(snapshot: Snapshot) -> str:

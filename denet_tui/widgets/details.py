@@ -13,7 +13,7 @@ from textual.message import Message
 
 from denet_tui.detail import Exec, Seen, Time
 from denet_tui.model import InFlight, ProcessInfo, Snapshot
-from denet_tui.spent import share, together
+from denet_tui.spent import share, together, used_in_words
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
@@ -150,21 +150,14 @@ def _kernel_in(process: ProcessInfo) -> str:
 
 def _used(known: AllKnown) -> Iterator[Paragraph]:
     process = known.process
-    usage, used = process.usage, process.usage.accounts
-    cpu = [f"{usage.cpu_percent:.0f} % of a core now"] if process.alive else []
-    cpu += [] if used.cpu_ns is None else [f"{formatting.duration(used.cpu_ns)} used"]
-    yield Paragraph(", ".join(cpu) or "not known", "cpu")
-    memory = [f"{formatting.size(usage.rss_bytes)} now"] if process.alive else []
-    memory += [] if used.max_rss_bytes is None else [f"{formatting.size(used.max_rss_bytes)} at most"]
-    if used.minor_faults is not None and used.major_faults is not None:
-        memory.append(f"{how_many(used.minor_faults + used.major_faults, 'page fault')} ({used.major_faults:,} major)")
-    yield Paragraph(", ".join(memory) or "not known", "memory")
-    disk = [
-        f"{word} {formatting.size(count)}"
-        for word, count in (("read", used.read_bytes), ("wrote", used.write_bytes))
-        if count is not None
-    ]
-    yield Paragraph(", ".join(disk) or "not known", "disk")
+    usage, now = process.usage, process.alive
+    cpu, memory, faults, disks = used_in_words(usage.accounts)
+    for label, words in (
+        ("cpu", (f"{usage.cpu_percent:.0f} % of a core now" * now, cpu)),
+        ("memory", (f"{formatting.size(usage.rss_bytes)} now" * now, memory, faults)),
+        ("disk", (disks,)),
+    ):
+        yield Paragraph(", ".join(filter(None, words)) or "not known", label)
     total = process.total
     yield Paragraph(f"{total.calls:,}, {total.errors:,} failed; enter shows them", "calls")
 

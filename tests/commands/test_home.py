@@ -18,7 +18,7 @@ from denet_tui.commands import home
 from denet_tui.helper import sudo
 from denet_tui.helper.jobs import Ended
 from denet_tui.repair.preview import preview
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from tests.checks.fake import FakeHost
 from tests.checks.states import without
 from tests.person import Person
@@ -123,7 +123,7 @@ def test_without_root_the_setup_says_what_is_left(terminal: Tmux, person: Person
     type_into(terminal, person, "$denet setup")
     shows(terminal, f"denet-tui setup as {person.name} ", "It needs root for a moment")
     terminal.type("q")
-    shows(terminal, "denet-tui: not ready yet; left to do: PRIV-001; go on with `denet-tui setup`", "left with 1")
+    shows(terminal, "denet-tui: Watching works here. It needs root for a moment each time you start it.", "left with 1")
     eventually(lambda: not children(terminal.shell), "nobody is left")
 
 
@@ -257,8 +257,8 @@ def farewell(*done: Ended, working: str = "", state: State = State.FAIL) -> home
         "A-001": Finding("A-001", state, "a", required_for=BOTH, fixes=(fix,)),
         "E2E-001": Finding("E2E-001", state, "proof", required_for=BOTH),
     }
-    walk = Walk(engine, order=tuple(found), findings=found, working=working, done=list(done))
-    return home.farewell(walk)
+    setup = SetupState(engine, order=tuple(found), findings=found, working=working, done=list(done))
+    return home.farewell(setup)
 
 
 def test_leaving_says_what_is_in_force_and_how_to_take_it_back() -> None:
@@ -278,7 +278,7 @@ def test_leaving_in_the_middle_says_what_is_left() -> None:
     assert left.status == 1
     assert left.words == (
         "what was at work is being cancelled and taken back; `denet-tui setup` tells how it is",
-        "not ready yet; left to do: A-001; go on with `denet-tui setup`",
+        "not ready yet; left to do: a (A-001); go on with `denet-tui setup`",
     )
 
 

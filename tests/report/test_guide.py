@@ -107,3 +107,6 @@ def test_words_are_looked_up_and_explained() -> None:
     assert {"why:", "fix:", "undo:"} <= set(page.split()), "a check that passes says it, too"
     assert "leave it at 1 or 2" in page
     assert denet("explain", "Resource", "busy").returncode == 0
+    assert "see:   denet-tui explain PRIV-" in denet("explain", "Need super-user privileges").stdout, (
+        "as its help has it"
+    )

@@ -13,7 +13,7 @@ from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.start import Pick, StartScreen
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.checks.fake import FakeHost
@@ -95,7 +95,7 @@ async def test_what_is_typed_or_pasted_at_once_reaches_the_command_between_i_and
 
 
 async def test_the_start_screen_takes_a_command_and_enter_in_one_go() -> None:
-    app = HomeApp(Walk(Recorded({})), FakeHost(uid=1000), lambda: (), first="start")
+    app = HomeApp(SetupState(Recorded({})), FakeHost(uid=1000), lambda: (), first="start")
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, StartScreen) and isinstance(app.focused, Input))
         type_at_once(app, "abc\t12\t\tls -l\x15ls -a\r")

@@ -14,7 +14,7 @@ from denet_tui.helper import sudo
 from denet_tui.helper.access import Access
 from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 
 FEW_LINES = 6
 """Of a fix, which the first page shows whole; longer ones are read on their step's page before they are applied."""
@@ -29,7 +29,7 @@ class Offers:
     )
     """Actions of the screen that are not always offered."""
 
-    walk: Walk
+    setup: SetupState
     uid: int
     """As whom this runs."""
     current: str
@@ -41,17 +41,17 @@ class Offers:
     @property
     def fix(self) -> Fix | None:
         """The fix that is chosen; at a way to the capabilities, what makes that way work."""
-        return self.access.fix if self.access else self.walk.chosen(self.current)
+        return self.access.fix if self.access else self.setup.chosen(self.current)
 
     @property
     def alone(self) -> bool:
         """Whether this session cannot become root: everything here is for an administrator."""
-        return not self.walk.engine.root and not self.may_ask
+        return not self.setup.engine.root and not self.may_ask
 
     @property
     def only_root(self) -> bool:
         """Whether nothing is in the way but that this session is not root."""
-        return self.walk.needed() == [ACCESS] and not self.walk.engine.root
+        return self.setup.needed() == [ACCESS] and not self.setup.engine.root
 
     @property
     def asks(self) -> str:
@@ -66,33 +66,33 @@ class Offers:
     @property
     def long(self) -> bool:
         """Whether what the chosen fix does is more than the first page shows of it."""
-        return self.fix is not None and len(self.walk.preview(self.fix)) > FEW_LINES
+        return self.fix is not None and len(self.setup.preview(self.fix)) > FEW_LINES
 
     @property
     def accesses(self) -> tuple[Access, ...]:
         """The ways to the capabilities, at the step where one is chosen, where the engine has none."""
-        return self.walk.accesses if self.current == ACCESS and not self.walk.engine.may_load else ()
+        return self.setup.accesses if self.current == ACCESS and not self.setup.engine.may_load else ()
 
     @property
     def access(self) -> Access | None:
         """The one of them that is chosen."""
-        return pages.chosen_access(self.walk, self.accesses)
+        return pages.chosen_access(self.setup, self.accesses)
 
     @property
     def ids(self) -> list[str]:
         """What the keys 1 to 9 choose from."""
-        return [each.id for each in self.accesses or self.walk.fixes(self.current)]
+        return [each.id for each in self.accesses or self.setup.fixes(self.current)]
 
     @property
     def undoable(self) -> str:
         """The fix that can be taken back; empty where there is none."""
-        known = (*self.walk.in_force.applied, *self.walk.applied.values())
+        known = (*self.setup.in_force.applied, *self.setup.applied.values())
         return next((each for each in reversed(known) if each.partition(".")[0] == self.current), "")
 
     @property
     def applies(self) -> bool:
         """Whether the engine applies the chosen fix: for what weakens the machine root is asked on the terminal."""
-        return self.walk.engine.root and self.fix is not None and not self.fix.weakens
+        return self.setup.engine.root and self.fix is not None and not self.fix.weakens
 
     @property
     def privilege(self) -> str:
@@ -111,8 +111,8 @@ class Offers:
         fix = self.undoable
         if not fix:
             return ""
-        did = "put it right" if self.walk.state(self.current) == "repaired" else "was applied"
-        if self.walk.engine.root and fix in self.walk.in_force.mine:
+        did = "put it right" if self.setup.state(self.current) == "repaired" else "was applied"
+        if self.setup.engine.root and fix in self.setup.in_force.mine:
             return f"{fix} {did}. u takes that back."
         if self.may_ask:
             return f"{fix} {did}. u takes that back, as root{', through sudo' if self.uid else ''}."
@@ -131,12 +131,12 @@ class Offers:
     @property
     def for_administrator(self) -> str:
         """All that root has to do here, as a text to hand over; this step's first."""
-        if self.walk.needed() == [ACCESS]:
+        if self.setup.needed() == [ACCESS]:
             return sudo.to_let_in(self.to_keep)
-        found = self.walk.findings.get(self.current)
+        found = self.setup.findings.get(self.current)
         first = [(found, self.fix)] if found and self.fix else []
-        rest = [(each.finding, each.fix) for each in self.walk.plan.choices if each.finding.id != self.current]
-        previews = {fix.id: self.walk.preview(fix) for _, fix in (*first, *rest)}
+        rest = [(each.finding, each.fix) for each in self.setup.plan.choices if each.finding.id != self.current]
+        previews = {fix.id: self.setup.preview(fix) for _, fix in (*first, *rest)}
         return sudo.for_administrator([*first, *rest], previews)
 
     def save_for_administrator(self, folder: Path) -> str:
@@ -150,11 +150,11 @@ class Offers:
     @property
     def actions(self) -> frozenset[str]:
         """Those of SOMETIMES that make sense here and now."""
-        walk, current, idle = self.walk, self.current, not self.walk.working
+        setup, current, idle = self.setup, self.current, not self.setup.working
         is_step = current in catalogue.by_id
-        pending = current not in (PROOF, ACCESS if self.front else "") and current in {*walk.looking, *walk.open()}
+        pending = current not in (PROOF, ACCESS if self.front else "") and current in {*setup.looking, *setup.open()}
         found = {
-            "go_on": idle and (walk.ready or (self.only_root and self.may_ask)),
+            "go_on": idle and (setup.ready or (self.only_root and self.may_ask)),
             "apply": idle and self._something_to_apply(),
             "cancel": not idle,
             "skip": idle and pending,
@@ -173,4 +173,4 @@ class Offers:
 
     def _applicable(self) -> bool:
         fix = self.fix
-        return fix is not None and bool(fix.changes) and self.walk.state(self.current) not in ("pass", "repaired")
+        return fix is not None and bool(fix.changes) and self.setup.state(self.current) not in ("pass", "repaired")

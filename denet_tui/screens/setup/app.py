@@ -14,7 +14,7 @@ from denet_tui.screens.help import HelpScreen
 from denet_tui.screens.setup.engine import Asking
 from denet_tui.screens.setup.screen import SetupScreen
 from denet_tui.screens.setup.start import Pick, Restart, StartScreen
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.watch.candidates import Candidate
 
 
@@ -40,7 +40,7 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
 
     def __init__(
         self,
-        walk: Walk,
+        setup: SetupState,
         host: Host,
         processes: Callable[[], Sequence[Candidate]],
         *,
@@ -54,7 +54,7 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
         """`who` is said in the header, `note` (what went wrong before) below; `search` is the PATH of commands."""
         super().__init__()
         self._note, self._preferences = note, preferences or Preferences()
-        self._walk, self._host, self._processes = walk, host, processes
+        self._state, self._host, self._processes = setup, host, processes
         self._who, self._first, self._ask, self._search = who, first, ask, search
 
     def on_mount(self) -> None:
@@ -67,7 +67,7 @@ class HomeApp(LeavingApp[Pick | Restart], inherit_bindings=False):
 
     def _setup(self) -> None:
         self.push_screen(
-            SetupScreen(self._walk, self._host, who=self._who, ask=self._ask, note=self._note), self._start
+            SetupScreen(self._state, self._host, who=self._who, ask=self._ask, note=self._note), self._start
         )
 
     def _start(self, go_on: bool | None) -> None:  # noqa: FBT001 (Textual's callback)

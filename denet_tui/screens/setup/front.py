@@ -12,7 +12,7 @@ from denet_tui.screens.setup.actions import FEW_LINES, Offers
 from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import spinner
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.visible import how_many
 from denet_tui.widgets.page import Paragraph
 
@@ -20,40 +20,40 @@ _LOG_LINES = 6
 """Of what a fix prints, while it is at work."""
 _TOOK = " (took "
 """What a check that was slow ends its title with."""
-FOR_A_MOMENT = "It needs root for a moment each time you start it."
+ONLY_ROOT = "Watching works here. It needs root for a moment each time you start it."
 
 
-def front_page(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+def front_page(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
     """The headline, the offers with their keys, and where the rest of it is."""
-    if not walk.looked:
-        return pages.welcome(walk, shown.spin)
-    return [*_body(walk, offers, shown), Paragraph(), *_rest(walk), *_log(walk, offers, shown)]
+    if not setup.looked:
+        return pages.welcome(setup, shown.spin)
+    return [*_body(setup, offers, shown), Paragraph(), *_rest(setup), *_log(setup, offers, shown)]
 
 
-def _body(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
-    if offers.current == PROOF or not walk.needed():
-        return _proof(walk, shown)
+def _body(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
+    if offers.current == PROOF or not setup.needed():
+        return _proof(setup, shown)
     if offers.only_root:
         return _only_root(offers)
-    return _broken(walk, offers, shown)
+    return _broken(setup, offers, shown)
 
 
 def _headline(text: str, style: str = "strong") -> Paragraph:
     return Paragraph(text, style=style, flush=True)
 
 
-def _proof(walk: Walk, shown: Shown) -> list[Paragraph]:
-    run = walk.proof
-    if walk.ready and run.end and run.end.exact:
+def _proof(setup: SetupState, shown: Shown) -> list[Paragraph]:
+    run = setup.proof
+    if setup.ready and run.end and run.end.exact:
         head = _headline("Everything works: press enter to choose what to watch.", "good")
     elif run.failed:
         head = _headline("Watching does not work yet: not all of the known calls were counted.", "bad")
-    elif walk.ready and walk.engine.may_load:
+    elif setup.ready and setup.engine.may_load:
         head = _headline(f"Nothing is in the way. {CALLS:,} known calls are counted now, as proof.")
-    elif walk.ready:
+    elif setup.ready:
         head = _headline("Watching works here.", "good")
     else:
-        finding = walk.findings.get(PROOF)
+        finding = setup.findings.get(PROOF)
         why = f": {finding.title}" if finding else ""
         head = _headline(f"Nothing wrong was found, but nothing is proven{why}", "warn")
     return [head, Paragraph(), *proof_page(run, [], spinner=spinner(shown.spin))]
@@ -67,7 +67,7 @@ def _only_root(offers: Offers) -> list[Paragraph]:
             *_for_administrator(offers),
         ]
     found = [
-        _headline(f"Watching works here. {FOR_A_MOMENT}"),
+        _headline(ONLY_ROOT),
         Paragraph(),
         Paragraph(f"Choose what to watch; {offers.asks} when it starts", "▸ enter", "strong", key="go:start"),
         Paragraph("changes nothing", style="dim"),
@@ -92,44 +92,44 @@ def _for_administrator(offers: Offers) -> Iterator[Paragraph]:
         yield Paragraph(line, style="dim" if line.startswith("#") else "code", whole=True, flush=True)
 
 
-def _broken(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+def _broken(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
     identity = offers.current
-    finding = walk.findings.get(identity)
+    finding = setup.findings.get(identity)
     if finding is None:
         return []
-    left = identity in walk.left
+    left = identity in setup.left
     found = [_headline(f"Watching does not work yet: {finding.title.partition(_TOOK)[0]}.", "bad"), Paragraph()]
     fix = offers.fix
-    if walk.working == identity:
+    if setup.working == identity:
         found.append(Paragraph(f"{spinner(shown.spin)} {fix.title if fix else 'working'}", "", "spark"))
         found.append(Paragraph("Cancel it, and take back what it did", "  c", "strong", key="key:c"))
         return found
     if fix is None or not fix.changes:
-        found += _advice(walk, identity, fix)
+        found += _advice(setup, identity, fix)
     elif offers.alone:
         found += _for_administrator(offers)
     else:
-        found += _fix(walk, fix, shown)
+        found += _fix(setup, fix, shown)
     if not left and finding.state is not State.PASS:
         found += [Paragraph(), Paragraph("Go on without it", "  s", "strong", key="key:s")]
-    others = [each for each in walk.needed() if each not in {identity, ACCESS} | walk.left]
+    others = [each for each in setup.needed() if each not in {identity, ACCESS} | setup.left]
     more = f"Then {how_many(len(others), 'more thing')}, and then " if others else "Then "
     return [*found, Paragraph(), Paragraph(f"{more}{CALLS:,} known calls are counted as proof.", style="dim")]
 
 
-def _advice(walk: Walk, identity: str, fix: Fix | None) -> list[Paragraph]:
+def _advice(setup: SetupState, identity: str, fix: Fix | None) -> list[Paragraph]:
     """What a person has to do, or that nothing is known."""
-    text = fix.advice if fix else "; ".join(each.advice for each in walk.fixes(identity) if each.advice)
+    text = fix.advice if fix else "; ".join(each.advice for each in setup.fixes(identity) if each.advice)
     if text:
         return pages.advice(text)
     text = "Write a report to ask with: denet-tui knows nothing that helps. It names no person and no machine."
     return [Paragraph(text, "▸ w", "strong", key="key:w")]
 
 
-def _fix(walk: Walk, fix: Fix, shown: Shown) -> Iterator[Paragraph]:
+def _fix(setup: SetupState, fix: Fix, shown: Shown) -> Iterator[Paragraph]:
     """The chosen fix; its commands as far as they are few, else they are shown before it is applied."""
     yield Paragraph(fix.title[:1].upper() + fix.title[1:], "▸ a", "strong", key="key:a")
-    lines = walk.preview(fix)
+    lines = setup.preview(fix)
     if len(lines) <= FEW_LINES:
         yield from (pages.changed(line) for line in lines)
     else:
@@ -146,9 +146,9 @@ def _summed(fix: Fix) -> str:
     return ", ".join(how_many(number, name) for name, number in numbers.items() if number)
 
 
-def _rest(walk: Walk) -> list[Paragraph]:
+def _rest(setup: SetupState) -> list[Paragraph]:
     """What was looked at, in numbers."""
-    states = [walk.state(each) for each in walk.order if each != PROOF]
+    states = [setup.state(each) for each in setup.order if each != PROOF]
     fine = sum(each in ("pass", "repaired") for each in states)
     words = {"crash": "broken", "warn": "with a warning", "left": "left"}
     more = [
@@ -161,7 +161,7 @@ def _rest(walk: Walk) -> list[Paragraph]:
     ]
 
 
-def _log(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
+def _log(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
     """The end of what the last fix did and printed."""
     lines = [pages.logged(line, first=False) for line in shown.log[-_LOG_LINES:]]
-    return [Paragraph(), *lines] if lines and offers.current in walk.logs else []
+    return [Paragraph(), *lines] if lines and offers.current in setup.logs else []

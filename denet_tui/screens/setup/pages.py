@@ -13,7 +13,7 @@ from denet_tui.helper.access import Access
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import SIGNS, spinner
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.widgets.page import Paragraph
 
 _FEW = 4
@@ -52,31 +52,31 @@ class Shown:
     spin: int = 0
 
 
-def page(walk: Walk, current: str, shown: Shown) -> list[Paragraph]:
+def page(setup: SetupState, current: str, shown: Shown) -> list[Paragraph]:
     """What there is to say about a step, or about a group."""
-    if not walk.looked or not current:
-        return welcome(walk, shown.spin)
+    if not setup.looked or not current:
+        return welcome(setup, shown.spin)
     if current in catalogue.AREAS:
-        return group_page(walk, current)
+        return group_page(setup, current)
     if current == PROOF:
-        page = step_page(walk, current, shown)
-        return proof_page(walk.proof, page, spinner=spinner(shown.spin), waits_for=_waits_for(walk))
-    return step_page(walk, current, shown)
+        page = step_page(setup, current, shown)
+        return proof_page(setup.proof, page, spinner=spinner(shown.spin), waits_for=_waits_for(setup))
+    return step_page(setup, current, shown)
 
 
-def _waits_for(walk: Walk) -> str:
+def _waits_for(setup: SetupState) -> str:
     """What has to be so before the program is tried; empty where that has no part in it."""
-    if walk.ready:
-        return "" if walk.engine.may_load else "denet-tui was started with sudo"
-    needed = walk.needed()
+    if setup.ready:
+        return "" if setup.engine.may_load else "denet-tui was started with sudo"
+    needed = setup.needed()
     return f"{', '.join(needed)} {'are' if len(needed) > 1 else 'is'} right" if needed else ""
 
 
-def welcome(walk: Walk, spin: int) -> list[Paragraph]:
+def welcome(setup: SetupState, spin: int) -> list[Paragraph]:
     """While everything is looked at for the first time."""
-    now = ", ".join(catalogue.by_id[each].title for each in walk.order if each in walk.started)
+    now = ", ".join(catalogue.by_id[each].title for each in setup.order if each in setup.started)
     return [
-        Paragraph(f"{spinner(spin)} looking at this machine: {walk.how_far()}", "Setup", "spark"),
+        Paragraph(f"{spinner(spin)} looking at this machine: {setup.how_far()}", "Setup", "spark"),
         Paragraph(now, "", "dim"),
         Paragraph(),
         Paragraph("What keeps system calls from being counted here is found out, and put right step by step."),
@@ -84,34 +84,34 @@ def welcome(walk: Walk, spin: int) -> list[Paragraph]:
     ]
 
 
-def group_page(walk: Walk, area: str) -> list[Paragraph]:
+def group_page(setup: SetupState, area: str) -> list[Paragraph]:
     """What a group is about, and its steps."""
     found = [Paragraph(area, style="strong", flush=True), Paragraph(GROUPS[area]), Paragraph()]
-    for each in (each for each in walk.order if catalogue.by_id[each].area == area):
-        sign, word, tone = SIGNS[walk.state(each)]
-        finding = walk.findings.get(each)
+    for each in (each for each in setup.order if catalogue.by_id[each].area == area):
+        sign, word, tone = SIGNS[setup.state(each)]
+        finding = setup.findings.get(each)
         title = finding.title if finding else catalogue.by_id[each].title
         found.append(Paragraph(f"{sign} {word}  {each}: {title}", style=tone, hang=2, flush=True, key=f"step:{each}"))
     return found
 
 
-def step_page(walk: Walk, identity: str, shown: Shown) -> list[Paragraph]:
+def step_page(setup: SetupState, identity: str, shown: Shown) -> list[Paragraph]:
     """All there is to say about a step."""
-    state = walk.state(identity)
+    state = setup.state(identity)
     sign, word, tone = SIGNS[state]
-    finding = walk.findings.get(identity)
+    finding = setup.findings.get(identity)
     if finding is None:
         title = catalogue.by_id[identity].title
         return [Paragraph(f"{sign} {word}  {identity}: {title}", "", tone, hang=2, flush=True), *_slow(state)]
     found = [
         Paragraph(f"{sign} {word}  {identity}: {finding.title}", "", tone, hang=2, flush=True),
         *_slow(state),
-        *_remarks(walk, finding, shown.back),
+        *_remarks(setup, finding, shown.back),
     ]
     if finding.state in (State.WARN, State.FAIL, State.UNKNOWN, State.CRASH) or (
         finding.state is State.SKIP and finding.fixes
     ):
-        found += _fixes(walk, finding, shown)  # before all else: what to type or to press is in sight
+        found += _fixes(setup, finding, shown)  # before all else: what to type or to press is in sight
     found += [Paragraph(), *_evidence(finding, details=shown.details)]
     found += [Paragraph(finding.why, "Why")] if finding.why else []
     found += _needs(finding)
@@ -137,20 +137,20 @@ def _slow(state: str) -> list[Paragraph]:
     ]
 
 
-def _remarks(walk: Walk, finding: Finding, back: str) -> list[Paragraph]:
-    state = walk.state(finding.id)
-    found = _standing(walk, state)
+def _remarks(setup: SetupState, finding: Finding, back: str) -> list[Paragraph]:
+    state = setup.state(finding.id)
+    found = _standing(setup, state)
     return [*found, Paragraph(back, "", "good" if state == "repaired" else "dim")] if back else found
 
 
-def _standing(walk: Walk, state: str) -> list[Paragraph]:
-    ready = " and ".join(METHODS[method.method] for method in walk.methods if method.verdict == "ready")
+def _standing(setup: SetupState, state: str) -> list[Paragraph]:
+    ready = " and ".join(METHODS[method.method] for method in setup.methods if method.verdict == "ready")
     if state == "optional" and ready:
         return [Paragraph(f"Not needed: {ready} work here without it.", "", "good")]
     if state == "optional":
         return [
             Paragraph(
-                f"Not needed for {METHODS[walk.plan.method]}, the attach method that needs least here.", "", "good"
+                f"Not needed for {METHODS[setup.plan.method]}, the attach method that needs least here.", "", "good"
             )
         ]
     if state == "left":
@@ -183,16 +183,16 @@ def _needs(finding: Finding) -> list[Paragraph]:
     return [Paragraph("; ".join(parts), "Needed")]
 
 
-def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
-    fixes = walk.fixes(finding.id)
+def _fixes(setup: SetupState, finding: Finding, shown: Shown) -> list[Paragraph]:
+    fixes = setup.fixes(finding.id)
     if shown.accesses:
-        return _accesses(walk, finding, shown)
+        return _accesses(setup, finding, shown)
     if not fixes:
         if finding.id == PROOF or not finding.blocks:
             return []
         text = "denet-tui knows no fix for this. w writes a report to ask with; it names no person and no machine."
         return [Paragraph(), Paragraph(text, "Fix", "warn")]
-    chosen, best = walk.chosen(finding.id), walk.recommended(finding.id)
+    chosen, best = setup.chosen(finding.id), setup.recommended(finding.id)
     found = [Paragraph()]
     for number, fix in enumerate(fixes, 1):
         mark = "(•)" if chosen and fix.id == chosen.id else "( )"
@@ -203,19 +203,19 @@ def _fixes(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
             found.append(Paragraph(f"! weakens this machine: {fix.weakens}", style="warn", hang=2))
     if chosen is None:
         return [*found, Paragraph("1 to 9 choose one", "", "dim")]
-    return found + _chosen(walk, chosen, shown, working=walk.state(finding.id) == "working")
+    return found + _chosen(setup, chosen, shown, working=setup.state(finding.id) == "working")
 
 
-def chosen_access(walk: Walk, accesses: Sequence[Access]) -> Access | None:
+def chosen_access(setup: SetupState, accesses: Sequence[Access]) -> Access | None:
     """The way to the capabilities that was picked, else the one that needs least; none that cannot work here."""
-    picked = walk.picked.get(ACCESS, "")
+    picked = setup.picked.get(ACCESS, "")
     able = (each for each in accesses if each.works or each.fix)
     return next((each for each in able if each.id == picked or (not picked and each.recommended)), None)
 
 
-def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
+def _accesses(setup: SetupState, finding: Finding, shown: Shown) -> list[Paragraph]:
     """The ways to the capabilities, what each means for the machine, and what to do or to type for it."""
-    chosen = chosen_access(walk, shown.accesses)
+    chosen = chosen_access(setup, shown.accesses)
     found = [Paragraph()]
     for number, each in enumerate(shown.accesses, 1):
         mark, key = ("(•)" if each == chosen else "( )"), f"fix:{each.id}"
@@ -227,19 +227,19 @@ def _accesses(walk: Walk, finding: Finding, shown: Shown) -> list[Paragraph]:
         if not each.works:
             word = "not yet" if each.fix else "not here"
             found.append(Paragraph(f"{word}: {each.why_not}", style="warn", hang=2))
-    return found + _way(walk, finding, chosen, shown)
+    return found + _way(setup, finding, chosen, shown)
 
 
-def _way(walk: Walk, finding: Finding, chosen: Access | None, shown: Shown) -> list[Paragraph]:
+def _way(setup: SetupState, finding: Finding, chosen: Access | None, shown: Shown) -> list[Paragraph]:
     """What to press or to type for the chosen way; what to do where there is none."""
     if chosen is None:
-        if walk.reach and walk.reach.no_sudo:
+        if setup.reach and setup.reach.no_sudo:
             text = "The first page (escape) has a text for an administrator of this machine."
             return [Paragraph(), Paragraph(text, "You do")]
         return advice("; ".join(fix.advice for fix in finding.fixes if fix.advice))
     means = [Paragraph(f"- {line}", style="dim", hang=2) for line in chosen.means]
     if chosen.fix:
-        press, *does = _chosen(walk, chosen.fix, shown, working=walk.state(finding.id) == "working")
+        press, *does = _chosen(setup, chosen.fix, shown, working=setup.state(finding.id) == "working")
         head = Paragraph(f"{chosen.fix.id}: {chosen.fix.title}", "Fix", "strong")
         return [Paragraph(), press, head, *means, *does]
     typed = Paragraph(label="Type", style="code", words=("$", *chosen.command))
@@ -256,12 +256,12 @@ def _marks(fix: Fix, *, recommended: bool) -> str:
     return "    " + ("; ".join(words) or "for you to do")
 
 
-def _chosen(walk: Walk, fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
+def _chosen(setup: SetupState, fix: Fix, shown: Shown, *, working: bool) -> list[Paragraph]:
     """What the chosen fix does: the exact commands and differences, and how it is undone."""
     if not fix.changes:
         return advice(fix.advice)
     following = "c cancels this, and takes back what it did" if working else "a applies this; s goes on without it"
-    does = [changed(line) for line in walk.preview(fix)]
+    does = [changed(line) for line in setup.preview(fix)]
     does[:1] = [each._replace(label="Does") for each in does[:1]]
     means = [Paragraph(shown.privilege, "As"), Paragraph(fix.undo, "Undo"), *advice(fix.advice)]
     return [Paragraph(following, "Next", "strong"), *does, *means]

@@ -33,12 +33,12 @@ class SetupScreen(SetupViews, inherit_bindings=False):
         """Look at everything."""
         self._show_front(True)
         self._engine.listen(lambda: self.post_message(EngineEvent()))
-        self.walk.wait(self._engine.events.empty, 0)
+        self.setup.wait(self._engine.events.empty, 0)
         self.set_interval(_SPIN_S, self._turn)
-        self.walk.begin()
+        self.setup.begin()
         self.draw()
         self._note(self._first_note)
-        if self.walk.in_force.interrupted:
+        if self.setup.in_force.interrupted:
             self._note(
                 "! an earlier setup was interrupted half-way; the next fix, or its undoing, takes that back first"
             )
@@ -47,12 +47,12 @@ class SetupScreen(SetupViews, inherit_bindings=False):
 
     def on_engine_event(self) -> None:
         """Take in all that has happened, and draw what has changed."""
-        for event in self.walk.catch_up():
+        for event in self.setup.catch_up():
             self._took(event)
 
     def _took(self, event: jobs.Event) -> None:
         match event:
-            case jobs.Found() if not self.walk.looking:
+            case jobs.Found() if not self.setup.looking:
                 self._looked()
             case jobs.Ended():
                 self._ended(event)
@@ -67,13 +67,13 @@ class SetupScreen(SetupViews, inherit_bindings=False):
             self.query_one(Page).action_edge(1)  # what came of it is the last line
 
     def _looked(self) -> None:
-        walk = self.walk
+        setup = self.setup
         if self._follow:
             self._follow = False
             self.draw()
-            self._go(walk.next())
-        if walk.ready and self._engine.may_load and not (walk.proof.running or walk.proof.end or walk.working):
-            walk.prove()
+            self._go(setup.next())
+        if setup.ready and self._engine.may_load and not (setup.proof.running or setup.proof.end or setup.working):
+            setup.prove()
 
     def _ended(self, event: jobs.Ended) -> None:
         self._note(in_words(event) if event.good else "")
@@ -136,16 +136,16 @@ class SetupScreen(SetupViews, inherit_bindings=False):
     def _start(self, kind: jobs.Kind, fix: str, shown: Fix | None = None) -> None:
         """Apply a fix as it is shown, or take one back; root is asked for what the engine does not do by itself."""
         self._note("")
-        self.walk.working = self.current
-        self.walk.logs[self.current] = []
+        self.setup.working = self.current
+        self.setup.logs[self.current] = []
         if shown and self._engine.root and not shown.weakens:
             self._engine.apply(shown)
-        elif not shown and self._engine.root and fix in self.walk.in_force.mine:
+        elif not shown and self._engine.root and fix in self.setup.in_force.mine:
             self._engine.undo(fix)
         elif self._ask:
             self._ask_for(kind, fix)
         else:
-            self.walk.working = ""
+            self.setup.working = ""
             if shown:
                 self._note(self.offers.save_for_administrator(Path.cwd()))
             else:
@@ -167,23 +167,23 @@ class SetupScreen(SetupViews, inherit_bindings=False):
     def action_skip(self) -> None:
         """Go on without this step."""
         current = self.current
-        if current in self.walk.looking:
-            self.walk.skip(current)
+        if current in self.setup.looking:
+            self.setup.skip(current)
             return
-        self.walk.left.add(current)
+        self.setup.left.add(current)
         self.draw()
-        self._go(self.walk.next())
+        self._go(self.setup.next())
 
     def action_recheck(self) -> None:
         """Look again."""
-        self.walk.proof.end = None
-        self.walk.recheck(self.current)
+        self.setup.proof.end = None
+        self.setup.recheck(self.current)
         self.draw()
 
     def action_look(self) -> None:
         """Look at everything again."""
-        self.walk.proof.end, self._follow = None, True
-        self.walk.look(self.walk.order)
+        self.setup.proof.end, self._follow = None, True
+        self.setup.look(self.setup.order)
         self.draw()
 
     def action_choose(self, number: int) -> None:
@@ -196,7 +196,7 @@ class SetupScreen(SetupViews, inherit_bindings=False):
     def _choose(self, fix: str) -> None:
         self._armed = ""
         self._note("")
-        self.walk.picked[self.current] = fix
+        self.setup.picked[self.current] = fix
         self._draw_page()
         self._offer()
 
@@ -208,18 +208,18 @@ class SetupScreen(SetupViews, inherit_bindings=False):
 
     def leave(self) -> None:
         """Leave; where something was done, or is being done, only after a question."""
-        walk = self.walk
-        if not walk.applied and not walk.working:
+        setup = self.setup
+        if not setup.applied and not setup.working:
             self.app.exit()
             return
-        left = [f"{each}: {walk.findings[each].title}" for each in walk.open() if each in walk.findings]
-        self.app.push_screen(LeaveScreen(list(walk.applied.values()), left, walk.working), self._leave)
+        left = [f"{each}: {setup.findings[each].title}" for each in setup.open() if each in setup.findings]
+        self.app.push_screen(LeaveScreen(list(setup.applied.values()), left, setup.working), self._leave)
 
     def _leave(self, answer: Answer | None) -> None:
         if answer is None:
             return
-        self._leaving = list(self.walk.applied.values()) if answer == "undo" else []
-        if self.walk.working:
+        self._leaving = list(self.setup.applied.values()) if answer == "undo" else []
+        if self.setup.working:
             self._engine.cancel()  # what comes of it is told, and then this ends
         elif not self._undo_next():
             self.app.exit()
@@ -240,4 +240,4 @@ class SetupScreen(SetupViews, inherit_bindings=False):
 
     def _report(self) -> None:
         uid = 0 if self._engine.root else self._uid
-        self.app.call_from_thread(self._note, report.told(self.walk.settled, Path.cwd(), self._host, uid=uid))
+        self.app.call_from_thread(self._note, report.told(self.setup.settled, Path.cwd(), self._host, uid=uid))

@@ -32,7 +32,7 @@ _QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"}
 
 
 @dataclass(slots=True)
-class Walk:
+class SetupState:
     """All that is known of the setup: findings by id as they come, and what the user and the fixes made of them.
 
     It belongs to one thread, which takes in what the engine's threads tell when it sees fit.

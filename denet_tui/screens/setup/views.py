@@ -15,7 +15,7 @@ from denet_tui.screens.setup.actions import Offers
 from denet_tui.screens.setup.engine import Asking
 from denet_tui.screens.setup.guide import GuideScreen
 from denet_tui.screens.setup.pages import Shown
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.visible import visible
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.page import Page, Paragraph
@@ -32,13 +32,13 @@ class SetupViews(Screen[bool], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-single"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-tall")]  # noqa: RUF012
 
-    def __init__(self, walk: Walk, host: Host, *, who: str, ask: Asking | None = None, note: str = "") -> None:
+    def __init__(self, setup: SetupState, host: Host, *, who: str, ask: Asking | None = None, note: str = "") -> None:
         """`who` says in the header as whom this runs; `ask` stands in where the engine is not root.
 
         Of `host` nothing is read but for the report, on a thread of its own: a dead mount must not hold a key up.
         """
         super().__init__()
-        self.walk, self._engine, self._host, self._uid = walk, walk.engine, host, host.uid
+        self.setup, self._engine, self._host, self._uid = setup, setup.engine, host, host.uid
         self._who, self._ask, self._first_note = who, ask, note
         self._visited: list[str] = []
         self._spin = 0
@@ -75,7 +75,7 @@ class SetupViews(Screen[bool], inherit_bindings=False):
 
     def _turn(self) -> None:
         """Turn the spinner; nothing is drawn where nothing is at work."""
-        if self.walk.looking or self.walk.working or self.walk.proof.running:
+        if self.setup.looking or self.setup.working or self.setup.proof.running:
             self._spin += 1
             self.draw()
 
@@ -89,10 +89,10 @@ class SetupViews(Screen[bool], inherit_bindings=False):
         """Draw what has changed."""
         self._waiting = False
         with self.app.batch_update():
-            if (progress := self.walk.progress()) != self._progress:
+            if (progress := self.setup.progress()) != self._progress:
                 self._progress = progress
                 self.query_one("#progress", Static).update(Content(progress))
-            self.query_one(StepList).show(self.walk.rows(everything=self._everything, spin=self._spin))
+            self.query_one(StepList).show(self.setup.rows(everything=self._everything, spin=self._spin))
             self._draw_page()
         self._offer()
 
@@ -104,17 +104,17 @@ class SetupViews(Screen[bool], inherit_bindings=False):
             self.refresh_bindings()
 
     def _draw_page(self, *, top: bool = False) -> None:
-        working = self.walk.working == self.current
+        working = self.setup.working == self.current
         self.query_one(Page).show(self._page(), top=top, follow=working)
 
     def _page(self) -> list[Paragraph]:
         current, offers = self.current, self.offers
-        details = self.walk.details.get(current, ()) if self._details else ()
-        log = (*self.walk.logs.get(current, ()), *(f"- {line}" for line in details))
+        details = self.setup.details.get(current, ()) if self._details else ()
+        log = (*self.setup.logs.get(current, ()), *(f"- {line}" for line in details))
         shown = Shown(offers.privilege, self._details, offers.accesses, offers.back, log, self._spin)
         if self._front:
-            return front.front_page(self.walk, offers, shown)
-        return pages.page(self.walk, current, shown)
+            return front.front_page(self.setup, offers, shown)
+        return pages.page(self.setup, current, shown)
 
     @property
     def current(self) -> str:
@@ -133,7 +133,7 @@ class SetupViews(Screen[bool], inherit_bindings=False):
         if current != self._going:
             self._follow = False  # whoever looks around is not called away
         self._going = ""
-        if current and self.walk.looked and self._visited[-1:] != [current]:
+        if current and self.setup.looked and self._visited[-1:] != [current]:
             self._visited = [*self._visited[-50:], current]
         self._armed = ""
         self._draw_page(top=True)
@@ -151,7 +151,7 @@ class SetupViews(Screen[bool], inherit_bindings=False):
     @property
     def offers(self) -> Offers:
         """What can be done to the step that is shown."""
-        return Offers(self.walk, self._uid, self.current, self._ask is not None, self._front)
+        return Offers(self.setup, self._uid, self.current, self._ask is not None, self._front)
 
     def action_back(self) -> None:
         """The step before."""
@@ -161,12 +161,12 @@ class SetupViews(Screen[bool], inherit_bindings=False):
 
     def action_guide(self) -> None:
         """Look words up in the guide, and among the checks."""
-        self.app.push_screen(GuideScreen(self.walk.settled))
+        self.app.push_screen(GuideScreen(self.setup.settled))
 
     def action_front(self) -> None:
         """Back to the first page."""
         self._show_front(True)
-        self._go(self.walk.next())
+        self._go(self.setup.next())
 
     def _show_front(self, shown: bool) -> None:  # noqa: FBT001 (what else)
         self._front = shown

@@ -35,10 +35,10 @@ async def until(pilot: Pilot[object], reached: Callable[[], bool]) -> None:
 
 async def shoot(app: HomeApp, *, failure: bool) -> None:
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen) and app.screen.walk.looked)
+        await until(pilot, lambda: isinstance(app.screen, SetupScreen) and app.screen.setup.looked)
         screen = app.screen
         assert isinstance(screen, SetupScreen)
-        walk = screen.walk
+        setup = screen.setup
         await until(pilot, lambda: screen.current == "BCC-001")
 
         async def save(name: str) -> None:
@@ -47,15 +47,15 @@ async def shoot(app: HomeApp, *, failure: bool) -> None:
 
         if failure:
             await pilot.press("a")
-            await until(pilot, lambda: any("taken back" in line for line in walk.logs.get("BCC-001", ())))
-            await until(pilot, lambda: not walk.working)
+            await until(pilot, lambda: any("taken back" in line for line in setup.logs.get("BCC-001", ())))
+            await until(pilot, lambda: not setup.working)
             await save("setup-failure")
             return
         await save("setup")
         await pilot.press("a")
-        await until(pilot, lambda: any(line.startswith("Get:") for line in walk.logs.get("BCC-001", ())))
+        await until(pilot, lambda: any(line.startswith("Get:") for line in setup.logs.get("BCC-001", ())))
         await save("setup-fix")
-        await until(pilot, lambda: walk.proof.end is not None)
+        await until(pilot, lambda: setup.proof.end is not None)
         await save("setup-proof")
 
 

@@ -43,7 +43,7 @@ def in_sight(driver: Driver) -> str:
 
 async def test_where_only_root_is_missing_one_is_told_what_to_press_and_no_identifier() -> None:
     async with setup(only_root(), SMALL, front=True, ask=refused) as driver:
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.until(lambda: driver.screen.setup.looked)
         said = in_sight(driver)
         assert said.startswith("Watching works here. It needs root for a moment each time you start it.")
         assert "▸ enter Choose what to watch; sudo is asked when it starts changes nothing" in said
@@ -67,7 +67,7 @@ async def test_what_lets_one_watch_without_root_is_read_before_it_is_done() -> N
         return refused(kind, fix)
 
     async with setup(only_root(), SMALL, front=True, ask=ask) as driver:
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.until(lambda: driver.screen.setup.looked)
         await driver.press("a")
         assert "Fix PRIV-005.socket: let members of denet-trace watch" in driver.flat
         assert "+MemoryMax=1G" in driver.flat
@@ -82,7 +82,7 @@ async def test_who_cannot_become_root_has_a_script_for_an_administrator_and_no_p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HomeApp, "suspend", lambda app: pytest.fail("the terminal was to be asked"))
     async with setup(only_root(), SMALL, front=True) as driver:
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.until(lambda: driver.screen.setup.looked)
         said = in_sight(driver)
         assert "▸ y Copy this for an administrator of this machine" in said
         assert "a Save it as a script" in said
@@ -107,7 +107,7 @@ async def test_something_broken_says_what_it_is_what_is_run_and_how_it_is_undone
         assert "undo: remove the packages that were not there before, and no others" in said
         assert "Then 1,000 known calls are counted as proof." in said
         await driver.press("a")
-        await driver.until(lambda: driver.screen.walk.proof.end is not None)
+        await driver.until(lambda: driver.screen.setup.proof.end is not None)
         await driver.until(lambda: "Everything works: press enter to choose what to watch." in in_sight(driver))
         assert "✓ exact: 1,000 known calls, 1,000 counted" in in_sight(driver)
 
@@ -119,7 +119,7 @@ async def test_what_to_type_or_to_press_is_in_sight_on_each_step(identity: str, 
     engine = Recorded(found, root=False)
     engine.may_load = False
     async with setup(engine, SMALL, ask=refused) as driver:
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.until(lambda: driver.screen.setup.looked)
         await driver.go_to(identity)
         await driver.press(choice)
         assert re.search(r"a applies this|a starts denet-tui again|You do", in_sight(driver)), driver.page
@@ -139,15 +139,15 @@ async def test_while_it_looks_nothing_optional_and_nothing_that_follows_is_shown
     engine = Recorded(broken(), slowly=True)
     async with setup(engine) as driver:
         engine.end_looking([PROOF, "FS-001", "FS-002"])
-        await driver.until(lambda: PROOF in driver.screen.walk.findings)
+        await driver.until(lambda: PROOF in driver.screen.setup.findings)
         await driver.press("v")
-        assert driver.screen.walk.state(PROOF) == "waiting"
+        assert driver.screen.setup.state(PROOF) == "waiting"
         assert "✗" not in driver.steps.split("proof", 1)[1]
 
 
 async def test_the_guide_is_found_by_its_words_and_by_a_check() -> None:
     async with setup(Recorded(broken()), SMALL, front=True) as driver:
-        await driver.until(lambda: driver.screen.walk.looked)
+        await driver.until(lambda: driver.screen.setup.looked)
         await driver.press("question_mark")
         await driver.until(lambda: isinstance(driver.app.screen, GuideScreen))
         page = driver.app.screen.query_one(Page)

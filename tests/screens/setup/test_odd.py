@@ -22,7 +22,7 @@ from denet_tui.screens.setup.failures import cause_of
 from denet_tui.screens.setup.leave import LeaveScreen
 from denet_tui.screens.setup.screen import SetupScreen
 from denet_tui.screens.setup.start import Restart
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.widgets.page import Page
 from denet_tui.widgets.steps import StepList
 from tests.screens.setup import recorded
@@ -47,11 +47,11 @@ async def test_a_check_that_hangs_is_slow_can_be_skipped_and_blocks_no_key() -> 
         await driver.until(lambda: "~ slow" in driver.steps and "looking: 32 of 33" in driver.progress)
         await driver.go_to("FS-001")
         await driver.press("s")
-        await driver.until(lambda: driver.screen.walk.looked)
-        assert driver.screen.walk.findings["FS-001"].title == "tracefs mounted: skipped"
+        await driver.until(lambda: driver.screen.setup.looked)
+        assert driver.screen.setup.findings["FS-001"].title == "tracefs mounted: skipped"
         engine.end_looking(["FS-001"])
         await driver.pilot.pause()
-        assert driver.screen.walk.state("FS-001") == State.UNKNOWN, "what it says later is not heard"
+        assert driver.screen.setup.state("FS-001") == State.UNKNOWN, "what it says later is not heard"
 
 
 class Dead(Host):
@@ -93,7 +93,7 @@ async def test_whoever_looks_around_is_not_called_away_when_the_looking_ends() -
         await driver.press("R", "j", "j")
         at = driver.screen.current
         engine.end_looking([*catalogue.by_id])
-        await driver.until(lambda: not driver.screen.walk.looking)
+        await driver.until(lambda: not driver.screen.setup.looking)
         assert driver.screen.current == at == "FS-001"
 
 
@@ -113,7 +113,7 @@ async def test_recheck_looks_again_at_what_depends_on_it_too() -> None:
         await driver.go_to("FS-001")
         driver.engine.found["FS-001"] = fine()["FS-001"]
         await driver.press("r")
-        await driver.until(lambda: driver.screen.walk.state("FS-001") == State.PASS)
+        await driver.until(lambda: driver.screen.setup.state("FS-001") == State.PASS)
         assert driver.engine.asked[-1].startswith("look FS-001 FS-002")
         assert driver.screen.current == "FS-001"
         await driver.press("R")
@@ -159,7 +159,7 @@ async def test_without_root_a_fix_goes_through_sudo(monkeypatch: pytest.MonkeyPa
         await driver.go_to("FS-001")
         assert "As root, through sudo" in driver.flat
         await driver.press("a")
-        await driver.until(lambda: driver.screen.walk.state("FS-001") == "repaired")
+        await driver.until(lambda: driver.screen.setup.state("FS-001") == "repaired")
         assert asked == ["suspended", ("apply", "FS-001.mount")]
         assert not any(each.startswith("apply") for each in engine.asked), "the helper is not root"
 
@@ -230,7 +230,7 @@ async def test_a_proof_that_fails_says_why() -> None:
     engine = Recorded(fine())
     engine.proves = jobs.Proved(failure=Explanation("no CAP_BPF here", "start it with sudo", "PRIV-001"))
     async with setup(engine) as driver:
-        await driver.until(lambda: driver.screen.walk.proof.end is not None)
+        await driver.until(lambda: driver.screen.setup.proof.end is not None)
         assert "✗ not proven" in driver.page
         assert "Cause no CAP_BPF here" in driver.flat
         assert "Fix start it with sudo" in driver.flat
@@ -336,15 +336,17 @@ def test_what_a_failure_means(output: str, says: str) -> None:
 
 def test_a_ready_machine_is_ready_by_one_way() -> None:
     """Raw tracepoints that count are enough; what the other way lacks is optional."""
-    walk = Walk(
+    setup = SetupState(
         Recorded(fine()),
         findings=fine() | {"FS-001": dataclasses.replace(finding("FS-001", State.FAIL), required_for=("tracefs",))},
     )
     proof = Finding(PROOF, State.PASS, "counted by raw tracepoints", required_for=("raw",), stops=("tracefs",))
-    walk.findings[PROOF] = proof
-    assert walk.ready
-    assert walk.state("FS-001") == "optional"
-    assert walk.state(PROOF) == State.PASS
-    assert walk.open() == []
-    looking = Walk(Recorded(fine()), findings={"FS-001": walk.findings["FS-001"]}, looking=set(walk.order) - {"FS-001"})
+    setup.findings[PROOF] = proof
+    assert setup.ready
+    assert setup.state("FS-001") == "optional"
+    assert setup.state(PROOF) == State.PASS
+    assert setup.open() == []
+    looking = SetupState(
+        Recorded(fine()), findings={"FS-001": setup.findings["FS-001"]}, looking=set(setup.order) - {"FS-001"}
+    )
     assert looking.state("FS-001") == "optional", "nothing is known to be in the way while the rest is looked at"

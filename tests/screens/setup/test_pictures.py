@@ -13,7 +13,7 @@ from denet_tui.checks import catalogue
 from denet_tui.helper import jobs
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.screen import SetupScreen
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.watch.candidates import Candidate
 from tests.checks.fake import FakeHost
 from tests.screens.setup.recorded import Recorded, broken, fine, not_set_up
@@ -64,7 +64,7 @@ async def front(pilot: Pilot[object]) -> None:
     """The first page, when everything is looked at."""
     for _ in range(200):
         await pilot.pause()
-        if isinstance(pilot.app.screen, SetupScreen) and pilot.app.screen.walk.looked:
+        if isinstance(pilot.app.screen, SetupScreen) and pilot.app.screen.setup.looked:
             break
     await pilot.pause()
 
@@ -77,7 +77,7 @@ def show(step: str = "", keys: Sequence[str] = (), theme: str = "textual-dark") 
         for _ in range(200):
             await pilot.pause()
             screen = pilot.app.screen
-            if isinstance(screen, SetupScreen) and (screen.walk.looked or not step):
+            if isinstance(screen, SetupScreen) and (screen.setup.looked or not step):
                 break
         await pilot.pause()
         assert isinstance(screen, SetupScreen)
@@ -98,7 +98,7 @@ def app(engine: Recorded) -> HomeApp:
 
 
 def home(engine: Recorded, **options: Any) -> HomeApp:
-    return HomeApp(Walk(engine), FakeHost(uid=1000), lambda: PROCESSES, **options)
+    return HomeApp(SetupState(engine), FakeHost(uid=1000), lambda: PROCESSES, **options)
 
 
 def refused(kind: jobs.Kind, fix: str) -> jobs.Ended:

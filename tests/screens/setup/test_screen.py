@@ -17,7 +17,7 @@ from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.screen import SetupScreen
 from denet_tui.screens.setup.start import StartScreen
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.widgets.page import Page, laid_out
 from tests.screens.live.driving import lines
 from tests.screens.setup import recorded
@@ -38,18 +38,18 @@ def test_the_page_of_every_state_of_every_step(state: State, identity: str) -> N
     """Whatever a check finds, its page says it with a sign and a word, what was seen, and what can be done."""
     found = in_state(state)
     previews = {each: {fix.id: preview(fix) for fix in finding.fixes} for each, finding in found.items()}
-    walk = Walk(Recorded(found), findings=found, previews=previews, looked=True)
+    setup = SetupState(Recorded(found), findings=found, previews=previews, looked=True)
     shown = Shown("root")
-    head, *rest = (f"{line.label} {line.text}" for line in laid_out(pages.page(walk, identity, shown), 400))
+    head, *rest = (f"{line.label} {line.text}" for line in laid_out(pages.page(setup, identity, shown), 400))
     text = " ".join(" ".join(rest).split())
     words = {"optional": "○ optional", "offered": "+ offered"}
-    word = words.get(walk.state(identity), f"{SIGNS[state]} {state}")
+    word = words.get(setup.state(identity), f"{SIGNS[state]} {state}")
     assert f"{word} {identity}: " in head
     assert "Seen /proc/self/mountinfo: no line of type tracefs" in text
     assert "Why The kernel refuses what it does not know." in text
     assert ("Does $ /usr/bin/mount -t tracefs" in text) == (state in (State.FAIL, State.WARN))
     assert ("As root" in text) == (state in (State.FAIL, State.WARN))
-    row = next(row for row in walk.rows(everything=True) if row.id == identity)
+    row = next(row for row in setup.rows(everything=True) if row.id == identity)
     assert f"{row.sign} {row.word}" == word
 
 
@@ -80,7 +80,7 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
         assert "✓ repaired  FS-001" in driver.steps
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == PROOF)
-        await driver.until(lambda: driver.screen.walk.proof.end is not None)
+        await driver.until(lambda: driver.screen.setup.proof.end is not None)
         assert driver.progress == "everything works"
         assert "✓ exact: 1,000 known calls, 1,000 counted by raw tracepoints" in driver.flat
         assert "▇" in driver.page
@@ -98,7 +98,7 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
 
 async def test_nothing_to_fix_goes_straight_to_the_proof() -> None:
     async with setup(Recorded(fine())) as driver:
-        await driver.until(lambda: driver.screen.walk.proof.end is not None)
+        await driver.until(lambda: driver.screen.setup.proof.end is not None)
         assert driver.screen.current == PROOF
         assert driver.progress == "everything works"
         assert {"apply", "skip", "undo", "cancel"} & driver.keys == set()
@@ -239,7 +239,7 @@ async def test_undo() -> None:
         await driver.go_to("FS-001")
         assert "FS-001.mount put it right. u takes that back." in driver.flat
         await driver.press("u")
-        await driver.until(lambda: driver.screen.walk.state("FS-001") == State.FAIL)
+        await driver.until(lambda: driver.screen.setup.state("FS-001") == State.FAIL)
         assert driver.screen.current == "FS-001"
         assert "✓ FS-001.mount taken back" in driver.flat
 
@@ -275,4 +275,4 @@ async def test_where_there_is_no_sudo_it_is_said_who_takes_back_what_was_applied
         await driver.press("u")
         assert "Only root takes that back: denet-tui setup --undo --only FS-001.mount" in driver.note
         assert not any(each.startswith("undo") for each in engine.asked)
-        assert driver.screen.walk.working == ""
+        assert driver.screen.setup.working == ""

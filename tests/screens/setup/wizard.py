@@ -12,7 +12,7 @@ from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.screen import SetupScreen
-from denet_tui.screens.setup.state import Walk
+from denet_tui.screens.setup.state import SetupState
 from denet_tui.widgets.page import Page
 from denet_tui.widgets.steps import StepList
 from tests.checks.fake import FakeHost
@@ -30,7 +30,7 @@ async def setup(
     **options: Any,
 ) -> AsyncIterator[Driver]:
     """The wizard over `engine`, until the test is over: its steps, or, with `front`, its first page."""
-    app = HomeApp(Walk(engine), host or FakeHost(uid=1000), lambda: (), **options)
+    app = HomeApp(SetupState(engine), host or FakeHost(uid=1000), lambda: (), **options)
     async with app.run_test(size=size) as pilot:
         driver = Driver(pilot, engine)
         await driver.until(lambda: isinstance(app.screen, SetupScreen))
@@ -63,7 +63,7 @@ class Driver:
     async def looked(self) -> None:
         """Every check has ended."""
         self.engine.end_looking([*catalogue.by_id])
-        await self.until(lambda: self.screen.walk.looked)
+        await self.until(lambda: self.screen.setup.looked)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
