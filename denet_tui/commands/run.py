@@ -26,14 +26,10 @@ from denet_tui.commands.targets import (
 )
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
-from denet_tui.record.execs import ExecLines
-from denet_tui.record.parts import Limits
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
-from denet_tui.record.writer import Recorder
 from denet_tui.syscalls import class_of
 from denet_tui.visible import as_json, complain, write
-from denet_tui.watch import selftest as self_test
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
@@ -42,6 +38,7 @@ from denet_tui.watch.worker import Session
 
 if TYPE_CHECKING:
     from denet_tui.preferences.screen import Preferences
+    from denet_tui.record.writer import Recorder
 
 log = logging.getLogger("denet_tui")
 
@@ -142,12 +139,12 @@ class _Runs:
         """After the last snapshot of the last run; False if a recording is not complete."""
         self._complete(final)
         _conclude(self.session.info, final, self.failures)
-        return self._recorder.failure is None
+        return not (self._recorder and self._recorder.failure)
 
     def _complete(self, final: Snapshot) -> None:
-        self._recorder.finish(final, lambda: self.hurry)
-        output = self.session.target.output
-        self.failures += [self._recorder.failure, output.failure if output else None]
+        if self._recorder:
+            self._recorder.finish(final, lambda: self.hurry)
+        self.failures += [each.failure if each else None for each in (self._recorder, self.session.target.output)]
 
 
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
@@ -178,6 +175,8 @@ def watch(start: Start, target: Target, request: WatchRequest, preferences: Pref
 
 
 def _selftest(name: str, request: WatchRequest, before: Before) -> int:
+    from denet_tui.watch import selftest as self_test
+
     start = Start(request.options, loaded.report, aim="itself", say=complain)
     log_to(request, on_screen=False)
     tracer = start.tracer()
@@ -217,7 +216,11 @@ def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
         runs.hurry = True
 
     try:
-        tell = ExecLines(session.info, sys.stderr).add if request.execs else lambda snapshot: None  # noqa: ARG005
+        tell: Callable[[Snapshot], None] = lambda snapshot: None  # noqa: ARG005, E731
+        if request.execs:
+            from denet_tui.record.execs import ExecLines
+
+            tell = ExecLines(session.info, sys.stderr).add
         how = _without_screen(session, request, _on_request(session, tell))
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -281,12 +284,17 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
     return how
 
 
-def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
-    """Opened as the invoking user, before the command is let go; raises RecordError."""
+def _recorder(info: RunInfo, request: WatchRequest) -> Recorder | None:
+    """Opened as the invoking user, before the command is let go; None if nothing is kept. Raises RecordError."""
     if request.recording is None and (request.max_size or request.keep):
         raise StartError("--max-size and --keep are of the recording: name its file with -o FILE")
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
+    if not (request.recording or request.as_json or request.summary):
+        return None
+    from denet_tui.record.parts import Limits
+    from denet_tui.record.writer import Recorder
+
     stream = sys.stdout.buffer if request.as_json else None
     recorder = Recorder(
         info,
