@@ -179,7 +179,10 @@ def view(recording: str, **options: Any) -> NoReturn:
 @click.option("--json", "form", flag_value="json", help="One JSON object.")
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
 @click.option(
-    "--csv", "form", flag_value="csv", help="A row per program and system call, file, and failing path; in ns."
+    "--csv",
+    "form",
+    flag_value="csv",
+    help="A row per program and system call, file, and failing path; in ns. A ' stands before = + - @ and '.",
 )
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
 @global_options
@@ -196,15 +199,17 @@ def report(recording: str, form: Any, **options: Any) -> NoReturn:
     epilog=examples(
         ("denet-tui export --to folded build.jsonl | flamegraph.pl > build.svg", "a flame graph of the time in calls"),
         ("denet-tui export --to openmetrics build.jsonl", "for Prometheus and what reads its files"),
+        ("denet-tui export --to perfetto build.jsonl > build.pftrace", "for https://ui.perfetto.dev"),
     )
 )
-@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics"]), required=True, help="The form.")
+@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics", "perfetto"]), required=True, help="The form.")
 @global_options
 @recordings(metavar="FILE|-")
 def export(recording: str, tool: Any, **options: Any) -> NoReturn:
     """Write a recording in the form of another tool.
 
     folded: a line per process tree and system call, with the time in it in us (flamegraph.pl, speedscope).
+    perfetto: processes, what they executed, slow and long calls, and rates over time; needs the package perfetto.
     """
     from denet_tui.commands import export as exporting
     from denet_tui.commands import targets
