@@ -283,8 +283,7 @@ deb: ## Make a Debian package in dist/, for Debian 12 and later
 	tar -c --exclude=__pycache__ denet_tui requirements.lock deb LICENSE -C "$$work" wheels |
 	    (cd "$$work" && env -i PATH="$$PATH" sh -euc "$$AS_PACKAGE" sh "$$(find_python)") || fail "no package was made: see above"
 	mkdir -p dist
-	mv "$$work"/*.deb dist
-	say "made: $$(echo dist/*.deb); install it with: sudo apt install ./dist/FILE"
+	for each in "$$work"/*.deb; do mv "$$each" dist; say "made: sudo apt install ./dist/$${each##*/}"; done
 
 uninstall: ## Remove what `make install` wrote; the distribution's packages stay
 	@$(SH)

@@ -28,6 +28,9 @@ FOLDER = "/opt/denet-tui"
 """Where `make install` puts the copy that the service runs."""
 UNIT, SLICE = "denet-tui-loader.socket", "denet_tui.slice"
 SYSTEMD = "/etc/systemd/system"
+PACKAGED = "/usr/lib/systemd/system"
+"""Where the Debian package brings the units to, for whoever enables them."""
+_WANTED = f"{SYSTEMD}/sockets.target.wants/{UNIT}"
 _PROGRAM = f"{FOLDER}/bin/denet-tui"
 _MEMBERS_READ = (5, 19)
 """From here on the kernel lets a process without capabilities read the maps that it was handed."""
@@ -95,10 +98,11 @@ def check(host: Host) -> Finding:
     if not has_systemd(host):
         seen = (Evidence("/run/systemd/system", "not there"),)
         return Finding("PRIV-005", State.SKIP, "systemd does not run this machine: sudo is the way here", seen, _WHY)
-    written = {name: _text(host, f"{SYSTEMD}/{name}") for name in units()}
+    folder = SYSTEMD if exists(host, f"{SYSTEMD}/{UNIT}") or not exists(host, _WANTED) else PACKAGED
+    written = {name: _text(host, f"{folder}/{name}") for name in units()}
     if not any(written.values()):
         return _absent(host)
-    evidence = [*_seen(host, written)]
+    evidence = [*_seen(host, folder, written)]
     problem = _unlike(host, written) or _closed(host, evidence)
     if problem:
         state, title = problem
@@ -256,8 +260,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
 def _changes(host: Host, *, again: bool) -> tuple[Change, ...]:
     """The steps; where it is there and not right (`again`) the socket is made anew."""
     systemctl = program(host, "systemctl")
-    enabled = exists(host, f"{SYSTEMD}/sockets.target.wants/{UNIT}")
-    end = ("stop",) if enabled else ("disable", "--now")
+    end = ("stop",) if exists(host, _WANTED) else ("disable", "--now")
     restart = RunCommand((systemctl, "restart", UNIT), undo=(systemctl, "restart", UNIT))
     return (
         *_group(host),
@@ -287,10 +290,10 @@ def _text(host: Host, path: str) -> str | None:
         return None
 
 
-def _seen(host: Host, written: dict[str, str | None]) -> Iterator[Evidence]:
+def _seen(host: Host, folder: str, written: dict[str, str | None]) -> Iterator[Evidence]:
     for name, text in written.items():
         ours = "as denet-tui brings it" if text == units()[name] else "another text than denet-tui brings"
-        yield Evidence(f"{SYSTEMD}/{name}", "not there" if text is None else f"version {_version(text)}, {ours}")
+        yield Evidence(f"{folder}/{name}", "not there" if text is None else f"version {_version(text)}, {ours}")
         try:
             for each in host.names(f"{SYSTEMD}/{name}.d"):
                 yield Evidence(f"{SYSTEMD}/{name}.d/{each}", "this machine's own settings")

@@ -57,6 +57,18 @@ def test_its_price_names_who_is_a_member_already(group: str, words: str) -> None
     assert words in fix.weakens
 
 
+def test_the_units_of_the_debian_package_count_once_they_are_enabled() -> None:
+    moved = {path: service.PACKAGED + path.removeprefix(service.SYSTEMD) for path in WRITTEN}
+    files = {moved[path]: text for path, text in WRITTEN.items()}
+    assert service.check(able(files=files)).state == State.SKIP
+    host = installed(files=files)
+    for path in WRITTEN:
+        del host.files[path]
+    found = service.check(host)
+    assert found.state == State.PASS
+    assert {each.source for each in found.evidence} >= {*files}
+
+
 def test_setup_names_it_and_never_takes_it_by_itself() -> None:
     found = plan.plan([service.check(able())])
     assert (found.choices, [each.fix.id for each in found.offered]) == ((), ["PRIV-005.socket"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +24,14 @@ BASH = (
     " _denet_tui_completion denet-tui; echo ${COMPREPLY[@]}"
 )
 ZSH = "autoload -Uz compinit; compinit -u -d /tmp/z; print $_comps[denet-tui]"
+SEEN = "if mountpoint -q /sys/kernel/tracing; then echo there; else echo gone; fi"
+CHANGED = f"""
+umount /sys/kernel/tracing; {SEEN}
+dpkg -i /mnt/{{}}
+denet-tui setup --yes --only FS-001; {SEEN}
+dpkg --purge denet-tui; {SEEN}
+"""
+"""In one mount namespace, which is gone with it."""
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +70,18 @@ def test_it_is_installed_runs_and_is_purged_without_a_trace(debian: Machine, pac
         assert debian.check("denet-tui", "diag", "--only", "PRIV-007,BCC-001").count("✓ pass") == 2
         assert "denet-tui attach" in debian.check("man", "denet-tui")
         assert debian.check("bash", "-c", BASH).split() == ["explain", "export"]
-        offered = debian.check("fish", "-c", "complete -C 'denet-tui ex'").splitlines()
+        offered = debian.check("env", "HOME=/tmp", "fish", "-c", "complete -C 'denet-tui ex'").splitlines()
         assert [line.partition("\t")[0] for line in offered] == ["explain", "export"]
         assert debian.check("zsh", "-fc", ZSH) == "_denet-tui\n"
     finally:
         debian.check("dpkg", "--purge", "denet-tui")
     after = debian.check("sh", "-c", ALL_FILES)
     assert sorted({*after.splitlines()} ^ {*before.splitlines()}) == []
+
+
+def test_what_setup_has_changed_goes_with_it(debian: Machine, package: Path) -> None:
+    said = debian.check("sh", "-c", CHANGED.format(package.name), timeout=900)
+    assert re.findall("^(?:there|gone)$", said, re.MULTILINE) == ["gone", "there", "gone"], said
 
 
 def test_it_does_not_overwrite_what_make_install_wrote(debian: Machine, package: Path) -> None:

@@ -58,6 +58,12 @@ def types(step: dict[str, Any]) -> bool:
             return False
 
 
+def note(seen: dict[str, Any]) -> None:
+    """Keep it, also for when the machine comes to no end."""
+    (HERE / "out" / "typed.json").write_text(json.dumps(seen))
+    os.sync()
+
+
 def main() -> None:
     seen: dict[str, Any] = {"screens": {}, "seconds": {}, "failed": ""}
     tmux("new-session", "-d", "-x", "120", "-y", "40", "-c", f"/home/{USER}", "bash --norc")
@@ -67,7 +73,7 @@ def main() -> None:
         seen["screens"][step["name"]] = screen()
         seen["seconds"][step["name"]] = round(time.monotonic() - started, 1)
         print(f"LAB {time.monotonic():.0f} {step['name']} {good}", flush=True)
-        os.sync()
+        note(seen)
         if not good:
             seen["failed"] = step["name"]
             break
@@ -75,8 +81,7 @@ def main() -> None:
     seen["left"] = [
         line for line in held.splitlines() if "denet" in line and "typist" not in line and "tmux" not in line
     ]
-    (HERE / "out" / "typed.json").write_text(json.dumps(seen))
-    os.sync()
+    note(seen)
 
 
 if __name__ == "__main__":
