@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from denet_tui import __version__, debug
+from denet_tui.cli_serve import serve
 from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
 from denet_tui.model import PASSED
 from denet_tui.options import (
@@ -39,7 +40,7 @@ def _need_proc(name: str) -> None:
     invoke_without_command=True,
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
-        "Watch": ("run", "attach", "machine"),
+        "Watch": ("run", "attach", "machine", "serve"),
         "Look at a recording": ("view", "report", "diff", "export"),
         "Make it work here": ("setup", "diag", "selftest"),
         "Understand it": ("guide", "explain"),
@@ -388,3 +389,6 @@ def explain_command(words: tuple[str, ...], **_: Any) -> int:
 def help_command(context: click.Context, /, topic: str, **_: Any) -> None:
     """Say what a command does and takes."""
     write(f"{Commands.of(context).help_of(context, topic)}\n", sys.stdout)
+
+
+main.add_command(serve)

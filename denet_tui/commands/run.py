@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("denet_tui")
 
+Told = Callable[[RunInfo], Callable[[Snapshot], None]]
+"""From what does not change during a run to what each snapshot of it is given to."""
+
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
@@ -150,9 +153,14 @@ class _Runs:
         self.failures += [self._recorder.failure, output.failure if output else None]
 
 
+def begin(target: Target, request: WatchRequest) -> Start:
+    """Load what the target needs, or say that it will be; privilege is given away. Raises StartError, LoadError."""
+    options = request.options
+    return Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
+
+
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
-    options, preferences = request.options, None
-    begun = Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
+    begun, preferences = begin(target, request), None
     if request.on_screen:
         from denet_tui.commands import screen
 
@@ -164,11 +172,18 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
     return status
 
 
-def watch(start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> int:
-    """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status."""
+def watch(
+    start: Start, target: Target, request: WatchRequest, preferences: Preferences | None, told: Told | None = None
+) -> int:
+    """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status.
+
+    Without a screen each snapshot goes to what `told` makes of the run.
+    """
     log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
-    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request)
+    if told is None:
+        told = (lambda info: ExecLines(info, sys.stderr).add) if request.execs else lambda _: lambda _: None
+    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request, told)
     complete = runs.finish(final)
     status = 0
     if final.status is not None and target.aim == "command":
@@ -210,14 +225,14 @@ def _watch_on_screen(runs: _Runs, target: Target, request: WatchRequest, prefere
     return runs.session.finish(how or "kill")
 
 
-def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
+def _watch(runs: _Runs, request: WatchRequest, told: Told) -> Snapshot:
     session = runs.session
 
     def be_quick(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
         runs.hurry = True
 
     try:
-        tell = ExecLines(session.info, sys.stderr).add if request.execs else lambda snapshot: None  # noqa: ARG005
+        tell = told(session.info)
         how = _without_screen(session, request, _on_request(session, tell))
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -16,7 +16,7 @@ _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
 
 
-def _cgroup_of(pid: int) -> str | None:
+def cgroup_of(pid: int) -> str | None:
     """Its cgroup of the second version by now; None where it has ended, or has none."""
     with suppress(OSError):
         found = Path(f"/proc/{pid}/cgroup").read_bytes().partition(b"0::")[2]  # the last line (man 7 cgroups)
@@ -83,7 +83,7 @@ class Lifecycle:
         if step == _EXEC:
             event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
         if step != _EXIT:
-            event["cgroup"] = _cgroup_of(process.pid) if process.alive else None
+            event["cgroup"] = cgroup_of(process.pid) if process.alive else None
             if process.key == self._command:
                 event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):
