@@ -34,7 +34,14 @@ import signal  # noqa: E402 - not before the second start
 gc.set_threshold(50_000)  # what is imported stays: looking through it again and again takes a tenth of the start
 if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # asked for the table before there is one: that ends nothing
     signal.signal(signal.SIGUSR1, lambda *_: None)  # not SIG_IGN, which the command would inherit
+interrupted = signal.getsignal(signal.SIGINT)
+if interrupted is signal.default_int_handler:  # ctrl+c ends what has not begun yet, without Python's traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
+    if sys.argv[1:2] in (["run"], ["attach"], ["machine"]) and os.geteuid() == 0:
+        from denet_tui.bpf.handover import prepare
+
+        prepare()
     from denet_tui.cli import main
 except (MemoryError, OSError, ImportError) as error:  # before anything of ours could say it
     why = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -43,6 +50,7 @@ except (MemoryError, OSError, ImportError) as error:  # before anything of ours 
     sys.exit(125)
 
 try:
+    signal.signal(signal.SIGINT, interrupted)
     main()
 finally:
     gc.freeze()  # or Python would look through all that there is once more, to give back what the end gives back anyway

@@ -69,12 +69,8 @@ def _processes(snapshot: Snapshot) -> Iterator[str]:
         mine, all_of_them = sums.get(call, NOTHING), snapshot.syscalls.get(call, NOTHING)
         if mine.plus(Counters.without_row(all_of_them.unkept)) != all_of_them:
             yield f"{call.name}: processes {_words(mine)}, all {_words(all_of_them)}"
-    # A process that ended after this instant has its last calls in the next snapshot, and is final then.
-    now = {(process.tgid, process.start_ns) for process in snapshot.ended}
-    active = [
-        p for p in snapshot.processes if not p.end_ns or p.end_ns > snapshot.time_ns or (p.tgid, p.start_ns) in now
-    ]
-    delta = _sum(process.delta for process in active).plus(Counters.without_row(snapshot.delta.unkept))
+    # All of them: one that has ended stays here until its account is complete, and has no calls of an interval after.
+    delta = _sum(process.delta for process in snapshot.processes).plus(Counters.without_row(snapshot.delta.unkept))
     if delta.packed != snapshot.delta.packed:
         yield f"this interval: processes {_words(delta)}, all {_words(snapshot.delta)}"
 

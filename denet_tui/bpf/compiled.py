@@ -27,11 +27,13 @@ from denet_tui.bpf.tracepoints import EVENTS
 
 FOLDER = Path("/var/cache/denet-tui")
 """Root's alone (0700). Without it, and for a loader that is not root, everything is compiled anew."""
-_MOST = 32
+_MOST = 64
 """Files that are kept; the longest unused go first. Each is some 60 KB."""
 _LARGEST = 1 << 20
 """Bytes of a file that is read."""
 _HERE = Path(__file__).parent
+_NOTES, _BUILD_ID = Path("/sys/kernel/notes"), b"\3\0\0\0GNU\0"
+"""Of the running kernel: ELF notes, and how that of its build (NT_GNU_BUILD_ID) begins after its sizes."""
 ANY_UID = 0x6D656E65
 """Compiled in the place of the uid whose calls may be counted: one program is kept for all of them, and each load puts
 its own there. It is nobody's, and no other number of the program's."""
@@ -232,11 +234,22 @@ def _uses(code: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _sources() -> Iterator[tuple[str, str]]:
-    """All that decides what is compiled, and is not in the settings: this kernel's types, and this program's files."""
-    own = (path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
-    for path in (btf.VMLINUX, *sorted(own)):
+    """All that decides what is compiled, and is not in the settings: this kernel's build, and this program's files.
+
+    Not where they lie: copies that are the same take what one of them has compiled.
+    """
+    own = sorted(path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
+    for path in (_NOTES if _has_build_id() else btf.VMLINUX, *own):
         with suppress(OSError):  # a kernel without BTF
-            yield str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+            yield str(path).removeprefix(str(_HERE)), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _has_build_id() -> bool:
+    """Whether the kernel's notes tell builds apart; else its types do, and they are 5 MB to read."""
+    try:
+        return _BUILD_ID in _NOTES.read_bytes()
+    except OSError:
+        return False
 
 
 def _compilers() -> set[str]:

@@ -12,12 +12,13 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
-from denet_tui.bpf.request import Request, write_reply
+from denet_tui.bpf.request import ASKED, Request, write_reply
 from denet_tui.syscalls import how_ended
 
 METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
@@ -40,6 +41,38 @@ class Kernel:
     """Instructions of each program that the verifier walked, by event; 0 where the kernel does not say."""
 
 
+_PROGRAM = ("-m", "denet_tui.bpf.loader")
+
+
+class _Process:
+    """A loader, its socket (the other end of `theirs`, or `theirs` itself), and where it prints."""
+
+    def __init__(self, program: tuple[str, ...], who: str, theirs: socket.socket | None = None) -> None:
+        self.channel, theirs = socket.socketpair() if theirs is None else (theirs, theirs)
+        self.output = os.memfd_create("loader-output")
+        self.process = subprocess.Popen(
+            [sys.executable, "-IB", *program, "channel", str(theirs.fileno()), who],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+            pass_fds=[theirs.fileno()],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            cwd="/",
+            process_group=0,  # ctrl+c is for the command, and for whoever waits for it
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
+        )
+        theirs.close()
+
+
+_waiting: list[_Process] = []
+
+
+def prepare() -> None:
+    """Start a loader that the next Loading has only to ask: it comes up while this process reads what is wanted."""
+    with suppress(OSError):  # the Loading meets it again, and says it
+        _waiting.append(_Process(_PROGRAM, ASKED))
+
+
 class Loading:
     """A loader on its way; it works while this process does other things, and `receive` waits for it."""
 
@@ -49,7 +82,7 @@ class Loading:
         *,
         only_uid: int | None = None,
         channel: socket.socket | None = None,
-        program: tuple[str, ...] = ("-m", "denet_tui.bpf.loader"),
+        program: tuple[str, ...] = _PROGRAM,
     ) -> None:
         """Start it with this process's privilege; must be called before `become`.
 
@@ -57,23 +90,13 @@ class Loading:
         answers there; then there is nothing to `receive` here. `program` is for tests.
         """
         self.started = time.monotonic()
-        self._channel, theirs = socket.socketpair() if channel is None else (channel, channel)
-        self._output = os.memfd_create("loader-output")
+        ready = bool(channel is None and program == _PROGRAM and _waiting)
         who = "everyone" if only_uid is None else str(only_uid)
-        self._process = subprocess.Popen(
-            [sys.executable, "-IB", *program, "channel", str(theirs.fileno()), who],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            pass_fds=[theirs.fileno()],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-            cwd="/",
-            process_group=0,  # ctrl+c is for the command, and for whoever waits for it
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
-        )
-        theirs.close()
+        loader = _waiting.pop() if ready else _Process(program, who, channel)
+        self._channel, self._process, self._output = loader.channel, loader.process, loader.output
         if channel is None:
-            self._channel.sendall(request.line())
+            with suppress(OSError):  # `receive` says what became of it
+                self._channel.sendall(f"{who}\n".encode() * ready + request.line())
 
     def receive(self, timeout: float = 50.0) -> Kernel:
         """The descriptors; raises LoadError where the loader failed, died, or said nothing for `timeout` seconds."""

@@ -3,6 +3,7 @@
 Started as `python -I -m denet_tui.bpf.loader` with where its socket is, and whose calls it may count:
 
     channel N UID|everyone  by a process with its privilege: descriptor N, and what that process says
+    channel N asked         likewise, ahead of time: whose calls comes there in a line of its own, before the request
     serve                   by systemd for a connection: descriptor 0, and the uid at its other end (SO_PEERCRED)
     connect NAME            by sudo or the like, for a process that listens at that abstract address, the asking user's
 
@@ -27,7 +28,7 @@ from typing import Any
 from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
+from denet_tui.bpf.request import ASKED, LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 60
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
@@ -200,7 +201,9 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
     """The socket, whose calls may be counted (None: everyone's), and the largest scale of the tables."""
     match words:
         case ["channel", number, who]:
-            return socket.socket(fileno=int(number)), None if who == "everyone" else int(who), LARGEST_SCALE
+            channel = socket.socket(fileno=int(number))
+            who = _line(channel) if who == ASKED else who
+            return channel, None if who == "everyone" else int(who), LARGEST_SCALE
         case ["serve"]:
             channel = socket.socket(fileno=os.dup(0))
         case ["connect", name]:
@@ -214,6 +217,14 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
     os.dup2(output, 1)
     os.dup2(output, 2)
     return channel, peer_uid(channel), LARGEST_SCALE_SERVED
+
+
+def _line(channel: socket.socket) -> str:
+    """The first line that comes, and nothing behind it; exits where its sender has ended."""
+    line = b""
+    while not line.endswith(b"\n"):
+        line += channel.recv(1) or sys.exit(1)
+    return line.decode().strip()
 
 
 def _refusal(request: Request, largest: int) -> LoadError | None:

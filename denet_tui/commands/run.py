@@ -26,14 +26,10 @@ from denet_tui.commands.targets import (
 )
 from denet_tui.findings.rules import sentences
 from denet_tui.model import RunInfo, Snapshot
-from denet_tui.record.execs import ExecLines
-from denet_tui.record.parts import Limits
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
-from denet_tui.record.writer import Recorder
 from denet_tui.syscalls import class_of
 from denet_tui.visible import as_json, complain, write
-from denet_tui.watch import selftest as self_test
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
@@ -42,6 +38,7 @@ from denet_tui.watch.worker import Session
 
 if TYPE_CHECKING:
     from denet_tui.preferences.screen import Preferences
+    from denet_tui.record.writer import Recorder
 
 log = logging.getLogger("denet_tui")
 
@@ -145,12 +142,12 @@ class _Runs:
         """After the last snapshot of the last run; False if a recording is not complete."""
         self._complete(final)
         _conclude(self.session.info, final, self.failures)
-        return self._recorder.failure is None
+        return not (self._recorder and self._recorder.failure)
 
     def _complete(self, final: Snapshot) -> None:
-        self._recorder.finish(final, lambda: self.hurry)
-        output = self.session.target.output
-        self.failures += [self._recorder.failure, output.failure if output else None]
+        if self._recorder:
+            self._recorder.finish(final, lambda: self.hurry)
+        self.failures += [each.failure if each else None for each in (self._recorder, self.session.target.output)]
 
 
 def begin(target: Target, request: WatchRequest) -> Start:
@@ -181,8 +178,7 @@ def watch(
     """
     log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
-    if told is None:
-        told = (lambda info: ExecLines(info, sys.stderr).add) if request.execs else lambda _: lambda _: None
+    told = told or (_exec_lines if request.execs else lambda _: lambda _: None)
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request, told)
     complete = runs.finish(final)
     status = 0
@@ -193,6 +189,8 @@ def watch(
 
 
 def _selftest(name: str, request: WatchRequest, before: Before) -> int:
+    from denet_tui.watch import selftest as self_test
+
     start = Start(request.options, loaded.report, aim="itself", say=complain)
     log_to(request, on_screen=False)
     tracer = start.tracer()
@@ -223,6 +221,12 @@ def _watch_on_screen(runs: _Runs, target: Target, request: WatchRequest, prefere
         raise StartError(screen.explain_fault(fault, preferences.folder))
     runs.hurry = how != "ended"
     return runs.session.finish(how or "kill")
+
+
+def _exec_lines(info: RunInfo) -> Callable[[Snapshot], None]:
+    from denet_tui.record.execs import ExecLines
+
+    return ExecLines(info, sys.stderr).add
 
 
 def _watch(runs: _Runs, request: WatchRequest, told: Told) -> Snapshot:
@@ -296,12 +300,17 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
     return how
 
 
-def _recorder(info: RunInfo, request: WatchRequest) -> Recorder:
-    """Opened as the invoking user, before the command is let go; raises RecordError."""
+def _recorder(info: RunInfo, request: WatchRequest) -> Recorder | None:
+    """Opened as the invoking user, before the command is let go; None if nothing is kept. Raises RecordError."""
     if request.recording is None and (request.max_size or request.keep):
         raise StartError("--max-size and --keep are of the recording: name its file with -o FILE")
     if request.as_json and sys.stdout is None:
         raise StartError("--json writes to standard output, which is closed; use -o FILE")
+    if not (request.recording or request.as_json or request.summary):
+        return None
+    from denet_tui.record.parts import Limits
+    from denet_tui.record.writer import Recorder
+
     stream = sys.stdout.buffer if request.as_json else None
     recorder = Recorder(
         info,

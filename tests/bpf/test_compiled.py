@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf import burst, compiled, loader, programs, toolchain
+from denet_tui.bpf import btf, burst, compiled, loader, programs, toolchain
 from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.compiled import ProgramCache, _UnusableError
 from denet_tui.bpf.handover import Kernel, Loading
@@ -194,16 +194,34 @@ def test_what_cannot_be_loaded_is_compiled_instead(
 
 
 def test_other_settings_another_source_and_another_kernel_have_another_place(
-    cache: ProgramCache, monkeypatch: pytest.MonkeyPatch
+    cache: ProgramCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert ProgramCache("settings")._file == cache._file
     assert ProgramCache("other settings")._file != cache._file
+    copied = shutil.copytree(compiled._HERE, tmp_path / "copy")
+    monkeypatch.setattr(compiled, "_HERE", copied)
+    assert ProgramCache("settings")._file == cache._file
+    (copied / "burst.py").write_text("")
+    assert ProgramCache("settings")._file != cache._file
+    monkeypatch.undo()
     names = os.uname()
     monkeypatch.setattr(os, "uname", lambda: (*names[:3], "#2 of another day", names[4]))
     assert ProgramCache("settings")._file != cache._file
     monkeypatch.undo()
     monkeypatch.setattr(compiled, "_HERE", cache._file.parent)
     assert ProgramCache("settings")._file != cache._file
+    monkeypatch.undo()
+    notes, types = tmp_path / "notes", tmp_path / "types"
+    monkeypatch.setattr(compiled, "_NOTES", notes)
+    monkeypatch.setattr(btf, "VMLINUX", types)
+    places = set()
+    for note, told in (("1", "1"), ("2", "1"), (None, "1"), (None, "2")):  # where there are no notes: by its types
+        notes.unlink(missing_ok=True)
+        if note:
+            notes.write_bytes(b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0" + note.encode() * 20)
+        types.write_text(told)
+        places.add(ProgramCache("settings")._file)
+    assert len(places) == 4
 
 
 def test_the_longest_unused_go_first(cache: ProgramCache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf import burst, handover
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
+from denet_tui.bpf.tracer import Tracer
+from denet_tui.syscalls import numbers
 from tests.real import REPOSITORY
 
 ANSWER = """
@@ -120,6 +123,29 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         assert _ended(loader)
     finally:
         os.close(loader)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("uid", "counted"), [(None, 1000), (54321, 0)])
+def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(uid: int | None, counted: int) -> None:
+    handover.prepare()
+    waiting = handover._waiting[0].process.pid
+    loading = Loading(Request("raw"), only_uid=uid)
+    assert loading._process.pid == waiting
+    tracer = Tracer(loading.receive(), uid)
+    try:
+        assert burst.count(tracer, numbers()["getppid"]).counted == counted
+    finally:
+        tracer.close()
+    assert not handover._waiting
+
+
+def test_one_that_nobody_asks_ends_by_itself() -> None:
+    handover.prepare()
+    waiting = handover._waiting.pop()
+    assert waiting.process.poll() is None
+    waiting.channel.close()
+    assert waiting.process.wait(20) == 1
 
 
 def _ended(pidfd: int) -> bool:
