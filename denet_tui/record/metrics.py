@@ -31,7 +31,7 @@ from denet_tui.visible import visible
 
 MOST_SERIES = 3000
 OTHER, UNKNOWN = "other", "unknown"
-_RESTED_NS = 3600 * 10**9
+_RESTED_NS = 600 * 10**9
 """A series that has not grown for so long makes room for one that is new."""
 _PER_HISTOGRAM = BUCKETS + 2
 _LONGEST = 200
@@ -96,7 +96,7 @@ class Series:
         return True
 
 
-class _Place(NamedTuple):
+class _Where(NamedTuple):
     pid: int
     execs: int
     cgroup: str
@@ -112,7 +112,7 @@ class Metrics:
         self._errors = Series(("cgroup", "comm", "syscall", "errno"), most // 6)
         self._times = Series(("syscall",), most // 3 // _PER_HISTOGRAM)
         self._last: Snapshot | None = None
-        self._places: dict[ProcessKey, _Place] = {}
+        self._places: dict[ProcessKey, _Where] = {}
         """In which cgroup each process of the last snapshot is, or was when it last executed something."""
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._ended = 0
@@ -121,7 +121,7 @@ class Metrics:
     def add(self, snapshot: Snapshot) -> None:
         """One tick."""
         calls, errors, times = Counter[Labels](), Counter[Labels](), Counter[Labels]()
-        places, errnos = dict[ProcessKey, _Place](), dict[ProcessKey, Errnos]()
+        places, errnos = dict[ProcessKey, _Where](), dict[ProcessKey, Errnos]()
         by_pid = {place.pid: place.cgroup for place in self._places.values()}
         everyone = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
         for key, process in sorted(everyone.items(), key=lambda item: item[1].start_ns):
@@ -144,14 +144,14 @@ class Metrics:
             self._ended += len(snapshot.ended)
             self._last = snapshot
 
-    def _place(self, process: ProcessInfo, by_pid: Mapping[int, str]) -> _Place:
+    def _place(self, process: ProcessInfo, by_pid: Mapping[int, str]) -> _Where:
         """Looked up once, and after an exec; of what has gone before that, where its parent is (man 7 cgroups)."""
         known = self._places.get(process.key)
         if known and known.execs == process.execs:
             return known
         found = cgroup_of(process.pid) if process.alive else None
         inherited = known.cgroup if known else by_pid.get(process.ppid, UNKNOWN)
-        return _Place(process.pid, process.execs, _label(found) if found else inherited)
+        return _Where(process.pid, process.execs, _label(found) if found else inherited)
 
     def collect(self) -> Iterator[Metric]:
         """The families, of one moment."""

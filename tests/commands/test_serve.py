@@ -100,7 +100,7 @@ def test_the_machine_by_cgroup_program_call_and_errno_from_who_may_do_nothing(tm
     own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip() or "unknown"
     name = f"cat{os.getpid()}"
     shutil.copy("/bin/cat", tmp_path / name)
-    with serving(tmp_path) as served:
+    with serving(tmp_path, "--max-series", "50000") as served:
         eventually(lambda: served.has("denet_exact 1"), "the machine is watched")
         assert served.whom == "every user of this machine"
         for _ in range(7):
