@@ -5,6 +5,10 @@
 VENV := .venv
 PREFIX := /opt/denet-tui
 LINK := /usr/local/bin/denet-tui
+SHARE = $(abspath $(dir $(LINK))/../share)
+# What goes there: the manual page, and what completes the command line in bash, zsh and fish.
+SHARED := man/man1/denet-tui.1 bash-completion/completions/denet-tui zsh/site-functions/_denet-tui \
+    fish/vendor_completions.d/denet-tui.fish
 KEPT := /var/cache/denet-tui
 # Said before sudo runs denet-tui from here.
 RISK := this is your checkout, and who can change a file of it can do what root can
@@ -15,7 +19,7 @@ CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sl
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lab screenshots venv lock install uninstall _venv
+.PHONY: help run test lint bench lab screenshots venv lock install deb uninstall _venv
 
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
@@ -32,6 +36,7 @@ present() { # present NAME: is it on this machine?
     bcc) ls /usr/lib*/python3*/*-packages/bcc/libbcc.py /usr/local/lib*/python3*/*-packages/bcc/libbcc.py 2> /dev/null |
         grep -q . ;;
     libc-headers) [ -e /usr/include/stdio.h ] ;;
+    mono-font) fc-list 2> /dev/null | grep -q DejaVuSansMono ;;
     python) find_python > /dev/null ;;
     *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$1" > /dev/null ;;
     esac
@@ -46,6 +51,8 @@ package() { # package NAME: what this distribution calls it
     dnf/qemu-system-x86_64) echo qemu-system-x86-core ;; */qemu-system-x86_64) echo qemu-system-x86 ;;
     apt-get/sshd) echo openssh-server ;; dnf/sshd) echo openssh-server ;; pacman/sshd) echo openssh ;;
     */mke2fs) echo e2fsprogs ;;
+    apt-get/rsvg-convert) echo librsvg2-bin ;; dnf/rsvg-convert) echo librsvg2-tools ;; */rsvg-convert) echo librsvg ;;
+    apt-get/mono-font) echo fonts-dejavu-core ;; dnf/mono-font) echo dejavu-sans-mono-fonts ;; */mono-font) echo ttf-dejavu ;;
     *) echo "$$1" ;;
     esac
 }
@@ -165,10 +172,32 @@ lab: venv ## Test on other machines, in chroots and in qemu, kept in /var/cache/
 
 screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (root)
 	@$(SH)
-	want "installing what is shown" bcc gcc libc-headers || fail "missing still:$$left: see above"
+	want "installing what is shown, and what draws it" bcc gcc libc-headers rsvg-convert mono-font || fail "missing still:$$left: see above"
 	as_root "to load BPF programs; $(RISK)" $(VENV)/bin/python -B -m tests.screens.live.shoot
 	as_root "to load BPF programs, and to break a machine that only it sees" \
 	    $(VENV)/bin/python -B -m tests.screens.setup.shoot
+	# Where SVG gets no font of its own (GitHub's README, PyPI) this shows the same.
+	sed 's/Fira Code/DejaVu Sans Mono/g' screenshots/overview.svg | rsvg-convert --width 1200 -o screenshots/overview.png
+
+# Makes in $$new/venv what becomes $(PREFIX), from denet_tui, wheels and requirements.lock there, and $$new/share.
+define ASSEMBLE
+"$$1" -I -m venv "$$new/venv"
+PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
+    --no-cache-dir --no-index --find-links "$$new/wheels" --require-hashes -r "$$new/requirements.lock"
+find "$$new/venv/bin" -type f -delete # scripts of the packages, which name the folder where this is now
+sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/__main__.py" > "$$new/venv/bin/denet-tui"
+chmod +x "$$new/venv/bin/denet-tui"
+cp -r "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
+"$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui
+chmod -R u=rwX,go=rX "$$new/venv"
+shared() { file="$$new/share/$$1"; shift; mkdir -p "$${file%/*}"; env "$$@" > "$$file"; }
+program="$$new/venv/bin/python -IB -m denet_tui"
+set -- $(SHARED)
+shared "$$1" $$program help --man
+shared "$$2" _DENET_TUI_COMPLETE=bash_source $$program
+shared "$$3" _DENET_TUI_COMPLETE=zsh_source $$program
+shared "$$4" _DENET_TUI_COMPLETE=fish_source $$program
+endef
 
 # What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
 define AS_ROOT
@@ -179,36 +208,86 @@ trap 'rm -rf "$$new"' EXIT
 tar -x --no-same-owner --no-same-permissions -C "$$new"
 odd=$$(find "$$new" ! -type f ! -type d -printf '%P ')
 [ -z "$$odd" ] || { echo "denet-tui: not a plain file: $$odd" >&2; exit 1; }
-"$$1" -I -m venv "$$new/venv"
-PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
-    --no-cache-dir --no-index --find-links "$$new/wheels" --require-hashes -r "$$new/requirements.lock"
-find "$$new/venv/bin" -type f -delete # scripts of the packages, which name the folder where this is now
-sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/__main__.py" > "$$new/venv/bin/denet-tui"
-chmod +x "$$new/venv/bin/denet-tui"
-mv "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
-"$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui
-chmod -R u=rwX,go=rX "$$new/venv"
+$(ASSEMBLE)
 rm -rf $(PREFIX)
 mv "$$new/venv" $(PREFIX)
 ln -sfn $(PREFIX)/bin/denet-tui $(LINK)
+cd "$$new/share"
+for each in $(SHARED); do install -D -m 644 "$$each" "$(SHARE)/$$each"; done
+endef
+
+# From /usr alone, as root will run it: nobody else may be able to change it.
+define FETCH
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+want "installing Python" python tar || fail "/usr/bin has no Python >= 3.11 with venv, or there is no tar"
+work=$$(mktemp -d); trap 'rm -rf "$$work"; give_back' EXIT
+"$$(find_python)" -m venv "$$work/venv"
+"$$work/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check --require-hashes \
+    -r requirements.lock --dest "$$work/wheels" || fail "what requirements.lock lists is not to be had: see above"
 endef
 
 install: export AS_ROOT := $(AS_ROOT)
 install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` works
 	@$(SH)
+	! dpkg -S $(PREFIX) > /dev/null 2>&1 || fail "$(PREFIX) is the Debian package's: apt-get remove denet-tui first"
 	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
-	# Only the distribution's own Python: root will run it, so nobody else may be able to change it.
-	export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-	want "installing Python" python tar || fail "/usr/bin has no Python >= 3.11 with venv, or there is no tar"
-	work=$$(mktemp -d); trap 'rm -rf "$$work"; give_back' EXIT
-	"$$(find_python)" -m venv "$$work/venv"
-	"$$work/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check --require-hashes \
-	    -r requirements.lock --dest "$$work/wheels" || fail "what requirements.lock lists is not to be had: see above"
+	$(FETCH)
 	tar -c --exclude=__pycache__ denet_tui requirements.lock -C "$$work" wheels |
-	    as_root "to write $(PREFIX) and $(LINK)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
+	    as_root "to write $(PREFIX), $(LINK) and $(SHARE)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
 	    fail "nothing was installed: see above"
 	say "installed: sudo denet-tui run -- COMMAND"
 
+# One tree for every Python from 3.11 on: what is compiled in it keeps to the stable ABI. Its __pycache__ is made where
+# it is installed, by the Python there.
+define AS_PACKAGE
+umask 022
+mkdir new
+new=$$PWD/new
+tar -x -C new
+$(ASSEMBLE)
+mkdir -p deb/opt deb/usr/bin deb/usr/lib/systemd deb/usr/share/doc/denet-tui
+mv new/venv deb/opt/denet-tui
+mv new/share/* deb/usr/share
+gzip -9n deb/usr/share/man/man1/denet-tui.1
+mv deb/usr/share/zsh/site-functions deb/usr/share/zsh/vendor-completions
+mv new/LICENSE deb/usr/share/doc/denet-tui/copyright
+ln -s /opt/denet-tui/bin/denet-tui deb/usr/bin
+cd deb/opt/denet-tui
+rm -rf lib64 share include bin/python*
+ln -s /usr/bin/python3 bin/python
+printf 'home = /usr/bin\ninclude-system-site-packages = false\n' > pyvenv.cfg
+mv lib/python3.* lib/python3
+for each in 11 12 13 14; do ln -s python3 "lib/python3.$$each"; done
+rm -rf lib/python3/site-packages/pip lib/python3/site-packages/pip-* lib/python3/site-packages/setuptools* \
+    lib/python3/site-packages/pkg_resources lib/python3/site-packages/_distutils_hack \
+    lib/python3/site-packages/distutils-precedence.pth
+find . -name __pycache__ -prune -exec rm -rf {} +
+find lib -path '*/markupsafe/_speedups.cpython-*.so' -delete # which it does without, too
+bound=$$(find lib -name '*.cpython-*.so')
+[ -z "$$bound" ] || { echo "denet-tui: only for one version of Python: $$bound" >&2; exit 1; }
+cd ../../..
+cp -r new/denet_tui/checks/units deb/usr/lib/systemd/system
+mv new/deb deb/DEBIAN
+chmod 755 deb/DEBIAN/p*
+version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' new/denet_tui/__init__.py)
+machine=$$(dpkg --print-architecture)
+sed -i "s/@VERSION@/$$version/; s/@MACHINE@/$$machine/; s/@SIZE@/$$(du -sk deb | cut -f1)/" deb/DEBIAN/control
+dpkg-deb --root-owner-group --build deb "denet-tui_$${version}_$$machine.deb" >&2
+endef
+
+deb: export AS_PACKAGE := $(AS_PACKAGE)
+deb: ## Make a Debian package in dist/, for Debian 12 and later
+	@$(SH)
+	want "installing what makes packages" dpkg-deb || fail "a Debian package can be made on Debian and Ubuntu alone"
+	$(FETCH)
+	tar -c --exclude=__pycache__ denet_tui requirements.lock deb LICENSE -C "$$work" wheels |
+	    (cd "$$work" && env -i PATH="$$PATH" sh -euc "$$AS_PACKAGE" sh "$$(find_python)") || fail "no package was made: see above"
+	mkdir -p dist
+	mv "$$work"/*.deb dist
+	say "made: $$(echo dist/*.deb); install it with: sudo apt install ./dist/FILE"
+
 uninstall: ## Remove what `make install` wrote; the distribution's packages stay
 	@$(SH)
-	as_root "to remove $(PREFIX), $(LINK) and $(KEPT)" rm -rf $(PREFIX) $(LINK) $(KEPT)
+	! dpkg -S $(PREFIX) > /dev/null 2>&1 || fail "$(PREFIX) is the Debian package's: apt-get remove denet-tui"
+	as_root "to remove $(PREFIX), $(LINK), $(KEPT) and what is in $(SHARE)" rm -rf $(PREFIX) $(LINK) $(KEPT) \
+	    $(addprefix $(SHARE)/,$(SHARED))

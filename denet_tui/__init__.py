@@ -1,3 +1,3 @@
 """denet-tui: exact, live syscall counts of a running command and all its descendants."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from denet_tui import __version__, debug
 from denet_tui.cli_serve import serve
-from denet_tui.command_line import ABOUT_THE_MACHINE, FAILED, Commands, examples
+from denet_tui.command_line import Commands, examples, need_proc
 from denet_tui.model import PASSED
 from denet_tui.options import (
+    a_file,
     attach_method,
     choosing_options,
     file_name,
+    files,
     global_options,
-    path,
     processes,
+    recordings,
     until_last,
     watching_options,
 )
-from denet_tui.visible import complain, write
+from denet_tui.visible import write
 from denet_tui.watch.ends import what_kill_ends
-
-
-def _need_proc(name: str) -> None:
-    """Exit where there is no /proc: the kernel's own word about processes, limits and mounts is read there."""
-    if not Path("/proc/self/status").exists():
-        text = "/proc is not mounted here, and nothing can be told without it; as root: mount -t proc proc /proc"
-        sys.exit(complain(text, 1 if name in ABOUT_THE_MACHINE else FAILED))
 
 
 @click.group(
     cls=Commands,
+    commands=[serve],
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
@@ -61,7 +56,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     asked = {name: value for name, value in given.items() if value}
     context.default_map = dict.fromkeys(Commands.of(context).commands, asked)
     if context.invoked_subcommand not in ("settings", "help"):
-        _need_proc(context.invoked_subcommand or "")
+        need_proc(context.invoked_subcommand or "")
     if context.invoked_subcommand is None:
         from denet_tui.commands import home
         from denet_tui.commands.targets import WatchRequest
@@ -88,6 +83,7 @@ def main(context: click.Context, /, **given: Any) -> None:
 @click.option(
     "--output",
     type=file_name,
+    shell_complete=files,
     metavar="pane|FILE|null",
     help="Where the command's output goes (default: the screen).",
 )
@@ -100,7 +96,7 @@ def main(context: click.Context, /, **given: Any) -> None:
 )
 @until_last
 @global_options
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=files)
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """Watch COMMAND and all its descendants."""
     from denet_tui.commands import run as watching
@@ -166,7 +162,7 @@ def machine(**options: Any) -> NoReturn:
     )
 )
 @global_options
-@click.argument("recording", metavar="FILE|-")
+@recordings(metavar="FILE|-")
 def view(recording: str, **options: Any) -> NoReturn:
     """Show a recording on the live screen; - reads a stream. Files that denet wrote will do as well."""
     from denet_tui.commands import targets
@@ -185,11 +181,14 @@ def view(recording: str, **options: Any) -> NoReturn:
 @click.option("--json", "form", flag_value="json", help="One JSON object.")
 @click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
 @click.option(
-    "--csv", "form", flag_value="csv", help="A row per program and system call, file, and failing path; in ns."
+    "--csv",
+    "form",
+    flag_value="csv",
+    help="A row per program and system call, file, and failing path; in ns. A ' stands before = + - @ and '.",
 )
 @click.option("--text", "form", flag_value="text", default="text", hidden=True)
 @global_options
-@click.argument("recording", metavar="FILE|-")
+@recordings(metavar="FILE|-")
 def report(recording: str, form: Any, **options: Any) -> NoReturn:
     """Sum a recording up, what stood out first."""
     from denet_tui.commands import report as reporting
@@ -202,15 +201,17 @@ def report(recording: str, form: Any, **options: Any) -> NoReturn:
     epilog=examples(
         ("denet-tui export --to folded build.jsonl | flamegraph.pl > build.svg", "a flame graph of the time in calls"),
         ("denet-tui export --to openmetrics build.jsonl", "for Prometheus and what reads its files"),
+        ("denet-tui export --to perfetto build.jsonl > build.pftrace", "for https://ui.perfetto.dev"),
     )
 )
-@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics"]), required=True, help="The form.")
+@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics", "perfetto"]), required=True, help="The form.")
 @global_options
-@click.argument("recording", metavar="FILE|-")
+@recordings(metavar="FILE|-")
 def export(recording: str, tool: Any, **options: Any) -> NoReturn:
     """Write a recording in the form of another tool.
 
     folded: a line per process tree and system call, with the time in it in us (flamegraph.pl, speedscope).
+    perfetto: processes, what they executed, slow and long calls, and rates over time; needs the package perfetto.
     """
     from denet_tui.commands import export as exporting
     from denet_tui.commands import targets
@@ -228,8 +229,8 @@ def export(recording: str, tool: Any, **options: Any) -> NoReturn:
 )
 @click.option("--fail-on", "rules", multiple=True, metavar="RULE", help="Exit with 1 where this is so; repeatable.")
 @global_options
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="A B | --base A... --new B...")
-def diff(words: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
+@recordings(metavar="A B | --base A... --new B...", nargs=-1, required=True, type=click.UNPROCESSED)
+def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
     """Compare recordings of before and after, by program and system call, as Markdown.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
@@ -239,7 +240,7 @@ def diff(words: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoRe
     from denet_tui.commands import diff as differing
     from denet_tui.commands import targets
 
-    differing.diff(words, rules, targets.WatchRequest(**options))
+    differing.diff(recording, rules, targets.WatchRequest(**options))
 
 
 @main.command(
@@ -270,9 +271,7 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
-@click.option(
-    "--report", "report_file", type=path, metavar="FILE", help="Write the complete report to share (Markdown)."
-)
+@a_file("--report", "report_file", metavar="FILE", help="Write the complete report to share (Markdown).")
 @click.option("--only", multiple=True, metavar="ID", help="Run this check; may be given again, or with commas.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where there are warnings.")
 @click.option("--no-redact", is_flag=True, help="Leave names, folders and addresses in the report.")
@@ -382,13 +381,19 @@ def explain_command(words: tuple[str, ...], **_: Any) -> int:
     return guide.tell(" ".join(words))
 
 
-@main.command("help", epilog=examples(("denet-tui help run", "what run can do")))
+@main.command(
+    "help",
+    epilog=examples(
+        ("denet-tui help run", "what run can do"), ("denet-tui help --man | man -l -", "all commands, as a manual page")
+    ),
+)
 @click.argument("topic", default="")
+@click.option("--man", is_flag=True, help="All of it as a manual page (man 7 man).")
 @global_options
 @click.pass_context
-def help_command(context: click.Context, /, topic: str, **_: Any) -> None:
+def help_command(context: click.Context, /, topic: str, *, man: bool, **_: Any) -> None:
     """Say what a command does and takes."""
-    write(f"{Commands.of(context).help_of(context, topic)}\n", sys.stdout)
+    from denet_tui.commands import manual
 
-
-main.add_command(serve)
+    text = manual.page(context) if man else Commands.of(context).help_of(context, topic)
+    write(f"{text}\n", sys.stdout)

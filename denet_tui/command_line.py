@@ -79,6 +79,8 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         if self._otherwise and ("/" in name or shutil.which(name)):
             return self._otherwise, self.commands[self._otherwise], args
+        if ctx.resilient_parsing:  # a shell completes what is typed
+            return None, None, args
         raise self._unknown(ctx, name)
 
     def help_of(self, context: click.Context, name: str) -> str:
@@ -117,6 +119,13 @@ def examples(*lines: tuple[str, str]) -> str:
         f"  {command.ljust(wide) if between == '  ' else command}{between}{what}" for command, what in lines
     )
     return f"\b\nExamples:\n{text}"
+
+
+def need_proc(name: str) -> None:
+    """Exit where there is no /proc: the kernel's own word about processes, limits and mounts is read there."""
+    if not Path("/proc/self/status").exists():
+        text = "/proc is not mounted here, and nothing can be told without it; as root: mount -t proc proc /proc"
+        sys.exit(complain(text, 1 if name in ABOUT_THE_MACHINE else FAILED))
 
 
 def _open_standard_streams() -> None:

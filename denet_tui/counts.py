@@ -8,7 +8,7 @@ from math import ceil
 from operator import add, itemgetter
 from typing import NamedTuple
 
-from denet_tui.model import BUCKETS, Counters, Errnos, ErrorKey, Syscall, bucket_floor_ns, unpack_buckets
+from denet_tui.model import BUCKETS, NOTHING, Counters, Errnos, ErrorKey, Syscall, bucket_floor_ns, unpack_buckets
 
 _LOWEST = (1 << 64) - 1
 _Pick = tuple[Sequence[Syscall], Callable[[Sequence[int]], Sequence[int]]]
@@ -88,6 +88,8 @@ class Counts(Mapping[Syscall, Counters]):
 
     def plus(self, other: Counts) -> Counts:
         """Both added up, row by row."""
+        if not self.syscalls:
+            return other
         places, pick = self._index, self._pick
         if self.syscalls == other.syscalls:
             return self._with(other.lanes, other.peaks, pick)
@@ -187,6 +189,20 @@ def added(tables: Iterable[Mapping[Syscall, Counters]]) -> dict[Syscall, Counter
         for syscall, counters in table.items():
             known = total.get(syscall)
             total[syscall] = counters if known is None else known.plus(counters)
+    return total
+
+
+def summed(tables: Iterable[Counts]) -> dict[Syscall, Counters]:
+    """The same of rows, of which many share their syscalls."""
+    alike: dict[int, list[Counts]] = {}
+    for table in tables:
+        alike.setdefault(id(table.syscalls), []).append(table)
+    total: dict[Syscall, Counters] = {}
+    for some in alike.values():
+        lanes = map(sum, zip(*[each.lanes for each in some], strict=True))
+        peaks = map(max, zip(*[each.peaks for each in some], strict=True))
+        for call, both in zip(some[0].syscalls, zip(lanes, peaks, strict=True), strict=True):
+            total[call] = total.get(call, NOTHING).plus(Counters.of_lanes(both))
     return total
 
 

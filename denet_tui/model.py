@@ -284,7 +284,8 @@ class ProcessInfo:
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
     while the process lives and where the kernel could not tell. `lost` is a process whose record the kernel side
-    has not got any more: whether it has ended is not known. `cut`: the command line goes on. `syscalls` and `total`
+    has not got any more: whether it has ended is not known. `cut`: the command line goes on. `cgroup` is its path as it
+    was first seen and after each exec, None where it had ended by then or has none. `syscalls` and `total`
     are cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
     """
 
@@ -300,6 +301,7 @@ class ProcessInfo:
     exec_ns: int | None = None
     lost: bool = False
     cut: bool = False
+    cgroup: str | None = None
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING

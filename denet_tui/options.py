@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from denet_tui.visible import complain
 
@@ -63,6 +64,15 @@ def path(word: str) -> Path:
     return Path(file_name(word))
 
 
+def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+    """Has a shell complete names of files."""
+    return [CompletionItem(word, type="file")]
+
+
+a_file = partial(click.option, type=path, shell_complete=files)
+recordings = partial(click.argument, "recording", shell_complete=files)
+
+
 def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     """Ids of processes, or names; raises click.BadParameter for a number that is no id."""
     for word in words:
@@ -83,11 +93,10 @@ attach_method = partial(
 
 
 _RECORDING = [
-    click.option(
+    a_file(
         "-o",
         "--output-file",
         "recording",
-        type=path,
         help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
     ),
     click.option(
@@ -103,7 +112,7 @@ _RECORDING = [
         help="With -o: record in parts, and let go what is so old (7d).",
     ),
     click.option("--json", "as_json", is_flag=True, help="Stream the recording to stdout; implies --no-tui."),
-    click.option("--summary", type=path, help="Write the summary alone to this file (JSON)."),
+    click.option("--summary", type=path, shell_complete=files, help="Write the summary alone to this file (JSON)."),
     click.option("--no-host-name", is_flag=True, help="Leave this machine's name out of the recording."),
 ]
 
@@ -188,7 +197,7 @@ def global_options(command: _Command) -> _Command:
     """What may stand before a command's name and after it."""
     for option in (
         click.option("--enable-ebpf", is_flag=True, hidden=True, expose_value=False, callback=_needless),
-        click.option("--log-file", type=path, help="Write debug messages here instead of to stderr."),
+        a_file("--log-file", help="Write debug messages here instead of to stderr."),
         click.option("--debug", is_flag=True, envvar="DENET_DEBUG", help="Say everything that the loader saw."),
     ):
         command = option(command)

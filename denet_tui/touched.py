@@ -18,8 +18,8 @@ UNTOLD = "calls of setuid programs"
 def turned_away(table: str, count: int) -> str:
     """In words what found no room in a table."""
     if table == UNTOLD:
-        return f"{count:,} {table} without their files and paths"
-    return f"{count:,} {table} turned away (no room)"
+        return f"{table} without files and paths: {count:,}"
+    return f"{table}: {count:,} turned away (no room)"
 
 
 class File(NamedTuple):

@@ -38,6 +38,11 @@ def visible(text: str, keep: str = "") -> str:
     return _ODD.sub(shown, text)
 
 
+def how_many(count: int, what: str) -> str:
+    """A number of things: `1 file`, `1,234 files`, `0 processes`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}{'es' if what.endswith('s') else 's'}"
+
+
 def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before.
 

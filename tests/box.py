@@ -144,9 +144,9 @@ def _install(box: Box) -> None:
     )
 
 
-def readme_commands(after: str, document: str = "README.md") -> list[str]:
-    """The commands that a document shows after these words, without sudo and comments."""
-    text = (REPOSITORY / document).read_text().partition(after)[2]
+def documented_commands(after: str, document: str = "setup.md") -> list[str]:
+    """The commands that a file in docs/ shows after these words, without sudo and comments."""
+    text = (REPOSITORY / "docs" / document).read_text().partition(after)[2]
     shown = re.search(r"\n\n((?:    .*\n)+)", text)
     assert shown, after
     return [line.strip().removeprefix("sudo ").partition(" #")[0].strip() for line in shown[1].splitlines()]

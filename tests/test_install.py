@@ -92,8 +92,9 @@ def checkout(person: Person, tmp_path: Path) -> Iterator[Checkout]:
     for name in ("requirements.lock", "requirements-dev.lock"):
         (root / name).write_text(f"dependency==1 --hash=sha256:{digest}\n")
     subprocess.run(["chown", "-R", f"{person.uid}:{person.gid}", person.home], check=True)
-    (tmp_path / "opt").mkdir()
-    yield Checkout(person, tmp_path / "opt/denet-tui", tmp_path / "denet-tui")
+    for folder in ("opt", "bin"):
+        (tmp_path / folder).mkdir()
+    yield Checkout(person, tmp_path / "opt/denet-tui", tmp_path / "bin/denet-tui")
     for path in person.home.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -110,10 +111,14 @@ def test_root_gets_what_the_lock_lists_and_what_else_is_planted_stays_away(check
     assert [path for path in installed if path.stat().st_uid or path.stat().st_mode & 0o022] == []
     assert [path for path in installed if path.name.startswith("planted")] == []
     assert checkout.link.read_bytes().startswith(b"#!%s/bin/python -IB\n" % bytes(checkout.prefix))
+    shared = [path for path in (checkout.link.parents[1] / "share").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in shared) == ["_denet-tui", "denet-tui", "denet-tui.1", "denet-tui.fish"]
+    assert {path.read_text() for path in shared} == {"the lock's\n"}, "what was installed says it of itself"
     assert checkout.leftovers() == []
     assert checkout.make("uninstall").returncode == 0
     assert not checkout.prefix.exists()
     assert not checkout.link.is_symlink()
+    assert [path for path in shared if path.exists()] == []
 
 
 def test_root_refuses_a_package_that_was_changed_on_the_way(checkout: Checkout) -> None:

@@ -43,6 +43,12 @@ def test_the_wheel_brings_its_licence(shipped: zipfile.ZipFile) -> None:
     assert "Requires-Dist: bcc" not in shipped.read(texts["METADATA"]).decode()  # PyPI's bcc is another thing
 
 
+def test_the_changelog_begins_with_the_version_that_is_shipped(wheel: Path) -> None:
+    newest = re.search(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert wheel.name == f"denet_tui-{newest[1]}-py3-none-any.whl"
+
+
 def locked(name: str) -> dict[str, list[str]]:
     """Requirement of each package in a lock -> its hashes."""
     lines = (REPOSITORY / name).read_text().replace("\\\n", "").splitlines()

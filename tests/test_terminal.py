@@ -119,15 +119,15 @@ def test_on_quit_kill_does_not_ask(tmp_path: Path) -> None:
 def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:
     script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size > size\ntrap 'stty size > size' WINCH\n" + UNTIL_GO
     with tmux(tmp_path) as terminal:
-        start(terminal, tmp_path, "echo 'for the pane'\n" + script, "--output kept")
+        start(terminal, tmp_path, "echo 'for the pane'\n" + script + "\nexit 3", "--output kept")
         eventually(lambda: re.fullmatch(r"3\d 119\n", text_of(tmp_path / "size")), "it has the size of the pane")
         terminal.resize(90, 30)
         eventually(lambda: re.fullmatch(r"2\d 89\n", text_of(tmp_path / "size")), "it is resized with the pane")
         (tmp_path / "go").touch()
-        eventually(lambda: re.search(r"exit(ed)?\D{0,8}0\b", terminal.screen()), "the end is shown")
+        eventually(lambda: re.search(r"exited 3\b", terminal.screen()), "the end is shown")
         terminal.type("q")
-        assert end_of(terminal, tmp_path) == 0
-        assert "for the pane" not in terminal.history()
+        assert end_of(terminal, tmp_path) == 3
+        assert re.findall(".*for the pane.*", terminal.history()) == ["last line of its output: for the pane"]
         assert (tmp_path / "kept").read_bytes() == b"for the pane\r\n"
 
 

@@ -31,6 +31,8 @@ class Account(NamedTuple):
 
 def since(now: Accounts, earlier: Accounts) -> Accounts:
     """What has been used since; the memory is that of now."""
+    if earlier is NOTHING_USED:
+        return now
     *sums, _ = (None if a is None or b is None else a - b for a, b in zip(now, earlier, strict=True))
     return Accounts(*sums)._replace(max_rss_bytes=now.max_rss_bytes)
 
@@ -57,7 +59,7 @@ def check(table: maps.Map, tgid: int, threads: int) -> None:
 
 def read(table: maps.Map, tgids: Sequence[int]) -> dict[int, Account]:
     """The accounts of these processes, without those that have none: they ran before, or there was no room."""
-    rows = table.lookup_many(b"".join(struct.pack("<I", tgid) for tgid in tgids))
+    rows = table.lookup_many(struct.pack(f"<{len(tgids)}I", *tgids))
     return {tgid: _account(row) for tgid, row in zip(tgids, rows, strict=True) if row is not None}
 
 

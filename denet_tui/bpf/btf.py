@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
@@ -37,8 +39,9 @@ class Btf:
             strings = header_length + string_offset
             self._strings = data[strings : strings + string_length]
             self._types = data[header_length + type_offset : header_length + type_offset + type_length]
-            self._starts = list(self._walk())
-        except (struct.error, KeyError, IndexError) as error:
+            self._starts: list[int] = []
+            self._walking = self._walk()
+        except struct.error as error:
             raise BtfError(f"damaged BTF: {error}") from error
 
     @classmethod
@@ -69,8 +72,22 @@ class Btf:
         return found
 
     def numbers(self, names: Iterable[str], kind: int = _STRUCT) -> dict[str, int]:
-        """By what the kernel knows structs, or others of a kind; what does not exist is left out."""
-        return {name: bisect_left(self._starts, at) + 1 for name, at in self._find(set(names), kind).items()}
+        """By what the kernel knows structs, or others of a kind; what does not exist is left out.
+
+        Raises BtfError where the BTF is damaged.
+        """
+        try:
+            return {name: bisect_left(self._starts, at) + 1 for name, at in self._find(set(names), kind).items()}
+        except struct.error as error:
+            raise BtfError(f"damaged BTF: {error}") from error
+
+    def _start(self, index: int) -> int:
+        """Position of a type; raises IndexError where there are not so many.
+
+        None is walked before it is asked for: there are 130,000, and what is wanted is among the first thousand.
+        """
+        self._starts += islice(self._walking, max(index + 1 - len(self._starts), 0))
+        return self._starts[index]
 
     def _walk(self) -> Iterator[int]:
         types, position, end = self._types, 0, len(self._types)
@@ -92,10 +109,14 @@ class Btf:
             if at >= 0:
                 offsets[at + 1] = name
         found: dict[str, int] = {}
-        for position in self._starts:
-            name_offset, info, _ = _TYPE.unpack_from(self._types, position)
-            if name_offset in offsets and info >> 24 & 0x1F == kind and (info & 0xFFFF or kind != _STRUCT):
-                found.setdefault(offsets[name_offset], position)
+        with suppress(IndexError):  # all are walked
+            for index in count():
+                if len(found) == len(offsets):
+                    break
+                position = self._start(index)
+                name_offset, info, _ = _TYPE.unpack_from(self._types, position)
+                if name_offset in offsets and info >> 24 & 0x1F == kind and (info & 0xFFFF or kind != _STRUCT):
+                    found.setdefault(offsets[name_offset], position)
         return found
 
     def _size(self, position: int | None) -> int | None:
@@ -108,9 +129,9 @@ class Btf:
             return 0
         for name, type_id, bits in self._members(position):
             if name == path[0].encode():
-                rest = self._offset(self._starts[type_id - 1], path[1:])
+                rest = self._offset(self._start(type_id - 1), path[1:])
             elif not name and self._is_composite(type_id):
-                rest = self._offset(self._starts[type_id - 1], path)
+                rest = self._offset(self._start(type_id - 1), path)
             else:
                 continue
             if rest is not None:
@@ -125,5 +146,5 @@ class Btf:
             yield self._name(name), type_id, offset & 0xFFFFFF if has_bitfields else offset
 
     def _is_composite(self, type_id: int) -> bool:
-        kind = _TYPE.unpack_from(self._types, self._starts[type_id - 1])[1] >> 24 & 0x1F
+        kind = _TYPE.unpack_from(self._types, self._start(type_id - 1))[1] >> 24 & 0x1F
         return kind in (_STRUCT, _UNION)

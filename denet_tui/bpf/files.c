@@ -385,7 +385,9 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         return;
     u32 class = *known;
     if (!may_tell()) {
-        turn_away(UNTOLD);
+        struct account *account = accounts.lookup(&task->tgid);
+        if (!account || !account->held) /* else it is what the command is made of, which may not be traced */
+            turn_away(UNTOLD);
         return;
     }
     struct about *about = has_arguments(place) ? about_of(self, 1) : 0;

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from denet_tui import uname
@@ -20,6 +22,9 @@ ARRAY, PERCPU_HASH, PERCPU_ARRAY = 2, 5, 6
 _NO_BATCHES = (errno.EINVAL, errno.ENOTSUP, 524)  # 524: the kernel's own ENOTSUPP
 _GAP = 32
 """So many entries of an array are read in vain sooner than another system call is made."""
+
+_MANY = 64
+"""From so many keys of a hash on, all of it is read."""
 
 _GENERIC = {"bpf": 280, "perf_event_open": 241, "seccomp": 277, "prctl": 167}
 _NUMBERS = {
@@ -112,8 +117,16 @@ class Map:
         return next(self._lookup_each(key))
 
     def lookup_many(self, keys: bytes) -> Iterator[bytes | None]:
-        """The value of each of these packed keys, or None; one system call a key, of an array one a run of indexes."""
-        return iter(self._lookup_runs(keys)) if self.type == ARRAY else self._lookup_each(keys)
+        """The value of each of these packed keys, or None; of many keys in few system calls."""
+        if self.type == ARRAY:
+            return iter(self._lookup_runs(keys))
+        if len(keys) < _MANY * self.key_size:
+            return self._lookup_each(keys)
+        form = f"{self.key_size}s", f"{self.stride}s"
+        found = dict[bytes, bytes]()
+        for some, values in self.read():
+            found.update(zip(*(_split(*each) for each in zip(form, (some, values), strict=True)), strict=True))
+        return map(found.get, _split(form[0], keys))
 
     def lookup_span(self, first: int, count: int) -> bytes:
         """The packed values of `count` entries of an array from the index `first` on."""
@@ -135,6 +148,19 @@ class Map:
         return found + b"".join(
             each or b"" for each in self._lookup_each(struct.pack(f"<{end - at}I", *range(at, end)))
         )
+
+    @contextmanager
+    def mapped(self, first: int, count: int) -> Iterator[memoryview]:
+        """The packed values of `count` entries of an array that can be mapped (BPF_F_MMAPABLE), from `first` on."""
+        start, end = first * self.value_size, (first + count) * self.value_size
+        offset = start - start % mmap.ALLOCATIONGRANULARITY
+        # Not for good: what is mapped counts as this process's memory.
+        with (
+            mmap.mmap(self.fd, end - offset, mmap.MAP_SHARED, mmap.PROT_READ, offset=offset) as pages,
+            memoryview(pages) as whole,
+            whole[start - offset :] as values,
+        ):
+            yield values
 
     def _lookup_runs(self, keys: bytes) -> list[bytes | None]:
         """Those of an array; indexes that lie close together in one system call."""
@@ -274,6 +300,10 @@ class Map:
                 return None
             raise
         return following.raw
+
+
+def _split(form: str, packed: bytes) -> Iterator[bytes]:
+    return (each for (each,) in struct.iter_unpack(form, packed))
 
 
 def _count(attributes: ctypes.Array[ctypes.c_char]) -> int:

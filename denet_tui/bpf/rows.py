@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from operator import add
 
 from denet_tui.bpf.maps import Map
 from denet_tui.model import BUCKETS
@@ -13,13 +15,17 @@ KEY = struct.Struct("<Ii")
 SIDE_BIT, ABI_BIT = 22, 23
 """In the lower half of a row key."""
 TGID = (1 << SIDE_BIT) - 1
-ROW = struct.Struct(f"<{8 * (5 + BUCKETS)}sQ")
+LANES = 8 * (5 + BUCKETS)
+"""Bytes of what adds up."""
+_ROW = struct.Struct(f"<{LANES}sQ")
+_HOT = struct.Struct(f"<q8x{LANES}sQ")
+"""Key and row in an element of hot_rows; between them the turn that it belongs to (epoch + 1)."""
+_TURN = 1
 _SIDES = bytes(byte >> SIDE_BIT % 8 & 1 for byte in range(256))
 """The side by the byte of a row key that has it."""
-_HOT_HEAD = 16
-"""Bytes before the row in an element of hot_rows."""
-_CHUNK = 512
-"""Rows that are taken at once: all of a tick would be megabytes."""
+
+Row = tuple[int, bytes, int]
+"""The key, what adds up, and the longest call."""
 
 
 def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
@@ -35,22 +41,15 @@ def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
         yield keys, values
 
 
-def take_hot(owners: Map, table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
-    """The same of the rows that have the place that their key's hash names; others may have more of the same keys."""
-    half = table.max_entries // 2
-    owned = sorted(
-        place
-        for indexes, keys in owners.read()
-        for place in zip(struct.unpack(f"<{len(indexes) // 4}I", indexes), _split(keys), strict=True)
-        if place[0] // half == side
-    )
-    for start in range(0, len(owned), _CHUNK):
-        chunk = owned[start : start + _CHUNK]
-        places = struct.pack(f"<{len(chunk)}I", *[index for index, _ in chunk])
-        values = b"".join([(value or bytes(table.stride))[_HOT_HEAD:] for value in table.lookup_many(places)])
-        owners.delete_many(places)
-        yield b"".join([key for _, key in chunk]), values
-
-
-def _split(keys: bytes) -> Iterator[bytes]:
-    return (key for (key,) in struct.iter_unpack("8s", keys))
+def take_all(hot: Map, owners: Map, others: Map, epoch: int) -> Iterator[Iterable[Row]]:
+    """All rows of the side at rest, which was written to in this epoch: they are deleted. Of a key there may be two."""
+    half = hot.max_entries // 2
+    first = (epoch & 1) * half
+    with hot.mapped(first, half) as values:
+        with values.cast("Q") as numbers:
+            turns = numbers[_TURN :: _HOT.size // 8].tolist()
+        places = [place for place, turn in enumerate(turns) if turn == epoch + 1]
+        owners.delete_many(struct.pack(f"<{len(places)}I", *[first + place for place in places]))
+        yield map(_HOT.unpack_from, repeat(values), [place * _HOT.size for place in places])
+    for keys, found in take(others, epoch & 1):
+        yield map(add, struct.iter_unpack("<q", keys), _ROW.iter_unpack(found))

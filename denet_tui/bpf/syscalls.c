@@ -180,7 +180,7 @@ enum loss {
 enum setting { EPOCH, GENERATION, WATCHER, COMMAND, SETTINGS };
 
 BPF_TABLE("hash", u64, struct row, pid_syscall_map, ROWS);
-BPF_TABLE("array", u32, struct hot_row, hot_rows, 2 * HOT);
+BPF_F_TABLE("array", u32, struct hot_row, hot_rows, 2 * HOT, BPF_F_MMAPABLE); /* Linux 5.5; read without a call a row */
 BPF_TABLE("hash", u32, u64, hot_owners, 2 * HOT);
 BPF_TABLE("hash", struct errno_key, u64, errnos, ERRNOS);
 BPF_TABLE("array", u32, struct slot, slots, SLOTS);

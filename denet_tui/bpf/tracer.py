@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
@@ -23,12 +24,14 @@ from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK,
 from denet_tui.bpf.times import Spent
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
-from denet_tui.model import ABI_NATIVE, ABI_X32, Errnos, ErrorKey, Loss, Syscall
+from denet_tui.model import ABI_X32, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import NUMBERS, X32_BIT, syscall
 
 ABIS = 3
-_FOREIGN = 1 << ABI_BIT
-"""From here on the lower half of a row key tells a foreign ABI."""
+_NUMBER_BIT, _ABI = 32, 3
+"""Where the number begins in a row key; the ABI, once that begins with it."""
+_Layout = tuple[list[Syscall], dict[Syscall, int]]
+"""What a process has called, in order, and which is where; those that call the same share it."""
 _ERRNO_KEY = struct.Struct("<IiQ")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
@@ -94,7 +97,8 @@ class Tracer:
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
-        self._native: dict[int, Syscall] = {}
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
+        """Those of the last reading by their keys."""
         self._tasks: dict[bytes, Task] = {}
         self._processes: dict[bytes, Process] = {}
         """The living ones of the last reading by their rows: most rest, and are not made anew."""
@@ -225,7 +229,7 @@ class Tracer:
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
         executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
-        counted = self._read_rows(side), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
+        counted = self._read_rows(self._epoch - 1), self._read_errnos(side), self._read_calls(side), self._loss_of(lost)
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
         about = self.files.read(side) if self.files else None
@@ -250,31 +254,25 @@ class Tracer:
             struct.pack("<I", tgid), PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
         )
 
-    def _read_rows(self, side: int) -> dict[int, Counts]:
-        found = self._counted(rows.take_hot(self._maps["hot_owners"], self._maps["hot_rows"], side))
-        for tgid, counts in self._counted(rows.take(self._maps["pid_syscall_map"], side)).items():
-            found[tgid] = found[tgid].plus(counts) if tgid in found else counts
-        return found
+    def _read_rows(self, epoch: int) -> dict[int, Counts]:
+        tables = self._maps
+        taken = rows.take_all(tables["hot_rows"], tables["hot_owners"], tables["pid_syscall_map"], epoch)
+        found: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        number = int.from_bytes
+        for key, lanes, peak in chain.from_iterable(taken):
+            mine, call, row = found[key & TGID], key >> ABI_BIT, (number(lanes, "little"), peak)
+            if (before := mine.setdefault(call, row)) is not row:
+                mine[call] = before[0] + row[0], max(before[1], peak)
+        known, self._layouts = self._layouts, {}
+        return {tgid: self._in_order(mine, known) for tgid, mine in found.items()}
 
-    def _counted(self, pieces: Iterable[tuple[bytes, bytes]]) -> dict[int, Counts]:
-        found: dict[int, tuple[list[Syscall], list[int], list[int]]] = {}
-        native, number = self._native, int.from_bytes
-        for keys, values in pieces:
-            # Row after row, each done while it is in the CPU's caches: in stages this takes twice as long.
-            for (where, nr), (lanes, peak) in zip(
-                rows.KEY.iter_unpack(keys), rows.ROW.iter_unpack(values), strict=True
-            ):
-                tgid = where & TGID
-                columns = found.get(tgid)
-                if columns is None:
-                    columns = found[tgid] = ([], [], [])
-                call = native.get(nr) if where < _FOREIGN else syscall(where >> ABI_BIT, nr)
-                if call is None:
-                    call = native[nr] = syscall(ABI_NATIVE, nr)
-                columns[0].append(call)
-                columns[1].append(number(lanes, "little"))
-                columns[2].append(peak)
-        return {tgid: Counts(*columns) for tgid, columns in found.items()}
+    def _in_order(self, mine: dict[int, tuple[int, int]], known: dict[tuple[int, ...], _Layout]) -> Counts:
+        """Rows in the order of their keys: so those of a tick stand as those of the one before, and add up at once."""
+        keys = tuple(sorted(mine))
+        layout = self._layouts.get(keys) or known.get(keys) or _layout_of(keys)
+        self._layouts[keys] = layout
+        lanes, peaks = zip(*map(mine.__getitem__, keys), strict=True)
+        return Counts(layout[0], lanes, peaks, layout[1])
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
         found: dict[int, dict[ErrorKey, int]] = {}
@@ -348,6 +346,11 @@ class Tracer:
             else each
             for each in found
         ]
+
+
+def _layout_of(keys: Iterable[int]) -> _Layout:
+    calls = [syscall(key & _ABI, key >> _NUMBER_BIT - ABI_BIT) for key in keys]
+    return calls, {call: at for at, call in enumerate(calls)}
 
 
 def index_of(abi: int, nr: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from denet_tui.checks.host import Host
 from denet_tui.checks.last_good import ABSENT, UNREADABLE, LastGoodError, Record, look, recall, where
 from denet_tui.checks.model import Check, Evidence, Finding, State
+from denet_tui.visible import how_many
 
 
 def check_last_good(host: Host) -> Finding:
@@ -22,7 +23,7 @@ def check_last_good(host: Host) -> Finding:
     now = look(host)
     changed = changes(before, now)
     if not changed:
-        seen = (Evidence(path, f"{len(before.keys() & now.keys())} values, all the same"),)
+        seen = (Evidence(path, f"{how_many(len(before.keys() & now.keys()), 'value')}, all the same"),)
         return Finding("DRIFT-001", State.PASS, "nothing has changed since the last good run", seen, why)
     evidence = tuple(Evidence(name, f"was {old}, is {new}") for name, old, new in changed)
     names = ", ".join(name for name, _, _ in changed)

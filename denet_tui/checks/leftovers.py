@@ -10,6 +10,7 @@ from denet_tui.checks.host import Host, exists
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.service import has_systemd
+from denet_tui.visible import how_many
 
 SERVICE = "/etc/systemd/system/tracefs-permissions.service"
 RULES = "/etc/udev/rules.d/99-tracefs.rules"
@@ -125,7 +126,7 @@ def check_left(host: Host) -> Finding:
         return Finding("LEFT-001", State.PASS, "nothing is left of other guides", seen, why)
     evidence = tuple(Evidence(each.path, each.does) for each in found)
     fixes = tuple(_removal(host, each) if each.known else _by_hand(each) for each in found)
-    title = f"{len(found)} files weaken this machine at boot"
+    title = f"{how_many(len(found), 'file')} of other guides: this machine is weakened at boot"
     return Finding("LEFT-001", State.WARN, title, evidence, why, (), fixes, all_fixes=True)
 
 
@@ -202,10 +203,12 @@ def check_log(host: Host) -> Finding:
         return Finding("LOG-001", State.UNKNOWN, title, (Evidence("syslog(2)", str(error.strerror)),), why)
     found = complaints(text)
     if not found:
-        seen = (Evidence("syslog(2)", f"{len(text.splitlines()):,} lines, none of BPF errors"),)
+        seen = (Evidence("syslog(2)", f"{how_many(len(text.splitlines()), 'line')}, none of BPF errors"),)
         return Finding("LOG-001", State.PASS, "the kernel's log has no complaint of BPF", seen, why)
     evidence = tuple(Evidence("syslog(2)", line) for line in found[-10:])
-    return Finding("LOG-001", State.WARN, f"{len(found)} lines of BPF errors in the kernel's log", evidence, why)
+    return Finding(
+        "LOG-001", State.WARN, f"{how_many(len(found), 'line')} of BPF errors in the kernel's log", evidence, why
+    )
 
 
 def complaints(text: str) -> list[str]:

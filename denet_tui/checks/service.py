@@ -22,6 +22,7 @@ from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.syscalls import how_ended
+from denet_tui.visible import how_many
 
 FOLDER = "/opt/denet-tui"
 """Where `make install` puts the copy that the service runs."""
@@ -122,7 +123,7 @@ def _changeable(host: Host) -> Finding | None:
     return Finding(
         "PRIV-005",
         State.FAIL,
-        f"others than root can change {len(wrong)} files of {FOLDER}, which is run with privilege",
+        f"others than root can change {how_many(len(wrong), 'file')} of {FOLDER}, which is run with privilege",
         tuple(wrong[:_SHOWN]),
         "Root runs these files under sudo, and the service runs them with CAP_BPF and CAP_PERFMON: who can change one "
         "has that, too.",

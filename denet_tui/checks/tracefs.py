@@ -20,6 +20,7 @@ from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.privileges import in_user_namespace
 from denet_tui.checks.service import has_systemd
+from denet_tui.visible import how_many
 
 POINT = "/sys/kernel/tracing"
 DEBUGFS = "/sys/kernel/debug"
@@ -178,7 +179,10 @@ def _absent(host: Host, mount: Mount, absent: list[str]) -> tuple[str, Evidence]
     except OSError:
         entries = []
     seen = Evidence(mount.point, " ".join(entries[:8]) or "empty")
-    return f"{len(absent)} event files are missing: this kernel was built without them, or tracefs is hidden", seen
+    return (
+        f"{how_many(len(absent), 'event file')} missing: this kernel was built without them, or tracefs is hidden",
+        seen,
+    )
 
 
 _RAW = Fix(

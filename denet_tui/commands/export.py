@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Literal, NoReturn
 
@@ -9,10 +10,13 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
 from denet_tui.record.export import Stacks, openmetrics
+from denet_tui.record.perfetto import Trace
+from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
 from denet_tui.visible import complain, visible, write
 
-Tool = Literal["folded", "openmetrics"]
+Tool = Literal["folded", "openmetrics", "perfetto"]
 
 
 def export(path: str, tool: Tool, request: WatchRequest) -> NoReturn:
@@ -23,9 +27,23 @@ def export(path: str, tool: Tool, request: WatchRequest) -> NoReturn:
 def _export(path: str, tool: Tool, request: WatchRequest) -> int:
     (track,) = tracks([path])
     log_to(request, on_screen=False)
-    stacks = Stacks()
-    totals = Totals.of(track, stacks.add)
-    write("".join(f"{line}\n" for line in (stacks.lines() if tool == "folded" else openmetrics(totals))), sys.stdout)
+    if tool == "perfetto":
+        totals = _trace(track)
+    else:
+        stacks = Stacks()
+        totals = Totals.of(track, stacks.add)
+        lines = stacks.lines() if tool == "folded" else openmetrics(totals)
+        write("".join(f"{line}\n" for line in lines), sys.stdout)
     if totals.doubt:
         complain(f"{visible(path)} is not exact: {totals.doubt}")
     return 0
+
+
+def _trace(track: Track) -> Totals:
+    if os.isatty(1):
+        raise RecordError("a trace for Perfetto is no text: send it to a file, as by `> build.pftrace`")
+    with os.fdopen(os.dup(1), "wb") as out:
+        trace = Trace(track.info, out)
+        totals = Totals.of(track, trace.process, trace.tick)
+        trace.finish(totals.last)
+    return totals

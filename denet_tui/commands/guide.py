@@ -12,7 +12,7 @@ from denet_tui.bpf.errors import LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
-from denet_tui.checks.model import Finding, State
+from denet_tui.checks.model import Check, Finding, State
 from denet_tui.report import guide, text
 from denet_tui.visible import complain, write
 
@@ -50,17 +50,16 @@ def tell(words: str) -> int:
     return 0
 
 
-def _wanted(identity: str) -> str:
+def wanted(check: Check) -> str:
     """What a check wants to be so, as the first sentence of its function has it."""
-    check = catalogue.by_id[identity]
-    text = (check.run.__doc__ or "").partition("\n")[0].removeprefix(f"{identity}: ")
+    text = (check.run.__doc__ or "").partition("\n")[0].removeprefix(f"{check.id}: ")
     return f"wanted: {text}" if text else f"looks at: {check.title}"
 
 
 def _of_finding(finding: Finding) -> str:
     lines = guide.wrapped(f"{finding.id} {finding.state}: {finding.title}", "")
     lines += [f"  seen:  {each.source}: {text.one_line(each.value)[:200]}" for each in finding.evidence[:5]]
-    lines += guide.wrapped(finding.why or _wanted(finding.id), "  why:   ")
+    lines += guide.wrapped(finding.why or wanted(catalogue.by_id[finding.id]), "  why:   ")
     for fix in finding.fixes:
         lines += [f"  fix:   {fix.title} ({fix.id})"]
         lines += [f"         {line}" for line in (*text.change_lines(fix), fix.advice) if line]

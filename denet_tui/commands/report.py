@@ -17,7 +17,7 @@ from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
 from denet_tui.touched import Use
-from denet_tui.visible import as_json, visible, write
+from denet_tui.visible import as_json, how_many, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
 _MOST_MOMENTS, _MOST_ROWS = 10, 20
@@ -72,7 +72,7 @@ def _markdown(totals: Totals) -> str:
     last = totals.last
     state = exactness(last, totals.ending)
     lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _stood_out(totals))]
-    lines += [f"- {last.total.calls:,} calls in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
+    lines += [f"- {how_many(last.total.calls, 'call')} in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
     rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))
     for call, each in rows[:_MOST_ROWS]:
@@ -123,13 +123,18 @@ def _csv(totals: Totals) -> str:
     for name, program in sorted(totals.programs.items()):
         for call, each in sorted(program.syscalls.items()):
             numbers = each.calls, each.returns, each.errors, each.unreturned, each.time_ns, each.max_ns
-            writer.writerow([visible(name), call.name, *numbers])
+            writer.writerow([_no_formula(name), _no_formula(call.name), *numbers])
     if touched is not None:
         aside, no_use = [""] * (len(names) - 2), [""] * len(Use._fields)
         for file, use in about.busiest_first(touched):
-            writer.writerow(["", "", *aside, about.shown(file.path), file.kind, "", "", *use])
+            writer.writerow(["", "", *aside, *map(_no_formula, (about.shown(file.path), file.kind)), "", "", *use])
         for path, count in about.most_failing(touched):
-            writer.writerow(
-                ["", path.syscall, *aside, about.shown(path.path), "", errno_name(path.errno), count, *no_use]
-            )
+            by, shown = map(_no_formula, (path.syscall, about.shown(path.path)))
+            writer.writerow(["", by, *aside, shown, "", errno_name(path.errno), count, *no_use])
     return out.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """With a `'` before it where a spreadsheet would take it for a formula, or that sign for one of these."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "'")) else shown

@@ -29,7 +29,7 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.syscalls import class_of
-from denet_tui.visible import as_json, complain, write
+from denet_tui.visible import as_json, complain, visible, write
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
@@ -141,7 +141,11 @@ class _Runs:
     def finish(self, final: Snapshot) -> bool:
         """After the last snapshot of the last run; False if a recording is not complete."""
         self._complete(final)
-        _conclude(self.session.info, final, self.failures)
+        output = self.session.target.output
+        last = output.last_line if output and final.status else ""
+        _write_table(self.session.info, final, [f"last line of its output: {visible(last)}"] if last else [])
+        for failure in filter(None, self.failures):
+            complain(failure)
         return not (self._recorder and self._recorder.failure)
 
     def _complete(self, final: Snapshot) -> None:
@@ -325,16 +329,10 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder | None:
     return recorder
 
 
-def _conclude(info: RunInfo, final: Snapshot, failures: list[str | None]) -> None:
-    """The table on stderr, and what went wrong with files."""
-    _write_table(info, final)
-    for failure in filter(None, failures):
-        complain(failure)
-
-
-def _write_table(info: RunInfo, snapshot: Snapshot) -> None:
+def _write_table(info: RunInfo, snapshot: Snapshot, said: Sequence[str] = ()) -> None:
+    """On stderr; `said` comes last."""
     width = shutil.get_terminal_size().columns if os.isatty(2) else 100
-    write(render_table(info, snapshot, width, sentences(snapshot)), sys.stderr)
+    write(render_table(info, snapshot, width, [*sentences(snapshot), *said]), sys.stderr)
 
 
 def log_to(request: WatchRequest, *, on_screen: bool) -> None:

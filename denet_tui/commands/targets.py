@@ -16,7 +16,7 @@ from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import words_of
-from denet_tui.visible import complain, is_dumb, visible, write
+from denet_tui.visible import complain, how_many, is_dumb, visible, write
 from denet_tui.watch import cgroups, machine
 from denet_tui.watch.attach import attach_processes
 from denet_tui.watch.cgroups import Cgroup
@@ -190,7 +190,7 @@ def cgroup_of(request: WatchRequest) -> Cgroup | None:
 
 def _say_how_many(processes: int) -> None:
     if os.isatty(2):
-        complain(f"entering {processes:,} processes …")
+        complain(f"entering {how_many(processes, 'process')} …")
 
 
 def processes_called(words: Sequence[str], *, every: bool, as_root: bool) -> list[int]:
@@ -219,7 +219,7 @@ def _called(name: str, *, every: bool, as_root: bool) -> list[int]:
     for each in found[:_LISTED]:
         line = f"{each.pid:>9} {visible(each.user):<8} {visible(shlex.join(each.argv))}"
         write(f"{line if len(line) <= width else line[: width - 1] + '…'}\n", sys.stderr)
-    more = f" ({len(found) - _LISTED} older ones are not listed)" if len(found) > _LISTED else ""
+    more = f" (and {how_many(len(found) - _LISTED, 'older one')}, not listed)" if len(found) > _LISTED else ""
     raise StartError(
         f"{len(found)} processes are called {name}{more}: name some by their ids, `denet-tui attach PID`, "
         f"or watch them all, `denet-tui attach --all {shlex.quote(name)}`"

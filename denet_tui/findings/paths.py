@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from denet_tui.findings.searches import Search, searches
 from denet_tui.model import Snapshot, Syscall
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 Figures = dict[str, int | str]
 _MOST = 60
@@ -36,7 +36,7 @@ def _late(
         return None
     folders = len({folder for each in late for folder in each.missed})
     who = _mostly(snapshot, call, number)
-    text = f": {who} looks for {len(late):,} names in {_count(folders, 'folder')} before it finds them"
+    text = f": {who} looks for {how_many(len(late), 'name')} in {how_many(folders, 'folder')} before it finds them"
     return text, {"names": len(late), "folders": folders}
 
 
@@ -71,7 +71,3 @@ def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
         times[process.comm] += process.errnos.get((call, number), 0)
     ((name, count),) = times.most_common(1) or [("", 0)]
     return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else "the run"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"

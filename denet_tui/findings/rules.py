@@ -15,7 +15,7 @@ from typing import NamedTuple
 from denet_tui.findings import paths
 from denet_tui.model import InFlight, Snapshot, Syscall
 from denet_tui.syscalls import PARTNERS, WAITS, errno_name
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 MOST = 5
 """So many are said; more nobody reads."""
@@ -129,8 +129,7 @@ def syncing(snapshot: Snapshot) -> Iterator[RunFinding]:
         return
     call = max(some, key=lambda each: some[each].time_ns)
     share = time_ns / snapshot.elapsed_ns if snapshot.elapsed_ns else 0.0
-    times = f"{calls:,} call{'s' * (calls != 1)}"
-    text = f"{_long(time_ns)} went into waiting for disks, in {times} of {visible(call.name)}"
+    text = f"{_long(time_ns)} went into waiting for disks, in {how_many(calls, 'call')} of {visible(call.name)}"
     text += " and its like" if len(some) > 1 else ""
     text += f": {100 * share:.0f} % of the run" if share <= 1 else ", in several threads at once"
     where, figures = paths.slowest(snapshot, lambda name: _base(name) in _SYNCS)

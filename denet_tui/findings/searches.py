@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from denet_tui.touched import Touched
+from denet_tui.visible import how_many
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 _MOST_PLACES = 20
@@ -29,14 +30,14 @@ class Search(NamedTuple):
         """`missed in /a, /b, found in /d`; folders are left out where there is not so much room for all."""
         if not self.missed:
             return ""
-        found = f"found in {_folders(len(self.found))}" if len(self.found) > 1 else "".join(self.found)
+        found = f"found in {how_many(len(self.found), 'folder')}" if len(self.found) > 1 else "".join(self.found)
         end = (", " if len(self.found) > 1 else ", found in ") * bool(found) + found
         said = f"missed in {', '.join(self.missed)}{end}"
         shown = len(self.missed)
         while len(said) > room and shown > 1:
             shown = min(shown - 1, 9)
             said = f"missed in {len(self.missed)} folders: {', '.join(self.missed[:shown])}, …{end}"
-        return said if len(said) <= room else f"missed in {_folders(len(self.missed))}{end}"
+        return said if len(said) <= room else f"missed in {how_many(len(self.missed), 'folder')}{end}"
 
 
 def searches(touched: Touched, syscall: str, number: int, executed: Iterable[str] = ()) -> list[Search]:
@@ -115,10 +116,6 @@ def _known(paths: Iterable[str], names: Mapping[str, object]) -> dict[str, list[
         if (base := _base(path)) in names:
             known.setdefault(base, []).append(path)
     return known
-
-
-def _folders(count: int) -> str:
-    return "1 folder" if count == 1 else f"{count} folders"
 
 
 def _base(path: str) -> str:

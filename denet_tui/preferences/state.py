@@ -29,6 +29,8 @@ class Kept:
     syscalls_reverse: bool = False
     processes_sort: str = ""
     processes_reverse: bool = False
+    helped: bool = False
+    """Whether the help for the first run has been there."""
 
 
 def read(path: Path) -> Kept:

@@ -51,6 +51,11 @@ def whole(value: object, least: int = 0) -> int:
     return value
 
 
+def or_text(value: object) -> str | None:
+    """A text, or None for what is not known."""
+    return None if value is None else str(value)
+
+
 def amount(value: Any) -> float:
     """A number from 0 on; raises TypeError, ValueError or OverflowError for what is none."""
     found = float(value)

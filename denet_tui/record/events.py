@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
@@ -14,14 +11,6 @@ from denet_tui.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
-
-
-def cgroup_of(pid: int) -> str | None:
-    """Its cgroup of the second version by now; None where it has ended, or has none."""
-    with suppress(OSError):
-        found = Path(f"/proc/{pid}/cgroup").read_bytes().partition(b"0::")[2]  # the last line (man 7 cgroups)
-        return plain(os.fsdecode(found.removesuffix(b"\n"))) or None
-    return None
 
 
 class Lifecycle:
@@ -83,7 +72,7 @@ class Lifecycle:
         if step == _EXEC:
             event |= {"ppid": process.ppid, "tgid": process.tgid, "execs": process.execs}
         if step != _EXIT:
-            event["cgroup"] = cgroup_of(process.pid) if process.alive else None
+            event["cgroup"] = process.cgroup and plain(process.cgroup)
             if process.key == self._command:
                 event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):

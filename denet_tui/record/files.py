@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from denet_tui.model import Snapshot
-from denet_tui.record.denet_lines import whole
+from denet_tui.record.denet_lines import or_text, whole
 from denet_tui.record.text import Json, plain
 from denet_tui.syscalls import errno_name, errno_number
 from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
@@ -52,13 +52,13 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
     told = before or _NOTHING
     files, by_process, failed = dict(told.files), dict(told.by_process), dict(told.failed)
     for each in line["files"]:
-        file = File(str(each["kind"]), _text(each["path"]))
+        file = File(str(each["kind"]), or_text(each["path"]))
         if each["all"] is not None:  # there was room for it by process only
             files[file] = _use(each["all"])
         for pid, use in each["by"].items():
             by_process[_pid(pid), file] = _use(use)
     for each in line["failed_paths"]:
-        path = FailedPath(str(each["syscall"]), errno_number(str(each["errno"])), _text(each["path"]))
+        path = FailedPath(str(each["syscall"]), errno_number(str(each["errno"])), or_text(each["path"]))
         failed[path] = whole(each["count"])
     slowest: dict[str, list[SlowCall]] = {}
     for slow in (*told.slowest, *map(_slow, line["slowest"])):
@@ -92,12 +92,8 @@ def _pid(word: str) -> int:
 
 def _slow(line: dict[str, Any]) -> SlowCall:
     pid, time_ns, at_ns = (whole(line[name]) for name in ("pid", "time_ns", "at_ns"))
-    return SlowCall(str(line["syscall"]), pid, time_ns, at_ns, _text(line["about"]))
+    return SlowCall(str(line["syscall"]), pid, time_ns, at_ns, or_text(line["about"]))
 
 
 def _plain(path: str | None) -> str | None:
     return None if path is None else plain(path)
-
-
-def _text(path: object) -> str | None:
-    return None if path is None else str(path)

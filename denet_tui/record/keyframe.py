@@ -13,7 +13,7 @@ from denet_tui.counts import added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
-from denet_tui.record.denet_lines import amount, whole
+from denet_tui.record.denet_lines import amount, or_text, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
@@ -144,6 +144,7 @@ def _process(process: ProcessInfo) -> Json:
         "comm": plain(process.comm),
         "cmdline": [plain(word) for word in process.cmdline],
         "cut": process.cut,
+        "cgroup": process.cgroup and plain(process.cgroup),
         "start_ns": process.start_ns,
         "end_ns": process.end_ns,
         "status": process.status,
@@ -222,6 +223,7 @@ def _process_of(line: Line) -> ProcessInfo:
         exec_ns=or_none(line["exec_ns"]),
         lost=bool(line["lost"]),
         cut=bool(line["cut"]),
+        cgroup=or_text(line.get("cgroup")),
         total=syscalls.sum(),
         delta=NOTHING,
         syscalls=syscalls,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.syscalls import WAITS
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 KINDS = {"errors": "error burst", "exec": "exec", "exit": "exit", "slow": "slow call", "loss": "loss"}
 """Their names in words."""
@@ -45,14 +45,14 @@ class Marks:
         if errors < BURST_ERRORS or rate < BURST_TIMES * usual:
             return ""
         most = max(now.recent.items(), key=lambda item: item[1].errors)
-        return f"{errors:,} errors, {most[1].errors:,} of them of {visible(most[0].name)}"
+        return f"{how_many(errors, 'error')}, {most[1].errors:,} of them of {visible(most[0].name)}"
 
 
 def _lost(before: Snapshot, now: Snapshot) -> str:
     if now.loss.short > before.loss.short:
         return now.loss.since(before.loss).counted
     if left_out := now.detail.left_out - before.detail.left_out:
-        return f"{left_out:,} ticks are not in the recording"
+        return f"the recording lacks {how_many(left_out, 'tick')}"
     return "ticks are not in the recording" if before.interval_ns and before.exact and not now.exact else ""
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from threading import Lock
-from typing import NamedTuple
 
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.samples import Sample
@@ -25,7 +24,6 @@ from denet_tui.model import (
     bucket_floor_ns,
     unpack_buckets,
 )
-from denet_tui.record.events import cgroup_of
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import visible
 
@@ -96,12 +94,6 @@ class Series:
         return True
 
 
-class _Where(NamedTuple):
-    pid: int
-    execs: int
-    cgroup: str
-
-
 class Metrics:
     """A collector of prometheus_client over the snapshots that it is given; both may happen on threads of their own."""
 
@@ -112,8 +104,8 @@ class Metrics:
         self._errors = Series(("cgroup", "comm", "syscall", "errno"), most // 6)
         self._times = Series(("syscall",), most // 3 // _PER_HISTOGRAM)
         self._last: Snapshot | None = None
-        self._places: dict[ProcessKey, _Where] = {}
-        """In which cgroup each process of the last snapshot is, or was when it last executed something."""
+        self._cgroups: dict[int, str] = {}
+        """Of the processes of the last snapshot, by their ids."""
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._ended = 0
         self._lock = Lock()
@@ -121,14 +113,12 @@ class Metrics:
     def add(self, snapshot: Snapshot) -> None:
         """One tick."""
         calls, errors, times = Counter[Labels](), Counter[Labels](), Counter[Labels]()
-        places, errnos = dict[ProcessKey, _Where](), dict[ProcessKey, Errnos]()
-        by_pid = {place.pid: place.cgroup for place in self._places.values()}
+        cgroups, errnos = dict[int, str](), dict[ProcessKey, Errnos]()
         everyone = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
         for key, process in sorted(everyone.items(), key=lambda item: item[1].start_ns):
-            place = places[key] = self._place(process, by_pid)
-            by_pid[process.pid] = place.cgroup
+            cgroups[process.pid] = self._cgroup(process, cgroups)
             errnos[key] = process.errnos
-            where = place.cgroup, _label(process.comm)
+            where = cgroups[process.pid], _label(process.comm)
             for call, counters in process.recent.items():
                 calls[*where, call.name] += counters.calls
             for (call, number), count in new_errnos(process.errnos, self._errnos.get(key, {})).items():
@@ -140,18 +130,15 @@ class Metrics:
             self._calls.add(calls, snapshot.total.calls, now_ns)
             self._errors.add(errors, snapshot.total.errors, now_ns)
             self._times.add(times, snapshot.total[0], now_ns)
-            self._places, self._errnos = places, errnos
+            self._cgroups, self._errnos = cgroups, errnos
             self._ended += len(snapshot.ended)
             self._last = snapshot
 
-    def _place(self, process: ProcessInfo, by_pid: Mapping[int, str]) -> _Where:
-        """Looked up once, and after an exec; of what has gone before that, where its parent is (man 7 cgroups)."""
-        known = self._places.get(process.key)
-        if known and known.execs == process.execs:
-            return known
-        found = cgroup_of(process.pid) if process.alive else None
-        inherited = known.cgroup if known else by_pid.get(process.ppid, UNKNOWN)
-        return _Where(process.pid, process.execs, _label(found) if found else inherited)
+    def _cgroup(self, process: ProcessInfo, these: Mapping[int, str]) -> str:
+        """Of what had ended before anybody could look, that of its parent: there it was forked (man 7 cgroups)."""
+        if process.cgroup:
+            return _label(process.cgroup)
+        return these.get(process.ppid) or self._cgroups.get(process.ppid, UNKNOWN)
 
     def collect(self) -> Iterator[Metric]:
         """The families, of one moment."""

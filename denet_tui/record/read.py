@@ -33,10 +33,11 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.record import denet_lines, execs, files, times
-from denet_tui.record.denet_lines import MOST, whole
+from denet_tui.record.denet_lines import MOST, or_text, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
+from denet_tui.visible import how_many
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
@@ -185,7 +186,10 @@ class _Advance:
             start_ns = time_ns if what == "fork" else whole(event.get("start_ns", min(time_ns, self.info.start_ns)))
             known = ProcessInfo(whole(event["tgid"]), pid, whole(event["ppid"]), "", (), start_ns)
         words = tuple(map(str, event.get("cmdline", known.cmdline)))
-        known = replace(known, comm=str(event["comm"]), cmdline=words, cut=bool(event.get("cmdline_cut")))
+        cgroup = or_text(event.get("cgroup")) or known.cgroup
+        known = replace(
+            known, comm=str(event["comm"]), cmdline=words, cut=bool(event.get("cmdline_cut")), cgroup=cgroup
+        )
         self.living[pid] = replace(known, execs=whole(event["execs"]), exec_ns=time_ns) if what == "exec" else known
 
     def _end(self, process: ProcessInfo, **how: Any) -> None:
@@ -263,7 +267,9 @@ def _turned_away(ours: Line) -> dict[str, int]:
 
 def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
     """What has come up in the run, and in its recording."""
-    lacking = (f"{left_out:,} ticks are not in the recording: its reader was too slow for them",) if left_out else ()
+    lacking = (
+        (f"the recording lacks {how_many(left_out, 'tick')}: its reader was too slow for them",) if left_out else ()
+    )
     return (*map(str, ours.get("notes", ())), *lacking)
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from denet_tui import files
 from denet_tui.ready import wait_for_room
 from denet_tui.record.packed import MissingError, Packer, packer
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 log = logging.getLogger("denet_tui")
 
@@ -123,8 +123,11 @@ class Sink:
         self.left_out += not room
         return room
 
-    def marked(self, pieces: Iterable[str]) -> Iterator[str]:
+    def marked(self, pieces: Iterable[str]) -> Iterable[str]:
         """The same, and in a tick or the summary how many ticks were left out just before it."""
+        return self._marked_with(pieces) if self.left_out > self._marked else pieces
+
+    def _marked_with(self, pieces: Iterable[str]) -> Iterator[str]:
         for piece in pieces:
             missing = self.left_out - self._marked
             begins = next((each for each in _TELL if missing and piece.startswith(each)), "")
@@ -208,9 +211,9 @@ class Sink:
             return
         self._open = False
         if self.left_out and self.failure:
-            self.failure += f"; {self.left_out:,} ticks before that found no room"
+            self.failure += f"; {how_many(self.left_out, 'tick')} before that found no room"
         elif self.left_out:
-            self.failure = f"the {self.name} lacks {self.left_out:,} ticks: its reader was too slow for them"
+            self.failure = f"the {self.name} lacks {how_many(self.left_out, 'tick')}: its reader was too slow for them"
         if self._owned and not self._waiting:
             try:
                 os.close(self._descriptor)

@@ -60,6 +60,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         **ending(process.status),
         **accounts(process.usage.accounts),
         **({"lost": True} if process.lost else {}),
+        "cgroup": process.cgroup and plain(process.cgroup),
         "time": times.item(process.time),
         **execs.of_process(info, process),
         "syscalls": {

@@ -14,7 +14,7 @@ from denet_tui.record import about
 from denet_tui.spent import in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.touched import turned_away
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
@@ -153,9 +153,9 @@ def _used(snapshot: Snapshot) -> str:
         words.append(f"at most {used.max_rss_bytes // 1024:,} KiB of memory in a process")
     if used.minor_faults is not None and used.major_faults is not None:
         faults = used.minor_faults + used.major_faults
-        words.append(f"{faults:,} page faults, {used.major_faults:,} of them from disk")
+        words.append(f"{how_many(faults, 'page fault')}, {used.major_faults:,} of them from disk")
     if used.read_bytes is not None and used.write_bytes is not None:
-        words.append(f"{used.read_bytes:,} bytes read from disks, {used.write_bytes:,} written")
+        words.append(f"{how_many(used.read_bytes, 'byte')} read from disks, {used.write_bytes:,} written")
     return ", ".join(words) or _USE_UNKNOWN
 
 

@@ -47,19 +47,25 @@ class Totals:
     programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, track: Track, each: Callable[[ProcessInfo], None] = lambda _: None) -> Totals:
-        """Reads all of it, and hands over each process, once; raises UnreadableError."""
+    def of(
+        cls,
+        track: Track,
+        each: Callable[[ProcessInfo], None] = lambda _: None,
+        tick: Callable[[Snapshot], None] = lambda _: None,
+    ) -> Totals:
+        """Reads all of it, and hands over each tick, and each process, once; raises UnreadableError."""
         marks = Marks()
         found, at = cls(track.info, track.start(), ""), track.begin
         while True:
-            while (tick := track.tick(found.last, at)) is None and track.streams:
+            while (read := track.tick(found.last, at)) is None and track.streams:
                 track.news.wait()
                 track.news.clear()
-            if tick is None:
+            if read is None:
                 break
-            marked = marks.of(found.last, tick.snapshot)
-            found.moments += [(tick.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
-            found.last, at = tick
+            marked = marks.of(found.last, read.snapshot)
+            found.moments += [(read.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
+            found.last, at = read
+            tick(found.last)
             found._take(found.last.ended, each)
         last = found.last
         open_ended = (one for one in last.processes if one.alive or (one.end_ns or 0) > last.time_ns)

@@ -14,7 +14,7 @@ from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
@@ -182,7 +182,7 @@ class Track:
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
         if self.complete and self._lacking:
-            return f"the last {self._lacking:,} ticks are not in the recording: its reader was too slow for them"
+            return f"the recording lacks its last {how_many(self._lacking, 'tick')}: its reader was too slow for them"
         if self.complete or self.streams:
             return ""
         if self._lines.is_stream:

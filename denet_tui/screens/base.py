@@ -24,6 +24,7 @@ from textual.message_pump import MessagePump
 
 from denet_tui import files
 from denet_tui.ready import hung_up
+from denet_tui.screens.palette import Palette
 from denet_tui.visible import visible
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ class LeavingApp(App[ResultT]):
 
     A fault of our own is not shown in full where the user meets it: `fault` has it.
     A key is looked at when the one before it has had its effect: what it opens gets the keys that follow.
+    """
+
+    COMMANDS = {Palette}  # noqa: RUF012 (Textual's)
+    CSS = """
+    /* Messages have lines of their own, below everything: they cover nothing. */
+    ToastRack { layer: default; overflow: hidden; max-height: 5; margin: 0; }
+    Toast { width: 1fr; max-width: 100%; margin: 0; padding: 0 1; }
     """
 
     def __init__(self) -> None:

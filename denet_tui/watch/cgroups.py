@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from denet_tui.bpf.facts import parse_mounts
 from denet_tui.bpf.privilege import invoking_user
+from denet_tui.cgroup import CONTAINER
 from denet_tui.watch.launch import StartError
 
 _INITIAL_NAMESPACE = 0xEFFFFFFB
 """PROC_CGROUP_INIT_INO of include/linux/proc_ns.h."""
-_NAME_OF_CONTAINER = re.compile(r"(?:.*[-:])?([0-9a-f]{64})(?:\.scope)?", re.DOTALL)
-"""docker-ID.scope, libpod-ID.scope, cri-containerd-ID.scope, crio-ID.scope, nerdctl-ID.scope, PREFIX:cri:ID, or ID."""
 _BESIDE = re.compile(r"libpod-conmon-|crio-conmon-")
 """Cgroups of what looks after a container."""
 _DOCKERS = Path("/var/lib/docker/containers")
@@ -67,7 +66,7 @@ def of_container(word: str) -> Cgroup:
     named = _named(word)
 
     def fits(folder: Path) -> bool:
-        found = None if _BESIDE.match(folder.name) else _NAME_OF_CONTAINER.fullmatch(folder.name)
+        found = None if _BESIDE.match(folder.name) else CONTAINER.fullmatch(folder.name)
         return found is not None and (found[1] in named if named else len(word) > 3 and found[1].startswith(word))
 
     hint = "give its id as `docker ps`, `podman ps` or `crictl ps` has it: not all keep names where they can be read"

@@ -1,4 +1,4 @@
-"""What becomes of a command that still runs when denet-tui ends, in the words that help, dialog and README share."""
+"""What becomes of a command that still runs when denet-tui ends, in the words of help, dialog and docs."""
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL when the command is to be ended."""

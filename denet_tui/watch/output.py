@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import BinaryIO
 
 from denet_tui import files
@@ -16,6 +20,10 @@ RATE = 64 * 1024
 """Bytes that it gets per second."""
 _LINE = 1024
 """How far into a torn-off beginning the end of its line is looked for."""
+_END = 4096
+"""Bytes in which the last line is looked for."""
+_OBEYED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\0-\x08\x0e-\x1a]")
+"""What a terminal obeys and does not show."""
 
 
 class CommandOutput:
@@ -28,6 +36,7 @@ class CommandOutput:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._skipped = 0
+        self._end = b""
         self._allowed = float(PIECE)
         self._asked_at = 0.0
         self.total = 0
@@ -39,6 +48,7 @@ class CommandOutput:
         """Append what was read. Never waits for the reader, never keeps more than about KEPT."""
         with self._lock:
             self.total += len(data)
+            self._end = (self._end + data)[-_END:]
             self._waiting.append(data)
             self._size += len(data)
             while self._size - len(self._waiting[0]) >= KEPT:
@@ -68,6 +78,23 @@ class CommandOutput:
             self._size, self._skipped = sum(map(len, self._waiting)), 0
         self._allowed -= len(data)
         return data, skipped + start
+
+    @property
+    def last_line(self) -> str:
+        """The last line with anything in it, of what came by here or went right into the file; empty where none did."""
+        said = _OBEYED.sub(b"", self._end or self._end_of_copy())
+        lines = re.split(rb"[\r\n]+", said)
+        return next(filter(None, (line.decode(errors="replace").strip() for line in reversed(lines))), "")
+
+    def _end_of_copy(self) -> bytes:
+        with suppress(OSError):
+            if self._copy and stat.S_ISREG((found := os.fstat(self._copy.fileno())).st_mode):
+                again = os.open(f"/proc/self/fd/{self._copy.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    return os.pread(again, _END, max(found.st_size - _END, 0))
+                finally:
+                    os.close(again)
+        return b""
 
     def _drop(self, size: int) -> None:
         self._size -= size

@@ -17,8 +17,13 @@ from denet_tui.model import NO_USAGE, NOTHING_USED, Accounts, Counters, ProcessK
 
 BUDGET = 300
 """Processes looked at in one tick, at about 33 µs each; the busy ones first, the idle ones in turn."""
+_PIECE = 4096
+"""Bytes that are read at once."""
 _LONGEST = 2 << 20
 """Bytes of a command line that are read; where the stack may not be larger than usual none is longer (man 2 execve)."""
+_OFTEN, _LEAST_OFTEN = 100, 8
+"""Processes whose files are read in one tick: of more those of each are read in turn, at least in every eighth look.
+That of one that has used no CPU time is soon enough: others may have taken memory from it."""
 _MOST_THREADS = 16
 """Of a process with children whose disk bytes are read in each tick; of one with more they are known at its end."""
 _TICKS_S, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
@@ -134,14 +139,14 @@ def _peak(pid: int) -> int | None:
     return 1024 * int(found[1]) if found else None
 
 
-def _read(path: str, most: int = 4096) -> bytes:
+def _read(path: str, most: int = _PIECE) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         raise ProcessLookupError(path) from None
     try:
-        found = os.read(descriptor, 4096)
-        return found + os.read(descriptor, most - 4096) if len(found) == 4096 < most else found
+        found = os.read(descriptor, _PIECE)
+        return found + os.read(descriptor, most - _PIECE) if len(found) == _PIECE < most else found
     finally:
         os.close(descriptor)
 
@@ -174,7 +179,7 @@ class _Files:
                 descriptor = self._open[path] = os.open(path, os.O_RDONLY)
             except FileNotFoundError:
                 raise ProcessLookupError(path) from None
-        return os.pread(descriptor, 4096, 0)
+        return os.pread(descriptor, _PIECE, 0)
 
     def close(self) -> None:
         """Close them; they are opened again where they are read again."""
@@ -190,9 +195,14 @@ class _Look(NamedTuple):
     spent_ns: int
     """CPU time, those threads included that have ended."""
     at_ns: int
+    execs: int = 0
+    born: int = 0
+    """0 before the second look."""
+    age: int = 0
+    """Looks since its files were read."""
     line: bytes = b""
-    words: tuple[str, ...] = ()
-    """The command line as it was read, and what it says."""
+    """The command line as it was read."""
+    present: Present = Present()
 
 
 class Usages:
@@ -202,9 +212,11 @@ class Usages:
         self._looks: dict[ProcessKey, _Look] = {}
         """The last at each of the living."""
         self._files: dict[ProcessKey, _Files] = {}
-        """Of those that are looked at again; two descriptors each, as many as the limit leaves room for."""
-        self._most = min(BUDGET, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _LEFT) // 2)
+        """Of those that are looked at again; three descriptors each, as many as the limit leaves room for."""
+        self._most = min(BUDGET, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _LEFT) // 3)
         self._turn = 0
+        self._often = 1
+        """The files of a busy one are read in each look, every second..."""
 
     def look(
         self,
@@ -220,9 +232,10 @@ class Usages:
         that each has had. Where nothing is `shown` before that, each is looked at once: what it had used before.
         """
         found: dict[int, Present] = {}
+        self._often = min(1 + len(living) // _OFTEN, _LEAST_OFTEN)
         chosen = living if final else self._chosen(living, busy)
         for process in chosen if final or shown else [each for each in chosen if _key(each) not in self._looks]:
-            present = self._look_at(process, final=final)
+            present = (None if final else self._without_files(process)) or self._look_at(process, final=final)
             if present is not None:
                 found[process.tgid] = present
         there = set(map(_key, living))
@@ -246,13 +259,10 @@ class Usages:
         """None if there is no such process."""
         key = _key(info)
         last = self._looks.get(key)
-        kept = self._files.get(key)
-        if kept is None and last and len(self._files) < self._most:
-            kept = self._files[key] = _Files()
-        read = kept.read if kept else _read
+        read = self._reader(key, known=last is not None)
         try:
             found, spent_ns = _stat(read(f"/proc/{info.pid}/stat")), _spent_ns(info.pid)
-            line = _read(f"/proc/{info.pid}/cmdline", _LONGEST)
+            line = _line(read, f"/proc/{info.pid}/cmdline")
             peak = _peak(info.pid) if final else None
         except ProcessLookupError:
             return None
@@ -261,17 +271,62 @@ class Usages:
         if found.ended:
             return Present()
         now = clock.now_ns()
-        if is_another(found, info.start_ns):
+        if (last is None or last.born != found.born) and is_another(found, info.start_ns):
             return None
-        disk = _disk_of(info, found, read)
-        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *disk, peak)
+        accounts = Accounts(spent_ns, found.minor_faults, found.major_faults, *_disk_of(info, found, read), peak)
+        age = info.tgid % _LEAST_OFTEN if last and not last.born else 0  # not all of them in the same tick
+        born = found.born if last else 0
         last = last or _first_look(info, found, accounts, now)
-        cut = len(line) >= _LONGEST
-        words = last.words if line == last.line else names.words(line, cut=cut)
-        self._looks[key] = last._replace(spent_ns=spent_ns, at_ns=now, line=line, words=words)
-        percent = 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
-        usage = Usage(percent, found.rss, found.vms, found.threads, since(accounts, last.before))
-        return Present(usage, found.comm, words, cut)
+        cmdline, cut = last.present[2:4] if line == last.line else _words(line)
+        usage = Usage(_percent(last, spent_ns, now), found.rss, found.vms, found.threads, since(accounts, last.before))
+        present = Present(usage, found.comm, cmdline, cut)
+        self._looks[key] = _Look(last.before, spent_ns, now, info.execs, born, age, line, present)
+        return present
+
+    def _reader(self, key: ProcessKey, *, known: bool) -> Callable[[str], bytes]:
+        """What reads a file of a process: from its second look on one that keeps it open, where there is room."""
+        kept = self._files.get(key)
+        if kept is None and known and len(self._files) < self._most:
+            kept = self._files[key] = _Files()
+        return kept.read if kept else _read
+
+    def _without_files(self, process: Process) -> Present | None:
+        """The last look with the CPU time of now; None if there is none, or it is time to look at its files again."""
+        last = self._looks.get(_key(process))
+        if last is None:
+            return None
+        try:
+            spent_ns, now = _spent_ns(process.pid), clock.now_ns()
+        except OSError:  # it has just ended
+            return None
+        moved_ns = spent_ns - last.spent_ns
+        looks = self._often if moved_ns else _LEAST_OFTEN
+        if not last.born or last.execs != process.execs or last.age + 1 >= looks or now <= last.at_ns:
+            return None
+        _, rss, vms, threads, accounts = last.present.usage
+        if moved_ns and accounts.cpu_ns is not None:
+            accounts = accounts._replace(cpu_ns=accounts.cpu_ns + moved_ns)
+        usage = Usage(_percent(last, spent_ns, now), rss, vms, threads, accounts)
+        present = Present(usage, *last.present[1:])
+        self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
+        return present
+
+
+def _words(line: bytes) -> tuple[tuple[str, ...], bool]:
+    """The words of a command line, and whether it goes on."""
+    cut = len(line) >= _LONGEST
+    return names.words(line, cut=cut), cut
+
+
+def _percent(last: _Look, spent_ns: int, now: int) -> float:
+    """Of a CPU since the last look."""
+    return 100 * (spent_ns - last.spent_ns) / (now - last.at_ns) if now > last.at_ns else 0.0
+
+
+def _line(read: Callable[[str], bytes], path: str) -> bytes:
+    """A command line, as much of it as is kept; raises OSError."""
+    line = read(path)
+    return _read(path, _LONGEST) if len(line) == _PIECE else line
 
 
 def _key(process: Process) -> ProcessKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
@@ -13,7 +13,7 @@ from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.records import Process
 from denet_tui.bpf.tracer import Reading, index_of, without_row
-from denet_tui.counts import EMPTY
+from denet_tui.counts import EMPTY, Counts, summed
 from denet_tui.detail import Programs, Time
 from denet_tui.model import (
     KEPT_ENDED,
@@ -60,9 +60,14 @@ class Known:
 class Sampler:
     """Adds readings up. Needs no kernel: whatever has the form of a Reading can be added."""
 
-    def __init__(self, start_ns: int, command: RunInfo | None = None) -> None:
+    def __init__(
+        self,
+        start_ns: int,
+        command: RunInfo | None = None,
+        cgroup_of: Callable[[int], str | None] = lambda _: None,
+    ) -> None:
         """`start_ns` is when counting began, by the kernel side's clock; `command` is what is watched."""
-        self._command = command
+        self._command, self._cgroup_of = command, cgroup_of
         self._began = clock.now()
         self._start_ns = self._last_ns = start_ns
         self._known: dict[int, Known] = {}
@@ -174,7 +179,13 @@ class Sampler:
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
                 known.info = replace(
-                    known.info, comm=new.comm, cmdline=new.cmdline, cut=new.cut, execs=new.execs, exec_ns=new.exec_ns
+                    known.info,
+                    comm=new.comm,
+                    cmdline=new.cmdline,
+                    cut=new.cut,
+                    cgroup=new.cgroup or known.info.cgroup,
+                    execs=new.execs,
+                    exec_ns=new.exec_ns,
                 )
         return replaced
 
@@ -190,6 +201,7 @@ class Sampler:
             comm=process.comm,
             cmdline=whole or process.cmdline,
             cut=process.cut and not whole,
+            cgroup=None if process.end_ns else self._cgroup_of(process.pid),
             start_ns=process.start_ns,
             execs=process.execs,
             exec_ns=process.exec_ns or None,
@@ -272,41 +284,55 @@ class Sampler:
 
     def _add_rows(self, reading: Reading, shown: Mapping[int, Present]) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""
-        sums: dict[Syscall, list[int]] = {}
         for tgid, rows in reading.rows.items():
             known = self._known.get(tgid)
             if known is None:  # its record was lost: processes map full
                 known = self._known[tgid] = Known(ProcessInfo(tgid, tgid, 0, "?", (), reading.time_ns))
-            delta, now = rows.sum(), shown.get(tgid)
-            if now is not None:
-                self._show(known, now)
             known.rows = known.rows.plus(rows)
-            known.info = replace(
-                known.info,
-                total=known.info.total.plus(delta),
-                delta=delta,
-                syscalls=known.rows,
-                recent=rows,
-                errnos=MappingProxyType(known.errnos.copy()) if known.errnos else known.info.errnos,
-            )
-            for call, lanes, peak in zip(rows.syscalls, rows.lanes, rows.peaks, strict=True):
-                everywhere = sums.get(call)
-                if everywhere is None:
-                    sums[call] = [lanes, peak]
-                else:
-                    everywhere[0] += lanes
-                    if peak > everywhere[1]:
-                        everywhere[1] = peak
-        return {call: Counters.of_lanes((lanes, peak)) for call, (lanes, peak) in sums.items()}
+            self._renew(known, rows, shown.get(tgid))
+        return summed(reading.rows.values())
+
+    def _renew(self, known: Known, rows: Counts, now: Present | None) -> None:
+        """The frozen form of one that has called something; by hand, as `replace` takes twice as long."""
+        info, delta = known.info, rows.sum()
+        comm, cmdline, cut, usage = info.comm, info.cmdline, info.cut, info.usage
+        if now is not None:
+            comm, cmdline, cut, usage = self._shown_of(known, now)
+        known.info = ProcessInfo(
+            info.tgid,
+            info.pid,
+            info.ppid,
+            comm,
+            cmdline,
+            info.start_ns,
+            info.end_ns,
+            info.status,
+            info.execs,
+            info.exec_ns,
+            info.lost,
+            cut,
+            info.cgroup,
+            usage,
+            info.total.plus(delta),
+            delta,
+            known.rows,
+            rows,
+            MappingProxyType(known.errnos.copy()) if known.errnos else info.errnos,
+            info.programs,
+            info.time,
+        )
 
     def _show(self, known: Known, now: Present) -> None:
         """Take its names and usage of this moment, as far as /proc shows them."""
+        info, shown = known.info, self._shown_of(known, now)
+        if shown != (info.comm, info.cmdline, info.cut, info.usage):
+            comm, cmdline, cut, usage = shown
+            known.info = replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=usage)
+
+    def _shown_of(self, known: Known, now: Present) -> tuple[str, tuple[str, ...], bool, Usage]:
         self._spend(known, now.usage.accounts)
-        info = known.info
-        cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (info.cmdline, info.cut)
-        comm = now.comm or info.comm
-        if (comm, cmdline, cut, now.usage) != (info.comm, info.cmdline, info.cut, info.usage):
-            known.info = replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=now.usage)
+        cmdline, cut = (now.cmdline, now.cut) if now.cmdline else (known.info.cmdline, known.info.cut)
+        return now.comm or known.info.comm, cmdline, cut, now.usage
 
     def _spend(self, known: Known, now: Accounts) -> None:
         """Take the CPU time of a process that has come since the last look at it into this interval's."""

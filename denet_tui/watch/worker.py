@@ -15,6 +15,7 @@ from typing import Protocol
 
 from denet_tui import clock
 from denet_tui.bpf.tracer import Reading, Tracer
+from denet_tui.cgroup import cgroup_of
 from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
 from denet_tui.ready import readable
 from denet_tui.syscalls import how_ended
@@ -114,7 +115,7 @@ class Session:
         self.at_once = False
         """Set to have the next tick now."""
         self._usages = Usages()
-        self._sampler = Sampler(info.start_ns, info)
+        self._sampler = Sampler(info.start_ns, info, cgroup_of)
         self._soonest_s = math.inf
         """How long the maps would take to fill up at the rate of the last interval."""
         self._reading = threading.Lock()

@@ -15,7 +15,7 @@ from denet_tui.detail import Exec, Seen, Time
 from denet_tui.model import InFlight, ProcessInfo, Snapshot
 from denet_tui.spent import share, together
 from denet_tui.syscalls import errno_name
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.file_rows import path_of
 from denet_tui.widgets.narrowing import Narrow, Subtree
@@ -80,7 +80,9 @@ def _command(process: ProcessInfo) -> Iterator[Paragraph]:
     if words:
         yield Paragraph(label="command", style="code", words=tuple(words))
     if more > 0 or process.cut:
-        yield Paragraph(f"… and {more:,} letters more" if more > 0 else "… and more, which is not kept", style="dim")
+        yield Paragraph(
+            f"… and {how_many(more, 'more letter')}" if more > 0 else "… and more, which is not kept", style="dim"
+        )
 
 
 def _where(known: AllKnown) -> Iterator[Paragraph]:
@@ -88,6 +90,8 @@ def _where(known: AllKnown) -> Iterator[Paragraph]:
     cwd = (seen and seen.cwd) or (last and last.cwd)
     began = " when its program began" if cwd and not (seen and seen.cwd) else ""
     yield Paragraph(f"{cwd}{began}" if cwd else "not known", "in", whole=True)
+    if known.process.cgroup:
+        yield Paragraph(known.process.cgroup, "cgroup", whole=True)
     if seen:
         yield Paragraph(f"{seen.user} ({seen.uid})", "user")
     else:
@@ -120,7 +124,7 @@ def _times(known: AllKnown) -> Iterator[Paragraph]:
     whole = together(each.time for each in family)
     if len(family) > 1 and whole:
         yield from _bar("below", whole)
-        number = f"{len(family) - 1:,} process{'es' if len(family) > 2 else ''}"
+        number = how_many(len(family) - 1, "process")
         said = f"of {formatting.duration(whole.whole_ns)} of it and {number} below it"
         yield Paragraph(f"{said}, without those that ended earlier" if known.snapshot.forgotten else said, style="dim")
 
@@ -153,7 +157,7 @@ def _used(known: AllKnown) -> Iterator[Paragraph]:
     memory = [f"{formatting.size(usage.rss_bytes)} now"] if process.alive else []
     memory += [] if used.max_rss_bytes is None else [f"{formatting.size(used.max_rss_bytes)} at most"]
     if used.minor_faults is not None and used.major_faults is not None:
-        memory.append(f"{used.minor_faults + used.major_faults:,} page faults ({used.major_faults:,} major)")
+        memory.append(f"{how_many(used.minor_faults + used.major_faults, 'page fault')} ({used.major_faults:,} major)")
     yield Paragraph(", ".join(memory) or "not known", "memory")
     disk = [
         f"{word} {formatting.size(count)}"
@@ -192,7 +196,7 @@ def _failures(known: AllKnown) -> Iterator[Paragraph]:
         why = f"{errno_name(number)} {count:,} times" if count > 1 else f"{errno_name(number)} once"
         yield Paragraph(f"{visible(call.name)} {why}: {os.strerror(number).lower()}", label, hang=2)
     if len(found) > _ERRORS:
-        yield Paragraph(f"{len(found) - _ERRORS:,} more kinds", style="dim")
+        yield Paragraph(how_many(len(found) - _ERRORS, "more kind"), style="dim")
 
 
 def _files(known: AllKnown) -> Iterator[Paragraph]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from denet_tui.model import ProcessInfo, ProcessKey
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 from denet_tui.widgets.forest import Forest
 
 LINGER_NS = 3_000_000_000
@@ -56,7 +56,7 @@ class EndedRow:
         failed = sum(bool(process.status) for process in every)
         calls = sum(process.total.calls for process in every)
         below = f" with {len(self.below):,} below" if self.below else ""
-        return f"{self.name}{below}, ended", f", {failed:,} failed" if failed else "", f", {calls:,} calls"
+        return f"{self.name}{below}, ended", f", {failed:,} failed" if failed else "", f", {how_many(calls, 'call')}"
 
 
 def states(processes: Sequence[ProcessInfo], forest: Forest, now_ns: int) -> list[int]:

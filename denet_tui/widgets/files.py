@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
 from denet_tui.touched import File, Touched, Use, turned_away
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 from denet_tui.widgets import file_rows, formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.file_rows import GROUPINGS, FileRow
@@ -224,7 +224,7 @@ class FileTable(TableView[FileRow]):
         kind = "" if not row.kind or row.whole.startswith(row.kind) else f"{visible(row.kind)} "
         named = [f"{visible(self._comms.get(pid, 'process'))} {pid}" for pid in pids[:_NAMED]]
         more = [f"{len(pids) - _NAMED:,} more"] if len(pids) > _NAMED else []
-        said = f"{use.read_bytes:,} bytes read, {use.write_bytes:,} written"
+        said = f"{how_many(use.read_bytes, 'byte')} read, {use.write_bytes:,} written"
         said += f", by {', '.join([*named, *more])}" if named and row.file else ""
         return f"{kind}{formatting.end_of(visible(row.whole), width - len(kind))}\n{clip(said, width)}"
 
@@ -330,7 +330,7 @@ class FilesView(Vertical):
         files, whole = (self._touched or _NO_TOUCHED).files, self._whole
         away = [visible(turned_away(name, count)) for name, count in self._turned_away.items() if count]
         parts = [
-            f"{len(files):,} files{self._of}, by {grouping}",
+            f"{how_many(len(files), 'file')}{self._of}, by {grouping}",
             f"{formatting.size(whole.read_bytes)} read, {formatting.size(whole.write_bytes)} written",
             _LEFT_OUT,
         ]

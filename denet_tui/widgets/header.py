@@ -16,7 +16,7 @@ from textual.widget import Widget
 from denet_tui.detail import Time
 from denet_tui.model import Loss, RunInfo, Snapshot
 from denet_tui.spent import briefly
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.time_bar import bar
 
@@ -74,8 +74,8 @@ def facts(
     seen = len(snapshot.processes) + snapshot.forgotten
     details = [
         *((f"{formatting.rate(calls_s)} calls/s",) if snapshot.running else ()),
-        f"{snapshot.total.calls:,} calls",
-        f"{seen:,} process{'es' if seen != 1 else ''}" + (f", {alive:,} alive" if alive != seen else ""),
+        how_many(snapshot.total.calls, "call"),
+        how_many(seen, "process") + (f", {alive:,} alive" if alive != seen else ""),
         method,
     ]
     short = () if snapshot.exact else (snapshot.loss.describe(),)

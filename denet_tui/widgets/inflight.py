@@ -112,7 +112,7 @@ class FlightTable(TableView[FlightRow]):
         Binding(
             "comma",
             "threshold(-1)",
-            "Shorter",
+            "List shorter calls",
             id="inflight.shorter",
             tooltip="List shorter calls, too",
             key_display=",",
@@ -120,7 +120,7 @@ class FlightTable(TableView[FlightRow]):
         Binding(
             "full_stop",
             "threshold(1)",
-            "Longer",
+            "List longer calls",
             id="inflight.longer",
             tooltip="List only longer calls",
             key_display=".",

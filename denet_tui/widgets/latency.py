@@ -12,6 +12,7 @@ from textual.message import Message
 
 from denet_tui.counts import bucket_of, percentile
 from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
+from denet_tui.visible import how_many
 from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks
@@ -196,7 +197,7 @@ class LatencyView(TimeView, can_focus=True):
                 side = self._histogram(sum(counts[band.start : band.stop]), most, numbered=floor_line)
                 lines.append([(label, "label"), *row, *side])
         axis, labels = _axis(marks(self.window, grid), grid, cursor)
-        said = [f"{chosen.calls:,} calls in {seconds:.1f} s", f"{chosen.calls:,} in {seconds:.1f} s"]
+        said = [f"{how_many(chosen.calls, 'call')} in {seconds:.1f} s", f"{chosen.calls:,} in {seconds:.1f} s"]
         under = formatting.pad(
             next((text for text in said if len(text) <= self._side()), said[1]), self._side(), right=True
         )

@@ -17,7 +17,7 @@ from denet_tui.model import ProcessInfo, Syscall
 from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
 from denet_tui.widgets.formatting import clip, end_of, program
-from denet_tui.widgets.process_rows import subtree
+from denet_tui.widgets.process_rows import cgroups, subtree
 
 
 class Narrowing(ABC):
@@ -72,6 +72,24 @@ class Named(Narrowing):
     def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
         """Those that have the name now."""
         return [process for process in processes if process.comm == self.comm]
+
+
+@dataclass(frozen=True, slots=True)
+class InCgroup(Narrowing):
+    """All processes of one cgroup; those of none that is known where `path` is empty."""
+
+    path: str
+    title: str
+    of = "processes"
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return visible(self.title)
+
+    def inside(self, processes: Sequence[ProcessInfo]) -> Sequence[ProcessInfo]:
+        """Those that were in it when that was last seen."""
+        return [process for process, path in zip(processes, cgroups(processes), strict=True) if path == self.path]
 
 
 @dataclass(frozen=True, slots=True)

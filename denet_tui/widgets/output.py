@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from denet_tui.visible import how_many
 from denet_tui.widgets.emulator import (
     APPLICATION_CURSOR,
     BRACKETED_PASTE,
@@ -258,7 +259,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
             parts.append(f"skipped {emulator.skipped / 1024:,.0f} KB")
         below = self.max_scroll_y - self.scroll_offset.y
         if not self._follows and below > 0:
-            parts.append(f"{below:,} lines further down (f follows)")
+            parts.append(f"{how_many(round(below), 'line')} further down (f follows)")
         return " · ".join(part for part in parts if part)
 
     def render_line(self, y: int) -> Strip:

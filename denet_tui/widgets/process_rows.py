@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from denet_tui.cgroup import short_name
 from denet_tui.model import InFlight, ProcessInfo, ProcessKey
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 
 Rates = Callable[[ProcessKey], Sequence[float]]
 """The last calls/s of a process, oldest first."""
+
+Grouping = Literal["name", "cgroup"]
 
 BLOCKED_NS = 1_000_000_000
 """A process is called blocked once a thread of it is longer than this inside one call."""
@@ -113,9 +117,11 @@ class ProcessRow(NamedTuple):
 
 
 class GroupRow(NamedTuple):
-    """All processes of one command name; numbers are sums over them."""
+    """All processes of one command name, or of one cgroup; numbers are sums over them."""
 
-    comm: str
+    group: str
+    """The name or the path; empty where it is not known."""
+    title: str
     members: list[ProcessInfo]
     living: int
     rate: float
@@ -130,7 +136,7 @@ class GroupRow(NamedTuple):
     @property
     def key(self) -> str:
         """What tells it from every other row."""
-        return self.comm
+        return self.group
 
     @property
     def alive(self) -> bool:
@@ -139,8 +145,8 @@ class GroupRow(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The command name."""
-        return visible(self.comm)
+        """The command name, or what the cgroup is called."""
+        return visible(self.title)
 
 
 def blocked(in_flight: Iterable[InFlight], now_ns: int) -> dict[int, Blocked]:
@@ -153,20 +159,46 @@ def blocked(in_flight: Iterable[InFlight], now_ns: int) -> dict[int, Blocked]:
     return found
 
 
-def group_rows(processes: Iterable[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked]) -> list[GroupRow]:
-    """One row for every command name, in the order of the names."""
+def cgroups(processes: Sequence[ProcessInfo]) -> list[str]:
+    """The cgroup of every process; of one that ended too soon for that to be seen, that of its parent, or empty."""
+    found: list[str] = []
+    for process, parent in zip(processes, parents(processes), strict=True):
+        found.append(process.cgroup or (found[parent] if parent >= 0 else ""))
+    return found
+
+
+def _titles(paths: Iterable[str]) -> dict[str, str]:
+    """What cgroups are called: as short as tells them apart."""
+    short = {path: short_name(path) or "cgroup not known" for path in paths}
+    many = Counter(short.values())
+    return {path: path if many[name] > 1 else name for path, name in short.items()}
+
+
+def groups_of(processes: Sequence[ProcessInfo], by: Grouping) -> list[str]:
+    """The group of every process."""
+    return cgroups(processes) if by == "cgroup" else [process.comm for process in processes]
+
+
+def group_rows(
+    processes: Sequence[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked], by: Grouping
+) -> list[GroupRow]:
+    """One row for every group, in the order of these."""
     groups: dict[str, list[ProcessInfo]] = {}
-    for process in processes:
-        groups.setdefault(process.comm, []).append(process)
-    return [_group(comm, groups[comm], seconds, waiting) for comm in sorted(groups)]
+    for process, name in zip(processes, groups_of(processes, by), strict=True):
+        groups.setdefault(name, []).append(process)
+    names = _titles(groups) if by == "cgroup" else dict(zip(groups, groups, strict=True))
+    return [_group(name, names[name], groups[name], seconds, waiting) for name in sorted(groups)]
 
 
-def _group(comm: str, members: list[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked]) -> GroupRow:
+def _group(
+    group: str, title: str, members: list[ProcessInfo], seconds: float, waiting: Mapping[int, Blocked]
+) -> GroupRow:
     living = [process for process in members if process.alive]
     inside = [waiting[process.tgid] for process in living if process.tgid in waiting]
     usages = [process.usage for process in living]
     return GroupRow(
-        comm,
+        group,
+        title,
         members,
         len(living),
         # With those that lived for less than an interval, as most of a shell loop's do.

@@ -18,15 +18,17 @@ from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, states
 from denet_tui.widgets.filter import marked
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
-from denet_tui.widgets.narrowing import Named, Narrow, Subtree
+from denet_tui.widgets.narrowing import InCgroup, Named, Narrow, Narrowing, Subtree
 from denet_tui.widgets.process_cells import count_of, end_of, guide_of, now_of, on_cpu_ns, time_of, waits
 from denet_tui.widgets.process_rows import (
     Blocked,
+    Grouping,
     GroupRow,
     ProcessRow,
     Rates,
     blocked,
     group_rows,
+    groups_of,
     parents,
 )
 from denet_tui.widgets.spark import trend
@@ -53,7 +55,8 @@ class ProcessTree(TableView[Row]):
         "user, ▓ kernel, ▒ waiting for a CPU, ░ blocked, · waiting for children), sorted by what was on a CPU. [+3] "
         "stands before a process whose 3 descendants are folded away. Enter narrows everything to the process and "
         "what is below it. With t, all processes of one command name are one line: how many live, and how many there "
-        "were. A filter knows names, process ids, classes of calls (%network) and errnos (ENOENT)."
+        "were; with g, all of one cgroup (a unit, a container). A filter knows names, process ids, classes of calls "
+        "(%network) and errnos (ENOENT)."
     )
     EMPTY = "no process yet"
     FILTER_HINT = "name, pid, %class or ERRNO"
@@ -96,7 +99,8 @@ class ProcessTree(TableView[Row]):
         ),
         Binding("e", "ended", "Ended", id="tree.ended", tooltip="Show each ended process, or fold them by name"),
         Binding("p", "parent", "Parent", id="tree.parent", tooltip="Go to the process that forked this one"),
-        Binding("t", "group", "By name", id="tree.group", tooltip="One line for all processes of a command name"),
+        Binding("t", "group('name')", "By name", id="tree.group", tooltip="One line for all of a command name"),
+        Binding("g", "group('cgroup')", "By cgroup", id="tree.cgroup", tooltip="One line for all of a cgroup"),
         Binding(
             "a", "arguments", "Arguments", id="tree.arguments", tooltip="Whole command lines, or names", show=False
         ),
@@ -104,8 +108,8 @@ class ProcessTree(TableView[Row]):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name for it)
         super().__init__(id=id)
-        self.grouped = False
-        """True: a line for every command name."""
+        self.grouped: Grouping | None = None
+        """There is a line for every one of these."""
         self.arguments = True
         """True: whole command lines. False: the name of the command, as the kernel has it."""
         self._processes: Sequence[ProcessInfo] = ()
@@ -148,9 +152,9 @@ class ProcessTree(TableView[Row]):
 
     def offered(self) -> Sequence[Column]:
         """As of any table; where nothing has a rate there is no trend."""
-        columns = [
-            replace(column, most=self._longest) if column.key == "name" else column for column in super().offered()
-        ]
+        title = "cgroup" if self.grouped == "cgroup" else "process"
+        name = replace(self.COLUMNS[0], most=self._longest, title=title)
+        columns = [name if column.key == "name" else column for column in super().offered()]
         if self.grouped:
             columns = [_COUNT if column.key == "pid" else column for column in columns if column.key != "end"]
         paced = self._telling & {"rate"} or self.columns is not self.COLUMNS
@@ -164,7 +168,7 @@ class ProcessTree(TableView[Row]):
     def arranged(self) -> Sequence[Row]:
         """The lines of the tree, or of the list."""
         if self.grouped:
-            groups = group_rows(self._processes, self._seconds, self._waiting)
+            groups = group_rows(self._processes, self._seconds, self._waiting, self.grouped)
             return self.ordered([group for group in groups if not self.terms or self.matches(group)])
         if self.sort_key:
             rows: list[Row] = [self._row(process) for process in self._processes]
@@ -200,7 +204,7 @@ class ProcessTree(TableView[Row]):
 
     def everything(self) -> int:
         """How many lines there are without a filter."""
-        return len({process.comm for process in self._processes}) if self.grouped else len(self._processes)
+        return len(set(groups_of(self._processes, self.grouped))) if self.grouped else len(self._processes)
 
     def matches(self, row: Row) -> bool:
         """Whether the process, or one of the group, is what the filter asks for."""
@@ -320,7 +324,12 @@ class ProcessTree(TableView[Row]):
         if isinstance(row, EndedRow):
             self._open(row)
         elif row is not None:
-            self.post_message(Narrow(Subtree(row.process) if isinstance(row, ProcessRow) else Named(row.comm)))
+            self.post_message(Narrow(self._narrowing(row)))
+
+    def _narrowing(self, row: ProcessRow | GroupRow) -> Narrowing:
+        if isinstance(row, ProcessRow):
+            return Subtree(row.process)
+        return InCgroup(row.group, row.title) if self.grouped == "cgroup" else Named(row.group)
 
     def action_fold(self) -> None:
         """Fold away what is below the process; where there is nothing to fold away, go to its parent."""
@@ -373,14 +382,15 @@ class ProcessTree(TableView[Row]):
         if above >= 0:
             self.go_to_row(self._keys[above])
 
-    def action_group(self) -> None:
-        """A line for every command name, or for every process."""
+    def action_group(self, kind: Grouping) -> None:
+        """A line for every command name or cgroup, or for every process."""
         row = self.current
-        self.grouped = not self.grouped
+        self.grouped = None if self.grouped == kind else kind
         self.renew()
         if row is not None and self._held:
             process = row.process if isinstance(row, ProcessRow) else row.members[0]
-            self.go_to_row(process.comm if self.grouped else process.key)
+            groups = groups_of(self._processes, self.grouped) if self.grouped else self._keys
+            self.go_to_row(groups[self._keys.index(process.key)])
 
     def action_arguments(self) -> None:
         """Whole command lines, or the names of the commands."""

@@ -117,7 +117,7 @@ class SyscallTable(TableView[SyscallRow]):
         Binding(
             "percent_sign",
             "family",
-            "Class",
+            "Only this class",
             id="syscalls.class",
             tooltip="Show only system calls of this one's class, everywhere",
             show=False,

@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from denet_tui.visible import how_many
 from denet_tui.widgets.ended import EndedRow
 from denet_tui.widgets.formatting import clip
 from denet_tui.widgets.process_rows import GroupRow, ProcessRow
@@ -21,7 +22,7 @@ def whole_command(row: ProcessRow | GroupRow | EndedRow | None) -> tuple[str, st
         return f"{row.process.pid} ", row.whole
     if isinstance(row, EndedRow):
         return "", "".join(row.words) + ": enter shows each, e those of all names"
-    return "", "" if row is None else f"{row.name}: {len(row.members):,} process{'es' if len(row.members) > 1 else ''}"
+    return "", "" if row is None else f"{row.name}: {how_many(len(row.members), 'process')}"
 
 
 class WholeCommand(Widget):

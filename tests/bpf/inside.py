@@ -115,7 +115,7 @@ def shared(argv: list[str]) -> dict[str, Any]:
         key, index = struct.pack("<Ii", 4321 | side << 22, 0), struct.pack("<I", side * half + place)
         tracer._maps["pid_syscall_map"].update(key, struct.pack("<30Q", 7, 6, 0, 1, 600, 6, *[0] * 23, 300))
         tracer._maps["hot_owners"].update(index, key)
-        table.update(index, struct.pack("<32Q", 0, 0, 5, 5, 0, 0, 900, 5, *[0] * 23, 200))
+        table.update(index, key + struct.pack("<31Q", tracer._epoch + 1, 5, 5, 0, 0, 900, 5, *[0] * 23, 200))
         counted = tracer.read().rows[4321].sum()
         found.append([counted.calls, counted.returns, counted.unreturned, counted.time_ns, counted.max_ns])
     places = [indexes for indexes, _ in tracer._maps["hot_owners"].read()]

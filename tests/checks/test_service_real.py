@@ -1,4 +1,4 @@
-"""The loader's socket under a real systemd: set up, used, taken back, killed in between; and as the README has it."""
+"""The loader's socket under a real systemd: set up, used, taken back, killed in between; and as docs have it."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def test_it_is_set_up_used_and_taken_back(clean: Box) -> None:
     assert undone == [{"id": "PRIV-005.socket", "left": []}]
 
 
-def test_by_hand_as_the_readme_has_it(clean: Box) -> None:
-    commands = boxes.readme_commands("By hand it is three files")
+def test_by_hand_as_the_documentation_has_it(clean: Box) -> None:
+    commands = boxes.documented_commands("By hand it is three files")
     assert len(commands) == 3
     clean.check("cd /mnt\n" + "\n".join(commands))
     assert finding(clean)["state"] == "pass"
-    text = (boxes.REPOSITORY / "README.md").read_text().partition("To take back what was done by hand:")[2]
+    text = (boxes.REPOSITORY / "docs/setup.md").read_text().partition("To take back what was done by hand:")[2]
     taken_back = [
         part for part in text.partition("\n\n")[0].replace("\n", " ").split("`") if part.startswith("systemctl")
     ]
@@ -246,7 +246,7 @@ print(urllib.request.urlopen("http://127.0.0.1:9783/metrics").read().decode())
 
 def test_serve_as_a_service_is_shut_in_and_somebody_of_its_own(box: Box) -> None:
     """A command is watched: the box is a PID namespace, where the whole machine cannot be."""
-    commands = boxes.readme_commands("## As a service", "docs/serve.md")
+    commands = boxes.documented_commands("## As a service", "serve.md")
     assert len(commands) == 2
     edited = "[Service]\nExecStart=\nExecStart=!/opt/denet-tui/bin/denet-tui serve --run-as denet-tui -- sleep 1000\n"
     folder = f"{service.SYSTEMD}/denet-tui.service.d"

@@ -190,7 +190,7 @@ def test_lockdown_is_named_where_tracefs_is_empty() -> None:
     assert (found.state, found.blocks) == (State.FAIL, ("tracefs",))
     assert "locked down" in found.title
     del here.files["/sys/kernel/security/lockdown"]
-    assert f"{2 * len(EVENTS)} event files are missing" in findings(here)["FS-002"].title
+    assert f"{2 * len(EVENTS)} event files missing" in findings(here)["FS-002"].title
 
 
 def refusing(**more: object) -> FakeHost:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.detail import Detail
 from denet_tui.model import Snapshot
-from tests.record.made import lines_of
+from denet_tui.touched import FailedPath, File, Touched, Use
+from tests.record.made import READ, counted, lines_of, process, snapshot
 from tests.record.test_playback import BURST, long_run
 from tests.record.test_read import chained, recorded, touched
 from tests.watch.helpers import denet
@@ -72,6 +74,17 @@ def test_every_form_has_files_and_failing_paths(recording: Path) -> None:
     assert "| pipe:&#91;7] | 16 | 9 | 9 | 9 | 9ns |" in markdown
     assert "| /x | openat | ENOENT | 3 |" in markdown
     assert "\x1b" not in text + markdown
+
+
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    names = ["=1+1", "+x", "-x", "@sum", "'it", "plain", "\t=2"]
+    some = [process(1001 + at, {READ: counted(1)}, comm=name) for at, name in enumerate(names)]
+    paths = Touched({File("=kind", "=cmd|' /C calc'!A0"): Use(1)}, failed={FailedPath("-call", 2, "@here"): 1})
+    path = recorded(tmp_path / "rec.jsonl", [snapshot(0.5, some, detail=Detail(touched=paths))])
+    cells = [cell for row in csv.reader(reported(path, "--csv").splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(tuple("=+-@"))]
+    told = {cell.removeprefix("'") for cell in cells}
+    assert told >= {*names[:-1], r"\t=2", "=kind", "=cmd|' /C calc'!A0", "@here", "-call"}
 
 
 def test_a_recording_without_its_end_says_so(recording: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import pwd
 import re
-import shlex
 import shutil
 import socket
 import stat
@@ -21,7 +20,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from denet_tui.cli_serve import serve
 from denet_tui.model import Loss
 from denet_tui.record.metrics import Metrics
 from tests.real import REPOSITORY, environment
@@ -101,7 +99,7 @@ def test_the_machine_by_cgroup_program_call_and_errno_from_who_may_do_nothing(tm
     name = f"cat{os.getpid()}"
     shutil.copy("/bin/cat", tmp_path / name)
     with serving(tmp_path, "--max-series", "50000") as served:
-        eventually(lambda: served.has("denet_exact 1"), "the machine is watched")
+        eventually(lambda: served.has("denet_exact"), "the machine is watched")
         assert served.whom == "every user of this machine"
         for _ in range(7):
             subprocess.run([tmp_path / name, "/nowhere/at/all"], stderr=subprocess.DEVNULL)
@@ -111,7 +109,7 @@ def test_the_machine_by_cgroup_program_call_and_errno_from_who_may_do_nothing(tm
         assert found["denet_errors_total", own, name, "ENOENT", "access"] == 7, "ld.so.preload"
         assert found["denet_errors_total", own, name, "ENOENT", "openat"] >= 7
         assert total(found, "denet_calls_total") >= total(found, "denet_call_seconds_count") > 0
-        assert total(found, "denet_lost_total") == 0
+        assert found["denet_exact",] == (total(found, "denet_lost_total") == 0), "others may be at work here"
         assert found["process_cpu_seconds_total",] > 0
         rights = status(served.process.pid)
         assert (rights["Uid"].split()[0], rights["CapEff"], rights["NoNewPrivs"]) == ("65534", "0" * 16, "1")
@@ -208,13 +206,8 @@ def test_without_the_package_it_says_how_to_have_it() -> None:
     )
 
 
-def test_what_the_documents_name_is_there() -> None:
-    """Command lines of docs/serve.md make sense, and metrics are served; tests/lab/test_serve.py runs them."""
-    document = (REPOSITORY / "docs/serve.md").read_text()
-    lines = re.findall(r"^ +(?:sudo )?denet-tui serve ?(.*?)(?: +#.*)?$", document, re.MULTILINE)
-    assert len(lines) == 5
-    for line in lines:
-        serve.make_context("serve", shlex.split(line))
+def test_what_the_documents_name_is_served() -> None:
+    """Every metric; tests/lab/test_serve.py runs the commands."""
     metrics = Metrics(INFO)
     metrics.add(snapshot(0.5, [process(1000, {READ: counted(2, 1)})], loss=Loss(rows=1)))
     served = {each.name for family in metrics.collect() for each in family.samples}

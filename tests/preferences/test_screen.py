@@ -11,10 +11,11 @@ from denet_tui.preferences.settings import SettingsError, UserSettings
 from denet_tui.preferences.state import Kept
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.tabs import TABS
+from denet_tui.widgets.first_help import FirstHelp
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.live.double import Session
-from tests.screens.live.driving import live, running, settle
+from tests.screens.live.driving import lines, live, running, settle
 
 
 def load(home: Path, text: str) -> Preferences:
@@ -59,6 +60,33 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
         found = state.read(tmp_path / ".local" / "state" / "denet-tui" / "screen.json")
         assert (found.theme, found.tab, found.tree_width) == ("nord", "errors", 46)
         assert (found.syscalls_sort, found.syscalls_reverse, found.processes_sort) == ("", False, ""), "of one run"
+
+
+async def test_the_first_run_has_three_lines_of_help_that_go_away_for_good(tmp_path: Path) -> None:
+    for run, keys in enumerate((("question_mark", "escape"), ("escape",))):
+        session = running()
+        app = DenetApp(session, on_quit="leave", preferences=preferences.load({"HOME": str(tmp_path / keys[0])}))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot, session)
+            said = live(app).query_one(FirstHelp)
+            assert (said.region.height, said.region.width) == (3, 80)
+            assert "".join(lines(said)).rstrip().endswith("esc puts this away.")
+            await pilot.press(*keys)
+            assert len(live(app).query(FirstHelp)) == (not run), "escape of another screen is of that"
+            assert live(app).query_one(SyscallTable).has_focus
+            await pilot.press("q")
+        session = running()
+        app = DenetApp(session, on_quit="leave", preferences=preferences.load({"HOME": str(tmp_path / keys[0])}))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot, session)
+            assert not live(app).query(FirstHelp)
+
+
+async def test_help_that_could_not_be_put_away_for_good_does_not_come() -> None:
+    session = running()
+    async with DenetApp(session, preferences=Preferences()).run_test(size=(80, 24)) as pilot:
+        await settle(pilot, session)
+        assert not live(pilot.app).query(FirstHelp)  # type: ignore[arg-type]
 
 
 async def test_the_file_comes_before_what_was_kept() -> None:

@@ -36,6 +36,10 @@ duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'
 
     jq 'select(.kind == "summary").syscalls.read.calls' build.jsonl
 
+`denet-tui report --csv build.jsonl > build.csv` is for spreadsheets: where a name begins with = + - @ or ', a ' stands
+before it, so that none is taken for a formula. Take it away again with
+`pandas.read_csv("build.csv")["program"].str.removeprefix("'")`.
+
 denet's `resource_utilization` and `process_tree_analysis` take lines whose numbers stand on the first level, which
 denet's own have to be made into as well:
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from denet_tui import __version__
 from denet_tui.model import Counters, Loss, Snapshot, Syscall
 from denet_tui.record.metrics import MOST_SERIES, OTHER, Metrics
 from tests.record.made import INFO, OPENAT, READ, WRITE, counted, process, snapshot, story
@@ -72,7 +73,7 @@ def test_of_a_story_each_number_has_its_names() -> None:
     assert found["denet_call_seconds_sum", "openat"] == 12 * 20_000 / 1e9
     assert found["denet_exact",] == 1
     assert found["denet_ended_total",] == len({each.key for one in told for each in one.ended})
-    assert found["denet_build_info", "raw", "0.1.0", "/usr/bin/make"] == 1
+    assert found["denet_build_info", "raw", __version__, "/usr/bin/make"] == 1
 
 
 def test_what_is_lost_is_told_and_what_cannot_be_known_is_left_out() -> None:

@@ -91,8 +91,8 @@ def test_ticks_that_find_no_room_are_counted_and_said(
     assert sum(marked) == lacking, "the next tick says so, else the summary"
     (tmp_path / "kept").write_bytes(b"".join(got))
     totals = Totals.of(Track(open_file(str(tmp_path / "kept")), "recording"))
-    words = f"{lacking} ticks are not in the recording"
-    assert goes_on or f"the last {words}" in totals.doubt
+    words = f"the recording lacks {lacking} ticks"
+    assert goes_on or f"the recording lacks its last {lacking} ticks" in totals.doubt
     assert [text for _, text in totals.moments if words in text] == [words] * goes_on
     assert (words in " ".join(facts(totals.info, totals.last).remarks)) is goes_on
     assert recorder.failure == f"the recording {tmp_path}/pipe lacks {lacking} ticks: its reader was too slow for them"

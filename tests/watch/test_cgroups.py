@@ -102,6 +102,7 @@ def test_a_cgroup_with_who_is_there_and_who_moves_in_and_out(
     assert recorded[0]["cmd"] == [f"cgroup {group.path}/{unit.name}"]
     within = {each["pid"]: each["cgroup"] for each in recorded if each.get("event") == "fork"}
     assert {pid: within[pid] for pid in older} == dict.fromkeys(older, f"{group.path}/{unit.name}")
+    assert {each["pid"]: each["cgroup"] for each in summary["processes"]}.items() >= within.items()
     counted = {each["pid"]: each["syscalls"] for each in summary["processes"]}
     made = {pid: Counter({name: row["calls"] for name, row in rows.items()}) for pid, rows in counted.items()}
     assert sorted(made[pid]["getpgrp"] for pid in older) == [50, 50, 307]

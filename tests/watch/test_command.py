@@ -176,9 +176,10 @@ def test_json_has_standard_output_to_itself() -> None:
 def test_output_goes_where_it_is_sent(tmp_path: Path, also_json: bool) -> None:
     words = ["run", "--json" if also_json else "--no-tui", "--output"]
     for target, expected in (("kept", "out\nerr\n"), ("null", None)):
-        done = denet(*words, target, "--", "sh", "-c", "echo out; echo err >&2", cwd=tmp_path)
-        assert done.returncode == 0
-        assert "err\n" not in done.stderr
+        done = denet(*words, target, "--", "sh", "-c", "echo out; echo err >&2; exit 3", cwd=tmp_path)
+        assert done.returncode == 3
+        said = [line for line in done.stderr.splitlines() if line.endswith("err")]
+        assert said == ["last line of its output: err"] * (target == "kept"), "and nothing where it is not known"
         assert "out\n" not in done.stdout
         assert not (tmp_path / "null").exists()
         if expected:

@@ -293,7 +293,7 @@ def test_a_command_is_looked_for_where_that_user_would_find_it(person: Person, t
 
 def test_what_is_passed_is_said(person: Person) -> None:
     told = " ".join(denet("run", "--help").stdout.split())
-    readme = " ".join(text_of(REPOSITORY / "README.md").split())
+    documented = " ".join(text_of(REPOSITORY / "docs/watching.md").split())
     for name in (*PASSED, "PATH"):
         assert name in told
-        assert f"`{name}`" in readme
+        assert f"`{name}`" in documented

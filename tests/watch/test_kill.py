@@ -49,7 +49,7 @@ def nothing_is_left() -> Iterator[None]:
     before = programs()
     yield
     # Other tests may load programs at the same time, and for a moment have them in a socket only: so look again.
-    eventually(lambda: not (programs() - before - held_programs()), "no BPF program is left behind")
+    eventually(lambda: not (new := programs() - before) or not new - held_programs(), "no BPF program is left behind")
 
 
 class OwnTerminal:

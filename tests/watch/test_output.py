@@ -64,6 +64,23 @@ def test_the_file_has_all_of_it(tmp_path: Path) -> None:
     assert (tmp_path / "copy").stat().st_size == 40 * PIECE
 
 
+def test_the_last_line_is_what_a_reader_would_have_seen_last(tmp_path: Path) -> None:
+    output = CommandOutput()
+    assert output.last_line == ""
+    output.add(b"gcc a.c\r\n\x1b]0;title\x07\x1b[1;31ma.c:1: error: \xc3\xa4\x1b[0")
+    output.add(b"m\x1b[K\r\n  \r\n\x1b(B\r\n")
+    assert output.last_line == "a.c:1: error: ä"
+    output.add(b"10 %\r20 %\r")
+    assert output.last_line == "20 %"
+    output.add(b"x" * 99_999)
+    assert output.last_line.strip("x") == ""
+    with (tmp_path / "copy").open("wb", buffering=0) as copy:
+        copy.write(b"one\ntwo\n\n")  # as a command does that has it for its standard error
+        assert CommandOutput(copy).last_line == "two"
+    with Path("/dev/null").open("wb", buffering=0) as nowhere:
+        assert CommandOutput(nowhere).last_line == ""
+
+
 def test_a_full_disk_is_told_and_harms_nobody() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
         output = CommandOutput(full)

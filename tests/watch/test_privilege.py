@@ -79,6 +79,7 @@ def test_recording_and_summary_belong_to_the_user(person: Person) -> None:
     for name in ("rec", "sum", "out"):
         found = (person.home / name).stat()
         assert (found.st_uid, found.st_gid) == (person.uid, person.gid)
+    assert json.loads((person.home / "sum").read_text())["turned_away"] == {}, "its maker's execve is none of its calls"
 
 
 @pytest.mark.parametrize("option", ["-o", "--summary", "--output", "--log-file"])

@@ -126,7 +126,7 @@ def test_much_is_counted_where_it_is_not_shown() -> None:
     child = process(8, 7, "busy", time=Time(1, 1, 1, 1))
     threads = Seen(0, "root", None, 9 * S, dict.fromkeys(range(7, 27), "busy"))
     told = texts(AllKnown(busy, moment(busy, child, forgotten=2), threads))
-    assert "… and 810 letters more" in told
+    assert "… and 810 more letters" in told
     assert "380 more" in told
     assert "4 more kinds" in told
     assert f"{KEPT_EXECS - 20 + 5} before these" in told

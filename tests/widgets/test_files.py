@@ -132,7 +132,7 @@ async def test_the_tab() -> None:
         view.show(TOUCHED, PROCESSES, {"files": 12})
         await pilot.pause()
         assert (
-            "8 files, by file   12 files turned away (no room)   5.4K read, 70 written   without mmap and io_uring"
+            "8 files, by file   files: 12 turned away (no room)   5.4K read, 70 written   without mmap and io_uring"
             in app.text
         )
         assert table.rows[0].file == PIPE  # most time

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from denet_tui.cgroup import short_name
 from denet_tui.detail import Time, Wait
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
-from denet_tui.widgets.process_rows import Blocked, GroupRow, ProcessRow, blocked, group_rows, parents
+from denet_tui.widgets.narrowing import InCgroup
+from denet_tui.widgets.process_rows import Blocked, Grouping, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.whole_command import whole_command
 from tests.screens.live.double import Build, counters
@@ -132,8 +134,8 @@ def test_the_dead_have_no_rate() -> None:
 
 
 @pytest.mark.parametrize("width", [30, 38, 46, 60, 75, 110, 200])
-@pytest.mark.parametrize("grouped", [False, True])
-def test_every_line_is_as_wide_as_the_tree(width: int, grouped: bool) -> None:
+@pytest.mark.parametrize("grouped", [None, "name", "cgroup"])
+def test_every_line_is_as_wide_as_the_tree(width: int, grouped: Grouping | None) -> None:
     tree = drawn(width, in_flight=[inside(11, Syscall(0, 230, "clock_nanosleep"), 72)])
     tree.grouped = grouped
     tree.renew()
@@ -181,7 +183,7 @@ def test_after_the_end_there_are_totals_and_no_rates() -> None:
     for _ in range(2):
         assert [row.rate for row in tree.rows] == [0] * 5
         assert all("1,234" in line for line in texts(tree)[1:])
-        tree.action_group()
+        tree.action_group("name")
 
 
 # Order
@@ -296,8 +298,8 @@ def test_the_next_match_is_not_one_that_only_stands_above() -> None:
 
 def test_groups_count_calls_of_all_and_use_of_the_living() -> None:
     ended = process(16, 10, "sh", end_ns=99, usage=NO_USAGE)
-    found = group_rows((*FAMILY, process(15, 10, "sh"), ended), 0.5, {15: Blocked("x", 1)})
-    groups = {group.comm: group for group in found}
+    found = group_rows((*FAMILY, process(15, 10, "sh"), ended), 0.5, {15: Blocked("x", 1)}, "name")
+    groups = {group.group: group for group in found}
     shell = groups["sh"]
     assert (shell.living, len(shell.members), shell.rate, shell.calls) == (2, 3, 200.0, 3 * 1234)
     assert (shell.cpu, shell.rss, shell.threads, shell.blocked) == (24.0, 10_000_000, 4, Blocked("x", 1))
@@ -306,23 +308,67 @@ def test_groups_count_calls_of_all_and_use_of_the_living() -> None:
 
 def test_a_line_for_every_command_name() -> None:
     tree = drawn(75, (*FAMILY, process(15, 10, "sh", end_ns=99)))
-    tree.action_group()
+    tree.action_group("name")
     assert [line.split()[:2] for line in texts(tree)] == [
         ["process", "n"], ["▸awk", "0/1"], ["cc", "0/1"], ["ld", "1"], ["make", "1"], ["sh", "1/2"]
     ]  # fmt: skip
     assert tree.everything() == 5
     tree.sort_by("rate")
-    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld", "awk", "make", "sh", "cc"]
+    assert [row.group for row in tree.rows if isinstance(row, GroupRow)] == ["ld", "awk", "make", "sh", "cc"]
     tree.filter("%network")
-    assert [row.comm for row in tree.rows if isinstance(row, GroupRow)] == ["ld"]
+    assert [row.group for row in tree.rows if isinstance(row, GroupRow)] == ["ld"]
     # What only a single process has does nothing here.
     for action in (tree.action_fold, tree.action_unfold, tree.action_parent):
         action()
 
 
+def test_a_line_for_every_cgroup() -> None:
+    web, shell = "/system.slice/nginx.service", "/user.slice/user-1000.slice/session-3.scope"
+    other = f"/system.slice/docker-{'0123456789abcdef' * 4}.scope"
+    some = (
+        process(10, 1, "nginx", cgroup=web),
+        process(11, 10, "gone", end_ns=99),  # too soon for its own to be seen
+        process(12, 1, "sh", cgroup=shell),
+        process(13, 12, "job", cgroup=other),
+        process(14, 1, "kept"),
+    )
+    tree = drawn(75, some)
+    tree.action_group("cgroup")
+    assert [line[1:24].split() for line in texts(tree)] == [
+        ["cgroup"], ["cgroup", "not", "known"], ["docker-0123456789ab"], ["nginx.service"], ["session-3.scope"]
+    ]  # fmt: skip
+    assert [len(row.members) for row in tree.rows if isinstance(row, GroupRow)] == [1, 1, 2, 1]
+    assert tree.everything() == 4
+    assert InCgroup(web, "nginx.service").inside(some) == [*some[:2]]
+    assert InCgroup("", "").inside(some) == [some[4]]
+    tree.action_group("cgroup")
+    assert tree.as_tree
+
+
+def test_cgroups_of_one_name_are_told_by_their_paths() -> None:
+    paths = [f"/user.slice/user-{uid}.slice/user@{uid}.service/app.slice/vim.scope" for uid in (1, 2)]
+    rows = group_rows([process(pid, 1, "vim", cgroup=path) for pid, path in enumerate(paths, 10)], 1, {}, "cgroup")
+    assert [row.name for row in rows] == paths
+
+
+@pytest.mark.parametrize(
+    ("path", "called"),
+    [
+        ("/", "/"),
+        ("/user.slice", "/user.slice"),
+        ("/system.slice/ssh.service", "ssh.service"),
+        ("/system.slice/a.service/worker", "a.service/worker"),
+        ("/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + "ab" * 32 + ".scope", "cri-containerd-abababababab"),
+        ("/docker/" + "cd" * 32 + "/init", "cdcdcdcdcdcd/init"),
+    ],
+)
+def test_what_a_cgroup_is_called(path: str, called: str) -> None:
+    assert short_name(path) == called
+
+
 def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
     tree = drawn(75, (process(1, 0, "a"), process(2, 1, "a"), process(3, 1, "a", end_ns=9)))
-    tree.action_group()
+    tree.action_group("name")
     (group,) = tree.rows
     assert tree._trend(group) == [3, 6]
 
@@ -361,5 +407,5 @@ def test_where_the_time_went_is_a_bar_where_there_is_room_and_it_is_known() -> N
     assert "time" not in [column.key for column in drawn(60, [*timed, busy]).visible_columns]
     tree.sort_by("time")
     assert pids(tree)[0] == 14
-    tree.action_group()
+    tree.action_group("name")
     assert tree.draw(tree.rows[0], next(each for each in tree.COLUMNS if each.key == "time"), 8)[0][0] == "██▓▒░···"

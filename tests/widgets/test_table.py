@@ -12,7 +12,7 @@ from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.syscalls import class_of
 from denet_tui.widgets.filter import FilterInput, FilterLine
-from denet_tui.widgets.narrowing import Family, Named, Narrow, Narrowing, OneSyscall, Subtree
+from denet_tui.widgets.narrowing import Family, InCgroup, Named, Narrow, Narrowing, OneSyscall, Subtree
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.table import TableView
@@ -211,8 +211,8 @@ async def test_folding_by_keys_and_by_mouse() -> None:
 async def test_narrowing_by_process_name_syscall_and_class() -> None:
     app = Stage(tree())
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("j", "enter", "t", "enter", "t")
-        assert app.chosen == [(Subtree(FAMILY[1]),), (Named("sh"),)]
+        await pilot.press("g", "enter", "g", "j", "enter", "t", "enter", "t")
+        assert app.chosen == [(InCgroup("", "cgroup not known"),), (Subtree(FAMILY[1]),), (Named("sh"),)]
         assert app.view.cursor == 1
     app = Stage(table())
     async with app.run_test(size=(80, 24)) as pilot:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from denet_tui.preferences.screen import Preferences, take_on
 from denet_tui.record.playback import Playback
@@ -187,18 +184,6 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         self.add_mode(following, lambda: screen)
         await self.switch_mode(following)
         await self.remove_mode(ended)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the palette lists: Textual's own, and whatever a key does here but for moving about."""
-        yield from super().get_system_commands(screen)
-        seen = set()
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if binding.id and binding.id not in seen and not binding.id.startswith(("app.", "lines.")):
-                seen.add(binding.id)
-                yield SystemCommand(
-                    binding.description, binding.tooltip, partial(self.run_action, binding.action, active.node)
-                )
 
     def action_help(self) -> None:
         """Explain the widget that has the focus."""

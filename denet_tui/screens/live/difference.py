@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from denet_tui.model import Snapshot
 from denet_tui.record.compare import compare
+from denet_tui.visible import how_many
 from denet_tui.widgets import formatting
 from denet_tui.widgets.changes import ChangeTable, signed
 from denet_tui.widgets.keys import KeyLine
@@ -68,6 +69,6 @@ def _run(snapshot: Snapshot) -> str:
     state = "running" if snapshot.running else formatting.ended(snapshot.status)
     short = "" if snapshot.exact else f", not exact: {snapshot.loss.describe()}"
     return (
-        f"{state} after {formatting.elapsed(snapshot.elapsed_ns)}, {snapshot.total.calls:,} calls, "
-        f"{snapshot.total.errors:,} errors, {seen:,} process{'es' if seen != 1 else ''}{short}"
+        f"{state} after {formatting.elapsed(snapshot.elapsed_ns)}, {how_many(snapshot.total.calls, 'call')}, "
+        f"{how_many(snapshot.total.errors, 'error')}, {how_many(seen, 'process')}{short}"
     )

@@ -47,7 +47,7 @@ class OverTime(Vertical):
         Binding(
             "shift+left",
             "move_cursor(-1)",
-            "Cursor left",
+            "Earlier moment",
             id="time.cursor-left",
             tooltip="Read the values of an earlier moment",
             show=False,
@@ -55,7 +55,7 @@ class OverTime(Vertical):
         Binding(
             "shift+right",
             "move_cursor(1)",
-            "Cursor right",
+            "Later moment",
             id="time.cursor-right",
             tooltip="Read the values of a later moment",
             show=False,

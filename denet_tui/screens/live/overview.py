@@ -39,7 +39,7 @@ class Overview(OverTime):
         Binding(
             "m",
             "mark",
-            "Mark",
+            "Keep on chart",
             id="overview.mark",
             tooltip="Keep this syscall on the chart beside others, or take it off",
             show=False,
@@ -47,7 +47,7 @@ class Overview(OverTime):
         Binding(
             "M",
             "classes",
-            "Classes",
+            "Chart classes",
             id="overview.classes",
             tooltip="Chart the classes of syscalls in place of single ones",
             show=False,

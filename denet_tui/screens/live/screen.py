@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -28,10 +29,12 @@ from denet_tui.screens.live.signalling import ask
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.live.view import View, crumbs, seen_through
+from denet_tui.visible import how_many
 from denet_tui.watch.closely import look
 from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs
 from denet_tui.widgets.details import DetailsPage
+from denet_tui.widgets.first_help import FirstHelp
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow
@@ -81,7 +84,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         Binding(
             "c",
             "cumulate",
-            "Since start or interval",
+            "Start or interval",
             id="live.cumulate",
             tooltip="Numbers since the start, or of the last interval alone",
             show=False,
@@ -89,12 +92,19 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         Binding(
             "plus,equals_sign",
             "pace(1)",
-            "Slower",
+            "Sample less often",
             id="live.slower",
             tooltip="Look less often at the kernel",
             show=False,
         ),
-        Binding("minus", "pace(-1)", "Faster", id="live.faster", tooltip="Look more often at the kernel", show=False),
+        Binding(
+            "minus",
+            "pace(-1)",
+            "Sample more often",
+            id="live.faster",
+            tooltip="Look more often at the kernel",
+            show=False,
+        ),
         Binding(
             "d",
             "difference",
@@ -102,6 +112,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             id="live.difference",
             tooltip="What differs from the run before, system call by system call",
         ),
+        Binding("escape", "put_away", "No help", id="live.put-away", tooltip="Put the help for the first run away"),
         Binding(
             "backspace,escape",
             "widen",
@@ -143,6 +154,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         yield TabRow([tab.name for tab in TABS])
         yield Crumbs()
         yield from (Vertical(id=tab.id, classes="tab") for tab in TABS)
+        if self._preferences.folder is not None and not self._preferences.kept.helped:
+            yield FirstHelp()
         yield KeyLine()
         yield Static("terminal too small: needs 40x10", id="too-small")
 
@@ -229,7 +242,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         for tab in TABS:
             if tab.left_as and tab.id in self._body:
                 kept = tab.left_as(self._body[tab.id], kept)
-        return replace(kept, tab=TABS[self._tab].id)
+        return replace(kept, tab=TABS[self._tab].id, helped=True)
 
     def _aside(self) -> str:
         """What the numbers are not of, in a few words."""
@@ -238,7 +251,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
             said.append(f"only the last {seconds:.1f} s")
         elif view.of_processes and self._shown and self._shown.forgotten:
-            said.append(f"without {self._shown.forgotten:,} processes that ended earlier")
+            said.append(f"without {how_many(self._shown.forgotten, 'process')} that ended earlier")
         if view.of_errors:
             said.append("times are of all calls, failed or not")
         return "; ".join(said)
@@ -321,7 +334,14 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """Offer widening only where something is narrowed, and nothing while keys are for the command."""
         if typing_into(self.focused) or (action == "difference" and self._before is None):
             return False
+        if action == "put_away":
+            return bool(self.query(FirstHelp))
         return bool(self._view.trail) if action == "widen" else True
+
+    async def action_put_away(self) -> None:
+        """Put the help for the first run away."""
+        await self.query(FirstHelp).remove()
+        self.refresh_bindings()
 
     def action_pause(self) -> None:
         """Freeze the view, or catch up."""
@@ -343,7 +363,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     # The command's terminal
 
     def _fit_terminal(self) -> None:
-        self._terminal.fit(self.query_one(f"#{TABS[self._tab].id}").size)
+        """Its size is that without messages: what the command is told is not about them."""
+        room = self.query_one(f"#{TABS[self._tab].id}").size
+        said = sum(toast.outer_size.height for toast in self.query("Toast"))
+        self._terminal.fit(Size(room.width, room.height + said * bool(room.height)))
 
     def _poll(self) -> None:
         """Take what the command wrote, whatever tab is shown; draw what the one that is shown has between snapshots."""

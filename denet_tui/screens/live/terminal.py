@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from itertools import chain
 
 from textual.geometry import Size
 
@@ -36,12 +35,7 @@ class Terminal:
     @property
     def last_line(self) -> str:
         """The last line with anything in it that the command wrote."""
-        emulator = self._emulator
-        if emulator is None:
-            return ""
-        rows = (emulator.row(y) for y in range(emulator.size[1] - 1, -1, -1))
-        texts = ("".join(segment.text for segment in line).strip() for line in chain(rows, reversed(emulator.history)))
-        return next(filter(None, texts), "")
+        return self._terminal.output.last_line if self._terminal else ""
 
     @property
     def _running(self) -> bool:

@@ -13,6 +13,7 @@ from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import spinner
 from denet_tui.screens.setup.state import Walk
+from denet_tui.visible import how_many
 from denet_tui.widgets.page import Paragraph
 
 _LOG_LINES = 6
@@ -112,7 +113,7 @@ def _broken(walk: Walk, offers: Offers, shown: Shown) -> list[Paragraph]:
     if not left and finding.state is not State.PASS:
         found += [Paragraph(), Paragraph("Go on without it", "  s", "strong", key="key:s")]
     others = [each for each in walk.needed() if each not in {identity, ACCESS} | walk.left]
-    more = f"Then {len(others)} more thing{'s' * (len(others) > 1)}, and then " if others else "Then "
+    more = f"Then {how_many(len(others), 'more thing')}, and then " if others else "Then "
     return [*found, Paragraph(), Paragraph(f"{more}{CALLS:,} known calls are counted as proof.", style="dim")]
 
 
@@ -142,7 +143,7 @@ def _summed(fix: Fix) -> str:
     """`2 files, 3 commands`."""
     kinds = [type(each) for each in fix.changes]
     numbers = {"file": kinds.count(WriteFile), "setting": kinds.count(SetValue), "command": kinds.count(RunCommand)}
-    return ", ".join(f"{number} {name}{'s' * (number > 1)}" for name, number in numbers.items() if number)
+    return ", ".join(how_many(number, name) for name, number in numbers.items() if number)
 
 
 def _rest(walk: Walk) -> list[Paragraph]:

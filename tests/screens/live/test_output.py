@@ -56,11 +56,16 @@ async def test_the_output_is_drawn_also_what_came_before_the_tab_was_shown() -> 
 
 async def test_the_terminal_is_as_large_as_the_pane() -> None:
     session, terminal = with_terminal(running())
-    async with DenetApp(session).run_test(size=SIZE) as pilot:
+    async with DenetApp(session).run_test(size=SIZE, notifications=True) as pilot:
         await typing(pilot, session)
         assert terminal.sizes == [(view(pilot).size.width - 1, view(pilot).size.height - 1)]
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: terminal.sizes[-1] == (79, view(pilot).size.height - 1))
+        size = view(pilot).size
+        pilot.app.notify("said")
+        await until(pilot, lambda: view(pilot).size.height < size.height)
+        live(pilot.app)._fit_terminal()  # type: ignore[arg-type]
+        assert terminal.sizes[-1] == (79, size.height - 1), "a message is no news to the command"
         await pilot.resize_terminal(20, 5)  # too small to show anything: the command keeps its size
         await pilot.pause()
         assert terminal.sizes[-1][0] == 79

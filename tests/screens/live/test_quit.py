@@ -38,8 +38,8 @@ async def test_what_killing_reaches_is_said_in_the_same_words_where_it_can_be_as
         await pilot.press("q")
         dialog = str(app.screen.query_one("#reach", Static).content)
     told = CliRunner().invoke(main, ["run", "--help"]).output
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    assert all(" ".join(what_kill_ends().split()) in " ".join(text.split()) for text in (dialog, told, readme))
+    documented = (Path(__file__).parents[3] / "docs/watching.md").read_text()
+    assert all(" ".join(what_kill_ends().split()) in " ".join(text.split()) for text in (dialog, told, documented))
 
 
 async def test_cancel_goes_back() -> None:

@@ -315,6 +315,21 @@ async def test_help_is_about_the_focused_widget() -> None:
             assert pilot.app.screen is live(pilot.app)
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW, (200, 50)])
+async def test_messages_cover_nothing(size: tuple[int, int]) -> None:
+    session = running()
+    async with DenetApp(session).run_test(size=size, notifications=True) as pilot:
+        await settle(pilot, session)
+        room = live(pilot.app).query_one("#overview").region  # type: ignore[arg-type]
+        await pilot.press("plus", "y")
+        await until(pilot, lambda: len([each for each in pilot.app.screen.query("Toast") if each.region]) == 2)
+        said = [each.region for each in pilot.app.screen.query("Toast")]
+        assert said[-1].bottom == size[1]
+        assert said[0].y == pilot.app.screen.query_one(KeyLine).region.bottom == size[1] - sum(e.height for e in said)
+        now = live(pilot.app).query_one("#overview").region  # type: ignore[arg-type]
+        assert (now.y, now.bottom) == (room.y, said[0].y - 1)
+
+
 async def test_a_click_on_a_key_presses_it() -> None:
     session = running()
     async with DenetApp(session).run_test(size=WIDE) as pilot:
@@ -327,18 +342,37 @@ async def test_a_click_on_a_key_presses_it() -> None:
         assert line.tooltip == "Freeze the view; counting goes on"
 
 
-async def test_the_palette_knows_what_the_keys_do() -> None:
+def listed(pilot: Pilot[object]) -> list[str]:
+    """The lines of the palette that is open."""
+    options = pilot.app.screen.query_one("CommandList").options  # type: ignore[attr-defined]
+    return [str(option.prompt) for option in options]
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_the_palette_has_in_groups_what_the_keys_do(size: tuple[int, int]) -> None:
     session = running()
-    async with DenetApp(session).run_test(size=WIDE) as pilot:
+    async with DenetApp(session).run_test(size=size) as pilot:
         await settle(pilot, session)
-        app = pilot.app
-        commands = {command.title: command for command in app.get_system_commands(app.screen)}
-        assert {"Theme", "Screenshot", "Pause", "Errors", "Sort", "Slower"} <= commands.keys()
-        assert not {"Down", "First"} & commands.keys()
-        await pilot.press("ctrl+p", *"pause")
-        await until(pilot, lambda: "Pause" in str(app.screen.query_one("CommandList").get_option_at_index(0).prompt))  # type: ignore[attr-defined]
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: len(listed(pilot)) > 20)
+        shown = listed(pilot)
+        assert [line.split("  ")[0] for line in shown if line[0] != " "] == [
+            "This pane", "Tabs", "The view", "Time", "denet-tui",
+        ]  # fmt: skip
+        assert "This pane  Sort                       s  Sort by the next column" in shown
+        assert all(len(line) <= size[0] - 6 for line in shown)
+        words = {line[11:30].strip(): line[30:39].strip() for line in shown}
+        assert words["Pause"] == "space"
+        assert words["Sample less often"] == "+"
+        assert words["Errors"] == "3"
+        assert {"Theme", "Screenshot", "Quit"} <= words.keys()
+        assert not {"Down", "First", "Palette"} & words.keys()
+        assert len(words) == len(shown), "each once"
+        await pilot.press(*"counting goes")  # a word of what it does
+        await until(pilot, lambda: len(listed(pilot)) == 1)
+        assert listed(pilot)[0].startswith("The view   Pause ")
         await pilot.press("enter")
-        await until(pilot, lambda: live(app)._view.paused)  # type: ignore[arg-type]
+        await until(pilot, lambda: live(pilot.app)._view.paused)  # type: ignore[arg-type]
 
 
 class Broken(Session):

@@ -1,0 +1,68 @@
+"""`uv tool install` and `pipx install`, by each version of Python that is supported and here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.machines import download
+from tests.real import environment
+
+pytestmark = [pytest.mark.lab, pytest.mark.root]
+
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def python(version: str) -> Path:
+    """An interpreter of that version, from PATH or pyenv; skips where there is none."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [
+        *map(Path, filter(None, [shutil.which(f"python{version}")])),
+        *kept.glob(f"{version}.*/bin/python{version}"),
+    ]
+    for path in found:
+        if subprocess.run([path, "-c", "import venv"], capture_output=True).returncode == 0:
+            return path
+    pytest.skip(f"there is no Python {version} here")
+
+
+@pytest.fixture(scope="module")
+def pipx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipx")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([folder / "bin/pip", "install", "--quiet", "pipx"], check=True)
+    return folder / "bin/pipx"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("tool", ["uv", "pipx"])
+def test_it_is_installed_counts_and_is_gone(
+    tool: str, version: str, wheel: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    interpreter = python(version)
+    download(tmp_path / "wheels", version)
+    bin_, home = tmp_path / "bin", tmp_path / "home"
+    offline = ["--no-index", "--find-links", str(tmp_path / "wheels")]
+    if tool == "uv":
+        command = [Path(sys.executable).with_name("uv"), "tool"]
+        install = [*command, "install", "--quiet", "--no-config", "--python", interpreter, *offline, wheel]
+        places = {"UV_TOOL_DIR": str(home), "UV_TOOL_BIN_DIR": str(bin_)}
+    else:
+        command = [request.getfixturevalue("pipx")]
+        install = [*command, "install", "--python", interpreter, "--pip-args", " ".join(offline), wheel]
+        places = {"PIPX_HOME": str(home), "PIPX_BIN_DIR": str(bin_), "PIPX_MAN_DIR": str(tmp_path / "man")}
+    env = environment() | places
+    subprocess.run(install, env=env, check=True, timeout=300)
+    program = bin_ / "denet-tui"
+    ran = subprocess.run(
+        [program, "run", "--no-tui", "--", "echo", "here"], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert (ran.returncode, ran.stdout) == (0, "here\n"), ran.stderr
+    assert "exact" in ran.stderr
+    subprocess.run([*command, "uninstall", "denet-tui"], env=env, check=True, timeout=60)
+    assert not program.is_symlink()
