@@ -124,7 +124,7 @@ lock: venv ## Renew requirements*.lock: the newest releases that fit, with the h
 	        --only-binary :all: --emit-build-options --custom-compile-command "make lock" pyproject.toml "$$@"
 	}
 	lock --extra dev --output-file requirements-dev.lock
-	lock --constraint requirements-dev.lock --output-file requirements.lock
+	lock --extra serve --constraint requirements-dev.lock --output-file requirements.lock
 
 run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2" watches another
 	@$(SH)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from denet_tui import __version__, debug
+from denet_tui.cli_serve import serve
 from denet_tui.command_line import Commands, examples, need_proc
 from denet_tui.model import PASSED
 from denet_tui.options import (
@@ -29,11 +30,12 @@ from denet_tui.watch.ends import what_kill_ends
 
 @click.group(
     cls=Commands,
+    commands=[serve],
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     subcommand_metavar="[COMMAND | PROGRAM] [ARGS]...",
     sections={
-        "Watch": ("run", "attach", "machine"),
+        "Watch": ("run", "attach", "machine", "serve"),
         "Look at a recording": ("view", "report", "diff", "export"),
         "Make it work here": ("setup", "diag", "selftest"),
         "Understand it": ("guide", "explain"),

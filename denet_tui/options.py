@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,45 +117,58 @@ _RECORDING = [
 ]
 
 
-def watching_options(command: _Command) -> _Command:
-    """The options that run and attach share."""
-    for option in reversed(
-        [
-            *_RECORDING,
-            click.option(
-                "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
-            ),
-            click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
-            click.option(
-                "--interval",
-                type=_Seconds(0.1, 10),
-                help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
-            ),
-            click.option(
-                "--syscalls",
-                default="",
-                help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
-            ),
-            attach_method(help="Raw tracepoints, or tracefs tracepoints."),
-            click.option(
-                "--detail",
-                type=click.Choice(["calls", "files", "all"]),
-                help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
-                "files that are written).",
-            ),
-            click.option(
-                "--rows",
-                type=click.IntRange(1, 1 << 20),
-                default=65536,
-                show_default=True,
-                help="Process x syscall rows kept between two ticks.",
-            ),
-            click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
-            click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
-        ]
-    ):
+_COUNTING = [
+    click.option(
+        "--interval",
+        type=_Seconds(0.1, 10),
+        help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
+    ),
+    click.option(
+        "--syscalls",
+        default="",
+        help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
+    ),
+    attach_method(help="Raw tracepoints, or tracefs tracepoints."),
+]
+_LOADING = [
+    click.option(
+        "--rows",
+        type=click.IntRange(1, 1 << 20),
+        default=65536,
+        show_default=True,
+        help="Process x syscall rows kept between two ticks.",
+    ),
+    click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
+    click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),
+]
+
+
+def _all_of(options: Iterable[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed([*options]):
         command = option(command)
     return command
+
+
+def watching_options(command: _Command) -> _Command:
+    """The options that run and attach share."""
+    shown = [
+        click.option(
+            "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
+        ),
+        click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
+    ]
+    detail = click.option(
+        "--detail",
+        type=click.Choice(["calls", "files", "all"]),
+        help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
+        "files that are written).",
+    )
+    return _all_of([*_RECORDING, *shown, *_COUNTING, detail, *_LOADING], command)
+
+
+def counting_options(command: _Command) -> _Command:
+    """Those of them that are about the counting."""
+    return _all_of([*_COUNTING, *_LOADING], command)
 
 
 until_last = click.option(

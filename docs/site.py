@@ -13,7 +13,8 @@ from denet_tui.commands.guide import wanted
 from denet_tui.report import guide
 
 HERE = Path(__file__).parents[1]
-FIRST = ["index.md", "watching.md", "exact.md", "recording.md", "setup.md", "guide.md", "checks.md", "faq.md"]
+FIRST = ["index.md", "watching.md", "exact.md", "recording.md", "serve.md", "setup.md", "guide.md", "checks.md"]
+FIRST += ["faq.md"]
 LAST = ["security.md", "contributing.md", "changelog.md"]
 OURS = {"index.md": "README.md"} | {name: f"{name.removesuffix('.md').upper()}.md" for name in LAST}
 """Page -> file beside docs/."""

@@ -20,7 +20,7 @@ from tests.real import REPOSITORY
 SCRIPT = Path(__file__).with_name("box.sh")
 SYSTEMD = "/lib/systemd/systemd"
 BOOT_S = 60
-_MODULES = ("click", "psutil", "system_calls")
+_MODULES = ("click", "prometheus_client", "psutil", "system_calls")
 """All that denet-tui imports without a screen."""
 _OUTSIDE = {
     "bpf/unprivileged.py": " and not facts.in_pid_namespace()",
@@ -144,9 +144,9 @@ def _install(box: Box) -> None:
     )
 
 
-def documented_commands(after: str) -> list[str]:
-    """The commands that docs/setup.md shows after these words, without sudo and comments."""
-    text = (REPOSITORY / "docs/setup.md").read_text().partition(after)[2]
+def documented_commands(after: str, document: str = "setup.md") -> list[str]:
+    """The commands that a file in docs/ shows after these words, without sudo and comments."""
+    text = (REPOSITORY / "docs" / document).read_text().partition(after)[2]
     shown = re.search(r"\n\n((?:    .*\n)+)", text)
     assert shown, after
     return [line.strip().removeprefix("sudo ").partition(" #")[0].strip() for line in shown[1].splitlines()]

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("denet_tui")
 
+Told = Callable[[RunInfo], Callable[[Snapshot], None]]
+"""From what does not change during a run to what each snapshot of it is given to."""
+
 
 def start(target: Target, request: WatchRequest) -> NoReturn:
     """Watch it until its end or that of the watching; exits with the command's status, else 0, or 125, 126 or 127."""
@@ -151,9 +154,14 @@ class _Runs:
         self.failures += [each.failure if each else None for each in (self._recorder, self.session.target.output)]
 
 
+def begin(target: Target, request: WatchRequest) -> Start:
+    """Load what the target needs, or say that it will be; privilege is given away. Raises StartError, LoadError."""
+    options = request.options
+    return Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
+
+
 def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> int:
-    options, preferences = request.options, None
-    begun = Start(options, loaded.report, aim=target.aim, pids=target.pids, scale=target.scale(options), say=complain)
+    begun, preferences = begin(target, request), None
     if request.on_screen:
         from denet_tui.commands import screen
 
@@ -165,11 +173,17 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
     return status
 
 
-def watch(start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> int:
-    """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status."""
+def watch(
+    start: Start, target: Target, request: WatchRequest, preferences: Preferences | None, told: Told | None = None
+) -> int:
+    """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status.
+
+    Without a screen each snapshot goes to what `told` makes of the run.
+    """
     log_to(request, on_screen=preferences is not None)
     runs = _Runs(start, target, request, preferences)
-    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request)
+    told = told or (_exec_lines if request.execs else lambda _: lambda _: None)
+    final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request, told)
     complete = runs.finish(final)
     status = 0
     if final.status is not None and target.aim == "command":
@@ -213,18 +227,20 @@ def _watch_on_screen(runs: _Runs, target: Target, request: WatchRequest, prefere
     return runs.session.finish(how or "kill")
 
 
-def _watch(runs: _Runs, request: WatchRequest) -> Snapshot:
+def _exec_lines(info: RunInfo) -> Callable[[Snapshot], None]:
+    from denet_tui.record.execs import ExecLines
+
+    return ExecLines(info, sys.stderr).add
+
+
+def _watch(runs: _Runs, request: WatchRequest, told: Told) -> Snapshot:
     session = runs.session
 
     def be_quick(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
         runs.hurry = True
 
     try:
-        tell: Callable[[Snapshot], None] = lambda snapshot: None  # noqa: ARG005, E731
-        if request.execs:
-            from denet_tui.record.execs import ExecLines
-
-            tell = ExecLines(session.info, sys.stderr).add
+        tell = told(session.info)
         how = _without_screen(session, request, _on_request(session, tell))
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

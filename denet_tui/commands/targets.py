@@ -62,6 +62,8 @@ class WatchRequest:
     cgroup: str | None = None
     unit: str | None = None
     container: str | None = None
+    run_as: str | None = None
+    """Who denet-tui itself becomes; None: who asked."""
 
     @property
     def options(self) -> Options:
@@ -71,7 +73,16 @@ class WatchRequest:
         detail = self.detail or ("all" if shown else "calls")
         by_cgroup = bool(self.cgroup or self.unit or self.container)
         return Options(
-            self.method, only, self.user, self.as_root, self.rows, self.on_quit, self.no_sudo, detail, by_cgroup
+            self.method,
+            only,
+            self.user,
+            self.as_root,
+            self.rows,
+            self.on_quit,
+            self.no_sudo,
+            detail,
+            by_cgroup,
+            self.run_as,
         )
 
     def of_run(self, number: int) -> WatchRequest:

@@ -51,7 +51,7 @@ def _add(start: Start, attached: Attached, pid: int) -> str:
     uid = privilege.real_uid(pid)
     if uid is None:
         raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
-    if os.getuid() not in (0, uid) and not start.options.as_root:
+    if start.invoker.uid not in (0, uid) and not start.options.as_root:
         who = privilege.find_user(str(uid)).name
         raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
     if (process := _process_of(pid)) != pid:

@@ -50,6 +50,8 @@ class Options:
     detail: str = "calls"
     by_cgroup: bool = False
     """Whether the processes of a cgroup are watched."""
+    run_as: str | None = None
+    """Who this process becomes; None: who asked."""
 
 
 Report = Callable[[Kernel], None]
@@ -93,6 +95,7 @@ class Start:
             raise StartError(str(error)) from None
         self.invoker = privilege.invoking_user()
         self.runner = _runner(options, self.invoker)
+        becomes = self.invoker if options.run_as is None else _user(options.run_as)
         self._privileged = os.getuid() == 0
         self.aim_at(aim, pids, scale)
         self._loader: Loader = loader or (_load_here if privilege.may_load() else without_privilege(options, aim, say))
@@ -106,7 +109,10 @@ class Start:
         self._loading = self._begin() if privilege.may_load() and not loader else None
         """Without privilege it is asked for by `load`, when all else is known to be right: sudo may want a password."""
         self._kernel: Kernel | None = None
-        privilege.become(self.invoker, keep_bpf=privilege.may_load() and facts.reads_need_capability())
+        try:
+            privilege.become(becomes, keep_bpf=privilege.may_load() and facts.reads_need_capability())
+        except PermissionError:
+            raise StartError(f"root may not become {becomes.name} here: that takes CAP_SETUID and CAP_SETGID") from None
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
             self.notes = ("running as root: there is no other user to become",)
@@ -282,10 +288,14 @@ def _runner(options: Options, invoker: User) -> User:
         raise StartError("--as-root and --user exclude each other")
     if not options.as_root and options.user is None:
         return invoker
+    return _user("0" if options.user is None else options.user)
+
+
+def _user(name: str) -> User:
     try:
-        wanted = privilege.find_user("0" if options.user is None else options.user)
+        wanted = privilege.find_user(name)
     except KeyError:
-        raise StartError(f"there is no user {options.user!r}; see `getent passwd`") from None
+        raise StartError(f"there is no user {name!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
         raise StartError(f"only root can act for {wanted.name}: use sudo")
     return wanted

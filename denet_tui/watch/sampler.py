@@ -171,7 +171,8 @@ class Sampler:
                 known.info = replace(known.info, start_ns=process.start_ns)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
-                    replaced.append(replace(known.info, end_ns=process.start_ns, usage=NO_USAGE))
+                    over = replace(known.info, end_ns=process.start_ns, usage=NO_USAGE, recent=EMPTY, delta=NOTHING)
+                    replaced.append(over)
                     self._finish(replaced[-1])
                 watched = None if reading.detail.execs is None else Programs()
                 self._known[process.tgid] = Known(replace(self._info_of(process), programs=watched))

@@ -235,3 +235,33 @@ def test_the_service_is_shut_in() -> None:
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
+SERVE = "docs/serve/denet-tui.service"
+SCRAPED = """
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:9783/metrics").read().decode())
+"""
+
+
+def test_serve_as_a_service_is_shut_in_and_somebody_of_its_own(box: Box) -> None:
+    """A command is watched: the box is a PID namespace, where the whole machine cannot be."""
+    commands = boxes.documented_commands("## As a service", "serve.md")
+    assert len(commands) == 2
+    edited = "[Service]\nExecStart=\nExecStart=!/opt/denet-tui/bin/denet-tui serve --run-as denet-tui -- sleep 1000\n"
+    folder = f"{service.SYSTEMD}/denet-tui.service.d"
+    box.check(f"mkdir {folder} && printf '{edited}' > {folder}/override.conf && cd /mnt\n" + "\n".join(commands))
+    try:
+        scrape = f"/opt/denet-tui/bin/python -I -c '{SCRAPED}'"
+        eventually(lambda: 'comm="sleep"' in box.run(scrape).stdout, "it is counted")
+        assert "\ndenet_exact 1.0\n" in box.check(scrape)
+        pid = box.check("systemctl show -p MainPID --value denet-tui").strip()
+        status = box.check(f"grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/{pid}/status").split()
+        assert int(status[1]) == int(box.check("id -u denet-tui")) > 1000
+        assert status[-6:] == ["CapEff:", "0" * 16, "NoNewPrivs:", "1", "Seccomp:", "2"]
+        said = box.run(f"systemd-analyze verify --man=no {service.SYSTEMD}/denet-tui.service")
+        assert (said.returncode, said.stdout + said.stderr) == (0, "")
+        box.check(f"systemd-analyze security --offline=true --threshold=20 --no-pager /mnt/{SERVE}")
+    finally:
+        box.check("systemctl disable --now denet-tui.service")
+    box.check(f"rm -r {folder} {service.SYSTEMD}/denet-tui.service && systemctl daemon-reload")

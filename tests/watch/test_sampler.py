@@ -203,6 +203,8 @@ def test_deltas_add_up_to_the_totals_with_and_without_losses(script: list) -> No
         total = total.plus(snapshot.delta)
         for call, counters in snapshot.recent.items():
             by_syscall[call] = by_syscall[call].plus(counters)
+        everyone = {process.key: process for process in (*snapshot.processes, *snapshot.ended)}.values()
+        assert sum(process.delta.calls for process in everyone) == snapshot.delta.calls - snapshot.delta.unkept
     assert total.packed == snapshots[-1].total.packed
     assert by_syscall == snapshots[-1].syscalls
     final = snapshots[-1]

@@ -1,0 +1,183 @@
+"""What serve does: it watches without a screen, and says what it counts to Prometheus."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import stat
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from denet_tui.bpf.privilege import invoking_user
+from denet_tui.commands.last_good import Before
+from denet_tui.commands.run import begin, exit_with, watch
+from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest, cgroup_of
+from denet_tui.model import RunInfo, Snapshot
+from denet_tui.visible import complain
+from denet_tui.watch.launch import StartError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+log = logging.getLogger("denet_tui")
+
+_AT_ONCE = 8
+"""Connections; one more ends the oldest of them."""
+_PATIENCE_S = 10
+"""How long a connection may say nothing."""
+_UNPRIVILEGED = "nobody"
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    """Answers on a thread of its own each time."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, family: socket.AddressFamily, address: Any, registry: CollectorRegistry) -> None:
+        from prometheus_client import MetricsHandler
+
+        self.address_family = family
+        self._open = deque[Any]()
+        super().__init__(address, MetricsHandler.factory(registry))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Make room where there is none, and answer."""
+        request.settimeout(_PATIENCE_S)
+        self._open.append(request)
+        if len(self._open) > _AT_ONCE:
+            with suppress(OSError):  # it has just ended
+                self._open.popleft().shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close it."""
+        with suppress(ValueError):
+            self._open.remove(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """Whoever asked has gone, or was too slow."""
+        log.debug("a scrape has failed: %r", sys.exc_info()[1])
+
+
+def serve(words: Sequence[str], request: WatchRequest, listen: str, most: int) -> NoReturn:
+    """Watch, and serve /metrics until the end of that; exits as `run` has it."""
+    exit_with(lambda before: _serve(words, request, listen, most, before))
+
+
+def _serve(words: Sequence[str], request: WatchRequest, listen: str, most: int, before: Before) -> int:
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector
+
+        from denet_tui.record.metrics import Metrics
+    except ImportError:
+        python = sys.executable if sys.executable.startswith("/") else "python3"
+        raise StartError(
+            f"serve needs the package prometheus-client: {python} -m pip install 'prometheus-client>=0.22'"
+        ) from None
+    family, address = _address(listen)
+    itself = os.getuid() == 0 == invoking_user().uid
+    request = replace(request, run_as=request.run_as or (_UNPRIVILEGED if itself else None))
+    target = _target(words, request)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    start = begin(target, request)
+    with _listening(family, address, registry) as server:
+
+        def told(info: RunInfo) -> Callable[[Snapshot], None]:
+            metrics = Metrics(info, most)
+            registry.register(metrics)
+            complain(_said(server))
+            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+            return metrics.add
+
+        status = watch(start, target, request, None, told)
+    before.remember()
+    return status
+
+
+def _target(words: Sequence[str], request: WatchRequest) -> Target:
+    chosen = any((request.user, request.cgroup, request.unit, request.container))
+    if words and chosen:
+        raise StartError("--user, --cgroup, --unit and --container choose processes: no command or id beside them")
+    if not words:
+        return MachineTarget(cgroup_of(request))
+    if all(word.isdecimal() for word in words):
+        return ProcessTarget([int(word) for word in words])
+    return CommandTarget(tuple(words))
+
+
+def _address(listen: str) -> tuple[socket.AddressFamily, Any]:
+    """Where to listen, from HOST:PORT or unix:PATH; raises StartError."""
+    kind, _, path = listen.partition(":")
+    if kind == "unix":
+        if not path:
+            raise StartError("--listen unix: names no file: unix:PATH")
+        return socket.AF_UNIX, path
+    host, colon, port = listen.rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) <= 0xFFFF):
+        raise StartError(f"--listen {listen} is neither HOST:PORT nor unix:PATH, as 127.0.0.1:9783")
+    try:
+        family, *_, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise StartError(f"--listen {listen}: {host} is not known: {error.strerror}") from None
+    return family, address
+
+
+@contextmanager
+def _listening(family: socket.AddressFamily, address: Any, registry: CollectorRegistry) -> Iterator[_Server]:
+    """Without privilege already; raises StartError."""
+    before = os.umask(0o117)
+    try:
+        if family == socket.AF_UNIX:
+            _remove_left(address)
+        server = _Server(family, address, registry)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {_name(family, address)}: {error.strerror or error}; see --listen"
+        ) from None
+    finally:
+        os.umask(before)
+    try:
+        yield server
+    finally:
+        server.server_close()
+        if family == socket.AF_UNIX:
+            with suppress(OSError):
+                Path(address).unlink()
+
+
+def _remove_left(path: str) -> None:
+    """What somebody who was killed has left there, and nothing else."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            with socket.socket(socket.AF_UNIX) as asked:
+                if asked.connect_ex(path) == errno.ECONNREFUSED:
+                    Path(path).unlink()
+
+
+def _said(server: _Server) -> str:
+    """Where it is to be had, and by whom."""
+    if server.address_family == socket.AF_UNIX:
+        return f"metrics on {_name(server.address_family, server.server_address)}: for this user and its group"
+    local = ip_address(str(server.server_address[0]).partition("%")[0]).is_loopback
+    whom = "every user of this machine" if local else "everyone who reaches this address, without a password"
+    return f"metrics on {_name(server.address_family, server.server_address)}: for {whom}"
+
+
+def _name(family: int, address: Any) -> str:
+    if family == socket.AF_UNIX:
+        return f"unix:{address}"
+    host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+    return f"http://{host}:{address[1]}/metrics"
