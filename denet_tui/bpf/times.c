@@ -173,8 +173,7 @@ static __always_inline void switch_out(char *current, struct task *task, u64 now
     meet(task, now);
     spend(task, now);
 #ifdef OFF_CPU
-    u64 sum = 0;
-    bpf_probe_read_kernel(&sum, sizeof(sum), (char *)bpf_get_current_task() + OFF_CPU);
+    u64 sum = OWN(u64, SELF, OFF_CPU);
     if (task->clock.sum_ns != -1) {
         u64 more = sum - task->clock.sum_ns - task->clock.ahead_ns; /* below 0 where the kernel has counted less */
         task->clock.cpu_ns += more;
@@ -243,8 +242,7 @@ static __always_inline void switched(u32 preempted, char *next)
     struct task *task = task_of(&self);
     u64 now = 0;
     if (task) {
-        u32 state = 0;
-        bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
+        u32 state = OWN(u32, SELF, OFF_STATE);
         now = bpf_ktime_get_ns();
         switch_out(self.task, task, now, state, preempted);
         if (state & TASK_DEAD) {

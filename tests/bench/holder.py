@@ -1,7 +1,7 @@
 """Attaches on request: nothing, an empty pair of raw tracepoints, or the real programs, which watch the process PID.
 
-Run as root by `python -m tests.bench.holder PID`; reads `bare`, `empty`, `ours` (calls alone) or `files` (them, too),
-attaches that alone, and prints it.
+Run as root by `python -m tests.bench.holder PID`; reads `bare`, `empty`, `ours` (calls alone), `files` (them, too) or
+`time` (and execs and where the time goes), attaches that alone, and prints it.
 Everything is compiled and loaded before, so that what is compared is measured one right after the other.
 """
 
@@ -26,7 +26,7 @@ _RAW_TRACEPOINT = 17
 def main() -> None:
     empty = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
     links, programs = [], {}
-    for name, detail in (("ours", "calls"), ("files", "files")):
+    for name, detail in (("ours", "calls"), ("files", "files"), ("time", "all")):
         with redirect_stdout(sys.stderr):
             loaded = loader.load(Request("raw", detail=detail), None, "raw")
         kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})

@@ -26,8 +26,10 @@ TRIES = 5 * ROUNDS
 CALLS, RUNS = 20_000, 3
 STEADY_NS = 10
 """By how much the bare call may differ in a round that counts."""
-GETPPID, FAILING, READING, OPENING = range(4)
+GETPPID, FAILING, READING, OPENING, PINGPONG = range(5)
 """Kinds of calls, as in loop.c."""
+PINGPONG_SHARE = 0.1
+"""Of a byte to another process and back on one CPU: so much more it may cost where the time is watched, too."""
 FILES_FACTOR, FILES_FAILING_NS = 1.5, 2_000
 """A read may cost that many times as much, a failing openat that much more, where files are watched, too."""
 
@@ -133,6 +135,25 @@ def test_cost_of_files(loop: str) -> None:
     assert least["files"]["getppid"] <= 1.1 * least["ours"]["getppid"]
     assert least["files"]["read"] <= FILES_FACTOR * least["ours"]["read"]
     assert least["files"]["failing openat"] <= least["ours"]["failing openat"] + FILES_FAILING_NS
+
+
+def test_cost_of_time(loop: str) -> None:
+    """Two switches and two wakeups, over the same calls with files."""
+    found: dict[str, list[float]] = {side: [] for side in ("bare", "ours", "files", "time")}
+    with (
+        looping(loop) as watched,
+        looping(sys.executable, "-m", "tests.bench.holder", str(watched.pid)) as holder,
+    ):
+        for _ in range(ROUNDS):
+            for side, times in found.items():
+                assert holder.ask(side) == f"{side}\n"
+                times.append(watched.ns(PINGPONG, 5_000, 1))
+    bare, ours, files, timed = map(min, found.values())
+    print(
+        f"\n  a byte and back {bare:.0f} ns, watched {ours:.0f}, with files {files:.0f}, with time {timed:.0f}:", end=""
+    )
+    print(f" {timed - files:+.0f} ns, {100 * (timed - files) / files:.1f} %")
+    assert timed - files <= PINGPONG_SHARE * files
 
 
 @pytest.mark.parametrize(("tracer", "calls"), [("perf", 5_000), ("strace", 2_000)])
