@@ -12,6 +12,7 @@ from pathlib import Path
 import plotext
 import psutil
 import pytest
+from plotext import figure, terminal
 
 from tests.bench import results
 
@@ -31,15 +32,22 @@ def test_growth(tmp_path: Path) -> None:
         for number, percent, rss, exact in points
     ]
     csv = "\n".join(["processes,rows,ms_of_cpu_a_tick,percent_of_a_core,rss_mb,exact", *lines, ""])
-    plotext.plot_size(80, 20)
-    plotext.theme("clear")
-    plotext.plot([number for number, *_ in points], [percent for _, percent, *_ in points], label="% of a core")
-    plotext.plot([number for number, *_ in points], [rss for _, _, rss, _ in points], label="MB")
-    plotext.xlabel("processes, each with 24 rows a tick")
-    plot = plotext.build()
+    numbers = [number for number, *_ in points]
+    plot = _plot("% of a core", numbers, [percent for _, percent, *_ in points])
+    plot += _plot("MB of memory", numbers, [rss for _, _, rss, _ in points])
     print(f"\n{csv}\n{plot}")
     results.keep("growth.csv", csv)
-    results.keep("growth.txt", plot + "\n")
+    results.keep("growth.txt", plot)
+
+
+def _plot(of_what: str, numbers: list[int], values: list[float]) -> str:
+    terminal.limit(False, False)  # it would cut the figure to what it takes for the terminal's size
+    figure.clear()
+    figure.plot_size(80, 16)
+    marker = plotext.marker("braille", 1)
+    figure.draw(figure.signal(numbers, values, marker=marker).lines().density("full"))
+    text = plotext.uncolorize(figure.build().string(False))
+    return f"{of_what}, by processes, each with {ROWS_EACH} rows a tick:\n{text}\n"
 
 
 def _measure(work: Path, processes: int) -> tuple[float, float, bool]:

@@ -54,7 +54,7 @@ def test_real_work_beside_the_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     works, missing = _works(tmp_path), []
     tracers = {}
     for name, argv in TRACERS.items():
-        if why := _refused(argv(["true"])):
+        if why := _refused(argv(["/bin/true"])):
             missing.append(f"{name}: {why}")
         else:
             tracers[name] = argv
