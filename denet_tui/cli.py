@@ -231,7 +231,7 @@ def export(recording: str, tool: Any, **options: Any) -> NoReturn:
 @global_options
 @recordings(metavar="A B | --base A... --new B...", nargs=-1, required=True, type=click.UNPROCESSED)
 def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
-    """Compare recordings of before and after, by program and system call, as Markdown.
+    """Compare recordings of before and after, by program and system call, as Markdown; times only of three a side.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
     most; * is any system call. Exits with 0, 1 where a rule is broken, and 125 where none can be decided: something

@@ -12,7 +12,7 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
-from denet_tui.record.gate import Change, Rule, changes, path_changes, unknown
+from denet_tui.record.gate import RUNS, Change, Rule, changes, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
 from denet_tui.visible import complain, visible, write
@@ -69,6 +69,8 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
     lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
     lines = [*lines, *([""] if lines else []), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
+    if min(len(base), len(new)) < RUNS:
+        lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
     write("\n".join(lines) + "\n", sys.stdout)
     if rules and doubts:
         return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -18,6 +19,8 @@ PATH_METRICS = ("bytes read", "bytes written", "failures")
 SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, **dict.fromkeys(PATH_METRICS, 0.1)}
 LEAST = {"calls": 20, "errors": 5, "time": 2_000_000, "bytes read": 65_536, "bytes written": 65_536, "failures": 20}
 """A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
+RUNS = 3
+"""Of each side: with fewer, it is not known how much a time varies from run to run."""
 _RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
 _LIMIT = re.compile(r"(?P<plus>\+?)(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>%|ns|us|ms|s|)")
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
@@ -125,12 +128,14 @@ def path_changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
 
 def _compared(sides: Sequence[Sequence[Mapping[Key, Sequence[int]]]], metrics: Sequence[str]) -> list[Change]:
     keys = sorted({key for side in sides for run in side for key in run})
+    few = min(map(len, sides)) < RUNS
     found = []
     for key in keys:
         columns = [[run.get(key, (0, 0, 0)) for run in side] for side in sides]
         for place, metric in enumerate(metrics):
             before, after = ([row[place] for row in column] for column in columns)
-            spread = max(max(each) - min(each) for each in (before, after))
+            apart = max(max(each) - min(each) for each in (before, after))
+            spread = math.inf if few and metric == "time" else apart
             found.append(Change(*key, metric, median(before), median(after), spread))
     return found
 
