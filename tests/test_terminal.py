@@ -15,6 +15,8 @@ from tests.watch.helpers import DENET, Tmux, alive, children, eventually, text_o
 pytestmark = pytest.mark.root
 
 RUN = f"{' '.join(DENET)} run"
+SIXTEEN = r"[349]\d|10\d"
+"""The codes of 16 colours."""
 UNTIL_GO = "echo $$ > pid; until [ -e go ]; do ls > /dev/null; sleep 0.1; done"
 
 
@@ -53,15 +55,25 @@ def end_of(terminal: Tmux, folder: Path) -> int:
     return int(text_of(folder / "status"))
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24), (20, 5)])
-def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(tmp_path: Path, columns: int, rows: int) -> None:
+@pytest.mark.parametrize(
+    ("columns", "rows", "term", "colours"),
+    [(120, 40, "tmux-256color", rf"{SIXTEEN}|[34]8;5;\d+"), (80, 24, "linux", SIXTEEN), (20, 5, "screen", SIXTEEN)],
+)
+def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(
+    tmp_path: Path, columns: int, rows: int, term: str, colours: str
+) -> None:
     with tmux(tmp_path, columns, rows) as terminal:
+        terminal.line(f"export TERM={term}; unset COLORTERM NO_COLOR")
         start(terminal, tmp_path, UNTIL_GO + "\nexit 3")
         if columns == 20:
             eventually(lambda: "too small" in terminal.screen(), "it is said that there is no room")
             terminal.resize(120, 40)
         eventually(lambda: "openat" in terminal.screen(), "syscalls are shown")
         eventually(lambda: "exact" in terminal.screen() or columns == 50, "and that they are exact")
+        codes = ";".join(re.findall(r"\x1b\[([\d;]*)m", terminal.coloured()))
+        used = {code for code in re.findall(r"[34]8;[25];[\d;]+?(?=;|$)|\d+", codes) if code not in ("39", "49")}
+        assert any(len(code) > 1 for code in used)
+        assert all(re.fullmatch(rf"\d|{colours}", code) for code in used), "no more than the terminal has"
         (tmp_path / "go").touch()
         eventually(lambda: re.search(r"exit(ed)?\D{0,8}3\b", terminal.screen()), "the end is shown")
         assert terminal.flag("alternate_on") == "1"  # until somebody has seen it

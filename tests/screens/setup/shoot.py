@@ -67,7 +67,7 @@ def main() -> None:
         return
     home = commands_home._Home()
     try:
-        asyncio.run(shoot(HomeApp(home._walk, Host(), candidates, who=home._who()), failure=sys.argv[1] == "failure"))
+        asyncio.run(shoot(HomeApp(home._state, Host(), candidates, who=home._who()), failure=sys.argv[1] == "failure"))
     finally:
         home._jobs.close()
 
