@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -108,7 +110,16 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"mount --bind {again} {prober_of_denet.__file__};"
 
 
+@pytest.fixture(scope="session")
+def _states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that are to be made: mktemp would look through all that there are for each of thousands."""
+    folder = tmp_path_factory.mktemp("states")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _no_run_is_remembered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_run_is_remembered(_states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a good run leaves (checks/last_good.py) goes to a folder of this test alone."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    folder = next(_states)
+    folder.mkdir()
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))

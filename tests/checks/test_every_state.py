@@ -35,7 +35,10 @@ def bcc(script: str) -> list[str]:
     return mounted(script.replace("BCC", str(folder)))
 
 
-LIBBCC = ': > /mnt/empty; for each in $(find /usr/lib* -name "libbcc.so.0.*"); do mount --bind /mnt/empty $each; done;'
+LIBBCC = """
+: > /mnt/empty
+for each in /usr/lib*/libbcc.so.0.* /usr/lib*/*/libbcc.so.0.*; do [ ! -e $each ] || mount --bind /mnt/empty $each; done
+"""
 OVERLAY = (
     "mkdir /mnt/u /mnt/w; mount -t overlay overlay -o lowerdir=/usr,upperdir=/mnt/u,workdir=/mnt/w /usr || exit 97;"
 )
@@ -50,15 +53,14 @@ STATES: dict[str, tuple[list[str], str, str]] = {
     "BPF only": (mounted(then=nobody("bpf")), "PRIV-001 E2E-001", ""),
     "PERFMON only": (mounted(then=nobody("perfmon")), "PRIV-001 E2E-001", ""),
     "BPF and PERFMON": (mounted(then=nobody("bpf", "perfmon")), "", ""),
-    "BPF, PERFMON and DAC_READ_SEARCH": (mounted(then=nobody("bpf", "perfmon", "dac_read_search")), "", ""),
     "SYS_ADMIN": (mounted(then=nobody("sys_admin")), "", ""),
     "root, bounding set cut": (
         mounted(then=without("bpf", "perfmon", "sys_admin")),
         "PRIV-002 E2E-001",
         "",
     ),
-    "no_new_privs, with capabilities": (
-        mounted(then=nobody("bpf", "perfmon", more=["--no-new-privs"])),
+    "BPF, PERFMON and DAC_READ_SEARCH, with no_new_privs": (
+        mounted(then=nobody("bpf", "perfmon", "dac_read_search", more=["--no-new-privs"])),
         "",
         "",
     ),

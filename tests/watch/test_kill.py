@@ -156,12 +156,19 @@ def hold_loader(pid: int) -> bool:
     return bool(found)
 
 
-PHASES = ["start", "loader", "held", "running"]
+MOMENTS = [
+    *(
+        (screen, phase, policy)
+        for screen in (False, True)
+        for phase in ("held", "running")
+        for policy in ("kill", "leave")
+    ),
+    # Nothing has been started there that a policy could be for.
+    *((screen, phase, "leave" if screen else "kill") for screen in (False, True) for phase in ("start", "loader")),
+]
 
 
-@pytest.mark.parametrize("policy", ["kill", "leave"])
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("screen", [False, True], ids=["plain", "screen"])
+@pytest.mark.parametrize(("screen", "phase", "policy"), MOMENTS)
 def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str, policy: str) -> None:
     folder = terminal.folder
     words = ["--on-quit", policy, "--", "sh", "-c", TO_BE_KILLED if policy == "kill" else TO_BE_LEFT]
