@@ -111,7 +111,9 @@ class Metrics:
         self._lock = Lock()
 
     def add(self, snapshot: Snapshot) -> None:
-        """One tick."""
+        """One tick; the same again adds nothing."""
+        if snapshot is self._last:
+            return
         calls, errors, times = Counter[Labels](), Counter[Labels](), Counter[Labels]()
         cgroups, errnos = dict[int, str](), dict[ProcessKey, Errnos]()
         everyone = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
