@@ -27,6 +27,7 @@ from denet_tui.options import choosing_options, counting_options, global_options
     metavar="HOST:PORT|unix:PATH",
     help="Where metrics are to be had; by whoever reaches it, without a password.",
 )
+@click.option("--otlp", metavar="URL", help="Send them to a collector of OpenTelemetry as well, every 15 s.")
 @click.option(
     "--max-series",
     "most",
@@ -44,7 +45,7 @@ from denet_tui.options import choosing_options, counting_options, global_options
 @choosing_options
 @global_options
 @click.argument("words", nargs=-1, metavar="[PID...|COMMAND...]", type=click.UNPROCESSED)
-def serve(words: tuple[str, ...], *, listen: str, most: int, **options: Any) -> NoReturn:
+def serve(words: tuple[str, ...], *, listen: str, otlp: str | None, most: int, **options: Any) -> NoReturn:
     """Watch the machine, processes or a command without a screen, and serve what is counted to Prometheus.
 
     Served are numbers of calls, of errors and of what could not be counted, and latencies, by names of cgroups,
@@ -53,4 +54,4 @@ def serve(words: tuple[str, ...], *, listen: str, most: int, **options: Any) -> 
     from denet_tui.commands import serve as serving
     from denet_tui.commands import targets
 
-    serving.serve(words, targets.WatchRequest(no_tui=True, **options), listen, most)
+    serving.serve(words, targets.WatchRequest(no_tui=True, **options), listen, otlp, most)

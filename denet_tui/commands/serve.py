@@ -10,9 +10,10 @@ import stat
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
@@ -27,7 +28,9 @@ from denet_tui.visible import complain
 from denet_tui.watch.launch import StartError
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
+
+    from denet_tui.record.otlp import Push
 
 log = logging.getLogger("denet_tui")
 
@@ -71,25 +74,25 @@ class _Server(ThreadingMixIn, TCPServer):
         log.debug("a scrape has failed: %r", sys.exc_info()[1])
 
 
-def serve(words: Sequence[str], request: WatchRequest, listen: str, most: int) -> NoReturn:
+def serve(words: Sequence[str], request: WatchRequest, listen: str, otlp: str | None, most: int) -> NoReturn:
     """Watch, and serve /metrics until the end of that; exits as `run` has it."""
-    exit_with(lambda before: _serve(words, request, listen, most, before))
+    exit_with(lambda before: _serve(words, request, listen, otlp, most, before))
 
 
-def _serve(words: Sequence[str], request: WatchRequest, listen: str, most: int, before: Before) -> int:
+def _serve(
+    words: Sequence[str], request: WatchRequest, listen: str, otlp: str | None, most: int, before: Before
+) -> int:
     try:
         from prometheus_client import CollectorRegistry, ProcessCollector
 
         from denet_tui.record.metrics import Metrics
     except ImportError:
-        python = sys.executable if sys.executable.startswith("/") else "python3"
-        raise StartError(
-            f"serve needs the package prometheus-client: {python} -m pip install 'prometheus-client>=0.22'"
-        ) from None
+        raise StartError(_needs("serve", "prometheus-client>=0.22")) from None
     family, address = _address(listen)
     itself = os.getuid() == 0 == invoking_user().uid
     request = replace(request, run_as=request.run_as or (_UNPRIVILEGED if itself else None))
     target = _target(words, request)
+    push = _push(otlp) if otlp else None
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     start = begin(target, request)
@@ -100,11 +103,30 @@ def _serve(words: Sequence[str], request: WatchRequest, listen: str, most: int, 
             registry.register(metrics)
             complain(_said(server))
             threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+            if push:
+                pushing.callback(push(registry.collect).finish)
             return metrics.add
 
-        status = watch(start, target, request, None, told)
+        with ExitStack() as pushing:
+            status = watch(start, target, request, None, told)
     before.remember()
     return status
+
+
+def _push(url: str) -> Callable[[Callable[[], Iterable[Metric]]], Push]:
+    """What sends metrics there; raises StartError."""
+    if not url.startswith(("http://", "https://")):
+        raise StartError(f"--otlp {url} is no URL of a collector, as http://127.0.0.1:4318/v1/metrics")
+    try:
+        from denet_tui.record.otlp import Push
+    except ImportError:
+        raise StartError(_needs("--otlp", "opentelemetry-exporter-otlp-proto-http>=1.30")) from None
+    return partial(Push, url)
+
+
+def _needs(what: str, package: str) -> str:
+    python = sys.executable if sys.executable.startswith("/") else "python3"
+    return f"{what} needs the package {package.partition('>')[0]}: {python} -m pip install '{package}'"
 
 
 def _target(words: Sequence[str], request: WatchRequest) -> Target:

@@ -111,7 +111,9 @@ class Metrics:
         self._lock = Lock()
 
     def add(self, snapshot: Snapshot) -> None:
-        """One tick."""
+        """One tick; the same again adds nothing."""
+        if snapshot is self._last:
+            return
         calls, errors, times = Counter[Labels](), Counter[Labels](), Counter[Labels]()
         cgroups, errnos = dict[int, str](), dict[ProcessKey, Errnos]()
         everyone = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
@@ -160,7 +162,7 @@ class Metrics:
         yield _counter("denet_lost", "Events that could not be counted; what cannot be known is left out.", lost)
         yield _counter("denet_ended", "Processes that have ended.", [({}, self._ended)])
         for name, about, value in (
-            ("denet_exact", "1 as long as nothing is lost, and that can be known.", self._last.exact),
+            ("denet_exact", "1 as long as nothing is lost, and that can be known.", int(self._last.exact)),
             ("denet_processes", "Processes that live.", sum(each.alive for each in self._last.processes)),
             ("denet_snapshot_timestamp_seconds", "When the kernel side was last read.", self._last.wall_ms / 1000),
         ):

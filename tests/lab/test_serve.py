@@ -236,3 +236,63 @@ def test_ten_thousand_processes_leave_memory_flat(tmp_path: Path) -> None:
     print(
         f"\n{len(now)} series, at most {slowest * 1000:.0f} ms a scrape, {[f'{each / 1e6:.0f}' for each in sizes]} MB"
     )
+
+
+COLLECTOR = """
+import gzip, http.server, json, sys
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        request = ExportMetricsServiceRequest()
+        request.ParseFromString(body)
+        with open(sys.argv[1], "w") as told:
+            json.dump(MessageToDict(request), told)
+        self.send_response(200)
+        self.end_headers()
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.handle_request()
+"""
+
+
+def test_a_collector_of_opentelemetry_is_sent_the_same(tmp_path: Path) -> None:
+    (tmp_path / "collector.py").write_text(COLLECTOR)
+    python = tmp_path / "venv/bin/python"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", tmp_path / "venv"], check=True)
+    packages = ("opentelemetry-exporter-otlp-proto-http", "prometheus-client", "click", "psutil", "system-calls")
+    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=600)
+    (site,) = (tmp_path / "venv/lib").glob("python3*/site-packages")
+    (site / "here.pth").write_text(str(REPOSITORY))
+    for each in (tmp_path, *tmp_path.parents[:2]):  # what is imported late is imported by nobody
+        each.chmod(0o755)
+    with subprocess.Popen([python, tmp_path / "collector.py", tmp_path / "told"], stdout=subprocess.PIPE) as collector:
+        assert collector.stdout
+        url = f"http://127.0.0.1:{int(collector.stdout.readline())}/v1/metrics"
+        words = ["serve", "--listen", "127.0.0.1:0", "--otlp", url, "--", "ls", "/nowhere"]
+        done = subprocess.run(
+            [python, "-m", "denet_tui", *words], env=environment(), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 2, done.stderr
+        assert collector.wait(PATIENCE) == 0
+    (resource,) = json.loads((tmp_path / "told").read_text())["resourceMetrics"]
+    metrics = {each["name"]: each for each in resource["scopeMetrics"][0]["metrics"]}
+    calls = metrics["denet_calls"]["sum"]
+    assert (calls["isMonotonic"], calls["aggregationTemporality"]) == (True, "AGGREGATION_TEMPORALITY_CUMULATIVE")
+    times = {
+        each["attributes"][0]["value"]["stringValue"]: each
+        for each in metrics["denet_call_seconds"]["histogram"]["dataPoints"]
+    }
+    for point in calls["dataPoints"]:
+        labels = {each["key"]: each["value"]["stringValue"] for each in point["attributes"]}
+        if labels["syscall"] in times:
+            counts = times[labels["syscall"]]
+            assert sum(map(int, counts["bucketCounts"])) == int(counts.get("count", 0)) <= int(point["asInt"])
+            assert len(counts["bucketCounts"]) == len(counts["explicitBounds"]) + 1
+    assert "denet_exact" in metrics
+    assert {each["key"] for each in resource["resource"]["attributes"]} >= {"service.name", "service.version"}

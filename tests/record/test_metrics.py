@@ -45,7 +45,7 @@ def adds_up(metrics: Metrics, last: Snapshot) -> None:
     assert told["denet_call_seconds_count"] == last.total.returns
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(ticks_with_losses)
 def test_the_sums_are_everything_whatever_happens(script: list) -> None:  # type: ignore[type-arg]
     kernel, snapshots = play(script)
@@ -61,7 +61,8 @@ def test_the_sums_are_everything_whatever_happens(script: list) -> None:  # type
 
 def test_of_a_story_each_number_has_its_names() -> None:
     metrics = Metrics(INFO)
-    for each in (told := story()):
+    told = story()
+    for each in (*told, told[-1]):  # as the last one of a run is
         metrics.add(each)
     found = samples(metrics)
     adds_up(metrics, told[-1])
@@ -95,10 +96,10 @@ def crowd(at_s: float, first: int, count: int) -> Snapshot:
 def test_the_number_of_series_is_bounded_and_the_most_frequent_get_them() -> None:
     for most in (200, MOST_SERIES):
         metrics = Metrics(INFO, most)
-        metrics.add(last := crowd(0.5, 0, 400))
+        metrics.add(last := crowd(0.5, 0, 200))
         assert most / 2 < len(samples(metrics)) <= most + FIXED
         adds_up(metrics, last)
-        assert samples(metrics)["denet_calls_total", "p399", "call3"] == 400
+        assert samples(metrics)["denet_calls_total", "p199", "call3"] == 200
         assert samples(metrics)["denet_calls_total", OTHER, OTHER] > 0
 
 
