@@ -112,7 +112,7 @@ class FlightTable(TableView[FlightRow]):
         Binding(
             "comma",
             "threshold(-1)",
-            "List shorter calls",
+            "Shorter",
             id="inflight.shorter",
             tooltip="List shorter calls, too",
             key_display=",",
@@ -120,7 +120,7 @@ class FlightTable(TableView[FlightRow]):
         Binding(
             "full_stop",
             "threshold(1)",
-            "List longer calls",
+            "Longer",
             id="inflight.longer",
             tooltip="List only longer calls",
             key_display=".",

@@ -100,7 +100,9 @@ class ProcessTree(TableView[Row]):
         Binding("e", "ended", "Ended", id="tree.ended", tooltip="Show each ended process, or fold them by name"),
         Binding("p", "parent", "Parent", id="tree.parent", tooltip="Go to the process that forked this one"),
         Binding("t", "group('name')", "By name", id="tree.group", tooltip="One line for all of a command name"),
-        Binding("g", "group('cgroup')", "By cgroup", id="tree.cgroup", tooltip="One line for all of a cgroup"),
+        Binding(
+            "g", "group('cgroup')", "By cgroup", id="tree.cgroup", tooltip="One line for all of a cgroup", show=False
+        ),
         Binding(
             "a", "arguments", "Arguments", id="tree.arguments", tooltip="Whole command lines, or names", show=False
         ),

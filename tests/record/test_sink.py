@@ -224,25 +224,28 @@ def test_batches_keep_every_piece_and_stay_small():
     assert list(batches([])) == []
 
 
-def test_a_huge_tick_is_still_one_line(tmp_path):
+def test_a_huge_tick_is_one_line_after_its_pieces(tmp_path):
     crowd = [process(2000 + index, {READ: counted(1)}, start_s=0.1) for index in range(3000)]
     recorder = Recorder(INFO, category, path=tmp_path / "rec.jsonl")
     recorder.start()
     recorder.finish(snapshot(0.5, crowd))
-    trees = [line for line in lines_of(tmp_path / "rec.jsonl") if line["kind"] == "tree"]
-    assert len(trees) == 1
-    assert len(trees[0]["children"]) == len(trees[0]["denet_tui"]["processes"]) == 3000
+    lines = lines_of(tmp_path / "rec.jsonl")
+    (tree,) = [line for line in lines if line["kind"] == "tree"]
+    pieces = [line["processes"] for line in lines if line["kind"] == "more" and line["of"] == "tree"]
+    assert len(tree["children"]) == 3000
+    assert len(tree["denet_tui"]["processes"].keys() | set().union(*pieces)) == 3000
 
 
 def test_a_temporary_file_that_cannot_be_read_leaves_no_half_summary(tmp_path, monkeypatch):
-    def blocks(spool: spool_module.Spool):
-        yield '"' + "x" * 600_000  # enough for a part of the summary to be in the file already
+    def items(spool: spool_module.Spool):
+        yield f'"{"x" * 600_000}"'  # enough for a part of the summary to be in the file already
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(spool_module.Spool, "blocks", blocks)
+    monkeypatch.setattr(spool_module.Spool, "items", items)
     recorder = Recorder(INFO, category, path=tmp_path / "rec.jsonl")
     recorder.start()
     recorder.finish(story()[0])
     assert recorder.failure is not None
     assert "Input/output error" in recorder.failure
-    assert lines_of(tmp_path / "rec.jsonl")[-1]["kind"] == "tree"
+    *_, before, last = [line["kind"] for line in lines_of(tmp_path / "rec.jsonl")]
+    assert (before, last) == ("tree", "more")
