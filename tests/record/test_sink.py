@@ -231,7 +231,7 @@ def test_a_huge_tick_is_one_line_after_its_pieces(tmp_path):
     recorder.finish(snapshot(0.5, crowd))
     lines = lines_of(tmp_path / "rec.jsonl")
     (tree,) = [line for line in lines if line["kind"] == "tree"]
-    pieces = [line["processes"] for line in lines if line["kind"] == "more" and line["of"] == "tree"]
+    pieces = [line["denet_tui"]["processes"] for line in lines if line["kind"] == "more" and line["of"] == "tree"]
     assert len(tree["children"]) == 3000
     assert len(tree["denet_tui"]["processes"].keys() | set().union(*pieces)) == 3000
 
