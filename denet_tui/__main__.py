@@ -38,7 +38,9 @@ interrupted = signal.getsignal(signal.SIGINT)
 if interrupted is signal.default_int_handler:  # ctrl+c ends what has not begun yet, without Python's traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
-    if sys.argv[1:2] in (["run"], ["attach"], ["machine"]) and os.geteuid() == 0:
+    # Where one of the streams is closed, what is opened now would be in its place.
+    streams = sys.stdin and sys.stdout and sys.stderr
+    if sys.argv[1:2] in (["run"], ["attach"], ["machine"]) and os.geteuid() == 0 and streams:
         from denet_tui.bpf.handover import prepare
 
         prepare()

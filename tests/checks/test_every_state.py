@@ -154,7 +154,7 @@ def test_here_both_ways_count_exactly(healthy: Seen) -> None:
     assert layer(seen, "raw: counting") == layer(seen, "tracefs: counting") == "1,000 calls made, 1,000 counted"
     program = dict(seen.found["PROG-001"]["evidence"])
     assert program["raw: map syscall_counts"] == "type 6, key 4 B, value 8 B, 3840 entries"
-    assert program["raw: map pid_syscall_map"] == "type 1, key 8 B, value 240 B, 65536 entries"
+    assert program["raw: map pid_syscall_map"] == "type 1, key 8 B, value 240 B, 57344 entries"
 
 
 def test_nobody_stops_at_the_first_map() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_nobody_of_the_same_user_gets_into_the_setup_screen_or_its_helper(person
     with tmux(tmp_path) as terminal:
         argv = person.argv("exec $denet setup", become=SETS, TERM="screen-256color", LANG="C.UTF-8")
         path = person.home / "typed"
-        path.write_text("clear; " + " ".join(f"'{word}'" for word in argv) + "\n")
+        path.write_text(f"clear; {shlex.join(argv)}\n")
         terminal.line(f". {path}")
         eventually(lambda: re.search("enter goes on|need|left", terminal.screen()), "the setup screen")
         mine = denets(terminal.shell)

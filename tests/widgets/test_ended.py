@@ -44,13 +44,13 @@ def test_a_line_of_ended_processes_is_opened_where_it_stands() -> None:
     tree.action_narrow()
     assert pids(tree) == [10, 5000, 20, 30, 21, 31]
     assert tree.cursor == 2
-    tree.action_group()
+    tree.action_group("name")
     assert isinstance(tree.current, GroupRow)
-    assert tree.current.comm == "gcc"
-    tree.action_group()
+    assert tree.current.title == "gcc"
+    tree.action_group("name")
     tree.action_edge(-1)
-    tree.action_group()
-    assert tree.current.comm == "true"
+    tree.action_group("name")
+    assert tree.current.title == "true"
 
 
 def test_who_has_just_ended_or_has_somebody_alive_below_keeps_a_line() -> None:
