@@ -90,7 +90,8 @@ def test_a_flood_passes_and_says_what_was_left_out(tmp_path: Path) -> None:
 
 
 def test_run_again_on_the_same_program_and_without_who_is_left(tmp_path: Path) -> None:
-    left = "(trap '' HUP; while [ -e keep ]; do cat /nonexistent; done) > /dev/null 2>&1 &"
+    left = "(trap '' HUP; touch trapped; while [ -e keep ]; do cat /nonexistent; done) > /dev/null 2>&1 &"
+    left += " until [ -e trapped ]; do sleep 0.01; done;"  # else the end of the terminal ends it, too
     script = f"echo $$ >> pid; [ -e keep ] || {{ touch keep; {left} }}\n[ $(wc -l < pid) = 1 ] || exit 3\nls / /nope"
     with tmux(tmp_path) as terminal:
         start(terminal, tmp_path, script, "--summary sum -o recorded --output written")
