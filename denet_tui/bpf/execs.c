@@ -122,13 +122,13 @@ static __always_inline void note_exec(u32 tgid)
     u64 whole = kernel_u64(mm + OFF_ARG_END) - start;
     u32 length = whole > LONG_WORDS ? LONG_WORDS : whole;
     asm volatile("" : "+r"(length)); /* as in note_cmdline */
-    if (length <= LONG_WORDS && bpf_probe_read_user(draft->words.text, length, (void *)start) == 0) {
+    if (length <= LONG_WORDS && read_user(draft->words.text, length, (void *)start) == 0) {
         draft->exec.words_length = whole >> 32 ? -1 : whole;
         draft->exec.words_cut = whole > LONG_WORDS;
     }
     if (may_tell())
         draft->exec.path_length =
-            bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
+            read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
 #endif
     tell_exec(draft);
 }
@@ -148,18 +148,18 @@ static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder,
         words = at_folder ? REGISTER(u64, registers, OFF_ARG_2) : second;
     }
     if (path)
-        draft->exec.path_length = bpf_probe_read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
+        draft->exec.path_length = read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
 #pragma unroll
     for (int index = 0; index < EXEC_FAILED_WORDS; index++) {
         u64 word = 0;
-        if (!words || bpf_probe_read_user(&word, sizeof(word), (void *)(words + 8 * index)))
+        if (!words || read_user(&word, sizeof(word), (void *)(words + 8 * index)))
             break;
         if (!word)
             draft->exec.words_cut = 0;
         if (!word || length >= LONG_WORDS / 2)
             break;
         length &= LONG_WORDS / 2 - 1;
-        s32 size = bpf_probe_read_user_str(draft->words.text + length, LONG_WORDS / 2, (void *)word);
+        s32 size = read_user_str(draft->words.text + length, LONG_WORDS / 2, (void *)word);
         if (size <= 0)
             break;
         length += size;

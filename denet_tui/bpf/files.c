@@ -427,8 +427,8 @@ static __always_inline void read_two(struct about *about, struct failed_path *fa
         return;
     u64 text = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_3) : REGISTER(u64, registers, OFF_ARG_1);
     s32 folder = DOES(HAS_FOLDER) ? REGISTER(u64, registers, OFF_ARG_2) : AT_FDCWD;
-    failed->length = bpf_probe_read_user_str(failed->path, OF_TWO, (void *)about->text);
-    failed->other = bpf_probe_read_user_str(failed->path + OF_TWO, OF_TWO, (void *)text);
+    failed->length = read_user_str(failed->path, OF_TWO, (void *)about->text);
+    failed->other = read_user_str(failed->path + OF_TWO, OF_TWO, (void *)text);
     if (failed->length > 0 && failed->path[0] != '/') {
         failed->apart = folder != about->folder;
         folder = about->folder;
@@ -450,7 +450,7 @@ static __always_inline void read_path(struct about *about, u64 place)
         u64 size = about->size & 0xffffffff;
         asm volatile("" : "+r"(size));
         failed->length = -1;
-        if (size <= ADDRESS && bpf_probe_read_user(failed->path, size, (void *)about->text) == 0)
+        if (size <= ADDRESS && read_user(failed->path, size, (void *)about->text) == 0)
             failed->length = size;
         return;
     }
@@ -458,7 +458,7 @@ static __always_inline void read_path(struct about *about, u64 place)
         read_two(about, failed, own_registers(place));
         return;
     }
-    failed->length = bpf_probe_read_user_str(failed->path, FAILED_PATH, (void *)about->text);
+    failed->length = read_user_str(failed->path, FAILED_PATH, (void *)about->text);
     if (failed->length > 0 && failed->path[0] != '/') {
         about->at = about->folder;
         about->class |= LOOKS;
@@ -514,13 +514,13 @@ static __always_inline void find_peer(struct about *about, u64 place)
     if (!name || !registers)
         return;
     if (DOES(MESSAGE)) {
-        bpf_probe_read_user(&address, sizeof(address), (void *)about->text);
-        bpf_probe_read_user(&length, sizeof(length), (void *)(about->text + 8));
+        read_user(&address, sizeof(address), (void *)about->text);
+        read_user(&length, sizeof(length), (void *)(about->text + 8));
     } else {
         u64 size = REGISTER(u64, registers, OFF_ARG_5);
         address = REGISTER(u64, registers, OFF_ARG_4);
         if (DOES(READS))
-            bpf_probe_read_user(&length, sizeof(length), (void *)size);
+            read_user(&length, sizeof(length), (void *)size);
         else
             length = size;
     }
@@ -528,7 +528,7 @@ static __always_inline void find_peer(struct about *about, u64 place)
     u64 whole = length, mixed = about->file.inode;
     asm volatile("" : "+r"(whole)); /* as in unix_address */
     __builtin_memset(given, 0, ADDRESS);
-    if (!address || whole <= 2 || whole > ADDRESS || bpf_probe_read_user(given, whole, (void *)address))
+    if (!address || whole <= 2 || whole > ADDRESS || read_user(given, whole, (void *)address))
         return;
 #pragma unroll
     for (int at = 0; at < ADDRESS; at += 8)
@@ -654,7 +654,7 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
     if (about) {
         slow->file = about->file;
         if (DOES(HAS_PATH))
-            slow->length = bpf_probe_read_user_str(slow->path, SLOW_PATH, (void *)about->text);
+            slow->length = read_user_str(slow->path, SLOW_PATH, (void *)about->text);
     }
 #pragma unroll
     for (int i = 0; i < SLOWEST; i++)

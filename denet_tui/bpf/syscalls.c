@@ -222,6 +222,10 @@ BPF_TABLE("hash", u32, u8, own, SLOTS + TASKS);
 BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 #endif
 
+/* By names of our own: bcc looks its name for them up among all symbols of the kernel, once for each call. */
+static long (*read_user)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user;
+static long (*read_user_str)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user_str;
+
 #define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
 
 static __always_inline u32 setting(u32 which)
@@ -658,7 +662,7 @@ static __always_inline void note_cmdline(struct process *process)
     process->cmdline_length = whole >> 32 ? -1 : whole;
     asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
     if (length <= CMDLINE)
-        bpf_probe_read_user(process->cmdline, length, (void *)start);
+        read_user(process->cmdline, length, (void *)start);
 #endif
 }
 
