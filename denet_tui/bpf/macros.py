@@ -85,7 +85,7 @@ _NEEDED = {"OFF_PID", "OFF_TGID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "
 def flags_for(
     request: Request, only_uid: int | None, method: str, fields: dict[str, int]
 ) -> tuple[list[str], list[str]]:
-    """(flags of the compiler, notes for the user) for this kernel and attach method; raises LoadError where it cannot work.
+    """(Compiler flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work.
 
     -g0: no debugger reads this, and LLVM takes an eighth less without what one would need.
     """
