@@ -37,7 +37,7 @@ PATIENCE_S = 5
 LARGEST_SCALE_SERVED = 2
 """Of the tables for a user without privilege: 4 times the usual ones, 250 MB of kernel memory, 425 with all detail."""
 OUTPUT = 100_000
-"""Bytes of what libbcc and LLVM printed that are passed on."""
+"""Bytes of what libbcc and LLVM printed that are passed on, the last: the verifier's log ends with why it rejects."""
 
 MAPS = (
     "pid_syscall_map",
@@ -270,7 +270,7 @@ def _output() -> str:
     """What libbcc and LLVM printed: standard output is a memory file."""
     with suppress(OSError):  # as with a limit on the size of files
         sys.stdout.flush()
-        return os.pread(1, OUTPUT, 0).decode(errors="replace")
+        return os.pread(1, OUTPUT, max(0, os.fstat(1).st_size - OUTPUT)).decode(errors="replace")
     return ""
 
 

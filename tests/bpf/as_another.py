@@ -1,6 +1,6 @@
 """What a user is told of a setuid program it has started: `python -m tests.bpf.as_another UID PROGRAM [OPTION]..`.
 
-Run as root; PROGRAM is a setuid cat; OPTIONs are of setpriv(1), or `mapped` (tests/bpf/mapped.py in its place).
+Run as root; PROGRAM is a setuid cat; OPTIONs are of setpriv(1), or `mapped INSIDE` (tests/bpf/mapped.py in its place).
 Prints one JSON object: names of files, failing paths, and what was turned away.
 """
 
@@ -23,8 +23,8 @@ def main() -> None:
     loaded = loader.load(Request("raw", detail="files"), int(uid), "raw")
     tracer = Tracer(Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {}), int(uid))
     become = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *options]
-    if options == ["mapped"]:
-        become = [sys.executable, "-m", "tests.bpf.mapped", uid]
+    if options[:1] == ["mapped"]:
+        become = [sys.executable, "-m", "tests.bpf.mapped", uid, *options[1:]]
     argv = [*become, "sh", "-c", SCRIPT, program]
     watched = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert watched.stdout

@@ -299,10 +299,10 @@ def test_of_root_in_a_namespace_of_its_user_all_is_told() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"], ["mapped"]],
-    ids=["capabilities", "in another's namespace"],
+    [["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"], ["mapped", "0"], ["mapped", "1000"]],
+    ids=["capabilities", "in another's namespace", "without any in another's namespace"],
 )
-def test_of_what_has_capabilities_nothing_is_told(options: list[str]) -> None:
+def test_of_what_its_user_may_not_trace_nothing_is_told(options: list[str]) -> None:
     argv = [sys.executable, "-m", "tests.bpf.as_another", "65534", "cat", *options]
     done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
     found = json.loads(done.stdout.splitlines()[-1])
