@@ -22,6 +22,9 @@ MOST = 5
 
 _BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EROFS)
 """What fails with one of these has run into a limit or a fault of the machine, once is enough."""
+_ENDS = {("read", errno.EIO), *((call, errno.EROFS) for call in ("access", "faccessat", "faccessat2"))}
+"""But for these: a terminal reports its end so, and what asks whether it may write is answered."""
+_ENDS_LEAST = 3
 _UNREACHED = (errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH)
 _UNREACHED_LEAST = 5
 _EXECS_LEAST, _EXECS_SHARE = 500, 0.9
@@ -77,7 +80,7 @@ def sentences(snapshot: Snapshot) -> list[str]:
 def broken(snapshot: Snapshot) -> Iterator[RunFinding]:
     """Disks that are full or broken, descriptors that have run out."""
     for (call, number), count in snapshot.errnos.items():
-        if number in _BROKEN and count:
+        if number in _BROKEN and count and ((_plain(call), number) not in _ENDS or count >= _ENDS_LEAST):
             more, figures = paths.failures(snapshot, call, number)
             text = f"{visible(call.name)} failed {_times(count)} with {_why(number)}{more}"
             yield RunFinding("broken", text, _error(call, number, count) | figures, 2.0, "errors")
@@ -125,6 +128,8 @@ def syncing(snapshot: Snapshot) -> Iterator[RunFinding]:
     """Time spent until data is on a disk."""
     some = {call: each for call, each in snapshot.syscalls.items() if _plain(call) in _SYNCS and each.returns}
     time_ns, calls = sum(each.time_ns for each in some.values()), sum(each.returns for each in some.values())
+    if snapshot.detail.time:  # without what waited for a CPU
+        time_ns = sum(wait.blocked_ns for call, wait in snapshot.detail.time.waits.items() if _plain(call) in _SYNCS)
     if time_ns < max(_SYNC_NS, _SYNC_SHARE * snapshot.elapsed_ns):
         return
     call = max(some, key=lambda each: some[each].time_ns)

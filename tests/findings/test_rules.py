@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from denet_tui.detail import Detail, Time, Wait
 from denet_tui.findings.rules import MOST, RULES, findings, sentences
 from denet_tui.model import Counters, InFlight, Snapshot
 from denet_tui.syscalls import named
@@ -76,6 +77,12 @@ WELL = {
         wait4=calls(10, 0, 9 * SECOND, 9 * SECOND), read=calls(10, 0, 9 * SECOND, 9 * SECOND)
     ),
     "a pipe is full": run(write=calls(10, 0, 9 * SECOND, 9 * SECOND)),
+    "a terminal has ended": run(errors={("read", errno.EIO): 1}, read=calls(10, 1)),
+    "a shell asks whether it may write": run(errors={("faccessat2", errno.EROFS): 1}, faccessat2=calls(1, 1)),
+    "a busy machine keeps fsync from its CPU": replace(
+        run(fsync=calls(400, 0, 4 * SECOND)),
+        detail=Detail(time=Time(runqueue_ns=4 * SECOND, waits={named("fsync"): Wait(SECOND // 4, 3 * SECOND)})),
+    ),
     "a file is saved": run(fsync=calls(3, 0, SECOND, SECOND // 2)),
     "a server waits": run(in_flight=(inside("epoll_wait", 50),), running=True),
     "nothing was called": run(0.0),
