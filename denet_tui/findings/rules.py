@@ -73,8 +73,9 @@ def findings(snapshot: Snapshot) -> tuple[RunFinding, ...]:
 
 
 def sentences(snapshot: Snapshot) -> list[str]:
-    """The same in words, one line each; one line too where nothing does."""
-    return [f"stands out: {each.text}" for each in findings(snapshot)] or ["nothing stands out"]
+    """The same in words, one line each; one line too where nothing does, in what was counted."""
+    counted = "" if snapshot.exact else " in what was counted"
+    return [f"stands out: {each.text}" for each in findings(snapshot)] or [f"nothing stands out{counted}"]
 
 
 def broken(snapshot: Snapshot) -> Iterator[RunFinding]:

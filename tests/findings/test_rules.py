@@ -9,7 +9,7 @@ import pytest
 
 from denet_tui.detail import Detail, Time, Wait
 from denet_tui.findings.rules import MOST, RULES, findings, sentences
-from denet_tui.model import Counters, InFlight, Snapshot
+from denet_tui.model import Counters, InFlight, Loss, Snapshot
 from denet_tui.syscalls import named
 from denet_tui.touched import FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import process, snapshot
@@ -224,3 +224,8 @@ def test_the_program_that_searched_most_is_named():
     snapshot = replace(NAMED["searched"][0], processes=(process(4242, {}), searcher))
     assert findings(snapshot)[0].text.endswith(": cc1 looks for 312 names in 9 folders before it finds them")
     assert findings(snapshot)[0].figures["folders"] == 9
+
+
+def test_what_was_lost_may_have_stood_out() -> None:
+    short = replace(WELL["a file is saved"], loss=Loss(rows=3))
+    assert sentences(short) == ["nothing stands out in what was counted"]
