@@ -22,7 +22,7 @@ def turned_away(table: str, count: int) -> str:
     return f"{table}: {count:,} turned away (no room)"
 
 
-NOT_IN_FILES = "what mmap, io_uring, vmsplice and tee move, and the bytes of sendmmsg and recvmmsg"
+NOT_IN_FILES = "what mmap, io_uring, vmsplice and tee move, the bytes of sendmmsg and recvmmsg, and 32-bit calls"
 """As recording.schema.json says it, too."""
 
 
