@@ -168,7 +168,11 @@ def load(module: Any, kind: int, event: str, uid: int | None) -> int:
     if places := uids_in(code):
         code = of_uid(code, places, uid)
     if code != module.dump_func(f"on_{event}".encode()):
-        return programs.load_program(kind, code, f"on_{event}")
+        try:
+            return programs.load_program(kind, code, f"on_{event}")
+        except OSError:
+            module.load_func(f"on_{event}".encode(), kind)  # refused as well, and libbcc prints what the verifier says
+            raise
     return int(module.load_func(f"on_{event}".encode(), kind).fd)
 
 

@@ -139,13 +139,16 @@ static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder,
     if (!draft)
         return;
 #if defined(OFF_ARG_0) && defined(OFF_ARG_1) && defined(OFF_ARG_2)
-    char *registers = may_tell() ? own_registers(place) : 0;
     u64 path = 0, words = 0;
     u32 length = 0;
-    if (registers) {
-        u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
-        path = at_folder ? second : first;
-        words = at_folder ? REGISTER(u64, registers, OFF_ARG_2) : second;
+    if (may_tell()) {
+        char *registers = own_registers(place);
+        if (registers) {
+            u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
+            u64 third = REGISTER(u64, registers, OFF_ARG_2);
+            path = at_folder ? second : first;
+            words = at_folder ? third : second;
+        }
     }
     if (path)
         draft->exec.path_length = read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
