@@ -164,16 +164,19 @@ class ProgramCache:
 
 def load(module: Any, kind: int, event: str, uid: int | None) -> int:
     """Descriptor of a program that a module of bcc has compiled, for this uid; raises what bcc raises, or OSError."""
-    code = _code_of(module, event)
+    name = f"on_{event}".encode()
+    code, compiled = _code_of(module, event), module.dump_func(name)
+    plain = code == compiled
     if places := uids_in(code):
         code = of_uid(code, places, uid)
-    if code != module.dump_func(f"on_{event}".encode()):
-        try:
-            return programs.load_program(kind, code, f"on_{event}")
-        except OSError:
-            module.load_func(f"on_{event}".encode(), kind)  # refused as well, and libbcc prints what the verifier says
-            raise
-    return int(module.load_func(f"on_{event}".encode(), kind).fd)
+    if code == compiled:
+        return int(module.load_func(name, kind).fd)
+    try:
+        return programs.load_program(kind, code, f"on_{event}")
+    except OSError:
+        if plain:  # but for the uid: refused as well, and libbcc prints what the verifier says
+            module.load_func(name, kind)
+        raise
 
 
 def _code_of(module: Any, event: str) -> bytes:
