@@ -33,7 +33,7 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.record import denet_lines, execs, files, times
-from denet_tui.record.denet_lines import MOST, or_text, whole
+from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
@@ -79,7 +79,7 @@ def run_info(line: Line) -> RunInfo:
             method=str(ours["way"]),
             user=str(ours["user"]),
             interval_s=whole(ours["interval_ms"]) / 1000,
-            start_wall_ms=whole(line["t0_ms"]),
+            start_wall_ms=unix_ms(line["t0_ms"]),
             start_ns=whole(ours["start_ns"]),
             notes=tuple(map(str, ours["notes"])),
         )
@@ -130,7 +130,7 @@ class _Advance:
         ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
         return Snapshot(
             time_ns=time_ns,
-            wall_ms=whole(ours["wall_ms"]),
+            wall_ms=unix_ms(ours["wall_ms"]),
             elapsed_ns=whole(ours["elapsed_ns"]),
             interval_ns=interval_ns,
             syscalls=added((before.syscalls, recent)),
@@ -139,7 +139,7 @@ class _Advance:
             processes=tuple(sorted([*self.over[-KEPT_ENDED:], *self.living.values()], key=lambda each: each.start_ns)),
             total=before.total.plus(delta),
             delta=delta,
-            loss=self._loss(ours["loss"], time_ns - interval_ns),
+            loss=self._loss(ours["loss"], whole(time_ns - interval_ns)),
             in_flight=tuple(map(_in_flight, ours["in_flight"])),
             ended=tuple(ended),
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
