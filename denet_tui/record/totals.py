@@ -58,9 +58,7 @@ class Totals:
     ) -> Totals:
         """Reads all of it, and hands over each tick, and each process, once; raises UnreadableError."""
         marks = Marks()
-        start = track.start()
-        over = (one for one in start.processes if not one.alive and (one.lost or (one.end_ns or 0) <= start.time_ns))
-        found, at = cls(track.info, start, "", left_out=start.forgotten + sum(1 for _ in over)), track.begin
+        found, at = cls(track.info, track.start(), "", left_out=_over(track.start())), track.begin
         while True:
             while (read := track.tick(found.last, at)) is None and track.streams:
                 track.news.wait()
@@ -120,3 +118,9 @@ class Totals:
                 for name, program in sorted(self.programs.items())
             },
         }
+
+
+def _over(start: Snapshot) -> int:
+    """Processes that no tick after this one tells of."""
+    ended = (each for each in start.processes if not each.alive)
+    return start.forgotten + sum(each.lost or (each.end_ns or 0) <= start.time_ns for each in ended)
