@@ -222,7 +222,7 @@ class Track:
             return ""
         if self._lines.is_stream:
             return self._lines.failure or "the stream ended before the run did"
-        return "no end yet: being written, or cut off"
+        return "no end: growing, or cut off"
 
     def start(self) -> Snapshot:
         """What the first tick goes on from."""

@@ -255,7 +255,7 @@ def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
     assert all(list(read(each)) for each in found[:-1])
     done = subprocess.run([*DENET, "report", "rec.jsonl"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "being written, or cut off" in done.stdout
+    assert "growing, or cut off" in done.stdout
     assert "ENOENT" in done.stdout or "ls" in done.stdout
 
 
