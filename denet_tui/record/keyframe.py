@@ -17,7 +17,7 @@ from denet_tui.record.denet_lines import amount, or_text, unix_ms, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
-from denet_tui.record.read import DAMAGE, Line, first_snapshot, loss_of, or_none, rows_of, status_of
+from denet_tui.record.read import DAMAGE, Line, damage, first_snapshot, loss_of, or_none, rows_of, status_of
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, plain, rows
 from denet_tui.visible import as_json
@@ -204,7 +204,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             processes=tuple(map(_process_of, state["processes"])),
         )
     except (*DAMAGE, zlib.error, RecursionError, MemoryError) as problem:
-        raise ValueError(f"it is damaged ({type(problem).__name__})") from None
+        raise ValueError(f"it is damaged: {damage(problem)}") from None
 
 
 def _process_of(line: Line) -> ProcessInfo:

@@ -37,7 +37,7 @@ from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
-from denet_tui.visible import how_many
+from denet_tui.visible import how_many, visible
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
@@ -87,6 +87,19 @@ def run_info(line: Line) -> RunInfo:
         raise UnreadableError("its first line is damaged") from None
 
 
+def damage(problem: Exception) -> str:
+    """What is wrong with a line that has raised one of DAMAGE, in words."""
+    if isinstance(problem, KeyError):
+        return f"the field {visible(str(problem.args[0]))[:40]} is missing"
+    if isinstance(problem, TypeError | AttributeError):
+        return "a field is of a wrong kind"
+    if isinstance(problem, IndexError | struct.error):
+        return "a list has too many or too few values, or one that there cannot be"
+    if isinstance(problem, LookupError):
+        return str(problem)
+    return "a field has a value that there cannot be"
+
+
 def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line) -> Snapshot:
     """The snapshot of a `tree` line; `events` are the lines between it and the one before. Raises UnreadableError."""
     try:
@@ -94,7 +107,7 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line)
             return denet_lines.advance(info, before, events, tree)
         return _Advance(info, before).snapshot(events, tree)
     except DAMAGE as problem:
-        raise UnreadableError(f"it is damaged ({type(problem).__name__})") from None
+        raise UnreadableError(f"it is damaged: {damage(problem)}") from None
 
 
 @dataclass(slots=True)
@@ -221,7 +234,7 @@ class _Advance:
         for pid, process in self.living.items():
             self.living[pid] = news.to(process, usages[pid])
         if news.tables:
-            raise LookupError("calls of a process that there is not")
+            raise LookupError("it has calls of a process that there is not")
 
 
 def _join(ours: Line, more: Line) -> None:

@@ -322,3 +322,24 @@ def test_two_recordings_in_one_file_are_told(tmp_path: Path) -> None:
             where = first.count(b"\n") + 1
             with pytest.raises(UnreadableError, match=f"both.jsonl, line {where}: another recording begins here"):
                 Totals.of(opened(both))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"time_ns": None}, "a field has a value that there cannot be"), ({"notes": 5}, "a field is of a wrong kind"),
+        ({"processes": {"77": {}}}, "it has calls of a process that there is not"), ({}, "the field loss is missing"),
+        ({"syscalls": {"read": dict.fromkeys(("calls", "returns", "errors", "unreturned", "time_ns"), 0)
+                       | {"buckets": [0] * 999, "max_ns": 0}}}, "a list has too many or too few values"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_said_in_words(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    path = recorded(tmp_path / "rec.jsonl", told())
+    lines = lines_of(path)
+    at, tick = next((at, line) for at, line in enumerate(lines) if line["kind"] == "tree")
+    tick["denet_tui"] |= change  # type: ignore[operator]
+    if not change:
+        del tick["denet_tui"]["loss"]  # type: ignore[attr-defined]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(UnreadableError, match=f"rec.jsonl, line {at + 1}: it is damaged: {says}"):
+        Totals.of(opened(path))
