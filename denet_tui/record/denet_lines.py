@@ -46,9 +46,14 @@ def kind(line: dict[str, Any]) -> str | None:
 
 def whole(value: object, least: int = 0) -> int:
     """A whole number of at most 63 bits; raises ValueError for what is none."""
-    if not isinstance(value, int) or not least <= value < MOST:
+    if type(value) is not int or not least <= value < MOST:
         raise ValueError("a number that there cannot be")
     return value
+
+
+def unix_ms(value: object) -> int:
+    """A Unix time in ms whose ns have room in 63 bits; raises ValueError for what is none."""
+    return whole(whole(value) * 1_000_000) // 1_000_000
 
 
 def or_text(value: object) -> str | None:
@@ -77,7 +82,7 @@ def usage(metrics: dict[str, Any]) -> Usage:
 def run_info(first: dict[str, Any]) -> RunInfo:
     """What the first line says about the run, be it metadata or not."""
     known = kind(first) == "metadata"
-    start_ms = whole(first["t0_ms"] if known else first["ts_ms"])
+    start_ms = unix_ms(first["t0_ms"] if known else first["ts_ms"])
     return RunInfo(
         argv=tuple(map(str, first["cmd"])) if known else ("a command that the recording does not name",),
         executable=str(first["executable"]) if known else "",
@@ -98,7 +103,7 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[dict[str, Any]], l
     for child in line.get("children", ()):
         metrics[whole(child["pid"])], commands[whole(child["pid"])] = child["metrics"], str(child["command"])
     summed = line.get("aggregated", line)
-    time_ns = max(whole(summed["ts_ms"]) * 1_000_000, before.time_ns)
+    time_ns = max(unix_ms(summed["ts_ms"]) * 1_000_000, before.time_ns)
     born = {whole(event["pid"]): event for event in events if kind(event) == "child"}
     processes = []
     for process in before.processes:

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from denet_tui.detail import Exec
 from denet_tui.model import ProcessInfo, RunInfo, Snapshot
+from denet_tui.record.denet_lines import whole
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name, errno_number
 from denet_tui.visible import visible, write
@@ -30,12 +31,12 @@ def of_item(line: dict[str, Any]) -> Exec:
     """From a tick of a recording; raises LookupError, TypeError or ValueError where it is damaged."""
     path, argv, cwd, errno = (line[name] for name in ("path", "argv", "cwd", "errno"))
     return Exec(
-        int(line["tgid"]),
-        int(line["at_ns"]),
+        whole(line["tgid"]),
+        whole(line["at_ns"]),
         None if path is None else str(path),
         None if argv is None else tuple(map(str, argv)),
         None if cwd is None else str(cwd),
-        int(line["uid"]),
+        whole(line["uid"]),
         None if errno is None else errno_number(str(errno)),
         bool(line.get("argv_cut")),
         bool(line.get("path_cut")),

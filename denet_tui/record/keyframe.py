@@ -13,11 +13,11 @@ from denet_tui.counts import added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
-from denet_tui.record.denet_lines import amount, or_text, whole
+from denet_tui.record.denet_lines import amount, or_text, unix_ms, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
-from denet_tui.record.read import DAMAGE, Line, first_snapshot, loss_of, or_none, rows_of, status_of
+from denet_tui.record.read import DAMAGE, Line, damage, first_snapshot, loss_of, or_none, rows_of, status_of
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, plain, rows
 from denet_tui.visible import as_json
@@ -192,7 +192,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
         return replace(
             first_snapshot(info),
             time_ns=whole(state["time_ns"]),
-            wall_ms=whole(state["wall_ms"]),
+            wall_ms=unix_ms(state["wall_ms"]),
             elapsed_ns=whole(state["elapsed_ns"]),
             interval_ns=whole(state["interval_ns"]),
             forgotten=whole(state["forgotten"]),
@@ -204,7 +204,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             processes=tuple(map(_process_of, state["processes"])),
         )
     except (*DAMAGE, zlib.error, RecursionError, MemoryError) as problem:
-        raise ValueError(f"it is damaged ({type(problem).__name__})") from None
+        raise ValueError(f"it is damaged: {damage(problem)}") from None
 
 
 def _process_of(line: Line) -> ProcessInfo:

@@ -73,7 +73,8 @@ class Playback:
         self._playing, self._following, self._speed, self._told = False, True, 1.0, ""
         self._waiting = ""
         """What was told last of an end that is not there yet."""
-        self._failed = False
+        self._failed = self._at_end = False
+        """Whether it can be read no further, and whether it has been read as far as it goes for now."""
 
     @property
     def state(self) -> Position:
@@ -83,7 +84,7 @@ class Playback:
         return Position(
             there.elapsed_ns / 1e9 if there else places[at].elapsed_s if 0 <= at < len(places) else 0.0,
             last.elapsed_s if last else 0.0,
-            max(0.0, 1 - (last.end if last else 0) / size) if size and self._following else 0.0,
+            max(0.0, 1 - (last.end if last else 0) / size) if size and self._following and not self._at_end else 0.0,
             self._playing,
             self._following,
             self._speed,
@@ -156,6 +157,7 @@ class Playback:
     def _go_on(self, publish: Publish) -> float:
         """Where it plays or follows, publish the next tick; returns how long to wait then, in s."""
         if (self._playing or self._following) and not self._advance(publish):
+            self._at_end = True
             self._playing, self._following = False, not self._over()
             if self._told in ("", self._waiting):  # nothing that was met
                 self._told = self._waiting = self._track.ending()
@@ -178,6 +180,7 @@ class Playback:
             return False
         now = tick.snapshot
         if at == len(self._places):
+            self._at_end = False
             self._places.append(Sample(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
             if at % self._stride == 0:
                 self._kept[at] = now

@@ -33,11 +33,11 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.record import denet_lines, execs, files, times
-from denet_tui.record.denet_lines import MOST, or_text, whole
+from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
-from denet_tui.visible import how_many
+from denet_tui.visible import how_many, visible
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
@@ -79,12 +79,25 @@ def run_info(line: Line) -> RunInfo:
             method=str(ours["way"]),
             user=str(ours["user"]),
             interval_s=whole(ours["interval_ms"]) / 1000,
-            start_wall_ms=whole(line["t0_ms"]),
+            start_wall_ms=unix_ms(line["t0_ms"]),
             start_ns=whole(ours["start_ns"]),
             notes=tuple(map(str, ours["notes"])),
         )
     except DAMAGE:
         raise UnreadableError("its first line is damaged") from None
+
+
+def damage(problem: Exception) -> str:
+    """What is wrong with a line that has raised one of DAMAGE, in words."""
+    if isinstance(problem, KeyError):
+        return f"the field {visible(str(problem.args[0]))[:40]} is missing"
+    if isinstance(problem, TypeError | AttributeError):
+        return "a field is of a wrong kind"
+    if isinstance(problem, IndexError | struct.error):
+        return "a list has too many or too few values, or one that there cannot be"
+    if isinstance(problem, LookupError):
+        return str(problem)
+    return "a field has a value that there cannot be"
 
 
 def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line) -> Snapshot:
@@ -94,7 +107,7 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[Line], tree: Line)
             return denet_lines.advance(info, before, events, tree)
         return _Advance(info, before).snapshot(events, tree)
     except DAMAGE as problem:
-        raise UnreadableError(f"it is damaged ({type(problem).__name__})") from None
+        raise UnreadableError(f"it is damaged: {damage(problem)}") from None
 
 
 @dataclass(slots=True)
@@ -130,7 +143,7 @@ class _Advance:
         ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
         return Snapshot(
             time_ns=time_ns,
-            wall_ms=whole(ours["wall_ms"]),
+            wall_ms=unix_ms(ours["wall_ms"]),
             elapsed_ns=whole(ours["elapsed_ns"]),
             interval_ns=interval_ns,
             syscalls=added((before.syscalls, recent)),
@@ -139,7 +152,7 @@ class _Advance:
             processes=tuple(sorted([*self.over[-KEPT_ENDED:], *self.living.values()], key=lambda each: each.start_ns)),
             total=before.total.plus(delta),
             delta=delta,
-            loss=self._loss(ours["loss"], time_ns - interval_ns),
+            loss=self._loss(ours["loss"], whole(time_ns - interval_ns)),
             in_flight=tuple(map(_in_flight, ours["in_flight"])),
             ended=tuple(ended),
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
@@ -221,7 +234,7 @@ class _Advance:
         for pid, process in self.living.items():
             self.living[pid] = news.to(process, usages[pid])
         if news.tables:
-            raise LookupError("calls of a process that there is not")
+            raise LookupError("it has calls of a process that there is not")
 
 
 def _join(ours: Line, more: Line) -> None:

@@ -11,6 +11,7 @@ from denet_tui.record.marks import Marks
 from denet_tui.record.summary import finding_items, syscall_items
 from denet_tui.record.text import Json, ending, plain
 from denet_tui.record.track import Track
+from denet_tui.visible import how_many
 
 TELLING = ("errors", "slow", "loss")
 """The kinds of marks that are told: forks and exits are what happens anyway."""
@@ -43,6 +44,8 @@ class Totals:
     last: Snapshot
     ending: str
     """Where the run's own end is not in it: why; else empty."""
+    left_out: int = 0
+    """Processes that had ended before a recording that begins with a later part: `programs` has none of their calls."""
     moments: list[tuple[float, str]] = field(default_factory=list)
     programs: dict[str, Program] = field(default_factory=dict)
 
@@ -55,7 +58,7 @@ class Totals:
     ) -> Totals:
         """Reads all of it, and hands over each tick, and each process, once; raises UnreadableError."""
         marks = Marks()
-        found, at = cls(track.info, track.start(), ""), track.begin
+        found, at = cls(track.info, track.start(), "", left_out=_over(track.start())), track.begin
         while True:
             while (read := track.tick(found.last, at)) is None and track.streams:
                 track.news.wait()
@@ -76,7 +79,14 @@ class Totals:
     @property
     def doubt(self) -> str:
         """Why its numbers may be too low; empty where they are exact."""
-        return "; ".join(filter(None, (self.last.loss.describe(), self.ending)))
+        return "; ".join(filter(None, (self.last.loss.describe(), self.earlier, self.ending)))
+
+    @property
+    def earlier(self) -> str:
+        """What earlier parts had that are not there; empty for nothing."""
+        if not self.left_out:
+            return ""
+        return f"{how_many(self.left_out, 'process')} of earlier parts {'is' if self.left_out == 1 else 'are'} left out"
 
     def _take(self, processes: Iterable[ProcessInfo], each: Callable[[ProcessInfo], None]) -> None:
         for process in processes:
@@ -90,7 +100,8 @@ class Totals:
             "exact": self.last.exact,
             "lost": self.last.loss._asdict(),
             "elapsed_s": self.last.elapsed_ns / 1e9,
-            "complete": not self.ending,
+            "complete": not (self.ending or self.left_out),
+            **({"processes_left_out": self.left_out} if self.left_out else {}),
             **ending(self.last.status),
             "findings": finding_items(self.last),
             "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],
@@ -107,3 +118,9 @@ class Totals:
                 for name, program in sorted(self.programs.items())
             },
         }
+
+
+def _over(start: Snapshot) -> int:
+    """Processes that no tick after this one tells of."""
+    ended = (each for each in start.processes if not each.alive)
+    return start.forgotten + sum(each.lost or (each.end_ns or 0) <= start.time_ns for each in ended)

@@ -6,10 +6,12 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
+from denet_tui.record.denet_lines import whole
 from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
@@ -19,6 +21,7 @@ from denet_tui.visible import how_many, visible
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
 _MOST_EMPTY = 1000
+_ANOTHER = "another recording begins here"
 _ASIDE = INDEX, KEYFRAME, b'{"kind":"more","of":"summary"'
 """Who reads tick by tick has what they hold."""
 
@@ -73,6 +76,8 @@ class Track:
                     self._refuse(place, str(problem))
             if what is None:
                 self._refuse(place, "it is no line of a recording")
+            if what == "metadata" and not self._goes_on(line):
+                self._refuse(place, _ANOTHER)
             events.append(line)
             place = after
         return None
@@ -119,8 +124,15 @@ class Track:
         except UnreadableError as problem:
             raise UnreadableError(f"{self._name}: {problem}") from None
         self.begin = after if denet_lines.kind(line) == "metadata" else 0
-        self._is_later = isinstance(ours := line.get("denet_tui"), dict) and ours.get("part", 1) != 1
+        self._is_later = _is_later(line)
         return info
+
+    def _goes_on(self, line: Line) -> bool:
+        """Whether a first line is that of a later part of the same run."""
+        try:
+            return _is_later(line) and run_info(line).start_ns == self.info.start_ns
+        except UnreadableError:
+            return False
 
     def _first_state(self) -> Snapshot:
         """Of a part that is not the first: its keyframe."""
@@ -150,18 +162,29 @@ class Track:
     def _line(self, at: int) -> tuple[Line, int] | None:
         """The line there, and where the next one begins; None where there is no whole one."""
         empty = 0
-        while (raw := self._raw(at)) == b"\n" or (raw.startswith(_ASIDE) and raw.endswith(b"\n")):
+        while True:
+            raw = self._raw(at)
+            if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
+                self._end(at, raw, int(summary[1] or 0))
+                return None
+            if not raw.endswith(b"\n"):
+                if len(raw) > MOST_LINE:
+                    self._refuse(at, f"it is longer than {MOST_LINE >> 20} MiB")
+                return None
+            line = self._parsed(at, raw)
+            if line and denet_lines.kind(line) == "summary":
+                self._end(at, raw, self._told(at, partial(whole, line.get("left_out", 0))))
+                return None
+            if line is not None:
+                return line, at + len(raw)
             at += len(raw)
             empty += raw == b"\n"
             if empty > _MOST_EMPTY:
                 self._refuse(at, "there are too many empty lines before it")
-        if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
-            self.complete = self._told(at, self._lines.ends_with_a_line)
-            self._lacking = int(summary[1] or 0)
-            return None
-        if not raw.endswith(b"\n"):
-            if len(raw) > MOST_LINE:
-                self._refuse(at, f"it is longer than {MOST_LINE >> 20} MiB")
+
+    def _parsed(self, at: int, raw: bytes) -> Line | None:
+        """None for an empty line, and for what the ticks have, however another program has spelled it."""
+        if raw == b"\n" or raw.startswith(_ASIDE):
             return None
         try:
             line = json.loads(raw)
@@ -169,7 +192,19 @@ class Track:
             self._refuse(at, "it is not JSON")
         if not isinstance(line, dict):
             self._refuse(at, "it is no JSON object")
-        return line, at + len(raw)
+        what = denet_lines.kind(line)
+        aside = what in ("index", "keyframe") or (what, line.get("of")) == ("more", "summary")
+        return None if aside else line
+
+    def _end(self, at: int, raw: bytes, lacking: int) -> None:
+        """The summary is there: nothing may come after it."""
+        after = at + len(raw)
+        more = self._raw(after) if raw.endswith(b"\n") else b""
+        line = self._parsed(after, more) if more.startswith(b"{") and more.endswith(b"\n") else None
+        if line and denet_lines.kind(line) == "metadata":
+            self._refuse(after, _ANOTHER)
+        self.complete = self._told(at, self._lines.ends_with_a_line)
+        self._lacking = lacking
 
     def _refuse(self, at: int, why: str) -> NoReturn:
         raise UnreadableError(f"{self._name}, line {self._lines.lines_before(at) + 1:,}: {why}")
@@ -187,8 +222,12 @@ class Track:
             return ""
         if self._lines.is_stream:
             return self._lines.failure or "the stream ended before the run did"
-        return "no end yet: being written, or cut off"
+        return "no end: growing, or cut off"
 
     def start(self) -> Snapshot:
         """What the first tick goes on from."""
         return self._start
+
+
+def _is_later(first: Line) -> bool:
+    return isinstance(ours := first.get("denet_tui"), dict) and ours.get("part", 1) != 1

@@ -136,8 +136,8 @@ def test_where_a_side_is_not_exact_no_rule_passes(tmp_path: Path) -> None:
     for sides, says in (
         ((str(whole), lossy), "b| is not exact (7 calls not assigned to a process (pid_syscall_map full))"),
         ((lossy, str(whole)), "b| is not exact (7 calls not assigned to a process (pid_syscall_map full))"),
-        ((str(whole), str(cut)), "c is not exact (no end yet: being written, or cut off)"),
-        ((str(cut), str(whole)), "c is not exact (no end yet: being written, or cut off)"),
+        ((str(whole), str(cut)), "c is not exact (no end: growing, or cut off)"),
+        ((str(cut), str(whole)), "c is not exact (no end: growing, or cut off)"),
     ):
         line = f"- {tmp_path}/{says[: says.index(' is')].replace('|', '&#124;')} is not exact: "
         assert line in differed(*sides)

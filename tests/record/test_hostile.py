@@ -16,6 +16,7 @@ from denet_tui.record.export import Stacks, openmetrics
 from denet_tui.record.perfetto import Trace
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.totals import Totals
+from tests.record.made import START_NS
 from tests.record.test_read import opened, recorded, told
 
 scalars = st.one_of(
@@ -105,3 +106,26 @@ def test_numbers_and_lines_that_there_cannot_be(recording: Path, where: str) -> 
     with pytest.raises(UnreadableError, match=r"line \d|empty lines") as caught:
         Totals.of(opened(path), Stacks().add)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("value", [True, 10**17, 9 * 10**18])
+@pytest.mark.parametrize(
+    "name", ["t0_ms", "start_ns", "time_ns", "interval_ns", "elapsed_ns", "wall_ms", "at_ns", "tgid", "uid", "ts_ms"]
+)
+def test_times_that_no_trace_has_room_for(recording: Path, name: str, value: int) -> None:
+    lines = [json.loads(line) for line in recording.read_text().splitlines()]
+    executed = {"tgid": 1000, "at_ns": START_NS, "path": "/x", "argv": None, "cwd": None, "uid": 0, "errno": None}
+    next(each for each in reversed(lines) if each["kind"] == "tree")["denet_tui"]["execs"] = [executed]
+    for container, key in places(lines):
+        if key == name:
+            container[key] = value
+    path = recording.with_name("times")
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    takes(path)
+
+
+@pytest.mark.parametrize("value", [True, 10**17, 9 * 10**18])
+def test_a_time_of_denet_that_no_trace_has_room_for(tmp_path: Path, value: int) -> None:
+    path = tmp_path / "denet.jsonl"
+    path.write_text(f'{{"pid":1,"cmd":["x"],"executable":"/x","t0_ms":{value}}}\n')
+    takes(path)

@@ -137,7 +137,7 @@ def test_every_cut_opens_to_its_last_whole_line(often: None, tmp_path: Path, run
         last = list(read(path))[-1]
         with played(path) as one:
             one.comes_to(last.elapsed_ns / 1e9)
-            one.says("being written, or cut off")
+            one.says("growing, or cut off")
 
 
 def _broken(data: bytes) -> dict[str, bytes]:
@@ -173,7 +173,7 @@ def test_a_file_that_grows_is_followed_from_its_index_on(recording: Path, tmp_pa
     with (tmp_path / "rec.jsonl").open("wb", buffering=0) as file:
         file.write(whole[:half])
         with played(tmp_path / "rec.jsonl") as one:
-            one.says("being written, or cut off")
+            one.says("growing, or cut off")
             file.write(whole[half:])
             one.comes_to(TICKS / 2)
             one.playback.seek(2)

@@ -57,7 +57,7 @@ def test_what_was_written_so_far_is_whole_at_every_tick(tmp_path: Path, ending: 
         now, at = tick
         assert len(list(read(path))) == number
     assert track.tick(now, at) is None
-    assert "being written" in track.ending()
+    assert "growing" in track.ending()
     recorder.finish(snapshots[-1])
     assert track.tick(now, at) is None
     assert track.complete

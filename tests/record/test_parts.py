@@ -18,6 +18,7 @@ from denet_tui.counts import added
 from denet_tui.detail import Detail
 from denet_tui.model import Snapshot
 from denet_tui.record import keyframe
+from denet_tui.record.export import openmetrics
 from denet_tui.record.parts import Limits, PartFiles, of_last_run, parts_of
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.sink import RecordError
@@ -28,7 +29,7 @@ from tests.record.made import INFO, category, lines_of
 from tests.record.schema import assert_valid
 from tests.record.test_playback import TICKS, played
 from tests.record.test_read import opened, plain, read
-from tests.watch.helpers import DENET, eventually
+from tests.watch.helpers import DENET, denet, eventually
 
 SMALL = Limits(max_bytes=400_000)
 
@@ -91,6 +92,27 @@ def test_the_oldest_go_and_the_rest_is_read_on_from_a_keyframe(tmp_path: Path, r
         assert one.comes_to(TICKS / 2) == run[-1]
         one.playback.seek(0)
         assert one.comes_to(rest[0].elapsed_ns / 1e9) == rest[0]
+
+
+@pytest.mark.usefixtures("often")
+def test_processes_of_parts_that_are_gone_are_missed(tmp_path: Path, run: list[Snapshot]) -> None:
+    path = tmp_path / "rec.jsonl"
+    found = written(path, run)
+    assert not Totals.of(opened(path)).doubt
+    for each in found[:-1]:
+        each.unlink()
+    says = "1 process of earlier parts is left out"
+    for whole in (True, False):
+        left = Totals.of(opened(path))
+        assert (left.doubt, left.as_object()["complete"]) == (says if whole else f"{says}; {left.ending}", False)
+        assert "denet_exact 0" in openmetrics(left)
+        if whole:
+            decided = denet("diff", str(path), str(path), "--fail-on", "read.calls > 10000000")
+            assert (decided.returncode, f"{path} is not exact: {says}" in decided.stdout) == (125, True)
+            assert f"no rule can be decided: {path} is not exact ({says})" in decided.stderr
+            assert denet("report", str(path)).stdout.startswith(f"{says}\n")
+            assert denet("report", "--markdown", str(path)).stdout.splitlines()[2] == f"- {says}"
+            found[-1].write_bytes(found[-1].read_bytes().partition(b'{"kind":"summary"')[0])
 
 
 @pytest.mark.usefixtures("often")
@@ -233,7 +255,7 @@ def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
     assert all(list(read(each)) for each in found[:-1])
     done = subprocess.run([*DENET, "report", "rec.jsonl"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "being written, or cut off" in done.stdout
+    assert "growing, or cut off" in done.stdout
     assert "ENOENT" in done.stdout or "ls" in done.stdout
 
 

@@ -160,7 +160,7 @@ def test_a_file_that_grows_is_followed_and_left_and_followed_again(recording: Pa
     with (tmp_path / "rec.jsonl").open("wb", buffering=0) as file:
         file.write(whole[: half + 100])  # in the midst of a line
         with played(tmp_path / "rec.jsonl") as one:
-            one.says("being written, or cut off")
+            one.says("growing, or cut off")
             assert one.playback.state.following
             known = one.playback.state.known_s
             one.playback.seek(1)

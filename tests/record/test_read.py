@@ -14,13 +14,15 @@ import pytest
 from hypothesis import assume, given, settings
 
 from denet_tui.model import Accounts, InFlight, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.record import keyframe, text
 from denet_tui.record.lines import open_file
 from denet_tui.record.read import UnreadableError
+from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
 from denet_tui.syscalls import errno_name, errno_number, named, syscall
 from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
-from tests.record.made import FOREIGN, INFO, READ, START_NS, category, story, summed
+from tests.record.made import FOREIGN, INFO, READ, START_NS, category, lines_of, story, summed
 from tests.watch.test_sampler import SECOND, play, ticks_with_losses
 
 UNNAMED = Syscall(0, 1234, "syscall_1234")
@@ -290,3 +292,54 @@ def test_names_are_what_their_numbers_are_called() -> None:
     for name in ("ENONE", "x", "errno_x", "E"):
         with pytest.raises(ValueError, match=r"errno|literal"):
             errno_number(name)
+
+
+@pytest.mark.parametrize("sort_keys", [False, True])
+def test_a_recording_that_another_program_has_written_again_is_whole(
+    tmp_path: Path, sort_keys: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyframe, "LEAST", 1)
+    monkeypatch.setattr(text, "PIECE", 1)
+    path, again = recorded(tmp_path / "rec.jsonl", told()), tmp_path / "again.jsonl"
+    lines = lines_of(path)
+    again.write_text("".join(f"{json.dumps(line, sort_keys=sort_keys)}\n" for line in lines))
+    assert {"index", "keyframe", "more"} <= {line["kind"] for line in lines}
+    mine, theirs = Totals.of(opened(path)), Totals.of(opened(again))
+    assert (theirs.last, theirs.ending) == (mine.last, "")
+    lines[-1]["left_out"] = 3
+    again.write_text("".join(f"{json.dumps(line, sort_keys=sort_keys)}\n" for line in lines))
+    assert Totals.of(opened(again)).ending.startswith("the recording lacks its last 3 ticks")
+    again.write_text(again.read_text()[:-1])
+    assert "cut off" in Totals.of(opened(again)).ending
+
+
+def test_two_recordings_in_one_file_are_told(tmp_path: Path) -> None:
+    path, both = recorded(tmp_path / "rec.jsonl", told()), tmp_path / "both.jsonl"
+    raw = path.read_bytes()
+    for first in (raw, raw.partition(b'{"kind":"summary"')[0]):
+        for second in (raw, raw.replace(b'"t0_ms":17', b'"t0_ms":16')):
+            both.write_bytes(first + second)
+            where = first.count(b"\n") + 1
+            with pytest.raises(UnreadableError, match=f"both.jsonl, line {where}: another recording begins here"):
+                Totals.of(opened(both))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"time_ns": None}, "a field has a value that there cannot be"), ({"notes": 5}, "a field is of a wrong kind"),
+        ({"processes": {"77": {}}}, "it has calls of a process that there is not"), ({}, "the field loss is missing"),
+        ({"syscalls": {"read": dict.fromkeys(("calls", "returns", "errors", "unreturned", "time_ns"), 0)
+                       | {"buckets": [0] * 999, "max_ns": 0}}}, "a list has too many or too few values"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_said_in_words(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    path = recorded(tmp_path / "rec.jsonl", told())
+    lines = lines_of(path)
+    at, tick = next((at, line) for at, line in enumerate(lines) if line["kind"] == "tree")
+    tick["denet_tui"] |= change  # type: ignore[operator]
+    if not change:
+        del tick["denet_tui"]["loss"]  # type: ignore[attr-defined]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(UnreadableError, match=f"rec.jsonl, line {at + 1}: it is damaged: {says}"):
+        Totals.of(opened(path))

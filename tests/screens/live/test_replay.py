@@ -138,12 +138,29 @@ def half(recording: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(params=["half", "first line"])
+def cut(half: Path, request: pytest.FixtureRequest) -> Path:
+    if request.param == "first line":
+        half.write_bytes(half.read_bytes()[: half.read_bytes().index(b"\n") + 9])
+    return half
+
+
+async def test_a_cut_recording_has_been_read_to_its_end_and_says_so(cut: Path) -> None:
+    app = app_on(cut)
+    async with app.run_test(size=(100, 24)) as pilot:
+        screen = live(app)
+        assert isinstance(screen, ReplayScreen)
+        await until(pilot, lambda: "no end: growing, or cut off" in player(screen))
+        assert "following" in player(screen)
+        assert "reading" not in player(screen)
+
+
 async def test_the_end_of_a_file_that_has_grown_is_a_key_away(half: Path, recording: Path) -> None:
     app = app_on(half)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = live(app)
         assert isinstance(screen, ReplayScreen)
-        await until(pilot, lambda: "no end yet: being written, or cut off" in player(screen))
+        await until(pilot, lambda: "no end: growing, or cut off" in player(screen))
         await pilot.press("space")
         await until(pilot, lambda: "stopped" in player(screen))
         shutil.copyfile(recording, half)
