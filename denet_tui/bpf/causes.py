@@ -7,6 +7,7 @@ Every function takes the failure and the facts, so that the table in errors.py c
 from __future__ import annotations
 
 import errno
+import os
 import re
 
 from denet_tui.bpf.facts import UNLIMITED, Facts
@@ -28,15 +29,15 @@ _FEWER_ROWS = "keep fewer rows (`sudo denet-tui … --rows 8192`: only root may)
 
 def refused(error: LoadError, facts: Facts) -> Explanation:
     """EPERM from bpf(2): the first of the known reasons that is true of this process."""
-    start = "the kernel refuses bpf(2) (Operation not permitted)"
+    start = f"the kernel refuses bpf(2) ({os.strerror(error.number or errno.EPERM)})"
     if facts.user_namespace:
         return Explanation(
             f"{start}: this is a user namespace (/proc/self/uid_map), where even root has no capability that counts",
             "run denet-tui outside of it (as real root, not in a rootless container)",
             "PRIV-003",
         )
-    needed = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON} if facts.kernel >= (5, 8) or not facts.kernel else {}
-    needed = needed or {"CAP_SYS_ADMIN": CAP_SYS_ADMIN}
+    before = () < facts.kernel < (5, 8)
+    needed = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN} if before else {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
     missing = [name for name, number in needed.items() if not facts.holds(number, CAP_SYS_ADMIN)]
     if missing:
         return _lacks(facts, start, missing, [needed[name] for name in missing])
@@ -272,7 +273,7 @@ def invalid(error: LoadError, facts: Facts) -> Explanation:
     version = ".".join(map(str, facts.kernel)) or "?"
     return Explanation(
         f"the kernel ({version}) does not know this program, map or event (EINVAL): {one_line(error.text)}",
-        "Linux 5.8 or later is needed; " + DIAG,
+        DIAG if facts.kernel >= (5, 8) else f"Linux 5.8 or later is needed; {DIAG}",
         "KERN-001",
     )
 
