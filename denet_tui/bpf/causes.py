@@ -10,6 +10,7 @@ import errno
 import os
 import re
 
+from denet_tui import called
 from denet_tui.bpf.facts import UNLIMITED, Facts
 from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
@@ -82,9 +83,7 @@ def _lacks(facts: Facts, start: str, names: list[str], numbers: list[int]) -> Ex
             "PRIV-002",
         )
     who = "root" if facts.uid == 0 else "this process"
-    return Explanation(
-        f"{start}: {who} lacks {words} (CapEff in /proc/self/status)", "run denet-tui with sudo", "PRIV-001"
-    )
+    return Explanation(f"{start}: {who} lacks {words} (CapEff in /proc/self/status)", called.how_as_root(), "PRIV-001")
 
 
 def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
@@ -92,7 +91,7 @@ def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
     if not facts.user_namespace and facts.holds(CAP_BPF) and not facts.holds(CAP_PERFMON, CAP_SYS_ADMIN):
         return Explanation(
             "the kernel refuses to load the program: CAP_BPF is there, CAP_PERFMON is missing",
-            "run denet-tui with sudo, or add CAP_PERFMON",
+            f"{called.how_as_root()}, or add CAP_PERFMON",
             "PRIV-001",
         )
     return refused(error, facts)
@@ -130,7 +129,7 @@ def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     if error.number == errno.EACCES or "permission denied" in error.text.lower() + error.output.lower():
         return Explanation(
             f"the event files in {facts.tracefs} cannot be read by this process",
-            "use --attach-method raw, which needs no tracefs, or run denet-tui with sudo",
+            f"use --attach-method raw, which needs no tracefs, or {called.how_as_root()}",
             "FS-002",
         )
     return Explanation(
