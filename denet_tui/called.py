@@ -68,12 +68,19 @@ def way_up() -> str:
 
 
 def why_no_way() -> str:
-    """Why there is no way up, for a person; empty where there is one."""
-    if way_up():
+    """Why there is no way up, for a person; empty where there is one, and for root."""
+    if os.geteuid() == 0 or way_up():
         return ""
     if _no_new_privileges() or not _installed():
         return f"there is no {', '.join(_WAYS[:-1])} or {_WAYS[-1]} that works in this session"
     return "sudo does not let you: you are none of this machine's administrators"
+
+
+def how_as_root() -> str:
+    """What this user does to have it run as root."""
+    if why_no_way():
+        return f"ask an administrator of this machine: `{program()} setup` has a text to hand over"
+    return "run denet-tui with sudo"
 
 
 def becoming_root(way: str, *argv: str) -> tuple[str, ...]:

@@ -347,6 +347,7 @@ def settings_command(*, keys: bool, **options: Any) -> None:
 
 @main.command(
     "guide",
+    context_settings={"ignore_unknown_options": True},  # such as --debug are words of the guide
     short_help="The troubleshooting guide of denet: what to do here instead.",
     epilog=examples(
         ("denet-tui guide", "all of it"),
@@ -354,9 +355,8 @@ def settings_command(*, keys: bool, **options: Any) -> None:
         ("denet-tui guide getcap", "by a command or a file of the guide"),
     ),
 )
-@global_options
 @click.argument("words", nargs=-1)
-def guide_command(words: tuple[str, ...], **_: Any) -> int:
+def guide_command(words: tuple[str, ...]) -> int:
     """Look up words of denet's troubleshooting guide: what to do here instead, and where the guide is wrong, why."""
     from denet_tui.commands import guide
 
@@ -365,6 +365,7 @@ def guide_command(words: tuple[str, ...], **_: Any) -> int:
 
 @main.command(
     "explain",
+    context_settings={"ignore_unknown_options": True},  # such as --debug are words of the guide
     short_help="Why a check, an errno or an error text matters, and what helps.",
     epilog=examples(
         ("denet-tui explain KERN-004", "a check: why, fix, undo"),
@@ -372,9 +373,8 @@ def guide_command(words: tuple[str, ...], **_: Any) -> int:
         ('denet-tui explain "Need super-user privileges"', "an error text, pasted whole"),
     ),
 )
-@global_options
 @click.argument("words", nargs=-1, required=True)
-def explain_command(words: tuple[str, ...], **_: Any) -> int:
+def explain_command(words: tuple[str, ...]) -> int:
     """Explain a check, an errno, an error text or a setting, as this machine has it."""
     from denet_tui.commands import guide
 

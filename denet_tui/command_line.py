@@ -52,9 +52,12 @@ class Commands(click.Group):
         except click.exceptions.Exit as error:
             status = error.exit_code
         except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "denet-tui"
+            # What the parser itself raises has no context.
+            named = next((f" {word}" for word in sys.argv[1:] if word in self.commands), "")
+            where = error.ctx.command_path if error.ctx else f"denet-tui{named}"
             about_the_machine = where.rpartition(" ")[2] in ABOUT_THE_MACHINE
-            text = f"{error.format_message().rstrip('.')}{self._whose(error)}; see `{where} --help`"
+            said = " ".join(error.format_message().split()).rstrip(".")
+            text = f"{said}{self._whose(error)}; see `{where} --help`"
             status = complain(text, USAGE if about_the_machine else FAILED)
         except debug.LogError as error:
             status = complain(str(error), FAILED)

@@ -64,6 +64,12 @@ def path(word: str) -> Path:
     return Path(file_name(word))
 
 
+def _recording(word: str) -> Path:
+    if word == "-":
+        raise click.BadParameter("use --json for standard output")
+    return path(word)
+
+
 def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
     """Has a shell complete names of files."""
     return [CompletionItem(word, type="file")]
@@ -97,6 +103,7 @@ _RECORDING = [
         "-o",
         "--output-file",
         "recording",
+        type=_recording,
         help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
     ),
     click.option(

@@ -36,12 +36,25 @@ def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch
     assert called.becoming_root(called.way_up(), "true") == (str(tmp_path / "run0"), "--background=", "true")
 
 
+def _of_nobody(*words: str) -> str:
+    """What denet-tui says to a user whom no rule of sudo names."""
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-IB", "-m", "denet_tui"]
+    done = subprocess.run([*argv, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return done.stdout + done.stderr
+
+
 @pytest.mark.root
 def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> None:
     """Asked for no password: a user whom no rule names is refused, and the last secure_path holds."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", LOOK, "/nowhere"]
     refused = subprocess.run(nobody, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
     assert refused.stdout.splitlines()[0] == "sudo does not let you: you are none of this machine's administrators"
+    told = {words: _of_nobody(*words.split()) for words in ("setup", "explain EPERM", "diag --only PRIV-001")}
+    assert "gpasswd --add nobody denet-trace" in told["setup"] or "run --user nobody" in told["setup"], told
+    for words, said in told.items():
+        assert "administrator" in said, words
+        assert "run denet-tui with sudo" not in said, words
+        assert "sudo denet-tui" not in said or words == "explain EPERM", "that has the guide's own page, too"
     folder, rule = person.home / "local", Path("/etc/sudoers.d") / person.name
     folder.mkdir()
     (folder / "denet-tui").touch(mode=0o755)

@@ -7,8 +7,10 @@ Every function takes the failure and the facts, so that the table in errors.py c
 from __future__ import annotations
 
 import errno
+import os
 import re
 
+from denet_tui import called
 from denet_tui.bpf.facts import UNLIMITED, Facts
 from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
@@ -28,15 +30,15 @@ _FEWER_ROWS = "keep fewer rows (`sudo denet-tui … --rows 8192`: only root may)
 
 def refused(error: LoadError, facts: Facts) -> Explanation:
     """EPERM from bpf(2): the first of the known reasons that is true of this process."""
-    start = "the kernel refuses bpf(2) (Operation not permitted)"
+    start = f"the kernel refuses bpf(2) ({os.strerror(error.number or errno.EPERM)})"
     if facts.user_namespace:
         return Explanation(
             f"{start}: this is a user namespace (/proc/self/uid_map), where even root has no capability that counts",
             "run denet-tui outside of it (as real root, not in a rootless container)",
             "PRIV-003",
         )
-    needed = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON} if facts.kernel >= (5, 8) or not facts.kernel else {}
-    needed = needed or {"CAP_SYS_ADMIN": CAP_SYS_ADMIN}
+    before = () < facts.kernel < (5, 8)
+    needed = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN} if before else {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
     missing = [name for name, number in needed.items() if not facts.holds(number, CAP_SYS_ADMIN)]
     if missing:
         return _lacks(facts, start, missing, [needed[name] for name in missing])
@@ -81,9 +83,7 @@ def _lacks(facts: Facts, start: str, names: list[str], numbers: list[int]) -> Ex
             "PRIV-002",
         )
     who = "root" if facts.uid == 0 else "this process"
-    return Explanation(
-        f"{start}: {who} lacks {words} (CapEff in /proc/self/status)", "run denet-tui with sudo", "PRIV-001"
-    )
+    return Explanation(f"{start}: {who} lacks {words} (CapEff in /proc/self/status)", called.how_as_root(), "PRIV-001")
 
 
 def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
@@ -91,7 +91,7 @@ def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
     if not facts.user_namespace and facts.holds(CAP_BPF) and not facts.holds(CAP_PERFMON, CAP_SYS_ADMIN):
         return Explanation(
             "the kernel refuses to load the program: CAP_BPF is there, CAP_PERFMON is missing",
-            "run denet-tui with sudo, or add CAP_PERFMON",
+            f"{called.how_as_root()}, or add CAP_PERFMON",
             "PRIV-001",
         )
     return refused(error, facts)
@@ -129,7 +129,7 @@ def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     if error.number == errno.EACCES or "permission denied" in error.text.lower() + error.output.lower():
         return Explanation(
             f"the event files in {facts.tracefs} cannot be read by this process",
-            "use --attach-method raw, which needs no tracefs, or run denet-tui with sudo",
+            f"use --attach-method raw, which needs no tracefs, or {called.how_as_root()}",
             "FS-002",
         )
     return Explanation(
@@ -272,7 +272,7 @@ def invalid(error: LoadError, facts: Facts) -> Explanation:
     version = ".".join(map(str, facts.kernel)) or "?"
     return Explanation(
         f"the kernel ({version}) does not know this program, map or event (EINVAL): {one_line(error.text)}",
-        "Linux 5.8 or later is needed; " + DIAG,
+        DIAG if facts.kernel >= (5, 8) else f"Linux 5.8 or later is needed; {DIAG}",
         "KERN-001",
     )
 

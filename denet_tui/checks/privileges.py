@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 
+from denet_tui import called
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import installed, service
@@ -62,13 +63,16 @@ def effective(host: Host) -> Finding:
 
 def _ways_up(host: Host) -> tuple[Fix, ...]:
     """How a person gets there from a shell; denet-tui cannot raise itself."""
+    alone = host.uid != 0 and bool(called.why_no_way())
     sudo = Fix(
         "PRIV-001.sudo",
-        "start denet-tui with sudo",
+        "have an administrator let you watch" if alone else "start denet-tui with sudo",
         (),
         "until-reboot",
         "nothing stays",
-        advice="run `sudo denet-tui …`: the loader is root for a moment, everything else runs as you",
+        advice=called.how_as_root()
+        if alone
+        else "run `sudo denet-tui run -- CMD`: the loader is root for a moment, everything else runs as you",
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)

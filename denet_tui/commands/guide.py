@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 
 from denet_tui import called
@@ -30,24 +29,36 @@ def tell(words: str) -> int:
     """Print the page of a check, an errno, an error text, or what the guide has; the exit status."""
     words = words.strip()
     identity = words.upper().partition(".")[0]
+    setting = words.lower().removeprefix("kernel.")
+    identity = next((check.id for check in catalogue.ALL if check.title == setting), identity)
     if identity in catalogue.by_id:
         found = _of_finding(catalogue.run_one(catalogue.by_id[identity], Host()))
         about = [guide.page(row) for row in guide.ROWS if identity in row.do or identity in row.does]
         write("\n".join([found, *about]) + "\n", sys.stdout)
         return 0
-    number = getattr(errno, words.upper(), None) if re.fullmatch(r"(?i)E[A-Z0-9]+", words) else None
-    rows = guide.search(words)
+    number = _errno(words)
     said = os.strerror(number) if number else words
-    told = explain(LoadError("load", said, number), gather())
+    rows = guide.search(said)
+    told = explain(LoadError("" if number else "load", said, number), gather())
     if not number and told.check_id == "E2E-001":
         if rows:
             return show(words)
         return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `sudo denet-tui diag`, may tell", 1)
     lines = [said, "  if it is what loading says in a session like this one:"]
     lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
-    lines += [f"  see:   denet-tui explain {told.check_id}"]
-    write("\n".join([*lines, *(f"\n{guide.page(row)}" for row in rows)]) + "\n", sys.stdout)
+    told_here = "\n".join([*lines, f"  see:   denet-tui explain {told.check_id}"])
+    pages = [guide.page(row) for row in rows]
+    write("\n\n".join([*pages, told_here] if number else [told_here, *pages]) + "\n", sys.stdout)
     return 0
+
+
+def _errno(words: str) -> int | None:
+    """The errno of which these words are the name, the number or the text (strerror)."""
+    known = errno.errorcode.items()
+    return next(
+        (key for key, name in known if words.casefold() in (name.casefold(), f"{key}", os.strerror(key).casefold())),
+        None,
+    )
 
 
 def wanted(check: Check) -> str:

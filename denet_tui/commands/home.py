@@ -254,12 +254,16 @@ def farewell(setup: SetupState) -> Left:
         open_still |= dict.fromkeys(each.id for each in found.stuck)
         titles = ", ".join(f"{setup.findings[each].title} ({each})" for each in open_still)
         if [*open_still] == [verdict.ACCESS]:
-            from denet_tui.screens.setup.front import ONLY_ROOT
-
-            words.append(ONLY_ROOT)
+            words.append(_only_root())
         else:
             words.append(f"not ready yet; left to do: {titles or 'the proof'}; go on with `denet-tui setup`")
     return Left(tuple(words), verdict.READY if ready else verdict.BLOCKED)
+
+
+def _only_root() -> str:
+    from denet_tui.screens.setup.front import ALONE, ONLY_ROOT
+
+    return f"{ALONE} `{called.program()} setup` has a text to hand over." if called.why_no_way() else ONLY_ROOT
 
 
 def _in_force(done: Iterable[Ended]) -> list[str]:

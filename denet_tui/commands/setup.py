@@ -18,7 +18,7 @@ from denet_tui.bpf import handover, privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix, State
-from denet_tui.helper import check_runner
+from denet_tui.helper import access, check_runner, sudo
 from denet_tui.repair import plan, preview, repair
 from denet_tui.repair.plan import Choice, Plan, PlanError
 from denet_tui.repair.repair import Repair, RepairError
@@ -138,6 +138,9 @@ class Setup:
         self._show(found)
         if cut_off:
             self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
+        if self._is_for_another(found):
+            write(self._for_administrator(found), sys.stderr if self.request.as_json else sys.stdout)
+            return self._status()
         if not found.choices and not cut_off:
             return self._status()
         if not self._agreed():
@@ -145,6 +148,21 @@ class Setup:
         self._repair.recover()
         self._apply(found)
         return self._status()
+
+    def _is_for_another(self, found: Plan) -> bool:
+        """Whether this user cannot become root, who alone can do what is left."""
+        if self.result.ready or not called.why_no_way():
+            return False
+        return bool(found.choices) or not (self.request.only or found.stuck)
+
+    def _for_administrator(self, found: Plan) -> str:
+        if found.choices:
+            previews = {each.fix.id: preview.preview(each.fix, self._host()) for each in found.choices}
+            return sudo.for_administrator([(each.finding, each.fix) for each in found.choices], previews)
+        seen = {each.id: each for each in self.result.verified}
+        host = self._host()
+        ways = access.ways(access.reach(host), seen, (host.uid, os.getgid()), called.program())
+        return sudo.to_let_in(next((way.fix for way in ways if way.id == "group"), None))
 
     def _status(self) -> int:
         if any(finding.state is State.CRASH for finding in self.result.verified):

@@ -51,8 +51,7 @@ class Reach:
 
 def reach(host: Host) -> Reach:
     """Look for sudo, setpriv, CAP_BPF and systemd."""
-    no_sudo = "" if host.uid == 0 else called.why_no_way()
-    return Reach(no_sudo, _no_setpriv(host), service.means(host) if service.has_systemd(host) else ())
+    return Reach(called.why_no_way(), _no_setpriv(host), service.means(host) if service.has_systemd(host) else ())
 
 
 def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], program: str) -> tuple[Access, ...]:

@@ -1,4 +1,4 @@
-"""What the screens keep from one run to the next: the theme, the tab, a width. Never needed, only nice."""
+"""What the screens keep from one run to the next: the theme, a width. Never needed, only nice."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from denet_tui import files
 FILE = "screen.json"
 """Its name in the user's folder of denet-tui."""
 
-_OF_A_RUN = ("_sort", "_reverse")
-"""What another command begins without: the order in which one looks at the numbers of this one."""
+_OF_A_RUN = ("tab", "_sort", "_reverse")
+"""What another command begins without: the tab, and the order in which one looks at the numbers of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,15 @@ def read(path: Path) -> Kept:
         found = json.loads(files.read(path))
     if not isinstance(found, dict):
         return Kept()
-    defaults = asdict(Kept())
+    defaults = _lasting(Kept())
     return Kept(**{name: found[name] for name in defaults if type(found.get(name)) is type(defaults[name])})
 
 
 def write(path: Path, kept: Kept) -> None:
     """Keep what is not a run's own, all or nothing; a folder that cannot be written is no reason to complain."""
-    lasting = {name: value for name, value in asdict(kept).items() if not name.endswith(_OF_A_RUN)}
     with contextlib.suppress(OSError):
-        files.replace(path, json.dumps(lasting).encode() + b"\n")
+        files.replace(path, json.dumps(_lasting(kept)).encode() + b"\n")
+
+
+def _lasting(kept: Kept) -> dict[str, Any]:
+    return {name: value for name, value in asdict(kept).items() if not name.endswith(_OF_A_RUN)}

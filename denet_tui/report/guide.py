@@ -203,9 +203,22 @@ ROWS = (
 
 
 def search(text: str) -> list[Row]:
-    """The rows that have these words, in any case; all of them for an empty text."""
+    """The rows of which these are words, else that have them in a text, else whose words are in them; in any case.
+
+    All of them for an empty text. Of the words in a pasted error those count that are part of no longer ones.
+    """
     wanted = text.casefold()
-    return [row for row in ROWS if any(wanted in part.casefold() for part in (*row.words, *row[1:]))]
+    if found := [row for row in ROWS if wanted in map(str.casefold, row.words)]:
+        return found
+    if found := [row for row in ROWS if any(wanted in part.casefold() for part in (*row.words, *row[1:]))]:
+        return found
+    return _within(wanted)
+
+
+def _within(wanted: str) -> list[Row]:
+    known = {word: row for row in ROWS for part in row.words if (word := part.casefold()) in wanted}
+    longest = [word for word in known if not any(word != other and word in other for other in known)]
+    return list(dict.fromkeys(known[word] for word in sorted(longest, key=wanted.index)))
 
 
 def page(row: Row) -> str:

@@ -58,7 +58,7 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
             await pilot.press(*keys)
             await pilot.press("q")
         found = state.read(tmp_path / ".local" / "state" / "denet-tui" / "screen.json")
-        assert (found.theme, found.tab, found.tree_width) == ("nord", "errors", 46)
+        assert (found.theme, found.tab, found.tree_width) == ("nord", "", 46)
         assert (found.syscalls_sort, found.syscalls_reverse, found.processes_sort) == ("", False, ""), "of one run"
 
 

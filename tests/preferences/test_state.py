@@ -13,7 +13,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "screen.json"
     wanted = Kept("nord", "errors", 30, "rate", True, "name", True)
     state.write(path, wanted)
-    assert state.read(path) == Kept("nord", "errors", 30), "an order is of one run"
+    assert state.read(path) == Kept("nord", "", 30), "tab and order are of one run"
+    path.write_text('{"tab": "log"}')
+    assert state.read(path) == Kept(), "as an older version wrote it"
     assert [each.name for each in path.parent.iterdir()] == ["screen.json"]
     state.write(path, Kept())
     assert state.read(path) == Kept()

@@ -9,6 +9,7 @@ import pytest
 
 from denet_tui.checks import catalogue
 from denet_tui.cli import main
+from denet_tui.commands import guide as commands
 from denet_tui.report import guide
 from tests.watch.helpers import denet
 
@@ -110,3 +111,33 @@ def test_words_are_looked_up_and_explained() -> None:
     assert "see:   denet-tui explain PRIV-" in denet("explain", "Need super-user privileges").stdout, (
         "as its help has it"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("error: Map not found: syscall_counts", "Missing Maps or Programs"),
+        ("eBPF error: Program not found", "Missing Maps or Programs"),
+        ("Error: Failed to attach tracepoint: sys_enter_read", "Tracepoint Attachment Issues"),
+        ("Not found", "Detailed Error Analysis"),
+        ("Permission denied", "Permission Denied Errors"),
+        ("perf_event_paranoid", "KERN-006"),
+        ("kernel.perf_event_paranoid", "KERN-006"),
+        ("13", "Permission Denied Errors"),
+        ("--debug", "Using Debug Mode"),
+    ],
+)
+def test_what_is_pasted_leads_to_its_own_page(words: str, page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.commands["explain"].main([words], standalone_mode=False) == 0
+    assert capsys.readouterr().out.startswith(page)
+
+
+def test_no_errno_alone_says_that_the_verifier_or_an_old_kernel_is_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, wrong in (("Permission denied", "verifier"), ("EACCES", "verifier"), ("Invalid argument", "5.8")):
+        assert commands.tell(words) == 0
+        assert wrong not in capsys.readouterr().out.replace("program needs came with Linux 5.8", "")
+
+
+def test_the_guides_own_option_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.commands["guide"].main(["--debug"], standalone_mode=False) == 0
+    assert capsys.readouterr().out.startswith("Using Debug Mode")

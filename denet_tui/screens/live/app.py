@@ -123,9 +123,7 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
     def _keep(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen):
-                left = screen.left_as()
-                tab = self._preferences.kept.tab if left.tab == "output" else left.tab  # the next one is empty at first
-                self._preferences.keep(replace(left, theme=self.theme, tab=tab))
+                self._preferences.keep(replace(screen.left_as(), theme=self.theme))
 
     async def action_quit(self) -> None:
         """Leave, after asking what is to become of a command that still runs."""

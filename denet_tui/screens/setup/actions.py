@@ -122,7 +122,7 @@ class Offers:
     def text(self) -> str:
         """What is copied."""
         found, fix = self.access, self.fix
-        if self.alone and (self.front or (fix and fix.changes)):
+        if self.alone and (self.front or self.current == ACCESS or (fix and fix.changes)):
             return self.for_administrator
         if fix:
             return preview.shell(fix) or "\n".join(fix.advice.split("`")[1::2]) or fix.advice

@@ -21,6 +21,7 @@ _LOG_LINES = 6
 _TOOK = " (took "
 """What a check that was slow ends its title with."""
 ONLY_ROOT = "Watching works here. It needs root for a moment each time you start it."
+ALONE = "Watching works here. It needs root for a moment, so an administrator has to let you."
 
 
 def front_page(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
@@ -62,7 +63,7 @@ def _proof(setup: SetupState, shown: Shown) -> list[Paragraph]:
 def _only_root(offers: Offers) -> list[Paragraph]:
     if offers.alone:
         return [
-            _headline("Watching works here. It needs root for a moment, so an administrator has to let you."),
+            _headline(ALONE),
             Paragraph(),
             *_for_administrator(offers),
         ]
