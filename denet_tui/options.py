@@ -70,6 +70,12 @@ def _recording(word: str) -> Path:
     return path(word)
 
 
+def _of_syscalls(_: click.Context, __: click.Parameter, text: str) -> str:
+    if text and not text.replace(",", "").strip():
+        raise click.BadParameter("it names no system call; leave it out to count all")
+    return text
+
+
 def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
     """Has a shell complete names of files."""
     return [CompletionItem(word, type="file")]
@@ -133,6 +139,7 @@ _COUNTING = [
     click.option(
         "--syscalls",
         default="",
+        callback=_of_syscalls,
         help="Count only these: names, %classes, /regular expressions/, comma-separated; ! leaves one out.",
     ),
     attach_method(help="Raw tracepoints, or tracefs tracepoints."),

@@ -389,6 +389,7 @@ def test_a_log_that_cannot_be_written_is_said_in_one_line() -> None:
     [
         ("run -o", "Option '-o' requires an argument; see `denet-tui run --help`"),
         ("selftest --syscall", "Option '--syscall' requires an argument; see `denet-tui selftest --help`"),
+        ("run --syscalls , -- true", "it names no system call; leave it out to count all; see `denet-tui run --help`"),
         ("run -o - -- true", "use --json for standard output; see `denet-tui run --help`"),
         (
             "export x",
