@@ -66,10 +66,11 @@ static __always_inline void note_cwd(struct exec *exec)
             mount = above;
             continue;
         }
-        if (length >= EXEC_CWD - EXEC_NAME)
+        u64 text = kernel_u64(dentry + OFF_DNAME), at = length;
+        asm volatile("" : "+r"(at)); /* as in note_cmdline; no call may come in between: before 6.2 that loses the bound */
+        if (at >= EXEC_CWD - EXEC_NAME)
             break;
-        length &= EXEC_NAME - 1;
-        s32 size = bpf_probe_read_kernel_str(exec->cwd + length, EXEC_NAME, (void *)kernel_u64(dentry + OFF_DNAME));
+        s32 size = bpf_probe_read_kernel_str(exec->cwd + at, EXEC_NAME, (void *)text);
         if (size <= 0)
             break;
         length += size;

@@ -269,11 +269,12 @@ static __always_inline void take_path(struct file_name *name, char *path)
         char *parent = READ(char *, dentry, OFF_DPARENT);
         if (parent == dentry && step)
             break;
+        char *text = READ(char *, dentry, OFF_DNAME);
         u64 at = *(volatile u32 *)&name->length; /* as in `struct about` */
         asm volatile("" : "+r"(at));
         if (at > FILE_TEXT)
             break;
-        long length = bpf_probe_read_kernel_str(name->text + at, FILE_PIECE, READ(char *, dentry, OFF_DNAME));
+        long length = bpf_probe_read_kernel_str(name->text + at, FILE_PIECE, text);
         if (length <= 0 || length > FILE_PIECE)
             break;
         name->length = at + length;
