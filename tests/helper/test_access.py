@@ -84,6 +84,7 @@ def test_without_systemd_it_is_not_offered() -> None:
 def test_without_sudo_the_socket_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(called, "way_up", lambda: "")
     monkeypatch.setattr(called, "_FOLDERS", ("/nowhere",))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     found = {each.id: each for each in access.ways(access.reach(host()), GOOD, ANN, "denet-tui")}
     assert [each.id for each in found.values() if each.recommended] == ["group"]
     assert found["sudo"].why_not == "there is no sudo, doas, run0 or pkexec that works in this session"
