@@ -121,12 +121,6 @@ OPTIONAL = {
     "mm_struct.flags": "OFF_MM_FLAGS",
 }
 """Without these something is not told of, and the rest is."""
-ARGUMENTS = {
-    "x86_64": {
-        f"pt_regs.{name}": f"OFF_ARG_{number}" for number, name in enumerate(("di", "si", "dx", "r10", "r8", "r9"))
-    },
-    "aarch64": {"pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
-}
 _TYPES = {"file": "TYPE_FILE", "inode": "TYPE_INODE", "list_head": "TYPE_POINTER"}
 """Structs that are read without a helper since Linux 6.2; a list_head begins with a pointer."""
 _CAST = "RDONLY_CAST"
@@ -137,7 +131,7 @@ _NUMBERS = 640
 
 def offsets(request: Request) -> dict[str, str]:
     """Members whose offsets files.c asks for on this machine, and their macros; none where it is not asked for."""
-    return {} if request.detail == "calls" else OFFSETS | OPTIONAL | ARGUMENTS.get(uname.machine(), {})
+    return {} if request.detail == "calls" else OFFSETS | OPTIONAL
 
 
 def maps_of(request: Request) -> tuple[str, ...]:
@@ -149,8 +143,6 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
     """Add to the macros what has files.c compiled, where it is asked for; notes for the user where it cannot be."""
     if request.detail == "calls":
         return []
-    if "OFF_REGS" in values:
-        values.update({f"OFF_ARG_{number}": values["OFF_REGS"] + 8 * number for number in range(1, 6)})
     if lacking := {*OFFSETS.values(), *(f"OFF_ARG_{number}" for number in range(6))} - values.keys():
         return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
     if "WAY_RAW" not in values and "TASK_REGS" not in values:

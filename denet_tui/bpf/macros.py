@@ -70,9 +70,7 @@ OFFSETS_OF = {
         "task_struct.thread_info.status": "OFF_THREAD_STATUS",
         "pt_regs.orig_ax": "OFF_SYSCALL_NR",
         "pt_regs.ax": "OFF_AX",
-        "pt_regs.di": "OFF_ARG_0",
-        "pt_regs.si": "OFF_ARG_1",
-        "pt_regs.dx": "OFF_ARG_2",
+        **{f"pt_regs.{name}": f"OFF_ARG_{at}" for at, name in enumerate(("di", "si", "dx", "r10", "r8", "r9"))},
     },
     "aarch64": {"pt_regs.syscallno": "OFF_SYSCALL_NR", "pt_regs.orig_x0": "OFF_ARG_0", "pt_regs.regs": "OFF_REGS"},
 }
@@ -106,7 +104,7 @@ def flags_for(
         notes.append("no BTF: exit statuses and command lines are not known, foreign ABIs are not told apart")
     values.update((wanted[name], offset) for name, offset in found.items())
     if "OFF_REGS" in values:
-        values.update(OFF_ARG_1=values["OFF_REGS"] + 8, OFF_ARG_2=values["OFF_REGS"] + 16)
+        values.update({f"OFF_ARG_{number}": values["OFF_REGS"] + 8 * number for number in range(1, 6)})
     values.update(dict.fromkeys(DETAILS.get((request.detail, method), {}), 1))
     kernel = maps.kernel_version()
     values.update({name: 1 for name, since in _HELPERS.items() if "OFF_PID" in values and kernel >= since})

@@ -519,8 +519,9 @@ static __always_inline int may_tell(void)
     u32 capable = OWN(u32, cred, OFF_PERMITTED) | OWN(u32, cred, OFF_PERMITTED + 4);
 #if defined(OFF_USER_NS) && defined(OFF_NS_OWNER) && defined(OFF_NS_LEVEL)
     char *namespace = OWN(char *, cred, OFF_USER_NS);
-    if (READ(u32, namespace, OFF_NS_LEVEL)) {
-        if (READ(u32, namespace, OFF_NS_LEVEL) != 1 || READ(u32, namespace, OFF_NS_OWNER) != ONLY_UID)
+    u32 level = READ(u32, namespace, OFF_NS_LEVEL);
+    if (level) {
+        if (level != 1 || READ(u32, namespace, OFF_NS_OWNER) != ONLY_UID)
             return 0;
         capable = 0;
     }

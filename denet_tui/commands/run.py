@@ -55,13 +55,12 @@ def attach(words: Sequence[str], request: WatchRequest, *, every: bool) -> NoRet
     """As `start`, for running processes by their ids and names (see `processes_called`), or as `machine` has it."""
 
     def body(before: Before) -> int:
-        chosen = any((request.user, request.cgroup, request.unit, request.container))
-        if chosen == bool(words):
+        if request.chooses == bool(words):
             raise StartError(
                 "name processes, or choose them by --user, --cgroup, --unit or --container: "
                 f"{'not both' if words else 'one of them'}; see `denet-tui attach --help`"
             )
-        if chosen:
+        if request.chooses:
             return _start_and_watch(MachineTarget(cgroup_of(request)), request, before)
         pids = processes_called(words, every=every, as_root=request.as_root)
         return _start_and_watch(ProcessTarget(pids), request, before)

@@ -130,8 +130,7 @@ def _needs(what: str, package: str) -> str:
 
 
 def _target(words: Sequence[str], request: WatchRequest) -> Target:
-    chosen = any((request.user, request.cgroup, request.unit, request.container))
-    if words and chosen:
+    if words and request.chooses:
         raise StartError("--user, --cgroup, --unit and --container choose processes: no command or id beside them")
     if not words:
         return MachineTarget(cgroup_of(request))

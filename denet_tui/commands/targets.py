@@ -71,7 +71,6 @@ class WatchRequest:
         only = words_of(self.syscalls)
         shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
         detail = self.detail or ("all" if shown else "calls")
-        by_cgroup = bool(self.cgroup or self.unit or self.container)
         return Options(
             self.method,
             only,
@@ -81,9 +80,18 @@ class WatchRequest:
             self.on_quit,
             self.no_sudo,
             detail,
-            by_cgroup,
+            self._by_cgroup,
             self.run_as,
         )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the options say which of the machine's processes are meant."""
+        return bool(self.user) or self._by_cgroup
+
+    @property
+    def _by_cgroup(self) -> bool:
+        return bool(self.cgroup or self.unit or self.container)
 
     def of_run(self, number: int) -> WatchRequest:
         """The same for the run of this number: from the second on its files are others."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,20 +114,26 @@ def test_cost_per_syscall(loop: str) -> None:
     assert over["watched, failing"] - over["watched"] <= 100
 
 
-def test_cost_of_files(loop: str) -> None:
-    """Over the calls alone: of one without a descriptor or path, of a read of a byte, of an openat that fails."""
-    kinds = {"getppid": GETPPID, "read": READING, "failing openat": OPENING}
-    found: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in ("bare", "ours", "files")}
+def in_turn(loop: str, sides: Iterable[str]) -> Iterator[tuple[str, Looper]]:
+    """Each side, ROUNDS times in turn, and the loop that is watched like that meanwhile."""
     with (
         looping(loop) as watched,
         looping(sys.executable, "-m", "tests.bench.holder", str(watched.pid)) as holder,
     ):
         for _ in range(ROUNDS):
-            for side, times in found.items():
+            for side in sides:
                 assert holder.ask(side) == f"{side}\n"
-                watched.ns(READING, 100)  # it is met, and its file is known
-                for name, kind in kinds.items():
-                    times[name].append(watched.ns(kind))
+                yield side, watched
+
+
+def test_cost_of_files(loop: str) -> None:
+    """Over the calls alone: of one without a descriptor or path, of a read of a byte, of an openat that fails."""
+    kinds = {"getppid": GETPPID, "read": READING, "failing openat": OPENING}
+    found: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in ("bare", "ours", "files")}
+    for side, watched in in_turn(loop, found):
+        watched.ns(READING, 100)  # it is met, and its file is known
+        for name, kind in kinds.items():
+            found[side][name].append(watched.ns(kind))
     least = {side: {name: min(each) for name, each in times.items()} for side, times in found.items()}
     print()
     for name in kinds:
@@ -141,14 +147,8 @@ def test_cost_of_files(loop: str) -> None:
 def test_cost_of_time(loop: str) -> None:
     """Two switches and two wakeups, over the same calls with files."""
     found: dict[str, list[float]] = {side: [] for side in ("bare", "ours", "files", "time")}
-    with (
-        looping(loop) as watched,
-        looping(sys.executable, "-m", "tests.bench.holder", str(watched.pid)) as holder,
-    ):
-        for _ in range(ROUNDS):
-            for side, times in found.items():
-                assert holder.ask(side) == f"{side}\n"
-                times.append(watched.ns(PINGPONG, 5_000, 1))
+    for side, watched in in_turn(loop, found):
+        found[side].append(watched.ns(PINGPONG, 5_000, 1))
     bare, ours, files, timed = map(min, found.values())
     print(
         f"\n  a byte and back {bare:.0f} ns, watched {ours:.0f}, with files {files:.0f}, with time {timed:.0f}:", end=""

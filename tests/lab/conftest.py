@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import vm
 from tests.lab.machines import Machine, make, missing
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,6 +35,14 @@ def shared(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wheels").mkdir()
     shutil.copy(wheel, folder / "wheels")
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheels(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """denet-tui and what it depends on, for machines in qemu."""
+    if reason := vm.missing():
+        pytest.skip(reason)
+    return vm.wheels(tmp_path_factory.mktemp("vm") / "wheels", wheel)
 
 
 @pytest.fixture(scope="session", params=["bullseye", "trixie", "sid"])

@@ -84,11 +84,8 @@ def typed(command: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def seen(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    if reason := vm.missing():
-        pytest.skip(reason)
+def seen(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("hour")
-    wheels = vm.wheels(folder / "wheels", wheel)
     steps = [*FIRST]
     readme = of_the_readme()
     uninstall = readme.index("make uninstall")

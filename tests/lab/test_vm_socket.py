@@ -72,12 +72,10 @@ CASE = Case(
 
 
 @pytest.fixture(scope="module", params=["6.1", "6.12"])
-def seen(wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(wheels: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All that one boot of a machine showed."""
-    if reason := vm.missing():
-        pytest.skip(reason)
     folder = tmp_path_factory.mktemp("socket")
-    machines = vm.make(vm.wheels(folder / "wheels", wheel))
+    machines = vm.make(wheels)
     found = vm.boot(machines, Boot(request.param, (CASE,)), folder, seconds=3 * vm.STATE_S)
     assert "socket" in found, f"it never came to its end: see {folder}/console"
     assert "broken" not in found["socket"], found["socket"]["broken"]

@@ -59,13 +59,11 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    if reason := vm.missing():
-        pytest.skip(reason)
+def lab(wheels: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp("vm")
     chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     wanted = {f"{each['boot']} {each['case'].name}" for each in chosen if "boot" in each and "case" in each}
-    return Lab(vm.make(vm.wheels(folder / "wheels", wheel)), folder, wanted)
+    return Lab(vm.make(wheels), folder, wanted)
 
 
 @pytest.mark.parametrize(("boot", "case"), CASES)

@@ -39,11 +39,8 @@ UNTIL = {
 
 
 @pytest.fixture(scope="module")
-def seen(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    if reason := vm.missing():
-        pytest.skip(reason)
+def seen(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("typed")
-    wheels = vm.wheels(folder / "wheels", wheel)
     keys = [{"until": UNTIL.get(each["name"], ""), **each} for each in KEYS]
     return vm.typed(vm.make(wheels), "6.1", wheels, keys, folder)
 
