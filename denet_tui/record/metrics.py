@@ -27,7 +27,6 @@ from denet_tui.model import (
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import visible
 
-MOST_SERIES = 3000
 OTHER, UNKNOWN = "other", "unknown"
 _RESTED_NS = 600 * 10**9
 """A series that has not grown for so long makes room for one that is new."""
@@ -97,7 +96,7 @@ class Series:
 class Metrics:
     """A collector of prometheus_client over the snapshots that it is given; both may happen on threads of their own."""
 
-    def __init__(self, info: RunInfo, most: int = MOST_SERIES) -> None:
+    def __init__(self, info: RunInfo, most: int) -> None:
         """Of `most` series in all half are for calls, a sixth for errors, and a third for histograms."""
         self._info = info
         self._calls = Series(("cgroup", "comm", "syscall"), most // 2)

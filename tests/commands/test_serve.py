@@ -204,7 +204,7 @@ def test_without_the_package_it_says_how_to_have_it() -> None:
 
 def test_what_the_documents_name_is_served() -> None:
     """Every metric; tests/lab/test_serve.py runs the commands."""
-    metrics = Metrics(INFO)
+    metrics = Metrics(INFO, 3000)
     metrics.add(snapshot(0.5, [process(1000, {READ: counted(2, 1)})], loss=Loss(rows=1)))
     served = {each.name for family in metrics.collect() for each in family.samples}
     families = {each.name for each in metrics.collect()} | {f"{each.name}_info" for each in metrics.collect()}

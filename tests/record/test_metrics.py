@@ -10,11 +10,13 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from denet_tui import __version__
+from denet_tui.cli_serve import serve
 from denet_tui.model import Counters, Loss, Snapshot, Syscall
-from denet_tui.record.metrics import MOST_SERIES, OTHER, Metrics
+from denet_tui.record.metrics import OTHER, Metrics
 from tests.record.made import INFO, OPENAT, READ, WRITE, counted, process, snapshot, story
 from tests.watch.test_sampler import at_most_one_life_at_a_time, play, ticks_with_losses
 
+MOST: int = next(each.default for each in serve.params if each.name == "most")
 FIXED = 30
 """Series whose number depends on nothing: of what was lost, build, and gauges."""
 
@@ -49,7 +51,7 @@ def adds_up(metrics: Metrics, last: Snapshot) -> None:
 @given(ticks_with_losses)
 def test_the_sums_are_everything_whatever_happens(script: list) -> None:  # type: ignore[type-arg]
     kernel, snapshots = play(script)
-    for most in (200, MOST_SERIES):
+    for most in (200, MOST):
         metrics = Metrics(INFO, most)
         for each in snapshots:
             metrics.add(each)
@@ -60,7 +62,7 @@ def test_the_sums_are_everything_whatever_happens(script: list) -> None:  # type
 
 
 def test_of_a_story_each_number_has_its_names() -> None:
-    metrics = Metrics(INFO)
+    metrics = Metrics(INFO, MOST)
     told = story()
     for each in (*told, told[-1]):  # as the last one of a run is
         metrics.add(each)
@@ -78,7 +80,7 @@ def test_of_a_story_each_number_has_its_names() -> None:
 
 
 def test_what_is_lost_is_told_and_what_cannot_be_known_is_left_out() -> None:
-    metrics = Metrics(INFO)
+    metrics = Metrics(INFO, MOST)
     metrics.add(snapshot(0.5, [process(1000, {READ: counted(3)})], loss=Loss(rows=4, missed=None)))
     found = samples(metrics)
     assert found["denet_lost_total", "rows"] == 4
@@ -94,7 +96,7 @@ def crowd(at_s: float, first: int, count: int) -> Snapshot:
 
 
 def test_the_number_of_series_is_bounded_and_the_most_frequent_get_them() -> None:
-    for most in (200, MOST_SERIES):
+    for most in (200, MOST):
         metrics = Metrics(INFO, most)
         metrics.add(last := crowd(0.5, 0, 200))
         assert most / 2 < len(samples(metrics)) <= most + FIXED
@@ -122,7 +124,7 @@ def test_what_has_rested_for_long_makes_room() -> None:
 
 def test_a_label_can_be_anything() -> None:
     odd = 'a"\\\n\x1b\udcff\u202e' + "x" * 1000
-    metrics = Metrics(INFO)
+    metrics = Metrics(INFO, MOST)
     rows = {WRITE: Counters(1), OPENAT: counted(2)}
     metrics.add(snapshot(0.5, [process(1 << 22 | ord(end), rows, comm=odd + end) for end in "ab"]))
     (name,) = {key[1] for key in samples(metrics) if key[0] == "denet_calls_total"}
