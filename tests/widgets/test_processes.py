@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from denet_tui.cgroup import short_name
 from denet_tui.detail import Time, Wait
 from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
 from denet_tui.widgets.narrowing import InCgroup
@@ -349,21 +348,6 @@ def test_cgroups_of_one_name_are_told_by_their_paths() -> None:
     paths = [f"/user.slice/user-{uid}.slice/user@{uid}.service/app.slice/vim.scope" for uid in (1, 2)]
     rows = group_rows([process(pid, 1, "vim", cgroup=path) for pid, path in enumerate(paths, 10)], 1, {}, "cgroup")
     assert [row.name for row in rows] == paths
-
-
-@pytest.mark.parametrize(
-    ("path", "called"),
-    [
-        ("/", "/"),
-        ("/user.slice", "/user.slice"),
-        ("/system.slice/ssh.service", "ssh.service"),
-        ("/system.slice/a.service/worker", "a.service/worker"),
-        ("/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + "ab" * 32 + ".scope", "cri-containerd-abababababab"),
-        ("/docker/" + "cd" * 32 + "/init", "cdcdcdcdcdcd/init"),
-    ],
-)
-def test_what_a_cgroup_is_called(path: str, called: str) -> None:
-    assert short_name(path) == called
 
 
 def test_the_trend_of_a_group_is_the_sum_of_all_of_it() -> None:
