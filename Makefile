@@ -177,7 +177,7 @@ screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (roo
 	as_root "to load BPF programs, and to break a machine that only it sees" \
 	    $(VENV)/bin/python -B -m tests.screens.setup.shoot
 	# Where SVG gets no font of its own (GitHub's README, PyPI) this shows the same.
-	sed 's/Fira Code/DejaVu Sans Mono/g' screenshots/overview.svg | rsvg-convert --width 1200 -o screenshots/overview.png
+	sed 's/Fira Code/DejaVu Sans Mono/g; s/<text /<text xml:space="preserve" /g' screenshots/overview.svg | rsvg-convert --width 1200 -o screenshots/overview.png
 
 # Makes in $$new/venv what becomes $(PREFIX), from denet_tui, wheels and requirements.lock there, and $$new/share.
 define ASSEMBLE
