@@ -45,11 +45,17 @@ def type_into(terminal: Tmux, who: Person, script: str, prepare: str = "", more:
 
 
 def shows(terminal: Tmux, *texts: str) -> None:
-    def all_there() -> bool:
-        screen = terminal.screen()
-        return all(text in screen for text in texts)
+    seen = ""
 
-    eventually(all_there, f"on the screen: {texts}", seconds=30)
+    def all_there() -> bool:
+        nonlocal seen
+        seen = terminal.screen()
+        return all(text in seen for text in texts)
+
+    try:
+        eventually(all_there, f"on the screen: {texts}")
+    finally:
+        print(seen)  # shown where the test fails
 
 
 def ours(terminal: Tmux) -> list[int]:

@@ -159,10 +159,13 @@ class Tmux:
         subprocess.run([*base, "new-session", "-d", *size, "-c", str(folder), *shell], env=env, check=True, timeout=30)
         # One client that is told what to do: another one for each look at the screen would cost ten times as much.
         self._client = subprocess.Popen(
-            [*base, "-C", "attach"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [*base, "-C", "attach", "-f", "no-output"],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         self._told(_ATTACHED)
-        self._call("refresh-client", "-F", "no-output")
         eventually(lambda: "$" in self.screen(), "the shell's prompt")
         self.shell = int(self._call("display", "-p", "#{pane_pid}"))
 
@@ -216,7 +219,7 @@ class Tmux:
         assert self._client.stdout is not None
         said, stream = b"", self._client.stdout.fileno()
         while not (found := wanted.search(said)):
-            assert select.select([stream], [], [], 30)[0], "tmux does not answer"
+            assert select.select([stream], [], [], PATIENCE)[0], "tmux does not answer"
             if not (more := os.read(stream, 1 << 16)):
                 raise OSError("tmux has ended")
             said += more

@@ -114,7 +114,7 @@ def test_an_interactive_shell_with_jobs_of_its_own(job: Job) -> None:
 
 
 def test_size_of_the_terminal_and_its_changes(job: Job) -> None:
-    job.start("stty size > $mark; trap 'stty size >> $mark' WINCH; while :; do sleep 0.1; done")
+    job.start("trap 'stty size >> $mark' WINCH; stty size > $mark; while :; do sleep 0.1; done")
     job.wrote("40 120\n")
     job.shell.resize(70, 20)
     job.wrote("20 70\n")
