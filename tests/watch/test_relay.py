@@ -81,7 +81,7 @@ def below(pid: int) -> list[str]:
 
 
 def test_prompts_keys_colours_and_the_status(job: Job) -> None:
-    ask = 'printf "\\033[31mna%s? \\033[0m" me; read name; stty -echo; printf "secret? "; read secret; stty echo'
+    ask = 'printf "\\033[31mna%s? \\033[0m" me; read name; stty -echo; printf "%s? " secret; read secret; stty echo'
     job.start(f'{ask}; echo "$name $secret" > $mark; echo "hello $name"; exit 7')
     job.shows("name?")
     assert "\x1b[31mname?" in job.shell.coloured()
