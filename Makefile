@@ -86,7 +86,12 @@ find_python() { # a Python >= 3.11 that can make virtual environments; fails whe
 pip_install() { # pip_install LOCK: unless that was done with this very lock; pip fetches, and compares hashes
     cmp -s "$$1" "$(VENV)/$$1" && return
     say "installing Python packages into $(VENV)"
-    "$(VENV)/bin/python" -I -m pip install --quiet --disable-pip-version-check --require-hashes -r "$$1"
+    # The lock's own uv, where it has one: it compares the same hashes, in a third of pip's time. Without links into
+    # its cache, which give_back would give away with $(VENV).
+    pip="$(VENV)/bin/python -I -m pip install --quiet --disable-pip-version-check --require-hashes -r"
+    grep -q ^uv== "$$1" && awk '/^[^ #]/ { wanted = /^(uv==|--)/ } wanted' "$$1" | $$pip /dev/stdin &&
+        "$(VENV)/bin/uv" pip install --quiet --no-config --compile-bytecode --link-mode copy \
+        --python "$(VENV)/bin/python" --require-hashes -r "$$1" || $$pip "$$1"
     cp "$$1" "$(VENV)/$$1"
 }
 give_back() { # under sudo: what root wrote into the caller's checkout becomes the caller's
