@@ -40,6 +40,8 @@ OFFSETS = {
     "task_struct.__state": "OFF_STATE",
     "task_struct.state": "OFF_STATE",
     "task_struct.se.sum_exec_runtime": "OFF_CPU",
+    "task_struct.sched_info.run_delay": "OFF_DELAY",
+    "task_struct.sched_info.pcount": "OFF_ARRIVALS",
     "task_struct.min_flt": "OFF_MIN_FLT",
     "task_struct.maj_flt": "OFF_MAJ_FLT",
     "task_struct.ioac.read_bytes": "OFF_READ_BYTES",

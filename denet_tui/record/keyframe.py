@@ -151,7 +151,7 @@ def _process(process: ProcessInfo) -> Json:
         "execs": process.execs,
         "exec_ns": process.exec_ns,
         "lost": process.lost,
-        "time": process.time and process.time[:4],
+        "time": process.time and times.numbers(process.time),
         "programs": process.programs
         and [[execs.item(each) for each in process.programs.kept], process.programs.dropped],
     }
