@@ -123,6 +123,8 @@ class Detail(NamedTuple):
     """What has come up since the start, and must be known."""
     left_out: int = 0
     """Ticks before this one that a recording lacks, as its reader was too slow."""
+    cpus: int | None = None
+    """Of the machine."""
 
 
 NO_DETAIL = Detail()

@@ -197,7 +197,11 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             interval_ns=whole(state["interval_ns"]),
             forgotten=whole(state["forgotten"]),
             loss=loss_of(state["loss"]),
-            detail=Detail(touched=files.taken(state.get("touched"), None), left_out=whole(state.get("left_out", 0))),
+            detail=Detail(
+                touched=files.taken(state.get("touched"), None),
+                left_out=whole(state.get("left_out", 0)),
+                cpus=info.cpus,
+            ),
             syscalls=dict(syscalls.items()),
             errnos=errnos,
             total=syscalls.sum(),
