@@ -63,8 +63,10 @@ _CALLS = {
 """By what they do: name, number on x86-64, number in the generic table. What they lack is touched.NOT_IN_FILES."""
 MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away")
 """That are handed over."""
-SIZES = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192, "SLOW_CALLS": 4096}
-"""Entries between two readings: rows of a process and a file, new names, failing paths, and CPUs x calls."""
+_PER_FILE = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192}
+"""Entries between two readings: rows of a process and a file, new names, failing paths; at most as many as `rows`."""
+_OTHERS = {"SLOW_CALLS": 4096, "NAMED": 32768}
+"""CPUs x calls between two readings, and files whose name has been told."""
 OFFSETS = {
     "task_struct.files": "OFF_FILES",
     "task_struct.fs": "OFF_FS",
@@ -147,7 +149,8 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
         return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
     if "WAY_RAW" not in values and "TASK_REGS" not in values:
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
-    values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in SIZES.items()})
+    values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in (_PER_FILE | _OTHERS).items()})
+    values.update({name: min(values[name], request.rows or values[name]) for name in _PER_FILE})
     if kernel and (cast := kernel.numbers(["bpf_rdonly_cast"], FUNCTION)):
         types = kernel.numbers(_TYPES)
         values.update({macro: types[name] for name, macro in _TYPES.items()} | {_CAST: cast["bpf_rdonly_cast"]})

@@ -130,7 +130,7 @@ BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
 BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
-BPF_TABLE("lru_hash", struct identity, u32, named, FILES); /* SETTLED, or the epoch in which it had no address */
+BPF_TABLE("lru_hash", struct identity, u32, named, NAMED); /* SETTLED, or the epoch in which it had no address */
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
 BPF_TABLE("array", u32, struct slowest, none_slow, 1);

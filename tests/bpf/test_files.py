@@ -20,7 +20,7 @@ from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
-from tests.real import REPOSITORY, denet, environment
+from tests.real import REPOSITORY, denet, environment, run_summary
 
 pytestmark = pytest.mark.root
 
@@ -308,3 +308,29 @@ def test_of_what_its_user_may_not_trace_nothing_is_told(options: list[str]) -> N
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["files"], found["failed"]) == ([], [])
     assert found["turned_away"]["calls of setuid programs"] > 10
+
+
+MANY = """
+import os, sys
+for at in range(3000):
+    os.close(os.open(f"{sys.argv[1]}/{at}", os.O_CREAT | os.O_RDONLY))
+    try:
+        os.open(f"{sys.argv[1]}/none-{at}", os.O_RDONLY)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_tables_of_few_rows_count_what_they_turn_away(full: bool, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    argv = [PYTHON, "-S", "-c", MANY, str(tmp_path / "files")]
+    _, found = run_summary(argv, tmp_path, *(["--rows", "64"] if full else []), "--detail", "files")
+    opens = sum(each["opens"] for each in found["files"] if each["pid"] is None)
+    missed = sum(each["count"] for each in found["failed_paths"])
+    away = found["turned_away"]
+    assert found["syscalls"]["openat"]["calls"] > 6000, "calls are counted elsewhere"
+    assert (away.keys() >= {"files", "paths", "names"}) == full
+    assert opens + away.get("files", 0) >= 3000
+    assert missed + away.get("paths", 0) >= 3000
+    assert (opens < 3000) == (missed < 3000) == full
