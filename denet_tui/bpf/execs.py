@@ -12,6 +12,8 @@ from denet_tui.detail import Exec
 _EXEC = struct.Struct("<QIIIiIIII256s512s512s")
 _WORDS, _LONG_WORDS = 512, 4096
 _PATH = 256
+_FROM_ROOT = 1
+"""Of enum path_end (paths.c)."""
 
 
 def take(table: Map, long_words: Map) -> list[Exec]:
@@ -28,7 +30,7 @@ def _rows(table: Map) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
-    at_ns, tgid, uid, error, path_size, cwd_size, length, goes_on, cwd_cut, path, cwd, raw = _EXEC.unpack(record)
+    at_ns, tgid, uid, error, path_size, cwd_size, length, goes_on, cwd_end, path, cwd, raw = _EXEC.unpack(record)
     cut = bool(goes_on)
     if length > _WORDS:
         whole = long_words.lookup(key)
@@ -43,7 +45,7 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         path_cut=path_size >= _PATH,
         argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
         cut=cut and length > 0,
-        cwd=None if folders is None else ("…" if cwd_cut else "") + "/" + "/".join(folders),
+        cwd=None if folders is None else ("" if cwd_end == _FROM_ROOT else "…") + "/" + "/".join(folders),
         uid=uid,
         errno=error or None,
     )

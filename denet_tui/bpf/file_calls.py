@@ -67,27 +67,31 @@ _PER_FILE = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192}
 """Entries between two readings: rows of a process and a file, new names, failing paths; at most as many as `rows`."""
 _OTHERS = {"SLOW_CALLS": 4096, "NAMED": 32768}
 """CPUs x calls between two readings, and files whose name has been told."""
-OFFSETS = {
-    "task_struct.files": "OFF_FILES",
+PATH_OFFSETS = {
     "task_struct.fs": "OFF_FS",
-    "files_struct.fdt": "OFF_FDT",
-    "fdtable.max_fds": "OFF_MAX_FDS",
-    "fdtable.fd": "OFF_FDS",
-    "file.f_inode": "OFF_F_INODE",
-    "file.f_path": "OFF_F_PATH",
-    "file.private_data": "OFF_PRIVATE",
     "fs_struct.pwd": "OFF_PWD",
     "path.mnt": "OFF_PATH_MOUNT",
     "path.dentry": "OFF_DENTRY",
     "dentry.d_parent": "OFF_DPARENT",
     "dentry.d_name.name": "OFF_DNAME",
     "dentry.__d_name.name": "OFF_DNAME",
-    "dentry.d_inode": "OFF_D_INODE",
-    "dentry.d_hash": "OFF_D_HASH",
     "mount.mnt": "OFF_MOUNT",
     "mount.mnt_parent": "OFF_MNT_PARENT",
     "mount.mnt_mountpoint": "OFF_MNT_POINT",
     "vfsmount.mnt_root": "OFF_MNT_ROOT",
+}
+"""Of names, folders and mounts (paths.c)."""
+OFFSETS = {
+    "task_struct.files": "OFF_FILES",
+    "files_struct.fdt": "OFF_FDT",
+    "fdtable.max_fds": "OFF_MAX_FDS",
+    "fdtable.fd": "OFF_FDS",
+    "file.f_inode": "OFF_F_INODE",
+    "file.f_path": "OFF_F_PATH",
+    "file.private_data": "OFF_PRIVATE",
+    "fs_struct.root": "OFF_ROOT",
+    "dentry.d_inode": "OFF_D_INODE",
+    "dentry.d_hash": "OFF_D_HASH",
     "inode.i_ino": "OFF_INO",
     "inode.i_mode": "OFF_MODE",
     "inode.i_sb": "OFF_SB",
@@ -103,6 +107,7 @@ OFFSETS = {
     "sock_common.skc_dport": "OFF_REMOTE_PORT",
     "sock_common.skc_rcv_saddr": "OFF_LOCAL_4",
     "sock_common.skc_daddr": "OFF_REMOTE_4",
+    **PATH_OFFSETS,
 }
 OPTIONAL = {
     "sock_common.skc_v6_rcv_saddr": "OFF_LOCAL_6",

@@ -537,6 +537,10 @@ static __always_inline int may_tell(void)
 #endif
 }
 
+#if defined(DETAIL_EXECS) || defined(DETAIL_FILES)
+#include "paths.c"
+#endif
+
 #ifdef DETAIL_EXECS
 #include "execs.c"
 #endif
