@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from denet_tui.bpf import rows
+from denet_tui.bpf import names, rows
 from denet_tui.bpf.maps import Map
 from denet_tui.model import ABI_NATIVE
 from denet_tui.syscalls import syscall
@@ -229,4 +229,5 @@ def _end(family: int, address: bytes, port: int) -> str:
 
 def _cut_text(text: bytes, length: int) -> str:
     """A path, and an ellipsis where there was no room for all of it."""
-    return os.fsdecode(text[: max(length - 1, 0)]) + ("…" if length >= len(text) else "")
+    path, cut = names.text(text, length)
+    return f"{path}…" if cut else path
