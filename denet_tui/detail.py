@@ -74,22 +74,25 @@ class Time(NamedTuple):
     blocked_ns: int = 0
     waits: Mapping[Any, Wait] = MappingProxyType({})
     """By syscall, what of it was in calls that are counted."""
+    unknown_ns: int = 0
+    """Where, the kernel has not told."""
 
     def plus(self, other: Time) -> Time:
         """Both added up; the waits are those of this one."""
-        user, kernel, runqueue, blocked, _ = other
+        user, kernel, runqueue, blocked, _, unknown = other
         return Time(
             self.user_ns + user,
             self.kernel_ns + kernel,
             self.runqueue_ns + runqueue,
             self.blocked_ns + blocked,
             self.waits,
+            self.unknown_ns + unknown,
         )
 
     @property
     def whole_ns(self) -> int:
         """Threads times wall time."""
-        return self.user_ns + self.kernel_ns + self.runqueue_ns + self.blocked_ns
+        return self.user_ns + self.kernel_ns + self.runqueue_ns + self.blocked_ns + self.unknown_ns
 
 
 class Seen(NamedTuple):
@@ -120,6 +123,8 @@ class Detail(NamedTuple):
     """What has come up since the start, and must be known."""
     left_out: int = 0
     """Ticks before this one that a recording lacks, as its reader was too slow."""
+    cpus: int | None = None
+    """Of the machine."""
 
 
 NO_DETAIL = Detail()

@@ -331,12 +331,11 @@ class Snapshot:
     still while the machine sleeps): the kernel side is read half by half, each half at rest (see bpf/syscalls.c), so
     that the sums agree in every snapshot. `in_flight` is the exception: it lists the threads inside a call when the
     list is read, a little later. `processes` are the living and the most recently ended ones, in the order of their
-    start; `forgotten` counts the ended ones that are no longer among them.
+    start; `forgotten` counts the ended ones that are no longer among them. `wall_ms` is Unix time.
     """
 
     time_ns: int
     wall_ms: int
-    """Unix time in ms."""
     elapsed_ns: int
     """Since the command was let go."""
     interval_ns: int
@@ -374,7 +373,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change while a command is watched."""
+    """What does not change while a command is watched; `cpus` are those of the machine."""
 
     argv: tuple[str, ...]
     executable: str
@@ -389,6 +388,7 @@ class RunInfo:
     start_ns: int
     notes: tuple[str, ...] = ()
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
+    cpus: int | None = None
 
 
 class LogEntry(NamedTuple):

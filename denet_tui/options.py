@@ -150,7 +150,7 @@ _LOADING = [
         type=click.IntRange(1, 1 << 20),
         default=65536,
         show_default=True,
-        help="Process x syscall rows kept between two ticks.",
+        help="Process x syscall rows kept between two ticks; of files, names and failing paths no more, either.",
     ),
     click.option("--as-root", is_flag=True, help="Under sudo, run or attach as root instead of as you."),
     click.option("--no-sudo", is_flag=True, help="Do not ask sudo to load the BPF program."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from operator import add
 from typing import Any, NamedTuple
 
 from denet_tui.detail import Time, Wait
@@ -24,26 +23,28 @@ class Parts(NamedTuple):
     runqueue_ns: int
     blocked_ns: int
     children_ns: int
+    unknown_ns: int
 
 
 def parts(spent: Time) -> Parts:
     """A time cut into parts that are all of it."""
     inside = sum(wait.blocked_ns for call, wait in spent.waits.items() if for_children(call))
     children = min(inside, spent.blocked_ns)
-    return Parts(spent.user_ns, spent.kernel_ns, spent.runqueue_ns, spent.blocked_ns - children, children)
+    blocked = spent.blocked_ns - children
+    return Parts(spent.user_ns, spent.kernel_ns, spent.runqueue_ns, blocked, children, spent.unknown_ns)
 
 
 def together(times: Iterable[Time | None]) -> Time | None:
     """All added up, what was waited in calls too; None where it is not known of one."""
-    sums, blocked, runqueue = [0] * 4, Counter[Any](), Counter[Any]()
+    sums, blocked, runqueue = Time(), Counter[Any](), Counter[Any]()
     for each in times:
         if each is None:
             return None
-        sums = list(map(add, sums, each[:4]))
+        sums = sums.plus(each)
         for call, (blocked_ns, runqueue_ns) in each.waits.items():
             blocked[call] += blocked_ns
             runqueue[call] += runqueue_ns
-    return Time._make([*sums, {call: Wait(ns, runqueue[call]) for call, ns in blocked.items()}])
+    return sums._replace(waits={call: Wait(ns, runqueue[call]) for call, ns in blocked.items()})
 
 
 def longest(spent: Time) -> list[tuple[Any, Wait]]:
@@ -62,22 +63,32 @@ def share(part_ns: int, spent: Time) -> str:
     return f"{100 * part_ns / (spent.whole_ns or 1):.0f} %"
 
 
+def _part(word: str, part_ns: int, spent: Time) -> list[str]:
+    """A part that is named where it rounds to a percent: `for children 30 %`."""
+    return [f"{word} {share(part_ns, spent)}"] if 200 * part_ns >= spent.whole_ns > 0 else []
+
+
 def briefly(spent: Time) -> tuple[str, str]:
     """`on CPU 41 %, waits for CPU 8 %, blocked 51 %`, and what of that was for children: ` (for children 30 %)`."""
-    user, kernel, runqueue, _, children = parts(spent)
-    busy = f"on CPU {share(user + kernel, spent)}, waits for CPU {share(runqueue, spent)}"
-    inside = f" (for children {share(children, spent)})" if 200 * children >= spent.whole_ns > 0 else ""
-    return f"{busy}, blocked {share(spent.blocked_ns, spent)}", inside
+    user, kernel, runqueue, _, children, unknown = parts(spent)
+    inside = "".join(f" ({part})" for part in _part("for children", children, spent))
+    said = [f"on CPU {share(user + kernel, spent)}", f"waits for CPU {share(runqueue, spent)}"]
+    said += [*_part("not known", unknown, spent), f"blocked {share(spent.blocked_ns, spent)}"]
+    return ", ".join(said), inside
 
 
 def in_words(spent: Time) -> str:
     """`on CPU 41 % (user 30 %, kernel 11 %), waits for CPU 8 %, blocked 51 % (for children 30 %, read 12 %)`."""
-    user, kernel, runqueue, _, children = parts(spent)
-    inside = [("for children", children)] * (200 * children >= spent.whole_ns > 0) + blocked_in(spent)
-    where = ", ".join(f"{name} {share(ns, spent)}" for name, ns in inside)
-    busy = f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, kernel {share(kernel, spent)})"
-    blocked = f"blocked {share(spent.blocked_ns, spent)}"
-    return f"{busy}, waits for CPU {share(runqueue, spent)}, {blocked}{f' ({where})' if where else ''}"
+    user, kernel, runqueue, _, children, unknown = parts(spent)
+    inside = _part("for children", children, spent) + [f"{name} {share(ns, spent)}" for name, ns in blocked_in(spent)]
+    where = f" ({', '.join(inside)})" if inside else ""
+    said = [
+        f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, kernel {share(kernel, spent)})",
+        f"waits for CPU {share(runqueue, spent)}",
+        *_part("not known", unknown, spent),
+        f"blocked {share(spent.blocked_ns, spent)}{where}",
+    ]
+    return ", ".join(said)
 
 
 def used_in_words(used: Accounts) -> tuple[str, str, str, str]:

@@ -17,6 +17,7 @@ times = st.builds(
     Time,
     *[st.integers(0, 10**15)] * 4,
     st.dictionaries(st.sampled_from([READ, WAIT4, WAITPID]), st.builds(Wait, st.integers(0, 10**15))),
+    st.integers(0, 10**15),
 )
 
 
@@ -31,7 +32,7 @@ def test_a_bar_is_as_long_as_asked_for_and_each_part_is_its_share_of_it(spent: T
 
 
 def test_what_the_parts_are_is_said() -> None:
-    assert parts(BUILD) == (30, 11, 8, 21, 30)
+    assert parts(BUILD) == (30, 11, 8, 21, 30, 0)
     assert bar(BUILD, 20) == "██████▓▓▒▒░░░░······"
     assert legend(BUILD, "openat 5 %") == [
         "█ user 30 %, ▓ kernel 11 % (openat 5 %)",
@@ -44,6 +45,11 @@ def test_what_the_parts_are_is_said() -> None:
     alone = Time(1, 0, 0, 3, {READ: Wait(3)})
     assert legend(alone)[1:] == ["▒ waits for CPU 0 %", "░ blocked 75 % (read 75 %)"]
     assert blocked_in(Time()) == []
+    missed = BUILD._replace(runqueue_ns=4, unknown_ns=4)
+    assert parts(missed) == (30, 11, 4, 21, 30, 4)
+    assert bar(missed, 20) == "██████▓▓▒░░░░······?"
+    assert legend(missed)[1] == "▒ waits for CPU 4 %, · waits for children 30 %, ? not known 4 %"
+    assert "waits for CPU 4 %, not known 4 %, blocked 51 %" in in_words(missed)
 
 
 @given(st.lists(times))
@@ -51,6 +57,7 @@ def test_several_are_added_up_with_their_waits(some: list[Time]) -> None:
     whole = together(some)
     assert whole is not None
     assert whole.whole_ns == sum(each.whole_ns for each in some)
+    assert whole.unknown_ns == sum(each.unknown_ns for each in some)
     assert sum(wait.blocked_ns for wait in whole.waits.values()) == sum(
         wait.blocked_ns for each in some for wait in each.waits.values()
     )

@@ -7,11 +7,9 @@
 
 #define EXEC_PATH 256
 #define EXEC_CWD 512
-#define EXEC_NAME 256 /* NAME_MAX and a NUL; half of EXEC_CWD */
 #define EXEC_WORDS 512
 #define LONG_WORDS 4096
-#define EXEC_LEVELS 16 /* folders and mounts up to the root */
-#define EXEC_FAILED_WORDS 16 /* of a call that failed: they are gathered one by one */
+#define EXEC_FAILED_WORDS 64 /* of a call that failed: they are gathered one by one */
 
 struct exec {
     u64 at_ns;
@@ -22,7 +20,7 @@ struct exec {
     u32 cwd_length;
     u32 words_length; /* of the whole, whatever is kept */
     u32 words_cut;    /* there is more than that */
-    u32 cwd_cut;
+    u32 cwd_end; /* enum path_end */
     char path[EXEC_PATH];
     char cwd[EXEC_CWD]; /* the innermost folder first */
     char words[EXEC_WORDS];
@@ -37,48 +35,12 @@ struct exec_draft {
     u64 number;
     struct exec exec;
     struct long_words words;
+    char more[LONG_WORDS]; /* of the last word of a call that failed */
 };
 
 BPF_TABLE("hash", u64, struct exec, execs, EXECS);
 BPF_TABLE("hash", u64, struct long_words, long_execs, LONG_EXECS); /* of those whose words do not fit into `execs` */
 BPF_TABLE("percpu_array", u32, struct exec_draft, exec_drafts, 1);
-
-/* The folder that the running task is in, name by name up to the root of all mounts. */
-static __always_inline void note_cwd(struct exec *exec)
-{
-    exec->cwd_length = exec->cwd_cut = 0;
-#if defined(OFF_FS) && defined(OFF_PWD) && defined(OFF_DENTRY) && defined(OFF_DPARENT) && defined(OFF_DNAME) &&        \
-    defined(OFF_MOUNT) && defined(OFF_MNT_PARENT) && defined(OFF_MNT_POINT) && defined(OFF_MNT_ROOT)
-    u64 folder = kernel_u64(bpf_get_current_task() + OFF_FS) + OFF_PWD;
-    u64 dentry = kernel_u64(folder + OFF_DENTRY), mount = kernel_u64(folder) - OFF_MOUNT;
-    u32 length = 0;
-    exec->cwd_cut = 1;
-#pragma unroll
-    for (int level = 0; level < EXEC_LEVELS; level++) {
-        u64 parent = kernel_u64(dentry + OFF_DPARENT);
-        if (dentry == kernel_u64(mount + OFF_MOUNT + OFF_MNT_ROOT) || dentry == parent) {
-            u64 above = kernel_u64(mount + OFF_MNT_PARENT);
-            if (above == mount || !above) {
-                exec->cwd_cut = 0;
-                break;
-            }
-            dentry = kernel_u64(mount + OFF_MNT_POINT);
-            mount = above;
-            continue;
-        }
-        u64 text = kernel_u64(dentry + OFF_DNAME), at = length;
-        asm volatile("" : "+r"(at)); /* as in note_cmdline; no call may come in between: before 6.2 that loses the bound */
-        if (at >= EXEC_CWD - EXEC_NAME)
-            break;
-        s32 size = bpf_probe_read_kernel_str(exec->cwd + at, EXEC_NAME, (void *)text);
-        if (size <= 0)
-            break;
-        length += size;
-        dentry = parent;
-    }
-    exec->cwd_length = length + 1; /* the root has no name */
-#endif
-}
 
 static __always_inline struct exec_draft *new_exec(u32 tgid, u32 error)
 {
@@ -92,9 +54,13 @@ static __always_inline struct exec_draft *new_exec(u32 tgid, u32 error)
     draft->exec.error = error;
     draft->exec.path_length = draft->exec.words_length = 0;
     draft->exec.words_cut = 1;
-    draft->exec.cwd_length = draft->exec.cwd_cut = 0;
-    if (may_tell())
-        note_cwd(&draft->exec);
+    draft->exec.cwd_length = draft->exec.cwd_end = 0;
+#ifdef PATHS
+    if (may_tell()) {
+        draft->exec.cwd_end = take_path(own_folder(), draft->exec.cwd, &draft->exec.cwd_length, EXEC_CWD - PATH_PIECE);
+        draft->exec.cwd_length += 1; /* the root has no name */
+    }
+#endif
     return draft;
 }
 
@@ -141,7 +107,7 @@ static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder,
         return;
 #if defined(OFF_ARG_0) && defined(OFF_ARG_1) && defined(OFF_ARG_2)
     u64 path = 0, words = 0;
-    u32 length = 0;
+    u32 *length = &draft->exec.words_length;
     if (may_tell()) {
         char *registers = own_registers(place);
         if (registers) {
@@ -158,19 +124,17 @@ static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder,
         u64 word = 0;
         if (!words || read_user(&word, sizeof(word), (void *)(words + 8 * index)))
             break;
+        u64 at = *(volatile u32 *)length; /* as in take_path */
+        asm volatile("" : "+r"(at));
         if (!word)
-            draft->exec.words_cut = 0;
-        if (!word || length >= LONG_WORDS / 2)
+            draft->exec.words_cut = at > LONG_WORDS;
+        if (!word || at >= LONG_WORDS)
             break;
-        length &= LONG_WORDS / 2 - 1;
-        s32 size = read_user_str(draft->words.text + length, LONG_WORDS / 2, (void *)word);
+        s32 size = read_user_str(draft->words.text + at, LONG_WORDS, (void *)word);
         if (size <= 0)
             break;
-        length += size;
-        if (size == LONG_WORDS / 2) /* it may go on */
-            break;
+        *length = at + size;
     }
-    draft->exec.words_length = length;
 #endif
     tell_exec(draft);
 }

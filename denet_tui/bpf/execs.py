@@ -11,7 +11,8 @@ from denet_tui.detail import Exec
 
 _EXEC = struct.Struct("<QIIIiIIII256s512s512s")
 _WORDS, _LONG_WORDS = 512, 4096
-_PATH = 256
+_FROM_ROOT = 1
+"""Of enum path_end (paths.c)."""
 
 
 def take(table: Map, long_words: Map) -> list[Exec]:
@@ -28,29 +29,23 @@ def _rows(table: Map) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
-    at_ns, tgid, uid, error, path_size, cwd_size, length, goes_on, cwd_cut, path, cwd, raw = _EXEC.unpack(record)
+    at_ns, tgid, uid, error, path_size, cwd_size, length, goes_on, cwd_end, path, cwd, raw = _EXEC.unpack(record)
     cut = bool(goes_on)
     if length > _WORDS:
         whole = long_words.lookup(key)
         long_words.delete(key)
         raw, cut = (whole[:_LONG_WORDS], cut) if whole else (raw, True)
     raw = raw[:length]
+    called, path_cut = names.text(path, path_size)
     folders = names.words(cwd[: cwd_size - 1])[::-1] if cwd_size else None
     return Exec(
         tgid=tgid,
         at_ns=at_ns,
-        path=_path(path, path_size),
-        path_cut=path_size >= _PATH,
+        path=called if path_size > 0 else None,
+        path_cut=path_cut,
         argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
         cut=cut and length > 0,
-        cwd=None if folders is None else ("…" if cwd_cut else "") + "/" + "/".join(folders),
+        cwd=None if folders is None else ("" if cwd_end == _FROM_ROOT else "…") + "/" + "/".join(folders),
         uid=uid,
         errno=error or None,
     )
-
-
-def _path(raw: bytes, size: int) -> str | None:
-    """A path of so many bytes with its NUL; None if it could not be read."""
-    if size > 1:
-        return names.words(raw[: size - 1], cut=size >= _PATH)[0]
-    return "" if size == 1 else None

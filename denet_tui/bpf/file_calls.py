@@ -63,29 +63,35 @@ _CALLS = {
 """By what they do: name, number on x86-64, number in the generic table. What they lack is touched.NOT_IN_FILES."""
 MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away")
 """That are handed over."""
-SIZES = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192, "SLOW_CALLS": 4096}
-"""Entries between two readings: rows of a process and a file, new names, failing paths, and CPUs x calls."""
-OFFSETS = {
-    "task_struct.files": "OFF_FILES",
+_PER_FILE = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192}
+"""Entries between two readings: rows of a process and a file, new names, failing paths; at most as many as `rows`."""
+_OTHERS = {"SLOW_CALLS": 4096, "NAMED": 32768}
+"""CPUs x calls between two readings, and files whose name has been told."""
+PATH_OFFSETS = {
     "task_struct.fs": "OFF_FS",
-    "files_struct.fdt": "OFF_FDT",
-    "fdtable.max_fds": "OFF_MAX_FDS",
-    "fdtable.fd": "OFF_FDS",
-    "file.f_inode": "OFF_F_INODE",
-    "file.f_path": "OFF_F_PATH",
-    "file.private_data": "OFF_PRIVATE",
     "fs_struct.pwd": "OFF_PWD",
     "path.mnt": "OFF_PATH_MOUNT",
     "path.dentry": "OFF_DENTRY",
     "dentry.d_parent": "OFF_DPARENT",
     "dentry.d_name.name": "OFF_DNAME",
     "dentry.__d_name.name": "OFF_DNAME",
-    "dentry.d_inode": "OFF_D_INODE",
-    "dentry.d_hash": "OFF_D_HASH",
     "mount.mnt": "OFF_MOUNT",
     "mount.mnt_parent": "OFF_MNT_PARENT",
     "mount.mnt_mountpoint": "OFF_MNT_POINT",
     "vfsmount.mnt_root": "OFF_MNT_ROOT",
+}
+"""Of names, folders and mounts (paths.c)."""
+OFFSETS = {
+    "task_struct.files": "OFF_FILES",
+    "files_struct.fdt": "OFF_FDT",
+    "fdtable.max_fds": "OFF_MAX_FDS",
+    "fdtable.fd": "OFF_FDS",
+    "file.f_inode": "OFF_F_INODE",
+    "file.f_path": "OFF_F_PATH",
+    "file.private_data": "OFF_PRIVATE",
+    "fs_struct.root": "OFF_ROOT",
+    "dentry.d_inode": "OFF_D_INODE",
+    "dentry.d_hash": "OFF_D_HASH",
     "inode.i_ino": "OFF_INO",
     "inode.i_mode": "OFF_MODE",
     "inode.i_sb": "OFF_SB",
@@ -101,6 +107,7 @@ OFFSETS = {
     "sock_common.skc_dport": "OFF_REMOTE_PORT",
     "sock_common.skc_rcv_saddr": "OFF_LOCAL_4",
     "sock_common.skc_daddr": "OFF_REMOTE_4",
+    **PATH_OFFSETS,
 }
 OPTIONAL = {
     "sock_common.skc_v6_rcv_saddr": "OFF_LOCAL_6",
@@ -147,7 +154,8 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
         return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
     if "WAY_RAW" not in values and "TASK_REGS" not in values:
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
-    values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in SIZES.items()})
+    values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in (_PER_FILE | _OTHERS).items()})
+    values.update({name: min(values[name], request.rows or values[name]) for name in _PER_FILE})
     if kernel and (cast := kernel.numbers(["bpf_rdonly_cast"], FUNCTION)):
         types = kernel.numbers(_TYPES)
         values.update({macro: types[name] for name, macro in _TYPES.items()} | {_CAST: cast["bpf_rdonly_cast"]})

@@ -8,8 +8,6 @@
  */
 
 #define FILE_TEXT 1024 /* bytes of a path that are kept, and then one more name of it */
-#define FILE_PIECE 256 /* NAME_MAX and a NUL */
-#define FILE_STEPS 16  /* names and mount points on the way to the root */
 #define FAILED_PATH 232
 #define OF_TWO (FAILED_PATH / 2)
 #define SLOW_PATH 104
@@ -18,6 +16,7 @@
 #define ADDRESS 128 /* sizeof(struct sockaddr_storage) */
 #define SOCKFS 0x534F434B
 #define AT_FDCWD (-100)
+#define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
 #define EINPROGRESS 115
 #define SETTLED 0xFFFFFFFF
 #define SOCK_STREAM 1
@@ -64,12 +63,12 @@ struct file_name {
     u32 magic; /* of its file system */
     u32 rdev;
     u16 mode, family, type, protocol, local_port, remote_port;
-    u8 complete, deleted; /* complete: 1 from the root on, 2 of what has no folder (pipes, anonymous inodes) */
+    u8 complete, deleted; /* complete: enum path_end */
     u16 pad;
     u32 length;    /* of the names in `text`, each with its NUL, the innermost first; */
     u32 of_peer;   /* of a unix socket the length of its own address there, and of its peer's, 128 bytes further on */
     char local[16], remote[16];
-    char text[FILE_TEXT + FILE_PIECE];
+    char text[FILE_TEXT + PATH_PIECE];
 };
 #define FILE_NAME_HEAD 64
 
@@ -79,7 +78,7 @@ struct failed_path {
     s16 other;  /* the same of the second of two paths, which is in the second half; 0: there is none */
     u16 nr;
     u16 error;
-    u32 apart; /* the second begins at another folder, which is not told */
+    u32 apart; /* 1: the second begins at another folder, which is not told; 2: `folder` is what begins with a slash below */
     struct identity folder; /* that what does not begin at the root begins at */
     char path[FAILED_PATH];
 };
@@ -109,7 +108,7 @@ struct about {
     s32 nr;
     s32 folder;
     s32 descriptor; /* its first argument */
-    s32 at; /* the descriptor that `look` looks at, or AT_FDCWD */
+    s32 at; /* the descriptor that `look` looks at, AT_FDCWD or AT_ROOT */
     u64 text; /* address of its path or socket address, in user space */
     u64 size;
     s64 result;
@@ -130,7 +129,7 @@ BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
 BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
-BPF_TABLE("lru_hash", struct identity, u32, named, FILES); /* SETTLED, or the epoch in which it had no address */
+BPF_TABLE("lru_hash", struct identity, u32, named, NAMED); /* SETTLED, or the epoch in which it had no address */
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
 BPF_TABLE("array", u32, struct slowest, none_slow, 1);
@@ -246,46 +245,6 @@ static __always_inline void take_socket(struct file_name *name, char *file)
 #endif
 }
 
-/* Name by name up to the root of all mounts. */
-static __always_inline void take_path(struct file_name *name, char *path)
-{
-    char *mounted = READ(char *, path, OFF_PATH_MOUNT), *dentry = READ(char *, path, OFF_DENTRY);
-    char *mount = mounted - OFF_MOUNT, *root = READ(char *, mounted, OFF_MNT_ROOT);
-    /* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
-    name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
-#pragma unroll
-    for (int step = 0; step < FILE_STEPS; step++) {
-        if (dentry == root) {
-            char *above = READ(char *, mount, OFF_MNT_PARENT);
-            if (above == mount || !above) {
-                name->complete = 1;
-                break;
-            }
-            dentry = READ(char *, mount, OFF_MNT_POINT);
-            mount = above;
-            root = READ(char *, mount, OFF_MOUNT + OFF_MNT_ROOT);
-            continue;
-        }
-        char *parent = READ(char *, dentry, OFF_DPARENT);
-        if (parent == dentry && step)
-            break;
-        char *text = READ(char *, dentry, OFF_DNAME);
-        u64 at = *(volatile u32 *)&name->length; /* as in `struct about` */
-        asm volatile("" : "+r"(at));
-        if (at > FILE_TEXT)
-            break;
-        long length = bpf_probe_read_kernel_str(name->text + at, FILE_PIECE, text);
-        if (length <= 0 || length > FILE_PIECE)
-            break;
-        name->length = at + length;
-        if (parent == dentry) {
-            name->complete = 2;
-            break;
-        }
-        dentry = parent;
-    }
-}
-
 static __always_inline int is_settled(struct file_name *name)
 {
     if (name->magic != SOCKFS || (name->family != 1 && name->family != 2 && name->family != 10))
@@ -293,23 +252,26 @@ static __always_inline int is_settled(struct file_name *name)
     return name->local_port || name->length || name->of_peer;
 }
 
-/* Of an open file, or (0) of the current folder. A socket without an address is looked at again: it may get one. */
-static __always_inline void take_name(struct identity *of, char *file)
+/* What is at a path; of a file (else 0) that is its. A socket without an address is looked at again: it may get one. */
+static __always_inline void take_name(struct identity *of, char *file, char *path)
 {
     u32 zero = 0, seen = SETTLED;
     struct file_name *name = name_draft.lookup(&zero);
     if (!name)
         return;
     __builtin_memset(name, 0, FILE_NAME_HEAD);
-    char *path = file ? file + OFF_F_PATH : OWN(char *, SELF, OFF_FS) + OFF_PWD;
-    char *inode = READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE);
+    char *dentry = READ(char *, path, OFF_DENTRY);
+    char *inode = READ(char *, dentry, OFF_D_INODE);
     name->magic = READ(u64, READ(char *, inode, OFF_SB), OFF_S_MAGIC);
     name->mode = READ(u16, inode, OFF_MODE);
     name->rdev = READ(u32, inode, OFF_RDEV);
     if (name->magic == SOCKFS && file)
         take_socket(name, file);
-    else
-        take_path(name, path);
+    else {
+        name->complete = take_path(path, name->text, &name->length, FILE_TEXT);
+        /* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
+        name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
+    }
     if (!is_settled(name)) {
         seen = current_epoch();
         if (named.lookup(of)) { /* it has been told */
@@ -339,21 +301,34 @@ static __always_inline int is_named(struct about *about, struct identity *file, 
     return 1;
 }
 
-/* What the file of a descriptor or the current folder is, and its name where that is not known; a socket may have another. */
+static __always_inline char *own_root(void)
+{
+    return OWN(char *, SELF, OFF_FS) + OFF_ROOT;
+}
+
+/* Whether a path that begins with a slash begins elsewhere than others' (chroot(2)). */
+static __always_inline int has_own_root(void)
+{
+    char *root = own_root(), *mounted = READ(char *, root, OFF_PATH_MOUNT), *mount = mounted - OFF_MOUNT;
+    return READ(char *, root, OFF_DENTRY) != READ(char *, mounted, OFF_MNT_ROOT) || READ(char *, mount, OFF_MNT_PARENT) != mount;
+}
+
+/* What the file of a descriptor, the current folder or the root is, and its name where that is not known; a socket may have another. */
 static __always_inline void look(struct about *about)
 {
-    char *file = 0;
+    char *file = 0, *path;
     s32 at = *(volatile s32 *)&about->at;
-    if (at == AT_FDCWD) {
-        char *path = OWN(char *, SELF, OFF_FS) + OFF_PWD;
+    if (at == AT_FDCWD || at == AT_ROOT) {
+        path = at == AT_ROOT ? own_root() : own_folder();
         identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
     } else {
         if (!(file = file_of(at)))
             return;
+        path = file + OFF_F_PATH;
         identify_file(&about->looked, file);
     }
     if (DOES(HAS_ADDRESS) || !is_named(about, &about->looked, at))
-        take_name(&about->looked, file);
+        take_name(&about->looked, file, path);
 }
 
 /*
@@ -422,6 +397,15 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         crowded_abouts.update(&self->tid, about);
 }
 
+static __always_inline void begin_at_root(struct about *about, struct failed_path *failed)
+{
+    if (!has_own_root())
+        return;
+    failed->apart = 2;
+    about->at = AT_ROOT;
+    about->class |= LOOKS;
+}
+
 static __always_inline void read_two(struct about *about, struct failed_path *failed, char *registers)
 {
     if (!registers)
@@ -433,8 +417,10 @@ static __always_inline void read_two(struct about *about, struct failed_path *fa
     if (failed->length > 0 && failed->path[0] != '/') {
         failed->apart = folder != about->folder;
         folder = about->folder;
-    } else if (failed->other <= 0 || failed->path[OF_TWO] == '/')
+    } else if (failed->other <= 0 || failed->path[OF_TWO] == '/') {
+        begin_at_root(about, failed);
         return;
+    }
     about->at = folder;
     about->class |= LOOKS;
 }
@@ -463,7 +449,8 @@ static __always_inline void read_path(struct about *about, u64 place)
     if (failed->length > 0 && failed->path[0] != '/') {
         about->at = about->folder;
         about->class |= LOOKS;
-    }
+    } else if (failed->length > 0)
+        begin_at_root(about, failed);
 }
 
 static __always_inline void count_path(u32 now, struct about *about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import stat
@@ -9,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from denet_tui.bpf import rows
+from denet_tui.bpf import names, rows
 from denet_tui.bpf.maps import Map
 from denet_tui.model import ABI_NATIVE
 from denet_tui.syscalls import syscall
@@ -21,6 +22,8 @@ _NAME = struct.Struct("<II6HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<I2h2HI16s232s")
 _OF_TWO = 116
 """Bytes of each of two paths."""
+_ROOT = 2
+"""Of struct failed_path: the folder is the root that paths with a slash begin at."""
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
 _TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", UNTOLD)
@@ -111,19 +114,26 @@ class FileTables:
                 if name in _CONNECTING:
                     path = _address(text[:length]) if length >= 0 else None
                 elif other:
-                    first = self._path(text[:_OF_TWO], length, folder)
-                    path = f"{first or '?'} → {self._path(text[_OF_TWO:], other, folder, apart=bool(apart)) or '?'}"
+                    first = self._path(text[:_OF_TWO], length, folder, number, apart & _ROOT)
+                    second = self._path(text[_OF_TWO:], other, folder, number, apart)
+                    path = f"{first or '?'} → {second or '?'}"
                 else:
-                    path = self._path(text, length, folder)
+                    path = self._path(text, length, folder, number, apart)
                 yield FailedPath(name, number, path), count
 
-    def _path(self, text: bytes, length: int, folder: bytes, *, apart: bool = False) -> str | None:
-        """As it was given, below the folder where it begins there (`apart`: at another); None: it could not be read."""
+    def _path(self, text: bytes, length: int, folder: bytes, number: int, apart: int) -> str | None:
+        """As it was given, below the folder where it begins there (or at another, or that is the root of who asks).
+
+        None where it could not be read. An empty one is that folder with AT_EMPTY_PATH, and without it none (ENOENT).
+        """
         if length < 0:
             return None
         path = _cut_text(text, length)
+        if not path and number == errno.ENOENT:
+            return '""'
         if path.startswith("/"):
-            return path
+            root = self._names.get(folder, _UNKNOWN).path if apart == _ROOT else None
+            return f"{root.rstrip('/')}{path}" if root else path
         below = "…" if apart else self._names.get(folder, _UNKNOWN).path
         return (f"{below.rstrip('/')}/{path}" if path else below) if below else path
 
@@ -219,4 +229,5 @@ def _end(family: int, address: bytes, port: int) -> str:
 
 def _cut_text(text: bytes, length: int) -> str:
     """A path, and an ellipsis where there was no room for all of it."""
-    return os.fsdecode(text[: max(length - 1, 0)]) + ("…" if length >= len(text) else "")
+    path, cut = names.text(text, length)
+    return f"{path}…" if cut else path

@@ -40,6 +40,8 @@ OFFSETS = {
     "task_struct.__state": "OFF_STATE",
     "task_struct.state": "OFF_STATE",
     "task_struct.se.sum_exec_runtime": "OFF_CPU",
+    "task_struct.sched_info.run_delay": "OFF_DELAY",
+    "task_struct.sched_info.pcount": "OFF_ARRIVALS",
     "task_struct.min_flt": "OFF_MIN_FLT",
     "task_struct.maj_flt": "OFF_MAJ_FLT",
     "task_struct.ioac.read_bytes": "OFF_READ_BYTES",
@@ -47,12 +49,6 @@ OFFSETS = {
     "signal_struct.maxrss": "OFF_MAXRSS",
     "mm_struct.env_end": "OFF_ENV_END",
     "cred.euid": "OFF_EUID",
-    "task_struct.fs": "OFF_FS",
-    "fs_struct.pwd": "OFF_PWD",
-    "path.dentry": "OFF_DENTRY",
-    "dentry.d_parent": "OFF_DPARENT",
-    "dentry.d_name.name": "OFF_DNAME",
-    "dentry.__d_name.name": "OFF_DNAME",
     "task_struct.cgroups": "OFF_CGROUPS",
     "css_set.dfl_cgrp": "OFF_DFL_CGRP",
     "cgroup.level": "OFF_CGROUP_LEVEL",
@@ -60,10 +56,7 @@ OFFSETS = {
     "cgroup.ancestors": "OFF_ANCESTORS",
     "cgroup.kn": "OFF_CGROUP_KN",
     "kernfs_node.id": "OFF_KERNFS_ID",
-    "mount.mnt": "OFF_MOUNT",
-    "mount.mnt_parent": "OFF_MNT_PARENT",
-    "mount.mnt_mountpoint": "OFF_MNT_POINT",
-    "vfsmount.mnt_root": "OFF_MNT_ROOT",
+    **file_calls.PATH_OFFSETS,
 }
 OFFSETS_OF = {
     "x86_64": {

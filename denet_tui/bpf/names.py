@@ -23,6 +23,12 @@ def words(raw: bytes, *, cut: bool = False) -> tuple[str, ...]:
     return tuple(_text(raw if cut else raw.removesuffix(b"\0"), cut=cut).split("\0")) if raw else ()
 
 
+def text(raw: bytes, size: int) -> tuple[str, bool]:
+    """What has so many bytes with its NUL, and whether it goes on: then there was no room for all of it."""
+    cut = size >= len(raw)
+    return _text(raw[: max(size - 1, 0)], cut=cut), cut
+
+
 def is_cut(length: int) -> bool:
     """Whether the kernel side has kept less than all of a command line of so many bytes, the last NUL aside."""
     return length > KEPT + 1

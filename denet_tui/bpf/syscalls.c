@@ -85,14 +85,17 @@ struct clock {
     u64 kernel_ns; /* of that, in calls that it has left */
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 away_ns;   /* off the CPU since it has entered the call that it is in */
-    u64 asleep_ns; /* blocked since it was on a CPU, if it has been woken since; of one that is late, until it was met */
-    u64 sum_ns;    /* the kernel's own CPU time when it was last switched away from; all ones: not known */
-    u64 ahead_ns;  /* what is in cpu_ns already of the time since then */
+    u64 unknown_ns; /* nobody can tell where */
+    u64 away_ns;    /* off the CPU since it has entered the call that it is in */
+    u64 asleep_ns;  /* blocked since it was on a CPU, if it has been woken since; of one that is late, until it was met */
+    u64 sum_ns;     /* the kernel's own CPU time when it was last switched away from; all ones: not known */
+    u64 ahead_ns;   /* what is in cpu_ns already of the time since then */
+    u64 delay_ns;   /* how long the kernel says that it had waited for a CPU when it was last switched away from */
     u32 where;
     u8 late; /* see enum lateness */
     u8 late_abi;
-    u16 pad;
+    u8 slept; /* of one that is late: until it was met it was blocked, or waited for a CPU, or ran */
+    u8 pad;
 };
 
 /* Of a thread that was met on a CPU without being told, until its next switch: in which kind of call that was. */
@@ -533,6 +536,10 @@ static __always_inline int may_tell(void)
     return 0;
 #endif
 }
+
+#if defined(DETAIL_EXECS) || defined(DETAIL_FILES)
+#include "paths.c"
+#endif
 
 #ifdef DETAIL_EXECS
 #include "execs.c"

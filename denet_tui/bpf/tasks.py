@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-CLOCK = struct.Struct("<Q4q4QIB3x")
+CLOCK = struct.Struct("<Q5q5QIB3x")
 UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
 TASK = struct.Struct(f"<QQIiBB6x{CLOCK.size}x")
 CLOCK_AT = TASK.size - CLOCK.size
@@ -15,18 +15,20 @@ IDLE, NEW, INSIDE, _, HELD = range(5)
 
 
 class Clock(NamedTuple):
-    """Of a thread, in ns; `where` since `mark_ns`. What one that is `late` has been on a CPU is not known yet."""
+    """Of a thread, in ns; `where` since `mark_ns`. Of one that is `late` the `asleep_ns` before are not known."""
 
-    mark_ns: int
-    cpu_ns: int
-    kernel_ns: int
-    runqueue_ns: int
-    blocked_ns: int
-    away_ns: int
-    asleep_ns: int
-    sum_ns: int
-    ahead_ns: int
-    where: int
+    mark_ns: int = 0
+    cpu_ns: int = 0
+    kernel_ns: int = 0
+    runqueue_ns: int = 0
+    blocked_ns: int = 0
+    unknown_ns: int = 0
+    away_ns: int = 0
+    asleep_ns: int = 0
+    sum_ns: int = 0
+    ahead_ns: int = 0
+    delay_ns: int = 0
+    where: int = 0
     late: int = 0
 
 

@@ -9,9 +9,10 @@
  * CPU time is the kernel's own, brought up to date at each switch, as wait4(2) tells it: it counts from the decision for a
  * task, this from the switch to it, and what lies between is taken from its waiting or given to it.
  *
- * A kernel may leave out switches away from some tasks, and then what comes next is running without being told. It is met at
- * what it does next. How long it has run by then its CPU time says, but not before its next switch: until then it is `late`,
- * and all of that stands as waiting.
+ * A kernel may leave out what some tasks do (seen: switches away from them, and whom they wake), and then another is woken, or
+ * comes next, without being told. It is met at what it does next. How long it has run and waited for a CPU by then the
+ * kernel's own accounts say, but not before its next switch: until then it is `late`, and that time is not known. It stays
+ * so where this kernel does not keep them, and where a switch away from the thread itself was left out.
  *
  * Nothing is told of another user's thread, nor written of it: the clock of one that has left this user stands still from
  * then on, and says so (UNTIMED), and so do the sums of its process.
@@ -22,7 +23,8 @@ struct times {
     u64 kernel_ns;
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 unknown; /* its threads that are not timed any more */
+    u64 unknown_ns;
+    u64 untimed; /* its threads that are not timed any more */
 };
 
 struct wait {
@@ -75,18 +77,13 @@ static __always_inline void count_wait(u32 tgid, u8 abi, s32 nr, u64 blocked_ns,
         __sync_fetch_and_add(&wait->runqueue_ns, runqueue_ns);
 }
 
-/* The running thread, allowed, whose clock has not been told so. One that was not told to be woken either is not timed. */
-static __always_inline void meet(struct task *task, u64 now)
+/* A thread that is on a CPU by now, and was not told to be: what lies between is known at its next switch. */
+static __always_inline void miss(struct task *task, u64 now)
 {
     struct clock *clock = &task->clock;
-    if (clock->where <= ON_CPU)
-        return;
-    if (clock->where == BLOCKED) {
-        clock->where = UNTIMED;
-        return;
-    }
     u64 spent = now - clock->mark_ns;
-    spend(task, now);
+    clock->slept = clock->where == BLOCKED;
+    clock->mark_ns = now;
     clock->where = ON_CPU;
     clock->late = LATE;
     if ((task->state == INSIDE || task->state == UNKEPT) && task->since_ns) {
@@ -102,18 +99,39 @@ static __always_inline void meet(struct task *task, u64 now)
     clock->asleep_ns = spent;
 }
 
-/* One that was late, when it is known how long it had run; of what is `LEAVING` all that is in no call was before that. */
+/* The running thread, allowed. */
+static __always_inline void meet(struct task *task, u64 now)
+{
+    if (task->clock.where > ON_CPU)
+        miss(task, now);
+}
+
+/* The time until the running thread was met, of which the kernel says that it ran so long; more is nothing but jitter. */
 static __always_inline void settle_late(struct task *task, u64 ran_ns)
 {
     struct clock *clock = &task->clock;
+    u64 rest_ns = clock->asleep_ns - ran_ns, delayed_ns = rest_ns;
     u32 was_inside = clock->late != LATE;
     if (task->state == LEAVING && !was_inside)
         clock->kernel_ns -= ran_ns;
     else if (task->state != LEAVING && was_inside)
         clock->kernel_ns += ran_ns;
-    if (clock->late == LATE_KEPT && clock->asleep_ns > ran_ns)
-        count_wait(task->tgid, clock->late_abi, task->late_nr, 0, clock->asleep_ns - ran_ns);
-    clock->late = 0;
+    if (clock->slept) {
+#ifdef OFF_DELAY
+        delayed_ns = OWN(u64, SELF, OFF_DELAY) - clock->delay_ns;
+        if (!OWN(u64, SELF, OFF_ARRIVALS)) /* it does not count them */
+#endif
+        {
+            clock->unknown_ns += rest_ns;
+            return;
+        }
+        if ((s64)(rest_ns - delayed_ns) < 0)
+            delayed_ns = rest_ns;
+    }
+    clock->runqueue_ns += delayed_ns;
+    clock->blocked_ns += rest_ns - delayed_ns;
+    if (clock->late == LATE_KEPT && (s64)rest_ns > 0)
+        count_wait(task->tgid, clock->late_abi, task->late_nr, rest_ns - delayed_ns, delayed_ns);
 }
 
 /* Into the sums of its process. */
@@ -124,7 +142,8 @@ static __always_inline void hand_in(struct task *task, struct times *sums)
     __sync_fetch_and_add(&sums->kernel_ns, clock->kernel_ns);
     __sync_fetch_and_add(&sums->runqueue_ns, clock->runqueue_ns);
     __sync_fetch_and_add(&sums->blocked_ns, clock->blocked_ns);
-    clock->cpu_ns = clock->kernel_ns = clock->runqueue_ns = clock->blocked_ns = 0;
+    __sync_fetch_and_add(&sums->unknown_ns, clock->unknown_ns);
+    clock->cpu_ns = clock->kernel_ns = clock->runqueue_ns = clock->blocked_ns = clock->unknown_ns = 0;
 }
 
 /* A thread begins to end, in the midst of a call or outside of any; what is left of it is the kernel's doing. */
@@ -152,7 +171,7 @@ static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
     if (sums && where)
         hand_in(task, sums);
     else if (sums)
-        sums->unknown += 1;
+        sums->untimed += 1;
     else
         lose(current_epoch(), LOST_TIME);
 }
@@ -168,41 +187,62 @@ static __always_inline void begin_time(struct task *task, u64 now)
 
 static __always_inline void switch_out(char *current, struct task *task, u64 now, u32 state, u32 preempted)
 {
-    if (!task->clock.where || !is_allowed(current))
+    struct clock *clock = &task->clock;
+    if (!clock->where || !is_allowed(current))
         return;
     meet(task, now);
     spend(task, now);
 #ifdef OFF_CPU
     u64 sum = OWN(u64, SELF, OFF_CPU);
-    if (task->clock.sum_ns != -1) {
-        u64 more = sum - task->clock.sum_ns - task->clock.ahead_ns; /* below 0 where the kernel has counted less */
-        task->clock.cpu_ns += more;
-        task->clock.runqueue_ns -= more;
-        if (task->clock.late)
+    if (clock->sum_ns != -1) {
+        u64 more = sum - clock->sum_ns - clock->ahead_ns; /* below 0 where the kernel has counted less */
+        clock->cpu_ns += more;
+        if (clock->late)
             settle_late(task, more);
+        else
+            clock->runqueue_ns -= more;
+        clock->late = 0;
     }
-    task->clock.sum_ns = sum;
+    clock->sum_ns = sum;
 #endif
-    if (!task->clock.where || task->clock.late) {
-        task->clock.where = UNTIMED;
-        return;
-    }
-    task->clock.ahead_ns = task->clock.asleep_ns = 0;
-    task->clock.where = state && !preempted ? BLOCKED : RUNNABLE;
+    if (clock->late)
+        clock->unknown_ns += clock->asleep_ns;
+#ifdef OFF_DELAY
+    clock->delay_ns = OWN(u64, SELF, OFF_DELAY);
+#endif
+    clock->late = 0;
+    clock->ahead_ns = clock->asleep_ns = 0;
+    clock->where = state && !preempted ? BLOCKED : RUNNABLE;
 }
 
-static __always_inline void switch_in(struct task *task, u64 now)
+/* It was not told when it was switched away from, nor how long it has waited since. */
+static __always_inline void lose_sight(char *other, struct task *task, u64 now)
 {
     struct clock *clock = &task->clock;
-    u64 spent = now - clock->mark_ns, waited = 0;
-    if (clock->where == ON_CPU) { /* it was not told when that ended */
-        clock->where = UNTIMED;
+    u64 spent = now - clock->mark_ns, inside = now - task->since_ns;
+    clock->unknown_ns += spent + clock->asleep_ns;
+    clock->mark_ns = now;
+    if ((task->state == INSIDE || task->state == UNKEPT) && task->since_ns)
+        clock->away_ns += spent < inside ? spent : inside;
+    clock->sum_ns = -1;
+#ifdef OFF_CPU
+    bpf_probe_read_kernel(&clock->sum_ns, sizeof(clock->sum_ns), other + OFF_CPU);
+#endif
+    clock->ahead_ns = clock->asleep_ns = clock->late = 0;
+}
+
+static __always_inline void switch_in(char *other, struct task *task, u64 now)
+{
+    struct clock *clock = &task->clock;
+    u64 waited = now - clock->mark_ns;
+    if (clock->where == ON_CPU) {
+        lose_sight(other, task, now);
         return;
     }
-    if (clock->where == BLOCKED) /* it was woken before it slept */
-        clock->asleep_ns += spent;
-    else if (clock->where == RUNNABLE)
-        waited = spent;
+    if (clock->where == BLOCKED) {
+        miss(task, now);
+        return;
+    }
     spend(task, now);
     clock->where = ON_CPU;
     if (task->state == INSIDE || task->state == UNKEPT)
@@ -251,13 +291,13 @@ static __always_inline void switched(u32 preempted, char *next)
                 task->clock.kernel_ns += task->clock.cpu_ns;
                 hand_in(task, sums);
             } else if (sums)
-                sums->unknown += 1;
+                sums->untimed += 1;
             drop(self.tid);
         }
     }
     task = timed(next);
     if (task)
-        switch_in(task, now ? now : bpf_ktime_get_ns());
+        switch_in(next, task, now ? now : bpf_ktime_get_ns());
 }
 
 static __always_inline void woken(char *other)

@@ -16,7 +16,7 @@ from denet_tui.detail import Time, Wait
 from denet_tui.model import Syscall
 from denet_tui.syscalls import syscall
 
-_TIMES = struct.Struct("<4qQ")
+_TIMES = struct.Struct("<5qQ")
 _WAIT = struct.Struct("<2Q")
 _LOST = 1 << 31
 """A count of threads that is not known has gone below 0."""
@@ -26,7 +26,7 @@ Waits = dict[int, dict[Syscall, Wait]]
 
 
 _Parts = tuple[int, ...]
-"""On a CPU, in calls of that, waiting for one, blocked; each may be some microseconds below 0 (times.c)."""
+"""On a CPU, in calls of that, waiting for one, blocked, not known; each may be some microseconds below 0 (times.c)."""
 
 
 def _until(now_ns: int, thread: Task) -> tuple[_Parts, Wait]:
@@ -39,13 +39,14 @@ def _until(now_ns: int, thread: Task) -> tuple[_Parts, Wait]:
         until_ns = its.mark_ns + (cpu if its.where == ON_CPU else -its.asleep_ns)
         kernel += max(until_ns - thread.since_ns - its.away_ns, 0)
         wait = wait if its.where == ON_CPU else Wait(blocked + its.asleep_ns, runqueue)
-    return (its.cpu_ns + cpu, kernel, its.runqueue_ns + runqueue, its.blocked_ns + blocked), wait
+    unknown = its.unknown_ns + (its.asleep_ns if its.late else 0)
+    return (its.cpu_ns + cpu, kernel, its.runqueue_ns + runqueue, its.blocked_ns + blocked, unknown), wait
 
 
-def _time(cpu: int, kernel: int, runqueue: int, blocked: int) -> Time:
-    cpu += min(runqueue, 0)
+def _time(cpu: int, kernel: int, runqueue: int, blocked: int, unknown: int) -> Time:
+    cpu += min(runqueue, 0) + min(blocked, 0) + min(unknown, 0)
     kernel = min(max(kernel, 0), max(cpu, 0))
-    return Time(max(cpu - kernel, 0), kernel, max(runqueue, 0), blocked)
+    return Time(max(cpu - kernel, 0), kernel, max(runqueue, 0), max(blocked, 0), unknown_ns=max(unknown, 0))
 
 
 class Spent(NamedTuple):
@@ -71,10 +72,10 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: M
     met = Counter[int]()
     for thread in threads:
         met[thread.tgid] += 1
-        if thread.clock.where == UNTIMED or thread.clock.late:
+        if thread.clock.where == UNTIMED:
             unknown.add(thread.tgid)
         until, wait = _until(now_ns, thread)
-        before = sums.get(thread.tgid, (0, 0, 0, 0))
+        before = sums.get(thread.tgid, (0,) * len(until))
         sums[thread.tgid] = tuple(map(add, before, until))
         if any(wait):
             calls, call = present.setdefault(thread.tgid, {}), syscall(thread.abi, thread.nr)

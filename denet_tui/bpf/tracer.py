@@ -20,7 +20,7 @@ from denet_tui.bpf.handover import Kernel
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
-from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Task, task_of
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Clock, Task, task_of
 from denet_tui.bpf.times import Spent
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
@@ -40,7 +40,7 @@ _CGROUP = struct.Struct("<QI4x")
 _BEYOND_MOVES = 1 << 16
 """Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
-_UNKNOWN_SUM = 0xFFFFFFFFFFFFFFFF
+_ASLEEP = Clock(sum_ns=0xFFFFFFFFFFFFFFFF, where=BLOCKED)
 _TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
@@ -170,7 +170,7 @@ class Tracer:
         for thread in threads:
             if (state := {"S": NEW, "T": IDLE}.get(thread.state)) is not None:
                 told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)[:CLOCK_AT]
-                told += CLOCK.pack(clock.now_ns(), *(0,) * 6, _UNKNOWN_SUM, 0, BLOCKED, 0)
+                told += CLOCK.pack(*_ASLEEP._replace(mark_ns=clock.now_ns()))
                 self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.

@@ -33,6 +33,8 @@ _FAILED_LEAST, _FAILED_SHARE, _FAILED_OF_ALL = 5_000, 0.5, 0.10
 _NOT_YET = (errno.EAGAIN, errno.EINPROGRESS)
 _ANSWERS = {
     ("access", errno.ENOENT),
+    ("unlink", errno.ENOENT),
+    ("unlinkat", errno.ENOENT),
     *(
         (call, number)
         for call in ("fgetxattr", "getxattr", "lgetxattr")
@@ -43,11 +45,13 @@ _ANSWERS = {
     ("readlinkat", errno.EINVAL),
     ("wait4", errno.ECHILD),
 }
-"""Errors that answer what was asked: no such file, no such attribute, no terminal, no link, no child left."""
+"""Errors that answer what was asked: no such file (nor is one to be taken away), attribute, terminal, link, child."""
 _SYNCS = frozenset(["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs"])
 _SYNC_SHARE, _SYNC_NS = 0.2, 500_000_000
 _SLOW_NS, _SLOW_SHARE = 1_000_000_000, 0.1
 _STUCK_NS = 10_000_000_000
+_CROWDED_NS, _CROWD = 2_000_000_000, 3
+"""Threads that want a CPU for each that there is: with twice as many as CPUs builds are begun."""
 _WAIT = WAITS | PARTNERS
 _NOT_SLOW = _WAIT | _SYNCS
 _NOT_STUCK = _WAIT - {"connect", "flock", "fcntl"}
@@ -143,6 +147,21 @@ def syncing(snapshot: Snapshot) -> Iterator[RunFinding]:
     yield RunFinding("syncing", text, {"calls": calls, "time_ns": time_ns, **figures}, min(share, 1.0), "latency")
 
 
+def crowded(snapshot: Snapshot) -> Iterator[RunFinding]:
+    """More threads of the run itself than CPUs: others may make it wait as long, and are none of its doing."""
+    time, cpus = snapshot.detail.time, snapshot.detail.cpus
+    if time is None or not cpus or time.runqueue_ns < _CROWDED_NS:
+        return
+    wanted_ns = time.user_ns + time.kernel_ns + time.runqueue_ns
+    if wanted_ns < _CROWD * cpus * snapshot.elapsed_ns:
+        return
+    threads, share = round(wanted_ns / (snapshot.elapsed_ns or 1)), time.runqueue_ns / wanted_ns
+    text = f"{threads} threads wait for CPU {100 * share:.0f} % of the time that they could run"
+    text += f", on {how_many(cpus, 'CPU')}"
+    figures: dict[str, int | str] = {"threads": threads, "cpus": cpus, "runqueue_ns": time.runqueue_ns}
+    yield RunFinding("crowded", text, figures, min(share, 0.9), "overview")
+
+
 def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
     """A single call that took long, of those that wait for nobody else."""
     rows = (
@@ -181,6 +200,7 @@ RULES: tuple[Callable[[Snapshot], Iterator[RunFinding]], ...] = (
     execs,
     failing,
     syncing,
+    crowded,
     slow,
 )
 

@@ -151,7 +151,7 @@ def _process(process: ProcessInfo) -> Json:
         "execs": process.execs,
         "exec_ns": process.exec_ns,
         "lost": process.lost,
-        "time": process.time and process.time[:4],
+        "time": process.time and times.numbers(process.time),
         "programs": process.programs
         and [[execs.item(each) for each in process.programs.kept], process.programs.dropped],
     }
@@ -197,7 +197,11 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             interval_ns=whole(state["interval_ns"]),
             forgotten=whole(state["forgotten"]),
             loss=loss_of(state["loss"]),
-            detail=Detail(touched=files.taken(state.get("touched"), None), left_out=whole(state.get("left_out", 0))),
+            detail=Detail(
+                touched=files.taken(state.get("touched"), None),
+                left_out=whole(state.get("left_out", 0)),
+                cpus=info.cpus,
+            ),
             syscalls=dict(syscalls.items()),
             errnos=errnos,
             total=syscalls.sum(),

@@ -82,6 +82,7 @@ def run_info(line: Line) -> RunInfo:
             start_wall_ms=unix_ms(line["t0_ms"]),
             start_ns=whole(ours["start_ns"]),
             notes=tuple(map(str, ours["notes"])),
+            cpus=or_none(ours.get("cpus")),
         )
     except DAMAGE:
         raise UnreadableError("its first line is damaged") from None
@@ -169,6 +170,7 @@ class _Advance:
                 files.taken(ours.get("touched"), before.detail.touched),
                 _notes(ours, left_out),
                 left_out,
+                self.info.cpus,
             ),
         )
 

@@ -17,7 +17,14 @@ def item(spent: Time | None) -> Json | None:
     if spent is None:
         return None
     inside = {plain(call.name): wait.blocked_ns for call, wait in longest(spent) if wait.blocked_ns}
-    return {**dict(zip(Time._fields[:4], spent[:4], strict=True)), "blocked_in_ns": inside}
+    named_parts = dict(zip(Time._fields[:4], spent[:4], strict=True))
+    return {**named_parts, "unknown_ns": spent.unknown_ns, "blocked_in_ns": inside}
+
+
+def numbers(spent: Time, waits: Json | None = None) -> list[Any]:
+    """Its parts as `taken` reads them; what is not known is there where there is any."""
+    unknown = [spent.unknown_ns] if spent.unknown_ns else []
+    return [*spent[:4], *([waits or {}] if unknown or waits is not None else []), *unknown]
 
 
 def of_tick(snapshot: Snapshot) -> Json:
@@ -27,17 +34,18 @@ def of_tick(snapshot: Snapshot) -> Json:
     for each in (*living, *snapshot.ended):
         if each.time is not None:
             name = f"{each.pid}@{each.start_ns}" if f"{each.pid}" in changed else f"{each.pid}"  # two had that id
-            changed[name] = each.time[:4]
+            changed[name] = numbers(each.time)
     return {
-        "time": time and [*time[:4], {plain(call.name): wait for call, wait in time.waits.items()}],
+        "time": time and numbers(time, {plain(call.name): wait for call, wait in time.waits.items()}),
         "times": changed,
     }
 
 
-def taken(numbers: list[Any] | None) -> Time | None:
+def taken(found: list[Any] | None) -> Time | None:
     """From a tick; raises TypeError or ValueError where it is damaged."""
-    if numbers is None:
+    if found is None:
         return None
-    user, kernel, runqueue, blocked = (int(number) for number in numbers[:4])
-    waits: Mapping[str, Any] = numbers[4] if len(numbers) > 4 else {}
-    return Time(user, kernel, runqueue, blocked, {named(name): Wait(*map(int, wait)) for name, wait in waits.items()})
+    user, kernel, runqueue, blocked = (int(number) for number in found[:4])
+    waits: Mapping[str, Any] = found[4] if len(found) > 4 else {}
+    inside = {named(name): Wait(*map(int, wait)) for name, wait in waits.items()}
+    return Time(user, kernel, runqueue, blocked, inside, *map(int, found[5:6]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -142,7 +143,7 @@ class Sampler:
             loss=self._loss,
             in_flight=_in_flight(reading),
             detail=reading.detail._replace(
-                turned_away=MappingProxyType(dict(self._turned_away)), time=self._time(reading)
+                turned_away=MappingProxyType(dict(self._turned_away)), time=self._time(reading), cpus=os.cpu_count()
             ),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from denet_tui.detail import Time
 from denet_tui.spent import blocked_in, parts, share
 
-FILLS = "█▓▒░·"
+FILLS = "█▓▒░·?"
 """Of the parts in their order: from what is most at work to what is least."""
 
 
@@ -25,15 +25,18 @@ def bar(spent: Time, width: int) -> str:
 
 def legend(spent: Time, kernel_in: str = "") -> list[str]:
     """What stands for what, and its share, in three lines."""
-    user, kernel, runqueue, blocked, children = (
+    user, kernel, runqueue, blocked, children, unknown = (
         f"{fill} {word} {share(part, spent)}"
         for fill, word, part in zip(
-            FILLS, ("user", "kernel", "waits for CPU", "blocked", "waits for children"), parts(spent), strict=True
+            FILLS,
+            ("user", "kernel", "waits for CPU", "blocked", "waits for children", "not known"),
+            parts(spent),
+            strict=True,
         )
     )
-    inside = ", ".join(f"{name} {share(ns, spent)}" for name, ns in blocked_in(spent))
+    inside, found = ", ".join(f"{name} {share(ns, spent)}" for name, ns in blocked_in(spent)), parts(spent)
     return [
         f"{user}, {kernel}{f' ({kernel_in})' if kernel_in else ''}",
-        f"{runqueue}, {children}" if parts(spent).children_ns else runqueue,
+        ", ".join((runqueue, *([children] * bool(found.children_ns)), *([unknown] * bool(found.unknown_ns)))),
         f"{blocked}{f' ({inside})' if inside else ''}",
     ]

@@ -27,7 +27,7 @@ from denet_tui.bpf import accounts, maps
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.records import PROCESS
 from denet_tui.bpf.request import Request
-from denet_tui.bpf.tasks import BLOCKED, CLOCK, INSIDE, NEW, TASK
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, INSIDE, NEW, TASK, Clock
 from denet_tui.bpf.tracer import Tracer
 from tests.bpf.skipped import SLOT
 
@@ -160,7 +160,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
-    clock = CLOCK.pack(1, *(0,) * 8, BLOCKED, 0)
+    clock = CLOCK.pack(*Clock(mark_ns=1, where=BLOCKED))
     before = TASK.pack(0, born, victim.pid, 0, 0, NEW)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again

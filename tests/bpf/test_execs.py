@@ -40,9 +40,14 @@ if not os.fork():
     os.chroot("/")
     os.execve(os.open("/bin/true", os.O_RDONLY), ["by descriptor"], {})
 os.wait()
-for path in ("missing", "z" * 300, "/etc/passwd", "/"):
+several = ["one", "two" * 20, *map(str, range(60))]
+for path, words in (
+    ("missing", [*several, "last"]), ("missing", ["long", "x" * 3000, "y" * 1080]),
+    ("missing", ["v" * 2000, "w" * 3000]), ("missing", [*several, "last", "left out"]), ("z" * 300, ["one"]),
+    ("/etc/passwd", ["one"]), ("/", ["one"]),
+):
     try:
-        os.execv(path, ["one", "two" * 20, *map(str, range(20))] if path == "missing" else ["one"])
+        os.execv(path, words)
     except OSError:
         pass
 """
@@ -107,7 +112,8 @@ def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path)
     home = tmp_path / "deep"
     inner = [*denet("run", "--no-tui", "--summary", str(summary), "--"), sys.executable, "-c", MANY]
     subprocess.run(["unshare", "--mount", "sh", "-c", bind, str(home), *inner], cwd=tmp_path, check=True, timeout=60)
-    first, long, longer, bare, shell, descriptor, missing, far, denied, folder = told(summary)
+    first, long, longer, bare, shell, descriptor, *vain = told(summary)
+    whole, missing, longest, many, far, denied, folder = vain
     assert first["argv"][1:] == ["-c", MANY]
     assert long["argv"] == ["true", "x" * 3000, "é\\xff\n", ""]
     assert "argv_cut" not in long
@@ -117,8 +123,14 @@ def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path)
     assert (shell["path"], shell["argv"]) == ("./script", ["/bin/sh", "-e", "./script", "word"])
     assert (descriptor["path"].startswith("/dev/fd/"), descriptor["argv"]) == (True, ["by descriptor"])
     assert {each["cwd"] for each in (long, longer, bare, shell, descriptor, missing)} == {str(home / "folder")}
-    assert (missing["path"], missing["errno"], missing["argv_cut"]) == ("missing", "ENOENT", True)
-    assert missing["argv"] == ["one", "two" * 20, *map(str, range(14))]
+    several = ["one", "two" * 20, *map(str, range(60)), "last"]
+    assert (missing["path"], missing["errno"]) == ("missing", "ENOENT")
+    assert [whole["argv"], missing["argv"]] == [several, ["long", "x" * 3000, "y" * 1080]]
+    assert not {"argv_cut"} & {*whole, *missing}
+    assert (longest["argv"], longest["argv_cut"]) == (["v" * 2000, "w" * (4096 - 2001)], True)
+    assert (many["argv"], many["argv_cut"]) == ([*several, "left out"], True), (
+        "64 words: whether there are more is not seen"
+    )
     assert (far["path"], far["path_cut"], far["errno"]) == ("z" * 255, True, "ENAMETOOLONG")
     assert [each["errno"] for each in (denied, folder)] == ["EACCES", "EACCES"]
 

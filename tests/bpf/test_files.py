@@ -20,7 +20,7 @@ from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import numbers
-from tests.real import REPOSITORY, denet, environment
+from tests.real import REPOSITORY, denet, environment, run_summary
 
 pytestmark = pytest.mark.root
 
@@ -139,6 +139,10 @@ def _told_path(told: re.Match[str] | None, folder: Path, *, apart: bool = False)
     if told is None or told[3] is None:
         return None
     path, base = _plain(told[3]), (not apart and told[2]) or str(folder)
+    if path.startswith("/below/"):  # of who has another root strace tells what is below that
+        path = f"{folder}/bound{path}"
+    if not path and told[1] in (None, "AT_FDCWD"):
+        return '""'
     return path if path.startswith("/") else f"{base}/{path}" if path else base
 
 
@@ -308,3 +312,65 @@ def test_of_what_its_user_may_not_trace_nothing_is_told(options: list[str]) -> N
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["files"], found["failed"]) == ([], [])
     assert found["turned_away"]["calls of setuid programs"] > 10
+
+
+MANY = """
+import os, sys
+for at in range(3000):
+    os.close(os.open(f"{sys.argv[1]}/{at}", os.O_CREAT | os.O_RDONLY))
+    try:
+        os.open(f"{sys.argv[1]}/none-{at}", os.O_RDONLY)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_tables_of_few_rows_count_what_they_turn_away(full: bool, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    argv = [PYTHON, "-S", "-c", MANY, str(tmp_path / "files")]
+    _, found = run_summary(argv, tmp_path, *(["--rows", "64"] if full else []), "--detail", "files")
+    opens = sum(each["opens"] for each in found["files"] if each["pid"] is None)
+    missed = sum(each["count"] for each in found["failed_paths"])
+    away = found["turned_away"]
+    assert found["syscalls"]["openat"]["calls"] > 6000, "calls are counted elsewhere"
+    assert (away.keys() >= {"files", "paths", "names"}) == full
+    assert opens + away.get("files", 0) >= 3000
+    assert missed + away.get("paths", 0) >= 3000
+    assert (opens < 3000) == (missed < 3000) == full
+
+
+ELSEWHERE = """
+import os, sys
+def fails(call, *paths):
+    try:
+        call(*paths)
+    except OSError as problem:
+        return problem.errno
+    raise SystemExit("it was to fail")
+fails(os.stat, "")
+os.chdir(sys.argv[1])
+fails(os.stat, "")
+os.chroot(".")
+fails(os.stat, "/missing/name")
+fails(os.stat, "below")
+fails(os.rename, "/one", "/two")
+fails(os.link, "/one", "two")
+"""
+
+
+def test_paths_say_which_root_they_begin_at_and_an_empty_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    _, found = run_summary([PYTHON, "-S", "-c", ELSEWHERE, str(tmp_path / "root")], tmp_path, "--detail", "files")
+    paths = Counter[str]()
+    for each in found["failed_paths"]:
+        if each["path"] == '""' or each["path"].startswith((f"{tmp_path}/root", "/one")):
+            paths[each["path"]] += each["count"]
+    root = f"{tmp_path}/root"
+    assert paths == {
+        '""': 2,
+        f"{root}/missing/name": 1,
+        f"{root}/below": 1,
+        f"{root}/one → {root}/two": 1,
+        f"/one → {root}/two": 1,  # of both there is one folder alone
+    }

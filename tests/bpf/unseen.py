@@ -1,12 +1,13 @@
 """Switches that the kernel has not told, as they show: the clock of a thread is set to what would be left.
 
-Run as root by `python -m tests.bpf.unseen`; prints three lines: the user time of a stint of STINT_NS or more whose
-beginning was not told, and which ended with the process; whether the time of a process is known of which it was not
-told that it was woken and switched to; and that of one of which it was not told that it was switched away from.
+Run as root by `python -m tests.bpf.unseen`; prints a line as JSON for each of three processes: one that was not told to
+be switched to, one that was not told to be woken either, and one that was not told to be switched away from. It has the
+parts of its time since then in ns, how long that was at least and at most, and how many threads are not timed.
 """
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import struct
@@ -19,9 +20,10 @@ from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 
-WHERE_AT = tasks.CLOCK_AT + struct.calcsize("<Q4q4Q")
+WHERE_AT = tasks.CLOCK_AT + struct.calcsize("<Q5q5Q")
 STINT_NS = 1_000_000
 """Shorter than a time slice."""
+PARTS = ("cpu_ns", "kernel_ns", "runqueue_ns", "blocked_ns", "unknown_ns")
 
 
 class Victim:
@@ -73,14 +75,18 @@ class Victim:
             if self.switches() == before:
                 return task
 
-    def end(self) -> tuple[int, ...]:
-        """The sums of the process after its last switch."""
+    def end(self, before: tasks.Clock) -> dict[str, int]:
+        """What has been added to the sums of the process when it has switched for the last time."""
+        least_ns = time.monotonic_ns() - before.mark_ns
         self.shared[0] = 2
         os.write(self.go, b"3")
         os.waitpid(self.pid, 0)
         while tasks.task_of((self.slots.lookup(self.index) or b"")[: tasks.THREAD.size]).tid == self.pid:
             pass
-        return struct.unpack("<4qQ", self.times.lookup(struct.pack("<I", self.pid)) or b"")
+        most_ns = time.monotonic_ns() - before.mark_ns
+        *sums, untimed = struct.unpack("<5qQ", self.times.lookup(struct.pack("<I", self.pid)) or b"")
+        found = {name: now - getattr(before, name) for name, now in zip(PARTS, sums, strict=True)}
+        return {**found, "least_ns": least_ns, "most_ns": most_ns, "untimed": untimed}
 
 
 def blocked(task: tasks.Task) -> bool:
@@ -94,22 +100,16 @@ def long_on_cpu(task: tasks.Task) -> bool:
 def main() -> None:
     kernel = Loading(Request("raw", detail="all")).receive()
     tracer = Tracer(kernel)
-    user_ns = []
-    for _ in range(3):  # what a hypervisor takes away in the midst is taken from one of them
-        victim = Victim(tracer, kernel.maps)
-        before = victim.leave_at(tasks.RUNNABLE, long_on_cpu).clock
-        cpu_ns, kernel_ns, *_ = victim.end()
-        user_ns.append(cpu_ns - kernel_ns - (before.cpu_ns - before.kernel_ns))
-    print(max(user_ns))
-
-    victim = Victim(tracer, kernel.maps)
-    victim.leave_at(tasks.BLOCKED, long_on_cpu)
-    print("unknown" if victim.end()[-1] else "known")
+    for where in (tasks.RUNNABLE, tasks.BLOCKED):
+        found = []
+        for _ in range(3):  # what a hypervisor takes away in the midst is taken from one of them
+            victim = Victim(tracer, kernel.maps)
+            found.append(victim.end(victim.leave_at(where, long_on_cpu).clock))
+        print(json.dumps(max(found, key=lambda each: each["cpu_ns"] - each["kernel_ns"])))
 
     victim = Victim(tracer, kernel.maps)
     victim.shared[1], victim.shared[0] = 1, 2
-    victim.leave_at(tasks.ON_CPU, blocked)
-    print("unknown" if victim.end()[-1] else "known")
+    print(json.dumps(victim.end(victim.leave_at(tasks.ON_CPU, blocked).clock)))
 
 
 if __name__ == "__main__":

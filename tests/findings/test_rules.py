@@ -83,6 +83,22 @@ WELL = {
         run(fsync=calls(400, 0, 4 * SECOND)),
         detail=Detail(time=Time(runqueue_ns=4 * SECOND, waits={named("fsync"): Wait(SECOND // 4, 3 * SECOND)})),
     ),
+    "a build has twice as many threads as CPUs": replace(
+        run(read=calls(90_000)),
+        detail=Detail(time=Time(9 * SECOND, 9 * SECOND, 30 * SECOND, 9 * SECOND), cpus=2),
+    ),
+    "a busy machine keeps two threads from a CPU": replace(
+        run(read=calls(90_000)), detail=Detail(time=Time(SECOND, 0, 19 * SECOND), cpus=2)
+    ),
+    "many threads start at once": replace(
+        run(0.25, read=calls(90_000)), detail=Detail(time=Time(SECOND // 2, 0, 2 * SECOND - 1), cpus=2)
+    ),
+    "many threads of a machine that nobody knows": replace(
+        run(read=calls(90_000)), detail=Detail(time=Time(20 * SECOND, 0, 60 * SECOND))
+    ),
+    "a clone makes sure that nothing is there": run(
+        errors={("unlink", errno.ENOENT): 6_000}, unlink=calls(6_000, 6_000), link=calls(6_000), lstat=calls(6_000)
+    ),
     "a file is saved": run(fsync=calls(3, 0, SECOND, SECOND // 2)),
     "a server waits": run(in_flight=(inside("epoll_wait", 50),), running=True),
     "nothing was called": run(0.0),
@@ -108,6 +124,13 @@ STANDS_OUT = {
     "syncing": (
         run(fsync=calls(400, 0, 4 * SECOND), fdatasync=calls(4, 0, SECOND // 10)),
         "4.1 s went into waiting for disks, in 404 calls of fsync and its like: 41 % of the run",
+    ),
+    "crowded": (
+        replace(
+            run(read=calls(9)),
+            detail=Detail(time=Time(18 * SECOND, 2 * SECOND, 60 * SECOND, 9 * SECOND), cpus=2),
+        ),
+        "8 threads wait for CPU 75 % of the time that they could run, on 2 CPUs",
     ),
     "slow": (run(unlink=calls(9, 0, 2 * SECOND, 2 * SECOND)), "one unlink took 2 s"),
 }

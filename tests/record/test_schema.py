@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from denet_tui.detail import Detail
+from denet_tui.detail import Detail, Time, Wait
 from denet_tui.model import Loss
 from denet_tui.touched import NOT_IN_FILES, FailedPath, File, SlowCall, Touched, Use
 from tests.record.made import FOREIGN, INFO, READ, counted, lines_of, process, snapshot
@@ -29,7 +29,8 @@ def test_the_schema_is_one_and_the_document_is_made_from_it() -> None:
 @pytest.fixture
 def lines(tmp_path: Path) -> list[Any]:
     """Every line and every field that there can be."""
-    make = process(INFO.pid, {READ: counted(1)}, comm="a\udcff\x1b", cut=True)
+    spent = Time(1, 2, 3, 4, {READ: Wait(5, 6)}, 7)
+    make = process(INFO.pid, {READ: counted(1)}, comm="a\udcff\x1b", cut=True, time=spent)
     odd = [
         make,
         process(1001, {FOREIGN: counted(5, 5)}, start_s=0.1, end_s=0.2),
@@ -41,7 +42,7 @@ def lines(tmp_path: Path) -> list[Any]:
     failed = {FailedPath("openat", 2, "/b"): 3, FailedPath("stat", 14, None): 1}
     slow = tuple(SlowCall("read", INFO.pid, 5, INFO.start_ns + 9, about) for about in ("/c", None))
     touched = Touched({file: use, File("file", None): use}, {(INFO.pid, file): use}, failed, slow)
-    detail = Detail(turned_away={"files": 1}, touched=touched)
+    detail = Detail(turned_away={"files": 1}, touched=touched, time=spent)
     ticks = [snapshot(0.5, odd, ended=odd[1:3], loss=loss, detail=detail)]
     return lines_of(recorded(tmp_path / "a", told())) + lines_of(recorded(tmp_path / "b", ticks, replace(INFO, pid=0)))
 
