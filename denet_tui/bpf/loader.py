@@ -28,7 +28,8 @@ from typing import Any
 from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.bpf.request import ASKED, LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
+from denet_tui.bpf.process import ASKED
+from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 60
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
