@@ -41,7 +41,7 @@ try:
     # Where one of the streams is closed, what is opened now would be in its place.
     streams = sys.stdin and sys.stdout and sys.stderr
     if sys.argv[1:2] in (["run"], ["attach"], ["machine"]) and os.geteuid() == 0 and streams:
-        from denet_tui.bpf.handover import prepare
+        from denet_tui.bpf.process import prepare
 
         prepare()
     from denet_tui.cli import main

@@ -119,7 +119,7 @@ static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder,
     }
     if (path)
         draft->exec.path_length = read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
-#pragma unroll
+#pragma unroll EXEC_FAILED_WORDS /* LLVM 19 leaves it a loop else: see `belonging` in syscalls.c */
     for (int index = 0; index < EXEC_FAILED_WORDS; index++) {
         u64 word = 0;
         if (!words || read_user(&word, sizeof(word), (void *)(words + 8 * index)))

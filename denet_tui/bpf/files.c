@@ -501,6 +501,8 @@ static __always_inline void find_peer(struct about *about, u64 place)
     struct file_name *name = name_draft.lookup(&zero);
     if (!name || !registers)
         return;
+    u64 *given = (u64 *)(name->text + 2 * ADDRESS); /* of bytes it would be cleared and copied byte by byte */
+    __builtin_memset(given, 0, ADDRESS);
     if (DOES(MESSAGE)) {
         read_user(&address, sizeof(address), (void *)about->text);
         read_user(&length, sizeof(length), (void *)(about->text + 8));
@@ -512,15 +514,13 @@ static __always_inline void find_peer(struct about *about, u64 place)
         else
             length = size;
     }
-    char *given = name->text + 2 * ADDRESS;
     u64 whole = length, mixed = about->file.inode;
     asm volatile("" : "+r"(whole)); /* as in unix_address */
-    __builtin_memset(given, 0, ADDRESS);
     if (!address || whole <= 2 || whole > ADDRESS || read_user(given, whole, (void *)address))
         return;
 #pragma unroll
-    for (int at = 0; at < ADDRESS; at += 8)
-        mixed = (mixed ^ *(u64 *)(given + at)) * 0x9E3779B97F4A7C15ULL, mixed ^= mixed >> 29;
+    for (int at = 0; at < ADDRESS / 8; at++)
+        mixed = (mixed ^ given[at]) * 0x9E3779B97F4A7C15ULL, mixed ^= mixed >> 29;
     struct identity peer = {.inode = mixed | 1ULL << 63, .device = about->file.device, .generation = about->file.generation}, same;
     if (named.lookup(&peer)) {
         about->file = peer;
@@ -539,10 +539,10 @@ static __always_inline void find_peer(struct about *about, u64 place)
     name->mode = READ(u16, LOAD(char *, AS(TYPE_FILE, socket), OFF_F_INODE), OFF_MODE);
     if (name->family == 1) {
         name->of_peer = whole;
-        __builtin_memcpy(name->text + ADDRESS, given, ADDRESS);
+        __builtin_memcpy((u64 *)(name->text + ADDRESS), given, ADDRESS);
     } else {
-        name->remote_port = __builtin_bswap16(*(u16 *)(given + 2));
-        __builtin_memcpy(name->remote, given + (name->family == 2 ? 4 : 8), 16);
+        name->remote_port = __builtin_bswap16(*((u16 *)given + 1));
+        __builtin_memcpy((u32 *)name->remote, (u32 *)given + (name->family == 2 ? 1 : 2), 16);
     }
     if (file_names.update(&peer, name)) {
         turn_away(NO_NAME);

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +15,11 @@ from typing import Any
 
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
-from denet_tui.bpf.request import ASKED, Request, write_reply
+from denet_tui.bpf.process import PROGRAM, LoaderProcess, waiting
+from denet_tui.bpf.request import Request, write_reply
 from denet_tui.syscalls import how_ended
 
 METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +37,6 @@ class Kernel:
     """Instructions of each program that the verifier walked, by event; 0 where the kernel does not say."""
 
 
-_PROGRAM = ("-m", "denet_tui.bpf.loader")
-
-
-class _Process:
-    """A loader, its socket (the other end of `theirs`, or `theirs` itself), and where it prints."""
-
-    def __init__(self, program: tuple[str, ...], who: str, theirs: socket.socket | None = None) -> None:
-        self.channel, theirs = socket.socketpair() if theirs is None else (theirs, theirs)
-        self.output = os.memfd_create("loader-output")
-        self.process = subprocess.Popen(
-            [sys.executable, "-IB", *program, "channel", str(theirs.fileno()), who],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
-            pass_fds=[theirs.fileno()],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-            cwd="/",
-            process_group=0,  # ctrl+c is for the command, and for whoever waits for it
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
-        )
-        theirs.close()
-
-
-_waiting: list[_Process] = []
-
-
-def prepare() -> None:
-    """Start a loader that the next Loading has only to ask: it comes up while this process reads what is wanted."""
-    with suppress(OSError):  # the Loading meets it again, and says it
-        _waiting.append(_Process(_PROGRAM, ASKED))
-
-
 class Loading:
     """A loader on its way; it works while this process does other things, and `receive` waits for it."""
 
@@ -82,7 +46,7 @@ class Loading:
         *,
         only_uid: int | None = None,
         channel: socket.socket | None = None,
-        program: tuple[str, ...] = _PROGRAM,
+        program: tuple[str, ...] = PROGRAM,
     ) -> None:
         """Start it with this process's privilege; must be called before `become`.
 
@@ -90,9 +54,9 @@ class Loading:
         answers there; then there is nothing to `receive` here. `program` is for tests.
         """
         self.started = time.monotonic()
-        ready = bool(channel is None and program == _PROGRAM and _waiting)
+        ready = bool(channel is None and program == PROGRAM and waiting)
         who = "everyone" if only_uid is None else str(only_uid)
-        loader = _waiting.pop() if ready else _Process(program, who, channel)
+        loader = waiting.pop() if ready else LoaderProcess(program, who, channel)
         self._channel, self._process, self._output = loader.channel, loader.process, loader.output
         if channel is None:
             with suppress(OSError):  # `receive` says what became of it
@@ -147,11 +111,6 @@ class Loading:
             self.cancel()
             return "went silent"
         return how_ended(code)
-
-
-def _die_with_parent() -> None:
-    """In the loader: SIGKILL when the process that started it ends (man 2 PR_SET_PDEATHSIG)."""
-    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
 def read_reply(channel: socket.socket, seconds: float) -> tuple[dict[str, Any], list[int]]:

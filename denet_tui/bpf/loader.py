@@ -28,7 +28,8 @@ from typing import Any
 from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.bpf.request import ASKED, LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
+from denet_tui.bpf.process import ASKED
+from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 60
 """The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
@@ -132,15 +133,21 @@ def _made(
         module = _compile(toolchain.load(found), flags[0], _source())
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
-    loaded = {}
-    for event in events:
+    loaded = dict[str, int]()
+
+    def load_one(event: str) -> None:
         try:
             loaded[event] = compiled.load(module, kind, event, only_uid)
         except Exception as error:
-            if (plain := file_calls.without_cast(flags[0])) != flags[0]:  # as where nothing is compiled to machine code
-                print(f"{event}: {error}")
-                return _made(cache, found, kind, (plain, flags[1]), names, events, only_uid)
             raise LoadError("load", f"{event}: {error}", getattr(error, "errno", None)) from error
+
+    try:
+        compiled.side_by_side(load_one, events)
+    except LoadError as error:
+        if (plain := file_calls.without_cast(flags[0])) != flags[0]:  # as where nothing is compiled to machine code
+            print(error.text)
+            return _made(cache, found, kind, (plain, flags[1]), names, events, only_uid)
+        raise
     try:
         tables = {name: module[name.encode()].map_fd for name in names[0]}
     except KeyError as error:

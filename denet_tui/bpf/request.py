@@ -29,8 +29,6 @@ threads (those whose slot is taken are in TASKS), processes, executions, those o
 wait, by process, all between two readings. HOT and SLOTS are powers of two."""
 LARGEST_SCALE = 4
 """All tables may be 2^scale times as large: 16 times is 0.6 GB of kernel memory, for 262,144 processes."""
-ASKED = "asked"
-"""In the place of whose calls a loader may count: that comes in a line before the request."""
 LARGEST = 4096
 """Bytes of a request, at most."""
 METHODS = ("auto", "raw", "tracefs")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.bpf import burst, handover
+from denet_tui.bpf import burst, process
 from denet_tui.bpf.errors import LoadError
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
@@ -128,8 +128,8 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize(("uid", "counted"), [(None, 1000), (54321, 0)])
 def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(uid: int | None, counted: int) -> None:
-    handover.prepare()
-    waiting = handover._waiting[0].process.pid
+    process.prepare()
+    waiting = process.waiting[0].process.pid
     loading = Loading(Request("raw"), only_uid=uid)
     assert loading._process.pid == waiting
     tracer = Tracer(loading.receive(), uid)
@@ -137,12 +137,12 @@ def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(ui
         assert burst.count(tracer, numbers()["getppid"]).counted == counted
     finally:
         tracer.close()
-    assert not handover._waiting
+    assert not process.waiting
 
 
 def test_one_that_nobody_asks_ends_by_itself() -> None:
-    handover.prepare()
-    waiting = handover._waiting.pop()
+    process.prepare()
+    waiting = process.waiting.pop()
     assert waiting.process.poll() is None
     waiting.channel.close()
     assert waiting.process.wait(20) == 1
