@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from denet_tui.extras import needs
+
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ENDING = re.compile(r"\.(gz|zst)(\.\d+)?\Z")
 """The number is that of a further run or part."""
@@ -55,9 +57,7 @@ def _zstd() -> Any:
         except ImportError:  # it came with Python 3.14
             from backports import zstd
     except ImportError:
-        raise MissingError(
-            "zstd needs Python 3.14 or the package backports.zstd (pip install 'denet-tui[zstd]'); .gz needs neither"
-        ) from None
+        raise MissingError(f"{needs('zstd', 'backports.zstd>=1')}; .gz needs none") from None
     return zstd
 
 

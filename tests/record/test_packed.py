@@ -153,10 +153,10 @@ def test_without_zstd_the_line_says_what_to_do(tmp_path: Path, monkeypatch: pyte
     packed = recorded(tmp_path / "rec.zst", told())
     for name in ("compression", "backports", "backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(RecordError, match=r"new\.zst: zstd needs Python 3\.14 or the package backports\.zstd"):
+    with pytest.raises(RecordError, match=r"new\.zst: zstd needs the package backports\.zstd: .* install"):
         Recorder(INFO, category, path=tmp_path / "new.zst").start()
     assert not (tmp_path / "new.zst").exists()
-    with pytest.raises(UnreadableError, match=r"rec\.zst: zstd needs Python 3\.14"):
+    with pytest.raises(UnreadableError, match=r"rec\.zst: zstd needs the package"):
         opened(packed)
 
 
