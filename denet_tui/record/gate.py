@@ -32,6 +32,8 @@ LEAST = {
     "failures": 20,
 }
 """A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
+ENOUGH = 10
+"""Calls of each run, of which p10 is no chance."""
 RUNS = 3
 """Of each side: with fewer, it is not known how much a time varies from run to run."""
 _RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time|p10)\s*>\s*(?P<limit>.+)")
@@ -43,23 +45,21 @@ Key = tuple[str, str]
 
 
 class Change(NamedTuple):
-    """One number of both sides, as medians over their runs, and how far the runs of a side are apart."""
+    """One number of both sides, as medians over their runs, and how large a change of it may be noise."""
 
     program: str
     call: str
     metric: str
     before: float
     after: float
-    spread: float
+    noise: float
 
     @property
     def word(self) -> str:
         """What happened; empty where it may be noise. Waiting calls take as long as others let them wait."""
         more = self.after - self.before
         waits = self.metric in TIMES and self.call.rpartition(":")[2] in WAITS
-        if self.metric == "p10" and not (self.before and self.after):
-            return ""  # not called is no time
-        if waits or abs(more) <= max(LEAST[self.metric], SHARE[self.metric] * self.before, 2 * self.spread):
+        if waits or abs(more) <= self.noise:
             return ""
         if self.metric in TIMES:
             return "slowed" if more > 0 else "faster"
@@ -151,12 +151,22 @@ def _compared(sides: Sequence[Sequence[Mapping[Key, Sequence[int]]]], metrics: S
     found = []
     for key in keys:
         columns = [[run.get(key, nothing) for run in side] for side in sides]
+        fewest = min(row[0] for column in columns for row in column)
         for place, metric in enumerate(metrics):
             before, after = ([row[place] for row in column] for column in columns)
-            apart = max(max(each) - min(each) for each in (before, after))
-            spread = math.inf if few and metric in TIMES else apart
-            found.append(Change(*key, metric, median(before), median(after), spread))
+            chance = few if metric == "time" else metric == "p10" and (few or fewest < ENOUGH)
+            noise = math.inf if chance else _noise(metric, before, after)
+            found.append(Change(*key, metric, median(before), median(after), noise))
     return found
+
+
+def _noise(metric: str, before: Sequence[int], after: Sequence[int]) -> float:
+    """How large a change may be noise. Of p10 the fastest run counts: others on the machine make no call faster."""
+    if metric != "p10":
+        apart = max(max(each) - min(each) for each in (before, after))
+        return max(LEAST[metric], SHARE[metric] * median(before), 2 * apart)
+    faster, slower = sorted((before, after), key=median)
+    return max(LEAST[metric], SHARE[metric] * median(faster)) + median(slower) - min(slower)
 
 
 def _numbers(run: Totals) -> dict[Key, tuple[int, int, int, int]]:
