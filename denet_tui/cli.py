@@ -233,9 +233,9 @@ def export(recording: str, tool: Any, **options: Any) -> NoReturn:
 def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> NoReturn:
     """Compare recordings of before and after, by program and system call, as Markdown; times only of three a side.
 
-    A RULE is [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much at
-    most; * is any system call. Exits with 0, 1 where a rule is broken, and 125 where none can be decided: something
-    cannot be read, is cut off or is not exact, or a rule names what there is not.
+    A RULE is [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much
+    at most; * is any call; p10 is what nine of ten take at least. Exits with 0, 1 where a rule is broken, and 125
+    where none can be decided: something cannot be read, is cut off or is not exact, or a rule names what there is not.
     """
     from denet_tui.commands import diff as differing
     from denet_tui.commands import targets

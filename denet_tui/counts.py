@@ -8,9 +8,8 @@ from math import ceil
 from operator import add, itemgetter
 from typing import NamedTuple
 
-from denet_tui.model import BUCKETS, NOTHING, Counters, Errnos, ErrorKey, Syscall, bucket_floor_ns, unpack_buckets
+from denet_tui.model import BUCKETS, LANE, NOTHING, Counters, Errnos, ErrorKey, Syscall, bucket_floor_ns, unpack_buckets
 
-_LOWEST = (1 << 64) - 1
 _Pick = tuple[Sequence[Syscall], Callable[[Sequence[int]], Sequence[int]]]
 """What puts values that stand in the order of other rows, and a 0 behind them, into the order of one's own: the kernel
 lists the rows of its two sides each in its own order."""
@@ -72,7 +71,7 @@ class Counts(Mapping[Syscall, Counters]):
 
     def numbers(self) -> list[int]:
         """How often each was called, in the order of `syscalls`."""
-        return [lane & _LOWEST for lane in self.lanes]
+        return [lane & LANE for lane in self.lanes]
 
     def items(self) -> ItemsView[Syscall, Counters]:
         """As of any mapping."""

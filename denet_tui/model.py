@@ -18,7 +18,7 @@ BUCKETS = 24
 ABI_NATIVE, ABI_IA32, ABI_X32 = 0, 1, 2
 
 _LANES = struct.Struct(f"<{BUCKETS}Q")
-_LANE = (1 << 64) - 1
+LANE = (1 << 64) - 1
 _HISTOGRAM = (1 << 64 * BUCKETS) - 1
 _UNKEPT_BIT = 64 * (5 + BUCKETS)
 _LANES_OF, _PEAK_OF = itemgetter(0), itemgetter(1)
@@ -71,27 +71,27 @@ class Counters(_Sums):
     @property
     def calls(self) -> int:
         """Calls entered."""
-        return self[0] & _LANE
+        return self[0] & LANE
 
     @property
     def returns(self) -> int:
         """Calls that returned."""
-        return self[0] >> 64 & _LANE
+        return self[0] >> 64 & LANE
 
     @property
     def errors(self) -> int:
         """Returned calls that failed; restarts are not failures."""
-        return self[0] >> 128 & _LANE
+        return self[0] >> 128 & LANE
 
     @property
     def unreturned(self) -> int:
         """Calls that ended with their thread (exit, exit_group, a fatal signal)."""
-        return self[0] >> 192 & _LANE
+        return self[0] >> 192 & LANE
 
     @property
     def time_ns(self) -> int:
         """Time spent in the returned calls."""
-        return self[0] >> 256 & _LANE
+        return self[0] >> 256 & LANE
 
     @property
     def buckets(self) -> int:

@@ -12,7 +12,7 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
-from denet_tui.record.gate import RUNS, Change, Rule, changes, path_changes, unknown
+from denet_tui.record.gate import RUNS, TIMES, Change, Rule, changes, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
 from denet_tui.visible import complain, visible, write
@@ -97,6 +97,6 @@ def _paths(base: Sequence[Totals], new: Sequence[Totals]) -> list[str]:
 
 
 def _numbers(change: Change) -> str:
-    if change.metric == "time":
-        return f"time {duration(change.before)} → {duration(change.after)}"
+    if change.metric in TIMES:
+        return f"{change.metric} {duration(change.before)} → {duration(change.after)}"
     return f"{change.metric} {change.before:,.0f} → {change.after:,.0f}"

@@ -23,6 +23,7 @@ from denet_tui.bpf.privilege import invoking_user
 from denet_tui.commands.last_good import Before
 from denet_tui.commands.run import begin, exit_with, watch
 from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest, cgroup_of
+from denet_tui.extras import needs
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.visible import complain
 from denet_tui.watch.launch import StartError
@@ -87,7 +88,7 @@ def _serve(
 
         from denet_tui.record.metrics import Metrics
     except ImportError:
-        raise StartError(_needs("serve", "prometheus-client>=0.22")) from None
+        raise StartError(needs("serve", "prometheus-client>=0.22")) from None
     family, address = _address(listen)
     itself = os.getuid() == 0 == invoking_user().uid
     request = replace(request, run_as=request.run_as or (_UNPRIVILEGED if itself else None))
@@ -120,13 +121,8 @@ def _push(url: str) -> Callable[[Callable[[], Iterable[Metric]]], Push]:
     try:
         from denet_tui.record.otlp import Push
     except ImportError:
-        raise StartError(_needs("--otlp", "opentelemetry-exporter-otlp-proto-http>=1.30")) from None
+        raise StartError(needs("--otlp", "opentelemetry-exporter-otlp-proto-http>=1.30")) from None
     return partial(Push, url)
-
-
-def _needs(what: str, package: str) -> str:
-    python = sys.executable if sys.executable.startswith("/") else "python3"
-    return f"{what} needs the package {package.partition('>')[0]}: {python} -m pip install '{package}'"
 
 
 def _target(words: Sequence[str], request: WatchRequest) -> Target:

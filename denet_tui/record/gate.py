@@ -9,19 +9,34 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from denet_tui.counts import percentile
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import WAITS, errno_name, named, numbers
 from denet_tui.touched import Touched
 
-METRICS = ("calls", "errors", "time")
-"""How many, how many of them failed, and ns in all."""
+METRICS = ("calls", "errors", "time", "p10")
+"""How many, how many of them failed, ns in all, and ns that nine of ten take at least: what else the machine does makes
+some calls slower, of a call that has become slower itself all are.
+"""
+TIMES = ("time", "p10")
 PATH_METRICS = ("bytes read", "bytes written", "failures")
-SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, **dict.fromkeys(PATH_METRICS, 0.1)}
-LEAST = {"calls": 20, "errors": 5, "time": 2_000_000, "bytes read": 65_536, "bytes written": 65_536, "failures": 20}
+SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, "p10": 1.5, **dict.fromkeys(PATH_METRICS, 0.1)}
+"""Of p10 more than the factor of two to which it is known."""
+LEAST = {
+    "calls": 20,
+    "errors": 5,
+    "time": 2_000_000,
+    "p10": 1_000_000,
+    "bytes read": 65_536,
+    "bytes written": 65_536,
+    "failures": 20,
+}
 """A change is noise up to this share of what was, and up to this much; and so far as the runs of a side differ."""
+ENOUGH = 10
+"""Calls of each run, of which p10 is no chance."""
 RUNS = 3
 """Of each side: with fewer, it is not known how much a time varies from run to run."""
-_RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time)\s*>\s*(?P<limit>.+)")
+_RULE = re.compile(r"(?:(?P<program>.+)/)?(?P<call>[\w:]+|\*)\.(?P<metric>calls|errors|time|p10)\s*>\s*(?P<limit>.+)")
 _LIMIT = re.compile(r"(?P<plus>\+?)(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>%|ns|us|ms|s|)")
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -30,23 +45,23 @@ Key = tuple[str, str]
 
 
 class Change(NamedTuple):
-    """One number of both sides, as medians over their runs, and how far the runs of a side are apart."""
+    """One number of both sides, as medians over their runs, and how large a change of it may be noise."""
 
     program: str
     call: str
     metric: str
     before: float
     after: float
-    spread: float
+    noise: float
 
     @property
     def word(self) -> str:
         """What happened; empty where it may be noise. Waiting calls take as long as others let them wait."""
         more = self.after - self.before
-        waits = self.metric == "time" and self.call.rpartition(":")[2] in WAITS
-        if waits or abs(more) <= max(LEAST[self.metric], SHARE[self.metric] * self.before, 2 * self.spread):
+        waits = self.metric in TIMES and self.call.rpartition(":")[2] in WAITS
+        if waits or abs(more) <= self.noise:
             return ""
-        if self.metric == "time":
+        if self.metric in TIMES:
             return "slowed" if more > 0 else "faster"
         if not self.before or not self.after:
             return "appeared" if more > 0 else "vanished"
@@ -71,23 +86,27 @@ class Rule(NamedTuple):
         limit = found and _LIMIT.fullmatch(found["limit"].strip())
         if not found or not limit or not _fits(found["metric"], limit["plus"], limit["unit"]):
             raise ValueError(
-                f"{words!r} is no rule: [PROGRAM/]SYSCALL.calls|errors|time > [+]NUMBER[%|ns|us|ms|s], "
+                f"{words!r} is no rule: [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s], "
                 "such as `openat.errors > +10%`; * is any system call"
             )
         number = float(limit["number"]) * _NS.get(limit["unit"], 1)
         return cls(words, found["program"], found["call"], found["metric"], bool(limit["plus"]), number, limit["unit"])
 
     def broken_by(self, changes: Sequence[Change]) -> Change | None:
-        """The sum that is over the limit; None where it is not."""
+        """The sum that is over the limit, of p10 the largest; None where it is not."""
         mine = [
             each
             for each in changes
             if each.metric == self.metric and self.program in (None, each.program) and self.call in ("*", each.call)
         ]
-        before, after = sum(each.before for each in mine), sum(each.after for each in mine)
-        allowed = self.number * before / 100 if self.unit == "%" else self.number
-        over = after - before > allowed if self.relative else after > allowed
-        return Change(self.program or "*", self.call, self.metric, before, after, 0) if over else None
+        if self.metric != "p10":
+            before, after = sum(each.before for each in mine), sum(each.after for each in mine)
+            mine = [Change(self.program or "*", self.call, self.metric, before, after, 0)]
+        return max(filter(self._broken_by, mine), key=lambda each: each.after - each.before, default=None)
+
+    def _broken_by(self, change: Change) -> bool:
+        allowed = self.number * change.before / 100 if self.unit == "%" else self.number
+        return (change.after - change.before if self.relative else change.after) > allowed
 
 
 def unknown(rule: Rule, runs: Sequence[Totals]) -> str:
@@ -110,7 +129,7 @@ def _has_number(call: str) -> bool:
 
 
 def _fits(metric: str, plus: str, unit: str) -> bool:
-    return bool(plus) if unit == "%" else (unit in _NS) is (metric == "time")
+    return bool(plus) if unit == "%" else (unit in _NS) is (metric in TIMES)
 
 
 def changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
@@ -128,21 +147,31 @@ def path_changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
 
 def _compared(sides: Sequence[Sequence[Mapping[Key, Sequence[int]]]], metrics: Sequence[str]) -> list[Change]:
     keys = sorted({key for side in sides for run in side for key in run})
-    few = min(map(len, sides)) < RUNS
+    few, nothing = min(map(len, sides)) < RUNS, (0,) * len(metrics)
     found = []
     for key in keys:
-        columns = [[run.get(key, (0, 0, 0)) for run in side] for side in sides]
+        columns = [[run.get(key, nothing) for run in side] for side in sides]
+        fewest = min(row[0] for column in columns for row in column)
         for place, metric in enumerate(metrics):
             before, after = ([row[place] for row in column] for column in columns)
-            apart = max(max(each) - min(each) for each in (before, after))
-            spread = math.inf if few and metric == "time" else apart
-            found.append(Change(*key, metric, median(before), median(after), spread))
+            chance = few if metric == "time" else metric == "p10" and (few or fewest < ENOUGH)
+            noise = math.inf if chance else _noise(metric, before, after)
+            found.append(Change(*key, metric, median(before), median(after), noise))
     return found
 
 
-def _numbers(run: Totals) -> dict[Key, tuple[int, int, int]]:
+def _noise(metric: str, before: Sequence[int], after: Sequence[int]) -> float:
+    """How large a change may be noise. Of p10 the fastest run counts: others on the machine make no call faster."""
+    if metric != "p10":
+        apart = max(max(each) - min(each) for each in (before, after))
+        return max(LEAST[metric], SHARE[metric] * median(before), 2 * apart)
+    faster, slower = sorted((before, after), key=median)
+    return max(LEAST[metric], SHARE[metric] * median(faster)) + median(slower) - min(slower)
+
+
+def _numbers(run: Totals) -> dict[Key, tuple[int, int, int, int]]:
     return {
-        (name, call.name): (each.calls, each.errors, each.time_ns)
+        (name, call.name): (each.calls, each.errors, each.time_ns, sum(percentile(each, 0.1)) // 2)
         for name, program in run.programs.items()
         for call, each in program.syscalls.items()
     }

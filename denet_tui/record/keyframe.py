@@ -51,7 +51,9 @@ class Sample(NamedTuple):
 class Keyframes:
     """Writes them among the lines of the ticks."""
 
-    def __init__(self, info: RunInfo) -> None:
+    def __init__(self, info: RunInfo, *, as_text: bool = False) -> None:
+        """`as_text`: their states are not packed, as that is done better by what all lines go through."""
+        self._as_text = as_text
         self._marks, self._last = Marks(), first_snapshot(info)
         self._ticks: list[Json] = []
         self._stretches: list[Passage] = []
@@ -122,8 +124,9 @@ class Keyframes:
         all_calls = rows(snapshot.syscalls.items(), by_syscall(snapshot.errnos))
         text = f'{as_json(state)[:-1]},"syscalls":{all_calls},"processes":[{processes}]}}'
         self._state_size = len(text)
-        packed = b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
-        return f'{{"kind":"keyframe","elapsed_ns":{snapshot.elapsed_ns},"state":"{packed}"}}\n'
+        if not self._as_text:
+            text = b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+        return f'{{"kind":"keyframe","elapsed_ns":{snapshot.elapsed_ns},"state":{as_json(text)}}}\n'
 
     @staticmethod
     def _rows(
@@ -185,8 +188,10 @@ def _passage_text(stretch: Passage) -> str:
 def state_of(info: RunInfo, raw: bytes) -> Snapshot:
     """The snapshot of a keyframe's line, as far as one goes on from it; raises ValueError where it is damaged."""
     try:
-        packed = b64decode(json.loads(raw)["state"], validate=True)
-        text = zlib.decompressobj().decompress(packed, min(_MOST_STATE, _MOST_TIMES * len(packed)))
+        text = json.loads(raw)["state"]
+        if not text.startswith("{"):
+            packed = b64decode(text, validate=True)
+            text = zlib.decompressobj().decompress(packed, min(_MOST_STATE, _MOST_TIMES * len(packed)))
         state = json.loads(text)
         syscalls, errnos = rows_of(state["syscalls"])
         return replace(

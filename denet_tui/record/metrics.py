@@ -15,6 +15,7 @@ from denet_tui import __version__
 from denet_tui.counts import new_errnos
 from denet_tui.model import (
     BUCKETS,
+    LANE,
     Counters,
     Errnos,
     ProcessInfo,
@@ -33,7 +34,6 @@ _RESTED_NS = 600 * 10**9
 _PER_HISTOGRAM = BUCKETS + 2
 _LONGEST = 200
 """Letters of a label."""
-_LOWEST = (1 << 64) - 1
 _BOUNDS = [*(repr((bucket_floor_ns(index + 1) - 1) / 1e9) for index in range(BUCKETS - 1)), "+Inf"]
 """A time is a whole number of ns: what is in a bucket is at most 1 ns below the floor of the next one."""
 Labels = tuple[str, ...]
@@ -64,7 +64,7 @@ class Series:
 
     def add(self, new: Mapping[Labels, int], total: int, now_ns: int) -> None:
         """What has come since the last time, the most frequent first; `total` is all that there ever was."""
-        for values, count in sorted(new.items(), key=lambda item: item[1] & _LOWEST, reverse=True):
+        for values, count in sorted(new.items(), key=lambda item: item[1] & LANE, reverse=True):
             row = self._rows.pop(values, None)
             if row is None:
                 if values == self._others or not self._has_room(now_ns):

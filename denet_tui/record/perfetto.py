@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, BinaryIO
 
 from denet_tui.detail import Exec
+from denet_tui.extras import needs
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.text import ending
@@ -32,9 +33,7 @@ class Trace:
         try:
             from perfetto.protos.perfetto.trace import perfetto_trace_pb2
         except ImportError:
-            raise RecordError(
-                "--to perfetto needs the package perfetto (pip install 'denet-tui[perfetto]'); the others need none"
-            ) from None
+            raise RecordError(needs("--to perfetto", "perfetto>=0.16")) from None
         self._proto, self._out, self._ids = perfetto_trace_pb2, out, count(1)
         self._processes: dict[ProcessKey, int] = defaultdict(self._ids.__next__)
         """The track of each."""

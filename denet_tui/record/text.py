@@ -7,12 +7,12 @@ import struct
 from collections.abc import Generator, Iterable, Mapping
 from functools import cache, lru_cache
 
-from denet_tui.model import Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.model import LANE, Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.visible import as_json
 
 Json = dict[str, object]
 
-_TIME_BIT, _LANE = 256, (1 << 64) - 1
+_TIME_BIT = 256
 """Where in `Counters.packed` the time is, above calls, returns, errors and unreturned; the histogram is above that."""
 _BELOW_TIME = (1 << _TIME_BIT) - 1
 _COUNT = '"%s":%d'
@@ -104,7 +104,7 @@ def rows(counted: Iterable[tuple[Syscall, Counters]], errnos: Mapping[Syscall, M
         failed = errnos.get(syscall) if errnos else None
         what = f',"errnos":{{{",".join([_COUNT % each for each in failed.items()])}}}' if failed else ""
         texts.append(
-            f'{key(syscall.name)}:{{{_calls(packed & _BELOW_TIME)}"time_ns":{upper & _LANE},"max_ns":{max_ns},'
+            f'{key(syscall.name)}:{{{_calls(packed & _BELOW_TIME)}"time_ns":{upper & LANE},"max_ns":{max_ns},'
             f'"buckets":[{_histogram(upper >> 64)}]{what}}}'
         )
     return f"{{{','.join(texts)}}}"

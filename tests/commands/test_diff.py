@@ -65,6 +65,32 @@ def test_noise_is_no_change_and_change_is_named(sides: dict[str, list[str]]) -> 
     assert "times are compared where each side has three recordings" in alone
 
 
+def test_a_call_that_is_slower_itself_is_told_from_a_busy_machine(tmp_path: Path) -> None:
+    """Every run has more or less of calls that others have kept waiting, and one of the base almost nothing else."""
+    ms = 1_000_000
+
+    def side(name: str, *runs: tuple[int, int, int]) -> list[str]:
+        found = []
+        for at, (calls, each_ns, waited) in enumerate(runs):
+            rows = {OPENAT: counted(calls, 0, each_ns).plus(counted(waited, 0, 40 * ms))}
+            make = process(INFO.pid, rows, end_s=0.4)
+            tick = snapshot(0.5, [make], ended=[make], running=False, status=0)
+            found.append(str(recorded(tmp_path / f"{name}{at}", chained([tick]))))
+        return found
+
+    base = side("base", (9, ms // 3, 3), (10, ms // 2, 9), (10, 4 * ms, 1))
+    slow = side("slow", (10, 4 * ms, 9), (10, 4 * ms, 0), (10, 15 * ms, 1))
+    rule = ("--fail-on", "openat.p10 > +1ms")
+    told = differed("--base", *base, "--new", *slow, *rule, status=1).splitlines()
+    assert told[0].startswith("- **openat.p10 > +1ms** is so: p10 ")
+    assert [line[: line.index(" → ")] for line in told if "cc1" in line] == ["| cc1 | openat | slowed | p10 393us"]
+    assert "| cc1 | openat | faster | p10 " in differed("--base", *slow, "--new", *base, *rule)
+    busy = side("busy", (10, ms // 2, 30), (10, ms // 3, 60), (10, ms, 60))
+    assert "p10" not in differed("--base", *base, "--new", *busy, *rule)
+    few = side("few", (2, 15 * ms, 0), (2, 15 * ms, 0), (2, 15 * ms, 0))
+    assert "| p10 " not in differed("--base", *base, "--new", *few, *rule, status=1), "of two calls it is a chance"
+
+
 def test_files_and_failing_paths_differ(tmp_path: Path) -> None:
     def about(read_bytes: int, missed: int, pipe: str) -> Touched:
         files = {File("file", "/a|b"): Use(read_bytes=read_bytes), File("pipe", pipe): Use(write_bytes=10**9)}

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.record.made import INFO, READ, counted, process, snapshot
+from denet_tui.record.parts import Limits
+from tests.record.made import INFO, READ, counted, idle, process, snapshot
 from tests.record.schema import document
+from tests.record.test_parts import written
 from tests.record.test_read import chained, recorded
 
 pytestmark = pytest.mark.lab
@@ -30,10 +32,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found
 
 
-@pytest.mark.parametrize("name", ["build.jsonl", "build.jsonl.gz"])
+@pytest.mark.parametrize("name", ["build.jsonl", "build.jsonl.gz", "a part"])
 def test_the_examples_of_the_document_find_what_is_there(python: str, tmp_path: Path, name: str) -> None:
     make = [process(INFO.pid + at, {READ: counted(at + 1)}, start_s=0.1) for at in range(MANY)]
-    recorded(tmp_path / name, chained([snapshot(0.5, make, running=False, status=0)]))
+    first, last = snapshot(0.5, make), snapshot(1.0, map(idle, make), running=False, status=0)
+    if name == "a part":
+        name = written(tmp_path / "build.jsonl", chained([first, last]), Limits(max_bytes=100_000))[-1].name
+        assert ".0002." in name
+    else:
+        recorded(tmp_path / name, chained([first, last]))
     block = re.search(r"```python\n(.*?)```", document(), re.DOTALL)
     assert block
     imports, _, calls = block[1].partition("\n\n")

@@ -42,6 +42,13 @@ duckdb.sql("select syscalls.read.calls from 'build.jsonl' where kind = 'summary'
 before it, so that none is taken for a formula. Take it away again with
 `pandas.read_csv("build.csv")["program"].str.removeprefix("'")`.
 
+`denet-tui export --to perfetto build.jsonl > build.pftrace` is for https://ui.perfetto.dev: tracks of processes and
+threads, slices of what they executed and of slow and long calls, counters. It is tested against Perfetto's own
+protobufs, not with its trace processor, which is fetched where it is used first.
+
+In CI, [pull-request.yml](pull-request.yml) is a workflow for GitHub that records three builds of the base and three of
+the pull request, and comments what `denet-tui diff` finds.
+
 denet's `resource_utilization` and `process_tree_analysis` take lines whose numbers stand on the first level, which
 denet's own have to be made into as well:
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from denet_tui.counts import added
 from denet_tui.model import Snapshot
@@ -78,7 +79,11 @@ def test_an_index_knows_all_ticks_and_what_stands_out_in_them(recording: Path) -
     assert_valid(lines_of(recording))
 
 
-def test_it_opens_at_its_end_and_every_moment_is_what_it_was(recording: Path) -> None:
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.zst"])
+def test_it_opens_at_its_end_and_every_moment_is_what_it_was(
+    often: None, tmp_path: Path, run: list[Snapshot], ending: str
+) -> None:
+    recording = recorded(tmp_path / f"rec.{ending}", run)
     straight, places = list(read(recording)), list(range(TICKS))
     random.Random(7).shuffle(places)
     with played(recording) as one:
@@ -100,8 +105,10 @@ def test_what_unpacks_to_very_much_is_damaged() -> None:
 
 
 @settings(max_examples=30)
-@given(ticks_with_losses)
-def test_any_history_goes_on_from_a_keyframe(tmp_path_factory: pytest.TempPathFactory, script: list[Any]) -> None:
+@given(ticks_with_losses, st.sampled_from(["jsonl", "jsonl.zst"]))
+def test_any_history_goes_on_from_a_keyframe(
+    tmp_path_factory: pytest.TempPathFactory, script: list[Any], ending: str
+) -> None:
     _, written = play(script)
     assume(not written[-1].loss.reused)
     info = replace(INFO, start_ns=SECOND + 1, pid=100)
@@ -109,7 +116,7 @@ def test_any_history_goes_on_from_a_keyframe(tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keyframe, "LEAST", 1)
         patch.setattr(keyframe, "TIMES", 0)
-        path = recorded(tmp_path_factory.getbasetemp() / "any.jsonl", written, info)
+        path = recorded(tmp_path_factory.getbasetemp() / f"any.{ending}", written, info)
     straight = list(read(path))
     assert len(straight) == len(written)
     found = list(from_keyframes(path))
@@ -118,11 +125,12 @@ def test_any_history_goes_on_from_a_keyframe(tmp_path_factory: pytest.TempPathFa
         assert plain(mine) == plain(straight[at])
 
 
-def test_details_go_on_from_a_keyframe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.zst"])
+def test_details_go_on_from_a_keyframe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     written = list(read(recorded(tmp_path / "first.jsonl", told())))
     monkeypatch.setattr(keyframe, "LEAST", 1)
     monkeypatch.setattr(keyframe, "TIMES", 0)
-    path = recorded(tmp_path / "rec.jsonl", written)
+    path = recorded(tmp_path / f"rec.{ending}", written)
     straight = list(read(path))
     for at, mine in from_keyframes(path):
         assert plain(mine) == plain(straight[at])

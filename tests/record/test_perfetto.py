@@ -135,7 +135,10 @@ def test_a_trace_has_processes_programs_calls_and_rates(tmp_path: Path) -> None:
 
 def test_without_its_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "perfetto.protos.perfetto.trace", None)
-    with (tmp_path / "out").open("wb") as out, pytest.raises(RecordError, match=r"pip install 'denet-tui\[perfetto\]'"):
+    with (
+        (tmp_path / "out").open("wb") as out,
+        pytest.raises(RecordError, match=r"perfetto: .* pip install 'perfetto>="),
+    ):
         Trace(INFO, out)
 
 
