@@ -18,7 +18,7 @@ from denet_tui.checks.host import Host
 from denet_tui.helper import check_runner
 from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report, text
-from denet_tui.visible import complain, is_dumb, visible, write
+from denet_tui.visible import ReaderLeftError, complain, is_dumb, visible, write
 
 log = logging.getLogger("denet_tui")
 
@@ -44,12 +44,13 @@ def diag(request: DiagRequest) -> NoReturn:
     """Run the checks and exit: 0 ready, 1 blocked, 2 warnings under --strict, 64 usage, 70 crash."""
     handler = _log(request)
     try:
+        if request.as_json and request.report_file == Path("-"):
+            raise DiagError("--json and --report - both write to standard output: choose one; see `denet-tui diag --help`")
         status = _diag(request, handler)
     except (DiagError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
-        status = verdict.CRASHED
+    except ReaderLeftError as left:
+        status = left.STATUS
     except Exception as error:
         log.debug("traceback", exc_info=True)
         status = complain(
