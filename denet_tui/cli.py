@@ -378,16 +378,18 @@ def explain_command(words: tuple[str, ...]) -> int:
 @main.command(
     "help",
     epilog=examples(
-        ("denet-tui help run", "what run can do"), ("denet-tui help --man | man -l -", "all commands, as a manual page")
+        ("denet-tui help run", "what run can do"),
+        ("denet-tui help exit status", "a topic"),
+        ("denet-tui help --man | man -l -", "all commands, as a manual page"),
     ),
 )
-@click.argument("topic", default="")
+@click.argument("topic", nargs=-1)
 @click.option("--man", is_flag=True, help="All of it as a manual page (man 7 man).")
 @global_options
 @click.pass_context
-def help_command(context: click.Context, /, topic: str, *, man: bool, **_: Any) -> None:
-    """Say what a command does and takes."""
-    from denet_tui.commands import manual
+def help_command(context: click.Context, /, topic: tuple[str, ...], *, man: bool, **_: Any) -> None:
+    """Say what a command does and takes, or what is known about a topic."""
+    from denet_tui.commands import manual, topics
 
-    text = manual.page(context) if man else Commands.of(context).help_of(context, topic)
+    text = manual.page(context) if man else topics.tell(context, " ".join(topic))
     write(f"{text}\n", sys.stdout)

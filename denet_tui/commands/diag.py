@@ -44,8 +44,6 @@ def diag(request: DiagRequest) -> NoReturn:
     """Run the checks and exit: 0 ready, 1 blocked, 2 warnings under --strict, 64 usage, 70 crash."""
     handler = _log(request)
     try:
-        if request.as_json and request.report_file == Path("-"):
-            raise DiagError("--json and --report - both write to standard output: choose one; see `denet-tui diag --help`")
         status = _diag(request, handler)
     except (DiagError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
@@ -62,6 +60,8 @@ def diag(request: DiagRequest) -> NoReturn:
 
 
 def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
+    if request.as_json and request.report_file == Path("-"):
+        raise DiagError("--json and --report - are two forms on standard output: choose one")
     host = check_runner.logged(Host())
     invoker = privilege.invoking_user()
     started = time.monotonic()
