@@ -234,7 +234,7 @@ install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` work
 	! dpkg -S $(PREFIX) > /dev/null 2>&1 || fail "$(PREFIX) is the Debian package's: apt-get remove denet-tui first"
 	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
 	$(FETCH)
-	tar -c --exclude=__pycache__ denet_tui docs requirements.lock -C "$$work" wheels |
+	tar -c --exclude=__pycache__ denet_tui docs/*.md requirements.lock -C "$$work" wheels |
 	    as_root "to write $(PREFIX), $(LINK) and $(SHARE)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
 	    fail "nothing was installed: see above"
 	say "installed: sudo denet-tui run -- COMMAND"
@@ -282,7 +282,7 @@ deb: ## Make a Debian package in dist/, for Debian 12 and later
 	@$(SH)
 	want "installing what makes packages" dpkg-deb || fail "a Debian package can be made on Debian and Ubuntu alone"
 	$(FETCH)
-	tar -c --exclude=__pycache__ denet_tui docs requirements.lock deb LICENSE -C "$$work" wheels |
+	tar -c --exclude=__pycache__ denet_tui docs/*.md requirements.lock deb LICENSE -C "$$work" wheels |
 	    (cd "$$work" && env -i PATH="$$PATH" sh -euc "$$AS_PACKAGE" sh "$$(find_python)") || fail "no package was made: see above"
 	mkdir -p dist
 	for each in "$$work"/*.deb; do mv "$$each" dist; say "made: sudo apt install ./dist/$${each##*/}"; done

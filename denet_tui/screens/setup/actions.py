@@ -155,8 +155,7 @@ class Offers:
         pending = current not in (PROOF, ACCESS if self.front else "") and current in {*setup.looking, *setup.open()}
         found = {
             "go_on": idle and (setup.ready or (self.only_root and self.may_ask)),
-            "apply": idle and self._something_to_apply() and not self._saves,
-            "save": idle and self._something_to_apply() and self._saves,
+            self._takes: idle and self._something_to_apply(),
             "cancel": not idle,
             "skip": idle and pending,
             "undo": idle and bool(self.undoable),
@@ -168,9 +167,9 @@ class Offers:
         return frozenset(action for action, offered in found.items() if offered)
 
     @property
-    def _saves(self) -> bool:
-        """Whether what is chosen can only be written down: it takes root."""
-        return self.alone and (self.front or self.fix is not None)
+    def _takes(self) -> str:
+        """What is done about what is chosen: where that takes root, and nobody here can be, it is written down."""
+        return "save" if self.alone and (self.front or self.fix is not None) else "apply"
 
     def _something_to_apply(self) -> bool:
         if self.front and self.current == ACCESS:
