@@ -184,7 +184,7 @@ screenshots: venv ## Make the pictures in screenshots/ anew, from real runs (roo
 	# Where SVG gets no font of its own (GitHub's README, PyPI) this shows the same.
 	sed 's/Fira Code/DejaVu Sans Mono/g; s/<text /<text xml:space="preserve" /g' screenshots/overview.svg | rsvg-convert --width 1200 -o screenshots/overview.png
 
-# Makes in $$new/venv what becomes $(PREFIX), from denet_tui, wheels and requirements.lock there, and $$new/share.
+# Makes in $$new/venv what becomes $(PREFIX), from denet_tui, docs, wheels and requirements.lock there, and $$new/share.
 define ASSEMBLE
 "$$1" -I -m venv "$$new/venv"
 PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated --quiet --disable-pip-version-check \
@@ -192,6 +192,8 @@ PIP_CONFIG_FILE=/dev/null "$$new/venv/bin/python" -I -m pip install --isolated -
 find "$$new/venv/bin" -type f -delete # scripts of the packages, which name the folder where this is now
 sed '1s|.*|#!$(PREFIX)/bin/python -IB|' "$$new/denet_tui/__main__.py" > "$$new/venv/bin/denet-tui"
 chmod +x "$$new/venv/bin/denet-tui"
+mkdir "$$new/denet_tui/docs"
+cp "$$new"/docs/*.md "$$new/denet_tui/docs" # for `denet-tui help TOPIC`
 cp -r "$$new/denet_tui" "$$new"/venv/lib/python3*/site-packages
 "$$new/venv/bin/python" -I -m compileall -q "$$new"/venv/lib/python3*/site-packages/denet_tui
 chmod -R u=rwX,go=rX "$$new/venv"
@@ -237,7 +239,7 @@ install: ## Copy denet-tui to /opt, owned by root, so that `sudo denet-tui` work
 	! dpkg -S $(PREFIX) > /dev/null 2>&1 || fail "$(PREFIX) is the Debian package's: apt-get remove denet-tui first"
 	want "installing bcc, which compiles the BPF program" bcc || fail "bcc is missing still: see above"
 	$(FETCH)
-	tar -c --exclude=__pycache__ denet_tui requirements.lock -C "$$work" wheels |
+	tar -c --exclude=__pycache__ denet_tui docs/*.md requirements.lock -C "$$work" wheels |
 	    as_root "to write $(PREFIX), $(LINK) and $(SHARE)" env -i PATH="$$PATH" sh -euc "$$AS_ROOT" sh "$$(find_python)" ||
 	    fail "nothing was installed: see above"
 	say "installed: sudo denet-tui run -- COMMAND"
@@ -285,7 +287,7 @@ deb: ## Make a Debian package in dist/, for Debian 12 and later
 	@$(SH)
 	want "installing what makes packages" dpkg-deb || fail "a Debian package can be made on Debian and Ubuntu alone"
 	$(FETCH)
-	tar -c --exclude=__pycache__ denet_tui requirements.lock deb LICENSE -C "$$work" wheels |
+	tar -c --exclude=__pycache__ denet_tui docs/*.md requirements.lock deb LICENSE -C "$$work" wheels |
 	    (cd "$$work" && env -i PATH="$$PATH" sh -euc "$$AS_PACKAGE" sh "$$(find_python)") || fail "no package was made: see above"
 	mkdir -p dist
 	for each in "$$work"/*.deb; do mv "$$each" dist; say "made: sudo apt install ./dist/$${each##*/}"; done

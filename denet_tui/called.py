@@ -16,6 +16,8 @@ _LOCAL = "/usr/local/bin"
 _FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 _WAYS = ("sudo", "doas", "run0", "pkexec")
 """Programs that make one root, in the order in which they are asked."""
+_DOAS_RULES = ("/etc/doas.conf", "/etc/doas.d")
+"""Without one of them doas lets nobody (man 5 doas.conf; the folder is Alpine's)."""
 _BUS = "/run/dbus/system_bus_socket"
 """Through which run0 and pkexec ask."""
 _ANSWER_S = 5.0
@@ -73,7 +75,7 @@ def why_no_way() -> str:
         return ""
     if _no_new_privileges() or not _installed():
         return f"there is no {', '.join(_WAYS[:-1])} or {_WAYS[-1]} that works in this session"
-    return "sudo does not let you: you are none of this machine's administrators"
+    return f"{Path(_installed()[0]).name} does not let you: you are none of this machine's administrators"
 
 
 def how_as_root() -> str:
@@ -103,10 +105,12 @@ def _installed() -> list[str]:
 
 @cache
 def refuses(way: str) -> bool:
-    """Whether it is sudo, and lets this user do nothing, whatever the password."""
-    if Path(way).name != "sudo" or os.geteuid() == 0:
+    """Whether it is sudo or doas, and lets this user do nothing, whatever the password."""
+    if os.geteuid() == 0:
         return False
-    return "may not run sudo" in ask_sudo(way, "-v")
+    if Path(way).name == "doas":
+        return not any(map(os.path.exists, _DOAS_RULES))
+    return Path(way).name == "sudo" and "may not run sudo" in ask_sudo(way, "-v")
 
 
 def ask_sudo(way: str, option: str) -> str:

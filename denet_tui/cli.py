@@ -14,10 +14,12 @@ from denet_tui.command_line import Commands, examples, need_proc
 from denet_tui.model import PASSED
 from denet_tui.options import (
     a_file,
+    a_tool,
     attach_method,
     choosing_options,
     file_name,
     files,
+    forms,
     global_options,
     processes,
     recordings,
@@ -178,15 +180,7 @@ def view(recording: str, **options: Any) -> NoReturn:
         ("denet-tui report --csv build.jsonl", "a row per program and system call"),
     )
 )
-@click.option("--json", "form", flag_value="json", help="One JSON object.")
-@click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
-@click.option(
-    "--csv",
-    "form",
-    flag_value="csv",
-    help="A row per program and system call, file, and failing path; in ns. A ' stands before = + - @ and '.",
-)
-@click.option("--text", "form", flag_value="text", default="text", hidden=True)
+@forms
 @global_options
 @recordings(metavar="FILE|-")
 def report(recording: str, form: Any, **options: Any) -> NoReturn:
@@ -204,7 +198,7 @@ def report(recording: str, form: Any, **options: Any) -> NoReturn:
         ("denet-tui export --to perfetto build.jsonl > build.pftrace", "for https://ui.perfetto.dev"),
     )
 )
-@click.option("--to", "tool", type=click.Choice(["folded", "openmetrics", "perfetto"]), required=True, help="The form.")
+@a_tool
 @global_options
 @recordings(metavar="FILE|-")
 def export(recording: str, tool: Any, **options: Any) -> NoReturn:
@@ -384,16 +378,18 @@ def explain_command(words: tuple[str, ...]) -> int:
 @main.command(
     "help",
     epilog=examples(
-        ("denet-tui help run", "what run can do"), ("denet-tui help --man | man -l -", "all commands, as a manual page")
+        ("denet-tui help run", "what run can do"),
+        ("denet-tui help exit status", "a topic"),
+        ("denet-tui help --man | man -l -", "all commands, as a manual page"),
     ),
 )
-@click.argument("topic", default="")
+@click.argument("topic", nargs=-1)
 @click.option("--man", is_flag=True, help="All of it as a manual page (man 7 man).")
 @global_options
 @click.pass_context
-def help_command(context: click.Context, /, topic: str, *, man: bool, **_: Any) -> None:
-    """Say what a command does and takes."""
-    from denet_tui.commands import manual
+def help_command(context: click.Context, /, topic: tuple[str, ...], *, man: bool, **_: Any) -> None:
+    """Say what a command does and takes, or what is known about a topic."""
+    from denet_tui.commands import manual, topics
 
-    text = manual.page(context) if man else Commands.of(context).help_of(context, topic)
+    text = manual.page(context) if man else topics.tell(context, " ".join(topic))
     write(f"{text}\n", sys.stdout)

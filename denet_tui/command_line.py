@@ -6,14 +6,15 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from denet_tui import debug, files
-from denet_tui.visible import complain, write
+from denet_tui.visible import ReaderLeftError, complain, write
 from denet_tui.watch.find import in_shell
 
 FAILED = 125
@@ -63,8 +64,8 @@ class Commands(click.Group):
             status = complain(str(error), FAILED)
         except click.Abort:
             status = 130
-        except BrokenPipeError:
-            status = FAILED
+        except ReaderLeftError as left:
+            status = left.STATUS
         except Exception as error:  # noqa: BLE001 - the last resort
             if isinstance(error, OSError) and error.errno in _FULL:
                 status = complain(f"what was asked for cannot be written: {files.explain(error)}", FAILED)
@@ -72,6 +73,16 @@ class Commands(click.Group):
             else:
                 status = debug.mistake(error, FAILED)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click's, which writes what --help and --version say; raises ReaderLeftError."""
+        with _told_by_click():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, which writes what --help says of a command; raises ReaderLeftError."""
+        with _told_by_click():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -120,6 +131,15 @@ class Commands(click.Group):
                 formatter.write_dl(
                     [(name.ljust(wide), self.commands[name].get_short_help_str(limit)) for name in names]
                 )
+
+
+@contextmanager
+def _told_by_click() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        write("", sys.stdout)  # raises ReaderLeftError where it is of standard output; click would exit with 1
+        raise
 
 
 def examples(*lines: tuple[str, str]) -> str:

@@ -85,6 +85,42 @@ a_file = partial(click.option, type=path, shell_complete=files)
 recordings = partial(click.argument, "recording", shell_complete=files)
 
 
+def _one_form(context: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click calls it so
+    before = context.params.setdefault("form", "text")
+    if given:
+        if before != "text":
+            raise click.UsageError(f"--{before} and --{option.name} are two forms: choose one", context)
+        context.params["form"] = option.name
+
+
+def forms(command: _Command) -> _Command:
+    """The forms of a report, of which `form` is the one that was chosen, `text` where none was."""
+    for name, text in (
+        ("csv", "A row per program and system call, file, and failing path; in ns. A ' stands before = + - @ and '."),
+        ("markdown", "Tables in Markdown."),
+        ("json", "One JSON object."),
+    ):
+        command = click.option(f"--{name}", is_flag=True, expose_value=False, callback=_one_form, help=text)(command)
+    return command
+
+
+def _one_tool(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
+    if len(set(words)) > 1:
+        raise click.BadParameter(f"{words[0]} and {words[1]} are two forms: choose one")
+    return words[0]
+
+
+a_tool = click.option(
+    "--to",
+    "tool",
+    type=click.Choice(["folded", "openmetrics", "perfetto"]),
+    multiple=True,
+    required=True,
+    callback=_one_tool,
+    help="The form.",
+)
+
+
 def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     """Ids of processes, or names; raises click.BadParameter for a number that is no id."""
     for word in words:

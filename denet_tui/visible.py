@@ -9,11 +9,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TextIO
 
 _ODD = re.compile(r"[^ -~]")
+
+
+class ReaderLeftError(BrokenPipeError):
+    """Whoever reads standard output has left, as `head` does: that is no failure of anybody's."""
+
+    STATUS = 128 + signal.SIGPIPE
+    """The exit status that a shell tells of every program that ends for it (man 7 pipe)."""
 
 
 def is_dumb() -> bool:
@@ -46,8 +54,8 @@ def how_many(count: int, what: str) -> str:
 def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     """Write a text whose layout is ours; what comes from outside, and is one line, was made `visible` before.
 
-    `stream` is None if standard output or error was closed from the beginning. Raises OSError, but not for standard
-    error: what cannot be said there is no reason to fail.
+    `stream` is None if standard output or error was closed from the beginning. Raises OSError, of
+    which ReaderLeftError is one, but not for standard error: what cannot be said there is no reason to fail.
     """
     if stream is None:
         return
@@ -55,13 +63,16 @@ def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     try:
         stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except OSError:  # Python writes what is left once more when it ends, and its failure would be the exit status, 120
+    except OSError as error:
+        # Python writes what is left once more when it ends, and its failure would be the exit status, 120.
         nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as we run
         if stream is sys.stderr:
             sys.stderr = nowhere
             return
         if stream is sys.stdout:
             sys.stdout = nowhere
+            if isinstance(error, BrokenPipeError):
+                raise ReaderLeftError from None
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,13 @@ print(called._program("denet-tui"))
 def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(called, "_FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(called, "_BUS", str(tmp_path / "bus"))
+    monkeypatch.setattr(called, "_DOAS_RULES", (str(tmp_path / "doas.conf"),))
     assert called.way_up() == ""
     for name in ("pkexec", "run0", "doas", "sudo"):
         (tmp_path / name).touch(mode=0o755)
     assert called.way_up() == str(tmp_path / "sudo")
     (tmp_path / "sudo").unlink()
+    (tmp_path / "doas.conf").touch()
     assert called.way_up() == str(tmp_path / "doas")
     (tmp_path / "doas").unlink()
     assert called.way_up() == "", "these two ask through the bus"
@@ -79,3 +82,28 @@ def test_a_copy_in_a_virtual_environment_is_called_by_its_path(tmp_path: Path, m
         assert called.program() == str(copy)
     finally:
         called._program.cache_clear()
+
+
+RULES = """
+cp -a /etc "$1/etc" && mount --bind "$1/etc" /etc || exit 99
+rm -f /etc/doas.conf
+printf "$2" > /etc/rules && chmod 400 /etc/rules
+[ -z "$2" ] || mv /etc/rules /etc/doas.conf
+shift 2
+exec "$@"
+"""
+"""In a mount namespace: these rules of doas, or none."""
+HIDDEN = "mount --bind /dev/null /usr/bin/sudo && mount -t tmpfs tmpfs /run/dbus 2> /dev/null;"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("allowed", [True, False])
+def test_doas_without_a_rule_is_no_way(person: Person, tmp_path: Path, *, allowed: bool) -> None:
+    if not shutil.which("doas"):
+        pytest.skip("needs doas (Debian: opendoas)")
+    rules = f"permit nopass {person.name}\\n" if allowed else ""
+    watch = person.argv("$denet run --no-tui -- true")
+    inside = ["unshare", "--mount", "sh", "-c", HIDDEN + RULES, "sh", tmp_path, rules, *watch]
+    done = subprocess.run(inside, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert ("run `doas /" if allowed else "doas does not let you") in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -70,6 +70,9 @@ def marker(tmp_path: Path) -> Path:
         (["attach", "0"], "ids of processes begin with 1"),
         (["attach", "1", "0"], "ids of processes begin with 1"),
         (["attach", "-1"], "-1"),
+        (["report", "--json", "--csv", "a"], "--json and --csv are two forms: choose one; see `denet-tui report"),
+        (["report", "--markdown", "--json", "a"], "--markdown and --json are two forms: choose one; see `"),
+        (["export", "--to", "folded", "--to", "perfetto", "a"], "folded and perfetto are two forms: choose one; see `"),
     ],
 )
 def test_words_that_make_no_sense(words: list[str], says: str) -> None:

@@ -88,6 +88,8 @@ def checkout(person: Person, tmp_path: Path) -> Iterator[Checkout]:
     shutil.copy(REPOSITORY / "denet_tui/__main__.py", package)
     (package / "__init__.py").touch()
     (package / "cli.py").write_text(CLI)
+    (root / "docs").mkdir()
+    (root / "docs/exact.md").touch()
     (package / "__pycache__").mkdir()
     (package / "__pycache__/planted.pyc").touch()
     digest = hashlib.sha256(wheel(person.home / "wheels", "the lock's").read_bytes()).hexdigest()
@@ -112,6 +114,7 @@ def test_root_gets_what_the_lock_lists_and_what_else_is_planted_stays_away(check
     installed = [path for path in checkout.prefix.rglob("*") if not path.is_symlink()]
     assert [path for path in installed if path.stat().st_uid or path.stat().st_mode & 0o022] == []
     assert [path for path in installed if path.name.startswith("planted")] == []
+    assert [path.name for path in installed if path.suffix == ".md" and path.parent.name == "docs"] == ["exact.md"]
     assert checkout.link.read_bytes().startswith(b"#!%s/bin/python -IB\n" % bytes(checkout.prefix))
     shared = [path for path in (checkout.link.parents[1] / "share").rglob("*") if path.is_file()]
     assert sorted(path.name for path in shared) == ["_denet-tui", "denet-tui", "denet-tui.1", "denet-tui.fish"]

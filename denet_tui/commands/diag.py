@@ -18,7 +18,7 @@ from denet_tui.checks.host import Host
 from denet_tui.helper import check_runner
 from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report, text
-from denet_tui.visible import complain, is_dumb, visible, write
+from denet_tui.visible import ReaderLeftError, complain, is_dumb, visible, write
 
 log = logging.getLogger("denet_tui")
 
@@ -47,9 +47,8 @@ def diag(request: DiagRequest) -> NoReturn:
         status = _diag(request, handler)
     except (DiagError, debug.LogError) as error:
         status = complain(str(error), verdict.USAGE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
-        status = verdict.CRASHED
+    except ReaderLeftError as left:
+        status = left.STATUS
     except Exception as error:
         log.debug("traceback", exc_info=True)
         status = complain(
@@ -61,6 +60,8 @@ def diag(request: DiagRequest) -> NoReturn:
 
 
 def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
+    if request.as_json and request.report_file == Path("-"):
+        raise DiagError("--json and --report - are two forms on standard output: choose one")
     host = check_runner.logged(Host())
     invoker = privilege.invoking_user()
     started = time.monotonic()

@@ -14,7 +14,7 @@ from denet_tui.record.perfetto import Trace
 from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
-from denet_tui.visible import complain, visible, write
+from denet_tui.visible import ReaderLeftError, complain, visible, write
 
 Tool = Literal["folded", "openmetrics", "perfetto"]
 
@@ -42,8 +42,11 @@ def _export(path: str, tool: Tool, request: WatchRequest) -> int:
 def _trace(track: Track) -> Totals:
     if os.isatty(1):
         raise RecordError("a trace for Perfetto is no text: send it to a file, as by `> build.pftrace`")
-    with os.fdopen(os.dup(1), "wb") as out:
-        trace = Trace(track.info, out)
-        totals = Totals.of(track, trace.process, trace.tick)
-        trace.finish(totals.last)
+    try:
+        with os.fdopen(os.dup(1), "wb") as out:
+            trace = Trace(track.info, out)
+            totals = Totals.of(track, trace.process, trace.tick)
+            trace.finish(totals.last)
+    except BrokenPipeError:
+        raise ReaderLeftError from None
     return totals

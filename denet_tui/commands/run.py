@@ -29,7 +29,7 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.syscalls import class_of
-from denet_tui.visible import as_json, complain, visible, write
+from denet_tui.visible import ReaderLeftError, as_json, complain, visible, write
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
@@ -90,6 +90,8 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
         status = complain(str(explained(error, before)), FAILED)
     except (StartError, RecordError, debug.LogError) as error:
         status = complain(str(error), FAILED)
+    except ReaderLeftError as left:
+        status = left.STATUS
     except OSError as error:
         log.debug("traceback", exc_info=True)
         where = f"{error.filename}: " if error.filename else ""

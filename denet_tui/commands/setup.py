@@ -25,7 +25,7 @@ from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
 from denet_tui.repair.steps import REAL, Settings
 from denet_tui.report import report
-from denet_tui.visible import as_json, complain, visible, write
+from denet_tui.visible import ReaderLeftError, as_json, complain, visible, write
 
 log = logging.getLogger("denet_tui")
 _ROUNDS = 4
@@ -82,9 +82,8 @@ def setup(request: SetupRequest) -> NoReturn:
         status = complain(str(error), verdict.BLOCKED)
     except (CancelledError, KeyboardInterrupt) as error:
         status = complain(str(error) or "cancelled; nothing is half done", verdict.BLOCKED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it flushes stdout
-        status = verdict.CRASHED
+    except ReaderLeftError as left:
+        status = left.STATUS
     except Exception as error:
         log.debug("traceback", exc_info=True)
         words = f"setup itself broke ({type(error).__name__}: {error})"

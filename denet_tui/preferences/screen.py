@@ -30,6 +30,6 @@ class Preferences:
 def take_on(app: App[Any], preferences: Preferences) -> None:
     """Give the app the theme and the keys; what the settings file says comes before what was kept."""
     theme = preferences.settings.theme or preferences.kept.theme
-    if theme in app.available_themes:
+    if theme in app.available_themes and not app.no_color:  # without colours all themes are one
         app.theme = theme
     app.set_keymap(dict(preferences.settings.keys))

@@ -20,10 +20,12 @@ from rich.console import Console, RenderableType
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
+from textual.filter import LineFilter
 from textual.message_pump import MessagePump
 
 from denet_tui import files
 from denet_tui.ready import hung_up
+from denet_tui.screens.colourless import Colourless
 from denet_tui.screens.palette import Palette
 from denet_tui.visible import visible
 
@@ -60,12 +62,18 @@ class LeavingApp(App[ResultT]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self._colourless = [Colourless()]
         self._over, self._gone = -1, False
         """An eventfd that ends the looking after the terminal, and whether that is gone."""
         self._typed_ahead: deque[events.Key | events.Paste] = deque()
         """What came since, while a key is on its way: that one is the first."""
         self._faults = io.StringIO()
         self.error_console = Console(file=self._faults, width=120)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """As Textual's, which has greys left where there is to be no colour."""
+        return self._colourless if self.no_color else super().get_line_filters()
 
     @property
     def fault(self) -> str:

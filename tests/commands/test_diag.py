@@ -142,6 +142,7 @@ def test_only_some() -> None:
         [*CHEAP, "--report", "/nowhere/at/all"],
         [*CHEAP, "--report", "/dev/null"],
         [*CHEAP, "--log-file", "/nowhere/at/all"],
+        [*CHEAP, "--json", "--report", "-"],
     ],
 )
 def test_wrong_words_are_one_line_and_64(words: list[str]) -> None:

@@ -42,7 +42,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout = tmp_path_factory.mktemp("checkout")
     for name in ("Makefile", "LICENSE", "requirements.lock"):
         shutil.copy(REPOSITORY / name, checkout)
-    for name in ("denet_tui", "deb"):
+    for name in ("denet_tui", "deb", "docs"):
         shutil.copytree(REPOSITORY / name, checkout / name)
     subprocess.run(["make", "-C", checkout, "deb"], check=True, timeout=600)
     (path,) = (checkout / "dist").iterdir()

@@ -21,12 +21,15 @@ pytestmark = [pytest.mark.lab, pytest.mark.root]
 SCREENS = {
     "make run": "exited 0",
     "denet-tui make -j4": "exited 0",
-    "sudo denet-tui": "What do you want to watch",
+    "sudo denet-tui": "running +whole machine",
     "denet-tui run -o build.jsonl -- make": "exited 0",
     "denet-tui view build.jsonl": "exited 0",
     "denet-tui setup": "▸ enter|[Pp]ress enter|enter goes on",
+    "sudo denet-tui serve": "127.0.0.1:9783",
 }
-"""What the README's commands show that open a screen; all others end by themselves."""
+"""What the README's commands show that go on until they are left; all others end by themselves."""
+LEFT = {"sudo denet-tui serve": "C-c"}
+"""By which key, where that is not ctrl+q."""
 SAID = {
     "make install": "installed: sudo denet-tui run -- COMMAND",
     "sudo denet-tui attach --all nginx": "no process is called 'nginx'",
@@ -79,7 +82,7 @@ def typed(command: str) -> list[dict[str, Any]]:
     """What is done to type a command and, where it opens a screen, to leave that."""
     if command in SCREENS:
         shown = {"name": command, "text": f"clear; {command}\n", "until": SCREENS[command]}
-        return [shown, {"name": f"{command}, left", "keys": ["C-q"], "until": r"\$\s*\Z"}]
+        return [shown, {"name": f"{command}, left", "keys": [LEFT.get(command, "C-q")], "until": r"\$\s*\Z"}]
     return [{"name": command, "text": f"clear; {command} > /tmp/said 2>&1; s=$?; tail -n 30 /tmp/said; echo told $s\n"}]
 
 

@@ -123,7 +123,8 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
     def _keep(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen):
-                self._preferences.keep(replace(screen.left_as(), theme=self.theme))
+                theme = self._preferences.kept.theme if self.no_color else self.theme
+                self._preferences.keep(replace(screen.left_as(), theme=theme))
 
     async def action_quit(self) -> None:
         """Leave, after asking what is to become of a command that still runs."""

@@ -230,8 +230,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             self._view, seen, self._shown, self._rates, self._window, self._tick, self._known_s(), self._closely
         )
         tab = TABS[self._tab]
-        if tab.show:
-            tab.show(self._body[tab.id], frame)
+        body = self._body[tab.id]
+        if tab.show and body.is_mounted:  # a snapshot may come while it is being made, and has its turn at the end
+            tab.show(body, frame)
 
     def _known_s(self) -> float:
         return self._shown.elapsed_ns / 1e9 if self._shown else 0.0

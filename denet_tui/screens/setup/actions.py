@@ -25,7 +25,7 @@ class Offers:
     """What can be done to the step `current` (a check's id, or the name of a group)."""
 
     SOMETIMES: ClassVar = frozenset(
-        {"go_on", "apply", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back", "front"}
+        {"go_on", "apply", "save", "cancel", "skip", "undo", "recheck", "copy_fix", "details", "back", "front"}
     )
     """Actions of the screen that are not always offered."""
 
@@ -155,7 +155,7 @@ class Offers:
         pending = current not in (PROOF, ACCESS if self.front else "") and current in {*setup.looking, *setup.open()}
         found = {
             "go_on": idle and (setup.ready or (self.only_root and self.may_ask)),
-            "apply": idle and self._something_to_apply(),
+            self._takes: idle and self._something_to_apply(),
             "cancel": not idle,
             "skip": idle and pending,
             "undo": idle and bool(self.undoable),
@@ -165,6 +165,11 @@ class Offers:
             "front": not self.front,
         }
         return frozenset(action for action, offered in found.items() if offered)
+
+    @property
+    def _takes(self) -> str:
+        """What is done about what is chosen: where that takes root, and nobody here can be, it is written down."""
+        return "save" if self.alone and (self.front or self.fix is not None) else "apply"
 
     def _something_to_apply(self) -> bool:
         if self.front and self.current == ACCESS:

@@ -7,6 +7,7 @@ from textual.binding import Binding
 KEYS = (
     Binding("enter", "go_on", "Start watching", id="setup.go-on", tooltip="Choose what to watch", key_display="enter"),
     Binding("a", "apply", "Apply", id="setup.apply", tooltip="Apply the chosen fix, exactly as it is shown"),
+    Binding("a", "save", "Save", id="setup.save", tooltip="Save it as a script for an administrator"),
     Binding("c,escape", "cancel", "Cancel", id="setup.cancel", tooltip="End what is at work; what it did is undone"),
     Binding("escape", "front", "First page", id="setup.front", tooltip="Back to the first page"),
     Binding(

@@ -107,9 +107,6 @@ class SetupScreen(SetupViews, inherit_bindings=False):
         """Apply the chosen fix; one that weakens the machine only when asked twice."""
         offers = self.offers
         fix, found = offers.fix, offers.access
-        if self._front and offers.alone:
-            self._note(self.offers.save_for_administrator(Path.cwd()))
-            return
         if self._front and (self.current == ACCESS or offers.long):
             self._show_front(False)
             if self.current == ACCESS:
@@ -127,6 +124,10 @@ class SetupScreen(SetupViews, inherit_bindings=False):
             return
         self._armed = ""
         self._start("apply", fix.id, fix)
+
+    def action_save(self) -> None:
+        """Write down what is chosen, for an administrator."""
+        self._note(self.offers.save_for_administrator(Path.cwd()))
 
     def action_undo(self) -> None:
         """Take back the fix of this step."""
@@ -147,7 +148,7 @@ class SetupScreen(SetupViews, inherit_bindings=False):
         else:
             self.setup.working = ""
             if shown:
-                self._note(self.offers.save_for_administrator(Path.cwd()))
+                self.action_save()
             else:
                 self._note(f"! {self.offers.back}")
         self.query_one(Page).action_edge(1)

@@ -1,5 +1,6 @@
 """The keys of the live screen: tabs, the interval, copying, following; and every key everywhere, at least once."""
 
+import asyncio
 import dataclasses
 import errno
 
@@ -224,3 +225,18 @@ async def test_every_sum_on_the_screen_is_that_of_the_summary(end: int) -> None:
         await pilot.press("3")
         shown = sum(row.times for row in screen.query_one("ErrorTable").rows)  # type: ignore[attr-defined]
         assert shown == final.total.errors
+
+
+@pytest.mark.parametrize("index", range(1, len(TABS)))
+async def test_a_snapshot_that_comes_while_a_tab_is_made_waits_for_it(index: int) -> None:
+    session = running()
+    async with DenetApp(session).run_test(size=(120, 40)) as pilot:
+        await settle(pilot, session)
+        screen = live(pilot.app)
+        made = asyncio.ensure_future(screen.action_tab(index))
+        await asyncio.sleep(0)  # once: it waits for what is not composed yet
+        assert not screen._body[TABS[index].id].is_mounted
+        screen._apply(session.latest)
+        screen._poll()
+        await made
+        assert screen.query_one(f"#{TABS[index].id}").display

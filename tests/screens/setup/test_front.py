@@ -89,6 +89,7 @@ async def test_who_cannot_become_root_has_a_script_for_an_administrator_and_no_p
         assert "setup --only PRIV-005.socket --yes # Undo:" in said, "all of it is in sight"
         assert "gpasswd --add root denet-trace" in said
         assert "go_on" not in driver.keys
+        assert driver.words["a"] == "Save"
         await driver.press("y", "a")
         await driver.until(lambda: "saved" in driver.note)
         script = (tmp_path / "denet-tui-for-root.sh").read_text()

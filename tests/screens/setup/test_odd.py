@@ -169,6 +169,7 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
         await driver.go_to("FS-001")
         await driver.press("y")
         assert "denet-tui setup --only FS-001.mount --yes" in driver.app.clipboard
+        assert driver.words["a"] == "Save"
         await driver.press("a")
         await driver.until(lambda: "give" in driver.note)
         text = (tmp_path / "denet-tui-for-root.sh").read_text()

@@ -92,6 +92,11 @@ class Driver:
         return {each.binding.action for each in self.screen.active_bindings.values()}
 
     @property
+    def words(self) -> dict[str, str]:
+        """What the line of keys says of each key."""
+        return {key: each.binding.description for key, each in self.screen.active_bindings.items()}
+
+    @property
     def note(self) -> str:
         return str(self.screen.query_one("#note").render())  # type: ignore[no-untyped-call]
 
