@@ -28,7 +28,6 @@ from typing import Any
 from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.bpf.process import ASKED
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 60
@@ -209,7 +208,7 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
     match words:
         case ["channel", number, who]:
             channel = socket.socket(fileno=int(number))
-            who = _line(channel) if who == ASKED else who
+            who = _line(channel) if who == "asked" else who
             return channel, None if who == "everyone" else int(who), LARGEST_SCALE
         case ["serve"]:
             channel = socket.socket(fileno=os.dup(0))

@@ -11,8 +11,6 @@ import sys
 from contextlib import suppress
 
 PROGRAM = ("-m", "denet_tui.bpf.loader")
-ASKED = "asked"
-"""In the place of whose calls a loader may count: that comes in a line before the request."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,7 +42,7 @@ waiting: list[LoaderProcess] = []
 def prepare() -> None:
     """Start a loader that the next Loading has only to ask: it comes up while this process reads what is wanted."""
     with suppress(OSError):  # the Loading meets it again, and says it
-        waiting.append(LoaderProcess(PROGRAM, ASKED))
+        waiting.append(LoaderProcess(PROGRAM, "asked"))
 
 
 def _die_with_parent() -> None:

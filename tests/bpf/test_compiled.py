@@ -8,6 +8,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,29 @@ def test_a_loader_that_is_not_root_looks_at_nothing() -> None:
     )
     done = run("setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", asked, cwd=REPOSITORY)
     assert done.stdout == "compiled: only root keeps what it compiled\nNone {'_settings': ()}\n", done.stderr
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_what_is_done_side_by_side_is_done_once_each(monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    if not threads:
+        monkeypatch.setattr("threading.Thread.start", _no_thread)
+    done: list[str] = []
+    names = [f"{number}" for number in range(1000)]
+    compiled.side_by_side(done.append, names)
+    assert sorted(done, key=int) == names
+
+
+def test_what_goes_wrong_side_by_side_is_raised_and_nothing_is_begun_after_it() -> None:
+    begun: list[str] = []
+
+    def do(name: str) -> None:
+        begun.append(name)
+        raise OSError(1, name)
+
+    with pytest.raises(OSError, match="1"):
+        compiled.side_by_side(do, [f"{number}" for number in range(1000)])
+    assert len(begun) <= 2
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
