@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -147,17 +147,23 @@ def path_changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
 
 def _compared(sides: Sequence[Sequence[Mapping[Key, Sequence[int]]]], metrics: Sequence[str]) -> list[Change]:
     keys = sorted({key for side in sides for run in side for key in run})
-    few, nothing = min(map(len, sides)) < RUNS, (0,) * len(metrics)
-    found = []
-    for key in keys:
-        columns = [[run.get(key, nothing) for run in side] for side in sides]
-        fewest = min(row[0] for column in columns for row in column)
-        for place, metric in enumerate(metrics):
-            before, after = ([row[place] for row in column] for column in columns)
-            chance = few if metric == "time" else metric == "p10" and (few or fewest < ENOUGH)
-            noise = math.inf if chance else _noise(metric, before, after)
-            found.append(Change(*key, metric, median(before), median(after), noise))
-    return found
+    nothing = (0,) * len(metrics)
+    return [
+        each
+        for key in keys
+        for each in _of_key(key, metrics, *([run.get(key, nothing) for run in side] for side in sides))
+    ]
+
+
+def _of_key(
+    key: Key, metrics: Sequence[str], base: Sequence[Sequence[int]], new: Sequence[Sequence[int]]
+) -> Iterator[Change]:
+    few = min(len(base), len(new)) < RUNS
+    fewest = min(row[0] for row in (*base, *new))
+    for metric, before, after in zip(metrics, zip(*base, strict=True), zip(*new, strict=True), strict=True):
+        chance = few if metric == "time" else metric == "p10" and (few or fewest < ENOUGH)
+        noise = math.inf if chance else _noise(metric, before, after)
+        yield Change(*key, metric, median(before), median(after), noise)
 
 
 def _noise(metric: str, before: Sequence[int], after: Sequence[int]) -> float:
