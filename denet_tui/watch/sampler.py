@@ -263,8 +263,10 @@ class Sampler:
             self._show(known_now[tgid], shown[tgid])
         self._busy = set(reading.rows)
         ended = []
-        # Lost is what has neither a record nor a thread.
-        for tgid in [tgid for tgid in known_now if tgid in ends or tgid not in there]:
+        # Lost is what has neither a record nor a thread. In the order of their ends: of many the last to end are kept,
+        # and so a parent longer than its children.
+        gone = [tgid for tgid in known_now if tgid in ends or tgid not in there]
+        for tgid in sorted(gone, key=lambda tgid: ends[tgid].end_ns if tgid in ends else 0):
             known = known_now[tgid]
             if self._end(known, ends.get(tgid), reading.time_ns):
                 ended.append(known.info)

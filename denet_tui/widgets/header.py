@@ -45,7 +45,7 @@ class HeaderText(NamedTuple):
     paused: bool
     failed: bool = False
     said: str = ""
-    """The last words of a command that failed."""
+    """The last words of a command that failed, and after three spaces which key shows the rest."""
     found: tuple[str, ...] = ()
     """What stands out, the weightiest first."""
     spent: tuple[str, ...] = ()
@@ -118,7 +118,9 @@ def header_lines(known: HeaderText, width: int) -> list[list[Piece]]:
     left += [(formatting.clip(known.command, room - cell_len(aside)), "strong"), (aside, "dim")]
     lines = [[*left, (" " * (width - taken - _cells(left)), "text"), *right]]
     if known.said:
-        lines.append([(" ▌", "failed"), (formatting.clip(known.said, width - 3), "strong")])
+        words, between, hint = known.said.rpartition("   ")  # where the rest is stays, however long the words are
+        room = width - 3 - cell_len(between + hint)
+        lines.append([(" ▌", "failed"), (formatting.clip(words, room) + between + hint, "strong")])
     else:
         lines.append([(" ", "text"), (_told(known, width - 2), "text")])
     if known.found:

@@ -6,6 +6,7 @@ Every screen is kept, as text, in /var/cache/denet-tui-lab/first-hour.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,9 @@ def typed(command: str) -> list[dict[str, Any]]:
     if command in SCREENS:
         shown = {"name": command, "text": f"clear; {command}\n", "until": SCREENS[command]}
         return [shown, {"name": f"{command}, left", "keys": [LEFT.get(command, "C-q")], "until": r"\$\s*\Z"}]
-    return [{"name": command, "text": f"clear; {command} > /tmp/said 2>&1; s=$?; tail -n 30 /tmp/said; echo told $s\n"}]
+    # On a terminal of its own: without one denet-tui asks nobody to let it load. What it says may be long.
+    kept = f"script -qec {shlex.quote(command)} /tmp/said > /dev/null"
+    return [{"name": command, "text": f"clear; {kept}; s=$?; tail -n 30 /tmp/said; echo told $s\n"}]
 
 
 @pytest.fixture(scope="module")

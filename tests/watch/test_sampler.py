@@ -248,6 +248,18 @@ def test_ended_processes_are_forgotten_in_the_list_and_not_in_the_sums() -> None
     assert snapshot.total.calls == 700
 
 
+def test_of_many_that_end_between_two_looks_those_that_ended_last_are_kept() -> None:
+    kernel, sampler = MadeUpKernel(), Sampler(SECOND)
+    kernel.play([("start", 999)])
+    for tgid in range(1000, 1700):
+        kernel.play([("start", tgid), ("end", tgid)])
+    snapshot = sampler.add(kernel.read([("end", 999)]))
+    kept = {process.tgid for process in sampler.add(kernel.read([])).processes}
+    assert snapshot.forgotten > 0
+    assert {999, 1699} <= kept, "what has started them is the root of the tree"
+    assert 1000 not in kept
+
+
 def test_a_process_whose_record_was_lost_is_not_alive_and_its_end_is_not_known() -> None:
     kernel, sampler = MadeUpKernel(), Sampler(SECOND)
     kernel.play([("start", 100), ("enter", 100, 39, 2), ("start", 101), ("enter", 101, 39, 3)])

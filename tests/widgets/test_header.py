@@ -67,6 +67,14 @@ def test_what_stands_out_has_a_line_and_the_others_are_counted() -> None:
     assert len(header_lines(facts(INFO, NOW), 80)) == 2
 
 
+def test_however_long_the_last_words_are_it_is_said_where_the_rest_is() -> None:
+    said = f"part.c:1:24: note: {'each undeclared identifier ' * 9}  5 shows all"
+    line = "".join(piece for piece, _ in header_lines(facts(INFO, NOW, said=said), 80)[1])
+    assert len(line) <= 80
+    assert line.startswith(" ▌part.c:1:24: note: each undeclared")
+    assert line.endswith("…   5 shows all")
+
+
 def test_badges() -> None:
     assert badge(Loss()) == " exact "
     assert badge(Loss(rows=1200, returns=34)) == " 1,234 short "
