@@ -65,7 +65,7 @@ def metadata(info: RunInfo, *, host_name: bool) -> Json:
             "user": plain(info.user),
             "host": os.uname().nodename if host_name else None,
             "kernel": uname.release(),
-            "cpus": os.cpu_count(),
+            "cpus": info.cpus,
             "cwd": _folder_of(info.pid),
             "start_ns": info.start_ns,
             "bucket_floors_ns": [bucket_floor_ns(index) for index in range(BUCKETS)],

@@ -198,6 +198,7 @@ class Start:
             start_wall_ms=now.wall_ns // 1_000_000,
             start_ns=now.kernel_ns,
             notes=self.notes,
+            cpus=os.cpu_count(),
         )
 
 

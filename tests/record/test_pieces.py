@@ -26,7 +26,7 @@ def crowd() -> list[Snapshot]:
     files = {File("file", f"/some/folder/with/a/name/{at:05}"): Use(1, 1) for at in range(3 * MANY)}
     failed = {FailedPath("openat", 2, f"/some/other/{at:05}"): 1 for at in range(3 * MANY)}
     by_process = {(2000 + at, file): use for at, (file, use) in enumerate(files.items())}
-    touched = Detail(touched=Touched(files, by_process, failed), cpus=INFO.cpus)
+    touched = Detail(touched=Touched(files, by_process, failed))
     return chained(
         [snapshot(0.5, [make, *some], detail=touched), snapshot(1, map(idle, [make, *some]), detail=touched)]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ def test_any_history_is_read_again(tmp_path_factory: pytest.TempPathFactory, scr
     """Processes come, call, go on as others, end, in any order; calls find no row."""
     _, written = play(script)
     assume(not written[-1].loss.reused)  # of two with one id nobody knows which is which
-    info = replace(INFO, start_ns=SECOND + 1, pid=100)  # when the command itself is born
+    info = replace(INFO, start_ns=SECOND + 1, pid=100, cpus=os.cpu_count())  # when the command itself is born
     written = [replace(written[0], interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
     found = list(read(recorded(tmp_path_factory.getbasetemp() / "history.jsonl", written, info)))
     for mine, theirs in zip(found, written, strict=True):
