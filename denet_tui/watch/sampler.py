@@ -272,7 +272,7 @@ class Sampler:
                 ended.append(known.info)
                 self._finish(known.info)
                 del known_now[tgid]
-        return tuple(ended)
+        return tuple(sorted(ended, key=_START))
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
         """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
