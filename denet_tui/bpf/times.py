@@ -11,6 +11,7 @@ from typing import NamedTuple
 from denet_tui import clock
 from denet_tui.bpf import rows
 from denet_tui.bpf.maps import Map
+from denet_tui.bpf.records import Process
 from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNTIMED, Task
 from denet_tui.detail import Time, Wait
 from denet_tui.model import Syscall
@@ -83,6 +84,16 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: M
     unknown |= {tgid for tgid, number in expected.items() if met[tgid] < number < _LOST}
     times = {tgid: None if tgid in unknown else _time(*parts) for tgid, parts in sums.items()}
     return Spent(times, _taken(waits, side), present)
+
+
+def of_unmet(processes: Iterable[Process], spent: Spent) -> dict[int, Time]:
+    """The time of processes with one thread that nothing was told of since they were born: where, is not known."""
+    now_ns = clock.now_ns()
+    return {
+        each.tgid: Time(unknown_ns=max((each.end_ns or now_ns) - each.start_ns, 0))
+        for each in processes
+        if each.tgid not in spent.times
+    }
 
 
 def _taken(waits: Map, side: int) -> Waits:

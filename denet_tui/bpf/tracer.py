@@ -314,7 +314,10 @@ class Tracer:
     def _read_times(self, side: int, tasks: list[Task], processes: list[Process]) -> Spent:
         """Of those that are watched."""
         expected = {each.tgid: each.threads for each in processes if each.tgid in self._attached}
-        return times.read(self._maps["times"], self._maps["waits"], side, tasks, expected)
+        spent = times.read(self._maps["times"], self._maps["waits"], side, tasks, expected)
+        if self._only_uid is None:  # else it may be another user's, whose time is nobody's business
+            spent.times.update(times.of_unmet((each for each in processes if each.tgid not in self._attached), spent))
+        return spent
 
     def _read_tasks(self) -> list[Task]:
         used = b"".join(indexes for indexes, _ in self._maps["owners"].read())

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from denet_tui import clock
+from denet_tui.bpf.records import Process
+from denet_tui.bpf.times import Spent, of_unmet
+from denet_tui.detail import Time
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
@@ -121,3 +125,16 @@ def test_what_sleeps_since_it_was_attached_has_slept(tmp_path: Path) -> None:
         watching.wait(60)
     found = json.loads((tmp_path / "s").read_text())
     assert found["time"]["blocked_ns"] > 0.9 * whole(found["time"]) > 0
+
+
+def test_a_process_that_nothing_was_told_of_yet_leaves_the_time_of_all_known() -> None:
+    """Between its birth and its first turn, or killed before that: a machine has such a one at nearly any moment."""
+    met, born, killed = (
+        Process(tgid, 1, 5_000, end_ns, 0, 1, 0, None, "ls", (), tgid) for tgid, end_ns in ((7, 0), (8, 0), (9, 7_000))
+    )
+    spent = Spent({met.tgid: None}, {}, {})
+    before_ns = clock.now_ns()
+    found = of_unmet((met, born, killed), spent)
+    assert found.keys() == {born.tgid, killed.tgid}, "of the other it is not known"
+    assert found[killed.tgid] == Time(unknown_ns=2_000)
+    assert before_ns <= found[born.tgid].whole_ns + born.start_ns <= clock.now_ns()
