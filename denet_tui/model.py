@@ -389,6 +389,8 @@ class RunInfo:
     notes: tuple[str, ...] = ()
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
     cpus: int | None = None
+    cwd: str | None = None
+    """Of the command, or of the one process that is watched, at the start; None also where one may not know."""
 
 
 class LogEntry(NamedTuple):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
 
 from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
@@ -66,19 +64,12 @@ def metadata(info: RunInfo, *, host_name: bool) -> Json:
             "host": os.uname().nodename if host_name else None,
             "kernel": uname.release(),
             "cpus": info.cpus,
-            "cwd": _folder_of(info.pid),
+            "cwd": info.cwd and plain(info.cwd),
             "start_ns": info.start_ns,
             "bucket_floors_ns": [bucket_floor_ns(index) for index in range(BUCKETS)],
             "notes": [plain(note) for note in info.notes],
         },
     }
-
-
-def _folder_of(pid: int) -> str | None:
-    """The current folder of a process; None where there is none, or one may not know."""
-    with suppress(OSError):
-        return plain(str(Path(f"/proc/{pid}/cwd").readlink())) if pid else None
-    return None
 
 
 class Ticks:

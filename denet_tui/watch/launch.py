@@ -185,8 +185,17 @@ class Start:
         """Stop watching every process of `tracer`: the loaded programs are for the next command."""
         reset.stop_watching(self.load(), tracer.read)
 
-    def info(self, argv: tuple[str, ...], executable: str, pid: int, tracer: Tracer, interval_s: float) -> RunInfo:
-        """What stays the same from now on."""
+    def info(
+        self,
+        argv: tuple[str, ...],
+        executable: str,
+        pid: int,
+        tracer: Tracer,
+        interval_s: float,
+        *,
+        in_own_folder: bool = False,
+    ) -> RunInfo:
+        """What stays the same from now on; a command begins in denet-tui's own folder."""
         now = clock.now()
         return RunInfo(
             argv=argv,
@@ -199,7 +208,16 @@ class Start:
             start_ns=now.kernel_ns,
             notes=self.notes,
             cpus=os.cpu_count(),
+            cwd=_folder_of("self" if in_own_folder else pid) if pid else None,
         )
+
+
+def _folder_of(pid: int | str) -> str | None:
+    """The current folder of a process; None where one may not know."""
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return None
 
 
 def hold_command(
@@ -240,7 +258,7 @@ def hold_command(
         name=tracer.expect(),
     )
     tracer.hold(command.pid, parent=start.supervisor[0])
-    return command, tracer, start.info(argv, path, command.pid, tracer, interval_s)
+    return command, tracer, start.info(argv, path, command.pid, tracer, interval_s, in_own_folder=True)
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

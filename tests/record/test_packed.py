@@ -21,6 +21,7 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
 from denet_tui.record.writer import Recorder
+from tests.person import Person
 from tests.record.made import INFO, category, lines_of
 from tests.record.test_playback import long_run
 from tests.record.test_read import opened, plain, read, recorded, told
@@ -201,3 +202,11 @@ def test_keyframes_of_an_ordinary_machine_are_little_of_a_zst(often: None, tmp_p
         sizes[as_text] = path.stat().st_size
         assert [plain(each) for each in read(path)] == [plain(each) for each in run]
     assert sizes[True] < sizes[False] * 0.7, sizes
+
+
+@pytest.mark.root
+def test_the_folder_is_told_under_sudo_too(person: Person) -> None:
+    done = person.shell("cd; mkdir -p work; cd work; sudo -n $denet run --no-tui -o ../told.jsonl -- true")
+    assert done.returncode == 0, done.stderr
+    first = json.loads((person.home / "told.jsonl").read_text().partition("\n")[0])
+    assert first["denet_tui"]["cwd"] == str(person.home / "work")
