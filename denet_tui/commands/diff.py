@@ -65,8 +65,9 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
             raise StartError(why)
     found = changes(runs[: len(base)], runs[len(base) :])
     broken = [(rule, change) for rule in rules if (change := rule.broken_by(found))]
-    lines = [f"- **{cell(rule.words)}** is so: {_numbers(change)}" for rule, change in broken]
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
+    verdict = "cannot be decided" if doubts else "is so"
+    lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
     lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
     lines = [*lines, *([""] if lines else []), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
     if min(len(base), len(new)) < RUNS:

@@ -169,6 +169,8 @@ def test_where_a_side_is_not_exact_no_rule_passes(tmp_path: Path) -> None:
         assert line in differed(*sides)
         done = denet("diff", *sides, "--fail-on", "read.calls > +1000%")
         assert (done.returncode, done.stderr) == (125, f"denet-tui: no rule can be decided: {tmp_path}/{says}\n")
+        broken = denet("diff", *sides, "--fail-on", "read.calls > 0").stdout
+        assert "- **read.calls > 0** cannot be decided: " in broken
         assert line in done.stdout
 
 
