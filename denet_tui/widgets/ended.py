@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from denet_tui.model import ProcessInfo, ProcessKey
+from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets.forest import Forest
 
@@ -57,6 +57,16 @@ class EndedRow:
         calls = sum(process.total.calls for process in every)
         below = f" with {len(self.below):,} below" if self.below else ""
         return f"{self.name}{below}, ended", f", {failed:,} failed" if failed else "", f", {how_many(calls, 'call')}"
+
+
+def no_longer_listed(snapshot: Snapshot, *, errors: bool) -> str:
+    """How many have ended and are no longer in the list, with what they called, or how often in vain; or nothing."""
+    if not snapshot.forgotten:
+        return ""
+    total, listed = snapshot.total, [process.total for process in snapshot.processes]
+    calls = how_many(total.calls - total.unkept - sum(each.calls for each in listed), "call")
+    failed = how_many(total.errors - sum(each.errors for each in listed), "error")
+    return f"+ {snapshot.forgotten:,} ended, {failed if errors else calls}, no longer in the list"
 
 
 def states(processes: Sequence[ProcessInfo], forest: Forest, now_ns: int) -> list[int]:
