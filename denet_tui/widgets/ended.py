@@ -69,9 +69,12 @@ def no_longer_listed(snapshot: Snapshot, *, errors: bool) -> str:
     return f"+ {snapshot.forgotten:,} ended, {failed if errors else calls}, no longer in the list"
 
 
-def states(processes: Sequence[ProcessInfo], forest: Forest, now_ns: int) -> list[int]:
-    """`LIVING`, `ENDED` or `OLD` of every process; those without a parent never become old."""
-    latest = now_ns - LINGER_NS
+def states(snapshot: Snapshot, forest: Forest) -> list[int]:
+    """`LIVING`, `ENDED` or `OLD` of every process; those without a parent never become old.
+
+    Once the run has ended, whatever has ended is old: no later moment comes.
+    """
+    processes, latest = snapshot.processes, snapshot.time_ns - LINGER_NS * snapshot.running
     found = [LIVING if process.alive else OLD if (process.end_ns or 0) <= latest else ENDED for process in processes]
     for index in range(len(found) - 1, -1, -1):  # children come after their parents
         above = forest.above[index]

@@ -145,7 +145,7 @@ class ProcessTree(TableView[Row]):
         if keys != self._keys:
             self._keys, self._places = keys, None
             self._forest = Forest(parents(snapshot.processes))
-        state = states(snapshot.processes, self._forest, snapshot.time_ns)
+        state = states(snapshot, self._forest)
         if state != self._states:
             self._states, self._places = state, None
         self.renew()

@@ -70,6 +70,16 @@ def test_who_has_just_ended_or_has_somebody_alive_below_keeps_a_line() -> None:
     assert pids(tree) == [10, 40, 41]
 
 
+def test_what_ended_last_is_folded_once_the_run_has_ended() -> None:
+    done = [process(pid, 10, "true", end_ns=NOW_NS, status=pid << 8 & 256) for pid in (40, 41)]
+    tree = drawn(60, [process(10, 1, "make"), *done])
+    assert len(tree.rows) == 3
+    made = process(10, 1, "make", end_ns=NOW_NS, status=0)
+    tree.take(dataclasses.replace(snapshot([made, *done]), status=0, running=False), lambda _: ())
+    assert said(tree)[1] == "└─2 \u00d7 true, ended, 1 failed, 2,468 calls"
+    assert len(tree.rows) == 2
+
+
 def test_a_line_below_the_last_row_has_those_that_are_no_longer_in_the_list() -> None:
     tree = drawn(60, build_of(3))
     assert len(tree.rows) == 4
