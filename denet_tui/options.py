@@ -203,7 +203,9 @@ def watching_options(command: _Command) -> _Command:
     """The options that run and attach share."""
     shown = [
         click.option(
-            "--execs", is_flag=True, help="Print what is executed, a line each, also in vain; implies --no-tui."
+            "--execs",
+            is_flag=True,
+            help="Print what is executed, a line each, also in vain; implies --no-tui and --detail all.",
         ),
         click.option("--no-tui", is_flag=True, help="No screen; a summary table on stderr at the end."),
     ]

@@ -69,8 +69,8 @@ class WatchRequest:
     def options(self) -> Options:
         """The part that watch/ needs before anything is loaded."""
         only = words_of(self.syscalls)
-        shown = self.execs or self.as_json or self.recording or self.summary or self.on_screen
-        detail = self.detail or ("all" if shown else "calls")
+        shown = self.as_json or self.recording or self.summary or self.on_screen
+        detail = "all" if self.execs else self.detail or ("all" if shown else "calls")
         return Options(
             self.method,
             only,

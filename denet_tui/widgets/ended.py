@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from denet_tui.model import ProcessInfo, ProcessKey
+from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets.forest import Forest
 
@@ -59,9 +59,22 @@ class EndedRow:
         return f"{self.name}{below}, ended", f", {failed:,} failed" if failed else "", f", {how_many(calls, 'call')}"
 
 
-def states(processes: Sequence[ProcessInfo], forest: Forest, now_ns: int) -> list[int]:
-    """`LIVING`, `ENDED` or `OLD` of every process; those without a parent never become old."""
-    latest = now_ns - LINGER_NS
+def no_longer_listed(snapshot: Snapshot, *, errors: bool) -> str:
+    """How many have ended and are no longer in the list, with what they called, or how often in vain; or nothing."""
+    if not snapshot.forgotten:
+        return ""
+    total, listed = snapshot.total, [process.total for process in snapshot.processes]
+    calls = how_many(total.calls - total.unkept - sum(each.calls for each in listed), "call")
+    failed = how_many(total.errors - sum(each.errors for each in listed), "error")
+    return f"+ {snapshot.forgotten:,} ended, {failed if errors else calls}, no longer in the list"
+
+
+def states(snapshot: Snapshot, forest: Forest) -> list[int]:
+    """`LIVING`, `ENDED` or `OLD` of every process; those without a parent never become old.
+
+    Once the run has ended, whatever has ended is old: no later moment comes.
+    """
+    processes, latest = snapshot.processes, snapshot.time_ns - LINGER_NS * snapshot.running
     found = [LIVING if process.alive else OLD if (process.end_ns or 0) <= latest else ENDED for process in processes]
     for index in range(len(found) - 1, -1, -1):  # children come after their parents
         above = forest.above[index]

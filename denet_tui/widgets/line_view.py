@@ -94,6 +94,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         super().__init__(id=id)
         self.columns: Sequence[Column] = self.COLUMNS
         self.rows: Sequence[RowT] = ()
+        self.foot = ""
+        """Stands below the last row, and is none."""
         self.cursor = 0
         self._held = False
         """True once the user has moved the cursor: it then stays on its row, else on the first one."""
@@ -165,7 +167,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         self.rows = rows
         self.cursor = self._find(held_key)
         self._layout_width = -1
-        self.virtual_size = Size(self.line_width, len(rows) + 1)
+        self.virtual_size = Size(self.line_width, len(rows) + 1 + bool(self.foot))
         self._renew_strips()
         if in_sight:
             self._keep_in_sight()
@@ -203,10 +205,11 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def _keep_in_sight(self) -> None:
         top, room = self.scroll_offset.y, self._room()
+        last = self.cursor + (bool(self.foot) and room > 1 and self.cursor == len(self.rows) - 1)
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False)
-        elif self.cursor >= top + room:
-            self.scroll_to(y=self.cursor - room + 1, animate=False)
+        elif last >= top + room:
+            self.scroll_to(y=last - room + 1, animate=False)
 
     def go_to_row(self, key: Hashable) -> None:
         """Move the cursor to the row that is identified by `key`; stay where there is none."""
@@ -330,7 +333,9 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         index = self.scroll_offset.y + y - 1
         if index >= len(self.rows):
             text = f"  {self._empty}" if not self.rows and y == 2 else ""
-            return Strip([Segment(pad(text, width), self._style("dim"))], width)
+            text = f" {self.foot}" if index == len(self.rows) else text
+            below = self._strips[index] = Strip([Segment(pad(text, width), self._style("dim"))], width)
+            return below
         strip = self._strips.get(index)
         if strip is None or strip.cell_length != width:
             strip = self._strips[index] = self.row_line(index, width)

@@ -14,7 +14,7 @@ from denet_tui.syscalls import class_of, errno_name
 from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
-from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, states
+from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, no_longer_listed, states
 from denet_tui.widgets.filter import marked
 from denet_tui.widgets.forest import Forest, Place
 from denet_tui.widgets.line_view import Piece
@@ -131,8 +131,9 @@ class ProcessTree(TableView[Row]):
         self._places: list[Place] | None = None
         """The lines of the whole tree, as long as it stays the same."""
 
-    def take(self, snapshot: Snapshot, rates: Rates) -> None:
-        """Draw the processes of `snapshot`; `rates` is asked for those that are visible."""
+    def take(self, snapshot: Snapshot, rates: Rates, *, errors: bool = False) -> None:
+        """Draw the processes of `snapshot`, of certain `errors` alone; `rates` is asked for those that are visible."""
+        self.foot = no_longer_listed(snapshot, errors=errors)
         self._processes, self._rates = snapshot.processes, rates
         self._seconds = snapshot.interval_ns / 1e9 if snapshot.running else 0.0
         self._waiting = blocked(snapshot.in_flight, snapshot.time_ns)
@@ -144,7 +145,7 @@ class ProcessTree(TableView[Row]):
         if keys != self._keys:
             self._keys, self._places = keys, None
             self._forest = Forest(parents(snapshot.processes))
-        state = states(snapshot.processes, self._forest, snapshot.time_ns)
+        state = states(snapshot, self._forest)
         if state != self._states:
             self._states, self._places = state, None
         self.renew()
@@ -377,10 +378,7 @@ class ProcessTree(TableView[Row]):
     def action_parent(self) -> None:
         """Go to the process that forked this one; where it is folded away or not there, stay."""
         row = self.current
-        if not isinstance(row, ProcessRow):
-            return
-        above = self._forest.above[self._keys.index(row.key)]
-        if above >= 0:
+        if isinstance(row, ProcessRow) and (above := self._forest.above[self._keys.index(row.key)]) >= 0:
             self.go_to_row(self._keys[above])
 
     def action_group(self, kind: Grouping) -> None:

@@ -85,7 +85,7 @@ class TableView(LineView[RowT]):
         super().show(rows)
         if self._line.opened:
             matching = sum(map(self.matches, self.rows)) if self.terms else len(self.rows)
-            self._line.say(matching, self.everything())
+            self._line.say(matching, self.everything(), last=bool(self.foot))
 
     def ordered(self, rows: list[RowT]) -> list[RowT]:
         """`rows` in the chosen order."""

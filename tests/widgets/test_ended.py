@@ -3,9 +3,10 @@
 import dataclasses
 
 from denet_tui.model import NO_USAGE, ProcessInfo
-from denet_tui.widgets.process_rows import GroupRow
+from denet_tui.widgets.process_rows import Grouping, GroupRow
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.whole_command import whole_command
+from tests.screens.live.double import counters
 from tests.widgets.test_processes import NOW_NS, drawn, pids, process, shown, snapshot, texts
 
 
@@ -67,3 +68,35 @@ def test_who_has_just_ended_or_has_somebody_alive_below_keeps_a_line() -> None:
     ]
     tree.filter("true")
     assert pids(tree) == [10, 40, 41]
+
+
+def test_what_ended_last_is_folded_once_the_run_has_ended() -> None:
+    done = [process(pid, 10, "true", end_ns=NOW_NS, status=pid << 8 & 256) for pid in (40, 41)]
+    tree = drawn(60, [process(10, 1, "make"), *done])
+    assert len(tree.rows) == 3
+    made = process(10, 1, "make", end_ns=NOW_NS, status=0)
+    tree.take(dataclasses.replace(snapshot([made, *done]), status=0, running=False), lambda _: ())
+    assert said(tree)[1] == "└─2 \u00d7 true, ended, 1 failed, 2,468 calls"
+    assert len(tree.rows) == 2
+
+
+def test_a_line_below_the_last_row_has_those_that_are_no_longer_in_the_list() -> None:
+    tree = drawn(60, build_of(3))
+    assert len(tree.rows) == 4
+    assert tree.render_line(5).text.strip() == ""
+    listed = sum(process.total.calls for process in tree._processes)
+    whole = dataclasses.replace(snapshot(tree._processes), forgotten=1425)
+    whole = dataclasses.replace(whole, total=counters(listed + 37_962, errors=3))
+    views: tuple[tuple[Grouping | None, int], ...] = ((None, 4), ("name", 4), ("cgroup", 1))
+    for view, count in views:
+        tree.grouped = view
+        tree.take(whole, lambda _: ())
+        assert len(tree.rows) == count
+        assert tree.render_line(count + 1).text.rstrip() == " + 1,425 ended, 37,962 calls, no longer in the list"
+        tree.action_edge(-1)
+        tree.action_move(1)
+        assert tree.cursor == count - 1
+    tree.take(whole, lambda _: (), errors=True)
+    assert tree.render_line(2).text.rstrip() == " + 1,425 ended, 3 errors, no longer in the list"
+    tree.take(dataclasses.replace(whole, forgotten=0), lambda _: ())
+    assert tree.render_line(2).text.strip() == ""

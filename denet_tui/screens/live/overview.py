@@ -151,6 +151,7 @@ class Overview(OverTime):
             (lambda key: rates.of_process(key, TREND_TICKS, frame.behind, snapshot.syscalls))
             if frame.view.of_syscalls
             else (lambda key: series.last(key, TREND_TICKS, series.tick - frame.behind)),
+            errors=frame.view.of_errors,
         )
         self.query_one(SyscallTable).take(
             snapshot, lambda syscall: view.last(syscall, TREND_TICKS, view.tick - frame.behind)

@@ -108,6 +108,7 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
     return replace(
         snapshot,
         processes=tuple(inside),
+        forgotten=0 if view.of_processes else snapshot.forgotten,
         syscalls=whole.syscalls,
         recent=whole.recent,
         errnos=whole.errnos,

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 
 import pytest
+from textual.widgets import Static
 
 from denet_tui.model import InFlight
 from denet_tui.screens.live.app import DenetApp
@@ -89,9 +90,15 @@ async def test_ended_processes_that_a_narrowing_cannot_count_are_said() -> None:
         session.feed(dataclasses.replace(session.latest, forgotten=1234))
         await settle(pilot, session)
         assert crumbs(live(app)) == ""
-        await pilot.press("tab", "j", "enter")
+        tree = live(app).query_one(ProcessTree)
+        assert tree.foot.startswith("+ 1,234 ended, ")
+        await pilot.press("tab", "slash", *"cc1")
+        await pilot.pause()
+        assert str(live(app).query_one("FilterLine.-open #count", Static).render()) == "2 of the last 9"
+        await pilot.press("escape", "enter")
         await pilot.pause()
         assert crumbs(live(app)).endswith("cc1 (4243)  (without 1,234 processes that ended earlier)")
+        assert tree.foot == ""
 
 
 async def test_c_shows_the_last_interval_alone() -> None:
