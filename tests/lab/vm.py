@@ -41,6 +41,7 @@ sed -i 's/^RuntimeMaxSec=60/RuntimeMaxSec=300/' checks/units/*.service
 _STATES = """
 exec > /mnt/log 2>&1 # not the console: getty hangs it up
 cp -a /mnt/denet_tui/. /opt/denet-tui/lib/python3.11/site-packages/denet_tui/
+install -m 755 /mnt/denet_tui/__main__.py /opt/denet-tui/bin/denet-tui
 cd /opt/denet-tui/lib/python3.11/site-packages/denet_tui && sh /mnt/patience
 cd / && python3 /mnt/guest.py
 """
