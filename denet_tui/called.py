@@ -6,12 +6,15 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+FOLDER = "/opt/denet-tui"
+"""Where `make install` puts a copy of root's own."""
 _LOCAL = "/usr/local/bin"
 _FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 _WAYS = ("sudo", "doas", "run0", "pkexec")
@@ -37,6 +40,21 @@ def _program(called: str) -> str:
     if Path(path).name != "denet-tui" or folder in ("/usr/bin", "/bin") or (folder == _LOCAL and _sudo_finds_local()):
         return "denet-tui"
     return str(Path(path).absolute())
+
+
+def for_administrator() -> tuple[str, bool]:
+    """What an administrator may run as root, and whether that has to be installed first.
+
+    A copy that others than root can change is none.
+    """
+    found = Path(sys.prefix).stat()
+    others = bool(found.st_uid or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return (f"{FOLDER}/bin/denet-tui" if others else program()), others
+
+
+def with_sudo(*words: str) -> str:
+    """What to type to call it through sudo with these words, whoever is told."""
+    return f"sudo {shlex.quote(program())} {' '.join(words)}"
 
 
 def _sudo_finds_local() -> bool:

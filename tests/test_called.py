@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,9 @@ def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch
     assert called.becoming_root(called.way_up(), "true") == (str(tmp_path / "run0"), "--background=", "true")
 
 
-def _of_nobody(*words: str) -> str:
+def _of_nobody(*words: str, python: str = sys.executable) -> str:
     """What denet-tui says to a user whom no rule of sudo names."""
-    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-IB", "-m", "denet_tui"]
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-IB", "-m", "denet_tui"]
     done = subprocess.run([*argv, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     return done.stdout + done.stderr
 
@@ -69,6 +70,33 @@ def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> Non
             assert done.stdout.splitlines() == ["", name], done.stderr
     finally:
         rule.write_text(free)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o755), (0, 0o777), (0, 0o755)])
+def test_root_is_sent_to_no_copy_that_others_can_change(person: Person, owner: int, mode: int) -> None:
+    copy = person.home / "copy"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy], check=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(copy)})
+    repository = Path(__file__).parent.parent
+    Path(packages, "denet.pth").write_text(f"{repository}\n{sysconfig.get_path('purelib')}\n")
+    person.home.chmod(0o755)
+    copy.chmod(mode)
+    os.chown(copy, owner, owner)
+    diag, setup = (_of_nobody(*words, python=f"{copy}/bin/python") for words in (("diag",), ("setup",)))
+    asked = diag[diag.index("Ask an administrator of this machine to ") :]
+    unsafe = bool(owner) or mode == 0o777
+    assert ("/opt/denet-tui/bin/denet-tui " in asked) is ("/opt/denet-tui/bin/denet-tui " in setup) is unsafe
+    assert ("make install" in asked) is ("make install" in setup) is unsafe
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("words", ["explain PRIV-001", "explain EPERM", "diag --only PRIV-001", "setup --plan"])
+def test_what_is_advised_is_found_by_sudo(person: Person, words: str) -> None:
+    path = f"{sys.prefix}/bin/denet-tui"
+    said = person.shell(f"{path} {words}").stdout
+    assert f"sudo {path} " in said.replace("\n        ", " ")
+    assert "sudo denet-tui" not in said
 
 
 def test_a_copy_in_a_virtual_environment_is_called_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import re
 
 from denet_tui import called
 from denet_tui.bpf.facts import UNLIMITED, Facts
-from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
+from denet_tui.bpf.failure import Explanation, LoadError, look, one_line, split
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
 
 OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
@@ -22,7 +22,6 @@ NO_READING = r"(?:unknown func|cannot use helper) bpf_probe_read_kernel"
 _MIB = 1 << 20
 _MEMLOCK_NEEDED = 64 * _MIB
 """The maps with their default sizes, charged to RLIMIT_MEMLOCK below Linux 5.11."""
-_FEWER_ROWS = "keep fewer rows (`sudo denet-tui … --rows 8192`: only root may)"
 
 
 # Who is refused: capabilities, and what stands in for their lack.
@@ -65,7 +64,7 @@ def refused(error: LoadError, facts: Facts) -> Explanation:
     return Explanation(
         f"{start}, though the capabilities are there and no seccomp filter is: a security module{modules} or what this "
         "machine runs in is in the way",
-        DIAG,
+        look(),
         "PRIV-004",
     )
 
@@ -97,13 +96,17 @@ def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
     return refused(error, facts)
 
 
+def _fewer_rows() -> str:
+    return f"keep fewer rows (`{called.with_sudo('… --rows 8192')}`: only root may)"
+
+
 def verifier(error: LoadError, facts: Facts) -> Explanation:
     """EACCES while loading: the verifier, whose log libbcc prints; without a log, a security module."""
     if facts.confined and not re.search(r"processed \d+ insns|^\d+: \(", error.output, re.MULTILINE):
         return refused(error, facts)
     return Explanation(
         "the kernel's verifier rejects the program; this is a mistake in denet-tui, not a permission of yours",
-        "please report it with the verifier's log: `sudo denet-tui --version; sudo denet-tui selftest --debug`",
+        f"please report it with the verifier's log: `denet-tui --version; {called.with_sudo('selftest', '--debug')}`",
         "PROG-001",
     )
 
@@ -192,7 +195,7 @@ def no_bcc(error: LoadError, facts: Facts) -> Explanation:
             "BCC-001",
         )
     if "No module named" in text:
-        return Explanation("bcc (the BPF Compiler Collection) is not installed", DIAG, "BCC-001")
+        return Explanation("bcc (the BPF Compiler Collection) is not installed", look(), "BCC-001")
     return Explanation(f"bcc's library is broken ({text})", "reinstall the distribution's bcc", "BCC-001")
 
 
@@ -225,10 +228,10 @@ def no_memory(error: LoadError, facts: Facts) -> Explanation:
     if facts.memory_limit is not None and facts.memory_limit != UNLIMITED:
         return Explanation(
             f"no memory is left: its memory cgroup allows {facts.memory_limit // _MIB} MiB (memory.max)",
-            f"allow at least 256 MiB, or {_FEWER_ROWS}",
+            f"allow at least 256 MiB, or {_fewer_rows()}",
             "LIM-001",
         )
-    return Explanation("the kernel has no memory for the maps", _FEWER_ROWS, "LIM-001")
+    return Explanation("the kernel has no memory for the maps", _fewer_rows(), "LIM-001")
 
 
 def no_system_call(error: LoadError, facts: Facts) -> Explanation:
@@ -253,7 +256,7 @@ def no_system_call(error: LoadError, facts: Facts) -> Explanation:
             "boot a kernel of your distribution",
             "KERN-002",
         )
-    return Explanation(f"{start}, though the kernel has it: something around this process hides it", DIAG, "KERN-002")
+    return Explanation(f"{start}, though the kernel has it: something around this process hides it", look(), "KERN-002")
 
 
 def too_big(error: LoadError, facts: Facts) -> Explanation:
@@ -264,7 +267,7 @@ def too_big(error: LoadError, facts: Facts) -> Explanation:
             "use --attach-method raw, or end other tracers (`sudo bpftool prog` names them)",
             "OTHER-001",
         )
-    return Explanation("a map is larger than the kernel allows (E2BIG)", _FEWER_ROWS, "LIM-001")
+    return Explanation("a map is larger than the kernel allows (E2BIG)", _fewer_rows(), "LIM-001")
 
 
 def invalid(error: LoadError, facts: Facts) -> Explanation:
@@ -272,7 +275,7 @@ def invalid(error: LoadError, facts: Facts) -> Explanation:
     version = ".".join(map(str, facts.kernel)) or "?"
     return Explanation(
         f"the kernel ({version}) does not know this program, map or event (EINVAL): {one_line(error.text)}",
-        DIAG if facts.kernel >= (5, 8) else f"Linux 5.8 or later is needed; {DIAG}",
+        look() if facts.kernel >= (5, 8) else f"Linux 5.8 or later is needed; {look()}",
         "KERN-001",
     )
 
@@ -324,7 +327,7 @@ def missing(error: LoadError, facts: Facts) -> Explanation:
     """ENOENT, by what was being done."""
     if error.stage in ("tracefs", "attach") and error.method != "raw":
         return tracefs_unreadable(error, facts)
-    return Explanation(f"the kernel does not have what is needed: {one_line(error.text)}", DIAG, "KERN-001")
+    return Explanation(f"the kernel does not have what is needed: {one_line(error.text)}", look(), "KERN-001")
 
 
 def not_counted(error: LoadError, facts: Facts) -> Explanation:
@@ -341,7 +344,7 @@ def not_counted(error: LoadError, facts: Facts) -> Explanation:
             "run denet-tui outside of it, or start the command with `denet-tui run`",
             "NS-001",
         )
-    return Explanation("attached, but nothing was counted", DIAG, "E2E-001")
+    return Explanation("attached, but nothing was counted", look(), "E2E-001")
 
 
 def _seen(error: LoadError) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from denet_tui.bpf import causes
 from denet_tui.bpf.facts import Facts
-from denet_tui.bpf.failure import DIAG, Explanation, LoadError, one_line, split
+from denet_tui.bpf.failure import Explanation, LoadError, look, one_line, split
 
-__all__ = ["DIAG", "Explanation", "LoadError", "explain", "one_line"]
+__all__ = ["Explanation", "LoadError", "explain", "one_line"]
 
 _Cause = Callable[[LoadError, Facts], Explanation]
 
@@ -72,7 +72,7 @@ def explain(error: LoadError, facts: Facts) -> Explanation:
         if len({str(explanation) for explanation in each.values()}) == 1 or first.check_id == "LIM-001":
             return first  # a limit is met by whatever is tried
         told = "; ".join(f"{method}: {explanation.cause}" for method, explanation in each.items())
-        return Explanation(told, DIAG, first.check_id)
+        return Explanation(told, look(), first.check_id)
     return _explain(error.failures[0] if error.failures else error, facts)
 
 
@@ -85,7 +85,7 @@ def _explain(error: LoadError, facts: Facts) -> Explanation:
     number = error.number or next(filter(None, map(_errno_in, texts)), None)
     if number in BY_ERRNO and error.stage not in _PLAIN:
         return BY_ERRNO[number](error, facts)
-    told, fix = split(error.text) if error.stage in _PLAIN else (one_line(error.text), DIAG)
+    told, fix = split(error.text) if error.stage in _PLAIN else (one_line(error.text), look())
     return Explanation(told, fix, _CHECKS.get(error.stage, "E2E-001"))
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from denet_tui.bpf.facts import Facts
 
-DIAG = "run `sudo denet-tui diag`"
+
+def look() -> str:
+    """What to do where the checks may say more."""
+    from denet_tui import called  # not in the loader, which tells the failure alone
+
+    return f"run `{called.with_sudo('diag')}`"
 
 
 class LoadError(Exception):
@@ -51,7 +56,7 @@ class Explanation:
     """Why it failed, what to do, and the check that looks closer."""
 
     cause: str
-    fix: str = DIAG
+    fix: str = field(default_factory=look)
     check_id: str = "E2E-001"
 
     def __str__(self) -> str:

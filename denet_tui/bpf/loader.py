@@ -244,7 +244,7 @@ def _refusal(request: Request, largest: int) -> LoadError | None:
     if largest != LARGEST_SCALE and request.by_cgroup:
         return LoadError("request", "only root watches a cgroup; use sudo")
     if largest != LARGEST_SCALE and facts.reads_need_capability():
-        text = "this kernel (below 5.19) lets only root read what is counted; use `sudo denet-tui`"
+        text = "this kernel (below 5.19) lets only root read what is counted; use sudo"
         return LoadError("request", text)
     return None
 

@@ -72,7 +72,8 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         "nothing stays",
         advice=called.how_as_root()
         if alone
-        else "run `sudo denet-tui run -- CMD`: the loader is root for a moment, everything else runs as you",
+        else f"run `{called.with_sudo('run', '--', 'CMD')}`: the loader is root for a moment, "
+        "everything else runs as you",
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)
@@ -88,7 +89,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
     wanted = "-all,+bpf,+perfmon"
     line = (
         f"sudo setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
-        f"--ambient-caps={wanted} --bounding-set={wanted} --no-new-privs -- denet-tui …"
+        f"--ambient-caps={wanted} --bounding-set={wanted} --no-new-privs -- {called.program()} …"
     )
     setpriv = Fix(
         "PRIV-001.setpriv",

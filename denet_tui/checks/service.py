@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from denet_tui import called
 from denet_tui.bpf.facts import in_pid_namespace
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
@@ -24,7 +25,7 @@ from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCom
 from denet_tui.syscalls import how_ended
 from denet_tui.visible import how_many
 
-FOLDER = "/opt/denet-tui"
+FOLDER = called.FOLDER
 """Where `make install` puts the copy that the service runs."""
 UNIT, SLICE = "denet-tui-loader.socket", "denet_tui.slice"
 SYSTEMD = "/etc/systemd/system"

@@ -11,7 +11,7 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import NoReturn
 
-from denet_tui import called, debug, files
+from denet_tui import debug, files
 from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
@@ -72,7 +72,7 @@ def _diag(request: DiagRequest, handler: MemoryHandler | None) -> int:
         result = report.Report(
             tuple(findings),
             found,
-            next_step(host, findings, found, called.program()),
+            next_step(host, findings, found),
             uid,
             invoker.name,
             ("denet-tui", *sys.argv[1:]),

@@ -43,7 +43,8 @@ def tell(words: str) -> int:
     if not number and told.check_id == "E2E-001":
         if rows:
             return show(words)
-        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `sudo denet-tui diag`, may tell", 1)
+        diag = called.with_sudo("diag")
+        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `{diag}`, may tell", 1)
     lines = [said, "  if it is what loading says in a session like this one:"]
     lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
     told_here = "\n".join([*lines, f"  see:   denet-tui explain {told.check_id}"])

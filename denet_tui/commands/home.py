@@ -207,7 +207,7 @@ class _Home:
         options = (*(("--debug",) * self._request.debug), *(("--log-file", str(log_file)) if log_file else ()))
         argv = sudo.as_root(*options, *words[pick.kind])
         if not argv:
-            command = shlex.join(("denet-tui", *options, *words[pick.kind]))
+            command = shlex.join((called.for_administrator()[0], *options, *words[pick.kind]))
             raise StartError(f"loading the BPF program needs root, and {called.why_no_way()}: run as root `{command}`")
         return self._become(argv)
 

@@ -156,11 +156,12 @@ def to_let_in(fix: Fix | None) -> str:
 def _script(lines: Sequence[str]) -> str:
     """The lines as a script; one of a copy that others than root can change has root's own in its place."""
     text = "\n".join(lines)
-    if not Path(sys.prefix).stat().st_uid:
+    program, to_install = called.for_administrator()
+    if not to_install:
         return HEAD + text
     warning = f"# Root does not run {sys.prefix}, which others can change.\n"
     first = "# First, from a checkout of your own: make install\n"
-    return HEAD + warning + first + text.replace(shlex.quote(called.program()), f"{service.FOLDER}/bin/denet-tui")
+    return HEAD + warning + first + text.replace(shlex.quote(called.program()), program)
 
 
 def for_administrator(wanted: Iterable[tuple[Finding, Fix]], previews: Mapping[str, Iterable[PreviewLine]]) -> str:

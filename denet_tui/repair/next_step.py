@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from denet_tui import called
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import ACCESS, MethodVerdict
@@ -26,11 +27,9 @@ class NextStep:
         return f"{self.text}: {shlex.join(self.command)}" if self.command else self.text
 
 
-def next_step(
-    host: Host, findings: Sequence[Finding], found: Sequence[MethodVerdict], command: str = "denet-tui"
-) -> NextStep:
+def next_step(host: Host, findings: Sequence[Finding], found: Sequence[MethodVerdict]) -> NextStep:
     """What to do now: watch, put right the first thing in the way, look as root, or ask an administrator."""
-    sudo, is_root = _becoming_root(host), host.uid == 0
+    sudo, is_root, command = _becoming_root(host), host.uid == 0, called.program()
     if not all(method.proven for method in found) and not any(method.ids for method in found):
         return NextStep("Look at everything", (*sudo, command, "diag"))
     if any(method.verdict == "ready" and method.proven for method in found):
@@ -44,7 +43,7 @@ def next_step(
     if is_root:
         return _without_fix(findings, command, sudo)
     if not sudo:
-        return NextStep("Ask an administrator of this machine to run, as root", (command, "diag"))
+        return _asked("run, as root", ("diag",))
     return NextStep("Root can look at everything, and watch", (*sudo, command, "diag"))
 
 
@@ -64,10 +63,17 @@ def _repair(choice: Choice, command: str, sudo: tuple[str, ...], *, is_root: boo
     finding, fix = choice.finding, choice.fix
     if not fix.changes:
         return NextStep(f"{finding.id}: {fix.advice}", finding=finding.id)
-    repair, text = (command, "setup", "--only", finding.id), f"epair {finding.id} ({fix.title})"
+    words, what = ("setup", "--only", finding.id), f"epair {finding.id} ({fix.title})"
     if not (sudo or is_root):
-        return NextStep(f"Ask an administrator of this machine to r{text} with, as root", repair, finding.id)
-    return NextStep(f"R{text}", (*sudo, *repair), finding.id)
+        return _asked(f"r{what} with, as root", words, finding.id)
+    return NextStep(f"R{what}", (*sudo, command, *words), finding.id)
+
+
+def _asked(text: str, words: tuple[str, ...], finding: str = "") -> NextStep:
+    """What an administrator is to be asked to do."""
+    program, to_install = called.for_administrator()
+    first = "run `make install` in a checkout of theirs, then to " * to_install
+    return NextStep(f"Ask an administrator of this machine to {first}{text}", (program, *words), finding)
 
 
 def _becoming_root(host: Host) -> tuple[str, ...]:

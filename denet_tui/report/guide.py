@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import NamedTuple
 
+from denet_tui import called
 from denet_tui.report.text import WIDTH
 
 
@@ -223,9 +224,15 @@ def _within(wanted: str) -> list[Row]:
 
 def page(row: Row) -> str:
     """A row in a few lines of text."""
-    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {row.do}"]
+    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {_typed(row.do)}"]
     lines += wrapped(row.does, "        ")
     return "\n".join([*lines, *(wrapped(row.wrong, "  why:  ") if row.wrong else ())])
+
+
+def _typed(command: str) -> str:
+    """A command of ROWS as it is typed here, where sudo may not find denet-tui by its name."""
+    words = command.removeprefix("sudo denet-tui ")
+    return command if words == command else called.with_sudo(words)
 
 
 def wrapped(text: str, first: str) -> list[str]:
