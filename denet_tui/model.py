@@ -373,7 +373,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change while a command is watched; `cpus` are those of the machine."""
+    """What does not change while a command is watched; `cpus` are the machine's, `cwd` is where it began, if known."""
 
     argv: tuple[str, ...]
     executable: str
@@ -390,7 +390,6 @@ class RunInfo:
     """Things about this run that the user must know (running as root, ABI not told apart, ...)."""
     cpus: int | None = None
     cwd: str | None = None
-    """Of the command, or of the one process that is watched, at the start; None also where one may not know."""
 
 
 class LogEntry(NamedTuple):

@@ -66,16 +66,21 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     found = changes(runs[: len(base)], runs[len(base) :])
     broken = [(rule, change) for rule in rules if (change := rule.broken_by(found))]
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
-    verdict = "cannot be decided" if doubts else "is so"
-    lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
-    lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
-    lines = [*lines, *([""] if lines else []), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
+    lines = [*_verdicts(broken, doubts), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
     if min(len(base), len(new)) < RUNS:
         lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
     write("\n".join(lines) + "\n", sys.stdout)
     if rules and doubts:
         return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
     return 1 if broken else 0
+
+
+def _verdicts(broken: Sequence[tuple[Rule, Change]], doubts: Sequence[tuple[str, str]]) -> list[str]:
+    """What is so, where all is exact that it goes by; and an empty line."""
+    verdict = "cannot be decided" if doubts else "is so"
+    lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
+    lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
+    return [*lines, *([""] if lines else [])]
 
 
 def _table(found: Sequence[Change]) -> list[str]:
