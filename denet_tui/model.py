@@ -373,7 +373,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change while a command is watched; `cpus` are the machine's, `cwd` is where it began, if known."""
+    """What does not change while a command is watched: `user` it runs as, the machine's `cpus`, where it began (`cwd`)."""
 
     argv: tuple[str, ...]
     executable: str
@@ -382,7 +382,6 @@ class RunInfo:
     method: str
     """`raw` (raw tracepoints) or `tracefs` (tracefs tracepoints)."""
     user: str
-    """Name of the user that the command runs as."""
     interval_s: float
     start_wall_ms: int
     start_ns: int
