@@ -373,7 +373,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change while a command is watched: `user` it runs as, the machine's `cpus`, where it began (`cwd`)."""
+    """What does not change while a command is watched: its `user`, the machine's `cpus`, where it began (`cwd`)."""
 
     argv: tuple[str, ...]
     executable: str
