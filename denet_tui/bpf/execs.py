@@ -11,8 +11,6 @@ from denet_tui.detail import Exec
 
 _EXEC = struct.Struct("<QIIIiIIII256s512s512s")
 _WORDS, _LONG_WORDS = 512, 4096
-_FROM_ROOT = 1
-"""Of enum path_end (paths.c)."""
 
 
 def take(table: Map, long_words: Map) -> list[Exec]:
@@ -45,7 +43,7 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         path_cut=path_cut,
         argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
         cut=cut and length > 0,
-        cwd=None if folders is None else ("" if cwd_end == _FROM_ROOT else "…") + "/" + "/".join(folders),
+        cwd=None if folders is None else ("" if cwd_end == names.FROM_ROOT else "…") + "/" + "/".join(folders),
         uid=uid,
         errno=error or None,
     )

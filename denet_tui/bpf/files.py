@@ -37,7 +37,7 @@ _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
 _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
 _CONNECTING = ("connect", "bind")
-_ADDRESS, _IN_NO_FOLDER = 128, 2
+_ADDRESS = 128
 _NUMBERED = {0x6E736673: "namespace", 0x50494446: "pidfd"}
 """By magic number: file systems whose files have no names (NSFS_MAGIC, PID_FS_MAGIC of include/uapi/linux/magic.h)."""
 _ANONYMOUS = {"[eventpoll]": "epoll"}
@@ -170,7 +170,7 @@ def _file(identity: bytes, name: _Name) -> File:
     if stat.S_ISSOCK(name.mode) and name.family:
         return _socket(name, inode)
     kind = _kind_of(name)
-    if name.complete == _IN_NO_FOLDER:
+    if name.complete == names.IN_NO_FOLDER:
         called = pieces[0] if pieces else ""
         if kind == "pipe":
             return File(kind, f"pipe:[{inode}]")

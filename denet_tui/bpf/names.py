@@ -11,6 +11,9 @@ KEPT = 128
 _COMM = 15
 """The longest comm (TASK_COMM_LEN in include/linux/sched.h, without its NUL): longer ones are cut, anywhere."""
 
+FROM_ROOT, IN_NO_FOLDER = 1, 2
+"""How the walk of names to the root ended (enum path_end in paths.c); 0 where it was cut."""
+
 
 def comm(raw: bytes) -> str:
     """The name of a task, as far as the kernel keeps it, without a part of a character at its end."""
