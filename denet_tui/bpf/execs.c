@@ -42,7 +42,7 @@ BPF_TABLE("hash", u64, struct exec, execs, EXECS);
 BPF_TABLE("hash", u64, struct long_words, long_execs, LONG_EXECS); /* of those whose words do not fit into `execs` */
 BPF_TABLE("percpu_array", u32, struct exec_draft, exec_drafts, 1);
 
-static __always_inline struct exec_draft *new_exec(u32 tgid, u32 error)
+static __always_inline struct exec_draft *new_exec(struct self *self, u32 tgid, u32 error)
 {
     u32 zero = 0;
     struct exec_draft *draft = exec_drafts.lookup(&zero);
@@ -56,7 +56,7 @@ static __always_inline struct exec_draft *new_exec(u32 tgid, u32 error)
     draft->exec.words_cut = 1;
     draft->exec.cwd_length = draft->exec.cwd_end = 0;
 #ifdef PATHS
-    if (may_tell()) {
+    if (may_tell(self)) {
         draft->exec.cwd_end = take_path(own_folder(), draft->exec.cwd, &draft->exec.cwd_length, EXEC_CWD - PATH_PIECE);
         draft->exec.cwd_length += 1; /* the root has no name */
     }
@@ -79,9 +79,9 @@ static __always_inline void tell_exec(struct exec_draft *draft)
 }
 
 /* Of the running task, which has just become another program: that has its path above its environment (fs/exec.c). */
-static __always_inline void note_exec(u32 tgid)
+static __always_inline void note_exec(struct self *self, u32 tgid)
 {
-    struct exec_draft *draft = new_exec(tgid, 0);
+    struct exec_draft *draft = new_exec(self, tgid, 0);
     if (!draft)
         return;
 #if defined(OFF_ARG_START) && defined(OFF_ENV_END)
@@ -93,22 +93,22 @@ static __always_inline void note_exec(u32 tgid)
         draft->exec.words_length = whole >> 32 ? -1 : whole;
         draft->exec.words_cut = whole > LONG_WORDS;
     }
-    if (may_tell())
+    if (may_tell(self))
         draft->exec.path_length =
             read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
 #endif
     tell_exec(draft);
 }
 
-static __always_inline void note_failed_exec(u64 place, u32 tgid, int at_folder, u32 error)
+static __always_inline void note_failed_exec(u64 place, struct self *self, u32 tgid, int at_folder, u32 error)
 {
-    struct exec_draft *draft = new_exec(tgid, error);
+    struct exec_draft *draft = new_exec(self, tgid, error);
     if (!draft)
         return;
 #if defined(OFF_ARG_0) && defined(OFF_ARG_1) && defined(OFF_ARG_2)
     u64 path = 0, words = 0;
     u32 *length = &draft->exec.words_length;
-    if (may_tell()) {
+    if (may_tell(self)) {
         char *registers = own_registers(place);
         if (registers) {
             u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);

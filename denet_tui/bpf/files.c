@@ -187,9 +187,9 @@ static __always_inline void identify(struct identity *identity, char *at_inode, 
 }
 
 /* The struct file of a descriptor of the running task; 0 if there is none. */
-static __always_inline char *file_of(u32 descriptor)
+static __always_inline char *file_of(struct self *self, u32 descriptor)
 {
-    char *table = OWN(char *, OWN(char *, SELF, OFF_FILES), OFF_FDT);
+    char *table = OWN(char *, MINE(files, OFF_FILES), OFF_FDT);
     if (descriptor >= OWN(u32, table, OFF_MAX_FDS))
         return 0;
     char *files = OWN(char *, table, OFF_FDS);
@@ -303,7 +303,7 @@ static __always_inline int is_named(struct about *about, struct identity *file, 
 
 static __always_inline char *own_root(void)
 {
-    return OWN(char *, SELF, OFF_FS) + OFF_ROOT;
+    return READ(char *, bpf_get_current_task(), OFF_FS) + OFF_ROOT;
 }
 
 /* Whether a path that begins with a slash begins elsewhere than others' (chroot(2)). */
@@ -314,7 +314,7 @@ static __always_inline int has_own_root(void)
 }
 
 /* What the file of a descriptor, the current folder or the root is, and its name where that is not known; a socket may have another. */
-static __always_inline void look(struct about *about)
+static __always_inline void look(struct self *self, struct about *about)
 {
     char *file = 0, *path;
     s32 at = *(volatile s32 *)&about->at;
@@ -322,7 +322,7 @@ static __always_inline void look(struct about *about)
         path = at == AT_ROOT ? own_root() : own_folder();
         identify(&about->looked, READ(char *, READ(char *, path, OFF_DENTRY), OFF_D_INODE), path);
     } else {
-        if (!(file = file_of(at)))
+        if (!(file = file_of(self, at)))
             return;
         path = file + OFF_F_PATH;
         identify_file(&about->looked, file);
@@ -357,7 +357,7 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     if (!known || !*known || index >= NUMBERS - 1 || task->abi != NATIVE)
         return;
     u32 class = *known;
-    if (!may_tell()) {
+    if (!may_tell(self)) {
         struct account *account = accounts.lookup(&task->tgid);
         if (!account || !account->held) /* else it is what the command is made of, which may not be traced */
             turn_away(UNTOLD);
@@ -383,16 +383,16 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->at = -1;
     about->file.device = about->second.device = 0;
     if (DOES(HAS_FILE))
-        identify_file(&about->file, file_of(ARGUMENT(12)));
+        identify_file(&about->file, file_of(self, ARGUMENT(12)));
     if (DOES(HAS_SECOND)) {
-        identify_file(&about->second, file_of(ARGUMENT(14)));
+        identify_file(&about->second, file_of(self, ARGUMENT(14)));
         if (!is_named(about, &about->second, ARGUMENT(14)))
             about->at = ARGUMENT(14);
     }
     if (!is_named(about, &about->file, ARGUMENT(12)))
         about->at = ARGUMENT(12);
     if (*(volatile s32 *)&about->at >= 0)
-        look(about);
+        look(self, about);
     if (self->slot && self->slot->tid != self->tid)
         crowded_abouts.update(&self->tid, about);
 }
@@ -493,7 +493,7 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
  * Of a datagram by address: the file becomes that socket with that peer, which has a row and a name of its own. The
  * address is what was sent to, or what the kernel has written where a datagram was received.
  */
-static __always_inline void find_peer(struct about *about, u64 place)
+static __always_inline void find_peer(struct self *self, struct about *about, u64 place)
 {
     u32 zero = 0, seen = SETTLED, length = 0;
     u64 address = 0;
@@ -526,7 +526,7 @@ static __always_inline void find_peer(struct about *about, u64 place)
         about->file = peer;
         return;
     }
-    if (!(socket = file_of(about->descriptor)))
+    if (!(socket = file_of(self, about->descriptor)))
         return;
     identify_file(&same, socket);
     __builtin_memset(name, 0, FILE_NAME_HEAD);
@@ -552,7 +552,7 @@ static __always_inline void find_peer(struct about *about, u64 place)
     about->file = peer;
 }
 
-static __always_inline void count_files(u32 now, u64 place, struct about *about, u32 tgid, u64 spent_ns)
+static __always_inline void count_files(u32 now, u64 place, struct self *self, struct about *about, u32 tgid, u64 spent_ns)
 {
     s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
@@ -567,13 +567,13 @@ static __always_inline void count_files(u32 now, u64 place, struct about *about,
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         read_path(about, place);
     if (DOES(LOOKS))
-        look(about);
+        look(self, about);
     if (DOES_ALL(OPENS | RETURNED) && about->looked.device)
         about->class |= OPENED;
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         count_path(now, about);
     if (DOES(HAS_PEER) && DOES(WRITES | RETURNED) && about->file.device)
-        find_peer(about, place);
+        find_peer(self, about, place);
     struct identity file = DOES(OPENED) ? about->looked : about->file;
     struct file_row *row = 0;
     if (file.device)
@@ -667,7 +667,7 @@ static __always_inline void leave_files(u32 now, u64 place, struct self *self, s
         }
         if (about) {
             about->result = result;
-            count_files(now, place, about, task->tgid, spent_ns);
+            count_files(now, place, self, about, task->tgid, spent_ns);
         }
     }
     note_slow(now, task, about, spent_ns);

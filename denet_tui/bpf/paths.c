@@ -52,6 +52,6 @@ static __always_inline u32 take_path(char *path, char *text, u32 *length, u64 ro
 
 static __always_inline char *own_folder(void)
 {
-    return OWN(char *, SELF, OFF_FS) + OFF_PWD;
+    return READ(char *, bpf_get_current_task(), OFF_FS) + OFF_PWD;
 }
 #endif

@@ -294,13 +294,29 @@ struct self {
     struct slot *slot;
     u32 tid;
     u32 status;
+    char *cred, *mm, *files;
 };
+
+/*
+ * Pointers of the running task. To load one lets the verifier (of Linux 6.x) search through all of the kernel's types, on
+ * every way that leads there: so they are loaded first, where there is one way. What a program does not use is not loaded.
+ */
+#define POINTER(offset) (*(char **)(self.task + (offset)))
 
 static __always_inline char *current_task(void)
 {
 #ifdef TASK_BTF
     void *(*helper)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
     return helper();
+#else
+    return 0;
+#endif
+}
+
+static __always_inline char *own_cred(void)
+{
+#if defined(TASK_BTF) && defined(OFF_CRED)
+    return *(char **)(current_task() + OFF_CRED);
 #else
     return 0;
 #endif
@@ -320,6 +336,15 @@ static __always_inline struct self myself(void)
     self.tid = *(u32 *)(self.task + OFF_PID);
 #ifdef OFF_THREAD_STATUS
     self.status = *(u32 *)(self.task + OFF_THREAD_STATUS);
+#endif
+#if defined(ONLY_UID) && defined(OFF_CRED)
+    self.cred = POINTER(OFF_CRED);
+#endif
+#if defined(ONLY_UID) && defined(OFF_MM)
+    self.mm = POINTER(OFF_MM);
+#endif
+#ifdef DETAIL_FILES
+    self.files = POINTER(OFF_FILES);
 #endif
 #else
     self.tid = bpf_get_current_pid_tgid();
@@ -473,9 +498,11 @@ static __always_inline u64 kernel_u64(u64 where)
 #ifdef TASK_BTF
 #define OWN(type, base, offset) (*(type *)((char *)(base) + (offset)))
 #define SELF current_task()
+#define MINE(field, offset) (self->field)
 #else
 #define OWN READ
 #define SELF ((char *)bpf_get_current_task())
+#define MINE(field, offset) READ(char *, SELF, offset)
 #endif
 
 /*
@@ -507,13 +534,13 @@ static __always_inline char *own_registers(u64 place)
  * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two. In a user namespace, right below
  * the first one, that this user has made they are this user's as well (man 7 user_namespaces); in any other nothing is.
  */
-static __always_inline int may_tell(void)
+static __always_inline int may_tell(struct self *self)
 {
 #ifndef ONLY_UID
     return 1;
 #elif defined(OFF_CRED) && defined(OFF_EUID) && defined(OFF_SUID) && defined(OFF_GID) && defined(OFF_EGID) &&           \
     defined(OFF_SGID) && defined(OFF_PERMITTED) && defined(OFF_MM) && defined(OFF_MM_FLAGS)
-    char *task = SELF, *cred = OWN(char *, task, OFF_CRED), *mm = OWN(char *, task, OFF_MM);
+    char *cred = MINE(cred, OFF_CRED), *mm = MINE(mm, OFF_MM);
     if (OWN(u32, cred, OFF_EUID) != ONLY_UID || OWN(u32, cred, OFF_SUID) != ONLY_UID)
         return 0;
     u32 gid = OWN(u32, cred, OFF_GID);
@@ -584,14 +611,13 @@ static __always_inline int is_wanted(u8 abi, s32 nr)
 
 /*
  * Who reads the maps may see what this user does and nothing of others, whatever it writes into them. Asked for all
- * that is recorded: calls, forks, names, command lines, exit statuses. `task` is the running one (current_task).
+ * that is recorded: calls, forks, names, command lines, exit statuses. `cred` is the running task's.
  */
-static __always_inline int is_allowed(char *task)
+static __always_inline int is_allowed(char *cred)
 {
 #ifndef ONLY_UID
     return 1;
 #elif defined(TASK_BTF) && defined(OFF_CRED) && defined(OFF_UID) /* two loads in the place of a call, at each event */
-    char *cred = *(char **)(task + OFF_CRED);
     return *(u32 *)(cred + OFF_UID) == ONLY_UID;
 #else
     return (u32)bpf_get_current_uid_gid() == ONLY_UID;
@@ -694,7 +720,7 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
         return process;
     if (process->born || (process->least_born && start - process->least_born >= TICK))
         return 0;
-    if (is_allowed(current_task()))
+    if (is_allowed(own_cred()))
         process->born = start;
 #endif
     return process;
@@ -820,7 +846,7 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
         note_stranger(place, generation);
         return 0;
     }
-    if (!is_allowed(self->task)) /* it may become one that is: no stranger for good */
+    if (!is_allowed(self->cred)) /* it may become one that is: no stranger for good */
         return 0;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *process = belonging(tgid);
@@ -867,7 +893,7 @@ static __always_inline void enter(u64 place, s32 nr)
         return;
     if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
         return;
-    if (!is_allowed(self.task)) {
+    if (!is_allowed(self.cred)) {
         has_left(self.tid);
         return;
     }
@@ -1000,7 +1026,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         task = enrol(&self, place, MET);
     if (!task || task->state == HELD)
         return;
-    if (!is_allowed(self.task) && !has_left(self.tid)) /* the call by which it has left is still this user's */
+    if (!is_allowed(self.cred) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
     u32 now = current_epoch();
 #ifdef TIMED
@@ -1010,7 +1036,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     u8 state = task->state;
     task->state = IDLE;
 #ifdef TIMED
-    if (!is_allowed(self.task)) /* it has left */
+    if (!is_allowed(self.cred)) /* it has left */
         task->clock.where = UNTIMED;
     if (state == UNKEPT)
         leave_kernel(task, bpf_ktime_get_ns());
@@ -1027,7 +1053,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
         if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
-            note_failed_exec(place, task->tgid, task->nr == NR_EXECVEAT, -result);
+            note_failed_exec(place, &self, task->tgid, task->nr == NR_EXECVEAT, -result);
 #endif
         return;
     }
@@ -1035,7 +1061,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
         note_own(self.tid);
     if (state == MET && may_be_refused() && is_error(result))
         lose(now, BEGUN);
-    if (state != IDLE || !is_allowed(self.task) || has_come_back(self.tid))
+    if (state != IDLE || !is_allowed(self.cred) || has_come_back(self.tid))
         return;
     s32 nr = refused_number(ctx, place);
     u8 abi = abi_of(&self, nr);
@@ -1138,7 +1164,7 @@ static __always_inline void settle_beginning(void)
     if (!begun || !*begun)
         return;
     u32 tgid = *begun;
-    if (bpf_get_current_pid_tgid() != ((u64)tgid << 32 | tgid) || !is_allowed(current_task()))
+    if (bpf_get_current_pid_tgid() != ((u64)tgid << 32 | tgid) || !is_allowed(own_cred()))
         return;
     struct account *account = accounts.lookup(&tgid);
     struct process *process = processes.lookup(&tgid);
@@ -1151,7 +1177,7 @@ static __always_inline void settle_beginning(void)
 static __always_inline void note_peak(u32 tgid)
 {
     struct account *account = accounts.lookup(&tgid);
-    if (!account || !is_allowed(current_task()))
+    if (!account || !is_allowed(own_cred()))
         return;
     u64 task = bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
@@ -1177,7 +1203,7 @@ static __always_inline void last_switch(void)
     struct account *account = accounts.lookup(&tgid);
     if (!account)
         return;
-    if (is_allowed(current_task()))
+    if (is_allowed(own_cred()))
         add_used(&account->all, bpf_get_current_task());
     else
         account->hidden = 1;
@@ -1292,7 +1318,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     forget_strangers(place_of((u64)task_struct, child));
     struct self self = myself();
     struct task *current = task_of(&self);
-    if (!is_allowed(self.task))
+    if (!is_allowed(self.cred))
         return;
 #ifdef PID_NAMESPACE
     if (!current)
@@ -1375,7 +1401,7 @@ static __always_inline void task_exec(u32 old_tid)
     if (old_tid != self.tid)
         move(old_tid, tgid, &self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
-    if (!process || !is_allowed(current_task()))
+    if (!process || !is_allowed(self.cred))
         return;
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
@@ -1383,7 +1409,7 @@ static __always_inline void task_exec(u32 old_tid)
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
 #ifdef DETAIL_EXECS
-    note_exec(tgid);
+    note_exec(&self, tgid);
 #endif
 }
 
@@ -1408,9 +1434,9 @@ static __always_inline void task_exit(void)
     struct task *task = task_of(&self);
     struct process *process = process_of((char *)bpf_get_current_task(), tgid);
     note_peak(tgid);
-    if (task && task->state == INSIDE && is_allowed(current_task()))
+    if (task && task->state == INSIDE && is_allowed(self.cred))
         count_unreturned(current_epoch(), task);
-    if ((task ? task->state == IDLE : process != 0) && is_allowed(current_task()))
+    if ((task ? task->state == IDLE : process != 0) && is_allowed(self.cred))
         count_killed(tgid);
 #ifdef TIMED
     if (task && process)
@@ -1430,14 +1456,14 @@ static __always_inline void task_exit(void)
     __sync_fetch_and_add(&process->threads, -1);
     u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
-    if (is_allowed(current_task()))
+    if (is_allowed(self.cred))
         bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
     int last = is_last(process);
     if (self.tid == tgid || (last && status))
         process->status = status;
-    if (self.tid == tgid && is_allowed(current_task()))
+    if (self.tid == tgid && is_allowed(self.cred))
         bpf_get_current_comm(&process->comm, sizeof(process->comm));
     if (last)
         process->end_ns = bpf_ktime_get_ns();

@@ -151,7 +151,7 @@ static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
 {
     u64 now = bpf_ktime_get_ns();
     u32 where = task->clock.where;
-    if (!is_allowed(current_task())) {
+    if (!is_allowed(own_cred())) {
         drop(tid);
         if (where)
             return;
@@ -185,10 +185,10 @@ static __always_inline void begin_time(struct task *task, u64 now)
     waits.delete(&key);
 }
 
-static __always_inline void switch_out(char *current, struct task *task, u64 now, u32 state, u32 preempted)
+static __always_inline void switch_out(char *cred, struct task *task, u64 now, u32 state, u32 preempted)
 {
     struct clock *clock = &task->clock;
-    if (!clock->where || !is_allowed(current))
+    if (!clock->where || !is_allowed(cred))
         return;
     meet(task, now);
     spend(task, now);
@@ -284,7 +284,7 @@ static __always_inline void switched(u32 preempted, char *next)
     if (task) {
         u32 state = OWN(u32, SELF, OFF_STATE);
         now = bpf_ktime_get_ns();
-        switch_out(self.task, task, now, state, preempted);
+        switch_out(self.cred, task, now, state, preempted);
         if (state & TASK_DEAD) {
             struct times *sums = times.lookup(&task->tgid);
             if (sums && task->clock.where) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.root
 @pytest.fixture(scope="module")
 def programs(moving: Path) -> Iterator[tuple[Path, Path]]:
     """The program where everybody may run it, and a copy of it that is setuid root."""
-    folder = Path("/usr/local/lib") / f"denet-tui-test-{moving.parent.name}"
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix="denet-tui-test-", dir="/usr/local/lib"))
+    folder.chmod(0o755)
     try:
         plain, setuid = (Path(shutil.copy(moving, folder / name)) for name in ("plain", "setuid"))
         setuid.chmod(0o4755)
