@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -18,6 +19,7 @@ from denet_tui.bpf import prober as prober_of_denet
 from denet_tui.bpf import toolchain
 from tests.person import person  # noqa: F401 (the fixture is for every room)
 from tests.planted import sticky, theirs  # noqa: F401 (the same)
+from tests.real import tracefs_held
 
 gc.disable()  # what is collected and imported stays to the end
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
@@ -82,6 +84,13 @@ moving = _program("moving", "The program that goes on as another program, or as 
 killed = _program("killed", "The program whose threads seccomp ends at a call.")
 parts = _program("parts", "The program of several processes that know where their time goes.")
 running = _program("running", "The program that runs already when the watching begins, in several shapes.")
+
+
+@pytest.fixture
+def steady_tracefs() -> Iterator[None]:
+    """For tests that take a mount of tracefs back, which is theirs as long as nothing in it has changed."""
+    with tracefs_held(fcntl.LOCK_SH):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,14 @@ exec "$@"
 
 NOTHING_COMPILED = "mount -t tmpfs tmpfs /var/cache;"
 """In a script for a mount namespace: the program has to be compiled there."""
+
+
+@contextmanager
+def tracefs_held(how: int) -> Iterator[None]:
+    """All mounts of tracefs show the same: LOCK_EX for who changes owners and modes there, LOCK_SH to count on them."""
+    with Path(tempfile.gettempdir(), f"denet-tui-tests-tracefs-{os.geteuid()}").open("w") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def methods() -> list[str]:

@@ -167,6 +167,7 @@ def test_where_something_required_is_not_right_the_setup_comes_first(
 
 @pytest.mark.root
 @pytest.mark.slow
+@pytest.mark.usefixtures("steady_tracefs")
 def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused(
     terminal: Tmux,
     person: Person,
@@ -197,6 +198,7 @@ def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused
 
 
 @pytest.mark.root
+@pytest.mark.usefixtures("steady_tracefs")
 def test_one_fix_through_sudo_is_told_as_the_helper_tells_it(person: Person) -> None:
     """As an ordinary user, with a real sudo; in a mount namespace, which is gone afterwards."""
     script = """

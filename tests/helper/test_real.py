@@ -47,6 +47,7 @@ def test_the_proof_grows_and_ends_exactly_in_a_process_without_privilege() -> No
 
 
 @pytest.mark.root
+@pytest.mark.usefixtures("steady_tracefs")
 def test_a_real_fix_is_applied_by_the_helper_for_a_process_without_privilege() -> None:
     """FS-001 in a mount namespace of its own: mounted, seen by the real checks, and unmounted again."""
 

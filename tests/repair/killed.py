@@ -6,6 +6,7 @@ its own because a small one is forked in a tenth of the time, hundreds of times.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from denet_tui.checks.model import Fix
 from denet_tui.repair.journal import Entry, Journal
 from denet_tui.repair.repair import Repair, Undone
 from denet_tui.repair.steps import Settings
+from tests.real import tracefs_held
 from tests.repair.machine import KINDS, Machine, in_own_mounts, wait_for_programs
 
 POINTS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "fchmod", "ftruncate")
@@ -153,4 +155,5 @@ if __name__ == "__main__":
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # there are thousands of fsync(2) calls to come
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         die = at_any_system_call if wanted in KINDS else after_each_step
-        in_own_mounts(lambda: die(Path(folder), wanted))
+        with tracefs_held(fcntl.LOCK_SH if wanted in (*KINDS, "FS-001.mount") else fcntl.LOCK_EX):
+            in_own_mounts(lambda: die(Path(folder), wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -23,6 +24,7 @@ from denet_tui.repair.effects import EffectError, effect_of
 from denet_tui.repair.repair import Repair
 from denet_tui.repair.steps import Settings
 from tests.checks.fake import FakeHost
+from tests.real import tracefs_held
 from tests.repair.machine import in_own_mounts
 
 GROUPS = "root:x:0:\ndenet-trace:x:990:ann,bob\n"
@@ -217,6 +219,10 @@ def opened_to_a_group(body: Callable[[], None]) -> None:
     """Run with tracefs as other guides leave it (chgrp -R, chmod g+w), and give it back: all mounts share it."""
 
     def run() -> None:
+        with tracefs_held(fcntl.LOCK_EX):
+            changed()
+
+    def changed() -> None:
         subprocess.run(["umount", "--quiet", POINT], check=False)  # `perf trace` leaves it mounted
         subprocess.run(["mount", "-t", "tracefs", "tracefs", POINT], check=True)
         before, file = owners(), POINT / "tracing_on"

@@ -12,7 +12,7 @@ from tests.person import Person
 from tests.screens.setup.broken import NOTHING_TO_BE_HAD, REPOSITORY, on_broken
 from tests.watch.helpers import Tmux, children, eventually, tmux
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("steady_tracefs")]
 PATIENCE_S = 40.0
 
 
