@@ -59,7 +59,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     """Header, process tree, syscall table and chart over one stream of snapshots."""
 
     CSS_PATH = "screen.tcss"
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-short"), (18, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -153,7 +153,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         yield RunHeader(self._source.info)
         yield TabRow([tab.name for tab in TABS])
         yield Crumbs()
-        yield from (Vertical(id=tab.id, classes="tab") for tab in TABS)
+        yield from (Vertical(id=tab.id, classes="tab -shown" if tab is TABS[self._tab] else "tab") for tab in TABS)
         if self._preferences.folder is not None and not self._preferences.kept.helped:
             yield FirstHelp()
         yield KeyLine()
