@@ -708,7 +708,7 @@ static __always_inline void note_cmdline(struct process *process)
  * The record of a task's process, where it is that process's, and not one's that had its id before. Of another user's
  * nothing is written.
  */
-static __always_inline struct process *process_of(char *task, u32 tgid)
+static __always_inline struct process *process_of(struct self *self, char *task, u32 tgid)
 {
     struct process *process = processes.lookup(&tgid);
 #if defined(OFF_BORN) && defined(OFF_LEADER)
@@ -720,7 +720,7 @@ static __always_inline struct process *process_of(char *task, u32 tgid)
         return process;
     if (process->born || (process->least_born && start - process->least_born >= TICK))
         return 0;
-    if (is_allowed(own_cred()))
+    if (is_allowed(self->cred))
         process->born = start;
 #endif
     return process;
@@ -736,7 +736,7 @@ static __always_inline struct process *blank_process(void)
 }
 
 /* A new record for the running task's process; 0 where there is no room. */
-static __always_inline struct process *new_process(char *task, u32 tgid, u32 parent)
+static __always_inline struct process *new_process(struct self *self, char *task, u32 tgid, u32 parent)
 {
     struct process *new = blank_process();
     if (!new)
@@ -757,17 +757,17 @@ static __always_inline struct process *new_process(char *task, u32 tgid, u32 par
     } else {
         processes.insert(&tgid, new); /* another of its threads may be as far */
     }
-    return process_of(task, tgid);
+    return process_of(self, task, tgid);
 }
 
 /*
  * The record of the running task's process where that is to be watched: it is there, or everyone but who watches (and
  * the kernel's own threads) is, or one of its forebears is watched. 0 where it is not, or where there is no room.
  */
-static __always_inline struct process *belonging(u32 tgid)
+static __always_inline struct process *belonging(struct self *self, u32 tgid)
 {
     char *task = (char *)bpf_get_current_task(), *mm = task;
-    struct process *process = process_of(task, tgid);
+    struct process *process = process_of(self, task, tgid);
     if (process)
         return process->end_ns ? 0 : process;
 #if defined(OFF_TGID) && defined(OFF_REAL_PARENT) && defined(OFF_BORN) && defined(OFF_LEADER)
@@ -783,7 +783,7 @@ static __always_inline struct process *belonging(u32 tgid)
             parent = id;
         if (found || watcher || !id)
             break;
-        process = process_of(up, id);
+        process = process_of(self, up, id);
         found = process && !process->end_ns;
     }
 #ifdef OFF_MM
@@ -791,7 +791,7 @@ static __always_inline struct process *belonging(u32 tgid)
 #endif
     if (watcher)
         found = mm && tgid != watcher && parent != watcher && is_inside((u64)task);
-    if (found && !(process = new_process(task, tgid, parent)))
+    if (found && !(process = new_process(self, task, tgid, parent)))
         lose(current_epoch(), LOST_PROCESS);
     return found ? process : 0;
 #else
@@ -849,7 +849,7 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     if (!is_allowed(self->cred)) /* it may become one that is: no stranger for good */
         return 0;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
-    struct process *process = belonging(tgid);
+    struct process *process = belonging(self, tgid);
     struct task task = {.state = state, .tgid = tgid, .born = born(self)}, *told = tasks.lookup(&self->tid);
     if (told && task.born - told->born < TICK && state == MET)
         task.state = told->state;
@@ -1135,7 +1135,7 @@ static __always_inline u64 mm_pages(u64 task)
  * The held command has just become what it is to be, in the midst of its execve. Here all of it begins: its life, what it
  * uses, the time of this call. What was before was its maker's doing, and the end of that memory is as well.
  */
-static __always_inline void begin_command(u32 tgid, struct process *process, struct task *task)
+static __always_inline void begin_command(struct self *self, u32 tgid, struct process *process, struct task *task)
 {
     struct account *account = accounts.lookup(&tgid);
     if (!account || !account->held)
@@ -1174,10 +1174,10 @@ static __always_inline void settle_beginning(void)
 #endif
 }
 
-static __always_inline void note_peak(u32 tgid)
+static __always_inline void note_peak(struct self *self, u32 tgid)
 {
     struct account *account = accounts.lookup(&tgid);
-    if (!account || !is_allowed(own_cred()))
+    if (!account || !is_allowed(self->cred))
         return;
     u64 task = bpf_get_current_task();
     u64 peak = peak_pages(task), of_mm = mm_pages(task);
@@ -1400,12 +1400,12 @@ static __always_inline void task_exec(u32 old_tid)
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     if (old_tid != self.tid)
         move(old_tid, tgid, &self);
-    struct process *process = process_of((char *)bpf_get_current_task(), tgid);
+    struct process *process = process_of(&self, (char *)bpf_get_current_task(), tgid);
     if (!process || !is_allowed(self.cred))
         return;
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
-    begin_command(tgid, process, task_of(&self));
+    begin_command(&self, tgid, process, task_of(&self));
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
 #ifdef DETAIL_EXECS
@@ -1432,15 +1432,15 @@ static __always_inline void task_exit(void)
     struct self self = myself();
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct task *task = task_of(&self);
-    struct process *process = process_of((char *)bpf_get_current_task(), tgid);
-    note_peak(tgid);
+    struct process *process = process_of(&self, (char *)bpf_get_current_task(), tgid);
+    note_peak(&self, tgid);
     if (task && task->state == INSIDE && is_allowed(self.cred))
         count_unreturned(current_epoch(), task);
     if ((task ? task->state == IDLE : process != 0) && is_allowed(self.cred))
         count_killed(tgid);
 #ifdef TIMED
     if (task && process)
-        begin_to_end(task, self.tid, tgid);
+        begin_to_end(&self, task, tgid);
     else
 #endif
     {

@@ -147,12 +147,12 @@ static __always_inline void hand_in(struct task *task, struct times *sums)
 }
 
 /* A thread begins to end, in the midst of a call or outside of any; what is left of it is the kernel's doing. */
-static __always_inline void begin_to_end(struct task *task, u32 tid, u32 tgid)
+static __always_inline void begin_to_end(struct self *self, struct task *task, u32 tgid)
 {
     u64 now = bpf_ktime_get_ns();
     u32 where = task->clock.where;
-    if (!is_allowed(own_cred())) {
-        drop(tid);
+    if (!is_allowed(self->cred)) {
+        drop(self->tid);
         if (where)
             return;
     } else {
