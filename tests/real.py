@@ -157,10 +157,10 @@ def plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def inside(what: str, *argv: str) -> dict[str, Any]:
+def inside(what: str, *argv: str, within: Sequence[str] = ()) -> dict[str, Any]:
     """What `tests.bpf.inside` finds, run as a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bpf.inside", what, *argv],
+        [*within, sys.executable, "-m", "tests.bpf.inside", what, *argv],
         env=environment(),
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,

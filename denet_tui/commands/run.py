@@ -103,8 +103,17 @@ def exit_with(body: Callable[[Before], int]) -> NoReturn:
 class _Runs:
     """One run of the target, or several, one after the other, on the same loaded programs."""
 
-    def __init__(self, start: Start, target: Target, request: WatchRequest, preferences: Preferences | None) -> None:
-        self._start, self._target, self._request = start, target, request
+    def __init__(
+        self,
+        start: Start,
+        target: Target,
+        request: WatchRequest,
+        preferences: Preferences | None,
+        *,
+        unseen: bool,
+    ) -> None:
+        """`unseen`: nobody is told of a snapshot before the last."""
+        self._start, self._target, self._request, self._unseen = start, target, request, unseen
         self._on_screen = preferences is not None
         usual_s = 0.1 if request.execs else 0.5
         self._interval_s = request.interval or (preferences and preferences.settings.interval) or usual_s
@@ -124,6 +133,7 @@ class _Runs:
             raise
         session.until_last = request.until_last
         session.shows_usages = self._on_screen or request.as_json or request.recording is not None
+        session.unseen = self._unseen and session.recorder is None
         self._number += 1
         self.session = session
 
@@ -182,8 +192,9 @@ def watch(
     Without a screen each snapshot goes to what `told` makes of the run.
     """
     log_to(request, on_screen=preferences is not None)
-    runs = _Runs(start, target, request, preferences)
-    told = told or (_exec_lines if request.execs else lambda _: lambda _: None)
+    told = told or (_exec_lines if request.execs else None)
+    unseen = preferences is None and told is None and request.interval is None
+    runs = _Runs(start, target, request, preferences, unseen=unseen)
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request, told)
     complete = runs.finish(final)
     status = 0
@@ -234,14 +245,14 @@ def _exec_lines(info: RunInfo) -> Callable[[Snapshot], None]:
     return ExecLines(info, sys.stderr).add
 
 
-def _watch(runs: _Runs, request: WatchRequest, told: Told) -> Snapshot:
+def _watch(runs: _Runs, request: WatchRequest, told: Told | None) -> Snapshot:
     session = runs.session
 
     def be_quick(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature
         runs.hurry = True
 
     try:
-        tell = told(session.info)
+        tell = told(session.info) if told else lambda _: None
         how = _without_screen(session, request, _on_request(session, tell))
         runs.hurry = how != "ended"
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

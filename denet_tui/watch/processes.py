@@ -352,6 +352,14 @@ def age_s(found: Stat) -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - found.born / _TICKS_S
 
 
+def newest_pid() -> int | None:
+    """The id that was given last to a process or thread here; None where that is not known (man 5 proc_loadavg)."""
+    try:
+        return int(_read("/proc/loadavg").split()[4])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
     import psutil  # takes longer than all the rest here, and a command that is run needs none of it

@@ -24,7 +24,7 @@ from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import Usages
+from denet_tui.watch.processes import Usages, newest_pid
 from denet_tui.watch.sampler import Sampler
 
 log = logging.getLogger("denet_tui")
@@ -37,6 +37,10 @@ _CROWD_OF_EXECS = 1000
 """The same of executions."""
 _STOP_SECONDS = 0.05
 """How long a wish to stop may go unnoticed."""
+_PUT_OFF = 4
+"""So many intervals a reading that nobody sees may take."""
+_KINDS = 40
+"""System calls that a process hardly makes more of: room for so many rows of each is there where one is put off."""
 _LOOKED_AFTER_S = 0.1
 """How long the end of the last descendant may."""
 _COLLECTING = (50_000, 20, 20)
@@ -108,6 +112,8 @@ class Session:
         self.recorder: SnapshotSink | None = None
         self.shows_usages = True
         """Whether what processes use is shown or recorded before the end."""
+        self.unseen = False
+        """Whether nothing is shown or recorded before the end: a reading may then be put off."""
         self.until_last = False
         """Whether the run goes on after the command's end, until its last descendant has ended."""
         self.outlived: Callable[[], object] = lambda: None
@@ -118,6 +124,10 @@ class Session:
         self._sampler = Sampler(info.start_ns, info, cgroup_of)
         self._soonest_s = math.inf
         """How long the maps would take to fill up at the rate of the last interval."""
+        self._put_off = 0
+        """How often the next reading was."""
+        self._newest_pid: int | None = None
+        """That of the machine at the last reading; None where it was not known."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
         self._told = NO_LOSS
@@ -155,6 +165,22 @@ class Session:
                 return
             due = max(due + min(self.interval_s, self._soonest_s), time.monotonic())
 
+    def _may_be_put_off(self) -> bool:
+        """Whether nobody misses the reading that is due, and the maps hold what may happen until the next would be.
+
+        They hold all that lives; so only what begins must be few, and all ids of processes and threads are numbered.
+        """
+        self._put_off += 1
+        now, before = newest_pid(), self._newest_pid
+        return (
+            self.unseen
+            and self._put_off < _PUT_OFF
+            and (self._put_off + 1) * self.interval_s <= self._soonest_s
+            and now is not None
+            and before is not None
+            and 0 <= now - before < _CROWD // _PUT_OFF
+        )
+
     def tick(self, *, running: bool = True) -> Snapshot:
         """Read once, now."""
         if self.target.failure is not None:
@@ -169,6 +195,7 @@ class Session:
         final = not running or self._over.is_set()
         if final:
             self._tracer.settle()
+        self._put_off, self._newest_pid = 0, newest_pid() if self.unseen else None
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
         shown = self._usages.look(living, reading.rows, final=final, shown=self.shows_usages)
@@ -178,10 +205,7 @@ class Session:
         if self.target.notes:
             snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
-        rows = max(sum(map(len, some.values())) for some in (reading.rows, reading.errnos))
-        executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
-        full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD, executed)
-        self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
+        self._foresee(reading, snapshot, len(living))
         if self.recorder:
             self.recorder.add(snapshot)
         if terminal := self.terminal:
@@ -190,6 +214,15 @@ class Session:
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
+
+    def _foresee(self, reading: Reading, snapshot: Snapshot, living: int) -> None:
+        """How long the maps have room for what happens now, and whether also for what may."""
+        rows = max(sum(map(len, some.values())) for some in (reading.rows, reading.errnos))
+        executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
+        full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD, executed)
+        self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
+        if living * _KINDS > self._tracer.capacity:
+            self._newest_pid = None
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
@@ -257,7 +290,9 @@ class Session:
             left = due - time.monotonic()
             if self.target.poll(min(left, _STOP_SECONDS)) and not self._goes_on(min(left, _LOOKED_AFTER_S)):
                 return True
-            if left <= 0 or self.at_once:
+            if left <= 0 and not self.at_once and self._may_be_put_off():
+                due += self.interval_s
+            elif left <= 0 or self.at_once:
                 self.at_once = False
                 break
         return False

@@ -70,6 +70,23 @@ def invariants(argv: list[str]) -> dict[str, Any]:
     }
 
 
+def unseen(argv: list[str]) -> dict[str, Any]:
+    """How many readings a command needs that does nothing for 2 s, where nobody sees them, and what came after."""
+    snapshots: list[Snapshot] = []
+    with watching(argv, 0.1) as (session, _):
+        session.unseen = True
+        session.run(snapshots.append, threading.Event())
+    last = snapshots[-1]
+    return {
+        "idle": len([each for each in snapshots if each.elapsed_ns < 1_900_000_000]),
+        "busy": len([each for each in snapshots if each.elapsed_ns > 2_000_000_000]),
+        "loss": last.loss.describe() if not last.exact else "",
+        "ended": sum(len(snapshot.ended) for snapshot in snapshots),
+        "calls": {call.name: counters.calls for call, counters in last.syscalls.items()},
+        "broken": [text for each in snapshots for text in broken(each, None)],
+    }
+
+
 def leftovers(argv: list[str]) -> dict[str, Any]:
     """What two more readings, one for each side, find after a command has ended."""
     snapshots, tracer = watch(argv, 0.5)

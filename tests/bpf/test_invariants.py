@@ -23,6 +23,16 @@ def test_every_snapshot_of_a_busy_command_adds_up(calls: Path) -> None:
     assert found["calls"]["clone"] == 40
 
 
+def test_what_nobody_sees_is_read_seldom_and_a_storm_after_it_is_exact() -> None:
+    """In a PID namespace: others begin processes here, and then it is read as often as ever."""
+    storm = "sleep 2; i=0; while [ $i -lt 2000 ]; do (:); i=$((i+1)); done; exit 0"
+    found = inside("unseen", "sh", "-c", storm, within=("unshare", "--pid", "--fork", "--mount-proc"))
+    assert found["idle"] <= 6, "one in four of 19, and the first"
+    assert found["busy"] >= 4, "who is many is read at once"
+    assert (found["loss"], found["ended"], found["broken"]) == ("", 2002, [])
+    assert found["calls"]["exit_group"] == 2002
+
+
 def test_calls_in_flight_by_the_counters_are_those_in_the_list(calls: Path) -> None:
     found = inside("quiet", str(calls), "quiet")
     assert found["listed"] == ["pause"] * 6
