@@ -108,7 +108,7 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 about; /* whether the call that it is in is about a file or a path (files.c) */
+    u16 about; /* whether the call that it is in is about a file or a path, and whether it is to be told (files.c) */
     s32 late_nr;
     struct clock clock;
 };
@@ -630,6 +630,16 @@ static __always_inline int has_come_back(u32 tid)
     return 0;
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
+#ifdef DETAIL_FILES
+#include "files.c"
+#endif
+
 #ifdef DETAIL_TIME
 #include "times.c"
 #endif
@@ -847,16 +857,6 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     return 0;
 }
 
-/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-static __always_inline int is_error(s64 result)
-{
-    return result < 0 && result >= -4095 && (result > -512 || result < -516);
-}
-
-#ifdef DETAIL_FILES
-#include "files.c"
-#endif
-
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -885,8 +885,11 @@ static __always_inline void enter(u64 place, s32 nr)
         note_own(self.tid);
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
+#if defined(TIMED) || defined(DETAIL_FILES)
+    task->since_ns = 0; /* so that who reads meanwhile does not take what is written for another call */
+#endif
 #ifdef TIMED
-    task->clock.away_ns = task->since_ns = 0;
+    task->clock.away_ns = 0;
 #ifdef ONLY_WANTED
     task->since_ns = bpf_ktime_get_ns();
 #endif

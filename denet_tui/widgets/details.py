@@ -180,7 +180,8 @@ def _threads(known: AllKnown) -> Iterator[Paragraph]:
 def _doing(call: InFlight | None, now_ns: int) -> str:
     if call is None:
         return "in no call"
-    return f"in {visible(call.syscall.name)} for {formatting.duration(max(now_ns - call.since_ns, 0))}"
+    about = f" ({visible(call.about)})" if call.about else ""
+    return f"in {visible(call.syscall.name)}{about} for {formatting.duration(max(now_ns - call.since_ns, 0))}"
 
 
 def _failures(known: AllKnown) -> Iterator[Paragraph]:
