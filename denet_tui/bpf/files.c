@@ -58,7 +58,7 @@ struct file_key {
 };
 
 struct file_row {
-    u64 opens, reads, writes, read_bytes, write_bytes, time_ns, errors;
+    u64 opens, reads, writes, read_bytes, write_bytes, time_ns, errors, blocked_ns;
 };
 
 struct file_name {
@@ -138,7 +138,7 @@ BPF_TABLE("hash", struct failed_path, u64, failed_paths, FAILED_PATHS);
 BPF_TABLE("hash", u64, struct slowest, slow_calls, SLOW_CALLS);
 BPF_TABLE("array", u32, u64, slow_bars, NUMBERS); /* a call that took less is none of the slowest */
 BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
-BPF_TABLE("lru_hash", u32, struct given, givens, GIVENS); /* by tid; nothing is read from it here */
+BPF_TABLE("lru_hash", u32, struct given, givens, GIVENS); /* by tid */
 BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* handed over frozen; the last ones by CPU, see `about_of` */
 /* Not handed over from here on. */
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
@@ -402,6 +402,7 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->descriptor = first;
     about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
     about->at = -1;
+    about->blocked_ns = task->clock.blocked_ns;
     about->file.device = about->second.device = 0;
     if (DOES(HAS_FILE))
         identify_file(&about->file, file_of(ARGUMENT(12)));
@@ -579,14 +580,17 @@ static __always_inline void find_peer(struct about *about, u64 place)
     about->file = peer;
 }
 
-/* A call that blocks: the path or the address that it was given, for who asks what a thread is in. */
+/*
+ * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
+ * exec when it begins, for by then its memory may be that of another program.
+ */
 static __always_inline void give(struct self *self, struct task *task)
 {
     u32 zero = 0;
     struct about *about = about_of(self, 0);
     struct given *given = given_draft.lookup(&zero);
     task->about = ABOUT;
-    if (!about || !given || about->tid != self->tid || about->nr != task->nr)
+    if (!about || !given || about->tid != self->tid || about->nr != task->nr || !may_tell())
         return;
     given->since_ns = task->since_ns;
     given->length = -1;
@@ -601,8 +605,19 @@ static __always_inline void give(struct self *self, struct task *task)
     givens.update(&self->tid, given);
 }
 
-static __always_inline void count_files(u32 now, u64 place, struct about *about, u32 tgid, u64 spent_ns)
+static __always_inline void spend_on(struct file_row *row, u64 spent_ns, u64 blocked_ns)
 {
+    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (blocked_ns)
+        __sync_fetch_and_add(&row->blocked_ns, blocked_ns);
+}
+
+static __always_inline void count_files(u32 now, u64 place, struct about *about, struct task *task, u64 spent_ns)
+{
+    u32 tgid = task->tgid;
+    u64 blocked_ns = task->clock.blocked_ns - about->blocked_ns;
+    if (blocked_ns > spent_ns) /* of a thread that was met late it may be less than before */
+        blocked_ns = 0;
     s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
         about->class |= FAILED;
@@ -641,7 +656,7 @@ static __always_inline void count_files(u32 now, u64 place, struct about *about,
         if (DOES(FAILED))
             __sync_fetch_and_add(&row->errors, 1);
         if (!DOES_ALL(OPENED | HAS_FILE))
-            __sync_fetch_and_add(&row->time_ns, spent_ns);
+            spend_on(row, spent_ns, blocked_ns);
     }
     /* The other file: what is written to, or the socket that has accepted a connection. */
     if (!DOES(HAS_SECOND) && !DOES_ALL(OPENED | HAS_FILE))
@@ -649,7 +664,7 @@ static __always_inline void count_files(u32 now, u64 place, struct about *about,
     file = DOES(HAS_SECOND) ? about->second : about->file;
     if (!file.device || !(row = file_row_of(now, tgid, &file)))
         return;
-    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    spend_on(row, spent_ns, blocked_ns);
     if (DOES_ALL(HAS_SECOND | RETURNED)) {
         __sync_fetch_and_add(&row->writes, 1);
         __sync_fetch_and_add(&row->write_bytes, about->result);
@@ -690,7 +705,13 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
     slow->file.device = 0;
     if (about) {
         slow->file = about->file;
-        if (DOES(HAS_PATH))
+        if (is_exec(task)) {
+            struct given *given = givens.lookup(&about->tid);
+            if (given && given->since_ns == task->since_ns) {
+                slow->length = given->length;
+                __builtin_memcpy(slow->path, given->text, SLOW_PATH);
+            }
+        } else if (DOES(HAS_PATH))
             slow->length = read_user_str(slow->path, SLOW_PATH, (void *)about->text);
     }
 #pragma unroll
@@ -716,8 +737,13 @@ static __always_inline void leave_files(u32 now, u64 place, struct self *self, s
         }
         if (about) {
             about->result = result;
-            count_files(now, place, about, task->tgid, spent_ns);
+            count_files(now, place, about, task, spent_ns);
         }
     }
     note_slow(now, task, about, spent_ns);
+    /* No call goes by what was found for another: its program may be one by then of which nothing is told. */
+    if (about)
+        about->tid = 0;
+    if (about && self->slot && self->slot->tid != self->tid)
+        crowded_abouts.delete(&self->tid);
 }

@@ -17,7 +17,7 @@ from denet_tui.syscalls import syscall
 from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
-_ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
+_ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<8Q")
 _NAME = struct.Struct("<II6HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<I2h2HI16s232s")
 _OF_TWO = 116

@@ -636,6 +636,11 @@ static __always_inline int is_error(s64 result)
     return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
+static __always_inline int is_exec(struct task *task)
+{
+    return task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT);
+}
+
 #ifdef DETAIL_FILES
 #include "files.c"
 #endif
@@ -905,7 +910,13 @@ static __always_inline void enter(u64 place, s32 nr)
     enter_files(place, &self, task);
 #endif
     task->since_ns = bpf_ktime_get_ns();
-    if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
+    if (!is_exec(task))
+        return;
+#ifdef DETAIL_FILES
+    if (task->about & GIVES)
+        give(&self, task);
+#endif
+    if (self.tid != task->tgid) {
         struct slot *slot = slot_of(task->tgid);
         if (slot)
             slot->moving = self.tid;
@@ -1029,7 +1040,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
 #endif
         count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
-        if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
+        if (is_error(result) && is_exec(task))
             note_failed_exec(place, task->tgid, task->nr == NR_EXECVEAT, -result);
 #endif
         return;
