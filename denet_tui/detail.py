@@ -60,6 +60,10 @@ class Wait(NamedTuple):
         return Wait(self.blocked_ns + other.blocked_ns, self.runqueue_ns + other.runqueue_ns)
 
 
+NO_WAITS: Mapping[Any, Wait] = MappingProxyType({})
+"""What has been waited in calls is not known."""
+
+
 class Time(NamedTuple):
     """Where the time of threads went, each from when it was first seen; the parts are all of it.
 
@@ -72,7 +76,7 @@ class Time(NamedTuple):
     runqueue_ns: int = 0
     """Able to run, waiting for a CPU."""
     blocked_ns: int = 0
-    waits: Mapping[Any, Wait] = MappingProxyType({})
+    waits: Mapping[Any, Wait] = NO_WAITS
     """By syscall, what of it was in calls that are counted."""
     unknown_ns: int = 0
     """Where, the kernel has not told."""

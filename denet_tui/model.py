@@ -139,6 +139,8 @@ class InFlight(NamedTuple):
     tgid: int
     syscall: Syscall
     since_ns: int
+    about: str | None = None
+    """Path, file or peer, where it is known."""
 
 
 class Loss(NamedTuple):

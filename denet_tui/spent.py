@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from denet_tui.detail import Time, Wait
-from denet_tui.model import Accounts
+from denet_tui.detail import NO_WAITS, Time, Wait
+from denet_tui.model import Accounts, Counters
 from denet_tui.syscalls import for_children
 from denet_tui.visible import how_many, visible
 
+NO_WAIT = Wait()
 _NAMED = 3
 """Calls that are named as what was waited in."""
 
@@ -44,7 +45,7 @@ def together(times: Iterable[Time | None]) -> Time | None:
         for call, (blocked_ns, runqueue_ns) in each.waits.items():
             blocked[call] += blocked_ns
             runqueue[call] += runqueue_ns
-    return sums._replace(waits={call: Wait(ns, runqueue[call]) for call, ns in blocked.items()})
+    return sums._replace(waits={call: Wait(ns, runqueue[call]) for call, ns in blocked.items()} or NO_WAITS)
 
 
 def longest(spent: Time) -> list[tuple[Any, Wait]]:
@@ -52,10 +53,41 @@ def longest(spent: Time) -> list[tuple[Any, Wait]]:
     return sorted(spent.waits.items(), key=lambda item: (-item[1].blocked_ns, item[0]))
 
 
+def outside_calls(spent: Time) -> int:
+    """How long (ns) it was blocked in no call that is counted: by page faults that wait for disks, and by stops.
+
+    0 where what it was blocked in is not known.
+    """
+    inside = spent.blocked_ns if spent.waits is NO_WAITS else sum(wait.blocked_ns for wait in spent.waits.values())
+    return max(spent.blocked_ns - inside, 0)
+
+
+def kernel_in(spent: Time, calls: Mapping[Any, Counters]) -> list[tuple[Any, int]]:
+    """The calls that it was on a CPU in the kernel in, and for how long (ns), the longest first.
+
+    Calls that a thread is in are left out: their waits are known by now, and their time is not.
+    """
+    if spent.waits is NO_WAITS:
+        return []
+    found = (
+        (call, min(counted.time_ns - sum(spent.waits.get(call, NO_WAIT)), spent.kernel_ns))
+        for call, counted in calls.items()
+        if not counted.in_flight
+    )
+    return sorted(((call, ns) for call, ns in found if ns > 0), key=lambda item: (-item[1], item[0]))
+
+
+def most_kernel_in(spent: Time, calls: Mapping[Any, Counters]) -> str:
+    """Those that are a percent of it, two at most, in words."""
+    found = kernel_in(spent, calls)[:2]
+    return ", ".join(f"{visible(call.name)} {share(ns, spent)}" for call, ns in found if 100 * ns >= spent.whole_ns)
+
+
 def blocked_in(spent: Time) -> list[tuple[str, int]]:
-    """The calls that most of a time was blocked in, and for how long (ns); not those that wait for own children."""
+    """What most of a time was blocked in, and for how long (ns): calls that wait for no own children, and none."""
     found = [(visible(call.name), wait.blocked_ns) for call, wait in longest(spent) if not for_children(call)]
-    return [(name, ns) for name, ns in found[:_NAMED] if 200 * ns >= spent.whole_ns > 0]
+    found = [*found[:_NAMED], ("outside calls", outside_calls(spent))]
+    return [(name, ns) for name, ns in found if 200 * ns >= spent.whole_ns > 0]
 
 
 def share(part_ns: int, spent: Time) -> str:
@@ -77,13 +109,14 @@ def briefly(spent: Time) -> tuple[str, str]:
     return ", ".join(said), inside
 
 
-def in_words(spent: Time) -> str:
+def in_words(spent: Time, kernel_in: str = "") -> str:
     """`on CPU 41 % (user 30 %, kernel 11 %), waits for CPU 8 %, blocked 51 % (for children 30 %, read 12 %)`."""
     user, kernel, runqueue, _, children, unknown = parts(spent)
     inside = _part("for children", children, spent) + [f"{name} {share(ns, spent)}" for name, ns in blocked_in(spent)]
     where = f" ({', '.join(inside)})" if inside else ""
+    in_kernel = f"kernel {share(kernel, spent)}" + (f": {kernel_in}" if kernel_in else "")
     said = [
-        f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, kernel {share(kernel, spent)})",
+        f"on CPU {share(user + kernel, spent)} (user {share(user, spent)}, {in_kernel})",
         f"waits for CPU {share(runqueue, spent)}",
         *_part("not known", unknown, spent),
         f"blocked {share(spent.blocked_ns, spent)}{where}",

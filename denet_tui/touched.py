@@ -47,6 +47,8 @@ class Use(NamedTuple):
     write_bytes: int = 0
     time_ns: int = 0
     errors: int = 0
+    blocked_ns: int = 0
+    """Of the time; 0 where time is not watched."""
 
     def plus(self, other: Use) -> Use:
         """Both added up."""

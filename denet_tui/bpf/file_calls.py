@@ -8,11 +8,11 @@ import struct
 
 from denet_tui import uname
 from denet_tui.bpf.btf import FUNCTION, Btf
-from denet_tui.bpf.maps import Map
+from denet_tui.bpf.maps import Map, freeze
 from denet_tui.bpf.request import Request
 
-READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER = (
-    1 << bit for bit in range(11)
+READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER, BINDS = (
+    1 << bit for bit in range(12)
 )
 """As files.c has them."""
 FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16
@@ -38,7 +38,8 @@ _CALLS = {
         flock:73:32 epoll_wait:232:- epoll_pwait:281:22 epoll_pwait2:441:441 vmsplice:278:75
     """,
     OPENS | HAS_FILE: "accept:43:202 accept4:288:242",
-    HAS_FILE | HAS_ADDRESS: "connect:42:203 bind:49:200",
+    HAS_FILE | HAS_ADDRESS: "connect:42:203",
+    HAS_FILE | HAS_ADDRESS | BINDS: "bind:49:200",
     OPENS | HAS_PATH: "open:2:- creat:85:-",
     OPENS | HAS_PATH | HAS_FOLDER | PATH_1: "openat:257:56 openat2:437:437",
     HAS_PATH: """
@@ -61,12 +62,14 @@ _CALLS = {
     HAS_PATH | HAS_FOLDER | PATH_2: "symlinkat:266:36",
 }
 """By what they do: name, number on x86-64, number in the generic table. What they lack is touched.NOT_IN_FILES."""
-MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away")
+MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away", "givens", "abouts")
 """That are handed over."""
+_FROZEN = "abouts"
+"""Who reads it must not write to it: the kernel side goes by what is in it."""
 _PER_FILE = {"FILES": 32768, "FILE_NAMES": 4096, "FAILED_PATHS": 8192}
 """Entries between two readings: rows of a process and a file, new names, failing paths; at most as many as `rows`."""
-_OTHERS = {"SLOW_CALLS": 4096, "NAMED": 32768}
-"""CPUs x calls between two readings, and files whose name has been told."""
+_OTHERS = {"SLOW_CALLS": 4096, "NAMED": 32768, "GIVENS": 4096}
+"""CPUs x calls between two readings, files whose name has been told, threads that block with a path or an address."""
 PATH_OFFSETS = {
     "task_struct.fs": "OFF_FS",
     "fs_struct.pwd": "OFF_PWD",
@@ -185,4 +188,5 @@ def fill(tables: dict[str, int]) -> dict[str, int]:
         device = os.fstat(anonymous.fileno()).st_dev
     packed = os.major(device) << 20 | os.minor(device)  # dev_t of the kernel (include/linux/kdev_t.h)
     table.update(struct.pack("<I", _NUMBERS - 1), struct.pack("<I", packed))
+    freeze(tables[_FROZEN])
     return {name: each for name, each in tables.items() if name != "classes"}

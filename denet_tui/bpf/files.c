@@ -14,6 +14,7 @@
 #define SLOWEST 5
 #define CROWDED 1024
 #define ADDRESS 128 /* sizeof(struct sockaddr_storage) */
+#define GIVEN 256
 #define SOCKFS 0x534F434B
 #define AT_FDCWD (-100)
 #define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
@@ -34,6 +35,7 @@ enum {
     HAS_FOLDER = 128, /* the argument before the path: a descriptor that the path may begin at */
     HAS_ADDRESS = 256, /* arguments 1 and 2: a socket's address and its length */
     HAS_PEER = 1024, /* arguments 4 and 5: an address and its length, or (MESSAGE) argument 1 a struct msghdr with them */
+    BINDS = 2048,    /* that address is to be the socket's own, else its peer's */
     MESSAGE = 1 << 16, /* as of a path: about->text */
     HAS_OTHER = 512, /* after the path another, and before that, with HAS_FOLDER, a folder of its own */
     /* How it has ended. */
@@ -56,7 +58,7 @@ struct file_key {
 };
 
 struct file_row {
-    u64 opens, reads, writes, read_bytes, write_bytes, time_ns, errors;
+    u64 opens, reads, writes, read_bytes, write_bytes, time_ns, errors, blocked_ns;
 };
 
 struct file_name {
@@ -115,6 +117,17 @@ struct about {
     struct identity file, second;
     struct identity looked; /* at its exit: what it has opened, or the folder that its failing path begins at */
     struct identity named[4]; /* by descriptor, the last one of which the name was known */
+    u64 blocked_ns; /* how long its thread had been blocked when it entered the call, see struct clock */
+};
+
+/* Of task->about: a call has a `struct about`; and a path or an address, which is told when it blocks. */
+enum { ABOUT = 1, GIVES = 2 };
+
+/* The path or the address that a call was given in which a thread blocks. */
+struct given {
+    u64 since_ns; /* which call of that thread */
+    s64 length;   /* as of struct failed_path */
+    char text[GIVEN];
 };
 
 enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
@@ -125,13 +138,15 @@ BPF_TABLE("hash", struct failed_path, u64, failed_paths, FAILED_PATHS);
 BPF_TABLE("hash", u64, struct slowest, slow_calls, SLOW_CALLS);
 BPF_TABLE("array", u32, u64, slow_bars, NUMBERS); /* a call that took less is none of the slowest */
 BPF_TABLE("percpu_array", u32, u64, turned_away, TURNED_AWAY);
+BPF_TABLE("lru_hash", u32, struct given, givens, GIVENS); /* by tid */
+BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* handed over frozen; the last ones by CPU, see `about_of` */
 /* Not handed over from here on. */
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
-BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* the last ones by CPU, see `about_of` */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
 BPF_TABLE("lru_hash", struct identity, u32, named, NAMED); /* SETTLED, or the epoch in which it had no address */
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
+BPF_TABLE("percpu_array", u32, struct given, given_draft, 1);
 BPF_TABLE("array", u32, struct slowest, none_slow, 1);
 
 #define CLASS (*(volatile u32 *)&about->class)
@@ -372,15 +387,22 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     u64 first = REGISTER(u64, registers, OFF_ARG_0), second = REGISTER(u64, registers, OFF_ARG_1);
     u64 third = REGISTER(u64, registers, OFF_ARG_2);
 #define ARGUMENT(shift) (DOES(3 << (shift)) == 0 ? first : DOES(2 << (shift)) ? third : second)
-    task->about = 1;
     about->tid = self->tid;
     about->class = class;
+    task->about = DOES(HAS_PATH | HAS_ADDRESS) ? ABOUT | GIVES : ABOUT;
     about->nr = task->nr;
     about->text = DOES(HAS_ADDRESS) ? second : ARGUMENT(16);
     about->size = third;
+    if (DOES(HAS_PEER) && DOES(WRITES) && !DOES(MESSAGE)) {
+        about->text = REGISTER(u64, registers, OFF_ARG_4);
+        about->size = REGISTER(u64, registers, OFF_ARG_5);
+        if (about->text)
+            task->about = ABOUT | GIVES;
+    }
     about->descriptor = first;
     about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
     about->at = -1;
+    about->blocked_ns = task->clock.blocked_ns;
     about->file.device = about->second.device = 0;
     if (DOES(HAS_FILE))
         identify_file(&about->file, file_of(self, ARGUMENT(12)));
@@ -490,13 +512,14 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
 }
 
 /*
- * Of a datagram by address: the file becomes that socket with that peer, which has a row and a name of its own. The
- * address is what was sent to, or what the kernel has written where a datagram was received.
+ * Of a datagram by address, and of a socket that was not connected or bound: the file becomes that socket with that
+ * address, which has a row and a name of its own. The address is what was given, or what the kernel has written where a
+ * datagram was received.
  */
 static __always_inline void find_peer(struct self *self, struct about *about, u64 place)
 {
-    u32 zero = 0, seen = SETTLED, length = 0;
-    u64 address = 0;
+    u32 zero = 0, seen = SETTLED, length = about->size;
+    u64 address = about->text;
     char *registers = own_registers(place), *socket;
     struct file_name *name = name_draft.lookup(&zero);
     if (!name || !registers)
@@ -504,17 +527,15 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     u64 *given = (u64 *)(name->text + 2 * ADDRESS); /* of bytes it would be cleared and copied byte by byte */
     __builtin_memset(given, 0, ADDRESS);
     if (DOES(MESSAGE)) {
+        address = length = 0;
         read_user(&address, sizeof(address), (void *)about->text);
         read_user(&length, sizeof(length), (void *)(about->text + 8));
-    } else {
-        u64 size = REGISTER(u64, registers, OFF_ARG_5);
+    } else if (DOES(READS)) {
         address = REGISTER(u64, registers, OFF_ARG_4);
-        if (DOES(READS))
-            read_user(&length, sizeof(length), (void *)size);
-        else
-            length = size;
+        length = 0;
+        read_user(&length, sizeof(length), (void *)REGISTER(u64, registers, OFF_ARG_5));
     }
-    u64 whole = length, mixed = about->file.inode;
+    u64 whole = length, mixed = about->file.inode ^ DOES(BINDS);
     asm volatile("" : "+r"(whole)); /* as in unix_address */
     if (!address || whole <= 2 || whole > ADDRESS || read_user(given, whole, (void *)address))
         return;
@@ -534,15 +555,22 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     if (same.inode != about->file.inode || same.device != about->file.device || name->magic != SOCKFS)
         return;
     take_socket(name, socket);
-    if (name->family != *(u16 *)given || name->type == SOCK_STREAM || name->type == SOCK_SEQPACKET)
+    if (name->family != *(u16 *)given)
+        return;
+    if (!DOES(HAS_ADDRESS) && (name->type == SOCK_STREAM || name->type == SOCK_SEQPACKET))
         return;
     name->mode = READ(u16, LOAD(char *, AS(TYPE_FILE, socket), OFF_F_INODE), OFF_MODE);
     if (name->family == 1) {
         name->of_peer = whole;
         __builtin_memcpy((u64 *)(name->text + ADDRESS), given, ADDRESS);
     } else {
-        name->remote_port = __builtin_bswap16(*((u16 *)given + 1));
-        __builtin_memcpy((u32 *)name->remote, (u32 *)given + (name->family == 2 ? 1 : 2), 16);
+        u16 port = __builtin_bswap16(*((u16 *)given + 1));
+        u32 *whose = DOES(BINDS) ? (u32 *)name->local : (u32 *)name->remote;
+        if (DOES(BINDS))
+            name->local_port = port;
+        else
+            name->remote_port = port;
+        __builtin_memcpy(whose, (u32 *)given + (name->family == 2 ? 1 : 2), 16);
     }
     if (file_names.update(&peer, name)) {
         turn_away(NO_NAME);
@@ -552,8 +580,44 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     about->file = peer;
 }
 
-static __always_inline void count_files(u32 now, u64 place, struct self *self, struct about *about, u32 tgid, u64 spent_ns)
+/*
+ * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
+ * exec when it begins, for by then its memory may be that of another program.
+ */
+static __always_inline void give(struct self *self, struct task *task)
 {
+    u32 zero = 0;
+    struct about *about = about_of(self, 0);
+    struct given *given = given_draft.lookup(&zero);
+    task->about = ABOUT;
+    if (!about || !given || about->tid != self->tid || about->nr != task->nr || !may_tell(self))
+        return;
+    given->since_ns = task->since_ns;
+    given->length = -1;
+    if (DOES(HAS_PATH))
+        given->length = read_user_str(given->text, GIVEN, (void *)about->text);
+    else {
+        u64 size = about->size & 0xffffffff;
+        asm volatile("" : "+r"(size));
+        if (size <= ADDRESS && read_user(given->text, size, (void *)about->text) == 0)
+            given->length = size;
+    }
+    givens.update(&self->tid, given);
+}
+
+static __always_inline void spend_on(struct file_row *row, u64 spent_ns, u64 blocked_ns)
+{
+    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (blocked_ns)
+        __sync_fetch_and_add(&row->blocked_ns, blocked_ns);
+}
+
+static __always_inline void count_files(u32 now, u64 place, struct self *self, struct about *about, struct task *task, u64 spent_ns)
+{
+    u32 tgid = task->tgid;
+    u64 blocked_ns = task->clock.blocked_ns - about->blocked_ns;
+    if (blocked_ns > spent_ns) /* of a thread that was met late it may be less than before */
+        blocked_ns = 0;
     s64 result = *(volatile s64 *)&about->result;
     if (is_error(result))
         about->class |= FAILED;
@@ -572,7 +636,7 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
         about->class |= OPENED;
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         count_path(now, about);
-    if (DOES(HAS_PEER) && DOES(WRITES | RETURNED) && about->file.device)
+    if ((DOES(HAS_PEER) ? DOES(WRITES | RETURNED) : DOES(HAS_ADDRESS) && !DOES(LOOKS)) && about->file.device)
         find_peer(self, about, place);
     struct identity file = DOES(OPENED) ? about->looked : about->file;
     struct file_row *row = 0;
@@ -592,7 +656,7 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
         if (DOES(FAILED))
             __sync_fetch_and_add(&row->errors, 1);
         if (!DOES_ALL(OPENED | HAS_FILE))
-            __sync_fetch_and_add(&row->time_ns, spent_ns);
+            spend_on(row, spent_ns, blocked_ns);
     }
     /* The other file: what is written to, or the socket that has accepted a connection. */
     if (!DOES(HAS_SECOND) && !DOES_ALL(OPENED | HAS_FILE))
@@ -600,7 +664,7 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
     file = DOES(HAS_SECOND) ? about->second : about->file;
     if (!file.device || !(row = file_row_of(now, tgid, &file)))
         return;
-    __sync_fetch_and_add(&row->time_ns, spent_ns);
+    spend_on(row, spent_ns, blocked_ns);
     if (DOES_ALL(HAS_SECOND | RETURNED)) {
         __sync_fetch_and_add(&row->writes, 1);
         __sync_fetch_and_add(&row->write_bytes, about->result);
@@ -641,7 +705,13 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
     slow->file.device = 0;
     if (about) {
         slow->file = about->file;
-        if (DOES(HAS_PATH))
+        if (is_exec(task)) {
+            struct given *given = givens.lookup(&about->tid);
+            if (given && given->since_ns == task->since_ns) {
+                slow->length = given->length;
+                __builtin_memcpy(slow->path, given->text, SLOW_PATH);
+            }
+        } else if (DOES(HAS_PATH))
             slow->length = read_user_str(slow->path, SLOW_PATH, (void *)about->text);
     }
 #pragma unroll
@@ -667,8 +737,13 @@ static __always_inline void leave_files(u32 now, u64 place, struct self *self, s
         }
         if (about) {
             about->result = result;
-            count_files(now, place, self, about, task->tgid, spent_ns);
+            count_files(now, place, self, about, task, spent_ns);
         }
     }
     note_slow(now, task, about, spent_ns);
+    /* No call goes by what was found for another: its program may be one by then of which nothing is told. */
+    if (about)
+        about->tid = 0;
+    if (about && self->slot && self->slot->tid != self->tid)
+        crowded_abouts.delete(&self->tid);
 }

@@ -17,7 +17,7 @@ from denet_tui.syscalls import syscall
 from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
-_ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<7Q")
+_ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<8Q")
 _NAME = struct.Struct("<II6HBB2xII16s16s1280s")
 _FAILED = struct.Struct("<I2h2HI16s232s")
 _OF_TWO = 116
@@ -93,6 +93,10 @@ class FileTables:
             self._turned_away(),
         )
 
+    def name_of(self, identity: bytes) -> str | None:
+        """What a file is called; None where that is not known, or there is none."""
+        return self._names.get(identity, _UNKNOWN).path if any(identity[8:12]) else None
+
     def _take_names(self) -> None:
         table = self._tables["file_names"]
         for keys, values in table.read():
@@ -112,7 +116,7 @@ class FileTables:
                 _, length, other, nr, number, apart, folder, text = key
                 name = syscall(ABI_NATIVE, nr).name
                 if name in _CONNECTING:
-                    path = _address(text[:length]) if length >= 0 else None
+                    path = address(text[:length]) if length >= 0 else None
                 elif other:
                     first = self._path(text[:_OF_TWO], length, folder, number, apart & _ROOT)
                     second = self._path(text[_OF_TWO:], other, folder, number, apart)
@@ -128,7 +132,7 @@ class FileTables:
         """
         if length < 0:
             return None
-        path = _cut_text(text, length)
+        path = cut_text(text, length)
         if not path and number == errno.ENOENT:
             return '""'
         if path.startswith("/"):
@@ -144,8 +148,7 @@ class FileTables:
                 packed = values[at * stride + _SLOW_HEAD : (at + 1) * stride]
                 for time_ns, at_ns, tgid, length, identity, text in _SLOW.iter_unpack(packed):
                     if time_ns:
-                        file = self._names.get(identity, _UNKNOWN).path if any(identity[8:12]) else None
-                        about = _cut_text(text, length) if length > 0 else file
+                        about = cut_text(text, length) if length > 0 else self.name_of(identity)
                         yield SlowCall(syscall(ABI_NATIVE, nr).name, tgid, time_ns, at_ns, about)
 
     def _turned_away(self) -> dict[str, int]:
@@ -193,7 +196,7 @@ def _kind_of(name: _Name) -> str:
 
 def _socket(name: _Name, inode: int) -> File:
     if name.family == _UNIX:
-        own, peer = _address(name.text[: name.length]), _address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
+        own, peer = address(name.text[: name.length]), address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
         if own and peer and name.type == _DATAGRAM:
             return File("unix", f"{own} → {peer.removeprefix('unix ')}")
         return File("unix", own or peer or f"unix [{inode}]")
@@ -203,10 +206,11 @@ def _socket(name: _Name, inode: int) -> File:
     own = _end(name.family, name.local, name.local_port)
     if not name.remote_port:
         return File(kind, f"{kind} {own}")
-    return File(kind, f"{kind} {own} → {_end(name.family, name.remote, name.remote_port)}")
+    there = _end(name.family, name.remote, name.remote_port)
+    return File(kind, f"{kind} {own} → {there}" if name.local_port else f"{kind} → {there}")
 
 
-def _address(packed: bytes) -> str:
+def address(packed: bytes) -> str:
     """A socket address (man 7 unix, ip, ipv6), empty where it is none."""
     if len(packed) <= 2:
         return ""
@@ -227,7 +231,7 @@ def _end(family: int, address: bytes, port: int) -> str:
     return f"[{ipaddress.IPv6Address(address[:16])}]:{port}"
 
 
-def _cut_text(text: bytes, length: int) -> str:
+def cut_text(text: bytes, length: int) -> str:
     """A path, and an ellipsis where there was no room for all of it."""
     path, cut = names.text(text, length)
     return f"{path}…" if cut else path

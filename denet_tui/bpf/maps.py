@@ -15,7 +15,7 @@ from pathlib import Path
 from denet_tui import uname
 
 LOOKUP, UPDATE, DELETE, NEXT_KEY, RAW_TRACEPOINT_OPEN = 1, 2, 3, 4, 17
-OBJECT_INFO, LOOKUP_BATCH, DELETE_BATCH = 15, 24, 27
+OBJECT_INFO, FREEZE, LOOKUP_BATCH, DELETE_BATCH = 15, 22, 24, 27
 ANY, NOEXIST = 0, 1
 
 ARRAY, PERCPU_HASH, PERCPU_ARRAY = 2, 5, 6
@@ -72,6 +72,11 @@ def shape_of(descriptor: int) -> tuple[int, int, int, int, int]:
     bpf(OBJECT_INFO, struct.pack("<IIQ", descriptor, len(buffer), ctypes.addressof(buffer)))
     kind, _, key_size, value_size, entries, flags = struct.unpack_from("<6I", buffer)
     return kind, key_size, value_size, entries, flags
+
+
+def freeze(descriptor: int) -> None:
+    """From now on programs alone write to a map, by whatever descriptor one has it (Linux 5.2); raises OSError."""
+    bpf(FREEZE, struct.pack("<I", descriptor))
 
 
 def kernel_version(release: str = "") -> tuple[int, ...]:

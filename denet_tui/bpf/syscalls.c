@@ -108,7 +108,7 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 about; /* whether the call that it is in is about a file or a path (files.c) */
+    u16 about; /* whether the call that it is in is about a file or a path, and whether it is to be told (files.c) */
     s32 late_nr;
     struct clock clock;
 };
@@ -656,6 +656,21 @@ static __always_inline int has_come_back(u32 tid)
     return 0;
 }
 
+/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
+static __always_inline int is_error(s64 result)
+{
+    return result < 0 && result >= -4095 && (result > -512 || result < -516);
+}
+
+static __always_inline int is_exec(struct task *task)
+{
+    return task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT);
+}
+
+#ifdef DETAIL_FILES
+#include "files.c"
+#endif
+
 #ifdef DETAIL_TIME
 #include "times.c"
 #endif
@@ -873,16 +888,6 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     return 0;
 }
 
-/* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
-static __always_inline int is_error(s64 result)
-{
-    return result < 0 && result >= -4095 && (result > -512 || result < -516);
-}
-
-#ifdef DETAIL_FILES
-#include "files.c"
-#endif
-
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -911,8 +916,11 @@ static __always_inline void enter(u64 place, s32 nr)
         note_own(self.tid);
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
+#if defined(TIMED) || defined(DETAIL_FILES)
+    task->since_ns = 0; /* so that who reads meanwhile does not take what is written for another call */
+#endif
 #ifdef TIMED
-    task->clock.away_ns = task->since_ns = 0;
+    task->clock.away_ns = 0;
 #ifdef ONLY_WANTED
     task->since_ns = bpf_ktime_get_ns();
 #endif
@@ -928,7 +936,13 @@ static __always_inline void enter(u64 place, s32 nr)
     enter_files(place, &self, task);
 #endif
     task->since_ns = bpf_ktime_get_ns();
-    if ((nr == NR_EXECVE || nr == NR_EXECVEAT) && self.tid != task->tgid) {
+    if (!is_exec(task))
+        return;
+#ifdef DETAIL_FILES
+    if (task->about & GIVES)
+        give(&self, task);
+#endif
+    if (self.tid != task->tgid) {
         struct slot *slot = slot_of(task->tgid);
         if (slot)
             slot->moving = self.tid;
@@ -1052,7 +1066,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
 #endif
         count_return(now, task, spent_ns, result);
 #ifdef DETAIL_EXECS
-        if (is_error(result) && task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT))
+        if (is_error(result) && is_exec(task))
             note_failed_exec(place, &self, task->tgid, task->nr == NR_EXECVEAT, -result);
 #endif
         return;

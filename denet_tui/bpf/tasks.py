@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 CLOCK = struct.Struct("<Q5q5QIB3x")
 UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
-TASK = struct.Struct(f"<QQIiBB6x{CLOCK.size}x")
+TASK = struct.Struct(f"<QQIiBBH4x{CLOCK.size}x")
 CLOCK_AT = TASK.size - CLOCK.size
 THREAD = struct.Struct(f"<{TASK.size}sI")
 """How a slot begins: what it holds and whose it is, 0 for nobody's."""
@@ -42,10 +42,14 @@ class Task(NamedTuple):
     nr: int
     since_ns: int
     clock: Clock
+    on_file: bool = False
+    """Whether the kernel side keeps what the call is about."""
+    about: str | None = None
+    """What that is, where it is known: a path, a file, a peer."""
 
 
 def task_of(row: bytes) -> Task:
     """From the beginning of a slot."""
     packed, tid = THREAD.unpack(row)
-    since, _, tgid, nr, abi, state = TASK.unpack(packed)
-    return Task(tid, tgid, state == INSIDE, abi, nr, since, Clock(*CLOCK.unpack_from(row, CLOCK_AT)))
+    since, _, tgid, nr, abi, state, about = TASK.unpack(packed)
+    return Task(tid, tgid, state == INSIDE, abi, nr, since, Clock(*CLOCK.unpack_from(row, CLOCK_AT)), bool(about))

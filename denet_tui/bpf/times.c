@@ -285,6 +285,10 @@ static __always_inline void switched(u32 preempted, char *next)
         u32 state = OWN(u32, SELF, OFF_STATE);
         now = bpf_ktime_get_ns();
         switch_out(self.cred, task, now, state, preempted);
+#ifdef DETAIL_FILES
+        if (task->about & GIVES && task->clock.where == BLOCKED && task->state == INSIDE && is_allowed(self.cred))
+            give(&self, task);
+#endif
         if (state & TASK_DEAD) {
             struct times *sums = times.lookup(&task->tgid);
             if (sums && task->clock.where) {

@@ -17,6 +17,7 @@ from denet_tui import clock
 from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
 from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
+from denet_tui.bpf.open_calls import OpenCalls
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
@@ -93,6 +94,7 @@ class Tracer:
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
         self.files = FileTables(self._maps) if "files" in self._maps else None
+        self.open_calls = OpenCalls(self._maps, self.files.name_of) if self.files else None
         self._epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
@@ -169,7 +171,7 @@ class Tracer:
             raise
         for thread in threads:
             if (state := {"S": NEW, "T": IDLE}.get(thread.state)) is not None:
-                told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state)[:CLOCK_AT]
+                told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT]
                 told += CLOCK.pack(*_ASLEEP._replace(mark_ns=clock.now_ns()))
                 self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
         if self._only_uid is not None:
@@ -234,6 +236,7 @@ class Tracer:
         tasks, processes = self._read_tasks(), self._read_processes()
         spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
         about = self.files.read(side) if self.files else None
+        tasks = self.open_calls.told(tasks) if self.open_calls else tasks
         turned_away |= about.turned_away if about else {}
         return Reading(now, *counted, tasks, processes, Detail(executed, turned_away), spent, about)
 

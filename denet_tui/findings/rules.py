@@ -54,6 +54,7 @@ _CROWDED_NS, _CROWD = 2_000_000_000, 3
 """Threads that want a CPU for each that there is: with twice as many as CPUs builds are begun."""
 _WAIT = WAITS | PARTNERS
 _NOT_SLOW = _WAIT | _SYNCS
+_TOWARDS = ("connect", "sendto")
 _NOT_STUCK = _WAIT - {"connect", "flock", "fcntl"}
 """Of those that wait for somebody else these are expected to be let go soon."""
 
@@ -188,8 +189,10 @@ def stuck(snapshot: Snapshot) -> Iterator[RunFinding]:
     if some and snapshot.running:
         first = min(some, key=lambda each: each.since_ns)
         since_ns = now - first.since_ns
-        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)} for {_long(since_ns)}"
+        where = f" {_preposition(first.syscall)} {paths.short(first.about)}" if first.about else ""
+        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)}{where} for {_long(since_ns)}"
         figures: dict[str, int | str] = {"tid": first.tid, "syscall": first.syscall.name, "time_ns": since_ns}
+        figures |= {"about": first.about} if first.about else {}
         yield RunFinding("stuck", text, figures, 1.5, "inflight")
 
 
@@ -208,6 +211,10 @@ RULES: tuple[Callable[[Snapshot], Iterator[RunFinding]], ...] = (
 def _plain(call: Syscall) -> str:
     """Its name without that of a foreign ABI."""
     return _base(call.name)
+
+
+def _preposition(call: Syscall) -> str:
+    return "to" if _plain(call) in _TOWARDS else "on"
 
 
 def _base(name: str) -> str:

@@ -30,13 +30,13 @@ class Changes:
         if now is None:
             return None
         self._told = now
-        by: dict[File, dict[str, Use]] = {file: {} for file, _ in _new(now.files, told.files)}
+        by: dict[File, dict[str, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
         for (pid, file), use in _new(now.by_process, told.by_process):
-            by.setdefault(file, {})[str(pid)] = use
+            by.setdefault(file, {})[str(pid)] = _numbers(use)
         failed = _new(now.failed, told.failed)
         slowest = set(now.slowest).difference(told.slowest)
         return {
-            "files": [{**_named(file), "all": now.files.get(file), "by": uses} for file, uses in by.items()],
+            "files": [{**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in by.items()],
             "failed_paths": [
                 {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path), "count": count}
                 for path, count in failed
@@ -85,6 +85,11 @@ def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any,
 
 def _named(file: File) -> Json:
     return {"path": _plain(file.path), "kind": file.kind}
+
+
+def _numbers(use: Use | None) -> tuple[int, ...] | None:
+    """As `_use` reads it; the last only where it is any."""
+    return use if use is None or use.blocked_ns else use[:-1]
 
 
 def _use(numbers: list[Any]) -> Use:

@@ -329,7 +329,8 @@ def _more(before: Errnos, new: Errnos) -> Errnos:
 
 
 def _in_flight(call: Line) -> InFlight:
-    return InFlight(whole(call["tid"]), whole(call["tgid"]), named(str(call["syscall"])), whole(call["since_ns"]))
+    tid, tgid, since_ns = (whole(call[name]) for name in ("tid", "tgid", "since_ns"))
+    return InFlight(tid, tgid, named(str(call["syscall"])), since_ns, or_text(call.get("about")))
 
 
 def loss_of(counts: Line) -> Loss:

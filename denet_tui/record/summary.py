@@ -66,7 +66,7 @@ def _head(snapshot: Snapshot, left_out: int) -> Json:
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
         "findings": finding_items(snapshot),
-        "time": times.item(snapshot.detail.time),
+        "time": times.item(snapshot.detail.time, snapshot.syscalls),
         "turned_away": dict(snapshot.detail.turned_away),
         **({"processes_left_out": left_out} if left_out else {}),
         **notes(snapshot),
@@ -87,7 +87,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
         **accounts(process.usage.accounts),
         **({"lost": True} if process.lost else {}),
         "cgroup": process.cgroup and plain(process.cgroup),
-        "time": times.item(process.time),
+        "time": times.item(process.time, process.syscalls),
         **execs.of_process(info, process),
         "syscalls": {
             plain(syscall.name): {"calls": counted.calls, "errors": counted.errors, "time_ns": counted.time_ns}

@@ -11,7 +11,7 @@ from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
-from denet_tui.spent import in_words, used_in_words
+from denet_tui.spent import in_words, most_kernel_in, used_in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.touched import turned_away
 from denet_tui.visible import visible
@@ -124,8 +124,8 @@ def _story(info: RunInfo, snapshot: Snapshot, ending: str) -> Iterable[str]:
     yield exactness(snapshot, ending)
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"
     yield f"used: {_used(snapshot)}"
-    if snapshot.detail.time is not None:
-        yield f"time of all threads: {in_words(snapshot.detail.time)}"
+    if (time := snapshot.detail.time) is not None:
+        yield f"time of all threads: {in_words(time, most_kernel_in(time, snapshot.syscalls))}"
     survivors = [process for process in snapshot.processes if process.alive]
     count = snapshot.forgotten + len(snapshot.processes)
     running = f", {len(survivors):,} still running" if survivors else ""

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from denet_tui.detail import Time, Wait
-from denet_tui.model import Snapshot
+from denet_tui.detail import NO_WAITS, Time, Wait
+from denet_tui.model import Counters, Snapshot
 from denet_tui.record.text import Json, plain
-from denet_tui.spent import longest
+from denet_tui.spent import kernel_in, longest, outside_calls
 from denet_tui.syscalls import named
 
 
-def item(spent: Time | None) -> Json | None:
-    """Of the summary; `blocked_in_ns` is what of it was in calls that were counted, the longest first."""
+def item(spent: Time | None, calls: Mapping[Any, Counters]) -> Json | None:
+    """Of the summary, for whoever made these calls; the longest first in `kernel_in_ns` and `blocked_in_ns`."""
     if spent is None:
         return None
     inside = {plain(call.name): wait.blocked_ns for call, wait in longest(spent) if wait.blocked_ns}
     named_parts = dict(zip(Time._fields[:4], spent[:4], strict=True))
-    return {**named_parts, "unknown_ns": spent.unknown_ns, "blocked_in_ns": inside}
+    return {
+        **named_parts,
+        "unknown_ns": spent.unknown_ns,
+        "kernel_in_ns": {plain(call.name): ns for call, ns in kernel_in(spent, calls)},
+        "blocked_in_ns": inside,
+        "blocked_outside_ns": outside_calls(spent),
+    }
 
 
 def numbers(spent: Time, waits: Json | None = None) -> list[Any]:
@@ -47,5 +53,5 @@ def taken(found: list[Any] | None) -> Time | None:
         return None
     user, kernel, runqueue, blocked = (int(number) for number in found[:4])
     waits: Mapping[str, Any] = found[4] if len(found) > 4 else {}
-    inside = {named(name): Wait(*map(int, wait)) for name, wait in waits.items()}
+    inside = {named(name): Wait(*map(int, wait)) for name, wait in waits.items()} or NO_WAITS
     return Time(user, kernel, runqueue, blocked, inside, *map(int, found[5:6]))

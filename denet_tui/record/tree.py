@@ -186,7 +186,10 @@ class Ticks:
 
 
 def _in_flight(call: InFlight) -> str:
-    return f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}}}'
+    about = f',"about":{as_json(plain(call.about))}' if call.about is not None else ""
+    return (
+        f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}{about}}}'
+    )
 
 
 def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:

@@ -372,7 +372,7 @@ def _shortened(info: ProcessInfo) -> ProcessInfo:
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
     return tuple(
-        InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns)
+        InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns, task.about)
         for task in reading.tasks
         if task.inside
     )

@@ -13,7 +13,7 @@ from textual.message import Message
 
 from denet_tui.detail import Exec, Seen, Time
 from denet_tui.model import InFlight, ProcessInfo, Snapshot
-from denet_tui.spent import share, together, used_in_words
+from denet_tui.spent import most_kernel_in, together, used_in_words
 from denet_tui.syscalls import errno_name
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
@@ -118,7 +118,7 @@ def _times(known: AllKnown) -> Iterator[Paragraph]:
     if process.time is None:
         yield Paragraph("where its time went is not known", "time", "dim")
         return
-    yield from _bar("time", process.time, _kernel_in(process))
+    yield from _bar("time", process.time, most_kernel_in(process.time, process.syscalls))
     yield Paragraph(f"of {formatting.duration(process.time.whole_ns)} of all its threads together", style="dim")
     family = subtree(known.snapshot.processes, process.key)
     whole = together(each.time for each in family)
@@ -133,19 +133,6 @@ def _bar(label: str, spent: Time, kernel_in: str = "") -> Iterator[Paragraph]:
     yield Paragraph(bar(spent, BAR), label, "spark", whole=True)
     for line in legend(spent, kernel_in):
         yield Paragraph(line, hang=2)
-
-
-def _kernel_in(process: ProcessInfo) -> str:
-    """The calls that most of the time on a CPU in the kernel was spent in; empty where that is not known."""
-    spent = process.time
-    if spent is None or not spent.waits:
-        return ""
-    found = []
-    for call, counted in process.syscalls.items():
-        if not counted.in_flight:  # else the waits are of a call whose time is not known yet
-            wait = spent.waits.get(call, (0, 0))
-            found.append((min(counted.time_ns - sum(wait), spent.kernel_ns), visible(call.name)))
-    return ", ".join(f"{name} {share(ns, spent)}" for ns, name in sorted(found)[:-3:-1] if 100 * ns >= spent.whole_ns)
 
 
 def _used(known: AllKnown) -> Iterator[Paragraph]:
@@ -180,7 +167,8 @@ def _threads(known: AllKnown) -> Iterator[Paragraph]:
 def _doing(call: InFlight | None, now_ns: int) -> str:
     if call is None:
         return "in no call"
-    return f"in {visible(call.syscall.name)} for {formatting.duration(max(now_ns - call.since_ns, 0))}"
+    about = f" ({visible(call.about)})" if call.about else ""
+    return f"in {visible(call.syscall.name)}{about} for {formatting.duration(max(now_ns - call.since_ns, 0))}"
 
 
 def _failures(known: AllKnown) -> Iterator[Paragraph]:
@@ -205,7 +193,9 @@ def _files(known: AllKnown) -> Iterator[Paragraph]:
             if count
         ]
         done += [f"{use.errors:,} failed"] if use.errors else []
-        yield Paragraph(f"{path_of(file)} ({', '.join([*done, formatting.duration(use.time_ns)])})", label, whole=True)
+        done += [formatting.duration(use.time_ns)]
+        done += [f"blocked {formatting.duration(use.blocked_ns)}"] if use.blocked_ns else []
+        yield Paragraph(f"{path_of(file)} ({', '.join(done)})", label, whole=True)
     if len(used) > _FILES:
         yield Paragraph(f"{len(used) - _FILES:,} more", style="dim")
 
@@ -252,14 +242,14 @@ class DetailsPage(Page):
     """The Details of the process that the tree's cursor is on."""
 
     HELP = (
-        "All that is known of one process: how it was called and by which process, where its time went, what it uses,"
-        " what its threads are in right now, what failed, its busiest files, what it executed. The bar is all the "
-        "time of all its threads, each from when it was first seen: █ on a CPU in user space, ▓ on a CPU in the "
-        "kernel, ▒ able to run and waiting for a CPU, ░ blocked, with the calls that it was blocked in, · waiting for"
-        " its own children, which are at work then. Below it, the same of the process and all that it started. What "
-        "/proc shows (folder, user, names of threads) is of this moment; a recording and an ended process have them "
-        "from the last exec. k asks which signal is to be sent to the process. Enter narrows everything to it and "
-        "what is below."
+        "All that is known of one process: how it was called and by which process, where its time went, what it "
+        "uses, what its threads are in right now, what failed, its busiest files, what it executed. The bar is all "
+        "the time of all its threads, each from when it was first seen: █ on a CPU in user space, ▓ on a CPU in the"
+        " kernel, ▒ able to run and waiting for a CPU, ░ blocked, with the calls that it was blocked in (outside "
+        "calls: page faults that wait for a disk, and stops), · waiting for its own children, which are at work "
+        "then. Below it, the same of the process and all that it started. What /proc shows (folder, user, names of "
+        "threads) is of this moment; a recording and an ended process have them from the last exec. k asks which "
+        "signal is to be sent to the process. Enter narrows everything to it and what is below."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "signal", "Signal", id="details.signal", tooltip="Send a signal to this process; asks which"),

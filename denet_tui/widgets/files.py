@@ -58,6 +58,7 @@ class FileTable(TableView[FileRow]):
         Column("writes", "writes", 7, rank=2),
         Column("write_bytes", "wrote", 6),
         Column("time_ns", "time", 6),
+        Column("blocked_ns", "blocked", 7, rank=2),
         Column("errors", "failed", 7, rank=1),
         Column("users", "by", 12, 24, rank=4, ample=0.4, right=False),
     )
@@ -171,8 +172,9 @@ class FileTable(TableView[FileRow]):
             case "read_bytes" | "write_bytes":
                 count = getattr(row.use, column.key)
                 return ((formatting.size(count), "text" if count else "dim"),)
-            case "time_ns":
-                return ((formatting.duration(row.use.time_ns) if row.use.time_ns else formatting.NONE, "text"),)
+            case "time_ns" | "blocked_ns":
+                time_ns = getattr(row.use, column.key)
+                return ((formatting.duration(time_ns) if time_ns else formatting.NONE, "text"),)
         count = getattr(row.use, column.key)
         return ((f"{count:,}", "dim" if not count else "warn" if column.key == "errors" else "text"),)
 

@@ -40,6 +40,8 @@ class FlightRow(NamedTuple):
     age_ns: int
     since_ns: int
     """When the call began, since the start of the run; below 0 where it was before that."""
+    about: str = ""
+    """Path, file or peer, where it is known."""
 
     @property
     def pid(self) -> int:
@@ -70,7 +72,8 @@ def flight_rows(snapshot: Snapshot, least_ns: int) -> list[FlightRow]:
         age = max(0, snapshot.time_ns - each.since_ns)
         if age >= least_ns:
             since = snapshot.elapsed_ns - age
-            rows.append(FlightRow(each.tid, each.tgid, processes.get(each.tgid), each.syscall, age, since))
+            process, about = processes.get(each.tgid), visible(each.about or "")
+            rows.append(FlightRow(each.tid, each.tgid, process, each.syscall, age, since, about))
     return sorted(rows, key=lambda row: row.tid)
 
 
@@ -94,11 +97,12 @@ class FlightTable(TableView[FlightRow]):
         "comma and full stop change that. Enter narrows everything to the process."
     )
     EMPTY = "no thread has been inside one call for that long"
-    FILTER_HINT = "process, call or %class"
+    FILTER_HINT = "process, call, file or %class"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("age", "for", 6),
         Column("since", "since", 8, rank=2),
         Column("call", "call", 12, 22, right=False, rising=True),
+        Column("about", "file, path or peer", 18, 60, right=False, rising=True, rank=3),
         Column("tid", "thread", 7, rising=True),
         Column("pid", "pid", 7, rank=1, rising=True),
         Column("name", "process", 10, 400, right=False, rising=True),
@@ -106,7 +110,7 @@ class FlightTable(TableView[FlightRow]):
     ORDERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "age": attrgetter("age_ns"),
         "call": attrgetter("syscall.name"),
-        **{key: attrgetter(key) for key in ("tid", "pid", "name")},
+        **{key: attrgetter(key) for key in ("tid", "pid", "name", "about")},
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -145,10 +149,10 @@ class FlightTable(TableView[FlightRow]):
 
     def matches(self, row: FlightRow) -> bool:
         """Whether the process or the call is what the filter asks for."""
-        name = f"{row.name} {row.syscall.name}"
+        name = f"{row.name} {row.syscall.name} {row.about}"
         return all(term.allows(name, (class_of(row.syscall),), ()) for term in self.terms)
 
-    def draw(self, row: FlightRow, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 (cut to fit)
+    def draw(self, row: FlightRow, column: Column, width: int) -> Sequence[Piece]:
         """One cell of `row`."""
         match column.key:
             case "age":
@@ -157,6 +161,8 @@ class FlightTable(TableView[FlightRow]):
                 return ((formatting.elapsed(row.since_ns) if row.since_ns >= 0 else formatting.NONE, "dim"),)
             case "call":
                 return ((visible(row.syscall.name), "text"),)
+            case "about":
+                return ((formatting.end_of(row.about, width), "text"),)
             case "tid":
                 return ((str(row.tid), "text"),)
             case "pid":

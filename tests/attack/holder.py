@@ -161,7 +161,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
     seen: list[str] = []
     slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
     clock = CLOCK.pack(*Clock(mark_ns=1, where=BLOCKED))
-    before = TASK.pack(0, born, victim.pid, 0, 0, NEW)[: -len(clock)] + clock
+    before = TASK.pack(0, born, victim.pid, 0, 0, NEW, 0)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
@@ -170,7 +170,7 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
             seen += [f"its state: {TASK.unpack(task)}"] if task != before else []
-            before = TASK.pack(1, born, victim.pid, 0, 0, state)[: -len(clock)] + clock
+            before = TASK.pack(1, born, victim.pid, 0, 0, state, 0)[: -len(clock)] + clock
             slots.update(index, SLOT.pack(before, owner, crowd))
         reading = tracer.read()
         seen += [f"lost: {reading.loss}"] if reading.loss.short else []

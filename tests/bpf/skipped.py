@@ -26,8 +26,8 @@ def set_state(kernel_maps: dict[str, int], tid: int, state: int) -> None:
     index = struct.pack("<I", tid & (slots.max_entries - 1))
     task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
     assert owner == tid
-    since, born, tgid, nr, abi, _ = TASK.unpack(task)
-    slots.update(index, SLOT.pack(TASK.pack(since, born, tgid, nr, abi, state), owner, crowd))
+    since, born, tgid, nr, abi, _, about = TASK.unpack(task)
+    slots.update(index, SLOT.pack(TASK.pack(since, born, tgid, nr, abi, state, about), owner, crowd))
 
 
 def main() -> None:

@@ -58,9 +58,8 @@ def test_known_parts_are_told_and_add_up(parts: Path, tmp_path: Path) -> None:
     assert time["sleep"]["blocked_ns"] == pytest.approx(asleep, abs=2e6)
     held = time["lock"]["blocked_in_ns"]["futex"] - PART_NS
     assert -0.02 * PART_NS < held < 0.02 * PART_NS + time["lock"]["runqueue_ns"], "its holder may come late to a CPU"
-    assert found["time"] == {
-        **{part: sum(each["time"][part] for each in by_pid.values()) for part in PARTS},
-        "blocked_in_ns": found["time"]["blocked_in_ns"],
+    assert {part: found["time"][part] for part in PARTS} == {
+        part: sum(each["time"][part] for each in by_pid.values()) for part in PARTS
     }
     assert "time of all threads: on CPU " in done.stderr
     last = Totals.of(Track(open_file(str(recording)), "recording")).last
@@ -138,3 +137,45 @@ def test_a_process_that_nothing_was_told_of_yet_leaves_the_time_of_all_known() -
     assert found.keys() == {born.tgid, killed.tgid}, "of the other it is not known"
     assert found[killed.tgid] == Time(unknown_ns=2_000)
     assert before_ns <= found[born.tgid].whole_ns + born.start_ns <= clock.now_ns()
+
+
+WAITS = """
+import os, signal, sys, time
+out, into = os.pipe()
+if not os.fork():
+    time.sleep(0.3)
+    os.write(into, b"x")
+    os._exit(0)
+os.read(out, 1)
+os.wait()
+if not (child := os.fork()):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(0)
+os.waitpid(child, os.WUNTRACED)
+time.sleep(0.3)
+os.kill(child, signal.SIGCONT)
+os.wait()
+zero = os.open("/dev/zero", os.O_RDONLY)
+room = memoryview(bytearray(1 << 20))
+for _ in range(4000):
+    os.readv(zero, [room])
+print(os.fstat(out).st_ino, child, file=open(sys.argv[1], "w"))
+"""
+
+
+def test_by_file_by_call_and_outside_of_calls(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    _, found = run_summary([sys.executable, "-I", "-S", "-c", WAITS, str(told)], tmp_path)
+    inode, child = map(int, told.read_text().split())
+    blocked = {each["path"]: each["blocked_ns"] for each in found["files"] if each["pid"] is None}
+    whose = {each["path"]: each["pid"] for each in found["files"] if each["pid"] and each["blocked_ns"]}
+    assert blocked[f"pipe:[{inode}]"] == pytest.approx(0.3e9, rel=0.1)
+    assert blocked["/dev/zero"] == 0
+    (first,) = (each for each in found["processes"] if each["pid"] == whose[f"pipe:[{inode}]"])
+    (stopped,) = (each["time"] for each in found["processes"] if each["pid"] == child)
+    assert stopped["blocked_outside_ns"] == pytest.approx(0.3e9, rel=0.1)
+    assert first["time"]["blocked_outside_ns"] < 0.02e9
+    calls = first["time"]["kernel_in_ns"]
+    assert next(iter(calls)) == "readv"
+    assert sum(calls.values()) == pytest.approx(first["time"]["kernel_ns"], rel=0.05)
+    assert calls["readv"] > 0.5 * first["time"]["kernel_ns"]

@@ -28,7 +28,7 @@ def test_only_what_has_changed_is_told_and_nothing_is_missing(tables: list[dict[
             kept = {**kept, **{names[at]: Use(opens) for at, opens in table.items() if before.get(at) != opens}}
         item = changes.item(replace(snapshot(0.5, []), detail=Detail(touched=Touched(dict(kept)))))
         assert item
-        told = {each["path"]: each["all"].opens for each in item["files"]}
+        told = {each["path"]: each["all"][0] for each in item["files"]}
         assert told == {f"/{at}": opens for at, opens in now.items() if before.get(at) != opens}
         item["files"] = [{**each, "all": [*each["all"]]} for each in item["files"]]
         read = taken({**item, "mounts": []}, read)

@@ -79,7 +79,7 @@ def chained(snapshots: list[Snapshot]) -> list[Snapshot]:
 
 
 def told() -> list[Snapshot]:
-    flying = (InFlight(1003, 1003, READ, START_NS + 5),)
+    flying = (InFlight(1003, 1003, READ, START_NS + 5), InFlight(1004, 1003, READ, START_NS + 6, "/a\n/é"))
     *begun, last = story()
     shown, ended = (
         tuple(replace(each, delta=summed(each.recent.values())) for each in some)

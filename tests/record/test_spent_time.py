@@ -24,6 +24,6 @@ def test_a_time_comes_back_as_it_was_what_is_not_known_of_it_as_well(whole: Time
         call.name: wait for call, wait in whole.waits.items()
     }
     assert times.taken(line["times"]["1000"]) == own._replace(waits={})  # those are of all processes together
-    item = times.item(whole)
+    item = times.item(whole, {READ: counted(1)})
     assert item is not None
     assert item["unknown_ns"] == whole.unknown_ns
