@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -117,6 +118,14 @@ def of_last_run(path: Path) -> list[Path]:
     return [each for each in found if _run_of(each) == _run_of(found[-1])]
 
 
+def between(before: str, after: str) -> str:
+    """What is missing where one part comes after another, in words."""
+    (stem, ending), (next_stem, _) = _split(before), _split(after)
+    run, _, number = stem.rpartition(".")
+    missing = [f"{run}.{each:04}{ending}" for each in range(int(number) + 1, int(next_stem.rpartition(".")[2]))]
+    return " to ".join(dict.fromkeys((missing[0], missing[-1]))) if missing else f"the end of {before}"
+
+
 def _run_of(part: Path) -> str:
     stem, _ = _split(part.name)
     return stem.rpartition(".")[0]
@@ -127,16 +136,31 @@ def _split(name: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (name, "")
 
 
+Part = tuple[str, BinaryIO]
+"""The name of a part, and its file."""
+
+
 class Joined(io.RawIOBase):
     """Several files as one; goes on with parts that come to be later."""
 
-    def __init__(self, files: list[BinaryIO], later: Callable[[], Iterator[BinaryIO]]) -> None:
-        self._files, self._later = files, later
+    def __init__(self, parts: list[Part], later: Callable[[], Iterator[Part]]) -> None:
+        self._parts, self._later = parts, later
         self._at = 0
+
+    def begins(self) -> list[tuple[int, str]]:
+        """Where each of those that are there begins, and its name."""
+        begins = accumulate((_size(file) for _, file in self._parts), initial=0)
+        return [(begin, name) for begin, (name, _) in zip(begins, self._parts, strict=False)]
+
+    def look(self) -> bool:
+        """Take in the parts that have come to be; False where there are none."""
+        more = list(self._later())
+        self._parts += more
+        return bool(more)
 
     def fileno(self) -> int:
         """Of the first one."""
-        return self._files[0].fileno()
+        return self._parts[0][1].fileno()
 
     def readable(self) -> bool:
         """Yes."""
@@ -148,7 +172,7 @@ class Joined(io.RawIOBase):
 
     def size(self) -> int:
         """Bytes of all that are there."""
-        return sum(os.fstat(each.fileno()).st_size for each in self._files)
+        return sum(_size(file) for _, file in self._parts)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As of any file."""
@@ -159,14 +183,16 @@ class Joined(io.RawIOBase):
         """As of any file."""
         while True:
             begin = 0
-            for each in self._files:
-                size = os.fstat(each.fileno()).st_size
+            for _, file in self._parts:
+                size = _size(file)
                 if self._at < begin + size:
-                    count = os.preadv(each.fileno(), [buffer], self._at - begin)  # type: ignore[list-item]
+                    count = os.preadv(file.fileno(), [buffer], self._at - begin)  # type: ignore[list-item]
                     self._at += count
                     return count
                 begin += size
-            more = list(self._later())
-            if not more:
+            if not self.look():
                 return 0
-            self._files += more
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size

@@ -101,7 +101,7 @@ def test_processes_of_parts_that_are_gone_are_missed(tmp_path: Path, run: list[S
     assert not Totals.of(opened(path)).doubt
     for each in found[:-1]:
         each.unlink()
-    says = "1 process of earlier parts is left out"
+    says = "1 process of parts that are not here is left out"
     for whole in (True, False):
         left = Totals.of(opened(path))
         assert (left.doubt, left.as_object()["complete"]) == (says if whole else f"{says}; {left.ending}", False)
