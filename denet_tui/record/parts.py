@@ -23,6 +23,8 @@ _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTS = 8
 """So many of them take all the room and all the time that there is."""
+_FEW, _ENOUGH = 2, 10
+"""Ticks that a part has where there is too little room, and where there is enough."""
 
 
 class Limits(NamedTuple):
@@ -41,6 +43,8 @@ class PartFiles:
         self.number = self._named = 0
         self._name = ""
         self._begun_s = 0.0
+        self._ticks = self._crowded = 0
+        """Ticks of the part, and bytes of the largest one that had hardly any."""
 
     def begin(self) -> tuple[Path, int]:
         """The path of the next one, which is new, and a descriptor to write to it; then make room. Raises OSError."""
@@ -78,10 +82,25 @@ class PartFiles:
                         os.unlink(name, dir_fd=at)
 
     def full(self, size: int) -> bool:
-        """Whether one of this size, begun when the last one was, is to be followed by another."""
+        """Whether the last one, which has this size, is to be followed by another; to be asked before each tick."""
         max_bytes, keep_s = self._limits
         too_large = max_bytes is not None and size >= max_bytes // _PARTS
-        return too_large or (keep_s is not None and time.monotonic() - self._begun_s >= keep_s / _PARTS)
+        too_old = keep_s is not None and time.monotonic() - self._begun_s >= keep_s / _PARTS
+        if self._ticks and (too_large or too_old):
+            if too_large and self._ticks <= _FEW:
+                self._crowded = max(self._crowded, size)
+            self._ticks = 1
+            return True
+        self._ticks += 1
+        return False
+
+    @property
+    def warning(self) -> str | None:
+        """That there was hardly any room, and how much is needed; None where there was."""
+        if not self._crowded:
+            return None
+        enough = max(1, -(-self._crowded * _PARTS * _ENOUGH >> 20))
+        return f"the recording has hardly a tick: one and its state are too large for --max-size; give it {enough}M"
 
 
 def parts_of(path: Path) -> list[Path]:
