@@ -10,6 +10,7 @@ from denet_tui.touched import Touched
 
 KEPT_EXECS = 100
 """Of a process: the newest."""
+_KEPT_GAPS = 5
 
 
 class Exec(NamedTuple):
@@ -112,6 +113,19 @@ class Seen(NamedTuple):
     """The names of the first ones, by the thread id that this user sees."""
 
 
+class Gap(NamedTuple):
+    """Ticks that a recording lacks: why, and between which moments, in ns since the start."""
+
+    why: str
+    from_ns: int
+    until_ns: int
+
+    @property
+    def words(self) -> str:
+        """One line."""
+        return f"{self.why}: nothing is known of {self.from_ns / 1e9:.1f} s to {self.until_ns / 1e9:.1f} s"
+
+
 class Detail(NamedTuple):
     """What a snapshot has besides the calls; None is what is not watched."""
 
@@ -129,6 +143,22 @@ class Detail(NamedTuple):
     """Ticks before this one that a recording lacks, as its reader was too slow."""
     cpus: int | None = None
     """Of the machine."""
+    gaps: tuple[Gap, ...] = ()
+    """Other ticks before this one that a recording lacks; the last of many stands for all that follow it."""
+
+    def with_gap(self, gap: Gap) -> Detail:
+        """With one more."""
+        if len(self.gaps) < _KEPT_GAPS:
+            return self._replace(gaps=(*self.gaps, gap))
+        *kept, last = self.gaps
+        return self._replace(gaps=(*kept, Gap("more is missing", last.from_ns, gap.until_ns)))
+
+    @property
+    def lacks(self) -> list[str]:
+        """What of the ticks before this one a recording lacks, a line each."""
+        ticks = f"{self.left_out:,} tick{'s' if self.left_out > 1 else ''}"
+        slow = f"the recording lacks {ticks}: its reader was too slow for them"
+        return [*([slow] if self.left_out else []), *(each.words for each in self.gaps)]
 
 
 NO_DETAIL = Detail()

@@ -214,7 +214,7 @@ _LOSS_WORDS = {
     "unsettled": "calls not accounted for",
 }
 _UNSEEN = {
-    "missed": "tracefs tracepoints, and recordings by denet or without all ticks, do not show skipped calls",
+    "missed": "tracefs tracepoints, and recordings by denet, do not show skipped calls",
     "hidden": "/proc hides what runs below it as another user (hidepid), and none of that is counted",
 }
 
@@ -369,8 +369,13 @@ class Snapshot:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing was lost and every sum agrees."""
-        return self.loss.exact
+        """Whether nothing was lost, every sum agrees, and a recording has all of it."""
+        return self.loss.exact and not self.detail.lacks
+
+    @property
+    def doubt(self) -> str:
+        """What keeps it from being exact, as one line; empty where nothing does."""
+        return "; ".join(filter(None, (self.loss.counted, *self.detail.lacks))) or self.loss.describe()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,13 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic since click
         """The number of the smallest unit; raises click.BadParameter for what is none, and for too little."""
         if isinstance(value, int):
             return value
-        number, unit = value[:-1], value[-1:]
-        if unit not in self._units or not (number.isascii() and number.isdecimal()) or len(number) > 9:
+        units = {name.lower(): name for name in self._units}
+        number, unit = value[:-1], units.get(value[-1:].lower(), "")
+        if not unit or not (number.isascii() and number.isdecimal()) or len(number) > 9:
             self.fail(f"{value!r} is not a whole number and one of {', '.join(self._units)}", parameter, context)
         if (amount := int(number) * self._units[unit]) < self._least:
             name, size = next((unit, size) for unit, size in reversed(self._units.items()) if size <= self._least)
-            self.fail(f"{value} is less than {self._least // size}{name}", parameter, context)
+            self.fail(f"{value} is less than {self._least // size}{name}, the least", parameter, context)
         return amount
 
 

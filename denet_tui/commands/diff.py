@@ -12,7 +12,7 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
-from denet_tui.record.gate import RUNS, TIMES, Change, Rule, changes, path_changes, unknown
+from denet_tui.record.gate import ENOUGH, RUNS, TIMES, Change, Rule, changes, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
 from denet_tui.visible import complain, visible, write
@@ -20,6 +20,7 @@ from denet_tui.watch.launch import FAILED, StartError
 
 _MOST = 20
 """Paths that are told."""
+_CHANCE = f"a time is told from noise where each side has {RUNS} recordings or more, and p10 of {ENOUGH} calls in each"
 
 
 def diff(words: Sequence[str], rules: Sequence[str], request: WatchRequest) -> NoReturn:
@@ -64,21 +65,27 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
         if why := unknown(rule, runs):
             raise StartError(why)
     found = changes(runs[: len(base)], runs[len(base) :])
-    broken = [(rule, change) for rule in rules if (change := rule.broken_by(found))]
+    chances = [rule for rule in rules if rule.chance(found)]
+    broken = [(rule, change) for rule in rules if rule not in chances and (change := rule.broken_by(found))]
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
-    lines = [*_verdicts(broken, doubts), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
+    lines = [*_verdicts(broken, chances, doubts), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
     if min(len(base), len(new)) < RUNS:
         lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
     write("\n".join(lines) + "\n", sys.stdout)
     if rules and doubts:
         return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
+    if chances and not broken:
+        return complain(f"{visible(chances[0].words)!r} cannot be decided: {_CHANCE}", FAILED)
     return 1 if broken else 0
 
 
-def _verdicts(broken: Sequence[tuple[Rule, Change]], doubts: Sequence[tuple[str, str]]) -> list[str]:
+def _verdicts(
+    broken: Sequence[tuple[Rule, Change]], chances: Sequence[Rule], doubts: Sequence[tuple[str, str]]
+) -> list[str]:
     """What is so, where all is exact that it goes by; and an empty line."""
     verdict = "cannot be decided" if doubts else "is so"
     lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
+    lines += [f"- **{cell(rule.words)}** cannot be decided: {_CHANCE}" for rule in chances]
     lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
     return [*lines, *([""] if lines else [])]
 

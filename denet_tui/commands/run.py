@@ -162,6 +162,7 @@ class _Runs:
     def _complete(self, final: Snapshot) -> None:
         if self._recorder:
             self._recorder.finish(final, lambda: self.hurry)
+        self.failures.append(self._recorder.warning if self._recorder else None)
         self.failures += [each.failure if each else None for each in (self._recorder, self.session.target.output)]
 
 

@@ -94,15 +94,25 @@ class Rule(NamedTuple):
 
     def broken_by(self, changes: Sequence[Change]) -> Change | None:
         """The sum that is over the limit, of p10 the largest; None where it is not."""
-        mine = [
+        mine = self._of(changes)
+        if self.metric == "p10":
+            mine = [each for each in mine if not self.relative or each.noise < math.inf]
+        else:
+            before, after = sum(each.before for each in mine), sum(each.after for each in mine)
+            mine = [Change(self.program or "*", self.call, self.metric, before, after, 0)]
+        return max(filter(self._broken_by, mine), key=lambda each: each.after - each.before, default=None)
+
+    def chance(self, changes: Sequence[Change]) -> bool:
+        """Whether it is about how much a time has changed, of which nothing can be told from noise."""
+        mine = self._of(changes)
+        return self.relative and bool(mine) and all(each.noise == math.inf for each in mine)
+
+    def _of(self, changes: Sequence[Change]) -> list[Change]:
+        return [
             each
             for each in changes
             if each.metric == self.metric and self.program in (None, each.program) and self.call in ("*", each.call)
         ]
-        if self.metric != "p10":
-            before, after = sum(each.before for each in mine), sum(each.after for each in mine)
-            mine = [Change(self.program or "*", self.call, self.metric, before, after, 0)]
-        return max(filter(self._broken_by, mine), key=lambda each: each.after - each.before, default=None)
 
     def _broken_by(self, change: Change) -> bool:
         allowed = self.number * change.before / 100 if self.unit == "%" else self.number

@@ -49,13 +49,13 @@ def _opened(path: str | Path, nofollow: int = 0) -> BinaryIO:
 def _joined(path: str, found: list[Path]) -> BinaryIO:
     """The parts of a recording as one file; the last one may be being written, and others after it."""
 
-    def later() -> Iterator[BinaryIO]:
+    def later() -> Iterator[parts.Part]:
         for each in parts.of_last_run(Path(path)):
             if each > found[-1]:
                 found.append(each)
-                yield _opened(each, os.O_NOFOLLOW)
+                yield each.name, _opened(each, os.O_NOFOLLOW)
 
-    return BufferedReader(parts.Joined([_opened(each, os.O_NOFOLLOW) for each in found], later))
+    return BufferedReader(parts.Joined([(each.name, _opened(each, os.O_NOFOLLOW)) for each in found], later))
 
 
 class Lines:
@@ -63,6 +63,9 @@ class Lines:
 
     def __init__(self, file: BinaryIO) -> None:
         self._given = self._file = file
+        self._joined = _joined_in(file)
+        self._begun: list[tuple[int, str]] = []
+        """Where each part begins in the copy, and its name."""
         self._copy: BinaryIO | None = None
         self._unpacker: Unpacker | None = None
         self._taken = 0
@@ -84,7 +87,7 @@ class Lines:
             self._keep_a_copy()
 
     def line(self, at: int) -> bytes:
-        """What is there up to the end of the line, or of what there is, or to more than MOST_LINE bytes."""
+        """What is there up to the end of the line, of its part or of what there is, or to more than MOST_LINE bytes."""
         self._file.seek(at)
         found = bytearray()
         while not found.endswith(b"\n") and len(found) <= MOST_LINE:
@@ -92,7 +95,8 @@ class Lines:
             if not more and (self.is_stream or not self._take_in()):
                 break
             found += more
-        return bytes(found)
+        end = min((begin for begin, _ in self._begins() if at < begin < at + len(found)), default=None)
+        return bytes(found if end is None else found[: end - at])
 
     def ends_with_a_line(self) -> bool:
         """Whether the last line is whole."""
@@ -121,14 +125,25 @@ class Lines:
             end = start
         return None
 
-    def lines_before(self, at: int) -> int:
-        """How many lines there are before a place."""
-        self._file.seek(0)
-        number = 0
-        while at and (block := self._file.read(min(at, _BLOCK))):
+    def where(self, at: int) -> tuple[str, int]:
+        """The part in which a place is, empty for a recording without parts, and the number of its line, from 1."""
+        begin, name = max((each for each in self._begins() if each[0] <= at), default=(0, ""))
+        self._file.seek(begin)
+        number, left = 1, at - begin
+        while left and (block := self._file.read(min(left, _BLOCK))):
             number += block.count(b"\n")
-            at -= len(block)
-        return number
+            left -= len(block)
+        return name, number
+
+    def next_part(self, at: int) -> int | None:
+        """Where the first part begins that begins after a place; None where there is none."""
+        while (found := min((begin for begin, _ in self._begins() if begin > at), default=None)) is None:
+            if self._joined is None or not (self._take_in() if self._copy else self._joined.look()):
+                return None
+        return found
+
+    def _begins(self) -> list[tuple[int, str]]:
+        return self._begun if self._copy else self._joined.begins() if self._joined else []
 
     def size(self) -> int:
         """Bytes that there are so far; of a packed file, about how many there will be."""
@@ -149,12 +164,12 @@ class Lines:
         """Take in what comes next; False where nothing does. Waits for a stream."""
         if self._copy is None:
             return False
-        while (piece := next(self._pieces, None)) is None:
-            if not (block := self._given.read(_PACKED_BLOCK)):
+        while (piece := self._unpacked()) is None:
+            if not (block := self._block()):
                 return False
             self._taken += len(block)
             if self._unpacker is None:
-                while len(block) < Unpacker.LEAST and (more := self._given.read(1)):
+                while self._joined is None and len(block) < Unpacker.LEAST and (more := self._given.read(1)):
                     block += more  # a stream may bring its bytes one by one
                 self._unpacker = Unpacker(block)
             self._pieces = self._unpacker.unpack(block)
@@ -169,6 +184,31 @@ class Lines:
         self._copy.write(piece)
         return True
 
+    def _unpacked(self) -> bytes | None:
+        """The next piece of the block that was read last; what is left of a damaged part is left out."""
+        try:
+            return next(self._pieces, None)
+        except ValueError:
+            ends = [begin for begin, _ in self._joined.begins() if begin >= self._taken] if self._joined else []
+            if not ends:
+                raise
+            self._taken = self._given.seek(ends[0])
+            self._pieces = iter(())
+            return None
+
+    def _block(self) -> bytes:
+        """What comes next, of one part."""
+        if self._joined is None:
+            return self._given.read(_PACKED_BLOCK)
+        if self._taken == self._joined.size():
+            self._joined.look()
+        begins = dict(self._joined.begins())
+        if self._taken in begins:
+            self._begun.append((self._kept, begins[self._taken]))
+            self._unpacker = None
+        end = min((begin for begin in begins if begin > self._taken), default=self._joined.size())
+        return self._given.read(min(_PACKED_BLOCK, end - self._taken))
+
     def _pump(self) -> None:
         """Whoever writes a stream is never kept waiting."""
         try:
@@ -182,6 +222,11 @@ class Lines:
         self.news.set()
 
 
-def _size(file: BinaryIO) -> int:
+def _joined_in(file: BinaryIO) -> parts.Joined | None:
     raw = getattr(file, "raw", None)
-    return raw.size() if isinstance(raw, parts.Joined) else os.fstat(file.fileno()).st_size
+    return raw if isinstance(raw, parts.Joined) else None
+
+
+def _size(file: BinaryIO) -> int:
+    joined = _joined_in(file)
+    return joined.size() if joined else os.fstat(file.fileno()).st_size

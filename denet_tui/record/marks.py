@@ -53,7 +53,7 @@ def _lost(before: Snapshot, now: Snapshot) -> str:
         return now.loss.since(before.loss).counted
     if left_out := now.detail.left_out - before.detail.left_out:
         return f"the recording lacks {how_many(left_out, 'tick')}"
-    return "ticks are not in the recording" if before.interval_ns and before.exact and not now.exact else ""
+    return now.detail.gaps[-1].words if now.detail.gaps != before.detail.gaps else ""
 
 
 def _slow(now: Snapshot) -> str:

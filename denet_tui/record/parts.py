@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,6 +23,8 @@ _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTS = 8
 """So many of them take all the room and all the time that there is."""
+_FEW, _ENOUGH = 2, 10
+"""Ticks that a part has where there is too little room, and where there is enough."""
 
 
 class Limits(NamedTuple):
@@ -40,6 +43,8 @@ class PartFiles:
         self.number = self._named = 0
         self._name = ""
         self._begun_s = 0.0
+        self._ticks = self._crowded = 0
+        """Ticks of the part, and bytes of the largest one that had hardly any."""
 
     def begin(self) -> tuple[Path, int]:
         """The path of the next one, which is new, and a descriptor to write to it; then make room. Raises OSError."""
@@ -77,10 +82,25 @@ class PartFiles:
                         os.unlink(name, dir_fd=at)
 
     def full(self, size: int) -> bool:
-        """Whether one of this size, begun when the last one was, is to be followed by another."""
+        """Whether the last one, which has this size, is to be followed by another; to be asked before each tick."""
         max_bytes, keep_s = self._limits
         too_large = max_bytes is not None and size >= max_bytes // _PARTS
-        return too_large or (keep_s is not None and time.monotonic() - self._begun_s >= keep_s / _PARTS)
+        too_old = keep_s is not None and time.monotonic() - self._begun_s >= keep_s / _PARTS
+        if self._ticks and (too_large or too_old):
+            if too_large and self._ticks <= _FEW:
+                self._crowded = max(self._crowded, size)
+            self._ticks = 1
+            return True
+        self._ticks += 1
+        return False
+
+    @property
+    def warning(self) -> str | None:
+        """That there was hardly any room, and how much is needed; None where there was."""
+        if not self._crowded:
+            return None
+        enough = max(1, -(-self._crowded * _PARTS * _ENOUGH >> 20))
+        return f"the recording has hardly a tick: one and its state are too large for --max-size; give it {enough}M"
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -117,6 +137,14 @@ def of_last_run(path: Path) -> list[Path]:
     return [each for each in found if _run_of(each) == _run_of(found[-1])]
 
 
+def between(before: str, after: str) -> str:
+    """What is missing where one part comes after another, in words."""
+    (stem, ending), (next_stem, _) = _split(before), _split(after)
+    run, _, number = stem.rpartition(".")
+    missing = [f"{run}.{each:04}{ending}" for each in range(int(number) + 1, int(next_stem.rpartition(".")[2]))]
+    return " to ".join(dict.fromkeys((missing[0], missing[-1]))) if missing else f"the end of {before}"
+
+
 def _run_of(part: Path) -> str:
     stem, _ = _split(part.name)
     return stem.rpartition(".")[0]
@@ -127,16 +155,31 @@ def _split(name: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (name, "")
 
 
+Part = tuple[str, BinaryIO]
+"""The name of a part, and its file."""
+
+
 class Joined(io.RawIOBase):
     """Several files as one; goes on with parts that come to be later."""
 
-    def __init__(self, files: list[BinaryIO], later: Callable[[], Iterator[BinaryIO]]) -> None:
-        self._files, self._later = files, later
+    def __init__(self, parts: list[Part], later: Callable[[], Iterator[Part]]) -> None:
+        self._parts, self._later = parts, later
         self._at = 0
+
+    def begins(self) -> list[tuple[int, str]]:
+        """Where each of those that are there begins, and its name."""
+        begins = accumulate((_size(file) for _, file in self._parts), initial=0)
+        return [(begin, name) for begin, (name, _) in zip(begins, self._parts, strict=False)]
+
+    def look(self) -> bool:
+        """Take in the parts that have come to be; False where there are none."""
+        more = list(self._later())
+        self._parts += more
+        return bool(more)
 
     def fileno(self) -> int:
         """Of the first one."""
-        return self._files[0].fileno()
+        return self._parts[0][1].fileno()
 
     def readable(self) -> bool:
         """Yes."""
@@ -148,7 +191,7 @@ class Joined(io.RawIOBase):
 
     def size(self) -> int:
         """Bytes of all that are there."""
-        return sum(os.fstat(each.fileno()).st_size for each in self._files)
+        return sum(_size(file) for _, file in self._parts)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As of any file."""
@@ -159,14 +202,16 @@ class Joined(io.RawIOBase):
         """As of any file."""
         while True:
             begin = 0
-            for each in self._files:
-                size = os.fstat(each.fileno()).st_size
+            for _, file in self._parts:
+                size = _size(file)
                 if self._at < begin + size:
-                    count = os.preadv(each.fileno(), [buffer], self._at - begin)  # type: ignore[list-item]
+                    count = os.preadv(file.fileno(), [buffer], self._at - begin)  # type: ignore[list-item]
                     self._at += count
                     return count
                 begin += size
-            more = list(self._later())
-            if not more:
+            if not self.look():
                 return 0
-            self._files += more
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size

@@ -179,6 +179,8 @@ class Playback:
         if tick is None:
             return False
         now = tick.snapshot
+        if at < len(self._places) and tick.end != self._places[at].end:
+            self._forget_from(at)  # what is between is damaged, and the index has not told
         if at == len(self._places):
             self._at_end = False
             self._places.append(Sample(now.elapsed_ns / 1e9, tick.end, self._marks.of(before, now)))
@@ -193,6 +195,11 @@ class Playback:
             publish(now)
         return True
 
+    def _forget_from(self, at: int) -> None:
+        del self._places[at:]
+        self._keyframes = {tick: place for tick, place in self._keyframes.items() if tick < at}
+        self._kept = {tick: kept for tick, kept in self._kept.items() if tick < at}
+
     def _go(self, to: int, publish: Publish, stop: threading.Event) -> None:
         """Go to a tick that is known: it is published at once, and after a jump again behind those before it."""
         if not 0 <= to - self._at <= _NEAR:
@@ -200,7 +207,7 @@ class Playback:
             self._walk(to, to, publish, stop.is_set)
             there = self._at, self._now
             self._warm_up(to, publish, stop)
-            if self._at < to - 1:  # something else is wanted meanwhile
+            if self._at < min(to, len(self._places)) - 1:  # something else is wanted meanwhile
                 self._at, self._now = there
                 return
         self._walk(to, self._at + 1, publish, stop.is_set)
@@ -214,8 +221,12 @@ class Playback:
             self.warming = None
 
     def _walk(self, to: int, first: int, publish: Publish, stop: Callable[[], bool]) -> None:
-        """Go on to a tick; publish those from `first` on."""
-        while self._at < to and not stop() and self._advance(publish if self._at + 1 >= first else None):
+        """Go on to a tick, or to the one in whose place a gap has been met; publish those from `first` on."""
+        while (
+            self._at < min(to, len(self._places) - 1)
+            and not stop()
+            and self._advance(publish if self._at + 1 >= first else None)
+        ):
             pass
 
     def _start_before(self, to: int) -> None:

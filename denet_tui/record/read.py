@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from denet_tui.counts import EMPTY, Counts, added
-from denet_tui.detail import Detail, Exec, Programs, Time
+from denet_tui.detail import Detail, Exec, Gap, Programs, Time
 from denet_tui.model import (
     BUCKETS,
     KEPT_ENDED,
@@ -37,7 +37,7 @@ from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
-from denet_tui.visible import how_many, visible
+from denet_tui.visible import visible
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""
@@ -138,7 +138,6 @@ class _Advance:
         usages = self._usages(tree)
         told = None if ours.get("execs") is None else tuple(map(execs.of_item, ours["execs"]))
         self._bring_up(usages, _News.of(ours, told, self.info.pid))
-        left_out = before.detail.left_out + whole(tree.get("left_out", 0))
         recent, new = rows_of(ours["syscalls"])
         delta, time_ns, interval_ns = added_up(recent.values()), whole(ours["time_ns"]), whole(ours["interval_ns"])
         ended = [each for each in self.over if each.key not in self.final and (each.end_ns or 0) <= time_ns]
@@ -153,7 +152,7 @@ class _Advance:
             processes=tuple(sorted([*self.over[-KEPT_ENDED:], *self.living.values()], key=lambda each: each.start_ns)),
             total=before.total.plus(delta),
             delta=delta,
-            loss=self._loss(ours["loss"], whole(time_ns - interval_ns)),
+            loss=loss_of(ours["loss"]),
             in_flight=tuple(map(_in_flight, ours["in_flight"])),
             ended=tuple(ended),
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
@@ -163,22 +162,24 @@ class _Advance:
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
-            detail=Detail(
-                told,
-                _turned_away(ours),
-                times.taken(ours.get("time")),
-                files.taken(ours.get("touched"), before.detail.touched),
-                _notes(ours, left_out),
-                left_out,
-                self.info.cpus,
-            ),
+            detail=self._detail(ours, told, whole(tree.get("left_out", 0)), whole(time_ns - interval_ns)),
         )
 
-    def _loss(self, counts: Line, begun_ns: int) -> Loss:
-        loss = loss_of(counts)
-        if begun_ns != self.before.time_ns or self.before.loss.missed is None:
-            return loss._replace(missed=None)  # ticks are not there, or were not: what they had is not known
-        return loss
+    def _detail(self, ours: Line, told: tuple[Exec, ...] | None, left_out: int, begun_ns: int) -> Detail:
+        before = self.before.detail
+        if begun_ns != self.before.time_ns and not left_out:
+            from_ns = self.before.elapsed_ns
+            before = before.with_gap(Gap("ticks are missing", from_ns, from_ns + begun_ns - self.before.time_ns))
+        return Detail(
+            told,
+            _turned_away(ours),
+            times.taken(ours.get("time")),
+            files.taken(ours.get("touched"), before.touched),
+            tuple(map(str, ours.get("notes", ()))),
+            before.left_out + left_out,
+            self.info.cpus,
+            before.gaps,
+        )
 
     def _begin(self) -> None:
         """From where the tick before left them."""
@@ -290,14 +291,6 @@ class _News:
 
 def _turned_away(ours: Line) -> dict[str, int]:
     return {str(name): whole(count) for name, count in ours.get("turned_away", {}).items()}
-
-
-def _notes(ours: Line, left_out: int) -> tuple[str, ...]:
-    """What has come up in the run, and in its recording."""
-    lacking = (
-        (f"the recording lacks {how_many(left_out, 'tick')}: its reader was too slow for them",) if left_out else ()
-    )
-    return (*map(str, ours.get("notes", ())), *lacking)
 
 
 def _executed(process: ProcessInfo, told: Mapping[int, Iterable[Exec]], command: int) -> Programs:

@@ -42,7 +42,7 @@ _COLUMNS = (
 def exactness(snapshot: Snapshot, ending: str = "") -> str:
     """Whether anything is short, in words; `ending` says why a recording has no end."""
     if not snapshot.exact:
-        return f"not exact: {snapshot.loss.describe()}"
+        return f"not exact: {snapshot.doubt}"
     if not ending:
         return "exact: nothing lost"
     return f"exact as far as it goes: {ending}" if snapshot.elapsed_ns else f"it holds no counts: {ending}"

@@ -45,7 +45,7 @@ class Totals:
     ending: str
     """Where the run's own end is not in it: why; else empty."""
     left_out: int = 0
-    """Processes that had ended before a recording that begins with a later part: `programs` has none of their calls."""
+    """Processes that ended in parts that are not here: `programs` has none of their calls."""
     moments: list[tuple[float, str]] = field(default_factory=list)
     programs: dict[str, Program] = field(default_factory=dict)
 
@@ -67,7 +67,9 @@ class Totals:
                 break
             marked = marks.of(found.last, read.snapshot)
             found.moments += [(read.snapshot.elapsed_ns / 1e9, marked[kind]) for kind in TELLING if kind in marked]
-            found.last, at = read
+            if read.resumed:
+                found._pass_over(read.resumed, each)
+            found.last, at = read.snapshot, read.end
             tick(found.last)
             found._take(found.last.ended, each)
         last = found.last
@@ -79,14 +81,22 @@ class Totals:
     @property
     def doubt(self) -> str:
         """Why its numbers may be too low; empty where they are exact."""
-        return "; ".join(filter(None, (self.last.loss.describe(), self.earlier, self.ending)))
+        return "; ".join(filter(None, (self.last.doubt, self.earlier, self.ending)))
 
     @property
     def earlier(self) -> str:
-        """What earlier parts had that are not there; empty for nothing."""
+        """What only parts had that are not here; empty for nothing."""
         if not self.left_out:
             return ""
-        return f"{how_many(self.left_out, 'process')} of earlier parts {'is' if self.left_out == 1 else 'are'} left out"
+        are = "is" if self.left_out == 1 else "are"
+        return f"{how_many(self.left_out, 'process')} of parts that are not here {are} left out"
+
+    def _pass_over(self, resumed: Snapshot, each: Callable[[ProcessInfo], None]) -> None:
+        """From the last tick to where it goes on: of the processes that ended between, some are known there."""
+        before = {process.key for process in _final(self.last)}
+        known = [process for process in _final(resumed) if process.key not in before]
+        self.left_out += max(0, _over(resumed) - _over(self.last) - len(known))
+        self._take(known, each)
 
     def _take(self, processes: Iterable[ProcessInfo], each: Callable[[ProcessInfo], None]) -> None:
         for process in processes:
@@ -100,7 +110,8 @@ class Totals:
             "exact": self.last.exact,
             "lost": self.last.loss._asdict(),
             "elapsed_s": self.last.elapsed_ns / 1e9,
-            "complete": not (self.ending or self.left_out),
+            "complete": not (self.ending or self.left_out or self.last.detail.lacks),
+            **({"missing": lacks} if (lacks := self.last.detail.lacks) else {}),
             **({"processes_left_out": self.left_out} if self.left_out else {}),
             **ending(self.last.status),
             "findings": finding_items(self.last),
@@ -122,5 +133,9 @@ class Totals:
 
 def _over(start: Snapshot) -> int:
     """Processes that no tick after this one tells of."""
-    ended = (each for each in start.processes if not each.alive)
-    return start.forgotten + sum(each.lost or (each.end_ns or 0) <= start.time_ns for each in ended)
+    return start.forgotten + len(_final(start))
+
+
+def _final(start: Snapshot) -> list[ProcessInfo]:
+    """Those of them that it lists."""
+    return [each for each in start.processes if not each.alive and (each.lost or (each.end_ns or 0) <= start.time_ns)]

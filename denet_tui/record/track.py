@@ -6,20 +6,24 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
+from denet_tui.detail import Gap
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
 from denet_tui.record.denet_lines import whole
 from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
+from denet_tui.record.parts import between
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
 from denet_tui.visible import how_many, visible
 
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
+_WHEN = re.compile(KEYFRAME + rb',"elapsed_ns":(\d{1,18}),')
 _MOST_EMPTY = 1000
 _ANOTHER = "another recording begins here"
 _ASIDE = INDEX, KEYFRAME, b'{"kind":"more","of":"summary"'
@@ -31,6 +35,16 @@ class Tick(NamedTuple):
 
     snapshot: Snapshot
     end: int
+    resumed: Snapshot | None = None
+    """Where parts before it are missing or damaged: the state in which the recording goes on."""
+
+
+class _DamagedError(UnreadableError):
+    """A line that is not what it should be, where it begins and why."""
+
+    def __init__(self, text: str, at: int, why: str) -> None:
+        super().__init__(text)
+        self.at, self.why = at, why
 
 
 class Track:
@@ -63,21 +77,42 @@ class Track:
         return self._lines.size()
 
     def tick(self, before: Snapshot, at: int) -> Tick | None:
-        """The tick that begins there, after the snapshot before it; None where it is not there (yet)."""
+        """The tick that begins there, after the snapshot before it; None where it is not there (yet).
+
+        What is left of a damaged part is passed over where another one follows.
+        """
+        damage, place = "", at
+        while True:
+            try:
+                return self._tick(before, place, damage)
+            except _DamagedError as problem:
+                following = self._told(problem.at, partial(self._lines.next_part, problem.at))
+                if following is None:
+                    raise
+                part, number = self._lines.where(problem.at)
+                damage = damage or f"{visible(part)} is damaged from line {number:,} on ({problem.why})"
+                place = following
+
+    def _tick(self, before: Snapshot, at: int, damage: str) -> Tick | None:
+        """With `damage`, that of a later part, which begins there."""
         events: list[Line] = []
+        resumed: Snapshot | None = None
         place = at
         while (found := self._line(place)) is not None:
-            line, after = found
+            line, place, after = found
             what = denet_lines.kind(line)
             if what in ("tree", "sample"):
                 try:
-                    return Tick(advance(self.info, before, events, line), after)
+                    return Tick(advance(self.info, resumed or before, events, line), after, resumed)
                 except UnreadableError as problem:
                     self._refuse(place, str(problem))
             if what is None:
                 self._refuse(place, "it is no line of a recording")
-            if what == "metadata" and not self._goes_on(line):
-                self._refuse(place, _ANOTHER)
+            if what == "metadata":
+                if not self._goes_on(line):
+                    self._refuse(place, _ANOTHER)
+                if found_state := self._resumed(place, after, resumed or before, damage):
+                    resumed, events = found_state, []
             events.append(line)
             place = after
         return None
@@ -118,7 +153,7 @@ class Track:
             else:
                 why = "it is empty" if not self.size() else "it is no recording, or was cut off in its first line"
                 raise UnreadableError(f"{self._name}: {self._lines.failure or why}")
-        line, after = found
+        line, _, after = found
         try:
             info = run_info(line)
         except UnreadableError as problem:
@@ -133,6 +168,19 @@ class Track:
             return _is_later(line) and run_info(line).start_ns == self.info.start_ns
         except UnreadableError:
             return False
+
+    def _resumed(self, at: int, after: int, before: Snapshot, damage: str) -> Snapshot | None:
+        """The state with which a part begins there, where ticks before it are missing; None where none are."""
+        begins = _WHEN.match(raw := self._raw(after))
+        if begins and int(begins[1]) == before.elapsed_ns:
+            return None
+        if not begins:
+            return self._refuse(at, "its keyframe is missing") if damage else None
+        state = self._told(after, lambda: state_of(self.info, raw))
+        part, last = self._lines.where(at)[0], self._lines.where(at - 1)[0]
+        why = damage or f"{visible(between(last, part)) if part else 'a part'} is missing"
+        detail = before.detail.with_gap(Gap(why, before.elapsed_ns, state.elapsed_ns))
+        return replace(state, detail=state.detail._replace(gaps=detail.gaps, left_out=before.detail.left_out))
 
     def _first_state(self) -> Snapshot:
         """Of a part that is not the first: its keyframe."""
@@ -159,8 +207,8 @@ class Track:
         except ValueError as problem:
             self._refuse(at, str(problem))
 
-    def _line(self, at: int) -> tuple[Line, int] | None:
-        """The line there, and where the next one begins; None where there is no whole one."""
+    def _line(self, at: int) -> tuple[Line, int, int] | None:
+        """The first line from there on that is not aside, where it begins and ends; None without a whole one."""
         empty = 0
         while True:
             raw = self._raw(at)
@@ -168,6 +216,10 @@ class Track:
                 self._end(at, raw, int(summary[1] or 0))
                 return None
             if not raw.endswith(b"\n"):
+                if self._lines.next_part(at):
+                    if self._raw(at).endswith(b"\n"):
+                        continue  # it was being written
+                    self._refuse(at, "it is cut off")
                 if len(raw) > MOST_LINE:
                     self._refuse(at, f"it is longer than {MOST_LINE >> 20} MiB")
                 return None
@@ -176,7 +228,7 @@ class Track:
                 self._end(at, raw, self._told(at, partial(whole, line.get("left_out", 0))))
                 return None
             if line is not None:
-                return line, at + len(raw)
+                return line, at, at + len(raw)
             at += len(raw)
             empty += raw == b"\n"
             if empty > _MOST_EMPTY:
@@ -207,7 +259,9 @@ class Track:
         self._lacking = lacking
 
     def _refuse(self, at: int, why: str) -> NoReturn:
-        raise UnreadableError(f"{self._name}, line {self._lines.lines_before(at) + 1:,}: {why}")
+        part, number = self._lines.where(at)
+        name = f"{self._name}, {visible(part)}" if part else self._name
+        raise _DamagedError(f"{name}, line {number:,}: {why}", at, why)
 
     @property
     def growing(self) -> bool:

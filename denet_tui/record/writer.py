@@ -70,6 +70,11 @@ class Recorder:
         sinks = [sink.failure for sink in (*self._lines, *self._summaries)]
         return "; ".join(dict.fromkeys(told for told in (self._spool_failure, *sinks) if told)) or None
 
+    @property
+    def warning(self) -> str | None:
+        """What its user should do otherwise the next time; None for nothing."""
+        return self._parts.warning if self._parts else None
+
     def start(self) -> None:
         """Open everything and write the first line; raises RecordError, and then nothing stays open."""
         try:

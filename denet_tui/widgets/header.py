@@ -78,12 +78,12 @@ def facts(
         how_many(seen, "process") + (f", {alive:,} alive" if alive != seen else ""),
         method,
     ]
-    short = () if snapshot.exact else (snapshot.loss.describe(),)
+    short = () if snapshot.exact else (snapshot.doubt,)
     return HeaderText(
         command=name,
         where=(formatting.elapsed(snapshot.elapsed_ns), *who),
         state="running" if snapshot.running else formatting.ended(snapshot.status),
-        badge=badge(snapshot.loss),
+        badge=" has gaps " if snapshot.detail.lacks and not snapshot.loss.short else badge(snapshot.loss),
         exact=snapshot.exact,
         details=tuple(details),
         remarks=(*short, *map(visible, snapshot.detail.notes), *notes),

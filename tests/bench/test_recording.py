@@ -75,7 +75,7 @@ def _ticks(path: Path) -> Iterator[Snapshot]:
     track = Track(open_file(str(path)), str(path))
     now, at = track.start(), track.begin
     while (tick := track.tick(now, at)) is not None:
-        now, at = tick
+        now, at, _ = tick
         yield now
 
 

@@ -88,7 +88,21 @@ def test_a_call_that_is_slower_itself_is_told_from_a_busy_machine(tmp_path: Path
     busy = side("busy", (10, ms // 2, 30), (10, ms // 3, 60), (10, ms, 60))
     assert "p10" not in differed("--base", *base, "--new", *busy, *rule)
     few = side("few", (2, 15 * ms, 0), (2, 15 * ms, 0), (2, 15 * ms, 0))
-    assert "| p10 " not in differed("--base", *base, "--new", *few, *rule, status=1), "of two calls it is a chance"
+    undecided = denet("diff", "--base", *base, "--new", *few, *rule)
+    assert (undecided.returncode, "| p10 " in undecided.stdout) == (125, False), "of two calls it is a chance"
+
+
+@pytest.mark.parametrize("rule", ["openat.time > +2ms", "*.time > +10%", "openat.p10 > +1us", "cc1/*.p10 > +1us"])
+def test_how_much_slower_cannot_be_decided_of_one_run(sides: dict[str, list[str]], rule: str) -> None:
+    base, worse = sides["base"], sides["worse"]
+    for sizes in ((1, 1), (2, 3), (3, 1)):
+        words = "--base", *base[: sizes[0]], "--new", *worse[: sizes[1]], "--fail-on"
+        done = denet("diff", *words, rule)
+        assert done.returncode == 125
+        assert done.stdout.startswith(f"- **{rule.replace('*', '&#42;')}** cannot be decided: "), done.stdout
+        assert f"{rule!r} cannot be decided: a time is told from noise where each side has 3" in done.stderr
+        assert denet("diff", *words, rule, "--fail-on", "openat.errors > +10%").returncode == 1
+    assert denet("diff", "--base", *base, "--new", *worse, "--fail-on", rule).returncode == 1
 
 
 def test_files_and_failing_paths_differ(tmp_path: Path) -> None:
@@ -117,7 +131,7 @@ def test_files_and_failing_paths_differ(tmp_path: Path) -> None:
         ("openat.errors > +10%", True), ("openat.errors > +200%", False), ("openat.errors>200", True),
         ("openat.errors > 300", False), ("openat.errors > +100", True), ("cc1/openat.errors > +10%", True),
         ("cc1/close.errors > +10%", False), ("*.calls > +10%", False), ("write.calls > +1%", True),
-        ("openat.time > +2ms", True), ("openat.time > 1s", False), ("rmdir.calls > +0%", False),
+        ("openat.time > 2ms", True), ("openat.time > 1s", False), ("rmdir.calls > +0%", False),
         ("ia32:read.calls > 1", False), ("syscall_999.calls > 1", False),
     ],
 )  # fmt: skip

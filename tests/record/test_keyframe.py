@@ -44,7 +44,7 @@ def ends(path: Path) -> list[int]:
     track = opened(path)
     now, at, found = track.start(), track.begin, []
     while (tick := track.tick(now, at)) is not None:
-        now, at = tick
+        now, at, _ = tick
         found.append(at)
     return found
 

@@ -56,7 +56,7 @@ def test_what_was_written_so_far_is_whole_at_every_tick(tmp_path: Path, ending: 
         recorder.add(each)
         tick = track.tick(now, at)
         assert tick is not None, "it is read while it grows"
-        now, at = tick
+        now, at, _ = tick
         assert len(list(read(path))) == number
     assert track.tick(now, at) is None
     assert "growing" in track.ending()
@@ -102,7 +102,7 @@ def test_a_packed_stream_is_read_byte_by_byte(tmp_path: Path, ending: str) -> No
         track.news.clear()
     now, at, count = track.start(), track.begin, 0
     while (tick := track.tick(now, at)) is not None:
-        now, at = tick
+        now, at, _ = tick
         count += 1
     assert (count, track.complete) == (len(told()), True)
 

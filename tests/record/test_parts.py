@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.writer import Recorder
 from denet_tui.touched import FailedPath, File, Touched, Use
-from tests.record.made import INFO, category, lines_of
+from tests.record.made import INFO, OPENAT, READ, category, counted, lines_of, process, snapshot
 from tests.record.schema import assert_valid
 from tests.record.test_playback import TICKS, played
 from tests.record.test_read import opened, plain, read
@@ -101,7 +102,7 @@ def test_processes_of_parts_that_are_gone_are_missed(tmp_path: Path, run: list[S
     assert not Totals.of(opened(path)).doubt
     for each in found[:-1]:
         each.unlink()
-    says = "1 process of earlier parts is left out"
+    says = "1 process of parts that are not here is left out"
     for whole in (True, False):
         left = Totals.of(opened(path))
         assert (left.doubt, left.as_object()["complete"]) == (says if whole else f"{says}; {left.ending}", False)
@@ -169,6 +170,24 @@ def test_what_is_too_old_goes_of_earlier_runs_too(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted([new, other, foreign, first])
     assert not parts.full(1 << 60)
     assert of_last_run(path) == [first]
+
+
+def test_too_little_room_is_told_with_how_much_there_should_be(tmp_path: Path) -> None:
+    many = [process(1000 + number, {READ: counted(3), OPENAT: counted(2)}) for number in range(1000)]
+    ticks = [snapshot((tick + 1) / 2, many) for tick in range(30)]
+    room, told = 1, list[str | None]()
+    for _ in range(2):
+        recorder = Recorder(INFO, category, path=tmp_path / f"{room}.jsonl", limits=Limits(max_bytes=room << 20))
+        recorder.start()
+        for each in ticks:
+            recorder.add(each)
+        recorder.finish(ticks[-1])
+        assert recorder.failure is None
+        told.append(recorder.warning)
+        if found := re.search(r"are too large for --max-size; give it (\d+)M\Z", recorder.warning or ""):
+            room = int(found[1])
+    assert 20 < room < 100
+    assert (told[1:], len(list(read(tmp_path / f"{room}.jsonl")))) == ([None], 30)
 
 
 @pytest.mark.root
@@ -263,7 +282,8 @@ def test_limits_without_a_file_and_odd_ones_are_one_line() -> None:
     for words, says in (
         (["--keep", "7d"], "name its file with -o FILE"),
         (["-o", "/nonexistent/x", "--keep", "7"], "is not a whole number and one of s, m, h, d"),
-        (["-o", "/nonexistent/x", "--max-size", "1K"], "1K is less than 1M"),
+        (["-o", "/nonexistent/x", "--max-size", "200k"], "200k is less than 1M, the least"),
+        (["-o", "/nonexistent/x", "--keep", "5S"], "5S is less than 1m, the least"),
     ):
         command = [sys.executable, "-m", "denet_tui", "run", "--no-tui", *words, "--", "true"]
         done = subprocess.run(command, capture_output=True, text=True)

@@ -49,7 +49,7 @@ def read(path: Path) -> Iterator[Snapshot]:
     track = opened(path)
     now, at = track.start(), track.begin
     while (tick := track.tick(now, at)) is not None:
-        now, at = tick
+        now, at, _ = tick
         yield now
 
 

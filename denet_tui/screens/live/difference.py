@@ -67,7 +67,7 @@ def in_words(before: Snapshot, after: Snapshot) -> str:
 def _run(snapshot: Snapshot) -> str:
     seen = len(snapshot.processes) + snapshot.forgotten
     state = "running" if snapshot.running else formatting.ended(snapshot.status)
-    short = "" if snapshot.exact else f", not exact: {snapshot.loss.describe()}"
+    short = "" if snapshot.exact else f", not exact: {snapshot.doubt}"
     return (
         f"{state} after {formatting.elapsed(snapshot.elapsed_ns)}, {how_many(snapshot.total.calls, 'call')}, "
         f"{how_many(snapshot.total.errors, 'error')}, {how_many(seen, 'process')}{short}"
