@@ -12,7 +12,7 @@ SLOWEST = 5
 """Of each syscall."""
 
 UNTOLD = ("calls of setuid programs", "32-bit calls")
-"""No tables, but among what was turned away: files and paths of the first are told to root alone, of the others never."""
+"""No tables, but among what was turned away: their files and paths are told to root alone, and of the others never."""
 
 
 def turned_away(table: str, count: int) -> str:

@@ -1,4 +1,4 @@
-"""Run by tests: makes descriptors by every call that makes them from nothing; prints inodes of a pipe and a pair of sockets."""
+"""Run by tests: makes descriptors by calls that make them from nothing; prints some inodes."""
 
 import contextlib
 import ctypes

@@ -103,8 +103,10 @@ def uses(calls: list[tuple[int, re.Match[str]]]) -> Counter[tuple[int, str, str]
 
 
 def _comparable(found: Counter[tuple[int, str, str]]) -> Counter[tuple[int, str, str]]:
-    """Without what there is none of, and without opens that strace tells otherwise: sockets are made before they have an
-    address, and of those made by two only the first arguments are told."""
+    """Without what there is none of, and without opens that strace tells otherwise.
+
+    Sockets are made before they have an address, and what is made by twos it does not name.
+    """
     others = ("tcp", "udp", "unix", "pipe:")
     kept = ((key, count) for key, count in found.items() if key[2] != "opens" or not key[1].startswith(others))
     return Counter({key: count for key, count in kept if count})
