@@ -11,15 +11,15 @@ KEPT = 20_000
 SLOWEST = 5
 """Of each syscall."""
 
-UNTOLD = "calls of setuid programs"
-"""No table, but among what was turned away: their files and paths are told to root alone."""
+UNTOLD = ("calls of setuid programs", "32-bit calls")
+"""No tables, but among what was turned away: their files and paths are told to root alone, and of the others never."""
 
 
 def turned_away(table: str, count: int) -> str:
     """In words what found no room in a table."""
-    if table == UNTOLD:
+    if table in UNTOLD:
         return f"{table} without files and paths: {count:,}"
-    return f"{table}: {count:,} turned away (no room)"
+    return f"{table}: turned away {count:,} times (no room)"
 
 
 NOT_IN_FILES = "what mmap, io_uring, vmsplice and tee move, the bytes of sendmmsg and recvmmsg, and 32-bit calls"

@@ -15,8 +15,9 @@ READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS
     1 << bit for bit in range(12)
 )
 """As files.c has them."""
-FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16
+FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1, TWO_3 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16, 1 << 16
 """Which argument it is, where it is not the first."""
+MAKES_TWO = 1 << 18
 _CALLS = {
     READS | HAS_FILE | HAS_BYTES: """
         read:0:63 readv:19:65 pread64:17:67 preadv:295:69 preadv2:327:286 getdents:78:-
@@ -38,6 +39,14 @@ _CALLS = {
         flock:73:32 epoll_wait:232:- epoll_pwait:281:22 epoll_pwait2:441:441 vmsplice:278:75
     """,
     OPENS | HAS_FILE: "accept:43:202 accept4:288:242",
+    OPENS: """
+        socket:41:198 eventfd:284:- eventfd2:290:19 memfd_create:319:279 memfd_secret:447:447 epoll_create:213:-
+        epoll_create1:291:20 timerfd_create:283:85 signalfd:282:- signalfd4:289:74 inotify_init:253:-
+        inotify_init1:294:26 pidfd_open:434:434 userfaultfd:323:282 mq_open:240:180 open_by_handle_at:304:265
+        io_uring_setup:425:425 perf_event_open:298:241
+    """,
+    MAKES_TWO: "pipe:22:- pipe2:293:59",
+    MAKES_TWO | TWO_3: "socketpair:53:199",
     HAS_FILE | HAS_ADDRESS: "connect:42:203",
     HAS_FILE | HAS_ADDRESS | BINDS: "bind:49:200",
     OPENS | HAS_PATH: "open:2:- creat:85:-",

@@ -37,6 +37,8 @@ enum {
     HAS_PEER = 1024, /* arguments 4 and 5: an address and its length, or (MESSAGE) argument 1 a struct msghdr with them */
     BINDS = 2048,    /* that address is to be the socket's own, else its peer's */
     MESSAGE = 1 << 16, /* as of a path: about->text */
+    MAKES_TWO = 1 << 18, /* descriptors, told in memory: at argument 0, or (FOURTH) 3 */
+    FOURTH = 1 << 16,
     HAS_OTHER = 512, /* after the path another, and before that, with HAS_FOLDER, a folder of its own */
     /* How it has ended. */
     FAILED = 1 << 20,
@@ -130,7 +132,7 @@ struct given {
     char text[GIVEN];
 };
 
-enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, TURNED_AWAY };
+enum turned_away { NO_FILE, NO_NAME, NO_PATH, NO_SLOW, NO_ABOUT, UNTOLD, NOT_NATIVE, TURNED_AWAY };
 
 BPF_TABLE("hash", struct file_key, struct file_row, files, FILES);
 BPF_TABLE("hash", struct identity, struct file_name, file_names, FILE_NAMES);
@@ -369,6 +371,8 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
 {
     u32 index = task->nr, *known = classes.lookup(&index);
     task->about = 0;
+    if (task->abi != NATIVE) /* their arguments are elsewhere, their numbers others */
+        turn_away(NOT_NATIVE);
     if (!known || !*known || index >= NUMBERS - 1 || task->abi != NATIVE)
         return;
     u32 class = *known;
@@ -393,6 +397,8 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->nr = task->nr;
     about->text = DOES(HAS_ADDRESS) ? second : ARGUMENT(16);
     about->size = third;
+    if (DOES_ALL(MAKES_TWO | FOURTH))
+        about->text = REGISTER(u64, registers, OFF_ARG_3);
     if (DOES(HAS_PEER) && DOES(WRITES) && !DOES(MESSAGE)) {
         about->text = REGISTER(u64, registers, OFF_ARG_4);
         about->size = REGISTER(u64, registers, OFF_ARG_5);
@@ -605,6 +611,29 @@ static __always_inline void give(struct self *self, struct task *task)
     givens.update(&self->tid, given);
 }
 
+/* Two descriptors that were made: the first is to be looked at. Of two sockets the second is not the same file. */
+static __always_inline void find_two(struct about *about)
+{
+    u32 zero = 0, two[2] = {}, seen = current_epoch();
+    if (read_user(two, sizeof(two), (void *)about->text))
+        return;
+    about->at = two[0];
+    about->class |= LOOKS;
+    char *file = file_of(two[1]);
+    struct file_name *name = name_draft.lookup(&zero);
+    identify_file(&about->second, file);
+    if (!file || !name || !DOES(FOURTH))
+        return;
+    __builtin_memset(name, 0, FILE_NAME_HEAD);
+    name->magic = SOCKFS;
+    name->mode = READ(u16, LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE), OFF_MODE);
+    take_socket(name, file);
+    if (file_names.update(&about->second, name))
+        turn_away(NO_NAME);
+    else
+        named.update(&about->second, &seen);
+}
+
 static __always_inline void spend_on(struct file_row *row, u64 spent_ns, u64 blocked_ns)
 {
     __sync_fetch_and_add(&row->time_ns, spent_ns);
@@ -628,11 +657,13 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
         about->at = DOES(OPENS) ? result : about->descriptor;
         about->class |= LOOKS;
     }
+    if (DOES_ALL(MAKES_TWO | RETURNED))
+        find_two(about);
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         read_path(about, place);
     if (DOES(LOOKS))
         look(self, about);
-    if (DOES_ALL(OPENS | RETURNED) && about->looked.device)
+    if (DOES(OPENS | MAKES_TWO) && DOES(RETURNED) && about->looked.device)
         about->class |= OPENED;
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         count_path(now, about);
@@ -658,12 +689,16 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
         if (!DOES_ALL(OPENED | HAS_FILE))
             spend_on(row, spent_ns, blocked_ns);
     }
-    /* The other file: what is written to, or the socket that has accepted a connection. */
-    if (!DOES(HAS_SECOND) && !DOES_ALL(OPENED | HAS_FILE))
+    /* The other file: what is written to, the socket that has accepted a connection, or the second that was made. */
+    if (!DOES(HAS_SECOND | MAKES_TWO) && !DOES_ALL(OPENED | HAS_FILE))
         return;
-    file = DOES(HAS_SECOND) ? about->second : about->file;
+    file = DOES(HAS_SECOND | MAKES_TWO) ? about->second : about->file;
     if (!file.device || !(row = file_row_of(now, tgid, &file)))
         return;
+    if (DOES(MAKES_TWO)) {
+        __sync_fetch_and_add(&row->opens, 1);
+        return;
+    }
     spend_on(row, spent_ns, blocked_ns);
     if (DOES_ALL(HAS_SECOND | RETURNED)) {
         __sync_fetch_and_add(&row->writes, 1);

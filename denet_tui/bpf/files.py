@@ -26,7 +26,7 @@ _ROOT = 2
 """Of struct failed_path: the folder is the root that paths with a slash begin at."""
 _SLOW = struct.Struct("<QQIi16s104s")
 _SLOW_HEAD = 8
-_TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", UNTOLD)
+_TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", *UNTOLD)
 """In the order of enum turned_away."""
 _NAMES = 100_000
 """That are remembered; the kernel side tells each once."""

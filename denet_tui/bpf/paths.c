@@ -7,7 +7,7 @@
     defined(OFF_DNAME) && defined(OFF_MOUNT) && defined(OFF_MNT_PARENT) && defined(OFF_MNT_POINT) && defined(OFF_MNT_ROOT)
 #define PATHS
 #define PATH_PIECE 256 /* NAME_MAX and a NUL */
-#define PATH_STEPS 16  /* names and mount points on the way to the root */
+#define PATH_STEPS 32  /* names and mount points on the way to the root */
 
 enum path_end { CUT, FROM_ROOT, IN_NO_FOLDER /* pipes, anonymous inodes */ };
 

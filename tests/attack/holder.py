@@ -91,6 +91,8 @@ def making(held: dict[str, int]) -> dict[str, str]:
         "create": attempt(lambda: maps.bpf(MAP_CREATE, struct.pack("<5I", 2, 4, 8, 1, 0))),
         "perf": attempt(lambda: perf_event(held)),
     }
+    if "maps abouts" in held:
+        found["write to what calls are about"] = attempt(lambda: overwrite(held["maps abouts"]))
     for who, fd in held.items():
         for name, number in re.findall(r"^(prog_id|map_id|link_id):\s*(\d+)", fdinfo(fd), re.MULTILINE):
             command = {"prog_id": PROG_BY_ID, "map_id": MAP_BY_ID, "link_id": LINK_BY_ID}[name]
@@ -98,6 +100,11 @@ def making(held: dict[str, int]) -> dict[str, str]:
                 lambda command=command, number=number: maps.bpf(command, struct.pack("<III", int(number), 0, 0))
             )
     return found
+
+
+def overwrite(fd: int) -> None:
+    table = maps.Map(fd)
+    table.update(bytes(4), bytes(table.value_size))
 
 
 def fdinfo(fd: int) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from denet_tui import uname
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import syscall
-from tests.real import run_summary
+from tests.real import denet, run, run_summary
 
 pytestmark = pytest.mark.root
 
@@ -99,3 +102,51 @@ def test_a_peer_that_was_not_reached_has_its_address(tmp_path: Path) -> None:
             "unix @denet-nobody": 1,
         }.items()
     )
+
+
+def test_what_is_made_from_nothing_is_opened(tmp_path: Path) -> None:
+    summary = tmp_path / "summary"
+    making = [PYTHON, "-S", "-I", str(Path(__file__).with_name("making.py"))]
+    done = run(denet("run", "--no-tui", "--detail", "files", "--summary", str(summary), "--", *making))
+    pipe, *pair = done.stdout.split()
+    found = json.loads(summary.read_text())
+    opens = Counter[str]()
+    for each in found["files"]:
+        if each["pid"] is None and each["kind"] not in ("file", "directory", "device"):
+            opens[each["path"]] += each["opens"]
+    assert opens[f"pipe:[{pipe}]"] == 2
+    assert [opens[f"unix [{inode}]"] for inode in pair] == [1, 1]
+    assert opens["unix @denet-making"] == 3, "made to listen, to connect, and accepted"
+    assert opens["/memfd:denet-memory"] == 1
+    names = {"[eventpoll]": 2, "[eventfd]": 1, "[timerfd]": 1, "inotify": 1}  # Python's selectors try epoll
+    assert {name: opens[f"anon_inode:{name}"] for name in names} == names
+    assert opens["tcp 0.0.0.0:0"] == opens["udp [::]:0"] == 1
+
+
+DEEP = """
+import os, sys
+path = sys.argv[1]
+for at in range(24):
+    path += f"/d{at}"
+os.makedirs(path)
+open(path + "/file", "w").write("x")
+"""
+
+
+def test_a_file_deep_below_folders_has_its_whole_name(tmp_path: Path) -> None:
+    start = tmp_path.resolve()
+    _, found = run_summary([PYTHON, "-S", "-c", DEEP, str(start)], tmp_path, "--detail", "files")
+    paths = [each["path"] for each in found["files"] if each["pid"] is None and each["write_bytes"] == 1]
+    assert paths == [f"{start}/{'/'.join(f'd{at}' for at in range(24))}/file"]
+
+
+CALLS = Path(__file__).with_name("narrow.c")
+
+
+@pytest.mark.skipif(uname.machine() != "x86_64", reason="needs calls of another ABI (int 0x80)")
+def test_calls_of_another_abi_are_said_to_be_missing(tmp_path: Path) -> None:
+    program = tmp_path / "narrow"
+    subprocess.run(["gcc", "-O2", "-o", program, CALLS], check=True)
+    _, found = run_summary([str(program)], tmp_path, "--detail", "files")
+    assert found["syscalls"]["ia32:getpid"]["calls"] == 7
+    assert found["turned_away"] == {"32-bit calls": 7}

@@ -131,7 +131,7 @@ async def test_the_tab() -> None:
         assert "no call on a file or a peer yet" in app.text
         view.show(TOUCHED, PROCESSES, {"files": 12})
         await pilot.pause()
-        assert "8 files, by file   files: 12 turned away (no room)   5.4K read, 70 written   without what" in app.text
+        assert "8 files, by file   files: turned away 12 times (no room)   5.4K read, 70 written   without" in app.text
         assert NOT_IN_FILES in f"{view.query_one('#of', Static).content}"
         assert NOT_IN_FILES in FileTable.HELP
         assert table.rows[0].file == PIPE  # most time
