@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -162,3 +162,37 @@ class Detail(NamedTuple):
 
 
 NO_DETAIL = Detail()
+
+
+class Accounts(NamedTuple):
+    """What a process has used since it began, or since it is watched, by the kernel's own accounts; None: not known."""
+
+    cpu_ns: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    read_bytes: int | None = None
+    """From disks; so is `write_bytes` to them (man 5 proc_pid_io)."""
+    write_bytes: int | None = None
+    max_rss_bytes: int | None = None
+    """Most memory at a time, as getrusage(2) tells it."""
+
+    @classmethod
+    def together(cls, some: Iterable[Accounts]) -> Accounts:
+        """One or more added up, the largest of their memories; what is not known of one is not known of all."""
+        *columns, peaks = zip(*some, strict=True)
+        most = None if None in peaks else max(peaks)
+        return cls(*(None if None in each else sum(each) for each in columns))._replace(max_rss_bytes=most)
+
+
+class Usage(NamedTuple):
+    """CPU and memory of a process that lives, from /proc, and what it has used so far, or had when it ended."""
+
+    cpu_percent: float = 0.0
+    """100 is one core."""
+    rss_bytes: int = 0
+    vms_bytes: int = 0
+    threads: int = 0
+    accounts: Accounts = Accounts()
+
+
+NO_USAGE, UNKNOWN, NOTHING_USED = Usage(), Accounts(), Accounts(0, 0, 0, 0, 0, 0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
-from denet_tui.detail import NO_DETAIL, Detail, Programs, Time
+from denet_tui.detail import NO_DETAIL, NO_USAGE, UNKNOWN, Accounts, Detail, Programs, Time, Usage
 
 BUCKETS = 24
 """Histogram buckets: bucket 0 is below 256 ns, bucket i is [2**(7+i), 2**(8+i)) ns, the last has no end."""
@@ -219,38 +219,7 @@ _UNSEEN = {
 }
 
 
-class Accounts(NamedTuple):
-    """What a process has used since it began, or since it is watched, by the kernel's own accounts; None: not known."""
-
-    cpu_ns: int | None = None
-    minor_faults: int | None = None
-    major_faults: int | None = None
-    read_bytes: int | None = None
-    """From disks; so is `write_bytes` to them (man 5 proc_pid_io)."""
-    write_bytes: int | None = None
-    max_rss_bytes: int | None = None
-    """Most memory at a time, as getrusage(2) tells it."""
-
-    @classmethod
-    def together(cls, some: Iterable[Accounts]) -> Accounts:
-        """One or more added up, the largest of their memories; what is not known of one is not known of all."""
-        *columns, peaks = zip(*some, strict=True)
-        most = None if None in peaks else max(peaks)
-        return cls(*(None if None in each else sum(each) for each in columns))._replace(max_rss_bytes=most)
-
-
-class Usage(NamedTuple):
-    """CPU and memory of a process that lives, from /proc, and what it has used so far, or had when it ended."""
-
-    cpu_percent: float = 0.0
-    """100 is one core."""
-    rss_bytes: int = 0
-    vms_bytes: int = 0
-    threads: int = 0
-    accounts: Accounts = Accounts()
-
-
-NO_LOSS, NO_USAGE, UNKNOWN, NOTHING_USED = Loss(), Usage(), Accounts(), Accounts(0, 0, 0, 0, 0, 0)
+NO_LOSS = Loss()
 
 
 def added_up(rows: Collection[Counters]) -> Counters:

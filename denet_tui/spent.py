@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from denet_tui.detail import NO_WAITS, Time, Wait
-from denet_tui.model import Accounts, Counters
+from denet_tui.detail import NO_WAITS, Accounts, Time, Wait
+from denet_tui.model import Counters
 from denet_tui.syscalls import for_children
 from denet_tui.visible import how_many, visible
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from denet_tui.bpf import maps
-from denet_tui.model import NOTHING_USED, UNKNOWN, Accounts
+from denet_tui.detail import NOTHING_USED, UNKNOWN, Accounts
 
 _ACCOUNT = struct.Struct("<5Q5Q3Q3I4x")
 _NOT_TOLD = 0xFFFFFFFFFFFFFFFF

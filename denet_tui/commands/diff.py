@@ -72,11 +72,16 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     if min(len(base), len(new)) < RUNS:
         lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
     write("\n".join(lines) + "\n", sys.stdout)
-    if rules and doubts:
-        return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
-    if chances and not broken:
-        return complain(f"{visible(chances[0].words)!r} cannot be decided: {_CHANCE}", FAILED)
+    if undecided := _undecided(rules, doubts, () if broken else chances):
+        return complain(undecided, FAILED)
     return 1 if broken else 0
+
+
+def _undecided(rules: Sequence[Rule], doubts: Sequence[tuple[str, str]], chances: Sequence[Rule]) -> str:
+    """Why rules cannot be decided, as one line; empty where they can."""
+    if rules and doubts:
+        return f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})"
+    return f"{visible(chances[0].words)!r} cannot be decided: {_CHANCE}" if chances else ""
 
 
 def _verdicts(

@@ -9,19 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from denet_tui.counts import added
-from denet_tui.model import (
-    ABI_NATIVE,
-    NO_LOSS,
-    NO_USAGE,
-    NOTHING,
-    Counters,
-    ProcessInfo,
-    RunInfo,
-    Snapshot,
-    Syscall,
-    Usage,
-    added_up,
-)
+from denet_tui.detail import NO_USAGE, Usage
+from denet_tui.model import ABI_NATIVE, NO_LOSS, NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
 from denet_tui.syscalls import named
 
 MOST = 1 << 63

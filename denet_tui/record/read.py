@@ -14,13 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 from denet_tui.counts import EMPTY, Counts, added
-from denet_tui.detail import Detail, Exec, Gap, Programs, Time
+from denet_tui.detail import NO_USAGE, Accounts, Detail, Exec, Gap, Programs, Time, Usage
 from denet_tui.model import (
     BUCKETS,
     KEPT_ENDED,
-    NO_USAGE,
     NOTHING,
-    Accounts,
     Errnos,
     InFlight,
     Loss,
@@ -29,7 +27,6 @@ from denet_tui.model import (
     RunInfo,
     Snapshot,
     Syscall,
-    Usage,
     added_up,
 )
 from denet_tui.record import denet_lines, execs, files, times

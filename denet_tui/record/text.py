@@ -7,7 +7,8 @@ import struct
 from collections.abc import Generator, Iterable, Mapping
 from functools import cache, lru_cache
 
-from denet_tui.model import LANE, Accounts, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.detail import Accounts
+from denet_tui.model import LANE, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.visible import as_json
 
 Json = dict[str, object]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
+from denet_tui.detail import Usage
 from denet_tui.model import (
     BUCKETS,
     Counters,
@@ -18,7 +19,6 @@ from denet_tui.model import (
     RunInfo,
     Snapshot,
     Syscall,
-    Usage,
     bucket_floor_ns,
 )
 from denet_tui.record import execs, times

@@ -15,15 +15,11 @@ from denet_tui.bpf import names
 from denet_tui.bpf.records import Process
 from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY, Counts, summed
-from denet_tui.detail import Programs, Time
+from denet_tui.detail import NO_USAGE, NOTHING_USED, UNKNOWN, Accounts, Programs, Time, Usage
 from denet_tui.model import (
     KEPT_ENDED,
     NO_LOSS,
-    NO_USAGE,
     NOTHING,
-    NOTHING_USED,
-    UNKNOWN,
-    Accounts,
     Counters,
     ErrorKey,
     InFlight,
@@ -31,7 +27,6 @@ from denet_tui.model import (
     RunInfo,
     Snapshot,
     Syscall,
-    Usage,
     added_up,
 )
 from denet_tui.syscalls import syscall

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
-from denet_tui.detail import Detail
-from denet_tui.model import NOTHING, Counters, InFlight, ProcessInfo, Snapshot, Syscall, Usage
+from denet_tui.detail import Detail, Usage
+from denet_tui.model import NOTHING, Counters, InFlight, ProcessInfo, Snapshot, Syscall
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.screens.live.double import INFO, START_NS, SYSCALLS, TICK_NS, Session, added, counters, total

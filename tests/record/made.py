@@ -8,19 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from denet_tui.model import (
-    NO_LOSS,
-    NOTHING,
-    NOTHING_USED,
-    Accounts,
-    Counters,
-    Loss,
-    ProcessInfo,
-    RunInfo,
-    Snapshot,
-    Syscall,
-    Usage,
-)
+from denet_tui.detail import NOTHING_USED, Accounts, Usage
+from denet_tui.model import NO_LOSS, NOTHING, Counters, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
 
 READ, WRITE, OPENAT, MMAP = (
     Syscall(0, nr, name) for nr, name in ((0, "read"), (1, "write"), (257, "openat"), (9, "mmap"))

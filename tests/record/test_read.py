@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 
-from denet_tui.model import Accounts, InFlight, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.detail import Accounts
+from denet_tui.model import InFlight, Loss, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.record import keyframe, text
 from denet_tui.record.lines import open_file
 from denet_tui.record.read import UnreadableError

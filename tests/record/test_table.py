@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.model import UNKNOWN, Accounts, Counters, Loss, Syscall
+from denet_tui.detail import UNKNOWN, Accounts
+from denet_tui.model import Counters, Loss, Syscall
 from denet_tui.record.table import duration, render_table
 from tests.record.made import EXITED_3, INFO, KILLED, READ, WRITE, counted, process, snapshot, story
 

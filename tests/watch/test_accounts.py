@@ -25,7 +25,7 @@ from denet_tui.bpf.maps import Map
 from denet_tui.bpf.records import Process
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
-from denet_tui.model import NOTHING_USED, UNKNOWN
+from denet_tui.detail import NOTHING_USED, UNKNOWN
 from denet_tui.record.events import Lifecycle
 from denet_tui.watch.processes import _disk_of, stat
 from denet_tui.watch.sampler import Sampler

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 
-from denet_tui.detail import KEPT_EXECS, Detail, Exec, Programs, Seen, Time, Wait
-from denet_tui.model import Accounts, InFlight, ProcessInfo, Snapshot, Syscall, Usage
+from denet_tui.detail import KEPT_EXECS, Accounts, Detail, Exec, Programs, Seen, Time, Usage, Wait
+from denet_tui.model import InFlight, ProcessInfo, Snapshot, Syscall
 from denet_tui.touched import File, Touched, Use
 from denet_tui.widgets.details import AllKnown, details
 from denet_tui.widgets.page import LABEL, laid_out

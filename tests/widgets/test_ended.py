@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from denet_tui.model import NO_USAGE, ProcessInfo
+from denet_tui.detail import NO_USAGE
+from denet_tui.model import ProcessInfo
 from denet_tui.widgets.process_rows import Grouping, GroupRow
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.whole_command import whole_command

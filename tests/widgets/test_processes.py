@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from denet_tui.detail import Time, Wait
-from denet_tui.model import NO_USAGE, InFlight, ProcessInfo, Snapshot, Syscall, Usage
+from denet_tui.detail import NO_USAGE, Time, Usage, Wait
+from denet_tui.model import InFlight, ProcessInfo, Snapshot, Syscall
 from denet_tui.widgets.narrowing import InCgroup
 from denet_tui.widgets.process_rows import Blocked, Grouping, GroupRow, ProcessRow, blocked, group_rows, parents
 from denet_tui.widgets.processes import ProcessTree

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from denet_tui.detail import Usage
 from denet_tui.model import (
     NOTHING,
     Counters,
@@ -20,7 +21,6 @@ from denet_tui.model import (
     RunInfo,
     Snapshot,
     Syscall,
-    Usage,
 )
 from denet_tui.watch.output import CommandOutput
 
