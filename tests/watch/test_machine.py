@@ -69,7 +69,9 @@ def outcome(workload: Path, calls: Path, tmp_path_factory: pytest.TempPathFactor
     eventually(lambda: tracer in text_of(Path(f"/proc/{shell.pid}/status")), "strace is there")
     files = ["-o", str(recording), "--summary", str(summary)]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    watcher = subprocess.Popen([*DENET, "machine", "--no-tui", *files], env=real.environment(), **quiet)  # type: ignore[call-overload]
+    watcher = subprocess.Popen(
+        [*DENET, "machine", "--no-tui", "--detail", "calls", *files], env=real.environment(), **quiet
+    )  # type: ignore[call-overload]
     eventually(lambda: text_of(recording).count("\n") >= 2, "everybody is entered")
     older = family(gate.pid)
     gate.stdin.write(b"x")
