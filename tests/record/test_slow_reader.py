@@ -30,7 +30,7 @@ def test_the_ticks_go_on_and_sigterm_is_obeyed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     running = started(
-        "run", "--no-tui", "-o", "pipe", "--summary", "summary", "--", "sh", "-c", FORKS,
+        "run", "--no-tui", "--detail", "calls", "-o", "pipe", "--summary", "summary", "--", "sh", "-c", FORKS,
         cwd=tmp_path, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
