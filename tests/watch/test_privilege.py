@@ -77,7 +77,7 @@ def test_nested_sudo_does_not_give_away_the_environment_of_others(person: Person
 
 
 def test_recording_and_summary_belong_to_the_user(person: Person) -> None:
-    done = person.shell("sudo -n $denet run --no-tui -o rec --summary sum --output out -- echo x")
+    done = person.shell("sudo -n $denet run --no-tui --detail calls -o rec --summary sum --output out -- echo x")
     assert done.returncode == 0, done.stderr
     for name in ("rec", "sum", "out"):
         found = (person.home / name).stat()
@@ -90,7 +90,9 @@ def test_files_that_only_root_may_write_are_refused(person: Person, tmp_path: Pa
     tmp_path.chmod(0o755)
     (tmp_path / "file").write_text("root's")
     (tmp_path / "file").chmod(0o600)
-    done = person.shell(f'sudo -n $denet run --no-tui {option} "$1" -- touch ran', str(tmp_path / "file"))
+    done = person.shell(
+        f'sudo -n $denet run --no-tui --detail calls {option} "$1" -- touch ran', str(tmp_path / "file")
+    )
     assert done.returncode == 125
     said = complaints(done.stderr)
     assert len(said) == 1
@@ -105,7 +107,7 @@ def test_files_that_only_root_may_write_are_refused(person: Person, tmp_path: Pa
         ("setup --plan --only KERN-003 --log-file", 64),
         ("diag --only KERN-003 --log-file", 64),
         ("diag --only KERN-003 --report", 64),
-        ("run --no-tui -o", 125),
+        ("run --no-tui --detail calls -o", 125),
     ],
 )
 def test_a_folder_of_roots_group_is_none_of_the_users(person: Person, tmp_path: Path, words: str, status: int) -> None:
