@@ -152,7 +152,7 @@ def test_in_a_pid_namespace_it_says_what_to_do_instead() -> None:
 @pytest.mark.root
 def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> None:
     become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
-    watch = "$denet machine --no-tui --summary machine.json -o machine.jsonl & p=$!"
+    watch = "$denet machine --no-tui --detail calls --summary machine.json -o machine.jsonl & p=$!"
     begun = "[ -s machine.jsonl ] && [ $(wc -l < machine.jsonl) -gt 2 ]"
     done = person.shell(
         f"trap '' INT; cd; {watch}; until {begun}; do sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become
