@@ -121,7 +121,7 @@ def test_the_next_owner_of_the_id_of_a_thread_that_executed_in_vain_is_another(r
     assert (execve["calls"], execve["returns"] + execve["unreturned"]) == (2, 2)
 
 
-@pytest.mark.parametrize(("what", "orphans"), [("attach", []), ("machine", []), ("machine", ["init"])])
+@pytest.mark.parametrize(("what", "orphans"), [("attach", []), ("machine", ["init"])])
 def test_a_chain_that_forks_and_ends_at_once(running: Path, tmp_path: Path, what: str, orphans: list[str]) -> None:
     hops = tmp_path / "hops"
     hops.write_bytes(bytes(mmap.PAGESIZE))
