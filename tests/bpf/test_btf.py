@@ -100,7 +100,7 @@ def test_the_whole_blob_is_sound() -> None:
     assert Btf(whole()).offsets(WANTED) == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(st.data())
 def test_damage_raises_btf_error_and_nothing_else(data: st.DataObject) -> None:
     blob = bytearray(whole())

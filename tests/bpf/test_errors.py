@@ -6,7 +6,7 @@ import errno
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from denet_tui.bpf import facts as facts_module
@@ -240,7 +240,6 @@ def test_what_the_other_way_printed_is_not_held_against_this_one() -> None:
     assert told(LoadError("btf", "no BTF here", output=printed, method="raw")).check_id == "KERN-009"
 
 
-@settings(max_examples=40)
 @given(st.text(), st.text(), st.sampled_from(["bcc", "btf", "compile", "load", "attach", "loader", "?"]), st.integers())
 def test_no_text_breaks_it(text: str, output: str, stage: str, number: int) -> None:
     assert "\n" not in str(explain(LoadError(stage, text, number, output), Facts()))

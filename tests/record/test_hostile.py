@@ -60,7 +60,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_value_in_any_place(recording: Path, data: st.DataObject) -> None:
     lines = [json.loads(line) for line in recording.read_text().splitlines()]
