@@ -42,7 +42,7 @@ def ages_in(lines: list[dict[str, Any]]) -> list[int]:
 @pytest.mark.parametrize("namespace", [SHIFTED, SHIFTED_BACK], ids=["ahead", "behind"])
 def test_times_are_those_of_the_machine_in_a_time_namespace(namespace: list[str], tmp_path: Path) -> None:
     summary, recording = tmp_path / "summary", tmp_path / "recording"
-    options = ["--no-tui", "--interval", "0.2", "--summary", str(summary), "-o", str(recording)]
+    options = ["--no-tui", "--detail", "calls", "--interval", "0.2", "--summary", str(summary), "-o", str(recording)]
     done = shifted(*namespace, *DENET, "run", *options, "--", "sh", "-c", "sleep 0.7; true")
     assert done.returncode == 0, done.stderr
     found = json.loads(summary.read_text())
@@ -60,8 +60,8 @@ def test_times_are_those_of_the_machine_in_a_time_namespace(namespace: list[str]
 
 @pytest.mark.root
 def test_an_attached_process_is_not_in_its_call_for_days(tmp_path: Path) -> None:
-    attach = f"{' '.join(DENET)} attach --no-tui --interval 0.2 -o {tmp_path}/recording"
-    script = f"sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1; done' & {attach} $!"
+    attach = f"{' '.join(DENET)} attach --no-tui --detail calls --interval 0.2 -o {tmp_path}/recording"
+    script = f"sh -c 'for i in 1 2 3 4; do sleep 1; done' & {attach} $!"
     done = shifted(*SHIFTED, "sh", "-c", script)
     assert "exact: nothing lost" in done.stderr, done.stderr
     ticks = [json.loads(line) for line in (tmp_path / "recording").read_text().splitlines()]

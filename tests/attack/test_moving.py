@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.person import Person
-from tests.real import DENET, WITH_TRACEFS
+from tests.real import DENET, WITH_TRACEFS, methods
 
 pytestmark = pytest.mark.root
 
@@ -40,23 +40,20 @@ def summary_of(person: Person, words: str, *, method: str = "raw") -> dict[str, 
     return found
 
 
-@pytest.mark.parametrize("before", ["", "{plain} exec {plain} exec "], ids=["plain", "twice"])
-def test_every_refused_call_counts_after_an_exec_by_another_thread(
-    person: Person, programs: tuple[Path, Path], before: str
-) -> None:
+def test_every_refused_call_counts_after_execs_by_another_thread(person: Person, programs: tuple[Path, Path]) -> None:
     plain, _ = programs
-    summary = summary_of(person, f"{before.format(plain=plain)}{plain} refuse")
+    summary = summary_of(person, f"{plain} exec {plain} exec {plain} refuse")
     assert summary["exact"] is True, summary["lost"]
     assert summary["syscalls"]["getppid"]["errnos"] == {"EPERM": 10}
     assert summary["syscalls"]["getppid"]["calls"] == 10
 
 
-@pytest.mark.parametrize(("before", "method"), [("", "raw"), ("{plain} exec ", "raw"), ("{plain} exec ", "tracefs")])
+@pytest.mark.parametrize("method", methods())
 def test_who_becomes_another_user_after_an_exec_by_another_thread_is_missing(
-    person: Person, programs: tuple[Path, Path], before: str, method: str
+    person: Person, programs: tuple[Path, Path], method: str
 ) -> None:
     plain, setuid = programs
-    summary = summary_of(person, f"{before.format(plain=plain)}{setuid} leave", method=method)
+    summary = summary_of(person, f"{plain} exec {setuid} leave", method=method)
     assert summary["exact"] is False
     assert {name: count for name, count in summary["lost"].items() if count} == {"foreign": 1}
     assert "getppid" not in summary["syscalls"]

@@ -34,7 +34,7 @@ def test_counts_from_the_moment_of_attaching(
 ) -> None:
     recording, summary_path = tmp_path / "recording.jsonl", tmp_path / "summary.json"
     files = ["-o", str(recording), "--summary", str(summary_path)]
-    argv = [*DENET, "attach", "--no-tui", "--interval", "0.1", *files, str(behind_gate.pid)]
+    argv = [*DENET, "attach", "--no-tui", "--detail", "calls", "--interval", "0.1", *files, str(behind_gate.pid)]
     quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     with subprocess.Popen(argv, env=environment(), cwd=REPOSITORY, **quietly) as watcher:
         _until_watched(recording, watcher)
@@ -79,7 +79,8 @@ def test_several_are_watched_until_the_last_has_ended(calls: Path, tmp_path: Pat
             assert each.stdin
             assert each.stdout.readline() == b"ready\n"
             _until_all_read(each.pid)
-        argv = [*DENET, "attach", "--no-tui", "--interval", "0.1", "-o", str(recording), "--summary", str(summary_path)]
+        argv = [*DENET, "attach", "--no-tui", "--detail", "calls", "--interval", "0.1"]
+        argv += ["-o", str(recording), "--summary", str(summary_path)]
         with subprocess.Popen([*argv, *asked], env=environment(), cwd=REPOSITORY, stderr=subprocess.PIPE) as watcher:
             _until_watched(recording, watcher)
             for each in (one, two):

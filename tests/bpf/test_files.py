@@ -216,40 +216,27 @@ def test_bytes_and_failing_paths_as_strace_has_them(
     assert {key: told[key] for key in failing} == failing
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [
-        [PYTHON, "-c", "import email.message"],
-        [
-            "/usr/bin/env",
-            f"PATH={':'.join(f'/nowhere/{number}' for number in range(40))}:/usr/bin:/bin",
-            "/bin/sh",
-            "-c",
-            "ls / | sort; nope",
-        ],
-        ["/usr/bin/gcc", "-O0", "-o", "/dev/null", str(Path(__file__).with_name("killed.c"))],
-    ],
-    ids=["python", "shell", "compile"],
-)
-def test_failing_paths_as_strace_has_them(
-    argv: list[str], tmp_path: Path, strace_itself: Counter[tuple[str, str, str | None]]
-) -> None:
-    summary, calls = both(argv, tmp_path)
+def test_failing_paths_as_strace_has_them(tmp_path: Path, strace_itself: Counter[tuple[str, str, str | None]]) -> None:
+    nowhere = ":".join(f"/nowhere/{number}" for number in range(40))
+    imports = f"{PYTHON} -c 'import email.message'"
+    looks = f"/usr/bin/env PATH={nowhere}:/usr/bin:/bin /bin/sh -c 'ls / | sort; nope'"
+    summary, calls = both(["/bin/sh", "-c", f"{imports}; {looks}"], tmp_path)
     theirs = failures(calls, tmp_path)
-    assert sum(theirs.values()) > 10
+    assert {call for call, _, _ in theirs} >= {"newfstatat", "openat"}
+    assert sum(theirs.values()) > 40
     told = told_failures(summary)
     told.subtract(strace_itself)
     assert +told == theirs
 
 
-def test_a_million_reads_of_a_byte(tmp_path: Path) -> None:
+def test_200_000_reads_of_a_byte(tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     command = denet("run", "--no-tui", "--summary", str(summary), "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1")
-    subprocess.run([*command, "count=1000000"], env=environment(), capture_output=True, timeout=120, check=True)
+    subprocess.run([*command, "count=200000"], env=environment(), capture_output=True, timeout=120, check=True)
     found = json.loads(summary.read_text())
     zero = next(row for row in found["files"] if row["path"] == "/dev/zero" and row["pid"] is None)
     null = next(row for row in found["files"] if row["path"] == "/dev/null" and row["pid"] is None)
-    assert (zero["reads"], zero["read_bytes"], null["write_bytes"]) == (1_000_000, 1_000_000, 1_000_000)
+    assert (zero["reads"], zero["read_bytes"], null["write_bytes"]) == (200_000, 200_000, 200_000)
     slowest = [row for row in found["slowest"] if row["syscall"] == "read"]
     assert len(slowest) == 5
     assert slowest[0]["time_ns"] == found["syscalls"]["read"]["max_ns"]

@@ -80,16 +80,15 @@ for _ in range(3): subprocess.run(['/bin/true'], check=True)
 raise SystemExit(3)
 """
 COMMANDS = {
-    "shell": (["sh", "-c", "ls -R /etc > /dev/null; cat /etc/passwd > /dev/null; (exit 3); exit 4"], 4, _REAPING),
+    "shell": (
+        ["sh", "-c", "ls -R /etc | sort | xargs -n 100 echo | wc -l > /dev/null; cat /etc/passwd; (exit 3); exit 4"],
+        4,
+        _PIPES | _REAPING,
+    ),
     "python": (
         ["env", "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1", sys.executable, "-I", "-S", "-c", _PYTHON],
         3,
         _MEMORY,
-    ),
-    "pipeline": (
-        ["sh", "-c", "find /etc -type f | sort | xargs -n 100 echo | wc -l > /dev/null"],
-        0,
-        _PIPES | _REAPING,
     ),
     "perl": (["perl", "-e", "for (1..9) { -e '/none'; system '/bin/true' } kill 9, $$"], -9, frozenset[str]()),
 }

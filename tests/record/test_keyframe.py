@@ -140,7 +140,7 @@ def test_details_go_on_from_a_keyframe(tmp_path: Path, monkeypatch: pytest.Monke
 def test_every_cut_opens_to_its_last_whole_line(often: None, tmp_path: Path, run: list[Snapshot], ending: str) -> None:
     whole = recorded(tmp_path / f"whole.{ending}", run).read_bytes()
     path = tmp_path / f"cut.{ending}"
-    for end in range(len(whole) // 2, len(whole) - 100, len(whole) // 50):  # there is more than the last line's end
+    for end in range(len(whole) // 2, len(whole) - 100, len(whole) // 25):  # there is more than the last line's end
         path.write_bytes(whole[:end])
         last = list(read(path))[-1]
         with played(path) as one:

@@ -113,7 +113,7 @@ def test_what_unpacks_to_very_much_is_not_unpacked_further(tmp_path: Path, endin
     pack = packer(bomb)
     assert pack
     with bomb.open("wb") as file:
-        for _ in range(200):
+        for _ in range(80):
             file.write(pack.pack(bytes(1 << 20)))
         file.write(pack.end())
     found = Lines(open_file(str(bomb)))
@@ -167,6 +167,8 @@ def test_a_real_run_is_packed_and_reported(tmp_path: Path) -> None:
     done = denet(
         "run",
         "--no-tui",
+        "--detail",
+        "calls",
         "-o",
         "rec.jsonl.gz",
         "--summary",
@@ -206,7 +208,9 @@ def test_keyframes_of_an_ordinary_machine_are_little_of_a_zst(often: None, tmp_p
 
 @pytest.mark.root
 def test_the_folder_is_told_under_sudo_too(person: Person) -> None:
-    done = person.shell("cd; mkdir -p work; cd work; sudo -n $denet run --no-tui -o ../told.jsonl -- true")
+    done = person.shell(
+        "cd; mkdir -p work; cd work; sudo -n $denet run --no-tui --detail calls -o ../told.jsonl -- true"
+    )
     assert done.returncode == 0, done.stderr
     first = json.loads((person.home / "told.jsonl").read_text().partition("\n")[0])
     assert first["denet_tui"]["cwd"] == str(person.home / "work")

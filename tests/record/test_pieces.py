@@ -15,7 +15,7 @@ from tests.record.made import INFO, MMAP, OPENAT, READ, WRITE, category, counted
 from tests.record.schema import assert_valid
 from tests.record.test_read import chained, plain, read
 
-MANY = 1500
+MANY = 400
 
 
 def crowd() -> list[Snapshot]:

@@ -73,7 +73,7 @@ def at_any_system_call(folder: Path, kind: str) -> None:
         left = [each.left for each in machine.repair().undo() if each.left]
         assert not left, f"killed at {count}: {left}"
         assert machine.picture() == before, f"killed at {count}"
-        count += 7 if kind in ("all", "group", "unit", "capabilities") else 1 if count < 40 else 3
+        count += 7 if kind in ("group", "unit", "capabilities") else 17 if kind == "all" else 1 if count < 40 else 7
     assert kills > 5
     machine.repair().undo()
     assert machine.picture() == before

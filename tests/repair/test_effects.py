@@ -268,7 +268,7 @@ def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path) -
         (fix,) = tracefs.check_writable(Host()).fixes
         repair = Repair(Host(), settings=Settings(state=f"{tmp_path}/state"))
         repair.apply(fix)
-        for path in (".", "tracing_on", "events/sched/enable"):
+        for path in (".", "events/sched/enable"):
             os.chown(POINT / path, -1, 12345)
             theirs = owners()
             (undone,) = repair.undo()

@@ -66,7 +66,9 @@ def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     """Denet-tui once it watches; `finish` has its summary."""
     files = ["-o", str(folder / "kept"), "--summary", str(folder / "summary")]
     with (folder / "said").open("wb") as said:
-        watcher = subprocess.Popen([*DENET, *words, "--no-tui", *files], env=real.environment(), stderr=said)
+        watcher = subprocess.Popen(
+            [*DENET, *words, "--no-tui", "--detail", "calls", *files], env=real.environment(), stderr=said
+        )
     eventually(lambda: text_of(folder / "kept").count("\n") >= 2 or watcher.poll() is not None, "it watches")
     return watcher
 

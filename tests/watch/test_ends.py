@@ -80,14 +80,14 @@ def test_on_quit_holds_where_the_supervisor_was_killed(tmp_path: Path, asked: st
                 os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("end", "code", "number"), [("exit 7", 7, None), ("kill -9 $$", None, 9), ("exit 0", 0, None)])
+@pytest.mark.parametrize(("end", "code", "number"), [("exit 0", 0, None), ("kill -9 $$", None, 9)])
 def test_how_a_process_ended_that_was_attached_to_is_said(
     tmp_path: Path, end: str, code: int | None, number: int | None
 ) -> None:
     script = f"until [ -e go ]; do sleep 0.05; done; {end}"
     with subprocess.Popen(["sh", "-c", script], cwd=tmp_path) as process:
         running = started(
-            "attach", "--no-tui", "--json", str(process.pid), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            "attach", "--json", "--detail", "calls", str(process.pid), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert running.stdout is not None
         assert b"metadata" in running.stdout.readline()
@@ -125,7 +125,9 @@ def test_what_ends_while_the_program_loads_was_not_watched(left: str) -> None:
 def test_elapsed_is_until_the_commands_end(tmp_path: Path) -> None:
     summary = tmp_path / "summary"
     recording = tmp_path / "recording"
-    done = denet("run", "--no-tui", "-o", str(recording), "--summary", str(summary), "--", "sleep", "0.2")
+    done = denet(
+        "run", "--no-tui", "--detail", "calls", "-o", str(recording), "--summary", str(summary), "--", "sleep", "0.2"
+    )
     assert done.returncode == 0
     told = json.loads(summary.read_text())
     (sleep,) = told["processes"]

@@ -157,14 +157,13 @@ def hold_loader(pid: int) -> bool:
 
 
 MOMENTS = [
-    *(
-        (screen, phase, policy)
-        for screen in (False, True)
-        for phase in ("held", "running")
-        for policy in ("kill", "leave")
-    ),
+    *((screen, "running", policy) for screen in (False, True) for policy in ("kill", "leave")),
     # Nothing has been started there that a policy could be for.
-    *((screen, phase, "leave" if screen else "kill") for screen in (False, True) for phase in ("start", "loader")),
+    *(
+        (screen, phase, "leave" if screen else "kill")
+        for screen in (False, True)
+        for phase in ("start", "loader", "held")
+    ),
 ]
 
 
@@ -172,7 +171,7 @@ MOMENTS = [
 def test_kill_nine_at_any_moment(terminal: OwnTerminal, screen: bool, phase: str, policy: str) -> None:
     folder = terminal.folder
     words = ["--on-quit", policy, "--", "sh", "-c", TO_BE_KILLED if policy == "kill" else TO_BE_LEFT]
-    pid = terminal.start("run", *([] if screen else ["--no-tui"]), *words)
+    pid = terminal.start("run", "--detail", "calls", *([] if screen else ["--no-tui"]), *words)
     eventually(lambda: has_come_to(phase, pid, folder) or not alive(pid), f"denet-tui has come to: {phase}")
     time.sleep(random.Random(f"{phase}{policy}{screen}").uniform(0, 0.3 if phase == "start" else 0.1))
     family = kill_nine(terminal, pid)
@@ -214,7 +213,7 @@ def test_a_signal_to_denet_tui_ends_or_leaves_the_command(
 ) -> None:
     left = "echo $$ > pid; until [ -e go ]; do sleep 0.1; done; touch done"
     words = ["--on-quit", policy, "--", "sh", "-c", left]
-    pid = terminal.start("run", *([] if screen else ["--no-tui"]), *words)
+    pid = terminal.start("run", "--detail", "calls", *([] if screen else ["--no-tui"]), *words)
     eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
     if screen:
         eventually(lambda: b"\x1b[?1049h" in terminal.seen, "the screen is there")
@@ -250,7 +249,7 @@ def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
 
 
 def test_a_command_that_will_not_end_is_killed_two_seconds_later(terminal: OwnTerminal) -> None:
-    stubborn = "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done"
+    stubborn = "trap '' TERM; echo $$ > pid; exec sleep 100"
     pid = terminal.start("run", "--no-tui", "--on-quit", "kill", "--", "sh", "-c", stubborn)
     eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
     os.kill(pid, signal.SIGTERM)
@@ -296,14 +295,27 @@ def test_ctrl_z_stops_and_fg_goes_on(tmp_path: Path) -> None:
 
 def test_a_command_that_is_left_does_not_hide_that_its_recording_is_cut_off(tmp_path: Path) -> None:
     """As with `attach`: 125, where there is no status of the command to end with."""
-    words = ("run", "--json", "--on-quit", "leave", "--", "sh", "-c", "echo $$ > pid; exec sleep 100")
+    words = (
+        "run",
+        "--json",
+        "--detail",
+        "calls",
+        "--interval",
+        "0.1",
+        "--on-quit",
+        "leave",
+        "--",
+        "sh",
+        "-c",
+        "echo $$ > pid; exec sleep 100",
+    )
     with (tmp_path / "said").open("w") as said:  # a pipe would be the command's as well, and stay open
         watching = started(*words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=said)
     try:
         eventually(lambda: text_of(tmp_path / "pid"), "the command runs")
         assert watching.stdout is not None
         watching.stdout.close()
-        time.sleep(1.5)  # some ticks find nobody who reads
+        time.sleep(0.5)  # some ticks find nobody who reads
         watching.terminate()
         assert watching.wait(PATIENCE) == 125
         assert "recording on standard output" in text_of(tmp_path / "said")

@@ -69,7 +69,9 @@ def outcome(workload: Path, calls: Path, tmp_path_factory: pytest.TempPathFactor
     eventually(lambda: tracer in text_of(Path(f"/proc/{shell.pid}/status")), "strace is there")
     files = ["-o", str(recording), "--summary", str(summary)]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    watcher = subprocess.Popen([*DENET, "machine", "--no-tui", *files], env=real.environment(), **quiet)  # type: ignore[call-overload]
+    watcher = subprocess.Popen(
+        [*DENET, "machine", "--no-tui", "--detail", "calls", *files], env=real.environment(), **quiet
+    )  # type: ignore[call-overload]
     eventually(lambda: text_of(recording).count("\n") >= 2, "everybody is entered")
     older = family(gate.pid)
     gate.stdin.write(b"x")
@@ -150,7 +152,7 @@ def test_in_a_pid_namespace_it_says_what_to_do_instead() -> None:
 @pytest.mark.root
 def test_without_root_it_is_said_that_others_are_not_counted(person: Person) -> None:
     become = ("--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon")
-    watch = "$denet machine --no-tui --summary machine.json -o machine.jsonl & p=$!"
+    watch = "$denet machine --no-tui --detail calls --summary machine.json -o machine.jsonl & p=$!"
     begun = "[ -s machine.jsonl ] && [ $(wc -l < machine.jsonl) -gt 2 ]"
     done = person.shell(
         f"trap '' INT; cd; {watch}; until {begun}; do sleep 0.1; done; id -u; kill -TERM $p; wait $p", become=become

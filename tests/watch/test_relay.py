@@ -122,8 +122,9 @@ def test_size_of_the_terminal_and_its_changes(job: Job) -> None:
     job.shows("killed by SIGINT")
 
 
-@pytest.mark.parametrize("redirected", ["", "< /dev/null > /dev/null 2>&1"])
-@pytest.mark.parametrize(("trap", "expected"), [("", 130), ("trap 'exit 9' INT;", 9)])
+@pytest.mark.parametrize(
+    ("trap", "expected", "redirected"), [("", 130, "< /dev/null > /dev/null 2>&1"), ("trap 'exit 9' INT;", 9, "")]
+)
 def test_ctrl_c_is_for_the_command(job: Job, trap: str, expected: int, redirected: str) -> None:
     job.start(f"{trap} echo runs > $mark; while :; do sleep 0.1; done", more=redirected)
     job.wrote("runs")
@@ -244,7 +245,7 @@ def test_what_is_typed_before_the_command_reads_arrives_when_it_does(job: Job) -
     job.ends(0)
 
 
-@pytest.mark.parametrize("more", ["", "sleep 60 & ", "(while :; do echo more; done) & "])
+@pytest.mark.parametrize("more", ["sleep 60 & ", "(while :; do echo more; done) & "])
 def test_no_output_is_lost_at_the_end(terminal: OwnTerminal, person: Person, more: str) -> None:
     """Nor is it waited for where somebody outlives the command."""
     pid = terminal.start("run", "--no-tui", "--user", person.name, "--", "sh", "-c", f"{more}seq 1 100000; exit 3")

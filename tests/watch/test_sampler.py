@@ -170,7 +170,7 @@ def at_most_one_life_at_a_time(kernel: MadeUpKernel, snapshots: list[Snapshot]) 
     return not snapshots[-1].loss.reused
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(ticks)
 def test_every_snapshot_adds_up(script: list) -> None:  # type: ignore[type-arg]
     kernel, snapshots = play(script)
@@ -181,7 +181,7 @@ def test_every_snapshot_adds_up(script: list) -> None:  # type: ignore[type-arg]
         assert not snapshots[-1].exact
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(ticks)
 def test_each_ended_process_ends_in_exactly_one_snapshot(script: list) -> None:  # type: ignore[type-arg]
     kernel, snapshots = play(script)
@@ -194,7 +194,7 @@ def test_each_ended_process_ends_in_exactly_one_snapshot(script: list) -> None: 
         assert set(told) <= set(kernel.ends)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(ticks_with_losses)
 def test_deltas_add_up_to_the_totals_with_and_without_losses(script: list) -> None:  # type: ignore[type-arg]
     _, snapshots = play(script)
@@ -214,7 +214,7 @@ def test_deltas_add_up_to_the_totals_with_and_without_losses(script: list) -> No
     assert final.exact is (final.loss.rows == 0 and final.loss.reused == 0)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(ticks, st.integers(1, 9), numbers)
 def test_calls_that_nobody_accounts_for_are_said(script: list, missing: int, nr: int) -> None:  # type: ignore[type-arg]
     """The totals, which cannot fill up, know of calls that neither a row nor a loss explains."""
