@@ -14,7 +14,7 @@ from tests.real import REPOSITORY, environment
 _EACH = """
 import gc, importlib, json, os, sys, tempfile
 from denet_tui.cli import main
-for name in ("commands.run", "commands.diag", "commands.setup", "record.writer"):
+for name in ("commands.run", "commands.diag", "commands.setup", "commands.diff", "record.writer"):
     importlib.import_module("denet_tui." + name)
 gc.freeze()
 for words in json.load(sys.stdin):
