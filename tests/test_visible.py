@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from denet_tui.visible import as_json, visible, write
@@ -54,6 +54,7 @@ def test_a_terminal_of_any_encoding_can_be_written_to(text: str, encoding: str) 
     assert unfit(bytes_there.getvalue().decode(encoding)) <= {"\n", "\t", "\xad"}
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 @example("\x7f\x1b\x9b")
 def test_json_has_no_control_character(value: object) -> None:
