@@ -16,6 +16,7 @@ import pytest
 
 from denet_tui.bpf import toolchain
 from denet_tui.cli import main
+from tests.forked import each
 from tests.person import Person
 from tests.real import WITH_TRACEFS, environment
 from tests.watch.helpers import DENET, denet, run
@@ -41,44 +42,44 @@ def marker(tmp_path: Path) -> Path:
     return tmp_path / "ran"
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-        (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-        (["attach"], "name processes, or choose them by --user, --cgroup, --unit or --container: one of them; see `"),
-        (
-            ["attach", "--user", "root", "1"],
-            "or choose them by --user, --cgroup, --unit or --container: not both; see `",
-        ),
-        (["machine", "--unit", "a", "--cgroup", "b"], "--cgroup, --unit and --container exclude each other; see `"),
-        (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
-        (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
-        (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
-        (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
-        (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
-        (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
-        (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
-        (["--plan"], "say `denet-tui setup --plan ...`"),
-        (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
-        (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
-        (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),
-        (["run", "--interval", "nan", "--", "true"], "--interval"),
-        (["run", "--interval", "x", "--", "true"], "'x' is not a valid float"),
-        (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
-        (["run", "--way", "other", "--", "true"], "'other' is not one of"),
-        (["attach", "0"], "ids of processes begin with 1"),
-        (["attach", "1", "0"], "ids of processes begin with 1"),
-        (["attach", "-1"], "-1"),
-        (["report", "--json", "--csv", "a"], "--json and --csv are two forms: choose one; see `denet-tui report"),
-        (["report", "--markdown", "--json", "a"], "--markdown and --json are two forms: choose one; see `"),
-        (["export", "--to", "folded", "--to", "perfetto", "a"], "folded and perfetto are two forms: choose one; see `"),
-    ],
-)
-def test_words_that_make_no_sense(words: list[str], says: str) -> None:
-    line = complaint(denet(*words))
-    assert says in line
-    assert "see `" in line
+NO_SENSE = [
+    (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
+    (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
+    (["attach"], "name processes, or choose them by --user, --cgroup, --unit or --container: one of them; see `"),
+    (
+        ["attach", "--user", "root", "1"],
+        "or choose them by --user, --cgroup, --unit or --container: not both; see `",
+    ),
+    (["machine", "--unit", "a", "--cgroup", "b"], "--cgroup, --unit and --container exclude each other; see `"),
+    (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
+    (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
+    (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
+    (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
+    (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
+    (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
+    (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
+    (["--plan"], "say `denet-tui setup --plan ...`"),
+    (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
+    (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
+    (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),
+    (["run", "--interval", "nan", "--", "true"], "--interval"),
+    (["run", "--interval", "x", "--", "true"], "'x' is not a valid float"),
+    (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
+    (["run", "--way", "other", "--", "true"], "'other' is not one of"),
+    (["attach", "0"], "ids of processes begin with 1"),
+    (["attach", "1", "0"], "ids of processes begin with 1"),
+    (["attach", "-1"], "-1"),
+    (["report", "--json", "--csv", "a"], "--json and --csv are two forms: choose one; see `denet-tui report"),
+    (["report", "--markdown", "--json", "a"], "--markdown and --json are two forms: choose one; see `"),
+    (["export", "--to", "folded", "--to", "perfetto", "a"], "folded and perfetto are two forms: choose one; see `"),
+]
+
+
+def test_words_that_make_no_sense() -> None:
+    for (_, says), done in zip(NO_SENSE, each(words for words, _ in NO_SENSE), strict=True):
+        line = complaint(done)
+        assert says in line, done.args
+        assert "see `" in line, done.args
 
 
 def test_help_and_version_need_nothing() -> None:
@@ -93,7 +94,7 @@ def test_help_and_version_need_nothing() -> None:
         assert "\b" not in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "-h"], ["settings"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--version"], ["run", "-h"], ["explain", "EPERM"]], ids=" ".join)
 def test_a_full_disk_is_no_mistake_of_ours(words: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*DENET, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -130,22 +131,23 @@ def test_what_denet_needed_is_not_needed_here() -> None:
         assert re.search(promised, done.stderr), promised
 
 
-@pytest.mark.parametrize(
-    ("syscalls", "says"),
-    [
-        ("raed", "unknown syscall 'raed'; did you mean read?"),
-        ("read,%nonsense", "unknown class %nonsense; there are %file"),
-        ("zzzzzz", "unknown syscall 'zzzzzz'"),
-        ("read,!raed", "unknown syscall 'raed'; did you mean read?"),
-        ("/^opne/,read", "no syscall matches /^opne/"),
-        ("!/^opne/", "no syscall matches /^opne/"),
-        ("/open", "/open is no pattern: it stands between two slashes"),
-        ("/(/", "/(/ is no regular expression: missing ), unterminated subpattern"),
-        ("read,write,!/^(read|write)$/", "nothing is left to count of --syscalls read,write,!/^(read|write)$/"),
-    ],
-)
-def test_unknown_syscalls_and_classes(marker: Path, syscalls: str, says: str) -> None:
-    assert says in complaint(denet("run", "--no-tui", "--syscalls", syscalls, "--", "touch", str(marker)))
+UNKNOWN = [
+    ("raed", "unknown syscall 'raed'; did you mean read?"),
+    ("read,%nonsense", "unknown class %nonsense; there are %file"),
+    ("zzzzzz", "unknown syscall 'zzzzzz'"),
+    ("read,!raed", "unknown syscall 'raed'; did you mean read?"),
+    ("/^opne/,read", "no syscall matches /^opne/"),
+    ("!/^opne/", "no syscall matches /^opne/"),
+    ("/open", "/open is no pattern: it stands between two slashes"),
+    ("/(/", "/(/ is no regular expression: missing ), unterminated subpattern"),
+    ("read,write,!/^(read|write)$/", "nothing is left to count of --syscalls read,write,!/^(read|write)$/"),
+]
+
+
+def test_unknown_syscalls_and_classes(marker: Path) -> None:
+    asked = [["run", "--no-tui", "--syscalls", syscalls, "--", "touch", str(marker)] for syscalls, _ in UNKNOWN]
+    for (syscalls, says), done in zip(UNKNOWN, each(asked), strict=True):
+        assert says in complaint(done), syscalls
     assert not marker.exists()
 
 
@@ -193,7 +195,7 @@ def test_a_process_may_be_named(tmp_path: Path) -> None:
         assert done.returncode == 125
         *listed, last = done.stderr.splitlines()
         assert {(line.split()[0], line.split()[-1]) for line in listed} == {
-            (str(each.pid), *reader) for each in (one, two)
+            (str(process.pid), *reader) for process in (one, two)
         }
         assert last == (
             f"denet-tui: 2 processes are called {name}: name some by their ids, `denet-tui attach PID`, or watch them "
@@ -216,16 +218,18 @@ def test_users_that_do_not_exist(marker: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("option", ["-o", "--summary", "--output", "--log-file"])
-def test_files_that_cannot_be_written(tmp_path: Path, marker: Path, option: str) -> None:
-    for path, reason in (
-        ("nowhere/file", "No such file or directory (the folder does not exist: create it, or name another file)"),
-        (".", "Is a directory (it is a folder: name a file in it)"),
-        ("", "its name is empty; see `denet-tui run --help`"),
-    ):
-        line = complaint(denet("run", "--no-tui", option, path, "--", "touch", str(marker), cwd=tmp_path))
-        assert reason in line
-        assert not marker.exists()
+def test_files_that_cannot_be_written(tmp_path: Path, marker: Path) -> None:
+    reasons = {
+        "nowhere/file": "No such file or directory (the folder does not exist: create it, or name another file)",
+        ".": "Is a directory (it is a folder: name a file in it)",
+        "": "its name is empty; see `denet-tui run --help`",
+    }
+    asked = [(option, path) for option in ("-o", "--log-file") for path in reasons]
+    asked += [(option, "nowhere/file") for option in ("--summary", "--output")]
+    words = [["run", "--no-tui", option, path, "--", "touch", str(marker)] for option, path in asked]
+    for (option, path), done in zip(asked, each(words, tmp_path), strict=True):
+        assert reasons[path] in complaint(done), option
+    assert not marker.exists()
 
 
 @pytest.mark.root
@@ -374,11 +378,22 @@ def test_selftest_is_exact_and_refuses_calls_with_effects() -> None:
 
 @pytest.mark.parametrize(
     ("words", "variable"),
-    [("--debug settings", "NONE"), ("settings --debug", "NONE"), ("settings", "DENET_LOG"), ("settings", "RUST_LOG")],
+    [
+        ("--debug diag --only KERN-003", "NONE"),
+        ("diag --only KERN-003 --debug", "NONE"),
+        ("diag --only KERN-003", "DENET_LOG"),
+        ("diag --only KERN-003", "RUST_LOG"),
+    ],
 )
 def test_debug_may_stand_anywhere(words: str, variable: str) -> None:
     done = denet(*words.split(), env={**environment(), variable: "debug"})
     assert done.returncode == 0
+    assert " DEBUG KERN-003: " in done.stderr
+    assert "KERN-003" in done.stdout
+
+
+def test_the_log_of_settings_names_its_file() -> None:
+    done = denet("settings", "--debug")
     assert " DEBUG settings: /" in done.stderr
     assert "[columns]" in done.stdout
 

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from math import ceil
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denet_tui.counts import EMPTY, Counts, percentile
@@ -51,6 +51,7 @@ def test_is_the_mapping(made):
     assert rows.sum().calls == sum(each.calls for each in made.values())
 
 
+@settings(max_examples=40)
 @given(st.lists(counted))
 def test_added_up(parts):
     total, expected = EMPTY, {}

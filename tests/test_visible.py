@@ -12,10 +12,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from denet_tui.visible import as_json, visible, write
+from tests.forked import each
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import DENET
 
@@ -53,6 +54,7 @@ def test_a_terminal_of_any_encoding_can_be_written_to(text: str, encoding: str) 
     assert unfit(bytes_there.getvalue().decode(encoding)) <= {"\n", "\t", "\xad"}
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 @example("\x7f\x1b\x9b")
 def test_json_has_no_control_character(value: object) -> None:
@@ -79,32 +81,37 @@ def output(*words: str | bytes | Path, keep: str = "\n", **env: str | bytes) -> 
     return done.returncode, text
 
 
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        ([HOSTILE], 125),
-        ([b"--" + HOSTILE], 125),
-        (["run", b"--" + HOSTILE, "--", "true"], 125),
-        (["run", "--interval", HOSTILE, "--", "true"], 125),
-        (["run", "--way", HOSTILE, "--", "true"], 125),
-        (["run", "--rows", HOSTILE, "--", "true"], 125),
-        (["run", "--on-quit", HOSTILE, "--", "true"], 125),
-        (["attach", HOSTILE], 125),
-        (["diag", HOSTILE], 64),
-        (["diag", "--only", HOSTILE], 64),
-        (["diag", "--only", "KERN-003", "--report", b"/none/" + HOSTILE], 64),
-        (["diag", "--only", "KERN-003", "--log-file", b"/none/" + HOSTILE], 64),
-        (["setup", b"--" + HOSTILE], 64),
-        (["setup", "--plan", "--only", HOSTILE], 64),
-        (["setup", "--plan", "--log-file", b"/none/" + HOSTILE], 64),
-        (["settings", HOSTILE], 125),
-    ],
-)
-def test_wrong_words_are_shown_as_they_are_on_one_line(words: list[str | bytes], status: int) -> None:
-    found, text = output(*words)
-    assert (found, text.count("\n")) == (status, 1), text
-    assert text.startswith("denet-tui: ")
-    assert "title" in text or "TITLE" in text
+def shown_on_one_line(cases: list[tuple[list[str | bytes], int]]) -> None:
+    for (words, status), done in zip(cases, each(words for words, _ in cases), strict=True):
+        text = done.stdout + done.stderr
+        assert not unfit(text) - {"\n"}, words  # a byte that is no UTF-8 would be a surrogate: unfit as well
+        assert (done.returncode, text.count("\n")) == (status, 1), text
+        assert text.startswith("denet-tui: "), text
+        assert "title" in text or "TITLE" in text
+
+
+WRONG: list[tuple[list[str | bytes], int]] = [
+    ([HOSTILE], 125),
+    ([b"--" + HOSTILE], 125),
+    (["run", b"--" + HOSTILE, "--", "true"], 125),
+    (["run", "--interval", HOSTILE, "--", "true"], 125),
+    (["run", "--way", HOSTILE, "--", "true"], 125),
+    (["run", "--rows", HOSTILE, "--", "true"], 125),
+    (["run", "--on-quit", HOSTILE, "--", "true"], 125),
+    (["attach", HOSTILE], 125),
+    (["diag", HOSTILE], 64),
+    (["diag", "--only", HOSTILE], 64),
+    (["diag", "--only", "KERN-003", "--report", b"/none/" + HOSTILE], 64),
+    (["diag", "--only", "KERN-003", "--log-file", b"/none/" + HOSTILE], 64),
+    (["setup", b"--" + HOSTILE], 64),
+    (["setup", "--plan", "--only", HOSTILE], 64),
+    (["setup", "--plan", "--log-file", b"/none/" + HOSTILE], 64),
+    (["settings", HOSTILE], 125),
+]
+
+
+def test_wrong_words_are_shown_as_they_are_on_one_line() -> None:
+    shown_on_one_line(WRONG)
 
 
 def test_the_programs_own_name_is_ours(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_the_programs_own_name_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_closed_output_is_no_mistake() -> None:
-    command = " ".join([*DENET, "settings"])
+    command = " ".join([*DENET, "explain", "EPERM"])
     done = subprocess.run(["sh", "-c", f"{command} >&-"], env=environment(), capture_output=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
@@ -126,25 +133,22 @@ def test_a_wrong_variable_is_shown_as_it_is() -> None:
     assert r"\x1b]0;title" in output("run", "--", "true", DENET_DEBUG=HOSTILE)[1]
 
 
+REFUSED: list[tuple[list[str | bytes], int]] = [
+    (["run", "--no-tui", "--", HOSTILE], 127),
+    (["run", "--no-tui", "--", b"./" + HOSTILE], 127),
+    (["run", "--no-tui", "--user", HOSTILE, "--", "true"], 125),
+    (["run", "--no-tui", "--syscalls", HOSTILE, "--", "true"], 125),
+    (["run", "--no-tui", "-o", b"/none/" + HOSTILE, "--", "true"], 125),
+    (["run", "--no-tui", "--summary", b"/none/" + HOSTILE, "--", "true"], 125),
+    (["run", "--no-tui", "--output", b"/none/" + HOSTILE, "--", "true"], 125),
+    (["run", "--no-tui", "--log-file", b"/none/" + HOSTILE, "--", "true"], 125),
+    (["selftest", "--syscall", HOSTILE], 125),
+]
+
+
 @pytest.mark.root
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        (["run", "--no-tui", "--", HOSTILE], 127),
-        (["run", "--no-tui", "--", b"./" + HOSTILE], 127),
-        (["run", "--no-tui", "--user", HOSTILE, "--", "true"], 125),
-        (["run", "--no-tui", "--syscalls", HOSTILE, "--", "true"], 125),
-        (["run", "--no-tui", "-o", b"/none/" + HOSTILE, "--", "true"], 125),
-        (["run", "--no-tui", "--summary", b"/none/" + HOSTILE, "--", "true"], 125),
-        (["run", "--no-tui", "--output", b"/none/" + HOSTILE, "--", "true"], 125),
-        (["run", "--no-tui", "--log-file", b"/none/" + HOSTILE, "--", "true"], 125),
-        (["selftest", "--syscall", HOSTILE], 125),
-    ],
-)
-def test_what_cannot_be_done_is_shown_as_it_is_on_one_line(words: list[str | bytes], status: int) -> None:
-    found, text = output(*words)
-    assert (found, text.count("\n")) == (status, 1), text
-    assert "title" in text
+def test_what_cannot_be_done_is_shown_as_it_is_on_one_line() -> None:
+    shown_on_one_line(REFUSED)
 
 
 @pytest.mark.root
@@ -159,9 +163,9 @@ def test_a_run_of_a_hostile_program_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "title" in output("run", "--json", "--", program)[1]
     files = ["--log-file", log, "-o", recording, "--summary", summary]
     assert output("run", "--no-tui", "--debug", *files, "--", program)[0] == 1
-    for each in (log, recording, summary):
-        assert unfit(each.read_text()) <= {"\n", "\t"}, each
-        assert "title" in each.read_text(), each
+    for file in (log, recording, summary):
+        assert unfit(file.read_text()) <= {"\n", "\t"}, file
+        assert "title" in file.read_text(), file
 
 
 def test_a_report_and_its_name_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Exact where there is much of it: calls of many at a time, 20,000 processes, and process ids that look alike."""
+"""Exact where there is much of it: a million calls, 20,000 processes, and process ids that look alike."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.real import DENET, REPOSITORY, environment, inside, methods, vouched,
 pytestmark = pytest.mark.root
 
 PID_MAX = Path("/proc/sys/kernel/pid_max")
-CALLS = 16 * 10_000
+MILLION = 1_000_000
 MEGABYTE = 1 << 10
 """In the kB of /proc."""
 
 
 @pytest.mark.parametrize("method", methods())
-def test_calls_of_sixteen_children_at_a_time(calls: Path, tmp_path: Path, method: str) -> None:
-    counts, summary = watched([str(calls), "children", str(CALLS)], tmp_path, method=method)
+def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, method: str) -> None:
+    counts, summary = watched([str(calls), "children", str(MILLION)], tmp_path, method=method)
     assert vouched(summary, method), summary["lost"]
-    assert summary["syscalls"]["getpid"]["calls"] == summary["syscalls"]["getpid"]["returns"] == CALLS
+    assert summary["syscalls"]["getpid"]["calls"] == summary["syscalls"]["getpid"]["returns"] == MILLION
     each = sorted(process["getpid"] for process in counts.processes)
-    assert each == [0, *[CALLS // 16] * 16]
+    assert each == [0, *[MILLION // 16] * 16]
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_a_damaged_copy_does_not_hide_a_good_one() -> None:
 
 
 def test_a_small_file_that_unpacks_to_a_huge_one_is_cut() -> None:
-    host = FakeHost({"/proc/config.gz": gzip.compress(b"CONFIG_A=y\n" + bytes(1 << 28))})
+    host = FakeHost({"/proc/config.gz": gzip.compress(b"CONFIG_A=y\n" + bytes(16 * kernel._LARGEST_CONFIG))})
     _, text = next(kernel._configs(host))
     assert len(text) == kernel._LARGEST_CONFIG
     assert kernel.config(host).state is State.FAIL  # no BPF_SYSCALL in its beginning

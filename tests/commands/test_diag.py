@@ -20,6 +20,7 @@ from denet_tui.commands import diag as commands_diag
 from denet_tui.commands.diag import DiagError
 from denet_tui.helper.check_runner import logged
 from tests.checks.fake import FakeHost
+from tests.forked import each
 from tests.real import DENET, REPOSITORY, WITH_TRACEFS, environment
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"]
@@ -133,9 +134,8 @@ def test_only_some() -> None:
     assert set(states(result)) == {"KERN-001", "KERN-003", "FS-004"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_wrong_words_are_one_line_and_64() -> None:
+    wrong = [
         ["--only", "NONE-001"],
         ["--nonsense"],
         ["x"],
@@ -143,14 +143,11 @@ def test_only_some() -> None:
         [*CHEAP, "--report", "/dev/null"],
         [*CHEAP, "--log-file", "/nowhere/at/all"],
         [*CHEAP, "--json", "--report", "-"],
-    ],
-)
-def test_wrong_words_are_one_line_and_64(words: list[str]) -> None:
-    done = diag(*words)
-    assert done.returncode == 64
-    assert done.stderr.startswith("denet-tui: ")
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    ]
+    for done in each(["diag", *words] for words in wrong):
+        assert (done.returncode, done.stdout) == (64, ""), done.args
+        assert done.stderr.startswith("denet-tui: ")
+        assert done.stderr.count("\n") == 1, done.stderr
 
 
 def statuses(body: str, *words: str) -> subprocess.CompletedProcess[str]:

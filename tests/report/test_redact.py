@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from denet_tui.checks.model import BOTH, Evidence, Finding, Fix, RunCommand, SetValue, State, WriteFile
@@ -41,6 +41,7 @@ def test_no_secret_survives_in_any_text(user: str, host: str, folder: str, befor
         assert secrets.redact(shown) == shown
 
 
+@settings(max_examples=30)
 @given(user=NAME, host=NAME, value=AROUND)
 def test_no_secret_survives_in_a_report(user: str, host: str, value: str) -> None:
     machine = FakeHost(

@@ -83,7 +83,7 @@ async def test_does_not_ask_where_it_was_told(on_quit: str) -> None:
     assert app.return_value == on_quit
 
 
-@pytest.mark.parametrize("on_quit", ["ask", "kill", "leave"])
+@pytest.mark.parametrize("on_quit", ["ask", "leave"])
 async def test_after_the_end_it_just_leaves(on_quit: str) -> None:
     session = ended()
     app = DenetApp(session, on_quit=on_quit)
@@ -118,7 +118,6 @@ async def test_leaving_stops_the_worker() -> None:
         (signal.SIGTERM, "ask", "kill"),
         (signal.SIGHUP, "kill", "kill"),
         (signal.SIGINT, "leave", "leave"),
-        (signal.SIGTERM, "leave", "leave"),
         (signal.SIGINT, "ask", "kill"),
     ],
 )
