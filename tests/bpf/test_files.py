@@ -220,7 +220,8 @@ def test_failing_paths_as_strace_has_them(tmp_path: Path, strace_itself: Counter
     nowhere = ":".join(f"/nowhere/{number}" for number in range(40))
     imports = f"{PYTHON} -c 'import email.message'"
     looks = f"/usr/bin/env PATH={nowhere}:/usr/bin:/bin /bin/sh -c 'ls / | sort; nope'"
-    summary, calls = both(["/bin/sh", "-c", f"{imports}; {looks}"], tmp_path)
+    compiles = f"/usr/bin/gcc -O0 -o /dev/null {Path(__file__).with_name('killed.c')}"
+    summary, calls = both(["/bin/sh", "-c", f"{imports}; {looks}; {compiles}"], tmp_path)
     theirs = failures(calls, tmp_path)
     assert {call for call, _, _ in theirs} >= {"newfstatat", "openat"}
     assert sum(theirs.values()) > 40
