@@ -612,14 +612,14 @@ static __always_inline void give(struct self *self, struct task *task)
 }
 
 /* Two descriptors that were made: the first is to be looked at. Of two sockets the second is not the same file. */
-static __always_inline void find_two(struct about *about)
+static __always_inline void find_two(struct self *self, struct about *about)
 {
     u32 zero = 0, two[2] = {}, seen = current_epoch();
     if (read_user(two, sizeof(two), (void *)about->text))
         return;
     about->at = two[0];
     about->class |= LOOKS;
-    char *file = file_of(two[1]);
+    char *file = file_of(self, two[1]);
     struct file_name *name = name_draft.lookup(&zero);
     identify_file(&about->second, file);
     if (!file || !name || !DOES(FOURTH))
@@ -658,7 +658,7 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
         about->class |= LOOKS;
     }
     if (DOES_ALL(MAKES_TWO | RETURNED))
-        find_two(about);
+        find_two(self, about);
     if (DOES(FAILED) && DOES(HAS_PATH | HAS_ADDRESS))
         read_path(about, place);
     if (DOES(LOOKS))
