@@ -63,7 +63,7 @@ def test_its_end_is_that_of_every_program(words: str, recording: str) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("words", ["settings", "report REC", "diag --only KERN-003", "setup --plan --only KERN-003"])
+@pytest.mark.parametrize("words", ["report REC", "diag --only KERN-003", "setup --plan --only KERN-003"])
 def test_under_debug_nothing_but_the_log_is_said(words: str, recording: str) -> None:
     status, said = left(["--debug", *(recording if word == "REC" else word for word in words.split())])
     assert status == ReaderLeftError.STATUS

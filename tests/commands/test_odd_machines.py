@@ -99,8 +99,10 @@ def test_little_address_space_is_said_by_the_one_check_for_it() -> None:
     assert done.stdout.count("pass  ") - limited.stdout.count("pass  ") <= 5
 
 
-@pytest.mark.parametrize("term", [None, "", "dumb"])
-@pytest.mark.parametrize("words", [["run", "--", "true"], []])
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [(None, ["run", "--", "true"]), ("", ["run", "--", "true"]), ("dumb", ["run", "--", "true"]), ("dumb", [])],
+)
 def test_a_terminal_that_draws_no_screen_gets_none(term: str | None, words: Sequence[str]) -> None:
     variables = {name: value for name, value in environment().items() if name != "TERM"}
     variables |= {} if term is None else {"TERM": term}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-import pytest
 from textual.pilot import Pilot
 
 from denet_tui.model import InFlight, LogEntry
@@ -285,17 +284,21 @@ async def test_what_cannot_be_run_again_is_told_and_the_last_run_stays() -> None
         assert app.screen is live(app)
 
 
-@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
-async def test_colours_are_those_of_the_theme(theme: str) -> None:
+async def test_colours_are_those_of_the_theme() -> None:
     session, _ = with_terminal(running(), b"\x1b[33mbrown\x1b[0m plain")
     app = DenetApp(session)
     async with app.run_test(size=SIZE) as pilot:
-        app.theme = theme
         await settle(pilot, session)
         await pilot.press("5")
-        await until(pilot, lambda: lines(view(pilot))[1].startswith("brown plain"))
-        first, second = list(view(pilot).render_line(1))[:2]
-        assert first.style is not None
-        assert second.style is not None
-        assert first.style.color != second.style.color
-        assert first.style.bgcolor == second.style.bgcolor == view(pilot).rich_style.bgcolor
+        grounds = set()
+        for theme in ("textual-dark", "textual-light"):
+            app.theme = theme
+            await pilot.pause()
+            await until(pilot, lambda: lines(view(pilot))[1].startswith("brown plain"))
+            first, second = list(view(pilot).render_line(1))[:2]
+            assert first.style is not None
+            assert second.style is not None
+            assert first.style.color != second.style.color
+            assert first.style.bgcolor == second.style.bgcolor == view(pilot).rich_style.bgcolor
+            grounds.add(first.style.bgcolor)
+        assert len(grounds) == 2

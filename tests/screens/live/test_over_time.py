@@ -58,18 +58,6 @@ async def test_the_keys_move_the_window_of_both_views(tab: str, view: type[TimeV
         assert other.window.cursor_s is None
 
 
-async def test_keys_that_come_in_one_go_all_count() -> None:
-    session = running(ticks=300)
-    async with DenetApp(session).run_test(size=WIDE) as pilot:
-        await settle(pilot, session)
-        view = pilot.app.screen.query_one(Chart)
-        for _ in range(6):
-            view.move_cursor(-1)
-        await pilot.pause()
-        assert live(pilot.app)._window == view.window
-        assert view.cursor_column(view.grid) == view.grid.count - 6
-
-
 async def test_the_window_stands_still_while_new_values_come() -> None:
     session, build = Session(), Build()
     session._snapshots = [build.step() for _ in range(200)]
@@ -86,11 +74,16 @@ async def test_the_window_stands_still_while_new_values_come() -> None:
         assert chart(pilot)[-1].rstrip().endswith("now")
 
 
-async def test_the_mouse_moves_the_cursor_and_the_window() -> None:
+async def test_keys_in_one_go_all_count_and_the_mouse_moves_the_cursor_and_the_window() -> None:
     session = running(ticks=300)
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         view = pilot.app.screen.query_one(Chart)
+        for _ in range(6):
+            view.move_cursor(-1)
+        await pilot.pause()
+        assert live(pilot.app)._window == view.window
+        assert view.cursor_column(view.grid) == view.grid.count - 6
         await pilot.click(Chart, offset=(view.first_cell() + 10, 5))
         assert view.cursor_column(view.grid) == 10
         assert chart(pilot)[2][view.first_cell() + 10] != " "
