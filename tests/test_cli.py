@@ -340,7 +340,7 @@ def test_a_filter_that_refuses_bpf_is_named(marker: Path) -> None:
 def test_without_tracefs_its_way_says_how_to_mount_it(marker: Path) -> None:
     change = "umount /sys/kernel/tracing 2> /dev/null; ! mountpoint -q /sys/kernel/tracing"
     done = somewhere_else(change, "run", "--no-tui", "--way", "tracefs", "--", "touch", str(marker))
-    assert "sudo mount -t tracefs tracefs /sys/kernel/tracing" in complaint(done)
+    assert "as root, mount -t tracefs tracefs /sys/kernel/tracing" in complaint(done)
     assert not marker.exists()
     mounted = run("unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *DENET, "selftest", "--way", "tracefs")
     assert mounted.returncode == 0, mounted.stderr

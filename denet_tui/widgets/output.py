@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -29,6 +30,11 @@ from denet_tui.widgets.keystrokes import bytes_of, mouse_bytes
 
 _STYLES = ("head", "typing", "asking", "note")
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."
+
+_PASTE_END = re.compile(r"[\x1b\x9b]+(?=\[?201~)")
+"""What makes an end of what is pasted of the characters that follow."""
+_CONTROL = re.compile(r"[^\t\n\r -~\xa0-\U0010ffff]")
+"""What a command that knows no pastes would take for keys."""
 
 
 class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -192,8 +198,9 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """What is pasted goes there as well."""
         if self.typing and self._emulator is not None:
             event.stop()
-            text = event.text.replace("\x1b", "").replace("\r\n", "\n").replace("\n", "\r")
             bracketed = self._emulator.in_mode(BRACKETED_PASTE)
+            text = _PASTE_END.sub("", event.text) if bracketed else _CONTROL.sub("", event.text)
+            text = text.replace("\r\n", "\r").replace("\n", "\r")
             self._send((f"\x1b[200~{text}\x1b[201~" if bracketed else text).encode())
 
     # The mouse, where the command has asked for it

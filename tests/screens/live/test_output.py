@@ -103,12 +103,12 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         view_of = lambda: view(pilot)  # noqa: E731
         await typing(pilot, session)
-        view_of().post_message(Paste("one\ntwo\x1b[201~"))
-        await until(pilot, lambda: terminal.typed == b"one\rtwo[201~")
+        view_of().post_message(Paste("one\r\n\ttwo\x03é\x9b\x7f\x1b[201~"))
+        await until(pilot, lambda: terminal.typed == "one\r\ttwoé[201~".encode())
         terminal.output.add(b"\x1b[?2004hready")
         await until(pilot, lambda: lines(view_of())[1].startswith("ready"))
-        view_of().post_message(Paste("x"))
-        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~x\x1b[201~"))
+        view_of().post_message(Paste("\x1b[Hx\n\x1b\x1b[201~[201~\x9b201~"))
+        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~\x1b[Hx\r[201~[201~201~\x1b[201~"))
         # The mouse, from when the command asks for it on: clicks, then the wheel and what is drawn along.
         await pilot.click(OutputView, offset=(3, 2))
         terminal.typed = b""
