@@ -60,6 +60,8 @@ def marker(tmp_path: Path) -> Path:
         (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
         (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
         (["--plan"], "say `denet-tui setup --plan ...`"),
+        (["--no-sudo", "true"], "say `denet-tui run --no-sudo ...`"),
+        (["explain", ""], "say what is to be explained"),
         (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
         (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
         (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),

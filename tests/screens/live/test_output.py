@@ -124,6 +124,15 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
         sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
         await until(pilot, lambda: terminal.typed == b"".join(sent))
+        # What is dragged out of it ends at its edge; what begins outside is not the command's.
+        terminal.typed = b""
+        await pilot._post_mouse_events([MouseDown], OutputView, (5, 3), button=1)
+        await pilot._post_mouse_events([MouseMove, MouseUp], None, (2, 0), button=1)
+        await until(pilot, lambda: terminal.typed == b"\x1b[<0;6;3M\x1b[<32;3;1M\x1b[<0;3;1m")
+        await pilot._post_mouse_events([MouseUp], None, (2, 0), button=1)
+        await pilot._post_mouse_events([MouseDown, MouseUp], OutputView, (3, 0), button=1)
+        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[<0;3;1m\x1b[<65;6;3M"))
 
 
 async def test_the_last_words_of_a_command_that_failed_stand_below_its_status() -> None:
