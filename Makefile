@@ -9,6 +9,8 @@ SHARE = $(abspath $(dir $(LINK))/../share)
 # What goes there: the manual page, and what completes the command line in bash, zsh and fish.
 SHARED := man/man1/denet-tui.1 bash-completion/completions/denet-tui zsh/site-functions/_denet-tui \
     fish/vendor_completions.d/denet-tui.fish
+# Debian's fish looks in /usr/share, which is the packages', and in /etc, never in /usr/local.
+place = $(patsubst /usr/local/share/fish/vendor_completions.d/%,/etc/fish/completions/%,$(SHARE)/$(1))
 KEPT := /var/cache/denet-tui
 # Said before sudo runs denet-tui from here.
 RISK := this is your checkout, and who can change a file of it can do what root can
@@ -220,7 +222,7 @@ rm -rf $(PREFIX)
 mv "$$new/venv" $(PREFIX)
 ln -sfn $(PREFIX)/bin/denet-tui $(LINK)
 cd "$$new/share"
-for each in $(SHARED); do install -D -m 644 "$$each" "$(SHARE)/$$each"; done
+$(foreach each,$(SHARED),install -D -m 644 "$(each)" "$(call place,$(each))";)
 endef
 
 # From /usr alone, as root will run it: nobody else may be able to change it.
@@ -296,4 +298,4 @@ uninstall: ## Remove what `make install` wrote; the distribution's packages stay
 	@$(SH)
 	! dpkg -S $(PREFIX) > /dev/null 2>&1 || fail "$(PREFIX) is the Debian package's: apt-get remove denet-tui"
 	as_root "to remove $(PREFIX), $(LINK), $(KEPT) and what is in $(SHARE)" rm -rf $(PREFIX) $(LINK) $(KEPT) \
-	    $(addprefix $(SHARE)/,$(SHARED))
+	    $(foreach each,$(SHARED),$(call place,$(each)))

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -53,8 +54,13 @@ def for_administrator() -> tuple[str, bool]:
 
 
 def with_sudo(*words: str) -> str:
-    """What to type to call it through sudo with these words, whoever is told."""
-    return f"sudo {shlex.quote(program())} {' '.join(words)}"
+    """What to type to call it through sudo, or what is in its place, with these words, whoever is told."""
+    return f"{sudo()} {shlex.quote(program())} {' '.join(words)}"
+
+
+def sudo() -> str:
+    """What makes one root here, by its name: doas, run0 or pkexec where there is no sudo."""
+    return Path(way_up() or next(iter(installed()), "sudo")).name
 
 
 def _sudo_finds_local() -> bool:
@@ -64,7 +70,7 @@ def _sudo_finds_local() -> bool:
     way = way_up()
     if Path(way).name != "sudo":
         return True
-    asked = ask_sudo(way, "-l")
+    asked = _said((way, "-n", "-l"))
     if found := re.findall(r"secure_path=(\S+)", asked.replace("\\:", ":")):
         return _LOCAL in found[-1].strip('",').split(":")  # the last one holds (man 5 sudoers)
     if "may run the following" in asked:
@@ -76,7 +82,7 @@ def _sudo_finds_local() -> bool:
 
 def as_root(*words: str) -> str:
     """What to type to call it as root with these words."""
-    way = (Path(way_up() or "sudo").name,) if os.geteuid() else ()
+    way = (sudo(),) if os.geteuid() else ()
     return shlex.join((*way, program(), *words))
 
 
@@ -84,23 +90,23 @@ def way_up() -> str:
     """The absolute path of sudo, else doas, run0 or pkexec; empty where there is none that could work for this user."""
     if _no_new_privileges():
         return ""
-    return next((each for each in _installed() if not refuses(each)), "")
+    return next((each for each in installed() if not refuses(each)), "")
 
 
 def why_no_way() -> str:
     """Why there is no way up, for a person; empty where there is one, and for root."""
     if os.geteuid() == 0 or way_up():
         return ""
-    if _no_new_privileges() or not _installed():
+    if _no_new_privileges() or not installed():
         return f"there is no {', '.join(_WAYS[:-1])} or {_WAYS[-1]} that works in this session"
-    return f"{Path(_installed()[0]).name} does not let you: you are none of this machine's administrators"
+    return f"{sudo()} does not let you: you are none of this machine's administrators"
 
 
 def how_as_root() -> str:
     """What this user does to have it run as root."""
     if why_no_way():
         return f"ask an administrator of this machine: `{program()} setup` has a text to hand over"
-    return "run denet-tui with sudo"
+    return f"run denet-tui with {sudo()}"
 
 
 def becoming_root(way: str, *argv: str) -> tuple[str, ...]:
@@ -115,30 +121,50 @@ def _no_new_privileges() -> bool:
         return False
 
 
-def _installed() -> list[str]:
+def installed(access: Callable[[str, int], bool] = os.access) -> list[str]:
+    """The absolute paths of sudo and those in its place, the first to take first."""
     paths = (f"{folder}/{name}" for name in _WAYS for folder in _FOLDERS)
-    there = [each for each in paths if os.access(each, os.X_OK)]
+    there = [each for each in paths if access(each, os.X_OK)]
     return [each for each in there if os.path.exists(_BUS) or not each.endswith(("run0", "pkexec"))]  # noqa: PTH110
 
 
 @cache
 def refuses(way: str) -> bool:
-    """Whether it is sudo or doas, and lets this user do nothing, whatever the password."""
+    """Whether it lets this user do nothing, whatever the password."""
     if os.geteuid() == 0:
         return False
-    if Path(way).name == "doas":
-        return not any(map(os.path.exists, _DOAS_RULES))
-    return Path(way).name == "sudo" and "may not run sudo" in ask_sudo(way, "-v")
+    match Path(way).name:
+        case "sudo":  # an administrator is not told of this (man 8 sudo)
+            return "may not run sudo" in _said((way, "-n", "-v"))
+        case "doas":  # a rule may be for one program alone (man 5 doas.conf)
+            asked = ([way, "-n", each, "--version"] for each in ("denet-tui", sys.executable))
+            return not any(map(os.path.exists, _DOAS_RULES)) or all("not permitted" in _said(each) for each in asked)
+        case "run0":
+            return _polkit_refuses("org.freedesktop.systemd1.manage-units")
+    return _polkit_refuses("org.freedesktop.policykit.exec")
 
 
-def ask_sudo(way: str, option: str) -> str:
-    """What sudo says to `-v` or `-l`, in English, where it may not ask for a password; empty where it does not answer.
+def _polkit_refuses(action: str) -> bool:
+    """Whether no password would help; not where polkit is not there to be asked (man 1 pkcheck)."""
+    return "not authorized" in _said(("pkcheck", "--action-id", action, "--process", str(os.getpid()))).lower()
 
-    An administrator is not told of these two (man 8 sudo).
-    """
+
+def asks_nothing(way: str, program: str) -> bool:
+    """Whether sudo runs that program, which knows `--version`, without a password."""
+    asked = _asked((way, "-n", program, "--version"))
+    return asked is not None and asked.returncode == 0
+
+
+def _said(argv: Sequence[str]) -> str:
+    """What it says, in English, where it may not ask for a password; empty where it does not answer."""
+    asked = _asked(argv)
+    return asked.stdout.decode(errors="replace") if asked else ""
+
+
+def _asked(argv: Sequence[str]) -> subprocess.CompletedProcess[bytes] | None:
     try:
-        asked = subprocess.run(
-            [way, "-n", option],
+        return subprocess.run(
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,5 +173,4 @@ def ask_sudo(way: str, option: str) -> str:
             env={**os.environ, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return asked.stdout.decode(errors="replace")
+        return None

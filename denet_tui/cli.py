@@ -373,6 +373,8 @@ def explain_command(words: tuple[str, ...]) -> int:
     """Explain a check, an errno, an error text or a setting, as this machine has it."""
     from denet_tui.commands import guide
 
+    if not "".join(words).strip():
+        raise click.UsageError("say what is to be explained: a check, an errno, an error text or a setting")
     return guide.tell(" ".join(words))
 
 

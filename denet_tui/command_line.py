@@ -102,7 +102,10 @@ class Commands(click.Group):
         if not isinstance(error, click.NoSuchOption) or error.ctx is None or error.ctx.parent is not None:
             return ""
         option = error.option_name
-        takes = (name for name, command in self.commands.items() if any(option in each.opts for each in command.params))
+        names = sorted(
+            self.commands, key=lambda name: name != self._otherwise
+        )  # first what is meant where none is said
+        takes = (name for name in names if any(option in each.opts for each in self.commands[name].params))
         return next((f" before a command: say `denet-tui {name} {option} ...`" for name in takes), "")
 
     def help_of(self, context: click.Context, name: str) -> str:

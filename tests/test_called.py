@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,13 +126,30 @@ HIDDEN = "mount --bind /dev/null /usr/bin/sudo && mount -t tmpfs tmpfs /run/dbus
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("allowed", [True, False])
-def test_doas_without_a_rule_is_no_way(person: Person, tmp_path: Path, *, allowed: bool) -> None:
+@pytest.mark.parametrize(
+    ("rules", "allowed"),
+    [
+        ("", False),
+        ("permit nopass root\\n", False),
+        ("permit nopass {}\\n", True),
+        ("permit {}\\n", True),
+        ("permit {} cmd denet-tui\\n", True),
+    ],
+)
+def test_only_where_a_rule_of_doas_lets_this_user_it_is_a_way(
+    person: Person, tmp_path: Path, rules: str, *, allowed: bool
+) -> None:
     if not shutil.which("doas"):
         pytest.skip("needs doas (Debian: opendoas)")
-    rules = f"permit nopass {person.name}\\n" if allowed else ""
-    watch = person.argv("$denet run --no-tui -- true")
-    inside = ["unshare", "--mount", "sh", "-c", HIDDEN + RULES, "sh", tmp_path, rules, *watch]
-    done = subprocess.run(inside, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert ("run `doas /" if allowed else "doas does not let you") in done.stderr
-    assert done.stderr.count("\n") == 1
+    words = ("run --no-tui -- true", "setup", "diag", "diag --only PRIV-001,PRIV-005", "setup --plan", "explain EPERM")
+    script = "; ".join(f"$denet {each} < /dev/null 2>&1; echo ======" for each in words)
+    within = ["unshare", "--mount", "sh", "-c", HIDDEN + RULES, "sh", tmp_path, rules.format(person.name)]
+    done = subprocess.run([*within, *person.argv(script)], capture_output=True, text=True, check=False)
+    said = done.stdout.split("======\n")
+    assert len(said) == len(words) + 1, done.stderr
+    assert ("run `doas /" if allowed else "doas does not let you") in said[0]
+    assert said[0].count("\n") == 1
+    assert ("gpasswd --add" in said[1] or "run --user" in said[1]) is not allowed, said[1]
+    assert ("sk an administrator" in said[2]) is not allowed, said[2]
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if "also:" not in line and re.search(r"(?<!no-)\bsudo\b", line)] == []

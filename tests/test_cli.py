@@ -59,6 +59,8 @@ NO_SENSE = [
     (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
     (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
     (["--plan"], "say `denet-tui setup --plan ...`"),
+    (["--no-sudo", "true"], "say `denet-tui run --no-sudo ...`"),
+    (["explain", ""], "say what is to be explained"),
     (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
     (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
     (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),
@@ -344,7 +346,7 @@ def test_a_filter_that_refuses_bpf_is_named(marker: Path) -> None:
 def test_without_tracefs_its_way_says_how_to_mount_it(marker: Path) -> None:
     change = "umount /sys/kernel/tracing 2> /dev/null; ! mountpoint -q /sys/kernel/tracing"
     done = somewhere_else(change, "run", "--no-tui", "--way", "tracefs", "--", "touch", str(marker))
-    assert "sudo mount -t tracefs tracefs /sys/kernel/tracing" in complaint(done)
+    assert "as root, mount -t tracefs tracefs /sys/kernel/tracing" in complaint(done)
     assert not marker.exists()
     mounted = run("unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *DENET, "selftest", "--way", "tracefs")
     assert mounted.returncode == 0, mounted.stderr

@@ -139,7 +139,7 @@ def test_the_command_has_a_terminal_of_its_own(tmp_path: Path) -> None:
         eventually(lambda: re.search(r"exited 3\b", terminal.screen()), "the end is shown")
         terminal.type("q")
         assert end_of(terminal, tmp_path) == 3
-        assert re.findall(".*for the pane.*", terminal.history()) == ["last line of its output: for the pane"]
+        assert re.findall(".*for the pane.*", terminal.history()) == ["from its output: for the pane"]
         assert (tmp_path / "kept").read_bytes() == b"for the pane\r\n"
 
 

@@ -132,3 +132,40 @@ def test_run_again_ends_who_does_not_want_to_and_so_does_kill_nine(tmp_path: Pat
         family = children(terminal.shell)
         os.kill(family[0], signal.SIGKILL)
         eventually(lambda: not any(alive(pid) for pid in family), "nobody outlives denet-tui in the second run either")
+
+
+def test_what_is_pasted_stays_one_paste_whatever_escapes_are_in_it(tmp_path: Path) -> None:
+    pasted = "\x1b[200~hello\x1b[H\ntouch pasted\n\n\x1b[20\x1b\x1b[A\x1b[200~\x1b\ntouch pasted\n\x1b[201~"
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, "echo $$ > pid; exec bash --norc --noprofile")
+        output_tab(terminal)
+        for cut in (len(pasted), 3, 12):
+            for part in filter(None, (pasted[:cut], pasted[cut:])):
+                terminal.type("-H", *(f"{ord(char):x}" for char in part))
+            eventually(lambda: "touch pasted" in terminal.screen(), "the paste stands in the shell's line")
+            terminal.type("C-c")
+            eventually(lambda: "^C" in terminal.screen(), "the shell gives the line up")
+            terminal.line(f"clear; touch then{cut}")
+            eventually((tmp_path / f"then{cut}").exists, "the shell takes the keys again")
+            eventually(lambda: "pasted" not in terminal.screen(), "the screen is empty")
+            assert not (tmp_path / "pasted").exists()
+        terminal.line("exit")
+        eventually(lambda: "exited 0" in terminal.screen(), "it has ended")
+        eventually(lambda: "keys go to the command" not in terminal.screen(), "the keys are ours again")
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 0
+
+
+def test_a_paste_larger_than_what_may_wait_arrives_whole(tmp_path: Path) -> None:
+    size = 200_000
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, f"stty raw -echo; echo $$ > pid; head -c {size} > got; stty sane; echo read")
+        output_tab(terminal)
+        (tmp_path / "pasted").write_text("0123456789abcde " * (size // 16))
+        terminal.paste(tmp_path / "pasted")
+        eventually(lambda: text_of(tmp_path / "got") == text_of(tmp_path / "pasted"), "all of it is read")
+        assert "does not read" not in terminal.screen()
+        eventually(lambda: "exited 0" in terminal.screen(), "it has ended")
+        eventually(lambda: "keys go to the command" not in terminal.screen(), "the keys are ours again")
+        terminal.type("q")
+        assert end_of(terminal, tmp_path) == 0

@@ -126,7 +126,9 @@ def locked_down(error: LoadError, facts: Facts) -> Explanation:
 def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     """The event's files cannot be opened or do not exist."""
     if facts.tracefs is None:
-        return Explanation("tracefs is not mounted", "sudo mount -t tracefs tracefs /sys/kernel/tracing", "FS-001")
+        return Explanation(
+            "tracefs is not mounted", f"{called.sudo()} mount -t tracefs tracefs /sys/kernel/tracing", "FS-001"
+        )
     if facts.lockdown == "confidentiality":
         return locked_down(error, facts)
     if error.number == errno.EACCES or "permission denied" in error.text.lower() + error.output.lower():
@@ -153,7 +155,9 @@ def perf_denied(error: LoadError, facts: Facts) -> Explanation:
     """EACCES from perf_event_open(2)."""
     if not facts.holds(CAP_PERFMON, CAP_SYS_ADMIN):
         return Explanation(
-            "perf_event_open is refused: this process lacks CAP_PERFMON", "use --attach-method raw, or sudo", "PRIV-001"
+            "perf_event_open is refused: this process lacks CAP_PERFMON",
+            f"use --attach-method raw, or {called.sudo()}",
+            "PRIV-001",
         )
     if facts.paranoid is not None and facts.paranoid >= 3 and not facts.holds(CAP_SYS_ADMIN):
         return Explanation(
@@ -264,7 +268,7 @@ def too_big(error: LoadError, facts: Facts) -> Explanation:
     if error.stage == "attach":
         return Explanation(
             "64 programs are attached to this event already, and the kernel takes no more (E2BIG)",
-            "use --attach-method raw, or end other tracers (`sudo bpftool prog` names them)",
+            f"use --attach-method raw, or end other tracers (`{called.sudo()} bpftool prog` names them)",
             "OTHER-001",
         )
     return Explanation("a map is larger than the kernel allows (E2BIG)", _fewer_rows(), "LIM-001")
@@ -284,7 +288,7 @@ def busy(error: LoadError, facts: Facts) -> Explanation:
     """EBUSY, which no kernel was seen to give."""
     return Explanation(
         f"the kernel says busy: {one_line(error.text)}; tracers do not exclude each other, so this is unexpected",
-        "`sudo bpftool prog` shows who has programs loaded; please report it",
+        f"`{called.sudo()} bpftool prog` shows who has programs loaded; please report it",
         "OTHER-001",
     )
 

@@ -33,7 +33,7 @@ def tracefs() -> Path:
     point = facts.mounted(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace"), "tracefs")
     if point is not None:
         return Path(point)
-    raise LoadError("tracefs", "tracefs is not mounted: sudo mount -t tracefs tracefs /sys/kernel/tracing")
+    raise LoadError("tracefs", "tracefs is not mounted: as root, mount -t tracefs tracefs /sys/kernel/tracing")
 
 
 def field_offsets(tracing: Path) -> dict[str, int]:

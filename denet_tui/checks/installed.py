@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from denet_tui import called
 from denet_tui.bpf.request import GROUP
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import service
@@ -16,7 +17,7 @@ from denet_tui.checks.model import Check, Evidence, Finding, Fix, RunCommand, St
 _SHOWN = 5
 _MOST_ABOVE = 20
 """Processes above this one that are looked at for the session that it was started from."""
-_WHY = f"Members of {GROUP} have the loader count for them through {service.UNIT}, without sudo."
+_WHY = f"Members of {GROUP} have the loader count for them through {service.UNIT}, without root."
 _INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|wish|guile|java|gdb|[gmn]?awk|"
     r"r?bash|dash|ash|sh|zsh|ksh|mksh|fish|busybox|env)[\d.-]*(-dbg|-config|t|d)?"
@@ -43,7 +44,7 @@ def group(host: Host) -> Finding:
         title = f"the group {GROUP} gives nothing here: {service.UNIT} is not there (PRIV-005)"
         return Finding("PRIV-006", State.SKIP, title, tuple(evidence))
     if user.name not in names and gid != user.gid:
-        title = f"you are not in the group {GROUP}: sudo is your way"
+        title = f"you are not in the group {GROUP}: {called.sudo()} is your way"
         return Finding("PRIV-006", State.SKIP, title, tuple(evidence), _WHY, fixes=_joining(host, user.name))
     groups = _groups_of(host, user.uid)
     if groups is None:
@@ -58,7 +59,7 @@ def group(host: Host) -> Finding:
         State.WARN,
         f"you are in the group {GROUP}, but this session does not know it yet",
         tuple(evidence),
-        f"{_WHY} Groups are taken at login, so this session is still refused; sudo works all the same.",
+        f"{_WHY} Groups are taken at login, so this session is still refused; {called.sudo()} works all the same.",
         fixes=(
             Fix(
                 "PRIV-006.login",
@@ -93,7 +94,7 @@ def _joining(host: Host, name: str) -> tuple[Fix, ...]:
     return (
         Fix(
             "PRIV-006.join",
-            f"let {name} watch without sudo, as a member of {GROUP}",
+            f"let {name} watch without {called.sudo()}, as a member of {GROUP}",
             (RunCommand((gpasswd, "--add", name, GROUP), undo=(gpasswd, "--delete", name, GROUP)),),
             "permanent",
             f"takes {name} out of the group again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from denet_tui import called
 from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE, hiding, memory_limit
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
@@ -122,8 +123,8 @@ def hidden(host: Host) -> Finding:
                 (),
                 "until-reboot",
                 "nothing to undo",
-                advice="for others' processes start denet-tui with sudo and --as-root; or have an administrator mount "
-                "/proc with the option gid= of a group that you are in",
+                advice=f"for others' processes start denet-tui with {called.sudo()} and --as-root; or have an "
+                "administrator mount /proc with the option gid= of a group that you are in",
             ),
         ),
         links=("https://man7.org/linux/man-pages/man5/proc.5.html",),

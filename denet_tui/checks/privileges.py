@@ -66,7 +66,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
     alone = host.uid != 0 and bool(called.why_no_way())
     sudo = Fix(
         "PRIV-001.sudo",
-        "have an administrator let you watch" if alone else "start denet-tui with sudo",
+        "have an administrator let you watch" if alone else f"start denet-tui with {called.sudo()}",
         (),
         "until-reboot",
         "nothing stays",
@@ -79,16 +79,17 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         return (sudo,)
     group = Fix(
         "PRIV-001.group",
-        f"become a member of {GROUP}, whose members need no sudo",
+        f"become a member of {GROUP}, whose members need no {called.sudo()}",
         (),
         "permanent",
         "nothing to undo",
-        advice=f"PRIV-006 says what is missing: membership (`sudo gpasswd --add USER {GROUP}`) or a new login",
+        advice=f"PRIV-006 says what is missing: membership (`{called.sudo()} gpasswd --add USER {GROUP}`) or a "
+        "new login",
     )
     gid = host.status().get("Gid", "").split()[:1] or [str(host.uid)]
     wanted = "-all,+bpf,+perfmon"
     line = (
-        f"sudo setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
+        f"{called.sudo()} setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
         f"--ambient-caps={wanted} --bounding-set={wanted} --no-new-privs -- {called.program()} …"
     )
     setpriv = Fix(
@@ -117,7 +118,7 @@ def bounding(host: Host) -> Finding:
             State.FAIL,
             f"the bounding set of this process lacks {caps.spoken(missing)}: not even root can have it here",
             evidence,
-            "What is not in the bounding set is lost when the loader is executed, and sudo cannot bring it back. "
+            "What is not in the bounding set is lost when the loader is executed, and root cannot bring it back. "
             "Containers and systemd services cut this set.",
             BOTH,
             (_outside("PRIV-002", "docker and podman: `--cap-add BPF --cap-add PERFMON`; a systemd service: "
@@ -128,7 +129,7 @@ def bounding(host: Host) -> Finding:
         return Finding(
             "PRIV-002",
             State.FAIL,
-            "no_new_privs is set: sudo cannot work in this session",
+            f"no_new_privs is set: {called.sudo()} cannot work in this session",
             evidence,
             "A process with this flag, and all that it starts, never gets more privilege than it has. "
             "Editors, sandboxes and services set it for the shells that they open.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denet_tui import bpf
+from denet_tui import bpf, called
 from denet_tui.bpf import toolchain
 from denet_tui.checks.host import Host
 from denet_tui.checks.host import program as find
@@ -155,7 +155,7 @@ def remedy(host: Host, text: str) -> tuple[str, str]:
     if fix is None:
         return "", ""
     change = next((each for each in fix.changes if isinstance(each, RunCommand)), None)
-    return finding.title, f"{fix.title}: sudo {shlex.join(change.argv)}" if change else fix.advice
+    return finding.title, f"{fix.title}: {called.sudo()} {shlex.join(change.argv)}" if change else fix.advice
 
 
 def _unusable(host: Host, text: str) -> Finding:

@@ -191,7 +191,7 @@ _RAW = Fix(
     (),
     "until-reboot",
     "nothing to undo",
-    advice="leave out `--attach-method tracefs`, or start with sudo. tracefs is not opened to a group: who reads there "
+    advice="leave out `--attach-method tracefs`, or start as root. tracefs is not opened to a group: who reads there "
     "sees the kernel's addresses and what others trace",
 )
 

@@ -244,7 +244,7 @@ def farewell(setup: SetupState) -> Left:
     setup.wait(setup.engine.events.empty, 0)
     ready = any(method.verdict == "ready" and method.proven for method in setup.methods)
     in_force = _in_force(setup.done)
-    words = [f"applied and in force: {fix}; to take it back: sudo {sudo.to_undo(fix)}" for fix in in_force]
+    words = [f"applied and in force: {fix}; to take it back: {called.sudo()} {sudo.to_undo(fix)}" for fix in in_force]
     words += [f"taken back only in part: {each.fix}: {'; '.join(each.left)}" for each in setup.done if each.left]
     if setup.working:
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")

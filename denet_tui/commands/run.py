@@ -154,7 +154,7 @@ class _Runs:
         self._complete(final)
         output = self.session.target.output
         last = output.last_line if output and final.status else ""
-        _write_table(self.session.info, final, [f"last line of its output: {visible(last)}"] if last else [])
+        _write_table(self.session.info, final, [f"from its output: {visible(last)}"] if last else [])
         for failure in filter(None, self.failures):
             complain(failure)
         return not (self._recorder and self._recorder.failure)

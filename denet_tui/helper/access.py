@@ -61,12 +61,12 @@ def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], pro
     found = [
         Access(
             "sudo",
-            "sudo, for each run",
+            f"{called.sudo()}, for each run",
             (
                 "Nothing stays. The loader is root for a moment; screen, recording and command run as you.",
-                "Whoever may use sudo here may do everything anyway, so nobody gets more than before.",
+                f"Whoever may use {called.sudo()} here may do everything anyway, so nobody gets more than before.",
             ),
-            ("sudo", program, "run", "--", "CMD"),
+            (called.sudo(), program, "run", "--", "CMD"),
             works=not no_sudo,
             why_not=no_sudo,
         ),
@@ -108,7 +108,7 @@ def _setpriv(uid: int, gid: int, program: str) -> tuple[str, ...]:
     wanted = "-all,+bpf,+perfmon"
     sets = (f"--inh-caps={wanted}", f"--ambient-caps={wanted}", f"--bounding-set={wanted}")
     who = (f"--reuid={uid}", f"--regid={gid}", "--init-groups")
-    return ("sudo", "setpriv", *who, *sets, "--no-new-privs", "--", program, "run", "--", "CMD")
+    return (called.sudo(), "setpriv", *who, *sets, "--no-new-privs", "--", program, "run", "--", "CMD")
 
 
 def _no_setpriv(host: Host) -> str:

@@ -46,7 +46,7 @@ class Answer:
             left = tuple(map(str, done.get("left", ())))
             return Ended(kind, fix, good=not left, changed=done.get("changed", True), left=left)
         if not self.said:
-            failed = self.output or f"sudo {how_ended(self.status)}: it got no password, or does not let you"
+            failed = self.output or f"{called.sudo()} {how_ended(self.status)}: it got no password, or does not let you"
         return Ended(kind, fix, good=False, text=failed or "nothing was changed: it is not needed any more")
 
     def _done(self, what: str, fix: str) -> dict[str, Any]:
@@ -71,8 +71,11 @@ def as_root(*words: str) -> tuple[str, ...]:
 
 
 def password(argv: tuple[str, ...]) -> str:
-    """Have sudo ask for the password of that argv before this process becomes it; why not, where it got none."""
-    if Path(argv[0]).name != "sudo":
+    """Have sudo ask for the password of that argv before this process becomes it; why not, where it got none.
+
+    `sudo -v` asks whoever has a rule that wants one (verifypw in man 5 sudoers), also where this argv wants none.
+    """
+    if Path(argv[0]).name != "sudo" or called.asks_nothing(*argv[:2]):
         return ""
     answer = run((argv[0], "-v"))
     return f"sudo {how_ended(answer.status)}: it got no password; nothing was started" if answer.status else ""

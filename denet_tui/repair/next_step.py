@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from denet_tui import called
 from denet_tui.checks.host import Host
@@ -77,13 +77,5 @@ def _asked(text: str, words: tuple[str, ...], finding: str = "") -> NextStep:
 
 
 def _becoming_root(host: Host) -> tuple[str, ...]:
-    for name in ("sudo", "doas", "run0", "pkexec"):
-        for folder in ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"):
-            if host.access(path := f"{folder}/{name}", os.X_OK) and not _refuses(host, path):
-                return (name,)
-    return ()
-
-
-def _refuses(host: Host, path: str) -> bool:
-    """As unprivileged.refuses, through the Host."""
-    return path.endswith("sudo") and host.uid != 0 and "may not run sudo" in host.run((path, "-n", "-v")).stderr
+    ways = called.installed(host.access)
+    return next(((Path(each).name,) for each in ways if host.uid == 0 or not called.refuses(each)), ())

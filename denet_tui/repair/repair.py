@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from denet_tui import called
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, Fix, State
@@ -263,7 +264,7 @@ class Repair:
 
     def _need_root(self) -> None:
         if self._host.uid:
-            raise RepairError("only root can change this machine: run it with sudo")
+            raise RepairError(f"only root can change this machine: run it with {called.sudo()}")
 
 
 def refuse(fix: Fix, settings: Settings = REAL) -> list[Step]:

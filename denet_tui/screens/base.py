@@ -20,6 +20,7 @@ from rich.console import Console, RenderableType
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.message_pump import MessagePump
 
@@ -27,6 +28,7 @@ from denet_tui import files
 from denet_tui.ready import hung_up
 from denet_tui.screens.colourless import Colourless
 from denet_tui.screens.palette import Palette
+from denet_tui.screens.pastes import PasteDriver
 from denet_tui.visible import visible
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class LeavingApp(App[ResultT]):
 
     def __init__(self) -> None:
         super().__init__()
+        if self.driver_class is LinuxDriver:  # not where TEXTUAL_DRIVER names another
+            self.driver_class = PasteDriver
         self.no_color = bool(os.environ.get("NO_COLOR"))
         self._colourless = [Colourless()]
         self._over, self._gone = -1, False

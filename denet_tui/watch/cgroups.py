@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from denet_tui import called
 from denet_tui.bpf.facts import parse_mounts
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.cgroup import CONTAINER
@@ -141,4 +142,5 @@ def _root() -> Path:
     for mount in parse_mounts(os.fsdecode(Path("/proc/self/mountinfo").read_bytes())):
         if (mount.kind, mount.top) == ("cgroup2", "/"):
             return Path(mount.point)
-    raise StartError("cgroups of the second version are not mounted here: sudo mount -t cgroup2 none DIR, in a new DIR")
+    how = f"{called.sudo()} mount -t cgroup2 none DIR, in a new DIR"
+    raise StartError(f"cgroups of the second version are not mounted here: {how}")

@@ -316,7 +316,7 @@ def _user(name: str) -> User:
     except KeyError:
         raise StartError(f"there is no user {name!r}; see `getent passwd`") from None
     if os.getuid() not in (0, wanted.uid):
-        raise StartError(f"only root can act for {wanted.name}: use sudo")
+        raise StartError(f"only root can act for {wanted.name}: {called.how_as_root()}")
     return wanted
 
 

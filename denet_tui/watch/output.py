@@ -20,8 +20,10 @@ RATE = 64 * 1024
 """Bytes that it gets per second."""
 _LINE = 1024
 """How far into a torn-off beginning the end of its line is looked for."""
-_END = 4096
-"""Bytes in which the last line is looked for."""
+_END, _NEAR = 4096, 12
+"""Bytes in which the last line is looked for, and lines in which one that says more is."""
+_ERROR = re.compile(r"error(?::|\[|\W* \d)", re.IGNORECASE)
+"""As in "error: …", "error[E0308]: …", "Error 1"."""
 _OBEYED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\0-\x08\x0e-\x1a]")
 """What a terminal obeys and does not show."""
 
@@ -81,10 +83,14 @@ class CommandOutput:
 
     @property
     def last_line(self) -> str:
-        """The last line with anything in it, of what came by here or went right into the file; empty where none did."""
+        """The last line with anything in it, of what came by here or went right into the file; empty where none did.
+
+        Near the end, one that says "error" goes before what follows: a compiler's notes say nothing without it.
+        """
         said = _OBEYED.sub(b"", self._end or self._end_of_copy())
-        lines = re.split(rb"[\r\n]+", said)
-        return next(filter(None, (line.decode(errors="replace").strip() for line in reversed(lines))), "")
+        lines = [text for line in re.split(rb"[\r\n]+", said) if (text := line.decode(errors="replace").strip())]
+        wrong = (line for line in reversed(lines[-_NEAR:]) if _ERROR.search(line))
+        return next(wrong, lines[-1] if lines else "")
 
     def _end_of_copy(self) -> bytes:
         with suppress(OSError):

@@ -171,6 +171,6 @@ class FilterLine(Horizontal):
         self._input.can_focus = False
         self._input.clear()
 
-    def say(self, matching: int, of: int, *, last: bool = False) -> None:
+    def say(self, matching: int, of: int, unit: str = "", *, last: bool = False) -> None:
         """Say how many rows match; with `last` there were more than those `of`, which are not looked through."""
-        self._count.update(Content(f"{matching:,} of {'the last ' if last else ''}{of:,}"))
+        self._count.update(Content(f"{matching:,} of {'the last ' if last else ''}{of:,} {unit}".rstrip()))

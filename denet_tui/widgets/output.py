@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -29,6 +30,11 @@ from denet_tui.widgets.keystrokes import bytes_of, mouse_bytes
 
 _STYLES = ("head", "typing", "asking", "note")
 _NOTHING = "There is no output here: the process was not started by denet-tui, or runs on a terminal of its own."
+
+_PASTE_END = re.compile(r"[\x1b\x9b]+(?=\[?201~)")
+"""What makes an end of what is pasted of the characters that follow."""
+_CONTROL = re.compile(r"[^\t\n\r -~\xa0-\U0010ffff]")
+"""What a command that knows no pastes would take for keys."""
 
 
 class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -192,19 +198,22 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """What is pasted goes there as well."""
         if self.typing and self._emulator is not None:
             event.stop()
-            text = event.text.replace("\x1b", "").replace("\r\n", "\n").replace("\n", "\r")
             bracketed = self._emulator.in_mode(BRACKETED_PASTE)
+            text = _PASTE_END.sub("", event.text) if bracketed else _CONTROL.sub("", event.text)
+            text = text.replace("\r\n", "\r").replace("\n", "\r")
             self._send((f"\x1b[200~{text}\x1b[201~" if bracketed else text).encode())
 
     # The mouse, where the command has asked for it
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """A button goes down."""
-        self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES)
+        """A button goes down; until it goes up all of the mouse is the command's, wherever it is."""
+        if self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES):
+            self.capture_mouse()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """A button goes up."""
         self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES, released=True)
+        self.release_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """It moves, with a button held down or without one."""
@@ -221,17 +230,21 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
         """The wheel."""
         self._point(event, 65, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES)
 
-    def _point(self, event: events.MouseEvent, code: int, *modes: int, released: bool = False) -> None:
-        """Tell the command, where it gets the keys and has set one of `modes`."""
+    def _point(self, event: events.MouseEvent, code: int, *modes: int, released: bool = False) -> bool:
+        """Tell the command, where it gets the keys and has set one of `modes`; whether it was told."""
         emulator = self._emulator
         if not self.typing or emulator is None or not any(map(emulator.in_mode, modes)):
-            return
+            return False
         event.stop()
         event.prevent_default()
-        row = self.scroll_offset.y + event.y - 1 - len(emulator.history)
-        if 0 <= row < emulator.size[1] and 0 <= event.x < emulator.size[0]:
-            code += 4 * event.shift + 8 * event.meta + 16 * event.ctrl
-            self._send(mouse_bytes(code, event.x, row, released=released, sgr=emulator.in_mode(MOUSE_SGR)))
+        column, row = event.x, self.scroll_offset.y + event.y - 1 - len(emulator.history)
+        if self.app.mouse_captured is self:  # what began inside ends at the edge
+            column, row = (min(max(at, 0), size - 1) for at, size in zip((column, row), emulator.size, strict=True))
+        if not (0 <= row < emulator.size[1] and 0 <= column < emulator.size[0]):
+            return False
+        code += 4 * event.shift + 8 * event.meta + 16 * event.ctrl
+        self._send(mouse_bytes(code, column, row, released=released, sgr=emulator.in_mode(MOUSE_SGR)))
+        return True
 
     def on_blur(self) -> None:
         """Whoever looks elsewhere does not type here."""

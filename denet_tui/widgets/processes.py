@@ -205,7 +205,7 @@ class ProcessTree(TableView[Row]):
         return ProcessRow(process, self._seconds, waits, guide, folded)
 
     def everything(self) -> int:
-        """How many lines there are without a filter."""
+        """How many processes there are without a filter, or names, or cgroups."""
         return len(set(groups_of(self._processes, self.grouped))) if self.grouped else len(self._processes)
 
     def matches(self, row: Row) -> bool:
@@ -385,6 +385,7 @@ class ProcessTree(TableView[Row]):
         """A line for every command name or cgroup, or for every process."""
         row = self.current
         self.grouped = None if self.grouped == kind else kind
+        self.unit = f"{self.grouped}s" if self.grouped else ""
         self.renew()
         if row is not None and self._held:
             process = row.process if isinstance(row, ProcessRow) else row.members[0]

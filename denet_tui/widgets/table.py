@@ -42,6 +42,8 @@ class TableView(LineView[RowT]):
         self.sort_key = ""
         self.reverse = False
         self.terms: tuple[Term, ...] = ()
+        self.unit = ""
+        """What is counted, where that is not what the table is called by."""
         self._given: Sequence[RowT] = ()
         self._telling: set[str] = set()
         """Those of `QUIET` that had something to say: columns that come and go could not be read."""
@@ -84,8 +86,8 @@ class TableView(LineView[RowT]):
                 self._telling.add(key)
         super().show(rows)
         if self._line.opened:
-            matching = sum(map(self.matches, self.rows)) if self.terms else len(self.rows)
-            self._line.say(matching, self.everything(), last=bool(self.foot))
+            of = self.everything()
+            self._line.say(sum(map(self.matches, self.rows)) if self.terms else of, of, self.unit, last=bool(self.foot))
 
     def ordered(self, rows: list[RowT]) -> list[RowT]:
         """`rows` in the chosen order."""

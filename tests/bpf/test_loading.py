@@ -37,7 +37,7 @@ def test_no_kernel_headers_and_no_tracefs_are_needed() -> None:
 def test_the_other_way_says_what_it_lacks_where_tracefs_is_not_mounted() -> None:
     done = run(["unshare", "--mount", "sh", "-c", _BARE, "sh", *DENET, "selftest", "--way", "tracefs"])
     assert done.returncode == 125
-    assert done.stderr.startswith("denet-tui: tracefs is not mounted: sudo mount -t tracefs")
+    assert done.stderr.startswith("denet-tui: tracefs is not mounted: as root, mount -t tracefs")
     assert done.stderr.count("\n") == 1
 
 

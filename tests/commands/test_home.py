@@ -198,6 +198,24 @@ def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("free", [True, False])
+def test_a_password_is_asked_only_where_what_is_run_needs_one(person: Person, *, free: bool) -> None:
+    """Others of this user's rules want one."""
+    script = 'from denet_tui.helper import sudo; print(sudo.password(sudo.as_root("setup")))'
+    rule = Path("/etc/sudoers.d") / person.name
+    before = rule.read_text()
+    without = f"{person.name} ALL=(ALL) NOPASSWD: {Path(sys.executable).absolute()}\n" if free else ""
+    try:
+        rule.write_text(f"{before.replace('NOPASSWD: ', '')}{without}")
+        (person.home / "script.py").write_text(script)
+        done = person.shell(f"setsid {sys.executable} {person.home}/script.py")
+    finally:
+        rule.write_text(before)
+    assert done.stdout == ("\n" if free else "sudo ended with status 1: it got no password; nothing was started\n")
+    assert ("sudo: a terminal is required" in done.stderr) is not free, done.stderr
+
+
+@pytest.mark.root
 @pytest.mark.usefixtures("steady_tracefs")
 def test_one_fix_through_sudo_is_told_as_the_helper_tells_it(person: Person) -> None:
     """As an ordinary user, with a real sudo; in a mount namespace, which is gone afterwards."""

@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).parent
 USER = "anna"
 TMUX = ["runuser", "-u", USER, "--", "env", f"HOME=/home/{USER}", "LANG=C.UTF-8", "tmux", "-L", "lab"]
-PATIENCE_S, LOOK_S, SHOW_S, PRESS_S = 900, 1, 60, 4
+PATIENCE_S, LOOK_S, SHOW_S, PRESS_S = 3600, 2, 60, 4
 
 
 def tmux(*words: str) -> str:

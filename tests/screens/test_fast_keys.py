@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.widgets import Input
 
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.tabs import TABS
+from denet_tui.screens.pastes import PasteParser
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.start import Pick, StartScreen
 from denet_tui.screens.setup.state import SetupState
@@ -28,7 +28,7 @@ PASTED = "\x1b[200~{}\x1b[201~"
 
 def type_at_once(app: App[object], text: str) -> None:
     """What a terminal sends, in one piece."""
-    for event in XTermParser().feed(text):
+    for event in PasteParser().feed(text):
         event.set_sender(app)
         app.post_message(event)
 

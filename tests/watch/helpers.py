@@ -178,6 +178,11 @@ class Tmux:
         self._call("send-keys", "-l", text)
         self.type("Enter")
 
+    def paste(self, file: Path) -> None:
+        """What is in the file, as a terminal pastes it."""
+        self._call("load-buffer", str(file))
+        self._call("paste-buffer", "-p")
+
     def screen(self) -> str:
         """What is seen."""
         return self._call("capture-pane", "-p")

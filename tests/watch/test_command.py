@@ -167,7 +167,7 @@ def test_output_goes_where_it_is_sent(tmp_path: Path, target: str, expected: str
     done = denet(*words, "--", "sh", "-c", "echo out; echo err >&2; exit 3", cwd=tmp_path)
     assert done.returncode == 3
     said = [line for line in done.stderr.splitlines() if line.endswith("err")]
-    assert said == ["last line of its output: err"] * (target == "kept"), "and nothing where it is not known"
+    assert said == ["from its output: err"] * (target == "kept"), "and nothing where it is not known"
     assert "out\n" not in done.stdout
     assert not (tmp_path / "null").exists()
     assert text_of(tmp_path / target) == expected

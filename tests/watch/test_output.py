@@ -67,11 +67,17 @@ def test_the_file_has_all_of_it(tmp_path: Path) -> None:
 def test_the_last_line_is_what_a_reader_would_have_seen_last(tmp_path: Path) -> None:
     output = CommandOutput()
     assert output.last_line == ""
+    output.add(b"10 %\r20 %\r")
+    assert output.last_line == "20 %"
     output.add(b"gcc a.c\r\n\x1b]0;title\x07\x1b[1;31ma.c:1: error: \xc3\xa4\x1b[0")
     output.add(b"m\x1b[K\r\n  \r\n\x1b(B\r\n")
     assert output.last_line == "a.c:1: error: ä"
-    output.add(b"10 %\r20 %\r")
-    assert output.last_line == "20 %"
+    output.add(b"a.c:3:5: note: declared here\r\ncompilation terminated.\r\n")
+    assert output.last_line == "a.c:1: error: ä", "what a compiler adds says nothing without it"
+    output.add(b"make: *** [Makefile:2: a.o] Error 1\r\n")
+    assert output.last_line == "make: *** [Makefile:2: a.o] Error 1"
+    output.add(b"no errors here\r\n" * 12)
+    assert output.last_line == "no errors here"
     output.add(b"x" * 99_999)
     assert output.last_line.strip("x") == ""
     with (tmp_path / "copy").open("wb", buffering=0) as copy:

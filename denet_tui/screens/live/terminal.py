@@ -13,6 +13,8 @@ from denet_tui.widgets.emulator import Emulator
 from denet_tui.widgets.output import OutputView
 
 POLLS_PER_SECOND = 20
+_PIECE = 4096
+"""Bytes that are typed at once: what a terminal holds (N_TTY_BUF_SIZE)."""
 
 
 class Terminal:
@@ -22,6 +24,8 @@ class Terminal:
         self._source, self._terminal = source, source.terminal
         self._emulator = None if source.terminal is None else Emulator()
         self._shown = ("", True)
+        self._untyped, self._taken = b"", True
+        """What waits for the command to read what came before, and whether any of it was taken at the last look."""
 
     @property
     def hint(self) -> str:
@@ -55,12 +59,13 @@ class Terminal:
         changed, self._shown = state != self._shown, state
         if self._terminal is None or self._emulator is None:
             return changed
+        self._taken = self._pass_on()
         data, skipped = self._terminal.output.take(time.monotonic())
         if data:
             self._emulator.feed(data, skipped)
             answers = self._emulator.answers()
             if answers:
-                self._terminal.type(answers)
+                self.type(answers)
         return changed or bool(data)
 
     def show(self, views: Iterable[OutputView]) -> None:
@@ -70,5 +75,17 @@ class Terminal:
             view.show(self._emulator, asking=hint, running=running)
 
     def type(self, data: bytes) -> bool:
-        """What the user typed; False if the command does not read it."""
-        return self._terminal is not None and self._terminal.type(data)
+        """What the user typed, or pasted, of any size; False if the command does not read what came before."""
+        if self._terminal is None or (self._untyped and not self._taken):
+            return False
+        self._untyped += data
+        self._pass_on()
+        return True
+
+    def _pass_on(self) -> bool:
+        """As much of what waits as there is room for; whether there was any."""
+        at = 0
+        while self._terminal and at < len(self._untyped) and self._terminal.type(self._untyped[at : at + _PIECE]):
+            at += _PIECE
+        self._untyped = self._untyped[at:]
+        return at > 0

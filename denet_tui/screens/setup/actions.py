@@ -56,7 +56,7 @@ class Offers:
     @property
     def asks(self) -> str:
         """Who asks for the password."""
-        return f"{Path(called.way_up()).name or 'sudo'} is asked"
+        return f"{called.sudo()} is asked"
 
     @property
     def to_keep(self) -> Fix | None:
@@ -102,7 +102,7 @@ class Offers:
         if self.may_ask and self.uid == 0:
             return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
         if self.may_ask:
-            return "root, through sudo: the screen makes room for its question, and comes back"
+            return f"root, through {called.sudo()}: the screen makes room for its question, and comes back"
         return "root, which this session cannot become: a saves it for an administrator, y copies it"
 
     @property
@@ -115,7 +115,7 @@ class Offers:
         if self.setup.engine.root and fix in self.setup.in_force.mine:
             return f"{fix} {did}. u takes that back."
         if self.may_ask:
-            return f"{fix} {did}. u takes that back, as root{', through sudo' if self.uid else ''}."
+            return f"{fix} {did}. u takes that back, as root{f', through {called.sudo()}' if self.uid else ''}."
         return f"{fix} {did}. Only root takes that back: {sudo.to_undo(fix)}"
 
     @property

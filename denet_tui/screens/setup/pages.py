@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from denet_tui import called
 from denet_tui.bpf.handover import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import BOTH, Finding, Fix, State
@@ -67,7 +68,7 @@ def page(setup: SetupState, current: str, shown: Shown) -> list[Paragraph]:
 def _waits_for(setup: SetupState) -> str:
     """What has to be so before the program is tried; empty where that has no part in it."""
     if setup.ready:
-        return "" if setup.engine.may_load else "denet-tui was started with sudo"
+        return "" if setup.engine.may_load else f"denet-tui was started with {called.sudo()}"
     needed = setup.needed()
     return f"{', '.join(needed)} {'are' if len(needed) > 1 else 'is'} right" if needed else ""
 

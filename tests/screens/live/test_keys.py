@@ -95,6 +95,11 @@ async def test_ended_processes_that_a_narrowing_cannot_count_are_said() -> None:
         await pilot.press("tab", "slash", *"cc1")
         await pilot.pause()
         assert str(live(app).query_one("FilterLine.-open #count", Static).render()) == "2 of the last 9"
+        await pilot.press("escape", "t", "slash", *"cc1")
+        await pilot.pause()
+        assert str(live(app).query_one("FilterLine.-open #count", Static).render()).endswith(" names")
+        await pilot.press("escape", "t", "slash", *"cc1")
+        await pilot.pause()
         await pilot.press("escape", "enter")
         await pilot.pause()
         assert crumbs(live(app)).endswith("cc1 (4243)  (without 1,234 processes that ended earlier)")

@@ -102,12 +102,12 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         view_of = lambda: view(pilot)  # noqa: E731
         await typing(pilot, session)
-        view_of().post_message(Paste("one\ntwo\x1b[201~"))
-        await until(pilot, lambda: terminal.typed == b"one\rtwo[201~")
+        view_of().post_message(Paste("one\r\n\ttwo\x03é\x9b\x7f\x1b[201~"))
+        await until(pilot, lambda: terminal.typed == "one\r\ttwoé[201~".encode())
         terminal.output.add(b"\x1b[?2004hready")
         await until(pilot, lambda: lines(view_of())[1].startswith("ready"))
-        view_of().post_message(Paste("x"))
-        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~x\x1b[201~"))
+        view_of().post_message(Paste("\x1b[Hx\n\x1b\x1b[201~[201~\x9b201~"))
+        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[200~\x1b[Hx\r[201~[201~201~\x1b[201~"))
         # The mouse, from when the command asks for it on: clicks, then the wheel and what is drawn along.
         await pilot.click(OutputView, offset=(3, 2))
         terminal.typed = b""
@@ -123,6 +123,15 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
         sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
         await until(pilot, lambda: terminal.typed == b"".join(sent))
+        # What is dragged out of it ends at its edge; what begins outside is not the command's.
+        terminal.typed = b""
+        await pilot._post_mouse_events([MouseDown], OutputView, (5, 3), button=1)
+        await pilot._post_mouse_events([MouseMove, MouseUp], None, (2, 0), button=1)
+        await until(pilot, lambda: terminal.typed == b"\x1b[<0;6;3M\x1b[<32;3;1M\x1b[<0;3;1m")
+        await pilot._post_mouse_events([MouseUp], None, (2, 0), button=1)
+        await pilot._post_mouse_events([MouseDown, MouseUp], OutputView, (3, 0), button=1)
+        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await until(pilot, lambda: terminal.typed.endswith(b"\x1b[<0;3;1m\x1b[<65;6;3M"))
 
 
 async def test_the_last_words_of_a_command_that_failed_stand_below_its_status() -> None:

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
-SHOW_CURSOR = b"\x1b[?25h"
+SHOW_CURSOR, PASTES = b"\x1b[?25h", b"\x1b[?2004h"
 
 
 class OnTerminal:
@@ -24,7 +25,6 @@ class OnTerminal:
         self.master, follower = pty.openpty()
         import fcntl
         import struct
-        import termios
 
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.process = subprocess.Popen(
@@ -98,6 +98,19 @@ def test_a_terminal_that_goes_away_ends_it(demo: OnTerminal) -> None:
     demo.process.send_signal(signal.SIGHUP)
     demo.master = os.open(os.devnull, os.O_RDONLY)
     assert demo.process.wait(15) is not None
+
+
+def test_being_continued_starts_no_second_reader_that_nobody_ends(demo: OnTerminal) -> None:
+    tasks = Path(f"/proc/{demo.process.pid}/task")
+    begun, demo.seen = len(list(tasks.iterdir())), b""
+    demo.process.send_signal(signal.SIGCONT)
+    demo.read_until(PASTES)
+    assert len(list(tasks.iterdir())) == begun
+    os.write(demo.master, b"q")
+    demo.read_until(b"still running")
+    os.write(demo.master, b"l")
+    assert demo.end() == 0
+    assert termios.tcgetattr(demo.master)[3] & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
 
 
 def test_less_memory_than_promised() -> None:
