@@ -74,6 +74,11 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     write("\n".join(lines) + "\n", sys.stdout)
     if rules and doubts:
         return complain(f"no rule can be decided: {visible(doubts[0][0])} is not exact ({doubts[0][1]})", FAILED)
+    return _status(broken, chances)
+
+
+def _status(broken: Sequence[tuple[Rule, Change]], chances: Sequence[Rule]) -> int:
+    """Of exact recordings."""
     if chances and not broken:
         return complain(f"{visible(chances[0].words)!r} cannot be decided: {_CHANCE}", FAILED)
     return 1 if broken else 0
