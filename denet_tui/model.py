@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from denet_tui.detail import NO_DETAIL, NO_USAGE, UNKNOWN, Accounts, Detail, Programs, Time, Usage
 
@@ -228,9 +228,8 @@ def added_up(rows: Collection[Counters]) -> Counters:
 
 
 ErrorKey = tuple[Syscall, int]
-"""A syscall and the errno it failed with."""
 Errnos = Mapping[ErrorKey, int]
-"""How often each was met."""
+"""How often each syscall failed with which errno."""
 ProcessKey = tuple[int, int]
 """The tgid and the start: what tells a process from a later one with the same id."""
 
@@ -240,11 +239,7 @@ PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
 """What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
-def _no_counters() -> Mapping[Syscall, Counters]:
-    return MappingProxyType({})
-
-
-def _no_errnos() -> Errnos:
+def _nothing() -> Mapping[Any, Any]:
     return MappingProxyType({})
 
 
@@ -276,9 +271,9 @@ class ProcessInfo:
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING
-    syscalls: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
-    recent: Mapping[Syscall, Counters] = field(default_factory=_no_counters)
-    errnos: Errnos = field(default_factory=_no_errnos)
+    syscalls: Mapping[Syscall, Counters] = field(default_factory=_nothing)
+    recent: Mapping[Syscall, Counters] = field(default_factory=_nothing)
+    errnos: Errnos = field(default_factory=_nothing)
     programs: Programs | None = None
     """None where that is not watched; so is `time`, and where it is not known."""
     time: Time | None = None

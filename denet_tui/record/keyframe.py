@@ -7,6 +7,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from denet_tui.counts import added
@@ -24,9 +25,13 @@ from denet_tui.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 """What the lines begin with."""
-LEAST, TIMES = 1 << 20, 2
+LEAST, TIMES = 1 << 21, 2
 """A keyframe comes after so many bytes, and so many times what its state has: going on from it takes no longer."""
 _STRETCH_S = 5.0
+_FIXED = attrgetter(
+    "comm", "cmdline", "cut", "cgroup", "end_ns", "status", "execs", "exec_ns", "lost", "ppid", "programs"
+)
+"""What a process has in a keyframe that can change, besides what it has called and its time."""
 _MOST_STATE, _MOST_TIMES = 1 << 28, 100
 """Bytes, unpacked, and so many times what they are packed: 10 to 30 times is usual."""
 
@@ -63,8 +68,8 @@ class Keyframes:
         """From the end of the keyframe before to the beginning of its index."""
         self._lead = 0
         """Bytes of what a new part began with."""
-        self._texts: dict[ProcessKey, tuple[Mapping[Syscall, Counters], str]] = {}
-        """Rows of processes as they were written last; most have called nothing since."""
+        self._texts: dict[ProcessKey, _Written] = {}
+        """Processes as they were written last; most have called nothing since, and become no other program."""
 
     def after(self, snapshot: Snapshot, pieces: Iterable[str]) -> Iterator[str]:
         """The lines of a tick, and where it is time for them, an index and a keyframe."""
@@ -107,7 +112,7 @@ class Keyframes:
 
     def _keyframe(self, snapshot: Snapshot) -> str:
         texts = self._texts
-        self._texts = {each.key: self._rows(each, texts) for each in snapshot.processes}
+        self._texts = {each.key: _written(each, texts.get(each.key)) for each in snapshot.processes}
         state: Json = {
             "time_ns": snapshot.time_ns,
             "wall_ms": snapshot.wall_ms,
@@ -119,7 +124,10 @@ class Keyframes:
             "left_out": snapshot.detail.left_out,
         }
         processes = ",".join(
-            f'{as_json(_process(each))[:-1]},"syscalls":{self._texts[each.key][1]}}}' for each in snapshot.processes
+            f'{known.fixed[:-1]},"time":{_time(process)},"syscalls":{known.rows}}}'
+            for process, known in zip(
+                snapshot.processes, (self._texts[each.key] for each in snapshot.processes), strict=True
+            )
         )
         all_calls = rows(snapshot.syscalls.items(), by_syscall(snapshot.errnos))
         text = f'{as_json(state)[:-1]},"syscalls":{all_calls},"processes":[{processes}]}}'
@@ -128,18 +136,28 @@ class Keyframes:
             text = b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
         return f'{{"kind":"keyframe","elapsed_ns":{snapshot.elapsed_ns},"state":{as_json(text)}}}\n'
 
-    @staticmethod
-    def _rows(
-        process: ProcessInfo, known: Mapping[ProcessKey, tuple[Mapping[Syscall, Counters], str]]
-    ) -> tuple[Mapping[Syscall, Counters], str]:
-        before = known.get(process.key)
-        if before and before[0] is process.syscalls:
-            return before
-        return process.syscalls, rows(process.syscalls.items(), by_syscall(process.errnos))
+
+class _Written(NamedTuple):
+    """A process in a keyframe, and the texts that it became."""
+
+    process: ProcessInfo
+    fixed: str
+    rows: str
+
+
+def _written(process: ProcessInfo, before: _Written | None) -> _Written:
+    fixed = before.fixed if before and _FIXED(before.process) == _FIXED(process) else as_json(_process(process))
+    if before and before.process.syscalls is process.syscalls:
+        return _Written(process, fixed, before.rows)
+    return _Written(process, fixed, rows(process.syscalls.items(), by_syscall(process.errnos)))
+
+
+def _time(process: ProcessInfo) -> str:
+    return as_json(times.numbers(process.time)) if process.time else "null"
 
 
 def _process(process: ProcessInfo) -> Json:
-    """What there is of one besides what it has called."""
+    """What there is of one besides what it has called, and where its time went."""
     return {
         "tgid": process.tgid,
         "pid": process.pid,
@@ -154,7 +172,6 @@ def _process(process: ProcessInfo) -> Json:
         "execs": process.execs,
         "exec_ns": process.exec_ns,
         "lost": process.lost,
-        "time": process.time and times.numbers(process.time),
         "programs": process.programs
         and [[execs.item(each) for each in process.programs.kept], process.programs.dropped],
     }

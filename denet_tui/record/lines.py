@@ -89,7 +89,10 @@ class Lines:
     def line(self, at: int) -> bytes:
         """What is there up to the end of the line, of its part or of what there is, or to more than MOST_LINE bytes."""
         self._file.seek(at)
-        found = bytearray()
+        first = self._file.readline(_BLOCK)
+        if first.endswith(b"\n") and not self._joined:
+            return first
+        found = bytearray(first)
         while not found.endswith(b"\n") and len(found) <= MOST_LINE:
             more = self._file.readline(_BLOCK)
             if not more and (self.is_stream or not self._take_in()):

@@ -101,25 +101,20 @@ def rows(counted: Iterable[tuple[Syscall, Counters]], errnos: Mapping[Syscall, M
     """
     texts = list[str]()
     for syscall, (packed, max_ns) in counted:
-        upper = packed >> _TIME_BIT
+        time_ns = packed >> _TIME_BIT & LANE
+        before, after = _but_times(syscall.name, packed ^ time_ns << _TIME_BIT)
         failed = errnos.get(syscall) if errnos else None
         what = f',"errnos":{{{",".join([_COUNT % each for each in failed.items()])}}}' if failed else ""
-        texts.append(
-            f'{key(syscall.name)}:{{{_calls(packed & _BELOW_TIME)}"time_ns":{upper & LANE},"max_ns":{max_ns},'
-            f'"buckets":[{_histogram(upper >> 64)}]{what}}}'
-        )
+        texts.append(f'{before}"time_ns":{time_ns},"max_ns":{max_ns},{after}{what}}}')
     return f"{{{','.join(texts)}}}"
 
 
-@lru_cache(4096)
-def _calls(packed: int) -> str:
-    """What comes before the time."""
-    calls, returns, errors, unreturned = struct.unpack("<4Q", packed.to_bytes(32, "little"))
-    return f'"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},'
-
-
-@lru_cache(4096)
-def _histogram(packed: int) -> str:
-    """Its buckets; few calls in an interval fall into few buckets, and their texts come again and again."""
-    size = -(-packed.bit_length() // 64)
-    return ",".join(map(str, struct.unpack(f"<{size}Q", packed.to_bytes(8 * size, "little"))))
+@lru_cache(1 << 14)
+def _but_times(name: str, packed: int) -> tuple[str, str]:
+    """What comes before the times, and behind them: few calls in an interval fall into few buckets again and again."""
+    calls, returns, errors, unreturned = struct.unpack("<4Q", (packed & _BELOW_TIME).to_bytes(32, "little"))
+    buckets = packed >> _TIME_BIT + 64
+    size = -(-buckets.bit_length() // 64)
+    texts = ",".join(map(str, struct.unpack(f"<{size}Q", buckets.to_bytes(8 * size, "little"))))
+    before = f'{key(name)}:{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},'
+    return before, f'"buckets":[{texts}]'

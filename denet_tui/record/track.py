@@ -239,7 +239,7 @@ class Track:
         if raw == b"\n" or raw.startswith(_ASIDE):
             return None
         try:
-            line = json.loads(raw)
+            line = json.loads(raw.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             self._refuse(at, "it is not JSON")
         if not isinstance(line, dict):

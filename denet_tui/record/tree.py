@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import chain
 
 from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
@@ -36,9 +38,10 @@ FORMAT = 2
 _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
+_NO_ERRNOS: Mapping[Syscall, Mapping[str, int]] = {}
 _TOP = 10
 _MANY = 1000
-"""Files and failing paths in a line."""
+"""Files and failing paths in a line, and processes in a piece of one."""
 _INTENSITIES = {
     "io_intensity": ("file_io",),
     "memory_intensity": ("memory",),
@@ -95,12 +98,14 @@ class Ticks:
         parent = next((process for process in living if process.pid == info.pid), None)
         metrics = "null" if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
         yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{metrics},"children":['
-        comma = ""
-        for process in living:
-            if process is not parent:
-                metrics = _metrics(process, snapshot.time_ns, ts_ms)
-                yield f'{comma}{{"pid":{process.pid},"command":{quoted(process.comm)},"metrics":{metrics}}}'
-                comma = ","
+        children = [process for process in living if process is not parent]
+        for at in range(0, len(children), _MANY):
+            texts = [
+                f'{{"pid":{process.pid},"command":{quoted(process.comm)},'
+                f'"metrics":{_metrics(process, snapshot.time_ns, ts_ms)}}}'
+                for process in children[at : at + _MANY]
+            ]
+            yield f"{',' if at else ''}{','.join(texts)}"
         aggregated = self._aggregated(snapshot, living, ts_ms)
         yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot, touched)},"processes":{{'
         yield f"{rest}}}}}}}\n"
@@ -173,16 +178,15 @@ class Ticks:
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
-        called = {process.key: process for process in (*snapshot.processes, *snapshot.ended)}
+        called = {process.key: process for process in chain(snapshot.processes, snapshot.ended) if process.recent}
         written: set[int] = set()
         for identity, process in called.items():
             new = new_errnos(process.errnos, self._errnos.get(identity, {})) if process.delta.errors else {}
-            if process.recent:
-                # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
-                name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-                yield f'"{name}":{rows(process.recent.items(), by_syscall(new))}'
-                written.add(process.pid)
-        self._errnos = {process.key: process.errnos for process in snapshot.processes}
+            # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
+            name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
+            yield f'"{name}":{rows(process.recent.items(), by_syscall(new) if new else _NO_ERRNOS)}'
+            written.add(process.pid)
+        self._errnos = {process.key: process.errnos for process in snapshot.processes if process.errnos}
 
 
 def _in_flight(call: InFlight) -> str:
@@ -193,7 +197,16 @@ def _in_flight(call: InFlight) -> str:
 
 
 def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:
-    return _METRICS % tuple(_usage(process.usage, ts_ms, now_ns - process.start_ns).values())
+    uptime_s = max(now_ns - process.start_ns, 0) // 1_000_000_000
+    return f'{{"ts_ms":{ts_ms},{_used(process.usage)},"uptime_secs":{uptime_s},"cpu_core":null}}'
+
+
+@lru_cache(4096)
+def _used(usage: Usage) -> str:
+    """What does not change while a process rests: most do, and there are hundreds a tick."""
+    fields: Json = {**_usage(usage, 0, 0)}
+    del fields["ts_ms"], fields["uptime_secs"]
+    return as_json(fields)[1:-1]
 
 
 def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> dict[str, float]:
@@ -210,7 +223,3 @@ def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> dict[str, float]:
         "thread_count": usage.threads,
         "uptime_secs": max(uptime_ns, 0) // 1_000_000_000,
     }
-
-
-_METRICS = "{" + "".join(f'"{field}":%s,' for field in _usage(Usage(), 0, 0)) + '"cpu_core":null}'
-"""Of a process, for `%`: there are hundreds a tick."""

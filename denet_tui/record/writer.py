@@ -15,7 +15,7 @@ from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.about import ALL, Bounds
 from denet_tui.record.events import Lifecycle
 from denet_tui.record.keyframe import Keyframes
-from denet_tui.record.packed import finds_far_back
+from denet_tui.record.packed import is_packed
 from denet_tui.record.parts import Limits, PartFiles
 from denet_tui.record.sink import RecordError, Sink, batches
 from denet_tui.record.spool import Spool
@@ -54,7 +54,7 @@ class Recorder:
         self._path, self._stream, self._summary_path = path, stream, summary_path
         self._lifecycle = Lifecycle(info)
         self._ticks = Ticks(info, category)
-        self._keyframes = Keyframes(info, as_text=bool(path and finds_far_back(path)))
+        self._keyframes = Keyframes(info, as_text=bool(path and is_packed(path)))
         self._lines: list[Sink] = []
         self._summaries: list[Sink] = []
         self._spool: Spool | None = None

@@ -54,7 +54,7 @@ def test_a_part_that_is_missing_or_damaged_is_named_with_its_time(
     tmp_path: Path, run: list[Snapshot], ending: str, harm: Callable[[Path], str]
 ) -> None:
     path = tmp_path / f"rec.{ending}"
-    found = written(path, run, Limits(max_bytes=400_000 if ending == "jsonl" else 64_000))
+    found = written(path, run, Limits(max_bytes=400_000 if ending == "jsonl" else 40_000))
     assert len(found) > 4
     lost, after = list(read(found[2])), next(read(found[3]))
     says = harm(found[2])

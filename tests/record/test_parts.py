@@ -49,7 +49,7 @@ def written(path: Path, snapshots: list[Snapshot], limits: Limits = SMALL) -> li
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
 @pytest.mark.usefixtures("often")
 def test_each_part_and_all_of_them_are_read(tmp_path: Path, run: list[Snapshot], ending: str) -> None:
-    limits = Limits(max_bytes=400_000 if ending == "jsonl" else 64_000)
+    limits = Limits(max_bytes=400_000 if ending == "jsonl" else 40_000)
     path = tmp_path / f"rec.{ending}"
     found = written(path, run, limits)
     assert not path.exists()
