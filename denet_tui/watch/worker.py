@@ -171,6 +171,9 @@ class Session:
             self._tracer.settle()
         reading = self._read()
         living = [process for process in reading.processes if not process.end_ns]
+        if not (final or self.shows_usages) and isinstance(self.target, Command):
+            # What a command's processes had used before they were watched is nothing, or in their accounts.
+            living = [process for process in living if process.cut]
         shown = self._usages.look(living, reading.rows, final=final, shown=self.shows_usages)
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
