@@ -24,7 +24,7 @@ from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import Usages
+from denet_tui.watch.processes import Present, Usages
 from denet_tui.watch.sampler import Sampler
 
 log = logging.getLogger("denet_tui")
@@ -113,7 +113,7 @@ class Session:
         self.outlived: Callable[[], object] = lambda: None
         """Called once, where it goes on."""
         self.at_once = False
-        """Set to have the next tick now."""
+        """Set to have the next tick now, with what all processes have used so far; its reading takes that back."""
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns, info, cgroup_of)
         self._soonest_s = math.inf
@@ -169,12 +169,9 @@ class Session:
         final = not running or self._over.is_set()
         if final:
             self._tracer.settle()
+        asked, self.at_once = self.at_once, False
         reading = self._read()
-        living = [process for process in reading.processes if not process.end_ns]
-        if not (final or self.shows_usages) and isinstance(self.target, Command):
-            # What a command's processes had used before they were watched is nothing, or in their accounts.
-            living = [process for process in living if process.cut]
-        shown = self._usages.look(living, reading.rows, final=final, shown=self.shows_usages)
+        shown = self._look(reading, all_of_them=final or asked)
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
@@ -193,6 +190,13 @@ class Session:
         self._tell(snapshot)
         self.latest = snapshot
         return snapshot
+
+    def _look(self, reading: Reading, *, all_of_them: bool) -> dict[int, Present]:
+        living = [process for process in reading.processes if not process.end_ns]
+        if not (all_of_them or self.shows_usages) and isinstance(self.target, Command):
+            # What a command's processes had used before they were watched is nothing, or in their accounts.
+            living = [process for process in living if process.cut]
+        return self._usages.look(living, reading.rows, final=all_of_them, shown=self.shows_usages)
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
@@ -261,7 +265,6 @@ class Session:
             if self.target.poll(min(left, _STOP_SECONDS)) and not self._goes_on(min(left, _LOOKED_AFTER_S)):
                 return True
             if left <= 0 or self.at_once:
-                self.at_once = False
                 break
         return False
 
