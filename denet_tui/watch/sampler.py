@@ -54,11 +54,14 @@ class Known:
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
-        self.record: Process | None = None
-        """What `info` was last made of: a reading has the same one again of a process that rests."""
+        self.record: Process | None = None  # what it was last made of: the same one again while the process rests
         self.errnos: dict[ErrorKey, int] = {}
         self.rows = EMPTY
         self.spent_ns = 0
+
+    def differs(self, now: Process) -> bool:
+        """Whether its record tells of another process by now, or of another exec."""
+        return self.record is not now and (self.info.start_ns, self.info.execs) != (now.start_ns, now.execs)
 
 
 class Sampler:
@@ -162,15 +165,7 @@ class Sampler:
         Returns those whose id was used again before their end was read.
         """
         replaced, all_known = [], self._known
-        changed = [
-            process
-            for process in reading.processes
-            if (known := all_known.get(process.tgid)) is None
-            or (
-                known.record is not process
-                and (known.info.start_ns != process.start_ns or known.info.execs != process.execs)
-            )
-        ]
+        changed = [new for new in reading.processes if not (known := all_known.get(new.tgid)) or known.differs(new)]
         for process in sorted(changed, key=_START):
             known = all_known.get(process.tgid)
             if known and not known.info.execs and self._is_command(known.info):  # it begins with its exec
