@@ -10,6 +10,8 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from operator import sub
 from pathlib import Path
 
 from denet_tui import uname
@@ -169,15 +171,14 @@ class Map:
 
     def _lookup_runs(self, keys: bytes) -> list[bytes | None]:
         """Those of an array; indexes that lie close together in one system call."""
-        indexes, found, run = struct.unpack(f"<{len(keys) // 4}I", keys), dict[int, bytes](), list[int]()
-        for index in (*sorted(indexes), None):
-            if run and (index is None or index - run[-1] > _GAP):
-                values, stride = self.lookup_span(run[0], run[-1] - run[0] + 1), self.stride
-                found |= {each: values[(each - run[0]) * stride : (each - run[0] + 1) * stride] for each in run}
-                run = []
-            if index is not None:
-                run.append(index)
-        return [found[index] or None for index in indexes]
+        indexes, found, form = struct.unpack(f"<{len(keys) // 4}I", keys), dict[int, bytes](), f"{self.stride}s"
+        order = sorted(indexes)
+        gaps = [at for at, gap in enumerate(map(sub, order[1:], order), 1) if gap > _GAP]
+        for begin, end in pairwise([0, *gaps, len(order)] if order else ()):
+            first, last = order[begin], order[end - 1]
+            values = self.lookup_span(first, last - first + 1)
+            found.update(zip(range(first, last + 1), _split(form, values), strict=False))
+        return [found.get(index) for index in indexes]
 
     def _lookup_each(self, keys: bytes) -> Iterator[bytes | None]:
         size = self.key_size

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from denet_tui import clock
@@ -42,6 +43,7 @@ _BEYOND_MOVES = 1 << 16
 """Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
 _ASLEEP = Clock(sum_ns=0xFFFFFFFFFFFFFFFF, where=BLOCKED)
+_TGID, _PARENT, _END, _TID = map(attrgetter, ("tgid", "parent", "end_ns", "tid"))
 _TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
 _LOSSES = ("rows", "returns", "errnos", "tasks", "processes", "reused", "missed", "foreign", "begun", *_TURNED_AWAY)
@@ -330,7 +332,7 @@ class Tracer:
             threads += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
         known = self._tasks
         self._tasks = {row: known.get(row) or task_of(row) for row in threads}
-        return [task for task in self._tasks.values() if task.tid]
+        return [*filter(_TID, self._tasks.values())]
 
     def _read_processes(self) -> list[Process]:
         known, found = self._processes, list[Process]()
@@ -342,17 +344,18 @@ class Tracer:
                 found.append(process)
                 if not process.end_ns:
                     resting[row] = process
-        there = {process.tgid for process in found}
-        self._parents = (self._parents | {process.parent for process in found}) & there
-        asked = self._parents | self._attached
-        wanted = [each.tgid for each in found if each.end_ns or each.parent not in there or each.tgid in asked]
-        accounted = accounts.read(self._maps["accounts"], wanted)
-        return [
-            each._replace(account=accounted.get(each.tgid), parental=each.tgid in self._parents)
-            if each.tgid in accounted or each.tgid in self._parents
-            else each
-            for each in found
-        ]
+        places = {process.tgid: place for place, process in enumerate(found)}
+        there, parents = places.keys(), set(map(_PARENT, found))
+        self._parents = (self._parents | parents) & there
+        wanted = there & (self._parents | self._attached)
+        wanted.update(map(_TGID, filter(_END, found)))
+        if orphaned := parents - there:
+            wanted.update(each.tgid for each in found if each.parent in orphaned)
+        accounted = accounts.read(self._maps["accounts"], [*wanted])
+        for tgid in accounted.keys() | self._parents:
+            place = places[tgid]
+            found[place] = found[place]._replace(account=accounted.get(tgid), parental=tgid in self._parents)
+        return found
 
 
 def _layout_of(keys: Iterable[int]) -> _Layout:

@@ -276,7 +276,7 @@ def _on_request(session: Session, tell: Callable[[Snapshot], None]) -> Callable[
     def told(snapshot: Snapshot) -> None:
         nonlocal asked
         tell(snapshot)
-        if asked and snapshot.running:
+        if asked and snapshot.running and not session.at_once:  # else the next one has what was asked for
             asked = False
             _write_table(session.info, snapshot)
 

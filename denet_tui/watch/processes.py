@@ -7,6 +7,7 @@ import re
 import resource
 import time
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 from denet_tui import clock
@@ -37,6 +38,9 @@ _LEFT = 256
 """Descriptors that are left to everything else, below RLIMIT_NOFILE, by those that are kept open."""
 _SLACK_S = 0.1
 """What is older than its record by more than this was there before it was watched; what is younger is not it."""
+
+
+_KEY: Callable[[Process], ProcessKey] = attrgetter("tgid", "start_ns")
 
 
 class Stat(NamedTuple):
@@ -235,11 +239,11 @@ class Usages:
         found: dict[int, Present] = {}
         self._often = min(1 + len(living) // _OFTEN, _LEAST_OFTEN)
         chosen = living if final else self._chosen(living, busy)
-        for process in chosen if final or shown else [each for each in chosen if _key(each) not in self._looks]:
+        for process in chosen if final or shown else [each for each in chosen if _KEY(each) not in self._looks]:
             present = (None if final else self._without_files(process)) or self._look_at(process, final=final)
             if present is not None:
                 found[process.tgid] = present
-        there = set(map(_key, living))
+        there = set(map(_KEY, living))
         for key in self._looks.keys() - there:
             del self._looks[key]
         for key in list(self._files) if final else self._files.keys() - there:
@@ -258,7 +262,7 @@ class Usages:
 
     def _look_at(self, info: Process, *, final: bool) -> Present | None:
         """None if there is no such process."""
-        key = _key(info)
+        key = _KEY(info)
         last = self._looks.get(key)
         read = self._reader(key, known=last is not None)
         try:
@@ -293,7 +297,7 @@ class Usages:
 
     def _without_files(self, process: Process) -> Present | None:
         """The last look with the CPU time of now; None if there is none, or it is time to look at its files again."""
-        last = self._looks.get(_key(process))
+        last = self._looks.get(_KEY(process))
         if last is None:
             return None
         try:
@@ -309,7 +313,7 @@ class Usages:
             accounts = accounts._replace(cpu_ns=accounts.cpu_ns + moved_ns)
         usage = Usage(_percent(last, spent_ns, now), rss, vms, threads, accounts)
         present = Present(usage, *last.present[1:])
-        self._looks[_key(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
+        self._looks[_KEY(process)] = last._replace(spent_ns=spent_ns, at_ns=now, age=last.age + 1, present=present)
         return present
 
 
@@ -328,10 +332,6 @@ def _line(read: Callable[[str], bytes], path: str) -> bytes:
     """A command line, as much of it as is kept; raises OSError."""
     line = read(path)
     return _read(path, _LONGEST) if len(line) == _PIECE else line
-
-
-def _key(process: Process) -> ProcessKey:
-    return process.tgid, process.start_ns
 
 
 def _first_look(process: Process, found: Stat, accounts: Accounts, now: int) -> _Look:

@@ -34,7 +34,8 @@ from denet_tui.watch.processes import Present
 from denet_tui.watch.spending import Spending
 from denet_tui.watch.touches import Touches
 
-_START = attrgetter("start_ns")
+_START, _INFO, _ACCOUNTS = attrgetter("start_ns"), attrgetter("info"), attrgetter("info.usage.accounts")
+_TGID, _END = attrgetter("tgid"), attrgetter("end_ns")
 _LEAVING_NS = 2_000_000_000
 """A process that takes longer from its end until its account is complete has none."""
 KEPT_LETTERS = 4096
@@ -44,13 +45,18 @@ KEPT_LETTERS = 4096
 class Known:
     """A process as the sampler knows it; `info` is its newest frozen form."""
 
-    __slots__ = ("errnos", "info", "rows", "spent_ns")
+    __slots__ = ("errnos", "info", "record", "rows", "spent_ns")
 
     def __init__(self, info: ProcessInfo) -> None:
         self.info = info
+        self.record: Process | None = None  # what it was last made of: the same one again while the process rests
         self.errnos: dict[ErrorKey, int] = {}
         self.rows = EMPTY
         self.spent_ns = 0
+
+    def differs(self, now: Process) -> bool:
+        """Whether its record tells of another process by now, or of another exec."""
+        return self.record is not now and (self.info.start_ns, self.info.execs) != (now.start_ns, now.execs)
 
 
 class Sampler:
@@ -132,7 +138,7 @@ class Sampler:
             syscalls=MappingProxyType(dict(self._syscalls)),
             recent=MappingProxyType(recent),
             errnos=MappingProxyType(dict(self._errnos)),
-            processes=tuple(sorted(chain(self._ended, (known.info for known in self._known.values())), key=_START)),
+            processes=tuple(sorted(chain(self._ended, map(_INFO, self._known.values())), key=_START)),
             total=self._total,
             delta=delta,
             loss=self._loss,
@@ -142,7 +148,7 @@ class Sampler:
             ),
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
-            accounts=Accounts.together([self._used, *(known.info.usage.accounts for known in self._known.values())]),
+            accounts=Accounts.together([self._used, *map(_ACCOUNTS, self._known.values())]),
             cpu_percent=100 * self._spent_ns / interval_ns if interval_ns else 0.0,
             asleep_ns=moment.asleep_since(self._began),
             set_ns=moment.stepped_since(self._began),
@@ -154,13 +160,7 @@ class Sampler:
         Returns those whose id was used again before their end was read.
         """
         replaced, all_known = [], self._known
-        changed = [
-            process
-            for process in reading.processes
-            if (known := all_known.get(process.tgid)) is None
-            or known.info.start_ns != process.start_ns
-            or known.info.execs != process.execs
-        ]
+        changed = [new for new in reading.processes if not (known := all_known.get(new.tgid)) or known.differs(new)]
         for process in sorted(changed, key=_START):
             known = all_known.get(process.tgid)
             if known and not known.info.execs and self._is_command(known.info):  # it begins with its exec
@@ -183,6 +183,7 @@ class Sampler:
                     execs=new.execs,
                     exec_ns=new.exec_ns,
                 )
+            self._known[process.tgid].record = process
         return replaced
 
     def _is_command(self, info: ProcessInfo) -> bool:
@@ -249,8 +250,8 @@ class Sampler:
         shown: Mapping[int, Present],
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
-        ends = {process.tgid: process for process in reading.processes if process.end_ns}
-        there = {process.tgid for process in reading.processes} | {task.tgid for task in reading.tasks}
+        ends = {process.tgid: process for process in filter(_END, reading.processes)}
+        there = {*map(_TGID, reading.processes), *map(_TGID, reading.tasks)}
         known_now = self._known
         for tgid in self._busy - reading.rows.keys() & known_now.keys():
             known_now[tgid].info = replace(known_now[tgid].info, recent=EMPTY, delta=NOTHING)
@@ -260,8 +261,8 @@ class Sampler:
         ended = []
         # Lost is what has neither a record nor a thread. In the order of their ends: of many the last to end are kept,
         # and so a parent longer than its children.
-        gone = [tgid for tgid in known_now if tgid in ends or tgid not in there]
-        for tgid in sorted(gone, key=lambda tgid: ends[tgid].end_ns if tgid in ends else 0):
+        gone = known_now.keys() & ends.keys() | known_now.keys() - there
+        for tgid in sorted(gone, key=lambda tgid: (ends[tgid].end_ns if tgid in ends else 0, tgid)):
             known = known_now[tgid]
             if self._end(known, ends.get(tgid), reading.time_ns):
                 ended.append(known.info)

@@ -24,7 +24,7 @@ from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import Usages, newest_pid
+from denet_tui.watch.processes import Present, Usages, newest_pid
 from denet_tui.watch.sampler import Sampler
 
 log = logging.getLogger("denet_tui")
@@ -119,7 +119,7 @@ class Session:
         self.outlived: Callable[[], object] = lambda: None
         """Called once, where it goes on."""
         self.at_once = False
-        """Set to have the next tick now."""
+        """Set to have the next tick now, with what all processes have used so far; its reading takes that back."""
         self._usages = Usages()
         self._sampler = Sampler(info.start_ns, info, cgroup_of)
         self._soonest_s = math.inf
@@ -196,16 +196,16 @@ class Session:
         if final:
             self._tracer.settle()
         self._put_off, self._newest_pid = 0, newest_pid() if self.unseen else None
+        asked, self.at_once = self.at_once, False
         reading = self._read()
-        living = [process for process in reading.processes if not process.end_ns]
-        shown = self._usages.look(living, reading.rows, final=final, shown=self.shows_usages)
+        shown = self._look(reading, all_of_them=final or asked)
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
         if self.target.notes:
             snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
-        self._foresee(reading, snapshot, len(living))
+        self._foresee(reading, snapshot)
         if self.recorder:
             self.recorder.add(snapshot)
         if terminal := self.terminal:
@@ -215,14 +215,21 @@ class Session:
         self.latest = snapshot
         return snapshot
 
-    def _foresee(self, reading: Reading, snapshot: Snapshot, living: int) -> None:
+    def _foresee(self, reading: Reading, snapshot: Snapshot) -> None:
         """How long the maps have room for what happens now, and whether also for what may."""
         rows = max(sum(map(len, some.values())) for some in (reading.rows, reading.errnos))
         executed = len(snapshot.detail.execs or ()) / _CROWD_OF_EXECS
         full = max(2 * rows / self._tracer.capacity, len(snapshot.ended) / _CROWD, executed)
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
-        if living * _KINDS > self._tracer.capacity:
+        if len(reading.processes) * _KINDS > self._tracer.capacity:
             self._newest_pid = None
+
+    def _look(self, reading: Reading, *, all_of_them: bool) -> dict[int, Present]:
+        living = [process for process in reading.processes if not process.end_ns]
+        if not (all_of_them or self.shows_usages) and isinstance(self.target, Command):
+            # What a command's processes had used before they were watched is nothing, or in their accounts.
+            living = [process for process in living if process.cut]
+        return self._usages.look(living, reading.rows, final=all_of_them, shown=self.shows_usages)
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""
@@ -293,7 +300,6 @@ class Session:
             if left <= 0 and not self.at_once and self._may_be_put_off():
                 due += self.interval_s
             elif left <= 0 or self.at_once:
-                self.at_once = False
                 break
         return False
 

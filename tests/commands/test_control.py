@@ -71,6 +71,24 @@ def test_a_signal_asks_for_the_table_so_far(tmp_path: Path) -> None:
     assert text_of(said).count("exit status 0") == 1
 
 
+def test_the_table_so_far_has_what_was_used_until_then(tmp_path: Path) -> None:
+    """Nothing is looked up in /proc before, as nobody sees it: neither of a child nor of the command."""
+    spend = "import time\nwhile time.process_time() < 0.4: pass\nopen('spent', 'w').write('x'); time.sleep(60)"
+    argv = [*DENET, "run", "--no-tui", "--", "sh", "-c", '"$@" & wait', "sh", sys.executable, "-c", spend]
+    said = tmp_path / "said"
+    with said.open("wb") as errors, subprocess.Popen(argv, env=environment(), cwd=tmp_path, stderr=errors) as watching:
+        eventually(lambda: text_of(tmp_path / "spent"), "the child has spent its time")
+        watching.send_signal(signal.SIGUSR1)
+        eventually(lambda: "still running: " in text_of(said), "the table is there")
+        os.kill(int(re.search(r"still running: .*python\S* \((\d+)\)", text_of(said))[1]), signal.SIGKILL)
+        assert watching.wait(PATIENCE) == 0, text_of(said)
+    used = re.search(r"^used: (.*)$", text_of(said), re.MULTILINE)
+    assert used, text_of(said)
+    cpu = re.match(r"([\d.]+) ?(m?)s", used[1].removeprefix("CPU "))
+    assert cpu, used[1]
+    assert float(cpu[1]) / (1000 if cpu[2] else 1) >= 0.4, text_of(said)
+
+
 def test_a_signal_that_comes_during_the_start_ends_nothing() -> None:
     argv = [*DENET, "run", "--no-tui", "--", "true"]
     with subprocess.Popen(argv, env=environment(), stderr=subprocess.PIPE) as early:
