@@ -13,9 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from denet_tui.cli import main
 from denet_tui.counts import added
 from denet_tui.detail import Detail
 from denet_tui.model import Snapshot
@@ -27,6 +25,7 @@ from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.writer import Recorder
 from denet_tui.touched import FailedPath, File, Touched, Use
+from tests import forked
 from tests.record.made import INFO, OPENAT, READ, category, counted, lines_of, process, snapshot
 from tests.record.schema import assert_valid
 from tests.record.test_playback import TICKS, played
@@ -261,7 +260,7 @@ def test_a_damaged_beginning_is_one_line(tmp_path: Path, run: list[Snapshot]) ->
 
 @pytest.mark.root
 def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
-    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "2M", "--keep", "1h"]
+    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "8M", "--keep", "1h"]
     busy = "while :; do ls -d /usr/bin /nonexistent; done"
     command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "9", "sh", "-c", busy]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
@@ -280,13 +279,15 @@ def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
 
 
 def test_limits_without_a_file_and_odd_ones_are_one_line() -> None:
-    for words, says in (
+    odd = (
         (["--keep", "7d"], "name its file with -o FILE"),
         (["-o", "/nonexistent/x", "--keep", "7"], "is not a whole number and one of s, m, h, d"),
         (["-o", "/nonexistent/x", "--max-size", "200k"], "200k is less than 1M, the least"),
         (["-o", "/nonexistent/x", "--keep", "5S"], "5S is less than 1m, the least"),
-    ):
-        done = CliRunner().invoke(main, ["run", "--no-tui", *words, "--", "true"])
-        assert done.exit_code in (2, 125)
-        assert says in done.stderr
+    )
+    commands = [["run", "--no-tui", *words, "--", "true"] for words, _ in odd]
+    for (_, says), done in zip(odd, forked.each(commands), strict=True):
+        assert done.returncode in (2, 125)
+        (line,) = done.stderr.splitlines()
+        assert says in line
     assert keyframe.TIMES

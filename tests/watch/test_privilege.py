@@ -11,11 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from denet_tui.bpf import privilege
 from denet_tui.bpf.privilege import User
-from denet_tui.cli import main
+from tests.forked import each
 from tests.helper.helped import in_child
 from tests.person import Person
 from tests.real import environment
@@ -245,11 +244,12 @@ def test_root_can_run_a_command_as_somebody_else(person: Person) -> None:
     assert done.stdout == f"{person.name}\n{wanted}{person.home} {person.name} {person.name}\n"
 
 
-@pytest.mark.parametrize("user", ["", "4294967295", "99999999999", "-1", "\u0664\u0662", "no-such-user"])
-def test_who_cannot_be_is_refused_before_anything_runs(tmp_path: Path, user: str) -> None:
-    done = CliRunner().invoke(main, ["run", "--no-tui", "--user", user, "--", "touch", str(tmp_path / "ran")])
-    assert done.exit_code == 125
-    assert done.stderr.splitlines() == [f"denet-tui: there is no user {user!r}; see `getent passwd`"]
+def test_who_cannot_be_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    users = ("", "4294967295", "99999999999", "-1", "\u0664\u0662", "no-such-user")
+    words = [["run", "--no-tui", "--user", user, "--", "touch", str(tmp_path / "ran")] for user in users]
+    for user, done in zip(users, each(words), strict=True):
+        assert done.returncode == 125
+        assert done.stderr.splitlines() == [f"denet-tui: there is no user {user!r}; see `getent passwd`"]
     assert not (tmp_path / "ran").exists()
 
 
