@@ -226,9 +226,6 @@ class Session:
 
     def _look(self, reading: Reading, *, all_of_them: bool) -> dict[int, Present]:
         living = [process for process in reading.processes if not process.end_ns]
-        if not (all_of_them or self.shows_usages) and isinstance(self.target, Command):
-            # What a command's processes had used before they were watched is nothing, or in their accounts.
-            living = [process for process in living if process.cut]
         return self._usages.look(living, reading.rows, final=all_of_them, shown=self.shows_usages)
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
