@@ -66,7 +66,7 @@ class FileTable(TableView[FileRow]):
         "name": attrgetter("name"),
         **{name: _used(name) for name in Use._fields},
     }
-    QUIET = frozenset({"opens", "writes", "write_bytes", "errors"})
+    QUIET = frozenset({"opens", "writes", "write_bytes", "blocked_ns", "errors"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "group", "Group by", id="files.group", tooltip="By file, process, folder, peer or mount"),
         Binding(

@@ -112,6 +112,7 @@ class FlightTable(TableView[FlightRow]):
         "call": attrgetter("syscall.name"),
         **{key: attrgetter(key) for key in ("tid", "pid", "name", "about")},
     }
+    QUIET = frozenset({"about"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "comma",

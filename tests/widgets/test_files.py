@@ -138,7 +138,7 @@ async def test_the_tab() -> None:
         assert "pipe:[77]  make → cc1" in app.text
         table.focus()
         await pilot.press("s")
-        assert table.sort_key == "blocked_ns"
+        assert table.sort_key == "errors"
         table.sort_by("time_ns")
         table.filter("libc")
         await pilot.pause()
