@@ -54,7 +54,8 @@ def longest(spent: Time) -> list[tuple[Any, Wait]]:
 
 
 def outside_calls(spent: Time) -> int:
-    """How long (ns) it was blocked in no call that is counted: by page faults that wait for disks, and by stops.
+    """How long (ns) it was blocked in no call that is counted: by page faults that wait for disks, by stops, and
+    in calls that had begun before they were watched.
 
     0 where what it was blocked in is not known.
     """
@@ -86,7 +87,7 @@ def most_kernel_in(spent: Time, calls: Mapping[Any, Counters]) -> str:
 def blocked_in(spent: Time) -> list[tuple[str, int]]:
     """What most of a time was blocked in, and for how long (ns): calls that wait for no own children, and none."""
     found = [(visible(call.name), wait.blocked_ns) for call, wait in longest(spent) if not for_children(call)]
-    found = [*found[:_NAMED], ("outside calls", outside_calls(spent))]
+    found = [*found[:_NAMED], ("in no counted call", outside_calls(spent))]
     return [(name, ns) for name, ns in found if 200 * ns >= spent.whole_ns > 0]
 
 

@@ -37,11 +37,11 @@ def test_what_the_parts_are_is_said() -> None:
     assert legend(BUILD, "openat 5 %") == [
         "█ user 30 %, ▓ kernel 11 % (openat 5 %)",
         "▒ waits for CPU 8 %, · waits for children 30 %",
-        "░ blocked 21 % (read 12 %, outside calls 9 %)",
+        "░ blocked 21 % (read 12 %, in no counted call 9 %)",
     ]
     assert in_words(BUILD) == (
         "on CPU 41 % (user 30 %, kernel 11 %), waits for CPU 8 %, "
-        "blocked 51 % (for children 30 %, read 12 %, outside calls 9 %)"
+        "blocked 51 % (for children 30 %, read 12 %, in no counted call 9 %)"
     )
     assert "(user 30 %, kernel 11 %: openat 5 %)," in in_words(BUILD, "openat 5 %")
     alone = Time(1, 0, 0, 3, {READ: Wait(3)})

@@ -245,11 +245,12 @@ class DetailsPage(Page):
         "All that is known of one process: how it was called and by which process, where its time went, what it "
         "uses, what its threads are in right now, what failed, its busiest files, what it executed. The bar is all "
         "the time of all its threads, each from when it was first seen: █ on a CPU in user space, ▓ on a CPU in the"
-        " kernel, ▒ able to run and waiting for a CPU, ░ blocked, with the calls that it was blocked in (outside "
-        "calls: page faults that wait for a disk, and stops), · waiting for its own children, which are at work "
-        "then. Below it, the same of the process and all that it started. What /proc shows (folder, user, names of "
-        "threads) is of this moment; a recording and an ended process have them from the last exec. k asks which "
-        "signal is to be sent to the process. Enter narrows everything to it and what is below."
+        " kernel, ▒ able to run and waiting for a CPU, ░ blocked, with the calls that it was blocked in (in no "
+        "counted call: page faults that wait for a disk, stops, what it was in when it was attached), · waiting for"
+        " its own children, which are at work then. Below it, the same of the process and all that it started. What"
+        " /proc shows (folder, user, names of threads) is of this moment; a recording and an ended process have "
+        "them from the last exec. k asks which signal is to be sent to the process. Enter narrows everything to it "
+        "and what is below."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "signal", "Signal", id="details.signal", tooltip="Send a signal to this process; asks which"),
