@@ -43,7 +43,7 @@ _CALLS = {
         socket:41:198 eventfd:284:- eventfd2:290:19 memfd_create:319:279 memfd_secret:447:447 epoll_create:213:-
         epoll_create1:291:20 timerfd_create:283:85 signalfd:282:- signalfd4:289:74 inotify_init:253:-
         inotify_init1:294:26 pidfd_open:434:434 userfaultfd:323:282 mq_open:240:180 open_by_handle_at:304:265
-        io_uring_setup:425:425 perf_event_open:298:241
+        io_uring_setup:425:425 perf_event_open:298:241 fanotify_init:300:262
     """,
     MAKES_TWO: "pipe:22:- pipe2:293:59",
     MAKES_TWO | TWO_3: "socketpair:53:199",

@@ -367,6 +367,14 @@ static __always_inline struct about *about_of(struct self *self, int enters)
     return about;
 }
 
+/* A call that has found no row is in none of these tables, either. */
+static __always_inline void miss_files(u8 abi, u32 nr)
+{
+    u32 *known = classes.lookup(&nr);
+    if (abi == NATIVE && nr < NUMBERS - 1 && known && *known)
+        turn_away(NO_ABOUT);
+}
+
 static __always_inline void enter_files(u64 place, struct self *self, struct task *task)
 {
     u32 index = task->nr, *known = classes.lookup(&index);

@@ -927,8 +927,12 @@ static __always_inline void enter(u64 place, s32 nr)
 #endif
     if (!is_wanted(abi, nr))
         return;
-    if (!count_call(now, task->tgid, abi, nr))
+    if (!count_call(now, task->tgid, abi, nr)) {
+#ifdef DETAIL_FILES
+        miss_files(abi, nr);
+#endif
         return;
+    }
     task->nr = nr;
     task->abi = abi;
     task->state = INSIDE;

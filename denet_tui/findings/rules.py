@@ -245,5 +245,5 @@ def _long(time_ns: int) -> str:
 
 
 def _name(snapshot: Snapshot, call: InFlight) -> str:
-    comm = next((each.comm for each in snapshot.processes if each.tgid == call.tgid and each.alive), "")
-    return f"{visible(comm)} ({call.tid})" if comm else f"thread {call.tid}"
+    process = next((each for each in snapshot.processes if each.tgid == call.tgid and each.alive), None)
+    return f"{visible(process.comm)} ({process.pid})" if process else f"thread {call.tid}"

@@ -15,7 +15,7 @@ kept = [
 ]
 out, into = os.pipe()
 kept_numbers = [os.memfd_create("denet-memory"), os.eventfd(0), os.pidfd_open(os.getpid())]
-kept_numbers += [libc.timerfd_create(1, 0), libc.inotify_init1(0)]
+kept_numbers += [libc.timerfd_create(1, 0), libc.inotify_init1(0), libc.fanotify_init(0, 0)]
 server = socket.socket(socket.AF_UNIX)
 server.bind(b"\0denet-making")
 server.listen()

@@ -118,7 +118,13 @@ def test_what_is_made_from_nothing_is_opened(tmp_path: Path) -> None:
     assert [opens[f"unix [{inode}]"] for inode in pair] == [1, 1]
     assert opens["unix @denet-making"] == 3, "made to listen, to connect, and accepted"
     assert opens["/memfd:denet-memory"] == 1
-    names = {"[eventpoll]": 2, "[eventfd]": 1, "[timerfd]": 1, "inotify": 1}  # Python's selectors try epoll
+    names = {
+        "[eventpoll]": 2,
+        "[eventfd]": 1,
+        "[timerfd]": 1,
+        "inotify": 1,
+        "[fanotify]": 1,
+    }  # Python's selectors try epoll
     assert {name: opens[f"anon_inode:{name}"] for name in names} == names
     assert opens["tcp 0.0.0.0:0"] == opens["udp [::]:0"] == 1
 

@@ -339,6 +339,14 @@ def test_tables_of_few_rows_count_what_they_turn_away(full: bool, tmp_path: Path
     assert (opens < 3000) == (missed < 3000) == full
 
 
+def test_calls_without_a_row_are_missing_here_too_and_counted(tmp_path: Path) -> None:
+    many = f"{PYTHON} -S -c 'import os; [os.stat(\"/etc\") for _ in range(50)]'"
+    script = "; ".join([many, "cat /etc/passwd", "ls /nowhere"] * 4)
+    _, found = run_summary(["/bin/sh", "-c", f"({script}); exit 0"], tmp_path, "--rows", "16", "--detail", "files")
+    assert found["lost"]["rows"] > 0, "the badge speaks of calls"
+    assert found["turned_away"]["calls on files"] > 0
+
+
 ELSEWHERE = """
 import os, sys
 def fails(call, *paths):

@@ -160,7 +160,10 @@ def test_at_most_so_many_are_said_and_the_weightiest_first():
 
 
 def test_a_thread_that_is_stuck_says_on_what():
-    stuck = inside("connect", 38)._replace(about="10.0.0.5:5432"), inside("openat", 30)._replace(about="/nfs/x")
+    stuck = (
+        inside("connect", 38)._replace(about="10.0.0.5:5432", tid=4250),
+        inside("openat", 30)._replace(about="/nfs/x"),
+    )
     said, hangs = (findings(run(in_flight=(each,), running=True))[0] for each in stuck)
     assert said.text == "cc1 (4242) has been in connect to 10.0.0.5:5432 for 38 s"
     assert said.figures["about"] == "10.0.0.5:5432"
