@@ -60,6 +60,11 @@ class PasteParser(XTermParser):
 class PasteDriver(LinuxDriver):
     """Textual's with that parser."""
 
+    def _sigcont_application(self, *_: object) -> None:
+        """In the app's own turn: what the signal has interrupted may hold a lock that taking the terminal waits for."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(super()._sigcont_application)
+
     def start_application_mode(self) -> None:
         """Take the terminal: also where that was done and not undone, as when SIGCONT comes by itself.
 

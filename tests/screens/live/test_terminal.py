@@ -10,6 +10,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -111,6 +112,42 @@ def test_being_continued_starts_no_second_reader_that_nobody_ends(demo: OnTermin
     os.write(demo.master, b"l")
     assert demo.end() == 0
     assert termios.tcgetattr(demo.master)[3] & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
+
+
+CONTINUED = """
+import os, signal
+from textual.app import App
+from denet_tui.screens.pastes import PasteDriver
+class Continued(App):
+    def on_mount(self):
+        with self._driver._writer_thread._queue.mutex:
+            os.kill(os.getpid(), signal.SIGCONT)
+        self.set_timer(0.5, self.exit)
+Continued(driver_class=PasteDriver).run()
+"""
+"""The signal comes while the main thread writes."""
+
+
+def test_being_continued_waits_for_no_lock_that_it_holds_itself() -> None:
+    terminal, follower = pty.openpty()
+    words = [sys.executable, "-c", CONTINUED]
+    with subprocess.Popen(words, stdin=follower, stdout=follower, stderr=follower, cwd=ROOT) as process:
+        os.close(follower)
+        reading = Thread(target=lambda: list(iter(lambda: _some(terminal), b"")))
+        reading.start()
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            reading.join()
+            os.close(terminal)
+
+
+def _some(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        return b""
 
 
 def test_less_memory_than_promised() -> None:
