@@ -175,7 +175,7 @@ def test_by_file_by_call_and_outside_of_calls(tmp_path: Path) -> None:
     assert blocked[f"pipe:[{inode}]"] > 0.28e9
     assert blocked[f"pipe:[{inode}]"] == pytest.approx(first["time"]["blocked_in_ns"]["read"], rel=0.02)
     assert 0.28e9 < stopped["blocked_outside_ns"] <= stopped["blocked_ns"]
-    assert first["time"]["blocked_outside_ns"] < 0.02e9
+    assert first["time"]["blocked_outside_ns"] < 0.28e9, "its page faults may wait for a busy disk"
     calls = first["time"]["kernel_in_ns"]
     assert next(iter(calls)) == "readv"
     assert sum(calls.values()) == pytest.approx(first["time"]["kernel_ns"], rel=0.05)
