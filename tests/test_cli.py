@@ -19,69 +19,17 @@ from denet_tui.cli import main
 from tests.forked import each
 from tests.person import Person
 from tests.real import WITH_TRACEFS, environment
-from tests.watch.helpers import DENET, denet, run
+from tests.watch.helpers import DENET, complaint, denet, run
 
 REINSTALL = re.compile(r"; reinstall \S+ and \S+: sudo \S+ \S+ .*bp?f?cc$")
 GONE = 4194304
 """Above every possible pid: PID_MAX_LIMIT of 64-bit kernels."""
 
 
-def complaint(done: subprocess.CompletedProcess[str], status: int = 125) -> str:
-    """The one line, after a look at all the rest."""
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("denet-tui: ")
-    assert not done.stdout
-    return done.stderr.removeprefix("denet-tui: ").strip()
-
-
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
     """What `touch` makes where a command was run although it should not."""
     return tmp_path / "ran"
-
-
-NO_SENSE = [
-    (["run"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-    (["run", "--"], "Missing argument 'COMMAND...'; see `denet-tui run --help`"),
-    (["attach"], "name processes, or choose them by --user, --cgroup, --unit or --container: one of them; see `"),
-    (
-        ["attach", "--user", "root", "1"],
-        "or choose them by --user, --cgroup, --unit or --container: not both; see `",
-    ),
-    (["machine", "--unit", "a", "--cgroup", "b"], "--cgroup, --unit and --container exclude each other; see `"),
-    (["attach", "no-such-name"], "no process is called 'no-such-name'; see `ps -e`"),
-    (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
-    (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
-    (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
-    (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
-    (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
-    (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
-    (["--plan"], "say `denet-tui setup --plan ...`"),
-    (["--no-sudo", "true"], "say `denet-tui run --no-sudo ...`"),
-    (["explain", ""], "say what is to be explained"),
-    (["run", "--nonsense", "--", "true"], "No such option '--nonsense'"),
-    (["run", "--interval", "0", "--", "true"], "0.0 is not in the range 0.1<=x<=10"),
-    (["run", "--interval", "11", "--", "true"], "11.0 is not in the range 0.1<=x<=10"),
-    (["run", "--interval", "nan", "--", "true"], "--interval"),
-    (["run", "--interval", "x", "--", "true"], "'x' is not a valid float"),
-    (["run", "--rows", "0", "--", "true"], "0 is not in the range"),
-    (["run", "--way", "other", "--", "true"], "'other' is not one of"),
-    (["attach", "0"], "ids of processes begin with 1"),
-    (["attach", "1", "0"], "ids of processes begin with 1"),
-    (["attach", "-1"], "-1"),
-    (["report", "--json", "--csv", "a"], "--json and --csv are two forms: choose one; see `denet-tui report"),
-    (["report", "--markdown", "--json", "a"], "--markdown and --json are two forms: choose one; see `"),
-    (["export", "--to", "folded", "--to", "perfetto", "a"], "folded and perfetto are two forms: choose one; see `"),
-]
-
-
-def test_words_that_make_no_sense() -> None:
-    for (_, says), done in zip(NO_SENSE, each(words for words, _ in NO_SENSE), strict=True):
-        line = complaint(done)
-        assert says in line, done.args
-        assert "see `" in line, done.args
 
 
 def test_help_and_version_need_nothing() -> None:

@@ -1153,7 +1153,7 @@ static __always_inline u64 mm_pages(u64 task)
  * The held command has just become what it is to be, in the midst of its execve. Here all of it begins: its life, what it
  * uses, the time of this call. What was before was its maker's doing, and the end of that memory is as well.
  */
-static __always_inline void begin_command(struct self *self, u32 tgid, struct process *process, struct task *task)
+static __always_inline void begin_command(u32 tgid, struct process *process, struct task *task)
 {
     struct account *account = accounts.lookup(&tgid);
     if (!account || !account->held)
@@ -1423,7 +1423,7 @@ static __always_inline void task_exec(u32 old_tid)
         return;
     process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
-    begin_command(&self, tgid, process, task_of(&self));
+    begin_command(tgid, process, task_of(&self));
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
 #ifdef DETAIL_EXECS

@@ -24,7 +24,7 @@ from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of
 from denet_tui.watch.log import RING
 from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import Present, Usages, newest_pid
+from denet_tui.watch.processes import Usages, newest_pid
 from denet_tui.watch.sampler import Sampler
 
 log = logging.getLogger("denet_tui")
@@ -127,7 +127,7 @@ class Session:
         self._put_off = 0
         """How often the next reading was."""
         self._newest_pid: int | None = None
-        """That of the machine at the last reading; None where it was not known."""
+        """That of the machine at the last reading; None where no reading may be put off, or it was not known."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
         self._told = NO_LOSS
@@ -171,15 +171,11 @@ class Session:
         They hold all that lives; so only what begins must be few, and all ids of processes and threads are numbered.
         """
         self._put_off += 1
-        now, before = newest_pid(), self._newest_pid
-        return (
-            self.unseen
-            and self._put_off < _PUT_OFF
-            and (self._put_off + 1) * self.interval_s <= self._soonest_s
-            and now is not None
-            and before is not None
-            and 0 <= now - before < _CROWD // _PUT_OFF
-        )
+        before = self._newest_pid
+        if before is None or self._put_off >= _PUT_OFF or (self._put_off + 1) * self.interval_s > self._soonest_s:
+            return False
+        now = newest_pid()
+        return now is not None and 0 <= now - before < _CROWD // _PUT_OFF
 
     def tick(self, *, running: bool = True) -> Snapshot:
         """Read once, now."""
@@ -198,7 +194,8 @@ class Session:
         self._put_off, self._newest_pid = 0, newest_pid() if self.unseen else None
         asked, self.at_once = self.at_once, False
         reading = self._read()
-        shown = self._look(reading, all_of_them=final or asked)
+        living = [process for process in reading.processes if not process.end_ns]
+        shown = self._usages.look(living, reading.rows, final=final or asked, shown=self.shows_usages)
         snapshot = self._sampler.add(reading, shown, running=running, status=self.target.status)
         if not running:
             snapshot = self._as_it_ended(snapshot)
@@ -223,10 +220,6 @@ class Session:
         self._soonest_s = snapshot.interval_ns / 1e9 / full if full else math.inf
         if len(reading.processes) * _KINDS > self._tracer.capacity:
             self._newest_pid = None
-
-    def _look(self, reading: Reading, *, all_of_them: bool) -> dict[int, Present]:
-        living = [process for process in reading.processes if not process.end_ns]
-        return self._usages.look(living, reading.rows, final=all_of_them, shown=self.shows_usages)
 
     def _as_it_ended(self, snapshot: Snapshot) -> Snapshot:
         """With what the kernel side knows of the end: when it was, and how, where no parent of ours was told."""

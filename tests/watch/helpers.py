@@ -250,3 +250,13 @@ def started(*words: str, env: Mapping[str, str] | None = None, **options: object
 def rows_of(counted: Mapping[Syscall, Counters]) -> Counts:
     """Counters by syscall as a reading has them."""
     return Counts(list(counted), [each[0] for each in counted.values()], [each.max_ns for each in counted.values()])
+
+
+def complaint(done: subprocess.CompletedProcess[str], status: int = 125) -> str:
+    """The one line, after a look at all the rest."""
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("denet-tui: ")
+    assert not done.stdout
+    return done.stderr.removeprefix("denet-tui: ").strip()
