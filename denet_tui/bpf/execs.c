@@ -87,9 +87,7 @@ static __always_inline void note_exec(struct self *self, u32 tgid)
 #if defined(OFF_ARG_START) && defined(OFF_ENV_END)
     u64 mm = kernel_u64(bpf_get_current_task() + OFF_MM), start = kernel_u64(mm + OFF_ARG_START);
     u64 whole = kernel_u64(mm + OFF_ARG_END) - start;
-    u32 length = whole > LONG_WORDS ? LONG_WORDS : whole;
-    asm volatile("" : "+r"(length)); /* as in note_cmdline */
-    if (length <= LONG_WORDS && read_user(draft->words.text, length, (void *)start) == 0) {
+    if (READ_AT_MOST(LONG_WORDS, read_user, draft->words.text, whole, start) == 0) {
         draft->exec.words_length = whole >> 32 ? -1 : whole;
         draft->exec.words_cut = whole > LONG_WORDS;
     }

@@ -228,8 +228,7 @@ static __always_inline u32 unix_address(char *sk, char *text)
     if (!address)
         return 0;
     u64 length = READ(u32, address, OFF_UNIX_LENGTH);
-    asm volatile("" : "+r"(length)); /* 64 bits wide: else clang compares one register and passes another */
-    if (length <= 110 && bpf_probe_read_kernel(text, length, address + OFF_UNIX_NAME) == 0)
+    if (length <= 110 && READ_AT_MOST(110, bpf_probe_read_kernel, text, length, address + OFF_UNIX_NAME) == 0)
         return length;
 #endif
     return 0;
@@ -470,10 +469,9 @@ static __always_inline void read_path(struct about *about, u64 place)
         return;
     __builtin_memset(failed, 0, sizeof(*failed));
     if (DOES(HAS_ADDRESS)) {
-        u64 size = about->size & 0xffffffff;
-        asm volatile("" : "+r"(size));
+        u32 size = about->size;
         failed->length = -1;
-        if (size <= ADDRESS && read_user(failed->path, size, (void *)about->text) == 0)
+        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, failed->path, size, about->text) == 0)
             failed->length = size;
         return;
     }
@@ -549,9 +547,8 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
         length = 0;
         read_user(&length, sizeof(length), (void *)REGISTER(u64, registers, OFF_ARG_5));
     }
-    u64 whole = length, mixed = about->file.inode ^ DOES(BINDS);
-    asm volatile("" : "+r"(whole)); /* as in unix_address */
-    if (!address || whole <= 2 || whole > ADDRESS || read_user(given, whole, (void *)address))
+    u64 mixed = about->file.inode ^ DOES(BINDS);
+    if (!address || length <= 2 || length > ADDRESS || READ_AT_MOST(ADDRESS, read_user, given, length, address))
         return;
 #pragma unroll
     for (int at = 0; at < ADDRESS / 8; at++)
@@ -575,7 +572,7 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
         return;
     name->mode = READ(u16, LOAD(char *, AS(TYPE_FILE, socket), OFF_F_INODE), OFF_MODE);
     if (name->family == 1) {
-        name->of_peer = whole;
+        name->of_peer = length;
         __builtin_memcpy((u64 *)(name->text + ADDRESS), given, ADDRESS);
     } else {
         u16 port = __builtin_bswap16(*((u16 *)given + 1));
@@ -611,9 +608,8 @@ static __always_inline void give(struct self *self, struct task *task)
     if (DOES(HAS_PATH))
         given->length = read_user_str(given->text, GIVEN, (void *)about->text);
     else {
-        u64 size = about->size & 0xffffffff;
-        asm volatile("" : "+r"(size));
-        if (size <= ADDRESS && read_user(given->text, size, (void *)about->text) == 0)
+        u32 size = about->size;
+        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, given->text, size, about->text) == 0)
             given->length = size;
     }
     givens.update(&self->tid, given);

@@ -36,7 +36,7 @@ static __always_inline u32 take_path(char *path, char *text, u32 *length, u64 ro
             break;
         char *name = READ(char *, dentry, OFF_DNAME);
         u64 at = *(volatile u32 *)length; /* out of the map each time: then the verifier follows one way, not one a length */
-        asm volatile("" : "+r"(at)); /* as in note_cmdline; no call may come in between: before 6.2 that loses the bound */
+        asm volatile("" : "+r"(at)); /* or clang drops the bound; no call may come in between: before 6.2 that loses it */
         if (at > room)
             break;
         long size = bpf_probe_read_kernel_str(text + at, PATH_PIECE, name);

@@ -229,6 +229,19 @@ BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 static long (*read_user)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user;
 static long (*read_user_str)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user_str;
 
+/*
+ * A read of at most `most` bytes: where clang keeps a length on the stack, the verifier forgets the bound of it there
+ * before Linux 5.16. So it is given once more, in a register, when nothing is left to be done but the call.
+ */
+#define READ_AT_MOST(most, read, to, length, from)                                                                     \
+    ({                                                                                                                 \
+        void *to_ = (to);                                                                                              \
+        const void *from_ = (const void *)(from);                                                                      \
+        u64 length_ = (length);                                                                                        \
+        asm volatile("if %0 <= %3 goto +1\n%0 = %3" : "+r"(length_), "+r"(to_), "+r"(from_) : "i"(most));              \
+        read(to_, length_, from_);                                                                                     \
+    })
+
 #define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
 
 static __always_inline u32 setting(u32 which)
@@ -711,11 +724,8 @@ static __always_inline void note_cmdline(struct process *process)
     bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
     bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
     u64 whole = end - start;
-    u32 length = whole > CMDLINE ? CMDLINE : whole;
     process->cmdline_length = whole >> 32 ? -1 : whole;
-    asm volatile("" : "+r"(length)); /* keeps clang from dropping the bound that the verifier wants to see */
-    if (length <= CMDLINE)
-        read_user(process->cmdline, length, (void *)start);
+    READ_AT_MOST(CMDLINE, read_user, process->cmdline, whole, start);
 #endif
 }
 

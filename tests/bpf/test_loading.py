@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -39,6 +41,13 @@ def test_the_other_way_says_what_it_lacks_where_tracefs_is_not_mounted() -> None
     assert done.returncode == 125
     assert done.stderr.startswith("denet-tui: tracefs is not mounted: as root, mount -t tracefs")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_old_verifier_sees_the_length_of_each_read() -> None:
+    done = run([sys.executable, "-m", "tests.bpf.lengths", "all"])
+    found = json.loads(done.stdout)
+    assert sorted(found) == ["all 1835363941", "all None"]
+    assert {(user, event): reads for user, events in found.items() for event, reads in events.items() if reads} == {}
 
 
 @pytest.mark.slow

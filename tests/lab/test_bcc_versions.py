@@ -15,7 +15,7 @@ from tests.real import vouched
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
 
-COMPARED = Path(__file__).parents[1] / "bpf" / "compared.py"
+COMPARED, LENGTHS = (Path(__file__).parents[1] / "bpf" / f"{name}.py" for name in ("compared", "lengths"))
 SHIFTING = {"futex", "wait4", "poll", "restart_syscall"}
 """Calls whose number depends on timing."""
 
@@ -35,6 +35,13 @@ def test_a_uid_put_into_the_program_of_all_users_gives_what_is_compiled_for_it_a
     found = json.loads(machine.check(f"{VENV}/bin/python", "/mnt/compared.py", *uids, timeout=600))
     assert set(found) == set(uids)
     assert min(number for places in found.values() for number in places.values()) > 0, found
+
+
+def test_an_old_verifier_sees_the_length_of_each_read(machine: Machine) -> None:
+    shutil.copy(LENGTHS, machine.shared / "lengths.py")
+    found = json.loads(machine.check(f"{VENV}/bin/python", "/mnt/lengths.py", "calls", "files", "all", timeout=600))
+    assert len(found) == 6
+    assert {(user, event): reads for user, events in found.items() for event, reads in events.items() if reads} == {}
 
 
 @pytest.mark.parametrize("method", ["raw", "tracefs"])

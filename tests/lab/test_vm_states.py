@@ -113,7 +113,7 @@ def test_a_user_with_sudo_watches_exactly(lab: Lab, boot: Boot, case: Case) -> N
     watched = also["sudo"]
     summary = json.loads(watched["stdout"].splitlines()[-1])
     assert watched["status"] == 0, watched["stderr"]
-    assert summary["exact"] is True, summary["lost"]
+    assert summary["exact"] is True, json.dumps(summary["lost"])
     assert summary["syscalls"]["execve"]["calls"] >= 2, "sh and id"
     assert "anna" in watched["stderr"].split(), "the command runs as who asked, not as root"
     assert "1,000 counted" in also["selftest"]["stdout"], also["selftest"]["stderr"]
