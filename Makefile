@@ -14,6 +14,8 @@ place = $(patsubst /usr/local/share/fish/vendor_completions.d/%,/etc/fish/comple
 KEPT := /var/cache/denet-tui
 # Said before sudo runs denet-tui from here.
 RISK := this is your checkout, and who can change a file of it can do what root can
+# What `make test` runs; `make ci` runs the slow ones, too.
+TESTS := not slow and not lab and not bench
 # What `make run` watches: some three seconds of files, forks and waiting.
 CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sleep 0.5; done'
 
@@ -21,7 +23,7 @@ CMD ?= sh -c 'for i in 1 2 3 4 5 6; do ls -lR /etc /usr/bin > /dev/null 2>&1; sl
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lab screenshots venv lock install deb uninstall _venv
+.PHONY: help run test ci lint bench lab screenshots venv lock install deb uninstall _venv
 
 # Shell functions that the recipes share. $$ is make's way of writing $.
 define SH
@@ -142,7 +144,7 @@ run: _venv ## Set up what is missing, then watch a demo; make run CMD="make -j2"
 	as_root "to load the BPF program; $(RISK); the command runs as you" \
 	    $(VENV)/bin/denet-tui run $$screen -- $(CMD)
 
-test: venv ## Set up what is missing, then run every test; as root for the kernel side
+test: venv ## Set up what is missing, lint, then run the tests but for the slow ones; as root for the kernel side
 	@$(SH)
 	want "installing what the tests use" bcc strace gcc libc-headers bpftool tmux setcap unshare sudo ps sshd ||
 	    say "missing still:$$left; the tests that use them will be skipped"
@@ -153,7 +155,10 @@ test: venv ## Set up what is missing, then run every test; as root for the kerne
 	$(LINT)
 	wait
 	# Twice as many as there are processors: most of it waits, for kernels, terminals and the ends of commands.
-	$(VENV)/bin/python -m pytest -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -m "$(TESTS)" -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
+
+ci: TESTS := not lab and not bench
+ci: test ## What CI runs: the same with the slow tests
 
 define LINT
 $(VENV)/bin/ruff check .

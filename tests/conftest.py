@@ -44,8 +44,8 @@ def _no_kernel_side() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Where files are spread over workers, the last one begun is waited for: those that take long come first.
-    slow = {item.path for item in items if "slow" in item.keywords}
-    items.sort(key=lambda item: item.path not in slow)
+    long = {item.path for item in items if {"early", "slow"} & set(item.keywords)}
+    items.sort(key=lambda item: item.path not in long)
     if reason := _no_kernel_side():
         skip = pytest.mark.skip(reason=reason)
         for item in items:

@@ -318,7 +318,7 @@ def test_a_loader_that_is_killed_is_reported(tmp_path: Path, marker: Path) -> No
 
 
 @pytest.mark.root
-@pytest.mark.slow
+@pytest.mark.early
 def test_selftest_is_exact_and_refuses_calls_with_effects() -> None:
     done = denet("selftest")
     assert (done.returncode, done.stderr) == (0, "")

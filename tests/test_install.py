@@ -21,7 +21,7 @@ import pytest
 from tests.person import Person
 from tests.real import REPOSITORY
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 CLI = "import dependency\n\ndef main(): print(dependency.WHOSE)\n"
 PLANT = """
@@ -104,7 +104,6 @@ def checkout(person: Person, tmp_path: Path) -> Iterator[Checkout]:
             shutil.rmtree(path)
 
 
-@pytest.mark.slow
 def test_root_gets_what_the_lock_lists_and_what_else_is_planted_stays_away(checkout: Checkout) -> None:
     newer = wheel(checkout.person.home / "attack", "the attacker's", version="2")
     with checkout.attacked(newer):

@@ -44,7 +44,7 @@ curses.wrapper(main)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.early
 def test_prompts_passwords_and_full_screens(tmp_path: Path) -> None:
     (tmp_path / "full.py").write_text(FULL_SCREEN)
     script = f"""echo $$ > pid

@@ -16,7 +16,7 @@ from tests import box as boxes
 from tests.box import Box
 from tests.watch.helpers import eventually
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 FOLDER = Path(service.__file__).parent / "units"
 TRACES = """
@@ -163,7 +163,6 @@ print(json.dumps({"small": small, "held": len(held), "said": said}))
 """
 
 
-@pytest.mark.slow
 def test_a_member_who_hoards_is_stopped_and_told_by_what(clean: Box) -> None:
     """Who keeps the links alone has all of the maps' memory to pay for, and can have none that are smaller.
 

@@ -166,7 +166,7 @@ def test_where_something_required_is_not_right_the_setup_comes_first(
 
 
 @pytest.mark.root
-@pytest.mark.slow
+@pytest.mark.early
 @pytest.mark.usefixtures("steady_tracefs")
 def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused(
     terminal: Tmux,

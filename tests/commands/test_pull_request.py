@@ -64,8 +64,8 @@ def test_it_is_a_workflow_for_pull_requests_that_may_write_comments_and_nothing_
         assert STEPS[name]["run"].startswith(begin)
 
 
-@pytest.mark.root
 @pytest.mark.slow
+@pytest.mark.root
 @pytest.mark.parametrize(("makefile", "status"), [(SAME, 0), (WORSE, 1)], ids=["same", "worse"])
 def test_its_commands_find_what_has_become_worse(tmp_path: Path, makefile: str, status: int) -> None:
     for need in ("git", "make", "sudo", "bash"):

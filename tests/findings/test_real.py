@@ -43,6 +43,7 @@ def test_more_threads_than_cpus_are_said(tmp_path: Path) -> None:
     assert crowd["text"].startswith(f"{crowd['figures']['threads']} threads wait for CPU ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("make") or not shutil.which("cc"), reason="needs make and cc")
 def test_a_build_of_as_many_jobs_as_cpus_is_well(tmp_path: Path) -> None:
     names = [f"t{at}" for at in range(4 * CPUS)]
@@ -54,6 +55,7 @@ def test_a_build_of_as_many_jobs_as_cpus_is_well(tmp_path: Path) -> None:
     assert found(["make", "-s", f"-j{CPUS}", "-C", f"{tmp_path}"], tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 def test_a_clone_is_well(tmp_path: Path) -> None:
     words = shlex.split("git -C here -c init.defaultBranch=main")

@@ -26,8 +26,8 @@ pytestmark = [
 PATIENCE_S = 300
 
 
-@pytest.mark.parametrize("what", [*KINDS, *killed.REAL])
 @pytest.mark.slow
+@pytest.mark.parametrize("what", [*KINDS, *killed.REAL])
 def test_killed_at_any_point_the_next_run_undoes_or_repairs(what: str) -> None:
     """At any system call that changes a file; of the real fixes, after each step."""
     done = run(sys.executable, "-m", "tests.repair.killed", what, cwd=REPOSITORY, timeout=PATIENCE_S)
@@ -59,6 +59,7 @@ def test_every_fix_of_the_catalogue_is_made_of_what_is_killed_here(machine: Mach
     assert {identity: kinds - met for identity, kinds in offered.items() if kinds - met} == {}
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_an_installation(machine: Machine) -> None:
     before = machine.picture()
     slow = APT.replace("${SLOW:-0}", "0.5")

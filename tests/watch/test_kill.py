@@ -35,7 +35,7 @@ from tests.watch.helpers import (
     tmux,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.early]
 
 TO_BE_KILLED = "(trap '' HUP; exec sleep 100) & echo $! > child; echo $$ > pid; wait; touch done"
 """The child is deaf to the hang-up that the kernel sends when a session's leader dies."""

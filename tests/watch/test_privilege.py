@@ -31,7 +31,7 @@ from tests.watch.helpers import (
     tmux,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.early]
 
 EVERYTHING = """
 id; umask; pwd; echo "$@"

@@ -46,7 +46,7 @@ def start(terminal: Tmux, who: Person, words: str, repository: str = REPOSITORY)
     terminal.line(f". {path}")
 
 
-@pytest.mark.slow
+@pytest.mark.early
 def test_from_a_broken_machine_to_a_watched_command(terminal: Tmux, person: Person) -> None:
     """An ordinary user with sudo, bcc removed, tracefs not mounted: chosen, applied, proven, watched."""
     start(terminal, person, "$denet")
