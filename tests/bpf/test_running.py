@@ -31,7 +31,7 @@ class Watching:
 
 
 @contextlib.contextmanager
-def watching(folder: Path, *words: str) -> Iterator[Watching]:
+def watching(folder: Path, *words: str, detail: str = "calls") -> Iterator[Watching]:
     """denet-tui, from its first tick until it is told to stop, or until what it watches has ended."""
     recording, path, found = folder / "recording", folder / "summary", Watching()
     argv = [
@@ -39,7 +39,7 @@ def watching(folder: Path, *words: str) -> Iterator[Watching]:
         *words,
         "--no-tui",
         "--detail",
-        "calls",
+        detail,
         "--interval",
         "0.1",
         "-o",
