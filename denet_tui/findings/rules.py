@@ -190,7 +190,8 @@ def stuck(snapshot: Snapshot) -> Iterator[RunFinding]:
         first = min(some, key=lambda each: each.since_ns)
         since_ns = now - first.since_ns
         where = f" {_preposition(first.syscall)} {paths.short(first.about)}" if first.about else ""
-        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)}{where} for {_long(since_ns)}"
+        than = "more than " if first.earlier else ""
+        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)}{where} for {than}{_long(since_ns)}"
         figures: dict[str, int | str] = {"tid": first.tid, "syscall": first.syscall.name, "time_ns": since_ns}
         figures |= {"about": first.about} if first.about else {}
         yield RunFinding("stuck", text, figures, 1.5, "inflight")

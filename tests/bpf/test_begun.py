@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.bpf.test_running import watching
-from tests.real import DENET, REPOSITORY, environment
 from tests.watch.helpers import eventually, text_of
 
 pytestmark = pytest.mark.root
@@ -38,19 +35,16 @@ def hanging(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str],
             process.kill()
 
 
-def in_flight(path: Path) -> list[dict[str, Any]]:
-    """What the last tick of a recording has."""
+def in_flight(path: Path) -> list[list[dict[str, Any]]]:
+    """What each tick of a recording has."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [each for line in lines if line["kind"] == "tree" for each in line["denet_tui"]["in_flight"]]
+    return [line["denet_tui"]["in_flight"] for line in lines if line["kind"] == "tree"]
 
 
-def told(path: Path, process: int) -> set[tuple[str, str | None]]:
+def told(threads: list[dict[str, Any]], process: int) -> set[tuple[str, str | None]]:
     """The calls and what they are about of its threads but the first."""
-    return {
-        (each["syscall"], each.get("about"))
-        for each in in_flight(path)
-        if each["tgid"] == process and each["tid"] != process
-    }
+    mine = [each for each in threads if process == each.get("tgid", each.get("pid")) != each["tid"]]
+    return {(each["syscall"], each.get("about")) for each in mine}
 
 
 @pytest.mark.parametrize("way", ["attach", "machine"])
@@ -58,9 +52,9 @@ def test_what_threads_hung_in_before_is_told(tmp_path: Path, way: str) -> None:
     recording = tmp_path / "recording"
     with hanging(tmp_path) as (process, (port, udp, pipe)):
         words = ["attach", str(process.pid)] if way == "attach" else ["machine"]
-        with watching(tmp_path, *words, detail="all"):
+        with watching(tmp_path, *words, detail="all") as seen:
             eventually(lambda: text_of(recording).count('"kind":"tree"') >= 4, "it watches")
-        assert told(recording, process.pid) == {
+        ways = {
             ("connect", f"127.0.0.1:{port}"),
             ("connect", "unix @denet-full"),
             ("recvfrom", f"udp 127.0.0.1:{udp}"),
@@ -68,3 +62,43 @@ def test_what_threads_hung_in_before_is_told(tmp_path: Path, way: str) -> None:
             ("openat", f"{tmp_path}/fifo"),
             ("sendto", "unix @denet-datagrams"),
         }
+        assert told(in_flight(recording)[-1], process.pid) == ways
+        assert told(seen.summary["in_flight"], process.pid) == ways
+    mine = [each for each in seen.summary["in_flight"] if each["pid"] == process.pid]
+    assert {(each["time_ns"], each["at_ms"]) for each in mine} == {(None, None)}
+    if way == "attach":
+        assert seen.summary["syscalls"] == {}
+
+
+def test_what_has_ended_since_is_told_no_more(tmp_path: Path) -> None:
+    recording = tmp_path / "recording"
+    with (
+        hanging(tmp_path) as (process, (_, udp, _)),
+        watching(tmp_path, "attach", str(process.pid), detail="all") as seen,
+    ):
+        eventually(lambda: text_of(recording).count('"kind":"tree"') >= 3, "it watches")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", ("127.0.0.1", int(udp)))
+        with (tmp_path / "fifo").open("wb"):
+            eventually(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 5, "both threads have ended")
+        ticks = text_of(recording).count('"kind":"tree"')
+        eventually(lambda: text_of(recording).count('"kind":"tree"') >= ticks + 2, "it has read that")
+    names = [{name for name, _ in told(each, process.pid)} for each in in_flight(recording)]
+    assert names[0] == {"connect", "recvfrom", "read", "openat", "sendto"}
+    assert names[-1] == {"connect", "read", "sendto"}
+    assert not {"recvfrom", "openat"} & seen.summary["syscalls"].keys(), "what had begun before is in no number"
+    assert seen.summary["exact"]
+
+
+def test_a_call_is_told_without_what_it_is_about_where_only_calls_are_asked_for(tmp_path: Path) -> None:
+    with hanging(tmp_path) as (process, _), watching(tmp_path, "attach", str(process.pid)) as seen:
+        pass
+    assert ("connect", None) in told(seen.summary["in_flight"], process.pid)
+    assert {about for _, about in told(seen.summary["in_flight"], process.pid)} == {None}
+
+
+def test_calls_that_are_not_asked_for_are_not_told(tmp_path: Path) -> None:
+    with hanging(tmp_path) as (process, _):
+        with watching(tmp_path, "attach", str(process.pid), "--syscalls", "connect,close", detail="all") as seen:
+            pass
+    assert {name for name, _ in told(seen.summary["in_flight"], process.pid)} == {"connect"}
