@@ -28,6 +28,7 @@ from denet_tui.syscalls import X32_BIT
 
 _PATIENCE_S = 1.0
 """How long is waited for what there is to say, once it is wanted."""
+_LIFE_S = 10
 _TEXT = 256
 """Bytes of a path or an address that are read."""
 _ROOM = 1 << 20
@@ -35,7 +36,7 @@ _ROOM = 1 << 20
 _PIDFD_GETFD = 438
 """The same on every machine (Linux 5.6)."""
 _SLEEPS = re.compile(
-    r"^State:\t([SD]) .*^(Uid:.*)\n(Gid:.*)\n.*^VmSize:.*^CapPrm:\t(\w+).*^voluntary_ctxt_switches:\t(\d+)",
+    r"^State:\t([SD]) .*^(Uid:[^\n]*)\n(Gid:[^\n]*)\n.*^VmSize:.*^CapPrm:\t(\w+).*^voluntary_ctxt_switches:\t(\d+)",
     re.MULTILINE | re.DOTALL,
 )
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -74,6 +75,8 @@ class Look:
         self._pid = os.fork()
         if self._pid == 0:
             try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(_LIFE_S)  # by then nobody may be left who may end it
                 _tell(out, pids(), only_uid, about=about)
             finally:
                 os._exit(0)
@@ -81,13 +84,13 @@ class Look:
 
     def found(self) -> dict[int, Begun]:
         """What there was, by tid; waits for it a second at most."""
-        text, until = b"", time.monotonic() + _PATIENCE_S
-        while readable([self._pipe], max(until - time.monotonic(), 0)) and (piece := os.read(self._pipe, 1 << 16)):
+        text, piece, until = b"", b"?", time.monotonic() + _PATIENCE_S
+        while piece and readable([self._pipe], max(until - time.monotonic(), 0)):
+            piece = os.read(self._pipe, _ROOM)
             text += piece
         os.close(self._pipe)
-        os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._pid, os.WNOHANG)
+            os.waitpid(self._pid, os.WNOHANG if piece else 0)
         lines = map(json.loads, text.split(b"\n")[:-1])
         return {tid: Begun(abi, nr, about, tuple(sleep)) for tid, abi, nr, about, sleep in lines}
 
@@ -107,7 +110,7 @@ def _tell(out: int, pids: Iterable[int], only_uid: int | None, *, about: bool) -
 
 
 def _may_tell(pid: int, sleep: Sleep, only_uid: int | None) -> bool:
-    """Whether that user could trace it; /proc is root's where a process is not dumpable (man 5 proc)."""
+    """Whether that user could trace it; files in /proc are root's where it is not dumpable (man 5 proc)."""
     _, uids, gids, capable, _ = sleep
     if only_uid is None:
         return True
@@ -116,7 +119,7 @@ def _may_tell(pid: int, sleep: Sleep, only_uid: int | None) -> bool:
 
 
 def _owner(pid: int) -> int:
-    return Path(f"/proc/{pid}").stat().st_uid
+    return Path(f"/proc/{pid}/stat").stat().st_uid
 
 
 def _call(pid: int, tid: int, classes: dict[int, int]) -> tuple[int, int, str | None] | None:
