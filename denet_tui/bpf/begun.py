@@ -1,7 +1,7 @@
-"""Calls that threads are in already when they are attached to: the kernel side meets those at their ends, /proc has them.
+"""Calls that threads are in already when they are attached to: /proc has them, the kernel side sees only their ends.
 
-A thread that sleeps has not run since it was looked at where it has been switched away from no more often. From there on
-it is the kernel side that says how long the call lasts.
+A thread that sleeps has not run since it was looked at where it has been switched away from no more often. From there
+on it is the kernel side that says how long the call lasts.
 """
 
 from __future__ import annotations
