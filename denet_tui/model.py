@@ -141,6 +141,8 @@ class InFlight(NamedTuple):
     since_ns: int
     about: str | None = None
     """Path, file or peer, where it is known."""
+    earlier: bool = False
+    """Whether it had begun before its thread was attached to: that was at `since_ns` then."""
 
 
 class Loss(NamedTuple):

@@ -197,17 +197,23 @@ def _kind_of(name: _Name) -> str:
 def _socket(name: _Name, inode: int) -> File:
     if name.family == _UNIX:
         own, peer = address(name.text[: name.length]), address(name.text[_ADDRESS : _ADDRESS + name.of_peer])
-        if own and peer and name.type == _DATAGRAM:
+    else:
+        own, peer = _end(name.family, name.local, name.local_port), ""
+        if name.remote_port:
+            own, peer = own if name.local_port else "", _end(name.family, name.remote, name.remote_port)
+    return socket_called(name.family, name.type, name.protocol, own, peer, inode)
+
+
+def socket_called(family: int, type_: int, protocol: int, own: str, peer: str, inode: int) -> File:
+    """A socket, by its addresses as `address` tells them."""
+    if family == _UNIX:
+        if own and peer and type_ == _DATAGRAM:
             return File("unix", f"{own} → {peer.removeprefix('unix ')}")
         return File("unix", own or peer or f"unix [{inode}]")
-    if name.family not in (_INET, _INET6):
-        return File("socket", f"socket family {name.family} [{inode}]")
-    kind = _PROTOCOLS.get(name.protocol, f"protocol {name.protocol}")
-    own = _end(name.family, name.local, name.local_port)
-    if not name.remote_port:
-        return File(kind, f"{kind} {own}")
-    there = _end(name.family, name.remote, name.remote_port)
-    return File(kind, f"{kind} {own} → {there}" if name.local_port else f"{kind} → {there}")
+    if family not in (_INET, _INET6):
+        return File("socket", f"socket family {family} [{inode}]")
+    kind = _PROTOCOLS.get(protocol, f"protocol {protocol}")
+    return File(kind, " ".join(filter(None, (kind, own, peer and f"→ {peer}"))))
 
 
 def address(packed: bytes) -> str:
@@ -228,7 +234,7 @@ def address(packed: bytes) -> str:
 def _end(family: int, address: bytes, port: int) -> str:
     if family == _INET:
         return f"{ipaddress.IPv4Address(address[:4])}:{port}"
-    return f"[{ipaddress.IPv6Address(address[:16])}]:{port}"
+    return f"[{ipaddress.IPv6Address(address[:16])}]:{port}" if family == _INET6 else ""
 
 
 def cut_text(text: bytes, length: int) -> str:

@@ -46,6 +46,8 @@ class Task(NamedTuple):
     """Whether the kernel side keeps what the call is about."""
     about: str | None = None
     """What that is, where it is known: a path, a file, a peer."""
+    earlier: bool = False
+    """Whether it is inside a call that had begun before it was attached to, at `since_ns`; not `inside` then."""
 
 
 def task_of(row: bytes) -> Task:

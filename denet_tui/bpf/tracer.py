@@ -22,8 +22,9 @@ from denet_tui.bpf.open_calls import OpenCalls
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
-from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, HELD, IDLE, NEW, TASK, THREAD, Clock, Task, task_of
+from denet_tui.bpf.tasks import HELD, NEW, TASK, THREAD, Task, task_of
 from denet_tui.bpf.times import Spent
+from denet_tui.bpf.unmet import Unmet
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_X32, Errnos, ErrorKey, Loss, Syscall
@@ -42,7 +43,6 @@ _CGROUP = struct.Struct("<QI4x")
 _BEYOND_MOVES = 1 << 16
 """Generations that the kernel side may have raised by then: it does so where a process moves to another cgroup."""
 _EPOCH, _GENERATION, _WATCHER = range(3)
-_ASLEEP = Clock(sum_ns=0xFFFFFFFFFFFFFFFF, where=BLOCKED)
 _TGID, _PARENT, _END, _TID = map(attrgetter, ("tgid", "parent", "end_ns", "tid"))
 _TURNED_AWAY = ("execs", "times", "waits")
 """Those of the losses that are none of calls."""
@@ -95,6 +95,7 @@ class Tracer:
         self._everyone = False
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.unmet = Unmet(self._maps["tasks"])
         self.files = FileTables(self._maps) if "files" in self._maps else None
         self.open_calls = OpenCalls(self._maps, self.files.name_of) if self.files else None
         self._epoch = self._generation = 0
@@ -114,7 +115,8 @@ class Tracer:
 
     def want(self, wanted: Iterable[tuple[int, int]]) -> None:
         """Count only these (abi, number) from now on; needs a program loaded with `only_wanted`."""
-        for abi, number in wanted:
+        self.unmet.wanted.update(wanted)
+        for abi, number in self.unmet.wanted:
             index = abi * NUMBERS + min(number, NUMBERS - 1)
             self._maps["wanted"].update(struct.pack("<I", index), b"\1")
 
@@ -172,10 +174,7 @@ class Tracer:
             self._maps["processes"].delete(struct.pack("<I", tgid))
             raise
         for thread in threads:
-            if (state := {"S": NEW, "T": IDLE}.get(thread.state)) is not None:
-                told = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT]
-                told += CLOCK.pack(*_ASLEEP._replace(mark_ns=clock.now_ns()))
-                self._maps["tasks"].update(struct.pack("<I", thread.tid), told, maps.NOEXIST)
+            self.unmet.tell(tgid, thread)
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
             uids = (real_uid(tgid, thread.tid) for thread in threads)
@@ -331,7 +330,7 @@ class Tracer:
             tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
             threads += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
         known = self._tasks
-        self._tasks = {row: known.get(row) or task_of(row) for row in threads}
+        self._tasks = {row: known.get(row) or self.unmet.told.get(row) or task_of(row) for row in threads}
         return [*filter(_TID, self._tasks.values())]
 
     def _read_processes(self) -> list[Process]:

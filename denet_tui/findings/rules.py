@@ -55,8 +55,9 @@ _CROWDED_NS, _CROWD = 2_000_000_000, 3
 _WAIT = WAITS | PARTNERS
 _NOT_SLOW = _WAIT | _SYNCS
 _TOWARDS = ("connect", "sendto")
-_NOT_STUCK = _WAIT - {"connect", "flock", "fcntl"}
+_LET_GO = {"connect", "flock", "fcntl"}
 """Of those that wait for somebody else these are expected to be let go soon."""
+_NOT_STUCK = _WAIT - _LET_GO
 
 
 class RunFinding(NamedTuple):
@@ -163,19 +164,25 @@ def crowded(snapshot: Snapshot) -> Iterator[RunFinding]:
     yield RunFinding("crowded", text, figures, min(share, 0.9), "overview")
 
 
+def hung(snapshot: Snapshot) -> Iterator[RunFinding]:
+    """A call that somebody else should have let go soon, and that is over: it was `stuck`."""
+    yield from _longest(snapshot, "hung", _LET_GO.__contains__, _STUCK_NS)
+
+
 def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
     """A single call that took long, of those that wait for nobody else."""
-    rows = (
-        (counted.max_ns, call)
-        for call, counted in snapshot.syscalls.items()
-        if _plain(call) not in _NOT_SLOW and counted.max_ns >= _SLOW_NS
-    )
-    longest_ns, call = max(rows, default=(0, None))
-    if call is not None and longest_ns >= _SLOW_SHARE * snapshot.elapsed_ns:
+    yield from _longest(snapshot, "slow", lambda name: name not in _NOT_SLOW, _SLOW_NS)
+
+
+def _longest(snapshot: Snapshot, rule: str, of: Callable[[str], bool], least_ns: int) -> Iterator[RunFinding]:
+    some = ((counted.max_ns, call) for call, counted in snapshot.syscalls.items() if of(_plain(call)))
+    longest_ns, call = max(some, default=(0, None))
+    if call is not None and longest_ns >= max(least_ns, _SLOW_SHARE * snapshot.elapsed_ns):
         where, more = paths.slowest(snapshot, call.name.__eq__)
-        text = f"one {visible(call.name)} took {_long(longest_ns)}" + f": on {where}" * bool(where)
+        text = f"one {visible(call.name)} took {_long(longest_ns)}"
+        text += f": {_preposition(call)} {where}" * bool(where)
         figures: dict[str, int | str] = {"syscall": call.name, "max_ns": longest_ns, **more}
-        yield RunFinding("slow", text, figures, min(longest_ns / (snapshot.elapsed_ns or 1), 1.0), "latency")
+        yield RunFinding(rule, text, figures, min(longest_ns / (snapshot.elapsed_ns or 1), 1.0), "latency")
 
 
 def stuck(snapshot: Snapshot) -> Iterator[RunFinding]:
@@ -190,7 +197,8 @@ def stuck(snapshot: Snapshot) -> Iterator[RunFinding]:
         first = min(some, key=lambda each: each.since_ns)
         since_ns = now - first.since_ns
         where = f" {_preposition(first.syscall)} {paths.short(first.about)}" if first.about else ""
-        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)}{where} for {_long(since_ns)}"
+        than = "more than " if first.earlier else ""
+        text = f"{_name(snapshot, first)} has been in {visible(first.syscall.name)}{where} for {than}{_long(since_ns)}"
         figures: dict[str, int | str] = {"tid": first.tid, "syscall": first.syscall.name, "time_ns": since_ns}
         figures |= {"about": first.about} if first.about else {}
         yield RunFinding("stuck", text, figures, 1.5, "inflight")
@@ -204,6 +212,7 @@ RULES: tuple[Callable[[Snapshot], Iterator[RunFinding]], ...] = (
     failing,
     syncing,
     crowded,
+    hung,
     slow,
 )
 

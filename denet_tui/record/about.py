@@ -39,14 +39,16 @@ ALL = Bounds()
 def tables(
     info: RunInfo, snapshot: Snapshot, pids: Collection[int] | None = None
 ) -> tuple[tuple[str, Iterator[Json]], ...]:
-    """The fields files, failed_paths and slowest of the summary, each item by item; none where that is not watched.
+    """The lists of the summary, each item by item: in_flight, and where they are watched files, failed_paths, slowest.
 
-    Of `pids` alone where they are given.
+    The files of `pids` alone where they are given.
     """
     touched = snapshot.detail.touched
+    inside = "in_flight", _in_flight(info, snapshot)
     if touched is None:
-        return ()
+        return (inside,)
     return (
+        inside,
         ("files", _files(touched, pids)),
         ("failed_paths", _failed(touched)),
         ("slowest", _slowest(info, touched)),
@@ -95,6 +97,20 @@ def _slowest(info: RunInfo, touched: Touched) -> Iterator[Json]:
             "time_ns": slow.time_ns,
             "at_ms": wall_ms(info, slow.at_ns),
             "about": _plain(slow.about),
+        }
+
+
+def _in_flight(info: RunInfo, snapshot: Snapshot) -> Iterator[Json]:
+    """Of a call that had begun before it was attached to it is not known when, nor how long it has taken."""
+    pids = {process.tgid: process.pid for process in snapshot.processes}
+    for call in snapshot.in_flight:
+        yield {
+            "syscall": plain(call.syscall.name),
+            "pid": pids.get(call.tgid, call.tgid),
+            "tid": call.tid,
+            "time_ns": None if call.earlier else max(snapshot.time_ns - call.since_ns, 0),
+            "at_ms": None if call.earlier else wall_ms(info, call.since_ns),
+            "about": _plain(call.about),
         }
 
 

@@ -337,7 +337,8 @@ def _more(before: Errnos, new: Errnos) -> Errnos:
 
 def _in_flight(call: Line) -> InFlight:
     tid, tgid, since_ns = (whole(call[name]) for name in ("tid", "tgid", "since_ns"))
-    return InFlight(tid, tgid, named(str(call["syscall"])), since_ns, or_text(call.get("about")))
+    about, earlier = or_text(call.get("about")), bool(call.get("earlier"))
+    return InFlight(tid, tgid, named(str(call["syscall"])), since_ns, about, earlier)
 
 
 def loss_of(counts: Line) -> Loss:

@@ -14,7 +14,7 @@ from denet_tui.record import about
 from denet_tui.spent import in_words, most_kernel_in, used_in_words
 from denet_tui.syscalls import signal_name
 from denet_tui.touched import turned_away
-from denet_tui.visible import visible
+from denet_tui.visible import how_many, visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
@@ -135,12 +135,19 @@ def _story(info: RunInfo, snapshot: Snapshot, ending: str) -> Iterable[str]:
         yield "still running: " + _first(f"{visible(process.comm)} ({process.pid})" for process in survivors)
     if snapshot.total.unreturned:
         yield f"unreturned calls: {snapshot.total.unreturned:,} " + _named(snapshot.syscalls, "unreturned")
-    if snapshot.total.in_flight > 0:
-        yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
+    yield from _inside(snapshot)
     for what, count in snapshot.detail.turned_away.items():
         yield visible(turned_away(what, count))
     for note in (*info.notes, *snapshot.detail.notes, *filter(None, [off_the_clock(snapshot)])):
         yield f"note: {visible(note)}"
+
+
+def _inside(snapshot: Snapshot) -> Iterable[str]:
+    if snapshot.total.in_flight > 0:
+        yield f"still in a call: {snapshot.total.in_flight:,} " + _named(snapshot.syscalls, "in_flight")
+    if earlier := [each for each in snapshot.in_flight if each.earlier]:
+        calls = (f"{visible(each.syscall.name)} {visible(each.about or '')}".rstrip() for each in earlier)
+        yield f"in a call since before the attach: {how_many(len(earlier), 'thread')} ({_first(sorted(calls))})"
 
 
 def _used(snapshot: Snapshot) -> str:

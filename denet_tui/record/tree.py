@@ -191,9 +191,9 @@ class Ticks:
 
 def _in_flight(call: InFlight) -> str:
     about = f',"about":{as_json(plain(call.about))}' if call.about is not None else ""
-    return (
-        f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)},"since_ns":{call.since_ns}{about}}}'
-    )
+    earlier = ',"earlier":true' if call.earlier else ""
+    begins = f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)}'
+    return f'{begins},"since_ns":{call.since_ns}{about}{earlier}}}'
 
 
 def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:

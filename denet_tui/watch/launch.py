@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from denet_tui import called, clock, syscalls
 from denet_tui.bpf import facts, privilege, request, reset, unprivileged
+from denet_tui.bpf.begun import Look
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
@@ -22,6 +23,7 @@ from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 from denet_tui.watch.command import Command, find
 from denet_tui.watch.output import CommandOutput
+from denet_tui.watch.processes import all_pids, descendants
 from denet_tui.watch.relay import Relayed
 
 FAILED = 125
@@ -134,6 +136,9 @@ class Start:
             self.only_uid = self.runner.uid
         if not self._privileged:
             self.only_uid = os.getuid()
+        self._look: Look | None = None
+        if aim in ("process", "machine"):
+            self._look = Look(lambda: _family(pids), self.only_uid, about=self.options.detail in ("files", "all"))
 
     def _refuse_tracer(self) -> None:
         """Raise StartError where another process of this user would get what the loader hands over."""
@@ -177,6 +182,8 @@ class Start:
         """Wait for the loader; raises LoadError."""
         kernel = self.load()
         tracer = Tracer(kernel, self.only_uid)
+        if self._look:
+            tracer.unmet.begun, self._look = self._look.found(), None
         if self._wanted:
             tracer.want(self._wanted)
         return tracer
@@ -210,6 +217,15 @@ class Start:
             cpus=os.cpu_count(),
             cwd=_folder_of("self" if in_own_folder else pid) if pid else None,
         )
+
+
+def _family(pids: Sequence[int]) -> Iterator[int]:
+    """Those with their descendants; every process there is where there are none."""
+    if not pids:
+        yield from all_pids()
+    for pid in pids:
+        yield pid
+        yield from (child for child, _ in descendants(pid))
 
 
 def _folder_of(pid: int | str) -> str | None:

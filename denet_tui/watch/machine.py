@@ -17,7 +17,7 @@ from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch.cgroups import Cgroup
 from denet_tui.watch.launch import Options, Start, StartError
-from denet_tui.watch.processes import stat
+from denet_tui.watch.processes import all_pids, stat
 from denet_tui.watch.worker import Attached
 
 
@@ -45,7 +45,7 @@ class Machine(Attached):
 
 def scale(options: Options) -> int:
     """How large the maps have to be, for as many processes and threads as there are now, and as many again twice."""
-    processes = len(pids())
+    processes = len(all_pids())
     threads = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[2])
     wanted = {"ERRNOS": 24 * processes, "SLOTS": 2 * threads, "TASKS": 2 * threads, "PROCESSES": 4 * processes}
     if options.rows == SIZES["ROWS"]:
@@ -79,7 +79,7 @@ def watch_everything(
         tracer.watch_everyone(within.key if within else None)
     except FileNotFoundError:
         raise StartError(f"{title} has gone while the program was loaded") from None
-    there = within.processes() if within else pids()
+    there = within.processes() if within else all_pids()
     say(len(there))
     enter(tracer, listed(there - {os.getpid()}), start.only_uid)
     return replace(info, notes=(*info.notes, *_notes(start))), tracer, Machine()
@@ -93,11 +93,6 @@ def enter(tracer: Tracer, found: Iterable[Listed], only_uid: int | None = None) 
             continue
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             tracer.attach(each.pid, each.parent)
-
-
-def pids() -> set[int]:
-    """The ids of all processes in /proc."""
-    return {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 - names, not paths
 
 
 def listed(wanted: Iterable[int]) -> list[Listed]:

@@ -361,6 +361,11 @@ def newest_pid() -> int | None:
         return None
 
 
+def all_pids() -> set[int]:
+    """The ids of all processes in /proc."""
+    return {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 - names, not paths
+
+
 def descendants(pid: int) -> list[tuple[int, int]]:
     """(pid, parent) of all living descendants of a process, parents first."""
     import psutil  # takes longer than all the rest here, and a command that is run needs none of it

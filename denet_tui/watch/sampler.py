@@ -368,9 +368,9 @@ def _shortened(info: ProcessInfo) -> ProcessInfo:
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
     return tuple(
-        InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns, task.about)
+        InFlight(task.tid, task.tgid, syscall(task.abi, task.nr), task.since_ns, task.about, task.earlier)
         for task in reading.tasks
-        if task.inside
+        if task.inside or task.earlier
     )
 
 

@@ -168,7 +168,8 @@ def _doing(call: InFlight | None, now_ns: int) -> str:
     if call is None:
         return "in no call"
     about = f" ({visible(call.about)})" if call.about else ""
-    return f"in {visible(call.syscall.name)}{about} for {formatting.duration(max(now_ns - call.since_ns, 0))}"
+    than = "more than " if call.earlier else ""
+    return f"in {visible(call.syscall.name)}{about} for {than}{formatting.duration(max(now_ns - call.since_ns, 0))}"
 
 
 def _failures(known: AllKnown) -> Iterator[Paragraph]:

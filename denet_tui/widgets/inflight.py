@@ -42,6 +42,8 @@ class FlightRow(NamedTuple):
     """When the call began, since the start of the run; below 0 where it was before that."""
     about: str = ""
     """Path, file or peer, where it is known."""
+    earlier: bool = False
+    """Whether it had begun before it was attached to, at `since_ns`; `age_ns` is the least then."""
 
     @property
     def pid(self) -> int:
@@ -73,7 +75,7 @@ def flight_rows(snapshot: Snapshot, least_ns: int) -> list[FlightRow]:
         if age >= least_ns:
             since = snapshot.elapsed_ns - age
             process, about = processes.get(each.tgid), visible(each.about or "")
-            rows.append(FlightRow(each.tid, each.tgid, process, each.syscall, age, since, about))
+            rows.append(FlightRow(each.tid, each.tgid, process, each.syscall, age, since, about, each.earlier))
     return sorted(rows, key=lambda row: row.tid)
 
 
@@ -93,7 +95,8 @@ class FlightTable(TableView[FlightRow]):
     HELP = (
         "Each line is a thread that is inside a system call right now, and for how long already. A thread that "
         "waits (for input, a lock, a child, the network) is inside a call for as long as it waits; one that "
-        "stays inside a call that should be quick is stuck. Shorter calls than the line above says are left out; "
+        "stays inside a call that should be quick is stuck. A > stands before how long one is watched that had begun "
+        "before that. Shorter calls than the line above says are left out; "
         "comma and full stop change that. Enter narrows everything to the process."
     )
     EMPTY = "no thread has been inside one call for that long"
@@ -157,9 +160,10 @@ class FlightTable(TableView[FlightRow]):
         """One cell of `row`."""
         match column.key:
             case "age":
-                return ((formatting.duration(row.age_ns), "text"),)
+                return ((f"{'>' * row.earlier}{formatting.duration(row.age_ns)}", "text"),)
             case "since":
-                return ((formatting.elapsed(row.since_ns) if row.since_ns >= 0 else formatting.NONE, "dim"),)
+                began = row.since_ns >= 0 and not row.earlier
+                return ((formatting.elapsed(row.since_ns) if began else formatting.NONE, "dim"),)
             case "call":
                 return ((visible(row.syscall.name), "text"),)
             case "about":

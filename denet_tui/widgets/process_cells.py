@@ -50,8 +50,8 @@ def end_of(row: ProcessRow | GroupRow) -> str:
 
 
 def waits(call: Blocked, width: int) -> str:
-    """`futex 3.2s`, the name cut where there is no room for all of it."""
-    time = formatting.duration(call.for_ns)
+    """`futex 3.2s` (`>3.2s` where it began before the attach), the name cut where there is no room for all of it."""
+    time = f"{'>' * call.earlier}{formatting.duration(call.for_ns)}"
     if width - len(time) < 5:
         return formatting.clip(visible(call.name), width)
     return f"{formatting.clip(visible(call.name), width - len(time) - 1)} {time}"

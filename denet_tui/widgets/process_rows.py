@@ -46,6 +46,8 @@ class Blocked(NamedTuple):
 
     name: str
     for_ns: int
+    earlier: bool = False
+    """Whether it is longer: it had begun before it was attached to."""
 
 
 class ProcessRow(NamedTuple):
@@ -155,7 +157,7 @@ def blocked(in_flight: Iterable[InFlight], now_ns: int) -> dict[int, Blocked]:
     for each in in_flight:
         for_ns = now_ns - each.since_ns
         if for_ns > BLOCKED_NS and (each.tgid not in found or for_ns > found[each.tgid].for_ns):
-            found[each.tgid] = Blocked(each.syscall.name, for_ns)
+            found[each.tgid] = Blocked(each.syscall.name, for_ns, each.earlier)
     return found
 
 

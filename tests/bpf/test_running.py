@@ -31,15 +31,18 @@ class Watching:
 
 
 @contextlib.contextmanager
-def watching(folder: Path, *words: str) -> Iterator[Watching]:
-    """denet-tui, from its first tick until it is told to stop, or until what it watches has ended."""
+def watching(folder: Path, *words: str, detail: str = "calls", **asks: str) -> Iterator[Watching]:
+    """denet-tui, from its first tick until it is told to stop, or until what it watches has ended.
+
+    `asks` are variables of its environment that say who does.
+    """
     recording, path, found = folder / "recording", folder / "summary", Watching()
     argv = [
         *DENET,
         *words,
         "--no-tui",
         "--detail",
-        "calls",
+        detail,
         "--interval",
         "0.1",
         "-o",
@@ -48,7 +51,7 @@ def watching(folder: Path, *words: str) -> Iterator[Watching]:
         str(path),
     ]
     quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(argv, env=environment(), cwd=REPOSITORY, **quietly) as watcher:
+    with subprocess.Popen(argv, env=environment() | asks, cwd=REPOSITORY, **quietly) as watcher:
         try:
             eventually(lambda: watcher.poll() is not None or text_of(recording).count("\n") >= 2, "it watches")
             yield found

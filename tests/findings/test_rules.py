@@ -100,6 +100,9 @@ WELL = {
         errors={("unlink", errno.ENOENT): 6_000}, unlink=calls(6_000, 6_000), link=calls(6_000), lstat=calls(6_000)
     ),
     "a file is saved": run(fsync=calls(3, 0, SECOND, SECOND // 2)),
+    "a peer is slow, a lock is held": run(
+        connect=calls(3, 0, 9 * SECOND, 9 * SECOND), flock=calls(2, 0, 9 * SECOND, 9 * SECOND)
+    ),
     "a server waits": run(in_flight=(inside("epoll_wait", 50),), running=True),
     "nothing was called": run(0.0),
 }
@@ -132,6 +135,7 @@ STANDS_OUT = {
         ),
         "8 threads wait for CPU 75 % of the time that they could run, on 2 CPUs",
     ),
+    "hung": (run(connect=calls(1, 0, 10 * SECOND, 10 * SECOND)), "one connect took 10 s"),
     "slow": (run(unlink=calls(9, 0, 2 * SECOND, 2 * SECOND)), "one unlink took 2 s"),
 }
 
