@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
@@ -239,12 +238,10 @@ PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
 """What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
-def _nothing() -> Mapping[Any, Any]:
-    return MappingProxyType({})
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessInfo:
+class ProcessInfo(NamedTuple):
     """One watched process: its identity, how it ended, and what it called; times are by the clock of Snapshot.time_ns.
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
@@ -271,9 +268,9 @@ class ProcessInfo:
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING
-    syscalls: Mapping[Syscall, Counters] = field(default_factory=_nothing)
-    recent: Mapping[Syscall, Counters] = field(default_factory=_nothing)
-    errnos: Errnos = field(default_factory=_nothing)
+    syscalls: Mapping[Syscall, Counters] = _NONE
+    recent: Mapping[Syscall, Counters] = _NONE
+    errnos: Errnos = _NONE
     programs: Programs | None = None
     """None where that is not watched; so is `time`, and where it is not known."""
     time: Time | None = None
@@ -289,8 +286,7 @@ class ProcessInfo:
         return self.end_ns is None and not self.lost
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Everything that was known at one moment; cumulative since the start unless named otherwise.
 
     Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC of the initial time namespace, which stands
@@ -342,8 +338,7 @@ class Snapshot:
         return "; ".join(filter(None, (self.loss.counted, *self.detail.lacks))) or self.loss.describe()
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """What does not change while a command is watched: its `user`, the machine's `cpus`, where it began (`cwd`)."""
 
     argv: tuple[str, ...]

@@ -10,8 +10,7 @@ import struct
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
@@ -22,8 +21,7 @@ from denet_tui.syscalls import how_ended
 METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """What the loader handed over: open descriptors by name, and how it attached."""
 
     maps: dict[str, int]

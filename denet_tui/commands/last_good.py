@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
@@ -43,7 +42,7 @@ class Before:
 
         title, fix = remedy(self._host, explanation.cause)
         cause = title if "is not installed" in explanation.cause and title else explanation.cause
-        return replace(explanation, cause=cause, fix=fix or explanation.fix)
+        return explanation._replace(cause=cause, fix=fix or explanation.fix)
 
     def changes(self) -> str:
         """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
@@ -70,4 +69,4 @@ def explained(error: LoadError, before: Before) -> Explanation:
     explanation = explain(error, found)
     if explanation.check_id == "BCC-001":
         explanation = before.with_remedy(explanation)
-    return replace(explanation, cause=explanation.cause + before.changes())
+    return explanation._replace(cause=explanation.cause + before.changes())

@@ -8,9 +8,8 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
@@ -31,8 +30,7 @@ _LISTED = 20
 """Processes of one name."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchRequest:
+class WatchRequest(NamedTuple):
     """The options of run, attach, machine and selftest, as the command line has them."""
 
     recording: Path | None = None
@@ -101,7 +99,7 @@ class WatchRequest:
             path and path.with_name(f"{path.name}.{number}") for path in (self.recording, self.summary)
         )
         output = self.output if self.output in _NO_FILE else f"{self.output}.{number}"
-        return replace(self, recording=recording, summary=summary, output=output)
+        return self._replace(recording=recording, summary=summary, output=output)
 
     @property
     def at_terminal(self) -> bool:
