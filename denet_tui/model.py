@@ -1,6 +1,8 @@
-"""Frozen values that every room shares; imports nothing of ours but detail.py."""
+"""Frozen values that every room shares; imports nothing of ours but detail.py.
 
-from __future__ import annotations
+No annotation is postponed here, nor in the files of other values: typing would compile that of each field, and these
+are imported at each start.
+"""
 
 import struct
 from collections.abc import Callable, Collection, Mapping
@@ -45,7 +47,7 @@ class Counters(_Sums):
     """
 
     __slots__ = ()
-    of_lanes: ClassVar[Callable[[tuple[int, int]], Counters]]
+    of_lanes: "ClassVar[Callable[[tuple[int, int]], Counters]]"
     """Counters from (packed lanes, max_ns), as the kernel side lays them out."""
 
     def __new__(
@@ -63,7 +65,7 @@ class Counters(_Sums):
         return tuple.__new__(cls, (packed, max_ns))
 
     @classmethod
-    def without_row(cls, calls: int) -> Counters:
+    def without_row(cls, calls: int) -> "Counters":
         """Calls of which nothing is known but their number."""
         return cls.of_lanes((calls | calls << _UNKEPT_BIT, 0))
 
@@ -112,7 +114,7 @@ class Counters(_Sums):
         """Mean time of a returned call in ns, 0.0 where none returned."""
         return self.time_ns / self.returns if self.returns else 0.0
 
-    def plus(self, other: Counters) -> Counters:
+    def plus(self, other: "Counters") -> "Counters":
         """The sum of two counters (the larger of their maxima)."""
         return Counters.of_lanes((self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
 
@@ -190,12 +192,12 @@ class Loss(NamedTuple):
         unseen = " and ".join(_UNSEEN[name] for name, value in self._asdict().items() if value is None)
         return self.counted or (f"nothing is known to be missing, but {unseen}" if unseen else "")
 
-    def plus(self, other: Loss) -> Loss:
+    def plus(self, other: "Loss") -> "Loss":
         """Both added up; what cannot be seen in one of them cannot be seen in the sum."""
         added = (None if one is None or two is None else one + two for one, two in zip(self, other, strict=True))
         return Loss._make(added)
 
-    def since(self, before: Loss) -> Loss:
+    def since(self, before: "Loss") -> "Loss":
         """What has come since an earlier one."""
         return self.plus(Loss(*(-(each or 0) for each in before)))
 

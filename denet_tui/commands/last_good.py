@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
+from denet_tui.bpf.failure import Explanation, LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.caller import environment_of
 
@@ -63,6 +63,8 @@ class Before:
 
 def explained(error: LoadError, before: Before) -> Explanation:
     """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
+    from denet_tui.bpf.errors import explain  # takes a moment, which a run that succeeds does not need
+
     found = error.facts or gather()
     log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
     log.debug("what the process may do: %s", found)
