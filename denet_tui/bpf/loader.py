@@ -279,11 +279,11 @@ def _output() -> str:
     return ""
 
 
-def main() -> None:
-    """Serve one request."""
+def main(words: list[str] | None = None) -> None:
+    """Serve one request; `words` are those of the command line, where it is none."""
     confine.protect()
     signal.alarm(SECONDS)
-    channel, only_uid, largest = _asked(sys.argv[1:])
+    channel, only_uid, largest = _asked(sys.argv[1:] if words is None else words)
     reply, descriptors, after = _served(channel, only_uid, largest)
     with suppress(OSError):  # whoever took the descriptors and did not read on has them all the same
         write_reply(channel, {**reply, "output": _output()}, descriptors)
