@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import stat
 import subprocess
 import sys
@@ -36,6 +35,8 @@ def program() -> str:
 @cache
 def _program(called: str) -> str:
     """Looked for once: it is said at each drawing."""
+    import shutil  # it loads what packs archives, which takes a moment
+
     path = shutil.which(called) or ""
     folder = str(Path(path).parent)
     if Path(path).name != "denet-tui" or folder in ("/usr/bin", "/bin") or (folder == _LOCAL and _sudo_finds_local()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +90,8 @@ class Commands(click.Group):
         name = args[0]
         if name in self.commands or name.startswith("-"):
             return super().resolve_command(ctx, args)
+        import shutil  # it loads what packs archives, which takes a moment
+
         if self._otherwise and ("/" in name or shutil.which(name)):
             return self._otherwise, self.commands[self._otherwise], args
         if ctx.resilient_parsing:  # a shell completes what is typed

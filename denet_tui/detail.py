@@ -1,7 +1,5 @@
 """Frozen values of what is watched besides the calls; model.py has them in its processes and snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -36,7 +34,7 @@ class Programs(NamedTuple):
     kept: tuple[Exec, ...] = ()
     dropped: int = 0
 
-    def plus(self, executed: Exec) -> Programs:
+    def plus(self, executed: Exec) -> "Programs":
         """With one more."""
         all_of_them = (*self.kept, executed)
         return Programs(all_of_them[-KEPT_EXECS:], self.dropped + max(0, len(all_of_them) - KEPT_EXECS))
@@ -56,7 +54,7 @@ class Wait(NamedTuple):
     blocked_ns: int = 0
     runqueue_ns: int = 0
 
-    def plus(self, other: Wait) -> Wait:
+    def plus(self, other: "Wait") -> "Wait":
         """Both added up."""
         return Wait(self.blocked_ns + other.blocked_ns, self.runqueue_ns + other.runqueue_ns)
 
@@ -82,7 +80,7 @@ class Time(NamedTuple):
     unknown_ns: int = 0
     """Where, the kernel has not told."""
 
-    def plus(self, other: Time) -> Time:
+    def plus(self, other: "Time") -> "Time":
         """Both added up; the waits are those of this one."""
         user, kernel, runqueue, blocked, _, unknown = other
         return Time(
@@ -146,7 +144,7 @@ class Detail(NamedTuple):
     gaps: tuple[Gap, ...] = ()
     """Other ticks before this one that a recording lacks; the last of many stands for all that follow it."""
 
-    def with_gap(self, gap: Gap) -> Detail:
+    def with_gap(self, gap: Gap) -> "Detail":
         """With one more."""
         if len(self.gaps) < _KEPT_GAPS:
             return self._replace(gaps=(*self.gaps, gap))
@@ -177,7 +175,7 @@ class Accounts(NamedTuple):
     """Most memory at a time, as getrusage(2) tells it."""
 
     @classmethod
-    def together(cls, some: Iterable[Accounts]) -> Accounts:
+    def together(cls, some: "Iterable[Accounts]") -> "Accounts":
         """One or more added up, the largest of their memories; what is not known of one is not known of all."""
         *columns, peaks = zip(*some, strict=True)
         most = None if None in peaks else max(peaks)

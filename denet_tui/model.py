@@ -1,10 +1,11 @@
-"""Frozen values that every room shares; imports nothing of ours but detail.py."""
+"""Frozen values that every room shares; imports nothing of ours but detail.py.
 
-from __future__ import annotations
+No annotation is postponed here, nor in the files of other values: typing would compile that of each field, and these
+are imported at each start.
+"""
 
 import struct
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
@@ -46,7 +47,7 @@ class Counters(_Sums):
     """
 
     __slots__ = ()
-    of_lanes: ClassVar[Callable[[tuple[int, int]], Counters]]
+    of_lanes: "ClassVar[Callable[[tuple[int, int]], Counters]]"
     """Counters from (packed lanes, max_ns), as the kernel side lays them out."""
 
     def __new__(
@@ -64,7 +65,7 @@ class Counters(_Sums):
         return tuple.__new__(cls, (packed, max_ns))
 
     @classmethod
-    def without_row(cls, calls: int) -> Counters:
+    def without_row(cls, calls: int) -> "Counters":
         """Calls of which nothing is known but their number."""
         return cls.of_lanes((calls | calls << _UNKEPT_BIT, 0))
 
@@ -113,7 +114,7 @@ class Counters(_Sums):
         """Mean time of a returned call in ns, 0.0 where none returned."""
         return self.time_ns / self.returns if self.returns else 0.0
 
-    def plus(self, other: Counters) -> Counters:
+    def plus(self, other: "Counters") -> "Counters":
         """The sum of two counters (the larger of their maxima)."""
         return Counters.of_lanes((self[0] + other[0], self[1] if self[1] > other[1] else other[1]))
 
@@ -193,12 +194,12 @@ class Loss(NamedTuple):
         unseen = " and ".join(_UNSEEN[name] for name, value in self._asdict().items() if value is None)
         return self.counted or (f"nothing is known to be missing, but {unseen}" if unseen else "")
 
-    def plus(self, other: Loss) -> Loss:
+    def plus(self, other: "Loss") -> "Loss":
         """Both added up; what cannot be seen in one of them cannot be seen in the sum."""
         added = (None if one is None or two is None else one + two for one, two in zip(self, other, strict=True))
         return Loss._make(added)
 
-    def since(self, before: Loss) -> Loss:
+    def since(self, before: "Loss") -> "Loss":
         """What has come since an earlier one."""
         return self.plus(Loss(*(-(each or 0) for each in before)))
 
@@ -241,12 +242,10 @@ PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
 """What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
-def _nothing() -> Mapping[Any, Any]:
-    return MappingProxyType({})
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessInfo:
+class ProcessInfo(NamedTuple):
     """One watched process: its identity, how it ended, and what it called; times are by the clock of Snapshot.time_ns.
 
     `tgid` is the id in the initial PID namespace and `pid` the one that the user sees; they differ
@@ -273,9 +272,9 @@ class ProcessInfo:
     usage: Usage = NO_USAGE
     total: Counters = NOTHING
     delta: Counters = NOTHING
-    syscalls: Mapping[Syscall, Counters] = field(default_factory=_nothing)
-    recent: Mapping[Syscall, Counters] = field(default_factory=_nothing)
-    errnos: Errnos = field(default_factory=_nothing)
+    syscalls: Mapping[Syscall, Counters] = _NONE
+    recent: Mapping[Syscall, Counters] = _NONE
+    errnos: Errnos = _NONE
     programs: Programs | None = None
     """None where that is not watched; so is `time`, and where it is not known."""
     time: Time | None = None
@@ -291,8 +290,7 @@ class ProcessInfo:
         return self.end_ns is None and not self.lost
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Everything that was known at one moment; cumulative since the start unless named otherwise.
 
     Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC of the initial time namespace, which stands
@@ -344,8 +342,7 @@ class Snapshot:
         return "; ".join(filter(None, (self.loss.counted, *self.detail.lacks))) or self.loss.describe()
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """What does not change while a command is watched: its `user`, the machine's `cpus`, where it began (`cwd`)."""
 
     argv: tuple[str, ...]

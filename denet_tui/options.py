@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from denet_tui.visible import complain
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -79,6 +81,8 @@ def _of_syscalls(_: click.Context, __: click.Parameter, text: str) -> str:
 
 def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
     """Has a shell complete names of files."""
+    from click.shell_completion import CompletionItem  # when a shell asks
+
     return [CompletionItem(word, type="file")]
 
 

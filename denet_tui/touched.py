@@ -1,7 +1,5 @@
 """Frozen values of what calls are about: files, peers, failing paths, and the slowest calls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -50,7 +48,7 @@ class Use(NamedTuple):
     blocked_ns: int = 0
     """Of the time; 0 where time is not watched."""
 
-    def plus(self, other: Use) -> Use:
+    def plus(self, other: "Use") -> "Use":
         """Both added up."""
         return Use(*map(int.__add__, self, other))
 

@@ -29,6 +29,15 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "") in ("", "dumb")
 
 
+def terminal_width(otherwise: int) -> int:
+    """Columns of the terminal that standard error is, `otherwise` where it is none."""
+    if not os.isatty(2):
+        return otherwise
+    import shutil  # it loads what packs archives, which takes a moment
+
+    return shutil.get_terminal_size().columns
+
+
 def visible(text: str, keep: str = "") -> str:
     r"""The text with every character that is not printable as an escape (`\x1b`, `\u202e`), but for those in `keep`.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from denet_tui.bpf import maps
 from denet_tui.bpf.privilege import CAP_SYS_PTRACE, capabilities
@@ -24,8 +22,7 @@ INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO of the kernel (include/linux/proc_ns.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A line of /proc/self/mountinfo: where, what filesystem, with what options (its own and the superblock's)."""
 
     point: str
@@ -36,8 +33,7 @@ class Mount:
     """What of the filesystem is mounted there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The state of one process and its kernel; None if it could not be read. Limits in bytes, UNLIMITED for none."""
 
     uid: int | None = None
@@ -71,13 +67,12 @@ class Facts:
 
     def as_dict(self) -> dict[str, Any]:
         """As it travels from the loader."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
     @classmethod
     def of_dict(cls, values: dict[str, Any]) -> Facts:
         """From `as_dict`, as JSON brought it; what is not known is left out."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in values.items() if name in names}
+        known = {name: value for name, value in values.items() if name in cls._fields}
         return cls(**{**known, "kernel": tuple(known.get("kernel", ()))})
 
     def holds(self, *capabilities: int) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from denet_tui.bpf.facts import Facts
 
@@ -51,12 +50,11 @@ class LoadError(Exception):
         return error
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Why it failed, what to do, and the check that looks closer."""
 
     cause: str
-    fix: str = field(default_factory=look)
+    fix: str
     check_id: str = "E2E-001"
 
     def __str__(self) -> str:

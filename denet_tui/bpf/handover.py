@@ -7,11 +7,9 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from denet_tui.bpf.facts import Facts
 from denet_tui.bpf.failure import LoadError
@@ -22,8 +20,7 @@ from denet_tui.syscalls import how_ended
 METHODS = {"raw": "raw tracepoints", "tracefs": "tracefs tracepoints"}
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """What the loader handed over: open descriptors by name, and how it attached."""
 
     maps: dict[str, int]
@@ -57,7 +54,7 @@ class Loading:
         ready = bool(channel is None and program == PROGRAM and waiting)
         who = "everyone" if only_uid is None else str(only_uid)
         loader = waiting.pop() if ready else LoaderProcess(program, who, channel)
-        self._channel, self._process, self._output = loader.channel, loader.process, loader.output
+        self._channel, self._process, self._output = loader.channel, loader, loader.output
         if channel is None:
             with suppress(OSError):  # `receive` says what became of it
                 self._channel.sendall(f"{who}\n".encode() * ready + request.line())
@@ -83,21 +80,17 @@ class Loading:
 
     def wait(self, timeout: float = 50.0) -> bool:
         """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
-        try:
-            return self._process.wait(timeout) != 1  # where it was killed, nobody knows
-        except subprocess.TimeoutExpired:
+        ended = self._process.wait(timeout)
+        if ended is None:
             self.cancel()
-            return False
-        finally:
-            os.close(self._output)
+        os.close(self._output)
+        return ended not in (None, 1)  # where it was killed, nobody knows
 
     def cancel(self) -> None:
         """End the loader where it still runs. One that cannot be ended from here ends itself (loader.SECONDS)."""
-        try:
+        with suppress(PermissionError):
             self._process.kill()
-            self._process.wait(timeout=1)
-        except (PermissionError, subprocess.TimeoutExpired):
-            pass
+            self._process.wait(1)
 
     def output(self) -> str:
         """What the loader printed so far, libbcc's and LLVM's text included."""
@@ -105,9 +98,8 @@ class Loading:
         return os.pread(self._output, size, 0).decode(errors="replace")
 
     def _fate(self) -> str:
-        try:
-            code = self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
+        code = self._process.wait(2)
+        if code is None:
             self.cancel()
             return "went silent"
         return how_ended(code)

@@ -21,7 +21,6 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     details = macros.DETAILS.get((request.detail, method), {})
     events = _events(request, details)
     uid = compiled.compiled_for(only_uid)
-    settings = (replace(request, method=method), request.sizes, uid, inside, fields)
+    settings = (request._replace(method=method), request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, macros.OFFSETS, found)
     optional = {"wanted": request.only_wanted, "claims": inside, "cgroup": request.by_cgroup}
     needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
@@ -280,11 +279,11 @@ def _output() -> str:
     return ""
 
 
-def main() -> None:
-    """Serve one request."""
+def main(words: list[str] | None = None) -> None:
+    """Serve one request; `words` are those of the command line, where it is none."""
     confine.protect()
     signal.alarm(SECONDS)
-    channel, only_uid, largest = _asked(sys.argv[1:])
+    channel, only_uid, largest = _asked(sys.argv[1:] if words is None else words)
     reply, descriptors, after = _served(channel, only_uid, largest)
     with suppress(OSError):  # whoever took the descriptors and did not read on has them all the same
         write_reply(channel, {**reply, "output": _output()}, descriptors)

@@ -8,8 +8,8 @@ import os
 import pwd
 import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from denet_tui.bpf.confine import protect
 
@@ -21,8 +21,7 @@ _NO_GROUP = 65534
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """Somebody to run as: ids, login name and home."""
 
     uid: int

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from denet_tui.bpf import burst, confine, maps, programs, toolchain, tracepoints, unprivileged
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import may_load
 from denet_tui.bpf.request import Request

@@ -6,8 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 SOCKET = "/run/denet-tui/loader.socket"
 """Where the loader's service listens for members of the group (checks/units)."""
@@ -35,15 +34,7 @@ METHODS = ("auto", "raw", "tracefs")
 DETAILS = ("calls", "files", "all")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """How the program is to be loaded; raises ValueError for what is in none of the sets.
-
-    The tables have SIZES << scale entries, but for `rows`, where there are to be fewer; of few, all but one of a side
-    are in pid_syscall_map. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`:
-    what is watched besides the calls. With `by_cgroup` the processes of the cgroup in its map are watched, no others.
-    """
-
+class _Fields(NamedTuple):
     method: str = "auto"
     scale: int = 0
     rows: int | None = None
@@ -51,7 +42,20 @@ class Request:
     detail: str = "calls"
     by_cgroup: bool = False
 
-    def __post_init__(self) -> None:
+
+class Request(_Fields):
+    """How the program is to be loaded; raises ValueError for what is in none of the sets.
+
+    The tables have SIZES << scale entries, but for `rows`, where there are to be fewer; of few, all but one of a side
+    are in pid_syscall_map. With `only_wanted` the calls that are named in its map are counted, and no others. `detail`:
+    what is watched besides the calls. With `by_cgroup` the processes of the cgroup in its map are watched, no others.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """As the fields are; raises ValueError."""
+        self = super().__new__(cls, *values, **named)
         if self.method not in METHODS or self.detail not in DETAILS:
             raise ValueError("not a request")
         if type(self.only_wanted) is not bool or type(self.by_cgroup) is not bool:
@@ -60,6 +64,7 @@ class Request:
             raise ValueError("not a size")
         if self.rows is not None and (type(self.rows) is not int or not 0 < self.rows <= SIZES["ROWS"] << self.scale):
             raise ValueError("not a number of rows")
+        return self
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -71,7 +76,7 @@ class Request:
 
     def line(self) -> bytes:
         """As it is sent."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        return json.dumps(self._asdict()).encode() + b"\n"
 
     @classmethod
     def of_line(cls, line: bytes) -> Request:

@@ -1,7 +1,5 @@
 """Watched threads, as the kernel side keeps them (struct task, clock and slot of syscalls.c)."""
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 

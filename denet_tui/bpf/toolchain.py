@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 _FOLDERS = (
     "usr/lib/python3/dist-packages",
@@ -46,8 +46,7 @@ class ToolchainError(Exception):
     """No usable bcc; the text says what was found and what to install."""
 
 
-@dataclass(frozen=True, slots=True)
-class Toolchain:
+class Toolchain(NamedTuple):
     """A bcc package folder and its version (`unknown` where it does not say)."""
 
     folder: Path

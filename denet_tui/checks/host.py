@@ -9,8 +9,8 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from denet_tui import files, uname
 from denet_tui.bpf import toolchain
@@ -23,8 +23,7 @@ LIMIT = 1 << 20
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """How a command ended and what it wrote; status 127 where it does not exist, 124 where it took too long."""
 
     status: int

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from denet_tui import called
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.failure import LoadError
 from denet_tui.checks import catalogue, service, verdict
 from denet_tui.checks.host import Host
 from denet_tui.commands import loaded, run

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
-from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
+from denet_tui.bpf.failure import Explanation, LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.watch.caller import environment_of
 
@@ -43,7 +42,7 @@ class Before:
 
         title, fix = remedy(self._host, explanation.cause)
         cause = title if "is not installed" in explanation.cause and title else explanation.cause
-        return replace(explanation, cause=cause, fix=fix or explanation.fix)
+        return explanation._replace(cause=cause, fix=fix or explanation.fix)
 
     def changes(self) -> str:
         """After a bad one: what is not as it was in the last good run (DRIFT-001), in brackets."""
@@ -64,10 +63,12 @@ class Before:
 
 def explained(error: LoadError, before: Before) -> Explanation:
     """The cause of a failure; by the loader's own facts, or this process's where the loader did not live to tell."""
+    from denet_tui.bpf.errors import explain  # takes a moment, which a run that succeeds does not need
+
     found = error.facts or gather()
     log.debug("loading failed at %s (errno %s): %s", error.stage, error.number, error.text)
     log.debug("what the process may do: %s", found)
     explanation = explain(error, found)
     if explanation.check_id == "BCC-001":
         explanation = before.with_remedy(explanation)
-    return replace(explanation, cause=explanation.cause + before.changes())
+    return explanation._replace(cause=explanation.cause + before.changes())

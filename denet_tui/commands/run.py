@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from denet_tui import debug, files
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
 from denet_tui.commands.last_good import Before, explained
@@ -29,7 +28,7 @@ from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.table import render_table
 from denet_tui.syscalls import class_of
-from denet_tui.visible import ReaderLeftError, as_json, complain, visible, write
+from denet_tui.visible import ReaderLeftError, as_json, complain, terminal_width, visible, write
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
@@ -344,7 +343,7 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder | None:
 
 def _write_table(info: RunInfo, snapshot: Snapshot, said: Sequence[str] = ()) -> None:
     """On stderr; `said` comes last."""
-    width = shutil.get_terminal_size().columns if os.isatty(2) else 100
+    width = terminal_width(100)
     write(render_table(info, snapshot, width, [*sentences(snapshot), *said]), sys.stderr)
 
 

@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -91,7 +90,7 @@ def _serve(
         raise StartError(needs("serve", "prometheus-client>=0.22")) from None
     family, address = _address(listen)
     itself = os.getuid() == 0 == invoking_user().uid
-    request = replace(request, run_as=request.run_as or (_UNPRIVILEGED if itself else None))
+    request = request._replace(run_as=request.run_as or (_UNPRIVILEGED if itself else None))
     target = _target(words, request)
     push = _push(otlp) if otlp else None
     registry = CollectorRegistry()

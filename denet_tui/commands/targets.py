@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import words_of
-from denet_tui.visible import complain, how_many, is_dumb, visible, write
+from denet_tui.visible import complain, how_many, is_dumb, terminal_width, visible, write
 from denet_tui.watch import cgroups, machine
 from denet_tui.watch.attach import attach_processes
 from denet_tui.watch.cgroups import Cgroup
@@ -31,8 +29,7 @@ _LISTED = 20
 """Processes of one name."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchRequest:
+class WatchRequest(NamedTuple):
     """The options of run, attach, machine and selftest, as the command line has them."""
 
     recording: Path | None = None
@@ -101,7 +98,7 @@ class WatchRequest:
             path and path.with_name(f"{path.name}.{number}") for path in (self.recording, self.summary)
         )
         output = self.output if self.output in _NO_FILE else f"{self.output}.{number}"
-        return replace(self, recording=recording, summary=summary, output=output)
+        return self._replace(recording=recording, summary=summary, output=output)
 
     @property
     def at_terminal(self) -> bool:
@@ -223,7 +220,7 @@ def _called(name: str, *, every: bool, as_root: bool) -> list[int]:
         raise StartError(f"no process is called {name!r}{f': did you mean {close}?' if close else '; see `ps -e`'}")
     if every or len(found) == 1:
         return [each.pid for each in reversed(found)]  # the oldest first
-    width = shutil.get_terminal_size().columns if os.isatty(2) else 1_000
+    width = terminal_width(1_000)
     for each in found[:_LISTED]:
         line = f"{each.pid:>9} {visible(each.user):<8} {visible(shlex.join(each.argv))}"
         write(f"{line if len(line) <= width else line[: width - 1] + '…'}\n", sys.stderr)

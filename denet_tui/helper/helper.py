@@ -48,7 +48,7 @@ from typing import Any
 from denet_tui import called
 from denet_tui.bpf import handover, privilege
 from denet_tui.bpf.confine import protect
-from denet_tui.bpf.errors import LoadError
+from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from denet_tui.bpf import burst, unprivileged
 from denet_tui.bpf.errors import Explanation, LoadError, explain
 from denet_tui.bpf.facts import gather
+from denet_tui.bpf.failure import look
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper import wire
 from denet_tui.helper.access import Reach
@@ -207,4 +208,4 @@ def _proof(said: dict[str, Any]) -> Counted | Proved:
             error = LoadError.of_json(failure)
             return Proved(method=method, failure=explain(error, error.facts or gather()))
         case _:
-            return Proved(failure=Explanation(f"the burst could not be made: {said['refused']}"))
+            return Proved(failure=Explanation(f"the burst could not be made: {said['refused']}", look()))

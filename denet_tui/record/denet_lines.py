@@ -5,7 +5,6 @@ frequent system calls were made. Which process made them, how they ended and how
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from denet_tui.counts import added
@@ -98,17 +97,16 @@ def advance(info: RunInfo, before: Snapshot, events: Iterable[dict[str, Any]], l
     for process in before.processes:
         now = metrics.pop(process.pid, None) if process.alive else None
         if now:
-            processes.append(replace(process, usage=usage(now)))
+            processes.append(process._replace(usage=usage(now)))
         else:
-            processes.append(replace(process, usage=NO_USAGE, end_ns=time_ns) if process.alive else process)
+            processes.append(process._replace(usage=NO_USAGE, end_ns=time_ns) if process.alive else process)
     for pid, now in metrics.items():
         event = born.get(pid, {"ppid": info.pid, "cmd": info.argv if pid == info.pid else ()})
         start_ns = max(time_ns - whole(now["uptime_secs"]) * 10**9, info.start_ns)
         parent = 0 if pid == info.pid else whole(event["ppid"])
         cmdline = tuple(map(str, event["cmd"]))
         processes.append(ProcessInfo(pid, pid, parent, commands[pid], cmdline, start_ns, usage=usage(now)))
-    return _with_calls(before, summed, replace(
-        before,
+    return _with_calls(before, summed, before._replace(
         time_ns=time_ns,
         wall_ms=time_ns // 1_000_000,
         elapsed_ns=time_ns - info.start_ns,
@@ -130,8 +128,7 @@ def _with_calls(before: Snapshot, summed: dict[str, Any], snapshot: Snapshot) ->
         if count > before.syscalls.get(call, NOTHING).calls
     }
     syscalls = added((before.syscalls, recent))
-    return replace(
-        snapshot,
+    return snapshot._replace(
         syscalls=syscalls,
         recent=recent,
         total=added_up(syscalls.values()),

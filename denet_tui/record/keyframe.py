@@ -6,7 +6,6 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -211,8 +210,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             text = zlib.decompressobj().decompress(packed, min(_MOST_STATE, _MOST_TIMES * len(packed)))
         state = json.loads(text)
         syscalls, errnos = rows_of(state["syscalls"])
-        return replace(
-            first_snapshot(info),
+        return first_snapshot(info)._replace(
             time_ns=whole(state["time_ns"]),
             wall_ms=unix_ms(state["wall_ms"]),
             elapsed_ns=whole(state["elapsed_ns"]),

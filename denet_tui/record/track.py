@@ -6,7 +6,6 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
@@ -180,7 +179,7 @@ class Track:
         part, last = self._lines.where(at)[0], self._lines.where(at - 1)[0]
         why = damage or f"{visible(between(last, part)) if part else 'a part'} is missing"
         detail = before.detail.with_gap(Gap(why, before.elapsed_ns, state.elapsed_ns))
-        return replace(state, detail=state.detail._replace(gaps=detail.gaps, left_out=before.detail.left_out))
+        return state._replace(detail=state.detail._replace(gaps=detail.gaps, left_out=before.detail.left_out))
 
     def _first_state(self) -> Snapshot:
         """Of a part that is not the first: its keyframe."""

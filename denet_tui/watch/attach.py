@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from denet_tui.bpf import accounts, facts, maps, privilege
@@ -43,7 +42,7 @@ def attach_processes(start: Start, pids: Sequence[int], interval_s: float = 0.5)
     if not entered:
         raise StartError(_ended(pids[0]))
     info = start.info(argv, argv[0], pids[0] if len(pids) == 1 else 0, tracer, interval_s)
-    return attached, tracer, replace(info, notes=(*info.notes, *(_ended(pid) for pid in pids if pid not in entered)))
+    return attached, tracer, info._replace(notes=(*info.notes, *(_ended(pid) for pid in pids if pid not in entered)))
 
 
 def _add(start: Start, attached: Attached, pid: int) -> str:

@@ -6,9 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from denet_tui import called, clock, syscalls
 from denet_tui.bpf import facts, privilege, request, reset, unprivileged
@@ -37,8 +36,7 @@ class StartError(Exception):
     """Nothing was started; the text says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What run and attach have in common."""
 
     method: str = "auto"

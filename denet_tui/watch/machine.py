@@ -7,7 +7,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,7 +81,7 @@ def watch_everything(
     there = within.processes() if within else all_pids()
     say(len(there))
     enter(tracer, listed(there - {os.getpid()}), start.only_uid)
-    return replace(info, notes=(*info.notes, *_notes(start))), tracer, Machine()
+    return info._replace(notes=(*info.notes, *_notes(start))), tracer, Machine()
 
 
 def enter(tracer: Tracer, found: Iterable[Listed], only_uid: int | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
@@ -117,7 +116,7 @@ class Sampler:
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
         detail = snapshot.detail._replace(touched=touched)
-        return replace(snapshot, running=running, status=status, detail=detail)
+        return snapshot._replace(running=running, status=status, detail=detail)
 
     def _turn_away(self, table: str, count: int = 1) -> None:
         self._turned_away[table] = self._turned_away.get(table, 0) + count
@@ -164,18 +163,17 @@ class Sampler:
         for process in sorted(changed, key=_START):
             known = all_known.get(process.tgid)
             if known and not known.info.execs and self._is_command(known.info):  # it begins with its exec
-                known.info = replace(known.info, start_ns=process.start_ns)
+                known.info = known.info._replace(start_ns=process.start_ns)
             if known is None or known.info.start_ns != process.start_ns:
                 if known is not None:
-                    over = replace(known.info, end_ns=process.start_ns, usage=NO_USAGE, recent=EMPTY, delta=NOTHING)
+                    over = known.info._replace(end_ns=process.start_ns, usage=NO_USAGE, recent=EMPTY, delta=NOTHING)
                     replaced.append(over)
                     self._finish(replaced[-1])
                 watched = None if reading.detail.execs is None else Programs()
-                self._known[process.tgid] = Known(replace(self._info_of(process), programs=watched))
+                self._known[process.tgid] = Known(self._info_of(process)._replace(programs=watched))
             elif known.info.execs != process.execs:
                 new = self._info_of(process)
-                known.info = replace(
-                    known.info,
+                known.info = known.info._replace(
                     comm=new.comm,
                     cmdline=new.cmdline,
                     cut=new.cut,
@@ -223,7 +221,7 @@ class Sampler:
             if known is None or known.info.programs is None:
                 continue
             if known.info.start_ns <= executed.at_ns or self._is_command(known.info):
-                known.info = replace(known.info, programs=known.info.programs.plus(executed))
+                known.info = known.info._replace(programs=known.info.programs.plus(executed))
 
     def _add_times(self, reading: Reading) -> None:
         if reading.spent is None:
@@ -231,7 +229,7 @@ class Sampler:
         times = self._spending.add(reading.spent)
         for tgid, known in self._known.items():
             if (time := times.get(tgid)) != known.info.time:
-                known.info = replace(known.info, time=time)
+                known.info = known.info._replace(time=time)
 
     def _time(self, reading: Reading) -> Time | None:
         return reading.spent and self._spending.total((each.info.time for each in self._known.values()), reading.spent)
@@ -254,7 +252,7 @@ class Sampler:
         there = {*map(_TGID, reading.processes), *map(_TGID, reading.tasks)}
         known_now = self._known
         for tgid in self._busy - reading.rows.keys() & known_now.keys():
-            known_now[tgid].info = replace(known_now[tgid].info, recent=EMPTY, delta=NOTHING)
+            known_now[tgid].info = known_now[tgid].info._replace(recent=EMPTY, delta=NOTHING)
         for tgid in shown.keys() - reading.rows.keys() & known_now.keys():
             self._show(known_now[tgid], shown[tgid])
         self._busy = set(reading.rows)
@@ -273,12 +271,12 @@ class Sampler:
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
         """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
         if end is None:
-            known.info = replace(known.info, lost=True, usage=NO_USAGE)
+            known.info = known.info._replace(lost=True, usage=NO_USAGE)
             return True
         used = end.account.used if end.account else UNKNOWN
         self._spend(known, used)
         comm = known.info.comm if end.status is None else end.comm  # nothing is told of another user's end
-        known.info = replace(known.info, comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
+        known.info = known.info._replace(comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
         return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
 
     def _add_rows(self, reading: Reading, shown: Mapping[int, Present]) -> dict[Syscall, Counters]:
@@ -326,7 +324,7 @@ class Sampler:
         info, shown = known.info, self._shown_of(known, now)
         if shown != (info.comm, info.cmdline, info.cut, info.usage):
             comm, cmdline, cut, usage = shown
-            known.info = replace(info, comm=comm, cmdline=cmdline, cut=cut, usage=usage)
+            known.info = info._replace(comm=comm, cmdline=cmdline, cut=cut, usage=usage)
 
     def _shown_of(self, known: Known, now: Present) -> tuple[str, tuple[str, ...], bool, Usage]:
         self._spend(known, now.usage.accounts)
@@ -350,7 +348,7 @@ class Sampler:
         """What ended in the interval before this one has made no calls since."""
         last = len(self._ended)
         for index in range(max(0, last - self._newly_ended), last):
-            self._ended[index] = replace(self._ended[index], recent=EMPTY, delta=NOTHING)
+            self._ended[index] = self._ended[index]._replace(recent=EMPTY, delta=NOTHING)
         self._newly_ended = 0
 
 
@@ -363,7 +361,7 @@ def _shortened(info: ProcessInfo) -> ProcessInfo:
         words.append(word[:left])
         left -= len(word) + 1
     cut = left < -1 or len(words) < len(info.cmdline)
-    return replace(info, cmdline=tuple(words), cut=True) if cut else info
+    return info._replace(cmdline=tuple(words), cut=True) if cut else info
 
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from denet_tui import clock
@@ -200,7 +199,7 @@ class Session:
         if not running:
             snapshot = self._as_it_ended(snapshot)
         if self.target.notes:
-            snapshot = replace(snapshot, detail=snapshot.detail._replace(notes=self.target.notes))
+            snapshot = snapshot._replace(detail=snapshot.detail._replace(notes=self.target.notes))
         self._tracer.forget(process.key for process in snapshot.ended)
         self._foresee(reading, snapshot)
         if self.recorder:
@@ -229,9 +228,9 @@ class Session:
         last = all_of_them if self.until_last else [first] if first else []
         ends = [each.end_ns for each in last if each.end_ns is not None]
         if ends and len(ends) == len(last):
-            snapshot = replace(snapshot, elapsed_ns=max(ends) - self.info.start_ns)
+            snapshot = snapshot._replace(elapsed_ns=max(ends) - self.info.start_ns)
         if first and first.end_ns is not None and snapshot.status is None:
-            snapshot = replace(snapshot, status=first.status)
+            snapshot = snapshot._replace(status=first.status)
         return snapshot
 
     def _tell(self, snapshot: Snapshot) -> None:

@@ -7,7 +7,6 @@ and again, each with the time of its tick. With PROFILE, what the screen's threa
 from __future__ import annotations
 
 import cProfile
-import dataclasses
 import gc
 import sys
 import threading
@@ -100,7 +99,7 @@ class Round(Session):
 
     def __init__(self, snapshots: list[Snapshot]) -> None:
         start_ns = time.monotonic_ns()
-        super().__init__(snapshots, dataclasses.replace(INFO, start_ns=start_ns))
+        super().__init__(snapshots, INFO._replace(start_ns=start_ns))
         self._since_ns = start_ns
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
@@ -112,8 +111,7 @@ class Round(Session):
             if stop.wait(max(0.0, (now_ns - time.monotonic_ns()) / 1e9)):
                 return
             self.feed(
-                dataclasses.replace(
-                    self._snapshots[tick % ROUND],
+                self._snapshots[tick % ROUND]._replace(
                     time_ns=now_ns,
                     wall_ms=self.info.start_wall_ms + tick * 500,
                     elapsed_ns=tick * TICK_NS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -47,7 +46,7 @@ EVENT_ID = "open(/sys/kernel/tracing/events/raw_syscalls/sys_enter/id)"
 
 
 def told(error: LoadError, **changed: object) -> Explanation:
-    explanation = explain(error, replace(HEALTHY, **changed))  # type: ignore[arg-type]
+    explanation = explain(error, HEALTHY._replace(**changed))  # type: ignore[arg-type]
     assert "\n" not in str(explanation)
     assert "kernel headers" not in str(explanation)
     return explanation

@@ -50,7 +50,7 @@ def test_one_that_hangs_is_ended_and_reported() -> None:
     assert caught.value.stage == "loader"
     assert caught.value.text.startswith("the loader did not answer within ")
     assert caught.value.output == "compiling\n"
-    assert hanging._process.returncode == -signal.SIGKILL
+    assert hanging._process.wait(0) == -signal.SIGKILL
 
 
 def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
@@ -109,6 +109,34 @@ def test_its_environment_and_folder_are_not_ours(monkeypatch: pytest.MonkeyPatch
     assert error.output == "LC_ALL PATH / 1\n"
 
 
+FORKED = """
+import os, sys
+from denet_tui.bpf import loader, process
+def main(words):
+    os.listdir("/proc/self/fd")
+    held = sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}"))
+    leads, comm = os.getpgid(0) == os.getpid(), open("/proc/self/comm").read().strip()
+    print(*sorted(os.environ), os.getcwd(), held == [0, 1, 2, int(words[1])], os.read(0, 1), leads, comm, "\N{SNOWMAN}")
+    raise ValueError("at the end")
+loader.main = main
+process.prepare()
+forked = process.waiting.pop()
+sys.stdout.reconfigure(encoding="utf-8")
+print(forked.wait(20), os.pread(forked.output, 9999, 0).decode(), end="")
+"""
+
+
+def test_neither_are_they_where_it_was_forked_nor_is_anything_that_is_open(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "LC_ALL": "POSIX", "LD_LIBRARY_PATH": "/tmp"}
+    with (tmp_path / "held").open("w") as held:
+        done = subprocess.run(
+            [sys.executable, "-c", FORKED], env=environment, capture_output=True, pass_fds=[held.fileno()], timeout=60
+        )
+    *traceback, last = done.stdout.decode().splitlines()
+    assert (traceback[0], traceback[-1]) == ("1 Traceback (most recent call last):", "ValueError: at the end")
+    assert last == "LC_ALL PATH / True b'' True denet-loader \N{SNOWMAN}"
+
+
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import time; from denet_tui.bpf.handover import Loading\n"
@@ -129,7 +157,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("uid", "counted"), [(None, 1000), (54321, 0)])
 def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(uid: int | None, counted: int) -> None:
     process.prepare()
-    waiting = process.waiting[0].process.pid
+    waiting = process.waiting[0].pid
     loading = Loading(Request("raw"), only_uid=uid)
     assert loading._process.pid == waiting
     tracer = Tracer(loading.receive(), uid)
@@ -143,9 +171,9 @@ def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(ui
 def test_one_that_nobody_asks_ends_by_itself() -> None:
     process.prepare()
     waiting = process.waiting.pop()
-    assert waiting.process.poll() is None
+    assert waiting.wait(0) is None
     waiting.channel.close()
-    assert waiting.process.wait(20) == 1
+    assert waiting.wait(20) == 1
 
 
 def _ended(pidfd: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tests.watch.helpers import denet
 def written() -> list[Snapshot]:
     about = [touched(min(at, 4)) for at in range(len(long_run()))]
     run = zip(long_run(), about, strict=True)
-    return chained([replace(each, detail=each.detail._replace(touched=mine)) for each, mine in run])
+    return chained([each._replace(detail=each.detail._replace(touched=mine)) for each, mine in run])
 
 
 @pytest.fixture(scope="module")

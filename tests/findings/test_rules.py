@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
 import pytest
 
@@ -31,8 +30,7 @@ def run(
         total = total.plus(counted)
     errnos = {(named(name), number): count for (name, number), count in (errors or {}).items()}
     made = snapshot(1, [process(4242, {})], running=running)
-    return replace(
-        made,
+    return made._replace(
         syscalls=syscalls,
         total=total,
         errnos=errnos,
@@ -79,22 +77,20 @@ WELL = {
     "a pipe is full": run(write=calls(10, 0, 9 * SECOND, 9 * SECOND)),
     "a terminal has ended": run(errors={("read", errno.EIO): 1}, read=calls(10, 1)),
     "a shell asks whether it may write": run(errors={("faccessat2", errno.EROFS): 1}, faccessat2=calls(1, 1)),
-    "a busy machine keeps fsync from its CPU": replace(
-        run(fsync=calls(400, 0, 4 * SECOND)),
+    "a busy machine keeps fsync from its CPU": run(fsync=calls(400, 0, 4 * SECOND))._replace(
         detail=Detail(time=Time(runqueue_ns=4 * SECOND, waits={named("fsync"): Wait(SECOND // 4, 3 * SECOND)})),
     ),
-    "a build has twice as many threads as CPUs": replace(
-        run(read=calls(90_000)),
+    "a build has twice as many threads as CPUs": run(read=calls(90_000))._replace(
         detail=Detail(time=Time(9 * SECOND, 9 * SECOND, 30 * SECOND, 9 * SECOND), cpus=2),
     ),
-    "a busy machine keeps two threads from a CPU": replace(
-        run(read=calls(90_000)), detail=Detail(time=Time(SECOND, 0, 19 * SECOND), cpus=2)
+    "a busy machine keeps two threads from a CPU": run(read=calls(90_000))._replace(
+        detail=Detail(time=Time(SECOND, 0, 19 * SECOND), cpus=2)
     ),
-    "many threads start at once": replace(
-        run(0.25, read=calls(90_000)), detail=Detail(time=Time(SECOND // 2, 0, 2 * SECOND - 1), cpus=2)
+    "many threads start at once": run(0.25, read=calls(90_000))._replace(
+        detail=Detail(time=Time(SECOND // 2, 0, 2 * SECOND - 1), cpus=2)
     ),
-    "many threads of a machine that nobody knows": replace(
-        run(read=calls(90_000)), detail=Detail(time=Time(20 * SECOND, 0, 60 * SECOND))
+    "many threads of a machine that nobody knows": run(read=calls(90_000))._replace(
+        detail=Detail(time=Time(20 * SECOND, 0, 60 * SECOND))
     ),
     "a clone makes sure that nothing is there": run(
         errors={("unlink", errno.ENOENT): 6_000}, unlink=calls(6_000, 6_000), link=calls(6_000), lstat=calls(6_000)
@@ -129,8 +125,7 @@ STANDS_OUT = {
         "4.1 s went into waiting for disks, in 404 calls of fsync and its like: 41 % of the run",
     ),
     "crowded": (
-        replace(
-            run(read=calls(9)),
+        run(read=calls(9))._replace(
             detail=Detail(time=Time(18 * SECOND, 2 * SECOND, 60 * SECOND, 9 * SECOND), cpus=2),
         ),
         "8 threads wait for CPU 75 % of the time that they could run, on 2 CPUs",
@@ -180,7 +175,7 @@ def test_a_thread_that_is_stuck_is_none_once_the_run_is_over():
 
 def about(snapshot: Snapshot, **touched: object) -> Snapshot:
     """The run, with what its calls were about."""
-    return replace(snapshot, detail=snapshot.detail._replace(touched=Touched(**touched)))  # type: ignore[arg-type]
+    return snapshot._replace(detail=snapshot.detail._replace(touched=Touched(**touched)))  # type: ignore[arg-type]
 
 
 def missed(name: str, number: int, paths: dict[str, int]) -> dict[FailedPath, int]:
@@ -258,12 +253,12 @@ def test_paths_make_no_finding_of_what_is_well(name):
 
 def test_the_program_that_searched_most_is_named():
     openat = (named("openat"), errno.ENOENT)
-    searcher = replace(process(4243, {}), comm="cc1", errnos={openat: 56_000})
-    snapshot = replace(NAMED["searched"][0], processes=(process(4242, {}), searcher))
+    searcher = process(4243, {})._replace(comm="cc1", errnos={openat: 56_000})
+    snapshot = NAMED["searched"][0]._replace(processes=(process(4242, {}), searcher))
     assert findings(snapshot)[0].text.endswith(": cc1 looks for 312 names in 9 folders before it finds them")
     assert findings(snapshot)[0].figures["folders"] == 9
 
 
 def test_what_was_lost_may_have_stood_out() -> None:
-    short = replace(WELL["a file is saved"], loss=Loss(rows=3))
+    short = WELL["a file is saved"]._replace(loss=Loss(rows=3))
     assert sentences(short) == ["nothing stands out in what was counted"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -21,9 +20,8 @@ def lengthened(info: RunInfo, some: Sequence[Snapshot], ticks: int) -> Iterator[
         known = {each.key: _on(known.get(each.key), each, info) for each in one.processes if each.key in keys}
         recent = added(each.recent for each in known.values())
         delta = Counts(list(recent), [each[0] for each in recent.values()], [each[1] for each in recent.values()]).sum()
-        before = now if number > 1 else replace(now, syscalls={}, total=NOTHING, errnos={})
-        now = replace(
-            one,
+        before = now if number > 1 else now._replace(syscalls={}, total=NOTHING, errnos={})
+        now = one._replace(
             time_ns=info.start_ns + number * step_ns,
             wall_ms=info.start_wall_ms + number * step_ns // 10**6,
             elapsed_ns=number * step_ns,
@@ -48,7 +46,7 @@ def _on(before: ProcessInfo | None, now: ProcessInfo, info: RunInfo) -> ProcessI
         list(now.recent), [each[0] for each in now.recent.values()], [each[1] for each in now.recent.values()]
     )  # fmt: skip
     table = so_far.plus(recent)
-    return replace(now, start_ns=info.start_ns, syscalls=table, recent=recent, total=table.sum(), errnos={})
+    return now._replace(start_ns=info.start_ns, syscalls=table, recent=recent, total=table.sum(), errnos={})
 
 
 def write(path: Path, info: RunInfo, snapshots: Iterator[Snapshot]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from denet_tui.detail import NOTHING_USED, Accounts, Usage
@@ -72,7 +71,7 @@ def process(pid: int, rows: Rows, *, start_s: float = 0.0, end_s: float | None =
 
 def idle(one: ProcessInfo) -> ProcessInfo:
     """The process as the next snapshot shows it when it has called nothing since."""
-    return replace(one, recent={}, delta=NOTHING)
+    return one._replace(recent={}, delta=NOTHING)
 
 
 def snapshot(
@@ -99,13 +98,13 @@ def story() -> list[Snapshot]:
     make = process(
         1000, {READ: counted(40), OPENAT: counted(12, 3, 20_000), EXIT_GROUP: counted(1, unreturned=1)}, comm="make"
     )
-    begun = replace(make, syscalls={READ: counted(40)}, recent={READ: counted(40)}, total=counted(40), errnos={})
-    begun = replace(begun, delta=begun.total)
+    begun = make._replace(syscalls={READ: counted(40)}, recent={READ: counted(40)}, total=counted(40), errnos={})
+    begun = begun._replace(delta=begun.total)
     fails = process(1001, {READ: counted(7), FOREIGN: counted(5, 5)}, start_s=0.6, end_s=0.8, status=EXITED_3)
     killed = process(1002, {WRITE: counted(900_000, each_ns=150)}, start_s=0.7, end_s=0.9, status=KILLED, execs=0)
     outlives = process(1003, {MMAP: counted(2), SOCKET: counted(1)}, start_s=1.2)
-    over = replace(make, end_ns=START_NS + 1_900_000_000, status=EXITED_3)
-    over = replace(over, recent={**make.syscalls, READ: NOTHING}, delta=make.total)
+    over = make._replace(end_ns=START_NS + 1_900_000_000, status=EXITED_3)
+    over = over._replace(recent={**make.syscalls, READ: NOTHING}, delta=make.total)
     return [
         snapshot(0.5, [begun]),
         snapshot(1.0, [idle(begun), fails, killed], ended=[fails, killed]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_denet_takes_names_of_any_bytes(tmp_path):
     """Its reader is strict: one lone surrogate would cost the whole line."""
     path = tmp_path / "rec.jsonl"
     odd = process(1001, {READ: counted(1)}, comm="\udcff\udc80 \U0001f600\x1b[2J", cmdline=("\udcff",))
-    recorder = Recorder(replace(INFO, argv=("\udcfe",), executable="/\udcfe"), category, path=path)
+    recorder = Recorder(INFO._replace(argv=("\udcfe",), executable="/\udcfe"), category, path=path)
     recorder.start()
     recorder.finish(snapshot(0.5, [process(1000, {}), odd]))
     assert json.loads(denet.generate_summary_from_file(str(path)))["max_processes"] == 2
@@ -105,7 +104,7 @@ def test_denet_draws_a_recording(tmp_path):
     make = process(1000, {READ: counted(5), OPENAT: counted(2)})
     for tick in range(20):
         recorder.add(snapshot(tick / 2, [make if tick < 10 else idle(make)]))
-    recorder.finish(snapshot(10, [replace(make, recent={}, delta=NOTHING)]))
+    recorder.finish(snapshot(10, [make._replace(recent={}, delta=NOTHING)]))
     command = [sys.executable, "-m", "denet.report", str(path), "-p", "cpu,mem,disk,syscalls"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

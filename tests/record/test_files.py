@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +24,7 @@ def test_only_what_has_changed_is_told_and_nothing_is_missing(tables: list[dict[
             kept = {File("file", f"/{at}"): Use(opens) for at, opens in now.items()}
         else:
             kept = {**kept, **{names[at]: Use(opens) for at, opens in table.items() if before.get(at) != opens}}
-        item = changes.item(replace(snapshot(0.5, []), detail=Detail(touched=Touched(dict(kept)))))
+        item = changes.item(snapshot(0.5, [])._replace(detail=Detail(touched=Touched(dict(kept)))))
         assert item
         told = {each["path"]: each["all"][0] for each in item["files"]}
         assert told == {f"/{at}": opens for at, opens in now.items() if before.get(at) != opens}

@@ -7,7 +7,6 @@ import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +110,8 @@ def test_any_history_goes_on_from_a_keyframe(
 ) -> None:
     _, written = play(script)
     assume(not written[-1].loss.reused)
-    info = replace(INFO, start_ns=SECOND + 1, pid=100)
-    written = [replace(written[0], interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
+    info = INFO._replace(start_ns=SECOND + 1, pid=100)
+    written = [written[0]._replace(interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keyframe, "LEAST", 1)
         patch.setattr(keyframe, "TIMES", 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from hypothesis import given, settings
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -112,7 +111,7 @@ def test_what_has_rested_for_long_makes_room() -> None:
         metrics.add(first)
         second = crowd(at_s, 5000, 100)
         before, calls = samples(metrics), sum(each.calls for each in second.recent.values())
-        metrics.add(replace(second, total=first.total.plus(second.total)))
+        metrics.add(second._replace(total=first.total.plus(second.total)))
         now = samples(metrics)
         assert (("denet_calls_total", "p5099", "call3") in now) is rested
         assert len(now) == len(before)

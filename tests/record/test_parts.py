@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,7 +121,7 @@ def test_a_summary_has_rows_of_what_it_tells_of_and_room_below_the_limit(tmp_pat
     failed = {FailedPath("stat", 2, file.path): 1 for file in long}
     known = {each.pid for each in run[-1].processes}
     by_process = {(pid, long[0]): use for pid in (4_000_000, *known)}
-    last = replace(run[-1], detail=Detail(touched=Touched(dict.fromkeys(long[:9], use), by_process, failed)))
+    last = run[-1]._replace(detail=Detail(touched=Touched(dict.fromkeys(long[:9], use), by_process, failed)))
     found = written(tmp_path / "rec.jsonl", [*run[:-1], last], Limits(max_bytes=400_000))
     assert sum(each.stat().st_size for each in found) <= 400_000
     summary = lines_of(found[-1])[-1]

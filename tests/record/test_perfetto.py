@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +101,7 @@ def run_of() -> list[Snapshot]:
     )
     two = snapshot(1.0, [idle(make)], in_flight=(*inside[:1],), detail=Detail((), touched=touched))
     return chained(
-        [one, replace(two, syscalls=one.syscalls), replace(two, syscalls=one.syscalls, running=False, status=0)]
+        [one, two._replace(syscalls=one.syscalls), two._replace(syscalls=one.syscalls, running=False, status=0)]
     )
 
 
@@ -146,8 +145,7 @@ def test_numbers_that_there_cannot_be_are_no_failure() -> None:
     most = (1 << 63) - 1
     out = io.BytesIO()
     trace = Trace(INFO, out)
-    odd = replace(
-        process(1, {}),
+    odd = process(1, {})._replace(
         pid=most,
         ppid=most,
         start_ns=most - 2,
@@ -158,8 +156,7 @@ def test_numbers_that_there_cannot_be_are_no_failure() -> None:
     slow = SlowCall("x", most, most, most, "\udcff")
     inside = InFlight(most, 1, READ, 0)
     trace.tick(
-        replace(
-            snapshot(0.5, [replace(odd, end_ns=None)]),
+        snapshot(0.5, [odd._replace(end_ns=None)])._replace(
             in_flight=(inside,),
             time_ns=most,
             detail=Detail(touched=Touched(slowest=(slow,))),

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +56,10 @@ def read(path: Path) -> Iterator[Snapshot]:
 def plain(value: object) -> Any:
     """Anything of a Snapshot in a form that can be compared."""
     if isinstance(value, Snapshot):
-        names = {each.name for each in fields(value)}
+        names = set(value._fields)
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, ProcessInfo):
-        names = {each.name for each in fields(value)} - NOT_READ - ({"exec_ns"} if not value.execs else set())
+        names = set(value._fields) - NOT_READ - ({"exec_ns"} if not value.execs else set())
         return {name: plain(getattr(value, name)) for name in names}
     if hasattr(value, "items"):
         # By name: of a row for several calls the number is no call's.
@@ -74,7 +73,7 @@ def chained(snapshots: list[Snapshot]) -> list[Snapshot]:
     """With intervals that fit together, as those of a sampler do."""
     before, found = INFO.start_ns, []
     for each in snapshots:
-        found.append(replace(each, interval_ns=each.time_ns - before))
+        found.append(each._replace(interval_ns=each.time_ns - before))
         before = each.time_ns
     return found
 
@@ -83,13 +82,13 @@ def told() -> list[Snapshot]:
     flying = (InFlight(1003, 1003, READ, START_NS + 5), InFlight(1004, 1003, READ, START_NS + 6, "/a\n/é"))
     *begun, last = story()
     shown, ended = (
-        tuple(replace(each, delta=summed(each.recent.values())) for each in some)
+        tuple(each._replace(delta=summed(each.recent.values())) for each in some)
         for some in (last.processes, last.ended)
     )
-    last = replace(last, processes=shown, ended=ended)
-    begun[2] = replace(begun[2], in_flight=flying, loss=Loss(rows=3), asleep_ns=-7, set_ns=-(10**9))
-    whole = [*begun, replace(last, loss=Loss(rows=3), accounts=Accounts(1, None, 3, None, 5, 6))]
-    return chained([replace(each, detail=each.detail._replace(touched=touched(at))) for at, each in enumerate(whole)])
+    last = last._replace(processes=shown, ended=ended)
+    begun[2] = begun[2]._replace(in_flight=flying, loss=Loss(rows=3), asleep_ns=-7, set_ns=-(10**9))
+    whole = [*begun, last._replace(loss=Loss(rows=3), accounts=Accounts(1, None, 3, None, 5, 6))]
+    return chained([each._replace(detail=each.detail._replace(touched=touched(at))) for at, each in enumerate(whole)])
 
 
 def touched(at: int) -> Touched:
@@ -122,14 +121,14 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 def test_a_tick_has_only_what_is_new_of_what_calls_were_about(tmp_path: Path) -> None:
     first, second, *_ = told()
-    same = replace(second, time_ns=second.time_ns + 1, detail=second.detail._replace(touched=touched(1)))
+    same = second._replace(time_ns=second.time_ns + 1, detail=second.detail._replace(touched=touched(1)))
     lines = (json.loads(line) for line in recorded(tmp_path / "rec.jsonl", [first, second, same]).open())
     ticks = [line["denet_tui"]["touched"] for line in lines if line["kind"] == "tree"]
     assert ticks[0]["mounts"] == ["/", "/a b"]
     assert [len(tick["files"]) for tick in ticks] == [0, 1, 0]
     assert ticks[1]["files"][0]["by"] == {"1000": [1, 0, 2, 3, 4, 0, 0]}
     assert ticks[2] == {"files": [], "failed_paths": [], "slowest": []}
-    unwatched = [replace(each, detail=each.detail._replace(touched=None)) for each in (first, second)]
+    unwatched = [each._replace(detail=each.detail._replace(touched=None)) for each in (first, second)]
     assert [each.detail.touched for each in read(recorded(tmp_path / "none.jsonl", unwatched))] == [None, None]
 
 
@@ -139,8 +138,8 @@ def test_any_history_is_read_again(tmp_path_factory: pytest.TempPathFactory, scr
     """Processes come, call, go on as others, end, in any order; calls find no row."""
     _, written = play(script)
     assume(not written[-1].loss.reused)  # of two with one id nobody knows which is which
-    info = replace(INFO, start_ns=SECOND + 1, pid=100, cpus=os.cpu_count())  # when the command itself is born
-    written = [replace(written[0], interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
+    info = INFO._replace(start_ns=SECOND + 1, pid=100, cpus=os.cpu_count())  # when the command itself is born
+    written = [written[0]._replace(interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
     found = list(read(recorded(tmp_path_factory.getbasetemp() / "history.jsonl", written, info)))
     for mine, theirs in zip(found, written, strict=True):
         assert plain(mine) == plain(theirs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def lines(tmp_path: Path) -> list[Any]:
     touched = Touched({file: use, File("file", None): use}, {(INFO.pid, file): use}, failed, slow)
     detail = Detail(turned_away={"files": 1}, touched=touched, time=spent)
     ticks = [snapshot(0.5, odd, ended=odd[1:3], loss=loss, detail=detail)]
-    return lines_of(recorded(tmp_path / "a", told())) + lines_of(recorded(tmp_path / "b", ticks, replace(INFO, pid=0)))
+    return lines_of(recorded(tmp_path / "a", told())) + lines_of(recorded(tmp_path / "b", ticks, INFO._replace(pid=0)))
 
 
 def test_what_is_written_is_as_the_schema_says(lines: list[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from tests.record.made import EXITED_3, INFO, KILLED, READ, WRITE, counted, proc
 
 
 def table(width: int = 100, **more: object) -> str:
-    return render_table(INFO, replace(story()[-1], **more), width)
+    return render_table(INFO, story()[-1]._replace(**more), width)
 
 
 def rows(text: str) -> list[list[str]]:
@@ -129,12 +128,12 @@ def test_durations_have_three_digits(time_ns, told):
 
 
 def test_what_was_used_is_said_and_what_is_not_known_is_not():
-    busy = replace(snapshot(2.0, []), accounts=Accounts(3_300_000_000, 1500, 3, 4096, 335_544_320, 45 << 20))
+    busy = snapshot(2.0, [])._replace(accounts=Accounts(3_300_000_000, 1500, 3, 4096, 335_544_320, 45 << 20))
     said = re.sub(r"\s+", " ", render_table(INFO, busy))
     assert (
         "used: 3.300 s of CPU (165 %), at most 46,080 KiB of memory in a process, 1,503 page faults, 3 of them from "
         "disk, 4,096 bytes read from disks, 335,544,320 written" in said
     )
-    unknown = re.sub(r"\s+", " ", render_table(INFO, replace(busy, accounts=Accounts(cpu_ns=1_000_000_000))))
+    unknown = re.sub(r"\s+", " ", render_table(INFO, busy._replace(accounts=Accounts(cpu_ns=1_000_000_000))))
     assert "used: 1.000 s of CPU (50 %) processes:" in unknown
-    assert "used: not known" in render_table(INFO, replace(busy, accounts=UNKNOWN))
+    assert "used: not known" in render_table(INFO, busy._replace(accounts=UNKNOWN))

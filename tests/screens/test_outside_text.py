@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ async def test_a_notification_is_shown_as_it_is() -> None:
 
 async def test_the_command_under_the_mouse_is_shown_as_it_is() -> None:
     session = Session([Build().step()])
-    session.info = replace(session.info, argv=("/bin/sh", HOSTILE))
+    session.info = session.info._replace(argv=("/bin/sh", HOSTILE))
     async with DenetApp(session).run_test(size=SIZE, tooltips=True) as pilot:
         await settle(pilot, session)
         await pilot.hover(RunHeader)
@@ -73,14 +72,13 @@ async def test_hostile_names_on_every_tab(tab: str) -> None:
     call = Syscall(0, 9999, HOSTILE)
     counted = {call: next(iter(snapshot.syscalls.values()))}
     processes = tuple(
-        replace(each, comm=HOSTILE, cmdline=(f"/bin/{HOSTILE}", HOSTILE), syscalls=counted, recent=counted)
+        each._replace(comm=HOSTILE, cmdline=(f"/bin/{HOSTILE}", HOSTILE), syscalls=counted, recent=counted)
         for each in snapshot.processes
     )
     since = snapshot.time_ns - THRESHOLDS[-1][0] - 1
     session = Session(
         [
-            replace(
-                snapshot,
+            snapshot._replace(
                 processes=processes,
                 syscalls=counted,
                 recent=counted,
@@ -89,7 +87,7 @@ async def test_hostile_names_on_every_tab(tab: str) -> None:
             )
         ]
     )
-    session.info = replace(session.info, argv=(f"/bin/{HOSTILE}",), user=HOSTILE, notes=(HOSTILE,))
+    session.info = session.info._replace(argv=(f"/bin/{HOSTILE}",), user=HOSTILE, notes=(HOSTILE,))
     session.log = [LogEntry(0.0, "info", HOSTILE)]
     async with DenetApp(session).run_test(size=SIZE) as pilot:
         await settle(pilot, session)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ def test_a_command_that_is_read_before_it_has_begun_is_one_and_begins_with_its_e
             os.execv(tmp_path / "script", ["script"])
         os.execv("/bin/sh", ["sh", str(tmp_path / "script")])
     tracer = Tracer(Loading(Request("raw", detail="all")).receive())
-    info = replace(made.INFO, pid=child, start_ns=clock.now().kernel_ns)
+    info = made.INFO._replace(pid=child, start_ns=clock.now().kernel_ns)
     sampler, story = Sampler(info.start_ns, info), Lifecycle(info)
     try:
         tracer.hold(child)

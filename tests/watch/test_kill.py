@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from denet_tui.bpf import process
 from denet_tui.commands import run
 from denet_tui.commands.targets import WatchRequest
 from tests.helper.helped import in_child
@@ -25,7 +26,6 @@ from tests.watch.helpers import (
     PATIENCE,
     alive,
     children,
-    command_line,
     eventually,
     held_programs,
     programs,
@@ -146,7 +146,7 @@ def has_come_to(phase: str, pid: int, folder: Path) -> bool:
 
 def loaders(pid: int) -> list[int]:
     """The loader of this denet-tui, while there is one."""
-    return [child for child in children(pid) if "denet_tui.bpf.loader" in command_line(child)]
+    return [child for child in children(pid) if text_of(Path(f"/proc/{child}/comm")).strip() == process.NAME]
 
 
 def hold_loader(pid: int) -> bool:

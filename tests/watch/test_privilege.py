@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,7 +254,7 @@ def test_who_cannot_be_is_refused_before_anything_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"uid": 0xFFFFFFFF}, {"gid": 0xFFFFFFFF}])
 def test_privilege_that_was_not_given_away_is_an_error(wrong: dict[str, int]) -> None:
-    user = replace(User(65534, 65534, "65534", "/"), **wrong)
+    user = User(65534, 65534, "65534", "/")._replace(**wrong)
 
     def body() -> None:
         with pytest.raises(OSError):  # noqa: PT011 - whichever call notices it first

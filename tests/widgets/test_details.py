@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 
 from denet_tui.detail import KEPT_EXECS, Accounts, Detail, Exec, Programs, Seen, Time, Usage, Wait
@@ -20,7 +19,7 @@ START, S = 1_000_000_000_000, 1_000_000_000
 
 def process(pid: int, ppid: int, comm: str, **more: object) -> ProcessInfo:
     made = ProcessInfo(pid, pid, ppid, comm, (f"/bin/{comm}", "a b"), START + S, programs=Programs())
-    return dataclasses.replace(made, **more)
+    return made._replace(**more)
 
 
 def executed(path: str, at_s: float, *argv: str, errno: int | None = None, **more: object) -> Exec:
@@ -33,10 +32,8 @@ def texts(known: AllKnown, width: int = 120) -> list[str]:
 
 
 def moment(*processes: ProcessInfo, in_flight: tuple[InFlight, ...] = (), forgotten: int = 0) -> Snapshot:
-    return dataclasses.replace(
-        Build(1, 0).step(), processes=processes, in_flight=in_flight, time_ns=START + 10 * S, elapsed_ns=10 * S,
-        forgotten=forgotten,
-    )  # fmt: skip
+    now = Build(1, 0).step()._replace(time_ns=START + 10 * S, elapsed_ns=10 * S)
+    return now._replace(processes=processes, in_flight=in_flight, forgotten=forgotten)
 
 
 def test_all_of_a_process_that_runs() -> None:
@@ -79,7 +76,7 @@ def test_all_of_a_process_that_runs() -> None:
     ]
     there_before = seen._replace(age_ns=3600 * S)
     assert texts(AllKnown(compiler, snapshot, there_before))[0] == "cc1 7: running for 1.0h, watched from 0:01.0 on"
-    held = dataclasses.replace(compiler, exec_ns=compiler.start_ns + 10**6)  # was there before, but not as this program
+    held = compiler._replace(exec_ns=compiler.start_ns + 10**6)  # was there before, but not as this program
     assert texts(AllKnown(held, snapshot, there_before))[0] == "cc1 7: running for 9.0s, started 0:01.0"
 
 
@@ -153,7 +150,7 @@ def test_the_files_with_the_most_bytes_are_told() -> None:
     reader = process(7, 1, "cat")
     used = {(7, File("file", f"/src/{at}")): Use(1, 2, 0, 1024 * at, 0, 10**6 * at, at % 2) for at in range(8)}
     other = {(8, File("file", "/big")): Use(1, 2, 0, 10**9), (7, File("pipe", None)): Use(0, 0, 1, 0, 10**6, 5)}
-    snapshot = dataclasses.replace(moment(reader), detail=Detail(touched=Touched(by_process={**used, **other})))
+    snapshot = moment(reader)._replace(detail=Detail(touched=Touched(by_process={**used, **other})))
     told = texts(AllKnown(reader, snapshot, None))
     at = next(at for at, line in enumerate(told) if line.startswith("files"))
     assert told[at : at + 6] == [

@@ -1,7 +1,5 @@
 """Ended processes in the tree: folded by name below the living, and opened again."""
 
-import dataclasses
-
 from denet_tui.detail import NO_USAGE
 from denet_tui.model import ProcessInfo
 from denet_tui.widgets.process_rows import Grouping, GroupRow
@@ -59,7 +57,7 @@ def test_who_has_just_ended_or_has_somebody_alive_below_keeps_a_line() -> None:
     just = [process(pid, 10, "true", end_ns=NOW_NS - 1_000, status=0) for pid in (40, 41)]
     tree = drawn(60, [process(10, 1, "make"), *just, process(50, 10, "sh", end_ns=99), process(60, 50, "sleep")])
     assert shown(tree) == ["make", "├─sh", "│ └─sleep", "├─true", "└─true"]
-    later = dataclasses.replace(snapshot(tree._processes), time_ns=NOW_NS + 4_000_000_000)
+    later = snapshot(tree._processes)._replace(time_ns=NOW_NS + 4_000_000_000)
     tree.take(later, lambda _: ())
     assert [line.split("  ")[0] for line in said(tree)] == [
         "make",
@@ -76,7 +74,7 @@ def test_what_ended_last_is_folded_once_the_run_has_ended() -> None:
     tree = drawn(60, [process(10, 1, "make"), *done])
     assert len(tree.rows) == 3
     made = process(10, 1, "make", end_ns=NOW_NS, status=0)
-    tree.take(dataclasses.replace(snapshot([made, *done]), status=0, running=False), lambda _: ())
+    tree.take(snapshot([made, *done])._replace(status=0, running=False), lambda _: ())
     assert said(tree)[1] == "└─2 \u00d7 true, ended, 1 failed, 2,468 calls"
     assert len(tree.rows) == 2
 
@@ -86,8 +84,8 @@ def test_a_line_below_the_last_row_has_those_that_are_no_longer_in_the_list() ->
     assert len(tree.rows) == 4
     assert tree.render_line(5).text.strip() == ""
     listed = sum(process.total.calls for process in tree._processes)
-    whole = dataclasses.replace(snapshot(tree._processes), forgotten=1425)
-    whole = dataclasses.replace(whole, total=counters(listed + 37_962, errors=3))
+    whole = snapshot(tree._processes)._replace(forgotten=1425)
+    whole = whole._replace(total=counters(listed + 37_962, errors=3))
     views: tuple[tuple[Grouping | None, int], ...] = ((None, 4), ("name", 4), ("cgroup", 1))
     for view, count in views:
         tree.grouped = view
@@ -99,5 +97,5 @@ def test_a_line_below_the_last_row_has_those_that_are_no_longer_in_the_list() ->
         assert tree.cursor == count - 1
     tree.take(whole, lambda _: (), errors=True)
     assert tree.render_line(2).text.rstrip() == " + 1,425 ended, 3 errors, no longer in the list"
-    tree.take(dataclasses.replace(whole, forgotten=0), lambda _: ())
+    tree.take(whole._replace(forgotten=0), lambda _: ())
     assert tree.render_line(2).text.strip() == ""

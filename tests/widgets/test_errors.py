@@ -1,6 +1,5 @@
 """The Errors tab: which errors, how many, and whose."""
 
-import dataclasses
 import errno
 
 import pytest
@@ -28,16 +27,19 @@ def process(number: int, errnos: dict[ErrorKey, int], *, status: int | None = No
 def snapshot(unknown: int = 0) -> Snapshot:
     errnos = {MISSING: 1000, AGAIN: 3, IN_USE: 1}
     failed = sum(errnos.values()) + unknown
-    return dataclasses.replace(
-        Build(1, 0).step(),
-        syscalls={OPENAT: Counters(4001, 4000, 1000), READ: Counters(6, 6, 3), BIND: Counters(1, 1, 1)},
-        errnos=errnos,
-        total=Counters(4008, 4007, failed),
-        processes=(
-            process(11, {MISSING: 200}),
-            process(12, {}),
-            process(13, {MISSING: 700, AGAIN: 3, IN_USE: 1}, status=256),
-        ),
+    return (
+        Build(1, 0)
+        .step()
+        ._replace(
+            syscalls={OPENAT: Counters(4001, 4000, 1000), READ: Counters(6, 6, 3), BIND: Counters(1, 1, 1)},
+            errnos=errnos,
+            total=Counters(4008, 4007, failed),
+            processes=(
+                process(11, {MISSING: 200}),
+                process(12, {}),
+                process(13, {MISSING: 700, AGAIN: 3, IN_USE: 1}, status=256),
+            ),
+        )
     )
 
 
@@ -83,7 +85,7 @@ async def test_the_tab() -> None:
         await pilot.press("enter")
         assert app.chosen == [(OneSyscall(READ), Errno(errno.EAGAIN)), (Subtree(snapshot().processes[2]),)]
         # The cursor stays with its error, and the sources with the cursor.
-        view.show(dataclasses.replace(snapshot(5), errnos={AGAIN: 9, MISSING: 2000}), rates)
+        view.show(snapshot(5)._replace(errnos={AGAIN: 9, MISSING: 2000}), rates)
         await pilot.pause()
         assert table.current is not None
         assert table.current.key == AGAIN
@@ -108,7 +110,7 @@ async def test_filter_and_order() -> None:
 async def test_without_errors() -> None:
     app = Shown(ErrorsView)
     async with app.run_test(size=(80, 24)) as pilot:
-        app.query_one(ErrorsView).show(dataclasses.replace(snapshot(), errnos={}, total=Counters(9, 8)), rates)
+        app.query_one(ErrorsView).show(snapshot()._replace(errnos={}, total=Counters(9, 8)), rates)
         await pilot.pause()
         assert "0 of 8 returned calls failed" in app.text
         assert "no call has failed" in app.text
@@ -123,7 +125,7 @@ async def test_paths_of_the_error(width: int) -> None:
     failed = {FailedPath("openat", errno.ENOENT, path): times for path, times in missed.items()}
     touched = Touched({File("file", "/usr/x.h"): Use(1)}, failed=failed)
     whole = snapshot()
-    whole = dataclasses.replace(whole, detail=whole.detail._replace(touched=touched))
+    whole = whole._replace(detail=whole.detail._replace(touched=touched))
     app = Shown(ErrorsView)
     async with app.run_test(size=(width, 40)) as pilot:
         view, paths = app.query_one(ErrorsView), app.query_one(ErrorPaths)

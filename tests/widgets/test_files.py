@@ -1,7 +1,5 @@
 """The Files tab: what is grouped how, what is drawn of it, and names that nobody should have."""
 
-import dataclasses
-
 import pytest
 from textual.widgets import Static
 
@@ -198,7 +196,7 @@ async def test_hostile_names_harm_nothing(width: int) -> None:
     files |= {File(kind, path): Use(1) for kind in HOSTILE[:2] for path in (None, "/x")}
     files[File("file", None)] = Use(1)
     table = {(11, file): use for file, use in files.items()}
-    evil = dataclasses.replace(PROCESSES[0], comm="\x1b[31m\n", cmdline=("\x1b[31m\n",))
+    evil = PROCESSES[0]._replace(comm="\x1b[31m\n", cmdline=("\x1b[31m\n",))
     app = Shown(FilesView)
     async with app.run_test(size=(width, 24)) as pilot:
         view, shown = app.query_one(FilesView), app.query_one(FileTable)
@@ -227,7 +225,7 @@ def test_narrowed_views() -> None:
         {FailedPath("openat", 2, "/a"): 3, FailedPath("openat", 13, "/b"): 1},
         (SlowCall("openat", inside.pid, 5, 0, "/a"), SlowCall("read", outside.pid, 9, 0, None)),
     )
-    whole = dataclasses.replace(snapshot, detail=snapshot.detail._replace(touched=touched))
+    whole = snapshot._replace(detail=snapshot.detail._replace(touched=touched))
     assert touched_through(View(), whole) is touched
     view = View().narrowed(Subtree(inside))
     seen = touched_through(view, seen_through(view, whole))

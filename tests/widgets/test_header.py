@@ -1,7 +1,5 @@
 """The header says what matters in any width."""
 
-import dataclasses
-
 import pytest
 
 from denet_tui.detail import Detail, Time, Wait
@@ -14,8 +12,8 @@ NOW = Build().step(16)
 
 def text(width: int, **more: object) -> list[str]:
     changes = {key: value for key, value in more.items() if key in {"loss", "running", "status"}}
-    snapshot = dataclasses.replace(NOW, **changes)
-    info = dataclasses.replace(INFO, notes=more.get("notes", ()))
+    snapshot = NOW._replace(**changes)
+    info = INFO._replace(notes=more.get("notes", ()))
     lines = header_lines(facts(info, snapshot, paused=bool(more.get("paused"))), width)
     return ["".join(piece for piece, _ in line) for line in lines]
 
@@ -46,7 +44,7 @@ def test_details_are_whole_or_left_out(width: int) -> None:
 
 def test_where_the_time_went_is_said_as_well_as_there_is_room() -> None:
     spent = Time(30, 11, 8, 51, {Syscall(0, 61, "wait4"): Wait(31)})
-    known = facts(INFO, dataclasses.replace(NOW, detail=Detail(time=spent)))
+    known = facts(INFO, NOW._replace(detail=Detail(time=spent)))
     told = {width: "".join(piece for piece, _ in header_lines(known, width)[1]) for width in (60, 80, 100, 160)}
     calls, words = " 78,184 calls/s · 838,636 calls", "on CPU 41 %, waits for CPU 8 %, blocked 51 %"
     assert told == {

@@ -1,7 +1,5 @@
 """The In flight tab: who is inside which call for how long, and what never returned."""
 
-import dataclasses
-
 from denet_tui.model import Counters, InFlight, Snapshot
 from denet_tui.widgets.inflight import FlightTable, InFlightView, UnreturnedTable, flight_rows, unreturned_rows
 from denet_tui.widgets.narrowing import Subtree
@@ -16,8 +14,7 @@ def snapshot() -> Snapshot:
     """20 s into a run: make waits since 0.5 s before its start, a thread of cc1 for 3.2 s, others for less."""
     plain = Build(size=3).step(40)
     now, make, cc1 = plain.time_ns, plain.processes[0], plain.processes[1]
-    return dataclasses.replace(
-        plain,
+    return plain._replace(
         in_flight=(
             InFlight(900, cc1.tgid, FUTEX, now - int(3.2 * SECOND)),
             InFlight(make.tgid, make.tgid, READ, now - int(20.5 * SECOND)),

@@ -1,6 +1,5 @@
 """The process tree, line by line, without an app."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -23,7 +22,7 @@ def process(pid: int, ppid: int, comm: str, **more: object) -> ProcessInfo:
         pid, pid, ppid, comm, (), start_ns=pid, usage=Usage(12.0, 5_000_000, threads=2), delta=counters(50),
         total=counters(1234),
     )  # fmt: skip
-    return dataclasses.replace(made, **more)
+    return made._replace(**more)
 
 
 FAMILY = (
@@ -36,9 +35,7 @@ FAMILY = (
 
 
 def snapshot(processes: Sequence[ProcessInfo] = FAMILY, in_flight: Sequence[InFlight] = ()) -> Snapshot:
-    return dataclasses.replace(
-        Build(1, 0).step(), processes=tuple(processes), in_flight=tuple(in_flight), time_ns=NOW_NS
-    )
+    return Build(1, 0).step()._replace(processes=tuple(processes), in_flight=tuple(in_flight), time_ns=NOW_NS)
 
 
 def drawn(width: int, processes: Sequence[ProcessInfo] = FAMILY, in_flight: Sequence[InFlight] = ()) -> ProcessTree:
@@ -177,8 +174,8 @@ def test_the_dead_say_how_many_calls_failed() -> None:
 
 def test_after_the_end_there_are_totals_and_no_rates() -> None:
     tree = Tree(75)
-    ended = [dataclasses.replace(each, end_ns=99, status=0) for each in FAMILY]
-    tree.take(dataclasses.replace(snapshot(ended), running=False, status=0), lambda _: (1, 2))
+    ended = [each._replace(end_ns=99, status=0) for each in FAMILY]
+    tree.take(snapshot(ended)._replace(running=False, status=0), lambda _: (1, 2))
     for _ in range(2):
         assert [row.rate for row in tree.rows] == [0] * 5
         assert all("1,234" in line for line in texts(tree)[1:])
@@ -380,8 +377,8 @@ def test_a_row_is_copied_whole() -> None:
 def test_where_the_time_went_is_a_bar_where_there_is_room_and_it_is_known() -> None:
     assert "time" not in texts(drawn(200))[0]  # nothing is known of any
     waiting = Time(0, 0, 0, 100, {WAIT: Wait(75)})
-    timed = [dataclasses.replace(each, time=waiting) for each in FAMILY[:4]]
-    busy = dataclasses.replace(FAMILY[4], comm="cc", time=Time(50, 25, 25, 0))
+    timed = [each._replace(time=waiting) for each in FAMILY[:4]]
+    busy = FAMILY[4]._replace(comm="cc", time=Time(50, 25, 25, 0))
     tree = drawn(200, [*timed, busy])
     cells = {row.process.pid: tree.draw(row, column, 8) for row in tree.rows for column in tree.visible_columns
              if column.key == "time"}  # fmt: skip

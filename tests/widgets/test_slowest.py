@@ -1,7 +1,5 @@
 """The slowest calls: what is drawn of each, and of which calls."""
 
-import dataclasses
-
 from denet_tui.touched import SlowCall, Touched
 from denet_tui.widgets.narrowing import Subtree
 from denet_tui.widgets.slowest import SlowestTable, slow_rows
@@ -40,6 +38,6 @@ async def test_the_list() -> None:
             table.filter(text)
             assert [row.call.pid for row in table.rows] == pids
         table.filter("")
-        table.show(slow_rows(Touched(slowest=CALLS[2:]), dataclasses.replace(snapshot, processes=()), None))
+        table.show(slow_rows(Touched(slowest=CALLS[2:]), snapshot._replace(processes=()), None))
         await pilot.press("enter")
         assert len(app.chosen) == 1

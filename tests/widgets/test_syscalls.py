@@ -1,6 +1,5 @@
 """The syscall table, line by line, without an app."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -32,8 +31,8 @@ def texts(table: SyscallTable, count: int) -> list[str]:
 
 def taken(table: SyscallTable, errnos: Errnos = ERRNOS) -> SyscallTable:
     """The table with everything of a snapshot."""
-    snapshot = dataclasses.replace(
-        Build(1, 0).step(), syscalls={**COUNTED, BIND: counters(7, errors=2)}, recent=RECENT, errnos=errnos
+    snapshot = (
+        Build(1, 0).step()._replace(syscalls={**COUNTED, BIND: counters(7, errors=2)}, recent=RECENT, errnos=errnos)
     )
     table.take(snapshot, lambda _: (1, 2))
     return table

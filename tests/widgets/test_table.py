@@ -1,6 +1,5 @@
 """Tables in an app: keys, mouse, and what is painted."""
 
-import dataclasses
 import random
 from collections.abc import Sequence
 
@@ -128,12 +127,12 @@ async def test_the_count_follows_what_comes_in() -> None:
     build = Build()
     app = Stage(table(build))
     async with app.run_test(size=(80, 24)) as pilot:
-        app.view.take(dataclasses.replace(build.step(), errnos={}), flat)
+        app.view.take(build.step()._replace(errnos={}), flat)
         await pilot.press("slash", *"ENOENT")
         assert count(app).startswith("0 of")
         later = build.step()
         openat = next(call for call in later.syscalls if call.name == "openat")
-        app.view.take(dataclasses.replace(later, errnos={(openat, 2): 1}), flat)
+        app.view.take(later._replace(errnos={(openat, 2): 1}), flat)
         await pilot.pause()
         assert count(app).startswith("1 of")
         assert names(app.view) == ["openat"]
@@ -253,7 +252,7 @@ class Life:
             if known.alive and self._random.random() < 0.2:
                 calls = counters(self._random.randrange(3))
                 ends = 99 if at and self._random.random() < 0.2 else None
-                self._processes[at] = dataclasses.replace(known, delta=calls, end_ns=ends, status=0)
+                self._processes[at] = known._replace(delta=calls, end_ns=ends, status=0)
         return snapshot(self._processes)
 
 
@@ -292,7 +291,7 @@ async def test_lines_that_stay_the_same_are_not_painted_again(monkeypatch: pytes
         assert asked == []
         # What a strip knows about itself (its length, its form on the terminal) is kept with it.
         assert all(app.view.render_line(y) is strip for y, strip in enumerate(strips) if y)
-        app.view.take(snapshot((*FAMILY[:4], dataclasses.replace(FAMILY[4], delta=counters(7)))), flat)
+        app.view.take(snapshot((*FAMILY[:4], FAMILY[4]._replace(delta=counters(7)))), flat)
         assert asked == [4]
 
 
@@ -305,7 +304,7 @@ async def test_of_the_last_interval_rows_stay_where_nothing_is_called() -> None:
         every = set(names(table))
         await pilot.press("j", "j", "c")
         held = table.current.syscall
-        session.feed(dataclasses.replace(session.latest, recent={}, interval_ns=session.latest.interval_ns + 1))
+        session.feed(session.latest._replace(recent={}, interval_ns=session.latest.interval_ns + 1))
         await settle(pilot, session)
         assert set(names(table)) == every
         assert table.current.syscall == held

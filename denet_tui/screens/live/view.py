@@ -105,8 +105,7 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
         whole = _chosen(view, whole)
         inside = _that_called([_only(view, process) for process in inside])
     tgids = {process.tgid for process in inside}
-    return replace(
-        snapshot,
+    return snapshot._replace(
         processes=tuple(inside),
         forgotten=0 if view.of_processes else snapshot.forgotten,
         syscalls=whole.syscalls,
@@ -120,8 +119,8 @@ def _narrowed(view: View, snapshot: Snapshot) -> Snapshot:
 
 def _only(view: View, process: ProcessInfo) -> ProcessInfo:
     kept = _chosen(view, _Numbers(process.syscalls, process.recent, process.errnos))
-    return replace(
-        process, **kept._asdict(), total=added_up(kept.syscalls.values()), delta=added_up(kept.recent.values())
+    return process._replace(
+        **kept._asdict(), total=added_up(kept.syscalls.values()), delta=added_up(kept.recent.values())
     )
 
 
@@ -161,16 +160,14 @@ def _that_called(processes: Sequence[ProcessInfo]) -> list[ProcessInfo]:
 
 def _of_interval(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
     known = {process.key: process.errnos for process in before.processes} if before else {}
-    return replace(
-        snapshot,
+    return snapshot._replace(
         elapsed_ns=snapshot.interval_ns,
         # Those that were not called stay, as 0: rows that come and go could not be read.
         syscalls={call: snapshot.recent.get(call, NOTHING) for call in snapshot.syscalls},
         total=snapshot.delta,
         errnos=new_errnos(snapshot.errnos, before.errnos if before else {}),
         processes=tuple(
-            replace(
-                process,
+            process._replace(
                 syscalls=process.recent,
                 total=process.delta,
                 errnos=new_errnos(process.errnos, known.get(process.key, {})),

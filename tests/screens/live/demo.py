@@ -6,7 +6,6 @@ Options: --lossy, --big (300 processes with 40 syscalls each), --ticks N, --inte
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=0.5)
     options = parser.parse_args()
     build = Build(*((300, 40) if options.big else (9, 14)), loss=Loss(rows=1234) if options.lossy else Loss())
-    info = dataclasses.replace(INFO, notes=("running as root",)) if options.lossy else INFO
+    info = INFO._replace(notes=("running as root",)) if options.lossy else INFO
     app = DenetApp(Ticking(build, options.ticks, options.interval, info))
     before = time.process_time()
     how = app.run()

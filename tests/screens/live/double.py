@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import math
 import threading
@@ -178,7 +177,7 @@ def total(parts: Iterable[Counters]) -> Counters:
 
 def empty() -> Snapshot:
     """The snapshot before the command's first system call."""
-    return dataclasses.replace(Build(size=1, width=0).step(), processes=(), elapsed_ns=0)
+    return Build(size=1, width=0).step()._replace(processes=(), elapsed_ns=0)
 
 
 class OwnTerminal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pwd
 import signal
@@ -32,8 +31,8 @@ def timed() -> Session:
     snapshots = []
     for _ in range(12):
         each = build.step()
-        processes = tuple(dataclasses.replace(process, time=spent) for process in each.processes)
-        snapshots.append(dataclasses.replace(each, processes=processes, detail=Detail(time=spent)))
+        processes = tuple(process._replace(time=spent) for process in each.processes)
+        snapshots.append(each._replace(processes=processes, detail=Detail(time=spent)))
     return Session(snapshots)
 
 
@@ -56,7 +55,7 @@ async def test_the_details_are_beside_the_tree_where_there_is_room_and_follow_it
         await pilot.pause()
         assert tree.has_focus
         assert page.texts[0].startswith("make 4242: running for 6.0s")
-        later = dataclasses.replace(session.latest, time_ns=session.latest.time_ns + 10**9)
+        later = session.latest._replace(time_ns=session.latest.time_ns + 10**9)
         session.feed(later)
         await settle(pilot, session)
         assert page.texts[0].startswith("make 4242: running for 7.0s")
@@ -116,9 +115,9 @@ def watching(pid: int, **more: object) -> Session:
     build = Build(1)
     last = build.step(3)
     now = clock.now_ns()
-    process = dataclasses.replace(last.processes[0], tgid=pid, pid=pid, comm="sleep", start_ns=now)
-    process = dataclasses.replace(process, **more)
-    return Session([dataclasses.replace(last, time_ns=now + 10**6, processes=(process,))])
+    process = last.processes[0]._replace(tgid=pid, pid=pid, comm="sleep", start_ns=now)
+    process = process._replace(**more)
+    return Session([last._replace(time_ns=now + 10**6, processes=(process,))])
 
 
 def said(app: DenetApp) -> list[str]:

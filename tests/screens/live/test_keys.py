@@ -1,7 +1,6 @@
 """The keys of the live screen: tabs, the interval, copying, following; and every key everywhere, at least once."""
 
 import asyncio
-import dataclasses
 import errno
 
 import pytest
@@ -87,7 +86,7 @@ async def test_ended_processes_that_a_narrowing_cannot_count_are_said() -> None:
     async with app.run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         assert session.latest is not None
-        session.feed(dataclasses.replace(session.latest, forgotten=1234))
+        session.feed(session.latest._replace(forgotten=1234))
         await settle(pilot, session)
         assert crumbs(live(app)) == ""
         tree = live(app).query_one(ProcessTree)
@@ -187,7 +186,7 @@ async def test_every_key_does_no_harm_wherever_it_is_bound() -> None:
     build = Build()
     snapshots = [build.step() for _ in range(6)]
     flying = (InFlight(4243, 4243, SYSCALLS[8], snapshots[0].time_ns),)
-    session = Session([dataclasses.replace(each, in_flight=flying) for each in snapshots])
+    session = Session([each._replace(in_flight=flying) for each in snapshots])
     app = DenetApp(session)
     pressed: set[str | None] = set()
     async with app.run_test(size=WIDE) as pilot:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 
 from textual.pilot import Pilot
@@ -232,7 +231,7 @@ class Runs:
         self.asked += 1
         if self.error:
             raise self.error
-        self.sessions[0].latest = dataclasses.replace(self.sessions[0].latest, running=False)  # type: ignore[type-var]
+        self.sessions[0].latest = self.sessions[0].latest._replace(running=False)  # type: ignore[type-var]
         return self.sessions[self.asked]
 
 

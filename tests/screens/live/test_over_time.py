@@ -1,6 +1,5 @@
 """Moving through time, and the tabs that show it, under a pilot."""
 
-import dataclasses
 import re
 
 import pytest
@@ -173,10 +172,9 @@ def with_errors(session: Session) -> Session:
     for place, snapshot in enumerate(session._snapshots):
         first, *others = snapshot.processes
         errnos = {(openat, 2): 10 * place}
-        session._snapshots[place] = dataclasses.replace(
-            snapshot,
+        session._snapshots[place] = snapshot._replace(
             errnos=errnos,
-            processes=(dataclasses.replace(first, errnos=errnos), *others),
+            processes=(first._replace(errnos=errnos), *others),
             in_flight=(InFlight(first.tgid, first.tgid, SYSCALLS[0], snapshot.time_ns - 5 * 10**9),),
         )
     return session

@@ -1,6 +1,5 @@
 """Pictures of the live screen (pytest-textual-snapshot); `pytest --snapshot-update` after a wanted change."""
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -26,7 +25,7 @@ def flying() -> Session:
     inside = ((4242, "wait4", 5_200), (4244, "futex", 2_900), (4246, "read", 1_500), (4248, "poll", 3))
     known = {syscall.name: syscall for syscall in SYSCALLS}
     flights = tuple(InFlight(pid, pid, known[name], now - ms * 1_000_000) for pid, name, ms in inside)
-    return Session([*snapshots[:-1], dataclasses.replace(snapshots[-1], in_flight=flights)])
+    return Session([*snapshots[:-1], snapshots[-1]._replace(in_flight=flights)])
 
 
 def touching() -> Session:
@@ -45,7 +44,7 @@ def touching() -> Session:
     slow = tuple(SlowCall("read", 4243, 10**9 // at, snapshots[0].time_ns, paths[at]) for at in (1, 2, 3))
     uses = {file: use for (_, file), use in by_process.items()}
     touched = Touched(uses, by_process, {**failed, FailedPath("openat", 2, "/etc/nothing"): 7}, slow, ("/", "/tmp"))
-    last = dataclasses.replace(snapshots[-1], detail=Detail(touched=touched, turned_away={"files": 12}))
+    last = snapshots[-1]._replace(detail=Detail(touched=touched, turned_away={"files": 12}))
     return Session([*snapshots[:-1], last])
 
 

@@ -1,6 +1,5 @@
 """What the screen remembers: everything, and what a view is narrowed to, back to before it was narrowed."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -86,10 +85,10 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def failing(snapshot: Snapshot, per_process: Sequence[int]) -> Snapshot:
     """`snapshot` with so many failed openats, by process."""
     processes = [
-        dataclasses.replace(process, errnos={(OPENAT, 2): count} if count else {})
+        process._replace(errnos={(OPENAT, 2): count} if count else {})
         for process, count in zip(snapshot.processes, per_process, strict=True)
     ]
-    return dataclasses.replace(snapshot, processes=tuple(processes), errnos={(OPENAT, 2): sum(per_process)})
+    return snapshot._replace(processes=tuple(processes), errnos={(OPENAT, 2): sum(per_process)})
 
 
 def test_errors_are_told_by_the_second() -> None:

@@ -1,6 +1,5 @@
 """What a Snapshot looks like through the user's choices: its sums stay sums, whatever it is narrowed to."""
 
-import dataclasses
 import errno
 
 import pytest
@@ -80,7 +79,7 @@ def test_a_command_name_stands_for_all_that_have_it() -> None:
 
 def test_the_first_process_is_not_everything_where_calls_have_no_process() -> None:
     (whole,) = snapshots(1, Loss(rows=5))
-    lost = dataclasses.replace(whole, syscalls={**whole.syscalls, READ: Counters.without_row(5)})
+    lost = whole._replace(syscalls={**whole.syscalls, READ: Counters.without_row(5)})
     seen = seen_through(View().narrowed(Subtree(process(lost, 4242))), lost)
     assert seen.syscalls[READ] == total(each.syscalls.get(READ, NOTHING) for each in lost.processes)
 
@@ -95,10 +94,9 @@ def test_whoever_stands_above_a_caller_stays_in_the_tree() -> None:
     whole = snapshots()[-1]
     only = [each for each in whole.processes if FUTEX in each.syscalls]
     kept = tuple(
-        each if each.pid == only[-1].pid else dataclasses.replace(each, syscalls={}, recent={})
-        for each in whole.processes
+        each if each.pid == only[-1].pid else each._replace(syscalls={}, recent={}) for each in whole.processes
     )
-    seen = seen_through(View().narrowed(OneSyscall(FUTEX)), dataclasses.replace(whole, processes=kept))
+    seen = seen_through(View().narrowed(OneSyscall(FUTEX)), whole._replace(processes=kept))
     shown = [each.pid for each in seen.processes]
     above = {each.pid: each.ppid for each in whole.processes}
     line = [only[-1].pid]
@@ -115,8 +113,7 @@ def test_under_an_errno_only_its_own_errors_count() -> None:
 
 
 def test_in_flight_follows() -> None:
-    whole = dataclasses.replace(
-        snapshots()[-1],
+    whole = snapshots()[-1]._replace(
         in_flight=(InFlight(1, 4242, READ, 0), InFlight(2, 4243, READ, 0), InFlight(3, 4243, FUTEX, 0)),
     )
     of = View().narrowed(Subtree(process(whole, 4243)))
