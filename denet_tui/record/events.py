@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
+from operator import attrgetter
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
@@ -11,6 +12,8 @@ from denet_tui.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""
+_State = tuple[int, int, int, int | None]
+_STATE: Callable[[ProcessInfo], _State] = attrgetter("tgid", "start_ns", "execs", "end_ns")
 
 
 class Lifecycle:
@@ -18,7 +21,7 @@ class Lifecycle:
 
     def __init__(self, info: RunInfo) -> None:
         self._info = info
-        self._seen: dict[ProcessKey, tuple[int, bool]] = {}
+        self._states: list[_State] = []
         self._command: ProcessKey | None = None
         self._begun = False
 
@@ -28,11 +31,14 @@ class Lifecycle:
             yield as_json(self._event(step, process)) + "\n"
 
     def _steps(self, snapshot: Snapshot) -> list[tuple[int, int, ProcessInfo]]:
+        states = list(map(_STATE, snapshot.processes))
+        if states == self._states and not snapshot.ended:
+            return []
         steps: list[tuple[int, int, ProcessInfo]] = []
-        now: dict[ProcessKey, tuple[int, bool]] = {}
+        seen = {(tgid, start_ns): (execs, end_ns is not None) for tgid, start_ns, execs, end_ns in self._states}
         for process in chain(snapshot.processes, snapshot.ended):
             key = process.key
-            before = now.get(key) or self._seen.get(key)
+            before = seen.get(key)
             execs, had_ended = before or (0, False)
             # The command forked before anybody watched: its story begins with its exec.
             begins_with_exec = before is None and self._is_command(process)
@@ -42,9 +48,8 @@ class Lifecycle:
                 steps.append((process.exec_ns or process.start_ns, _EXEC, process))
             if process.end_ns is not None and not had_ended:
                 steps.append((process.end_ns, _EXIT, process))
-            now[key] = process.execs, process.end_ns is not None
-        kept = {process.key for process in snapshot.processes}
-        self._seen = {key: state for key, state in now.items() if key in kept}
+            seen[key] = process.execs, process.end_ns is not None
+        self._states = states
         return steps
 
     def _is_command(self, process: ProcessInfo) -> bool:

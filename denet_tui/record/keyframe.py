@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 
 from denet_tui.counts import added
 from denet_tui.detail import Detail, Programs
-from denet_tui.model import NOTHING, Counters, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
+from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
 from denet_tui.record.denet_lines import amount, or_text, unix_ms, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
-from denet_tui.record.read import DAMAGE, Line, damage, first_snapshot, loss_of, or_none, rows_of, status_of
-from denet_tui.record.summary import by_syscall
-from denet_tui.record.text import Json, plain, rows
+from denet_tui.record.read import DAMAGE, Line, counts_of, damage, first_snapshot, loss_of, or_none, rows_of, status_of
+from denet_tui.record.text import Json, key, lists, plain, rows
 from denet_tui.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
@@ -123,13 +122,13 @@ class Keyframes:
             "left_out": snapshot.detail.left_out,
         }
         processes = ",".join(
-            f'{known.fixed[:-1]},"time":{_time(process)},"syscalls":{known.rows}}}'
+            f'{known.fixed[:-1]},"time":{_time(process)},{known.rows}}}'
             for process, known in zip(
                 snapshot.processes, (self._texts[each.key] for each in snapshot.processes), strict=True
             )
         )
-        all_calls = rows(snapshot.syscalls.items(), by_syscall(snapshot.errnos))
-        text = f'{as_json(state)[:-1]},"syscalls":{all_calls},"processes":[{processes}]}}'
+        all_calls = _calls(snapshot.syscalls, snapshot.errnos)
+        text = f'{as_json(state)[:-1]},{all_calls},"processes":[{processes}]}}'
         self._state_size = len(text)
         if not self._as_text:
             text = b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
@@ -148,11 +147,16 @@ def _written(process: ProcessInfo, before: _Written | None) -> _Written:
     fixed = before.fixed if before and _FIXED(before.process) == _FIXED(process) else as_json(_process(process))
     if before and before.process.syscalls is process.syscalls:
         return _Written(process, fixed, before.rows)
-    return _Written(process, fixed, rows(process.syscalls.items(), by_syscall(process.errnos)))
+    return _Written(process, fixed, _calls(process.syscalls, process.errnos))
+
+
+def _calls(counted: Mapping[Syscall, Counters], errnos: Errnos) -> str:
+    failed = ",".join([f"[{key(call.name)},{number},{count}]" for (call, number), count in errnos.items()])
+    return f'"errnos":[{failed}],"syscalls":{lists(counted)}'
 
 
 def _time(process: ProcessInfo) -> str:
-    return as_json(times.numbers(process.time)) if process.time else "null"
+    return f"[{','.join(map(str, times.numbers(process.time)))}]" if process.time else "null"
 
 
 def _process(process: ProcessInfo) -> Json:
@@ -193,9 +197,7 @@ def _together(ticks: list[Passage]) -> Passage:
 
 
 def _passage_text(stretch: Passage) -> str:
-    return (
-        f'{{"start_s":{stretch.start_s!r},"end_s":{stretch.end_s!r},"syscalls":{rows(stretch.syscalls.items(), {})}}}'
-    )
+    return f'{{"start_s":{stretch.start_s!r},"end_s":{stretch.end_s!r},"syscalls":{rows(stretch.syscalls, {})}}}'
 
 
 # Reading
@@ -209,7 +211,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
             packed = b64decode(text, validate=True)
             text = zlib.decompressobj().decompress(packed, min(_MOST_STATE, _MOST_TIMES * len(packed)))
         state = json.loads(text)
-        syscalls, errnos = rows_of(state["syscalls"])
+        syscalls, errnos = counts_of(state)
         return first_snapshot(info)._replace(
             time_ns=whole(state["time_ns"]),
             wall_ms=unix_ms(state["wall_ms"]),
@@ -232,7 +234,7 @@ def state_of(info: RunInfo, raw: bytes) -> Snapshot:
 
 
 def _process_of(line: Line) -> ProcessInfo:
-    syscalls, errnos = rows_of(line["syscalls"])
+    syscalls, errnos = counts_of(line)
     programs = line["programs"]
     return ProcessInfo(
         tgid=whole(line["tgid"]),

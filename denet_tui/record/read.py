@@ -253,6 +253,8 @@ class _News:
     tables: dict[str, Any]
     """What each has called; taken out as they are met."""
     times: Mapping[str, Time | None]
+    rested_ns: int | None
+    """For how long all threads of whoever is not in `times` were blocked; None in older recordings, which name all."""
     execs: Mapping[int, Iterable[Exec]] | None
     """By tgid; None where that is not watched."""
     command: int
@@ -266,7 +268,7 @@ class _News:
             assert mine is not None  # noqa: S101 - as `told` is not
             mine.setdefault(executed.tgid, []).append(executed)
         spent = {name: times.taken(numbers) for name, numbers in ours.get("times", {}).items()}
-        return cls(dict(ours["processes"]), spent, mine, command)
+        return cls(dict(ours["processes"]), spent, or_none(ours.get("rested_ns")), mine, command)
 
     def to(self, process: ProcessInfo, usage: Usage) -> ProcessInfo:
         """The process as it is now."""
@@ -281,8 +283,12 @@ class _News:
             changes |= {"total": process.total.plus(delta), "delta": delta, "errnos": _more(process.errnos, new)}
         elif process.delta is not NOTHING:
             changes |= {"recent": EMPTY, "delta": NOTHING}
-        if self.times:
-            changes["time"] = next((self.times[name] for name in names if self.times.get(name)), None)
+        if told := next((name for name in names if name in self.times), None):
+            changes["time"] = self.times[told]
+        elif self.rested_ns and process.time and process.alive:
+            changes["time"] = times.rested(process.time, self.rested_ns, usage.threads)
+        elif self.rested_ns is None and self.times:
+            changes["time"] = None
         if self.execs is not None:
             changes["programs"] = _executed(process, self.execs, self.command)
         return process._replace(usage=usage, **changes) if changes or usage != process.usage else process
@@ -311,6 +317,20 @@ def rows_of(table: Mapping[str, Any]) -> tuple[Counts, dict[tuple[Syscall, int],
         if "errnos" in row:
             errnos |= {(named(name), errno_number(word)): whole(count) for word, count in row["errnos"].items()}
     peaks = [whole(row["max_ns"]) for row in table.values()]
+    return Counts(list(map(named, table)), lanes, peaks), errnos
+
+
+def counts_of(line: Line) -> tuple[Counts, dict[tuple[Syscall, int], int]]:
+    """The same of a keyframe, where a row is a list (text.lists)."""
+    table = line["syscalls"]
+    if any(isinstance(row, dict) for row in table.values()):  # of an older denet-tui
+        return rows_of(table)
+    lanes, peaks = [], []
+    for *numbers, max_ns, buckets in table.values():
+        values = (*numbers, *buckets)
+        lanes.append(int.from_bytes(_PACKERS[len(values)](*values), "little"))
+        peaks.append(whole(max_ns))
+    errnos = {(named(str(name)), whole(number)): whole(count) for name, number, count in line.get("errnos", ())}
     return Counts(list(map(named, table)), lanes, peaks), errnos
 
 

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Generator, Iterable, Mapping
 from functools import cache, lru_cache
 
+from denet_tui.counts import Counts
 from denet_tui.detail import Accounts
 from denet_tui.model import LANE, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.visible import as_json
@@ -15,7 +16,9 @@ Json = dict[str, object]
 
 _TIME_BIT = 256
 """Where in `Counters.packed` the time is, above calls, returns, errors and unreturned; the histogram is above that."""
-_BELOW_TIME = (1 << _TIME_BIT) - 1
+_BUCKETS_BIT = _TIME_BIT + 64
+_BELOW_TIME, _BELOW_BUCKETS = (1 << _TIME_BIT) - 1, (1 << _BUCKETS_BIT) - 1
+_FOUR = struct.Struct("<4Q").unpack
 _COUNT = '"%s":%d'
 
 PIECE = 1 << 18
@@ -93,28 +96,56 @@ def key(name: str) -> str:
     return as_json(plain(name))
 
 
-def rows(counted: Iterable[tuple[Syscall, Counters]], errnos: Mapping[Syscall, Mapping[str, int]]) -> str:
+def rows(counted: Mapping[Syscall, Counters], errnos: Mapping[Syscall, Mapping[str, int]]) -> str:
     """Counters by syscall as JSON; each histogram ends with its last bucket in use.
 
     By hand, and from texts that are kept: rows are most of a tick, and but for the times those of one are those of
     the one before.
     """
     texts = list[str]()
-    for syscall, (packed, max_ns) in counted:
-        time_ns = packed >> _TIME_BIT & LANE
-        before, after = _but_times(syscall.name, packed ^ time_ns << _TIME_BIT)
-        failed = errnos.get(syscall) if errnos else None
-        what = f',"errnos":{{{",".join([_COUNT % each for each in failed.items()])}}}' if failed else ""
-        texts.append(f'{before}"time_ns":{time_ns},"max_ns":{max_ns},{after}{what}}}')
+    for call, packed, max_ns in _columns(counted):
+        low = packed & _BELOW_BUCKETS
+        failed = errnos.get(call) if errnos else None
+        texts.append(
+            f"{_begin(call.name, low & _BELOW_TIME)}{low >> _TIME_BIT},"
+            f'"max_ns":{max_ns},"buckets":[{_buckets(packed >> _BUCKETS_BIT)}]{_errnos(failed) if failed else ""}}}'
+        )
     return f"{{{','.join(texts)}}}"
 
 
+def lists(counted: Mapping[Syscall, Counters]) -> str:
+    """The same as `read.counts_of` takes it: a row is a list of its values, the buckets at its end."""
+    texts = [
+        f"{key(call.name)}:[{_values(packed & _BELOW_TIME)},{packed >> _TIME_BIT & LANE},{max_ns},"
+        f"[{_buckets(packed >> _BUCKETS_BIT)}]]"
+        for call, packed, max_ns in _columns(counted)
+    ]
+    return f"{{{','.join(texts)}}}"
+
+
+def _columns(counted: Mapping[Syscall, Counters]) -> Iterable[tuple[Syscall, int, int]]:
+    if isinstance(counted, Counts):
+        return zip(counted.syscalls, counted.lanes, counted.peaks, strict=True)
+    return ((call, packed, max_ns) for call, (packed, max_ns) in counted.items())
+
+
+def _errnos(failed: Mapping[str, int]) -> str:
+    return f',"errnos":{{{",".join([_COUNT % each for each in failed.items()])}}}'
+
+
 @lru_cache(1 << 14)
-def _but_times(name: str, packed: int) -> tuple[str, str]:
-    """What comes before the times, and behind them: few calls in an interval fall into few buckets again and again."""
-    calls, returns, errors, unreturned = struct.unpack("<4Q", (packed & _BELOW_TIME).to_bytes(32, "little"))
-    buckets = packed >> _TIME_BIT + 64
-    size = -(-buckets.bit_length() // 64)
-    texts = ",".join(map(str, struct.unpack(f"<{size}Q", buckets.to_bytes(8 * size, "little"))))
-    before = f'{key(name)}:{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},'
-    return before, f'"buckets":[{texts}]'
+def _begin(name: str, packed: int) -> str:
+    """What comes before the times: of few calls in an interval the same again and again, and so are their buckets."""
+    calls, returns, errors, unreturned = _FOUR(packed.to_bytes(32, "little"))
+    return f'{key(name)}:{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},"time_ns":'
+
+
+@lru_cache(1 << 12)
+def _values(packed: int) -> str:
+    return ",".join(map(str, _FOUR(packed.to_bytes(32, "little"))))
+
+
+@lru_cache(1 << 14)
+def _buckets(packed: int) -> str:
+    size = -(-packed.bit_length() // 64)
+    return ",".join(map(str, struct.unpack(f"<{size}Q", packed.to_bytes(8 * size, "little"))))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from denet_tui.detail import NO_WAITS, Time, Wait
-from denet_tui.model import Counters, Snapshot
+from denet_tui.model import Counters, ProcessInfo, Snapshot
 from denet_tui.record.text import Json, plain
 from denet_tui.spent import kernel_in, longest, outside_calls
 from denet_tui.syscalls import named
+
+_WHO, _TIME, _BUT_BLOCKED = attrgetter("tgid", "start_ns"), attrgetter("time"), itemgetter(0, 1, 2, 5)
 
 
 def item(spent: Time | None, calls: Mapping[Any, Counters]) -> Json | None:
@@ -33,18 +37,50 @@ def numbers(spent: Time, waits: Json | None = None) -> list[Any]:
     return [*spent[:4], *([waits or {}] if unknown or waits is not None else []), *unknown]
 
 
-def of_tick(snapshot: Snapshot) -> Json:
-    """`time` of all, with what was waited in calls, and `times` by pid; cumulative, as `taken` reads them."""
-    time, changed = snapshot.detail.time, dict[str, Any]()
-    living = [each for each in snapshot.processes if each.alive]
-    for each in (*living, *snapshot.ended):
-        if each.time is not None:
-            name = f"{each.pid}@{each.start_ns}" if f"{each.pid}" in changed else f"{each.pid}"  # two had that id
-            changed[name] = numbers(each.time)
-    return {
-        "time": time and numbers(time, {plain(call.name): wait for call, wait in time.waits.items()}),
-        "times": changed,
-    }
+class Times:
+    """Remembers what the last tick had."""
+
+    def __init__(self) -> None:
+        self._who: list[tuple[int, int]] = []
+        self._told: list[Time | None] = []
+
+    def of_tick(self, snapshot: Snapshot, living: list[ProcessInfo]) -> Json:
+        """`time` of all, with what was waited in calls, and `times` by pid; cumulative, as `taken` reads them.
+
+        Not of the living whose threads were blocked all the time: for `rested_ns` each.
+        """
+        who, told = list(map(_WHO, living)), self._told
+        if who != self._who:
+            known = dict(zip(self._who, told, strict=True))
+            told = [known.get(each) for each in who]
+        self._who, self._told = who, list(map(_TIME, living))
+        rests = list(map(_rest, living, told))
+        rested_ns = next((ns for ns, _ in Counter(rests).most_common(2) if ns >= 0), 0)
+        changed = dict[str, Any]()
+        for each in (*(one for one, rest in zip(living, rests, strict=True) if rest != rested_ns), *snapshot.ended):
+            if each.time or each.alive:
+                name = f"{each.pid}@{each.start_ns}" if f"{each.pid}" in changed else f"{each.pid}"  # two had that id
+                changed[name] = each.time and numbers(each.time)
+        total = snapshot.detail.time
+        return {
+            "time": total and numbers(total, {plain(call.name): wait for call, wait in total.waits.items()}),
+            "rested_ns": rested_ns,
+            "times": changed,
+        }
+
+
+def _rest(process: ProcessInfo, before: Time | None) -> int:
+    """For how long (ns) each of its threads was blocked, where nothing else has come; -1 where something has."""
+    now, threads = process.time, process.usage.threads
+    if now is None or before is None or _BUT_BLOCKED(now) != _BUT_BLOCKED(before):
+        return -1
+    rest_ns = now[3] - before[3]
+    return rest_ns if threads == 1 else -1 if not threads or rest_ns % threads else rest_ns // threads
+
+
+def rested(time: Time, rested_ns: int, threads: int) -> Time:
+    """A time after such a rest."""
+    return time._replace(blocked_ns=time.blocked_ns + rested_ns * threads)
 
 
 def taken(found: list[Any] | None) -> Time | None:

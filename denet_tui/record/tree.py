@@ -6,11 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress, count
+from operator import attrgetter, is_not
 
 from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
-from denet_tui.detail import Usage
+from denet_tui.detail import NO_USAGE, Usage
 from denet_tui.model import (
     BUCKETS,
     Counters,
@@ -38,10 +39,14 @@ FORMAT = 2
 _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
+_USAGE, _START, _WHO = attrgetter("usage"), attrgetter("start_ns"), attrgetter("tgid", "start_ns", "comm")
 _NO_ERRNOS: Mapping[Syscall, Mapping[str, int]] = {}
 _TOP = 10
 _MANY = 1000
 """Files and failing paths in a line, and processes in a piece of one."""
+_TURNS = 8
+"""Of so many of the living that rest the text of one is renewed in a tick."""
+_NO_CORE = '"cpu_core":null}'
 _INTENSITIES = {
     "io_intensity": ("file_io",),
     "memory_intensity": ("memory",),
@@ -83,7 +88,7 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
-        self._changes = Changes()
+        self._changes, self._times, self._children = Changes(), times.Times(), _Children()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece, after lines of what makes it long."""
@@ -94,37 +99,27 @@ class Ticks:
                 yield f'{begin}"touched":{as_json({name: some})}}}}}\n'
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
-        living = [process for process in snapshot.processes if process.alive]
+        living = [each for each in snapshot.processes if each.end_ns is None and not each.lost]
         parent = next((process for process in living if process.pid == info.pid), None)
-        metrics = "null" if parent is None else _metrics(parent, snapshot.time_ns, ts_ms)
+        metrics = "null"
+        if parent is not None:
+            metrics = f"{_metrics(parent.usage, ts_ms, _seconds(parent.start_ns, snapshot.time_ns))},{_NO_CORE}"
         yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{metrics},"children":['
-        children = [process for process in living if process is not parent]
-        for at in range(0, len(children), _MANY):
-            texts = [
-                f'{{"pid":{process.pid},"command":{quoted(process.comm)},'
-                f'"metrics":{_metrics(process, snapshot.time_ns, ts_ms)}}}'
-                for process in children[at : at + _MANY]
-            ]
-            yield f"{',' if at else ''}{','.join(texts)}"
+        children = [each for each in living if each is not parent]
+        texts = self._children.texts(children, snapshot.time_ns, ts_ms)
+        for at in range(0, len(texts), _MANY):
+            yield f"{',' if at else ''}{','.join(texts[at : at + _MANY])}"
         aggregated = self._aggregated(snapshot, living, ts_ms)
-        yield f'],"aggregated":{as_json(aggregated)},"denet_tui":{self._interval(snapshot, touched)},"processes":{{'
+        yield f'],"aggregated":{aggregated},"denet_tui":{self._interval(snapshot, living, touched)},"processes":{{'
         yield f"{rest}}}}}}}\n"
 
-    def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> Json:
-        used = [process.usage for process in living]
-        summed = Usage(
-            snapshot.cpu_percent,
-            sum(usage.rss_bytes for usage in used),
-            sum(usage.vms_bytes for usage in used),
-            sum(usage.threads for usage in used),
-            snapshot.accounts,
-        )
-        oldest_ns = min((process.start_ns for process in living), default=snapshot.time_ns)
-        return {
-            **_usage(summed, ts_ms, snapshot.time_ns - oldest_ns),
-            "process_count": len(living),
-            "ebpf": {"syscalls": self._ebpf(snapshot)},
-        }
+    def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> str:
+        _, rss, vms, threads, _ = zip(NO_USAGE, *map(_USAGE, living), strict=True)
+        summed = Usage(snapshot.cpu_percent, sum(rss), sum(vms), sum(threads), snapshot.accounts)
+        oldest_ns = min(map(_START, living), default=snapshot.time_ns)
+        metrics = _metrics(summed, ts_ms, _seconds(oldest_ns, snapshot.time_ns))
+        calls = as_json(self._ebpf(snapshot))
+        return f'{metrics},"process_count":{len(living)},"ebpf":{{"syscalls":{calls}}}}}'
 
     def _ebpf(self, snapshot: Snapshot) -> Json:
         """What denet calls syscalls: cumulative counts, and `analysis`, which is that of the interval."""
@@ -151,7 +146,7 @@ class Ticks:
             classes[_DENET_CLASSES.get(name, name)] += counted.calls
         return classes
 
-    def _interval(self, snapshot: Snapshot, touched: object) -> str:
+    def _interval(self, snapshot: Snapshot, living: list[ProcessInfo], touched: object) -> str:
         """Our object, open for its last field, the processes: together all that a Snapshot is made from."""
         new = new_errnos(snapshot.errnos, self._all_errnos)
         self._all_errnos = snapshot.errnos
@@ -171,10 +166,10 @@ class Ticks:
             "execs": execs.items(snapshot),
             "touched": touched,
             **notes(snapshot),
-            **times.of_tick(snapshot),
+            **self._times.of_tick(snapshot, living),
         }
         calls = ",".join(map(_in_flight, snapshot.in_flight))
-        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent.items(), by_syscall(new))}'
+        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent, by_syscall(new))}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
@@ -184,11 +179,38 @@ class Ticks:
             new = new_errnos(process.errnos, self._errnos.get(identity, {})) if process.delta.errors else {}
             # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
             name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-            yield f'"{name}":{rows(process.recent.items(), by_syscall(new) if new else _NO_ERRNOS)}'
+            yield f'"{name}":{rows(process.recent, by_syscall(new) if new else _NO_ERRNOS)}'
             written.add(process.pid)
         self._errnos = {process.key: process.errnos for process in snapshot.processes if process.errnos}
 
 
+class _Children:
+    """Remembers how the living were written: most rest, and there are hundreds a tick."""
+
+    def __init__(self) -> None:
+        self._who: list[tuple[int, int, str]] = []
+        self._usages: list[Usage | None] = []
+        self._texts: list[str] = []
+        self._turn = 0
+
+    def texts(self, living: list[ProcessInfo], now_ns: int, ts_ms: int) -> list[str]:
+        """Of each what it uses; of one that rests as of a moment that is _TURNS ticks ago at most."""
+        who, usages = list(map(_WHO, living)), list(map(_USAGE, living))
+        if who != self._who:
+            known = dict(zip(self._who, zip(self._usages, self._texts, strict=True), strict=True))
+            before = [known.get(each, (None, "")) for each in who]
+            self._who, self._usages, self._texts = who, [usage for usage, _ in before], [text for _, text in before]
+        self._turn = (self._turn + 1) % _TURNS
+        changed = compress(count(), map(is_not, usages, self._usages))
+        for at in {*changed, *range(self._turn, len(living), _TURNS)}:
+            each = living[at]
+            metrics = _metrics(each.usage, ts_ms, _seconds(each.start_ns, now_ns))
+            self._texts[at] = f'{{"pid":{each.pid},"command":{quoted(each.comm)},"metrics":{metrics},{_NO_CORE}}}'
+        self._usages = list[Usage | None](usages)
+        return self._texts
+
+
+@lru_cache(4096)
 def _in_flight(call: InFlight) -> str:
     about = f',"about":{as_json(plain(call.about))}' if call.about is not None else ""
     earlier = ',"earlier":true' if call.earlier else ""
@@ -196,30 +218,16 @@ def _in_flight(call: InFlight) -> str:
     return f'{begins},"since_ns":{call.since_ns}{about}{earlier}}}'
 
 
-def _metrics(process: ProcessInfo, now_ns: int, ts_ms: int) -> str:
-    uptime_s = max(now_ns - process.start_ns, 0) // 1_000_000_000
-    return f'{{"ts_ms":{ts_ms},{_used(process.usage)},"uptime_secs":{uptime_s},"cpu_core":null}}'
+def _seconds(from_ns: int, until_ns: int) -> int:
+    return max(until_ns - from_ns, 0) // 1_000_000_000
 
 
-@lru_cache(4096)
-def _used(usage: Usage) -> str:
-    """What does not change while a process rests: most do, and there are hundreds a tick."""
-    fields: Json = {**_usage(usage, 0, 0)}
-    del fields["ts_ms"], fields["uptime_secs"]
-    return as_json(fields)[1:-1]
-
-
-def _usage(usage: Usage, ts_ms: int, uptime_ns: int) -> dict[str, float]:
-    """The fields of denet's Metrics; its readers insist on a number in each: what is not known stands in `accounts`."""
-    return {
-        "ts_ms": ts_ms,
-        "cpu_usage": round(usage.cpu_percent, 2),
-        "mem_rss_kb": usage.rss_bytes // 1024,
-        "mem_vms_kb": usage.vms_bytes // 1024,
-        "disk_read_bytes": usage.accounts.read_bytes or 0,
-        "disk_write_bytes": usage.accounts.write_bytes or 0,
-        "sys_net_rx_bytes": 0,
-        "sys_net_tx_bytes": 0,
-        "thread_count": usage.threads,
-        "uptime_secs": max(uptime_ns, 0) // 1_000_000_000,
-    }
+def _metrics(usage: Usage, ts_ms: int, uptime_s: int) -> str:
+    """Metrics as denet has them, open: it insists on a number in each, and what is not known stands in `accounts`."""
+    used = usage.accounts
+    return (
+        f'{{"ts_ms":{ts_ms},"cpu_usage":{round(usage.cpu_percent, 2)},"mem_rss_kb":{usage.rss_bytes // 1024},'
+        f'"mem_vms_kb":{usage.vms_bytes // 1024},"disk_read_bytes":{used.read_bytes or 0},'
+        f'"disk_write_bytes":{used.write_bytes or 0},"sys_net_rx_bytes":0,"sys_net_tx_bytes":0,'
+        f'"thread_count":{usage.threads},"uptime_secs":{uptime_s}'
+    )

@@ -187,6 +187,8 @@ class Recorder:
         return self._spool_failure is None and any(sink.alive for sink in (*self._lines, *self._summaries))
 
     def _keep_ended(self, snapshot: Snapshot) -> None:
+        if not snapshot.ended:
+            return
         self._spool_all(snapshot.ended)
         # Whoever is no longer in a snapshot cannot come back: forgetting them keeps memory flat.
         shown = {process.key for process in snapshot.processes}
