@@ -55,8 +55,18 @@ def for_administrator() -> tuple[str, bool]:
 
 
 def with_sudo(*words: str) -> str:
-    """What to type to call it through sudo, or what is in its place, with these words, whoever is told."""
-    return f"{sudo()} {shlex.quote(program())} {' '.join(words)}"
+    """How to call it through sudo, or what is in its place, with these words, in backquotes, whoever is told."""
+    return rooted(f"{shlex.quote(program())} {' '.join(words)}")
+
+
+def rooted(command: str) -> str:
+    """A command for root, in backquotes; without sudo for whom that does nothing, who hands it on."""
+    return f"`{command}` as root" if why_no_way() else f"`{sudo()} {command}`"
+
+
+def power() -> str:
+    """What members of the group do without, in a sentence: root, for whom no way leads there."""
+    return "root" if why_no_way() else sudo()
 
 
 def sudo() -> str:
@@ -68,7 +78,7 @@ def _sudo_finds_local() -> bool:
     """Whether /usr/local/bin is in sudo's secure_path; where only root may know that, as the distribution has it."""
     if os.geteuid() == 0:
         return _LOCAL in os.environ.get("PATH", "").split(":")  # under sudo that is secure_path
-    way = way_up()
+    way = next(iter(installed()), "")
     if Path(way).name != "sudo":
         return True
     asked = _said((way, "-n", "-l"))
@@ -87,27 +97,41 @@ def as_root(*words: str) -> str:
     return shlex.join((*way, program(), *words))
 
 
-def way_up() -> str:
-    """The absolute path of sudo, else doas, run0 or pkexec; empty where there is none that could work for this user."""
+def itself() -> tuple[str, ...]:
+    """The argv of denet-tui for root: what is advised is what is run, so that a rule holds for both."""
+    if Path(shutil.which(sys.argv[0]) or "").name == "denet-tui":
+        return (program(),)
+    return (sys.executable, "-I", "-m", "denet_tui")  # -I: nothing of this folder is imported as root
+
+
+def way_up(*argv: str) -> str:
+    """The absolute path of sudo, else doas, run0 or pkexec; empty where none could run `argv` for this user.
+
+    Without `argv` that is denet-tui itself.
+    """
     if _no_new_privileges():
         return ""
-    return next((each for each in installed() if not refuses(each)), "")
+    return next((each for each in installed() if not refuses(each, *(argv or itself()))), "")
 
 
-def why_no_way() -> str:
-    """Why there is no way up, for a person; empty where there is one, and for root."""
-    if os.geteuid() == 0 or way_up():
+def why_no_way(*words: str) -> str:
+    """Why there is no way up to denet-tui with these words, for a person; empty where there is one, and for root."""
+    if os.geteuid() == 0 or way_up(*itself(), *words):
         return ""
     if _no_new_privileges() or not installed():
         return f"there is no {', '.join(_WAYS[:-1])} or {_WAYS[-1]} that works in this session"
-    return f"{sudo()} does not let you: you are none of this machine's administrators"
+    return f"{sudo()} does not let you run it"
 
 
-def how_as_root() -> str:
-    """What this user does to have it run as root."""
-    if why_no_way():
+def how_as_root(*words: str) -> str:
+    """What this user does to have it run as root, with these words where they are known."""
+    if not (why := why_no_way(*words)):
+        return f"run `{as_root(*words)}`" if words else f"run denet-tui with {sudo()}"
+    if not words:
         return f"ask an administrator of this machine: `{program()} setup` has a text to hand over"
-    return f"run denet-tui with {sudo()}"
+    command, to_install = for_administrator()
+    first = "run `make install` in a checkout of theirs, then " * to_install
+    return f"{why}: ask an administrator of this machine to {first}run as root `{shlex.join((command, *words))}`"
 
 
 def becoming_root(way: str, *argv: str) -> tuple[str, ...]:
@@ -130,19 +154,26 @@ def installed(access: Callable[[str, int], bool] = os.access) -> list[str]:
 
 
 @cache
-def refuses(way: str) -> bool:
-    """Whether it lets this user do nothing, whatever the password."""
+def refuses(way: str, *argv: str) -> bool:
+    """Whether it does not run this for this user, whatever the password; False where only the password would tell."""
     if os.geteuid() == 0:
         return False
     match Path(way).name:
         case "sudo":  # an administrator is not told of this (man 8 sudo)
-            return "may not run sudo" in _said((way, "-n", "-v"))
+            return "may not run sudo" in _said((way, "-n", "-v")) or _no_rule_for(way, argv)
         case "doas":  # a rule may be for one program alone (man 5 doas.conf)
-            asked = ([way, "-n", each, "--version"] for each in ("denet-tui", sys.executable))
-            return not any(map(os.path.exists, _DOAS_RULES)) or all("not permitted" in _said(each) for each in asked)
+            if not any(map(os.path.exists, _DOAS_RULES)):
+                return True
+            return "not permitted" in _said((way, "-n", argv[0], "--version"))
         case "run0":
             return _polkit_refuses("org.freedesktop.systemd1.manage-units")
     return _polkit_refuses("org.freedesktop.policykit.exec")
+
+
+def _no_rule_for(way: str, argv: Sequence[str]) -> bool:
+    """Whether sudo says, without a password, that it does not run this: nothing, with status 1 (man 8 sudo, -l)."""
+    asked = _asked((way, "-n", "-l", *argv))
+    return asked is not None and asked.returncode == 1 and not asked.stdout
 
 
 def _polkit_refuses(action: str) -> bool:

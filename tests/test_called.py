@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,13 +55,13 @@ def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> Non
     """Asked for no password: a user whom no rule names is refused, and the last secure_path holds."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", LOOK, "/nowhere"]
     refused = subprocess.run(nobody, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-    assert refused.stdout.splitlines()[0] == "sudo does not let you: you are none of this machine's administrators"
+    assert refused.stdout.splitlines()[0] == "sudo does not let you run it"
     told = {words: _of_nobody(*words.split()) for words in ("setup", "explain EPERM", "diag --only PRIV-001")}
     assert "gpasswd --add nobody denet-trace" in told["setup"] or "run --user nobody" in told["setup"], told
     for words, said in told.items():
         assert "administrator" in said, words
         assert "run denet-tui with sudo" not in said, words
-        assert "sudo denet-tui" not in said or words == "explain EPERM", "that has the guide's own page, too"
+        assert not re.search(r"^(?!  also:).*\bsudo .*denet-tui", said, re.MULTILINE), words
     folder, rule = person.home / "local", Path("/etc/sudoers.d") / person.name
     folder.mkdir()
     (folder / "denet-tui").touch(mode=0o755)
@@ -153,3 +155,71 @@ def test_only_where_a_rule_of_doas_lets_this_user_it_is_a_way(
     assert ("sk an administrator" in said[2]) is not allowed, said[2]
     lines = done.stdout.splitlines()
     assert [line for line in lines if "also:" not in line and re.search(r"(?<!no-)\bsudo\b", line)] == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("rule", "mine"),
+    [("NOPASSWD: /usr/bin/id", False), ("NOPASSWD: {denet}", True), ("NOPASSWD: {denet} run *", True)],
+)
+def test_what_counts_is_whether_a_rule_of_sudo_is_for_denet_tui(person: Person, rule: str, *, mine: bool) -> None:
+    """Another program's is as good as none; one for denet-tui alone is none for the loader by itself."""
+    denet, rules = f"{sys.prefix}/bin/denet-tui", Path("/etc/sudoers.d") / person.name
+    words = ("run --no-tui -- true", "setup", "diag --only PRIV-001", "explain EPERM", "setup --undo")
+    script = "".join(f"{denet} {each} 2>&1; echo ======\n" for each in words)
+    free = rules.read_text()
+    try:
+        rules.write_text(f"{person.name} ALL=(ALL) {rule.format(denet=denet)}\n")
+        # At a terminal, where sudo would be asked for the loader: that must not end in a question.
+        at_terminal = person.shell(f"script -qec '{denet} run --no-tui -- true' /dev/null")
+        said = person.shell(script).stdout.split("======\n")
+        advised = person.shell(f"sudo {denet} run --no-tui -- true")
+    finally:
+        rules.write_text(free)
+    assert "password" not in at_terminal.stdout
+    again = f"run `sudo {denet} run --no-tui -- true`"
+    assert (again in at_terminal.stdout) is (again in said[0]) is mine, at_terminal.stdout + said[0]
+    assert ("sudo does not let you" in said[0]) is not mine, said[0]
+    assert "exact" in advised.stderr if mine else "exact" not in advised.stderr
+    if not mine:
+        assert "run --user" in said[1] or "gpasswd --add" in said[1], said[1]
+        for each in said:
+            assert not re.search(r"^(?!  also:).*\bsudo \S*denet", each, re.MULTILINE), each
+            assert "administrator" in each or each in (said[1], "")
+
+
+@pytest.mark.root
+def test_whom_sudo_refuses_after_the_password_is_told_so(person: Person) -> None:
+    """Without the password it tells nobody what the rules are for; setup asks for it first, and then looks."""
+    denet, rules = f"{sys.prefix}/bin/denet-tui", Path("/etc/sudoers.d") / person.name
+    subprocess.run(["chpasswd"], input=f"{person.name}:secret\n", text=True, check=True)
+    (person.home / "script.py").write_text(
+        'from denet_tui.helper import sudo; print(sudo.password(sudo.as_root("setup")))'
+    )
+    free = rules.read_text()
+    try:
+        rules.write_text(f"{person.name} ALL=(ALL) {denet}\n")
+        watched = at_its_terminal(person, f"{denet} run --no-tui -- true")
+        rules.write_text(f"{person.name} ALL=(ALL) /usr/bin/id\n")
+        setup = at_its_terminal(person, f"{sys.executable} {person.home}/script.py")
+    finally:
+        rules.write_text(free)
+    assert f"does not let you run the loader; perhaps it lets you run `sudo {denet} run --no-tui -- true`" in watched
+    assert f"sudo does not let you run `{sys.executable} -I -m denet_tui setup` as root" in setup
+
+
+def at_its_terminal(person: Person, command: str) -> str:
+    """The last line of what it says, and sudo for it, which is given the password."""
+    argv = person.argv(command)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvp(argv[0], argv)
+    said = b""
+    with suppress(OSError):  # its end
+        while got := os.read(terminal, 4096):
+            said += got
+            if said.endswith(f"password for {person.name}: ".encode()):
+                os.write(terminal, b"secret\n")
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return said.decode().splitlines()[-1]

@@ -97,7 +97,7 @@ def perfmon_missing(error: LoadError, facts: Facts) -> Explanation:
 
 
 def _fewer_rows() -> str:
-    return f"keep fewer rows (`{called.with_sudo('… --rows 8192')}`: only root may)"
+    return f"keep fewer rows ({called.with_sudo('… --rows 8192')}: only root may)"
 
 
 def verifier(error: LoadError, facts: Facts) -> Explanation:
@@ -106,7 +106,7 @@ def verifier(error: LoadError, facts: Facts) -> Explanation:
         return refused(error, facts)
     return Explanation(
         "the kernel's verifier rejects the program; this is a mistake in denet-tui, not a permission of yours",
-        f"please report it with the verifier's log: `denet-tui --version; {called.with_sudo('selftest', '--debug')}`",
+        f"please report it, with `denet-tui --version` and the log of {called.with_sudo('selftest', '--debug')}",
         "PROG-001",
     )
 
@@ -127,7 +127,7 @@ def tracefs_unreadable(error: LoadError, facts: Facts) -> Explanation:
     """The event's files cannot be opened or do not exist."""
     if facts.tracefs is None:
         return Explanation(
-            "tracefs is not mounted", f"{called.sudo()} mount -t tracefs tracefs /sys/kernel/tracing", "FS-001"
+            "tracefs is not mounted", called.rooted("mount -t tracefs tracefs /sys/kernel/tracing"), "FS-001"
         )
     if facts.lockdown == "confidentiality":
         return locked_down(error, facts)
@@ -156,7 +156,7 @@ def perf_denied(error: LoadError, facts: Facts) -> Explanation:
     if not facts.holds(CAP_PERFMON, CAP_SYS_ADMIN):
         return Explanation(
             "perf_event_open is refused: this process lacks CAP_PERFMON",
-            f"use --attach-method raw, or {called.sudo()}",
+            f"use --attach-method raw, or {called.how_as_root()}",
             "PRIV-001",
         )
     if facts.paranoid is not None and facts.paranoid >= 3 and not facts.holds(CAP_SYS_ADMIN):
@@ -268,7 +268,7 @@ def too_big(error: LoadError, facts: Facts) -> Explanation:
     if error.stage == "attach":
         return Explanation(
             "64 programs are attached to this event already, and the kernel takes no more (E2BIG)",
-            f"use --attach-method raw, or end other tracers (`{called.sudo()} bpftool prog` names them)",
+            f"use --attach-method raw, or end other tracers ({called.rooted('bpftool prog')} names them)",
             "OTHER-001",
         )
     return Explanation("a map is larger than the kernel allows (E2BIG)", _fewer_rows(), "LIM-001")
@@ -288,7 +288,7 @@ def busy(error: LoadError, facts: Facts) -> Explanation:
     """EBUSY, which no kernel was seen to give."""
     return Explanation(
         f"the kernel says busy: {one_line(error.text)}; tracers do not exclude each other, so this is unexpected",
-        f"`{called.sudo()} bpftool prog` shows who has programs loaded; please report it",
+        f"{called.rooted('bpftool prog')} shows who has programs loaded; please report it",
         "OTHER-001",
     )
 

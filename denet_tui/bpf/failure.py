@@ -11,7 +11,7 @@ def look() -> str:
     """What to do where the checks may say more."""
     from denet_tui import called  # not in the loader, which tells the failure alone
 
-    return f"run `{called.with_sudo('diag')}`"
+    return f"run {called.with_sudo('diag')}"
 
 
 class LoadError(Exception):

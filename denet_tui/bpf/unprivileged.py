@@ -19,6 +19,8 @@ from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
 from denet_tui.bpf.request import SOCKET, Request, peer_uid
 from denet_tui.syscalls import how_ended
 
+LOADER = (sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect")
+"""What is run as root, with an address."""
 _TYPING_S = 120.0
 """For who has to type a password."""
 _OTHERWISE = "an administrator can let you watch without it: `denet-tui setup`"
@@ -116,8 +118,7 @@ class ThroughSudo:
         self._listener.bind(f"\0{name}")
         self._listener.listen()
         self._request = request
-        loader = (sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect", name)
-        self._process = subprocess.Popen(called.becoming_root(way, *loader))
+        self._process = subprocess.Popen(called.becoming_root(way, *LOADER, name))
 
     def receive(self, timeout: float = 55.0) -> Kernel:
         """The descriptors; raises LoadError, also where sudo does not let this user."""
@@ -141,8 +142,10 @@ class ThroughSudo:
                 channel, _ = self._listener.accept()
             except TimeoutError:
                 if (status := self._process.poll()) is not None:
-                    text = f"{self._way} {how_ended(status)}: it got no password, or does not let you; {_OTHERWISE}"
-                    raise LoadError("sudo", text) from None
+                    # Whom it refuses after the password it does not tell what it would run.
+                    text = f"{self._way} {how_ended(status)}: it got no password, or does not let you run the loader"
+                    may = f"perhaps it lets you run `{called.as_root(*sys.argv[1:])}`"
+                    raise LoadError("sudo", f"{text}; {may}, and {_OTHERWISE}") from None
                 continue
             if peer_uid(channel) == 0:
                 return channel

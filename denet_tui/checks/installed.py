@@ -44,7 +44,7 @@ def group(host: Host) -> Finding:
         title = f"the group {GROUP} gives nothing here: {service.UNIT} is not there (PRIV-005)"
         return Finding("PRIV-006", State.SKIP, title, tuple(evidence))
     if user.name not in names and gid != user.gid:
-        title = f"you are not in the group {GROUP}: {called.sudo()} is your way"
+        title = f"you are not in the group {GROUP}: {called.power()} is your way"
         return Finding("PRIV-006", State.SKIP, title, tuple(evidence), _WHY, fixes=_joining(host, user.name))
     groups = _groups_of(host, user.uid)
     if groups is None:
@@ -59,7 +59,7 @@ def group(host: Host) -> Finding:
         State.WARN,
         f"you are in the group {GROUP}, but this session does not know it yet",
         tuple(evidence),
-        f"{_WHY} Groups are taken at login, so this session is still refused; {called.sudo()} works all the same.",
+        f"{_WHY} Groups are taken at login, so this session is still refused; {called.power()} works all the same.",
         fixes=(
             Fix(
                 "PRIV-006.login",
@@ -94,7 +94,7 @@ def _joining(host: Host, name: str) -> tuple[Fix, ...]:
     return (
         Fix(
             "PRIV-006.join",
-            f"let {name} watch without {called.sudo()}, as a member of {GROUP}",
+            f"let {name} watch without {called.power()}, as a member of {GROUP}",
             (RunCommand((gpasswd, "--add", name, GROUP), undo=(gpasswd, "--delete", name, GROUP)),),
             "permanent",
             f"takes {name} out of the group again",

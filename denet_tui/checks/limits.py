@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from denet_tui import called
 from denet_tui.bpf.facts import INITIAL_PID_NAMESPACE, hiding, memory_limit
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
@@ -123,7 +122,7 @@ def hidden(host: Host) -> Finding:
                 (),
                 "until-reboot",
                 "nothing to undo",
-                advice=f"for others' processes start denet-tui with {called.sudo()} and --as-root; or have an "
+                advice="for others' processes start denet-tui as root with --as-root; or have an "
                 "administrator mount /proc with the option gid= of a group that you are in",
             ),
         ),

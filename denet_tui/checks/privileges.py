@@ -72,24 +72,24 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         "nothing stays",
         advice=called.how_as_root()
         if alone
-        else f"run `{called.with_sudo('run', '--', 'CMD')}`: the loader is root for a moment, "
+        else f"run {called.with_sudo('run', '--', 'CMD')}: the loader is root for a moment, "
         "everything else runs as you",
     )
     if host.uid == 0 or not caps.knows_bpf(host):
         return (sudo,)
     group = Fix(
         "PRIV-001.group",
-        f"become a member of {GROUP}, whose members need no {called.sudo()}",
+        f"become a member of {GROUP}, whose members need no {called.power()}",
         (),
         "permanent",
         "nothing to undo",
-        advice=f"PRIV-006 says what is missing: membership (`{called.sudo()} gpasswd --add USER {GROUP}`) or a "
+        advice=f"PRIV-006 says what is missing: membership ({called.rooted(f'gpasswd --add USER {GROUP}')}) or a "
         "new login",
     )
     gid = host.status().get("Gid", "").split()[:1] or [str(host.uid)]
     wanted = "-all,+bpf,+perfmon"
     line = (
-        f"{called.sudo()} setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
+        f"setpriv --reuid={host.uid} --regid={gid[0]} --init-groups --inh-caps={wanted} "
         f"--ambient-caps={wanted} --bounding-set={wanted} --no-new-privs -- {called.program()} …"
     )
     setpriv = Fix(
@@ -98,7 +98,7 @@ def _ways_up(host: Host) -> tuple[Fix, ...]:
         (),
         "until-reboot",
         "nothing stays",
-        advice=f"run `{line}`",
+        advice=f"run {called.rooted(line)}",
     )
     return (sudo, setpriv, group) if service.is_there(host) else (sudo, setpriv)
 

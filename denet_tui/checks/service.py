@@ -39,7 +39,7 @@ _MOST_FILES, _SHOWN = 20_000, 5
 _TRY_S = 60.0
 _NOBODY = 65534
 _WHY = (
-    "So that nobody has to type sudo: for each command of a member systemd starts the loader of /opt/denet-tui, with "
+    "So that nobody has to become root: for each command of a member systemd starts the loader of /opt/denet-tui, with "
     "CAP_BPF and CAP_PERFMON alone. It counts for the uid that the kernel names to it, hands the counters over, ends."
 )
 
@@ -99,7 +99,7 @@ def check(host: Host) -> Finding:
     if not has_systemd(host):
         seen = (Evidence("/run/systemd/system", "not there"),)
         return Finding(
-            "PRIV-005", State.SKIP, f"systemd does not run this machine: {called.sudo()} is the way here", seen, _WHY
+            "PRIV-005", State.SKIP, f"systemd does not run this machine: {called.power()} is the way here", seen, _WHY
         )
     folder = SYSTEMD if exists(host, f"{SYSTEMD}/{UNIT}") or not exists(host, _WANTED) else PACKAGED
     written = {name: _text(host, f"{folder}/{name}") for name in units()}
@@ -185,9 +185,9 @@ def _writable_by_others(host: Host, path: str) -> str:
 def _absent(host: Host) -> Finding:
     """Not set up, which is no fault: it is offered where it can work."""
     if why_not := cannot(host):
-        title = f"not set up, and members of {GROUP} could not watch without {called.sudo()} here: {why_not}"
+        title = f"not set up, and members of {GROUP} could not watch without {called.power()} here: {why_not}"
         return Finding("PRIV-005", State.SKIP, title, (Evidence(f"{SYSTEMD}/{UNIT}", "not there"),), _WHY)
-    title = f"not set up: members of {GROUP} could watch their own commands without {called.sudo()}"
+    title = f"not set up: members of {GROUP} could watch their own commands without {called.power()}"
     return Finding(
         "PRIV-005", State.SKIP, title, (Evidence(f"{SYSTEMD}/{UNIT}", "not there"),), _WHY, fixes=_fixes(host)
     )
@@ -251,7 +251,7 @@ def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
     return (
         Fix(
             "PRIV-005.socket",
-            f"let members of {GROUP} watch their own commands without {called.sudo()}, through {UNIT}",
+            f"let members of {GROUP} watch their own commands without {called.power()}, through {UNIT}",
             _changes(host, again=again),
             "permanent",
             f"stops {UNIT} and deletes its units; the group goes as well where it was made for this and has no members",
@@ -382,7 +382,7 @@ def _tried(host: Host, evidence: list[Evidence]) -> Finding:
         return Finding("PRIV-005", State.PASS, title, tuple(evidence), _WHY)
     evidence.insert(0, Evidence(f"selftest as {seen.who}, a member of {GROUP}", seen.text))
     if seen.exact:
-        title = f"members of {GROUP} watch without {called.sudo()}: 1,000 known calls counted exactly"
+        title = f"members of {GROUP} watch without {called.power()}: 1,000 known calls counted exactly"
         return Finding("PRIV-005", State.PASS, title, tuple(evidence), _WHY)
     title = f"{UNIT} is there, but a member of {GROUP} cannot watch through it: {seen.text}"
     return Finding("PRIV-005", State.WARN, title, tuple(evidence), _WHY, fixes=_fixes(host, again=True))

@@ -131,7 +131,7 @@ def paranoid(host: Host) -> Finding:
     if answer != errno.EACCES:
         return Finding("KERN-006", State.PASS, f"{passed}this kernel gives events all the same", tuple(evidence))
     if not held >> CAP_PERFMON & 1:
-        title = f"{passed}tracefs tracepoints work with {called.sudo()} only; raw tracepoints do not care"
+        title = f"{passed}tracefs tracepoints work with {called.power()} only; raw tracepoints do not care"
         return Finding("KERN-006", State.PASS, title, tuple(evidence))
     weakens = "processes without privilege may count their own events again, as on a kernel without this patch"
     return Finding(

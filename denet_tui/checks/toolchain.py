@@ -155,7 +155,7 @@ def remedy(host: Host, text: str) -> tuple[str, str]:
     if fix is None:
         return "", ""
     change = next((each for each in fix.changes if isinstance(each, RunCommand)), None)
-    return finding.title, f"{fix.title}: {called.sudo()} {shlex.join(change.argv)}" if change else fix.advice
+    return finding.title, f"{fix.title}: {called.rooted(shlex.join(change.argv))}" if change else fix.advice
 
 
 def _unusable(host: Host, text: str) -> Finding:

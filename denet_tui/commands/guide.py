@@ -44,7 +44,7 @@ def tell(words: str) -> int:
         if rows:
             return show(words)
         diag = called.with_sudo("diag")
-        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or `{diag}`, may tell", 1)
+        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or {diag}, may tell", 1)
     lines = [said, "  if it is what loading says in a session like this one:"]
     lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
     told_here = "\n".join([*lines, f"  see:   denet-tui explain {told.check_id}"])
@@ -77,9 +77,7 @@ def _of_finding(finding: Finding) -> str:
         lines += [f"         {line}" for line in (*text.change_lines(fix), fix.advice) if line]
         lines += [f"  undo:  {fix.undo}"] if fix.undo else []
     if finding.state in (State.PASS, State.SKIP) and not finding.fixes:
-        setup = called.as_root("setup", "--only", finding.id)
-        lines += guide.wrapped(
-            f"nothing; where it is not so, `{setup}` shows what helps before it does it", "  fix:   "
-        )
-        lines += [f"  undo:  {called.as_root('setup', '--undo', '--only', finding.id)}"]
+        setup = called.with_sudo("setup", "--only", finding.id)
+        lines += guide.wrapped(f"nothing; where it is not so, {setup} shows what helps before it does it", "  fix:   ")
+        lines += [f"  undo:  {called.with_sudo('setup', '--undo', '--only', finding.id)}"]
     return "\n".join(lines) + "\n"

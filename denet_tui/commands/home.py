@@ -198,6 +198,8 @@ class _Home:
         """Apply or undo one fix by `sudo denet-tui setup`, on the terminal, which the screen has left."""
         argv = sudo.undo(fix) if kind == "undo" else sudo.apply(fix)
         complain(f"as root: {shlex.join(argv)}")
+        if refused := sudo.password(argv):
+            return Ended(kind, fix, good=False, text=refused)
         return sudo.run(argv).ended(kind, fix)
 
     def _through_sudo(self, pick: Pick) -> str:
@@ -244,7 +246,7 @@ def farewell(setup: SetupState) -> Left:
     setup.wait(setup.engine.events.empty, 0)
     ready = any(method.verdict == "ready" and method.proven for method in setup.methods)
     in_force = _in_force(setup.done)
-    words = [f"applied and in force: {fix}; to take it back: {called.sudo()} {sudo.to_undo(fix)}" for fix in in_force]
+    words = [f"applied and in force: {fix}; to take it back: {called.rooted(sudo.to_undo(fix))}" for fix in in_force]
     words += [f"taken back only in part: {each.fix}: {'; '.join(each.left)}" for each in setup.done if each.left]
     if setup.working:
         words.append("what was at work is being cancelled and taken back; `denet-tui setup` tells how it is")

@@ -108,7 +108,7 @@ class Setup:
         """Do what was asked for; the exit status. Raises SetupError, PlanError, RepairError, CancelledError."""
         _agree(self.request)
         if (self.request.yes or self.request.undo) and self._host().uid:
-            raise SetupError(f"this changes the machine, which only root can: {self._as_root()}")
+            raise SetupError(f"this changes the machine, which only root can; {called.how_as_root(*self._words())}")
         try:
             return self._undo() if self.request.undo else self._plan()
         finally:
@@ -136,7 +136,7 @@ class Setup:
         found = self.result.plan = plan.plan(findings, self.request.only, permanent=self.request.permanent)
         self._show(found)
         if cut_off:
-            self._say(f"an earlier setup was interrupted half-way; to take that back: {self._as_root()}")
+            self._say(f"an earlier setup was interrupted half-way; to take that back: {called.as_root(*self._words())}")
         if self._is_for_another(found):
             write(self._for_administrator(found), sys.stderr if self.request.as_json else sys.stdout)
             return self._status()
@@ -177,7 +177,7 @@ class Setup:
         if self.request.yes or self.request.plan or self.request.as_json:
             return self.request.yes
         if self._host().uid:
-            self._say(f"To apply it: {self._as_root()}")
+            self._say(f"To apply it {called.how_as_root(*self._words())}")
             return False
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             self._say("Nothing was changed. To apply it add --yes")
@@ -316,9 +316,11 @@ class Setup:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _as_root(self) -> str:
+    @staticmethod
+    def _words() -> tuple[str, ...]:
+        """What root adds to denet-tui to have this done."""
         words = [word for word in sys.argv[1:] if word not in ("--plan", "--json")] or ["setup"]
-        return called.as_root(*words, *(() if {"--yes", "--undo"} & set(words) else ("--yes",)))
+        return (*words, *(() if {"--yes", "--undo"} & set(words) else ("--yes",)))
 
     def _to_undo(self, identity: str) -> str:
         return called.as_root("setup", "--undo", "--only", identity)

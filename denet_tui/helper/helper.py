@@ -272,7 +272,7 @@ class Helper:
             raise RepairError(f"{identity[:100]} is no fix that was found on this machine; nothing was changed")
         if fix.weakens:
             raise RepairError(
-                f"{identity} weakens this machine, for which root is asked: {called.sudo()} {sudo.to_apply(identity)}"
+                f"{identity} weakens this machine, for which root is asked: {called.rooted(sudo.to_apply(identity))}"
             )
         changed = RepairError(
             f"{identity}: this machine has changed since that was shown; nothing was done, look again"
@@ -291,7 +291,7 @@ class Helper:
         mine = self._repair(self._session)
         if identity not in mine.applied():
             raise RepairError(
-                f"{identity} was not applied here, so root is asked for it: {called.sudo()} {sudo.to_undo(identity)}"
+                f"{identity} was not applied here, so root is asked for it: {called.rooted(sudo.to_undo(identity))}"
             )
         self._count("undo", identity)
         left = [line for undone in mine.undo([identity]) for line in undone.left]
@@ -301,7 +301,7 @@ class Helper:
         self._begun[kind, identity] += 1
         if self._begun[kind, identity] > _TIMES:
             again = sudo.to_apply(identity) if kind == "apply" else sudo.to_undo(identity)
-            how = f"{called.sudo()} {again}"
+            how = called.rooted(again)
             raise RepairError(f"{identity}: that was done {_TIMES} times in this session; to go on: {how}")
 
     def _say_ended(self, kind: str, fix: str, **how: Any) -> None:

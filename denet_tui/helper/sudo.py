@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 import shlex
-import shutil
 import signal
 import sys
 import textwrap
@@ -17,7 +16,7 @@ from typing import Any
 
 from denet_tui import called
 from denet_tui.bpf.request import GROUP
-from denet_tui.called import becoming_root, way_up
+from denet_tui.called import becoming_root, itself, way_up
 from denet_tui.checks import service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
@@ -66,8 +65,8 @@ def to_undo(fix: str) -> str:
 
 def as_root(*words: str) -> tuple[str, ...]:
     """The argv of denet-tui with these words, through a way up; empty where there is none."""
-    way = way_up()
-    return becoming_root(way, *_itself(), *words) if way else ()
+    way = way_up(*itself(), *words)
+    return becoming_root(way, *itself(), *words) if way else ()
 
 
 def password(argv: tuple[str, ...]) -> str:
@@ -78,7 +77,10 @@ def password(argv: tuple[str, ...]) -> str:
     if Path(argv[0]).name != "sudo" or called.asks_nothing(*argv[:2]):
         return ""
     answer = run((argv[0], "-v"))
-    return f"sudo {how_ended(answer.status)}: it got no password; nothing was started" if answer.status else ""
+    if answer.status:
+        return f"sudo {how_ended(answer.status)}: it got no password; nothing was started"
+    called.refuses.cache_clear()  # now that it knows who asks, it says what it was not asked before
+    return f"sudo does not let you run `{shlex.join(argv[1:])}` as root" if called.refuses(*argv) else ""
 
 
 def can() -> bool:
@@ -97,15 +99,7 @@ def undo(fix: str) -> tuple[str, ...]:
 
 
 def _setup(*words: str) -> tuple[str, ...]:
-    return as_root("setup", *words) if os.geteuid() else (*_itself(), "setup", *words)
-
-
-def _itself() -> tuple[str, ...]:
-    """Denet-tui as an absolute program: the installed script, or this Python with the module."""
-    path = shutil.which(sys.argv[0]) or ""
-    if Path(path).name == "denet-tui":
-        return (str(Path(path).absolute()),)
-    return (sys.executable, "-I", "-m", "denet_tui")  # -I: nothing of this folder is imported as root
+    return as_root("setup", *words) if os.geteuid() else (*itself(), "setup", *words)
 
 
 def run(argv: tuple[str, ...]) -> Answer:
@@ -120,7 +114,7 @@ def run(argv: tuple[str, ...]) -> Answer:
         with open(reading, "rb") as stream:  # noqa: PTH123 - a descriptor
             try:
                 to_pipe = [(os.POSIX_SPAWN_DUP2, writing, 1)]
-                pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=to_pipe, setsigdef=[signal.SIGINT])
+                pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=to_pipe, setsigdef=[signal.SIGINT])
             finally:
                 os.close(writing)
             text = stream.read().decode(errors="replace")

@@ -78,4 +78,5 @@ def _asked(text: str, words: tuple[str, ...], finding: str = "") -> NextStep:
 
 def _becoming_root(host: Host) -> tuple[str, ...]:
     ways = called.installed(host.access)
-    return next(((Path(each).name,) for each in ways if host.uid == 0 or not called.refuses(each)), ())
+    itself = called.itself()
+    return next(((Path(each).name,) for each in ways if host.uid == 0 or not called.refuses(each, *itself)), ())

@@ -264,7 +264,7 @@ class Repair:
 
     def _need_root(self) -> None:
         if self._host.uid:
-            raise RepairError(f"only root can change this machine: run it with {called.sudo()}")
+            raise RepairError(f"only root can change this machine: {called.how_as_root()}")
 
 
 def refuse(fix: Fix, settings: Settings = REAL) -> list[Step]:

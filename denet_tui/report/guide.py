@@ -71,7 +71,7 @@ ROWS = (
             "Verify if the binary still has the correct capabilities",
         ),
         "sudo denet-tui setup --only PRIV-005.socket",
-        "lets members of the group denet-trace watch without sudo; PRIV-007 finds capabilities on interpreters",
+        "lets members of the group denet-trace watch without root; PRIV-007 finds capabilities on interpreters",
         "CAP_BPF alone cannot load a tracing program (CAP_PERFMON is missing), and setcap on an interpreter gives the "
         "capabilities to every script of every user",
     ),
@@ -232,7 +232,10 @@ def page(row: Row) -> str:
 def _typed(command: str) -> str:
     """A command of ROWS as it is typed here, where sudo may not find denet-tui by its name."""
     words = command.removeprefix("sudo denet-tui ")
-    return command if words == command else called.with_sudo(words)
+    if words == command:
+        return command
+    way = "as root:" if called.why_no_way() else called.sudo()
+    return f"{way} {called.program()} {words}"
 
 
 def wrapped(text: str, first: str) -> list[str]:

@@ -142,5 +142,5 @@ def _root() -> Path:
     for mount in parse_mounts(os.fsdecode(Path("/proc/self/mountinfo").read_bytes())):
         if (mount.kind, mount.top) == ("cgroup2", "/"):
             return Path(mount.point)
-    how = f"{called.sudo()} mount -t cgroup2 none DIR, in a new DIR"
+    how = f"{called.rooted('mount -t cgroup2 none DIR')}, in a new DIR"
     raise StartError(f"cgroups of the second version are not mounted here: {how}")

@@ -281,7 +281,7 @@ def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) 
         raise StartError(_no_privilege())
     if unprivileged.has_service():
         return lambda wanted, _: unprivileged.Served(wanted)
-    way = called.way_up()
+    way = called.way_up(*unprivileged.LOADER)
     if options.no_sudo or not way or not os.isatty(0) or not os.isatty(2):
         raise StartError(_no_privilege())
 
@@ -301,7 +301,7 @@ def _no_privilege() -> str:
             f"root has no {' and no '.join(missing)} here, which loading the BPF program needs: a container or a "
             "bounding set holds it back; run denet-tui outside, or let the container have it (--cap-add)"
         )
-    why, again = called.why_no_way(), called.as_root(*sys.argv[1:])
+    why, again = called.why_no_way(*sys.argv[1:]), called.as_root(*sys.argv[1:])
     if unprivileged.is_shut_out():
         return (
             f"this session may not ask for the BPF program: it is not in the group {request.GROUP}. An administrator "

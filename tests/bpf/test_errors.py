@@ -100,7 +100,7 @@ ROWS = [
         LoadError("compile", "Failed to compile", output="incomplete definition of type 'struct tracepoint__sched__x'"),
         {"tracefs": None},
         "FS-001",
-        "tracefs is not mounted; sudo mount -t tracefs tracefs /sys/kernel/tracing",
+        "tracefs is not mounted; `sudo mount -t tracefs tracefs /sys/kernel/tracing`",
     ),
     (
         LoadError("compile", "Failed to compile", output="incomplete definition of type 'struct tracepoint__sched__x'"),

@@ -294,8 +294,8 @@ def test_leaving_says_what_is_in_force_and_how_to_take_it_back() -> None:
     left = farewell(applied, there, failed, state=State.PASS)
     assert left.status == 0
     (line,) = left.words
-    assert line.startswith("applied and in force: A-001.set; to take it back: sudo ")
-    assert line.endswith("setup --undo --only A-001.set")
+    assert line.startswith("applied and in force: A-001.set; to take it back: `sudo ")
+    assert line.endswith("setup --undo --only A-001.set`")
 
 
 def test_leaving_in_the_middle_says_what_is_left() -> None:

@@ -16,7 +16,7 @@ MODES = {"/usr/bin/setpriv": 0o755}
 
 @pytest.fixture(autouse=True)
 def sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(called, "way_up", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr(called, "way_up", lambda *_: "/usr/bin/sudo")
 
 
 def host(**more: str) -> FakeHost:
@@ -82,7 +82,7 @@ def test_without_systemd_it_is_not_offered() -> None:
 
 
 def test_without_sudo_the_socket_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(called, "way_up", lambda: "")
+    monkeypatch.setattr(called, "way_up", lambda *_: "")
     monkeypatch.setattr(called, "_FOLDERS", ("/nowhere",))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     found = {each.id: each for each in access.ways(access.reach(host()), GOOD, ANN, "denet-tui")}

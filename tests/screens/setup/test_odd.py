@@ -180,7 +180,7 @@ async def test_without_sudo_there_is_a_text_for_an_administrator(tmp_path: Path)
 
 def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Without privilege, on a machine with sudo and systemd."""
-    monkeypatch.setattr("denet_tui.helper.sudo.way_up", lambda: "/usr/bin/sudo")
+    monkeypatch.setattr("denet_tui.helper.sudo.way_up", lambda *_: "/usr/bin/sudo")
     engine = Recorded(broken() | {"PRIV-005": recorded.not_set_up()}, root=False)
     engine.may_load = False
     return engine
