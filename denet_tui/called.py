@@ -35,13 +35,17 @@ def program() -> str:
 @cache
 def _program(called: str) -> str:
     """Looked for once: it is said at each drawing."""
-    import shutil  # it loads what packs archives, which takes a moment
-
-    path = shutil.which(called) or ""
+    path = _which(called)
     folder = str(Path(path).parent)
     if Path(path).name != "denet-tui" or folder in ("/usr/bin", "/bin") or (folder == _LOCAL and _sudo_finds_local()):
         return "denet-tui"
     return str(Path(path).absolute())
+
+
+def _which(name: str) -> str:
+    import shutil  # it loads what packs archives, which takes a moment
+
+    return shutil.which(name) or ""
 
 
 def for_administrator() -> tuple[str, bool]:
@@ -99,7 +103,7 @@ def as_root(*words: str) -> str:
 
 def itself() -> tuple[str, ...]:
     """The argv of denet-tui for root: what is advised is what is run, so that a rule holds for both."""
-    if Path(shutil.which(sys.argv[0]) or "").name == "denet-tui":
+    if Path(_which(sys.argv[0])).name == "denet-tui":
         return (program(),)
     return (sys.executable, "-I", "-m", "denet_tui")  # -I: nothing of this folder is imported as root
 
