@@ -283,15 +283,20 @@ class _News:
             changes |= {"total": process.total.plus(delta), "delta": delta, "errnos": _more(process.errnos, new)}
         elif process.delta is not NOTHING:
             changes |= {"recent": EMPTY, "delta": NOTHING}
-        if told := next((name for name in names if name in self.times), None):
-            changes["time"] = self.times[told]
-        elif self.rested_ns and process.time and process.alive:
-            changes["time"] = times.rested(process.time, self.rested_ns, usage.threads)
-        elif self.rested_ns is None and self.times:
-            changes["time"] = None
+        if (time := self._time_of(process, names, usage.threads)) is not process.time:
+            changes["time"] = time
         if self.execs is not None:
             changes["programs"] = _executed(process, self.execs, self.command)
         return process._replace(usage=usage, **changes) if changes or usage != process.usage else process
+
+    def _time_of(self, process: ProcessInfo, names: Iterable[str], threads: int) -> Time | None:
+        if told := next((name for name in names if name in self.times), None):
+            return self.times[told]
+        if self.rested_ns is None:
+            return None if self.times else process.time
+        if self.rested_ns and process.time and process.alive:
+            return times.rested(process.time, self.rested_ns, threads)
+        return process.time
 
 
 def _turned_away(ours: Line) -> dict[str, int]:

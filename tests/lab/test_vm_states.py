@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Lab:
             if left:
                 folder = self._folder / f"{BOOTS.index(boot)}-{attempt}"
                 folder.mkdir()
-                found = vm.boot(self._machines, boot._replace(cases=left), folder)
+                found = vm.boot(self._machines, replace(boot, cases=left), folder)
                 seen |= {f"{boot} {name}": each for name, each in found.items()}
         return seen
 

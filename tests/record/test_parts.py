@@ -261,7 +261,7 @@ def test_a_damaged_beginning_is_one_line(tmp_path: Path, run: list[Snapshot]) ->
 def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
     words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "8M", "--keep", "1h"]
     busy = "while :; do ls -d /usr/bin /nonexistent; done"
-    command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "9", "sh", "-c", busy]
+    command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "30", "sh", "-c", busy]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         eventually(lambda: len(parts_of(tmp_path / "rec.jsonl")) > 2, "there are parts")
         process.kill()

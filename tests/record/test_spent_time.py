@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,8 +73,7 @@ def _written(writer: times.Times, *living: ProcessInfo) -> dict[str, Any]:
 def _after(one: ProcessInfo, step: str) -> ProcessInfo:
     time = one.time or Time()
     threads = one.usage.threads
-    return replace(
-        one,
+    return one._replace(
         time={
             "rests": time._replace(blocked_ns=time.blocked_ns + STEP_NS * threads),
             "works": time._replace(user_ns=time.user_ns + 5, blocked_ns=time.blocked_ns + STEP_NS * threads - 5),
