@@ -18,7 +18,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class ProgramCache:
 
     @cached_property
     def _key(self) -> str:
-        return hashlib.sha256(repr((os.uname()[2:], self._settings, list(_sources()))).encode()).hexdigest()
+        return hashlib.sha256(repr((os.uname()[2:], self._settings, sources())).encode()).hexdigest()
 
     @property
     def _file(self) -> Path:
@@ -272,15 +272,18 @@ def _uses(code: bytes) -> Iterator[tuple[int, int]]:
             yield offset * 8, descriptor
 
 
-def _sources() -> Iterator[tuple[str, str]]:
+@cache
+def sources() -> list[tuple[str, str]]:
     """All that decides what is compiled, and is not in the settings: this kernel's build, and this program's files.
 
     Not where they lie: copies that are the same take what one of them has compiled.
     """
     own = sorted(path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
+    found = []
     for path in (_NOTES if _has_build_id() else btf.VMLINUX, *own):
         with suppress(OSError):  # a kernel without BTF
-            yield str(path).removeprefix(str(_HERE)), hashlib.sha256(path.read_bytes()).hexdigest()
+            found.append((str(path).removeprefix(str(_HERE)), hashlib.sha256(path.read_bytes()).hexdigest()))
+    return found
 
 
 def _has_build_id() -> bool:

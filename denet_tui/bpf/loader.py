@@ -207,7 +207,9 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
     match words:
         case ["channel", number, who]:
             channel = socket.socket(fileno=int(number))
-            who = _line(channel) if who == "asked" else who
+            if who == "asked":
+                compiled.sources()  # which takes a while: this process may have to wait anyway
+                who = _line(channel)
             return channel, None if who == "everyone" else int(who), LARGEST_SCALE
         case ["serve"]:
             channel = socket.socket(fileno=os.dup(0))

@@ -23,25 +23,22 @@ from denet_tui.commands.targets import (
     cgroup_of,
     processes_called,
 )
-from denet_tui.findings.rules import sentences
-from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
-from denet_tui.record.table import render_table
 from denet_tui.syscalls import class_of
 from denet_tui.visible import ReaderLeftError, as_json, complain, terminal_width, visible, write
-from denet_tui.watch.command import Command
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
 from denet_tui.watch.log import RING
-from denet_tui.watch.worker import Session
 
 if TYPE_CHECKING:
+    from denet_tui.model import RunInfo, Snapshot
     from denet_tui.preferences.screen import Preferences
     from denet_tui.record.writer import Recorder
+    from denet_tui.watch.worker import Session
 
 log = logging.getLogger("denet_tui")
 
-Told = Callable[[RunInfo], Callable[[Snapshot], None]]
+Told = Callable[["RunInfo"], Callable[["Snapshot"], None]]
 """From what does not change during a run to what each snapshot of it is given to."""
 
 
@@ -289,6 +286,8 @@ def _without_screen(session: Session, request: WatchRequest, tell: Callable[[Sna
     Ctrl+c reaches the command by itself, as it shares this terminal (or through Relayed): so it is the command's to
     decide, as long as it lives. An attached process does not share it: there ctrl+c ends the watching.
     """
+    from denet_tui.watch.command import Command
+
     stop, how = threading.Event(), "ended"
     is_command = isinstance(session.target, Command)
     leave = request.on_quit == "leave" or not is_command
@@ -343,6 +342,9 @@ def _recorder(info: RunInfo, request: WatchRequest) -> Recorder | None:
 
 def _write_table(info: RunInfo, snapshot: Snapshot, said: Sequence[str] = ()) -> None:
     """On stderr; `said` comes last."""
+    from denet_tui.findings.rules import sentences
+    from denet_tui.record.table import render_table
+
     width = terminal_width(100)
     write(render_table(info, snapshot, width, [*sentences(snapshot), *said]), sys.stderr)
 

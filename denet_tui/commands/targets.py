@@ -1,4 +1,7 @@
-"""What can be watched, each from what it asks of Start to the session over it, and the options of watching."""
+"""What can be watched, each from what it asks of Start to the session over it, and the options of watching.
+
+What watches is imported where it holds: by then a loader is at work, and need not wait for that.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,19 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import words_of
 from denet_tui.visible import complain, how_many, is_dumb, terminal_width, visible, write
-from denet_tui.watch import cgroups, machine
-from denet_tui.watch.attach import attach_processes
-from denet_tui.watch.cgroups import Cgroup
-from denet_tui.watch.command import Command
-from denet_tui.watch.launch import Aim, Options, Start, StartError, hold_command
-from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.worker import Session
+from denet_tui.watch.launch import Aim, Options, Start, StartError
+
+if TYPE_CHECKING:
+    from denet_tui.bpf.tracer import Tracer
+    from denet_tui.watch.cgroups import Cgroup
+    from denet_tui.watch.command import Command
+    from denet_tui.watch.worker import Session
 
 _NO_FILE = (None, "pane", "null")
 """Values of --output that are no files."""
@@ -137,6 +139,10 @@ class CommandTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:
         """Start it, and hold it before its first instruction; the programs of the run before serve once more."""
+        from denet_tui.watch.hold import hold_command
+        from denet_tui.watch.output import CommandOutput
+        from denet_tui.watch.worker import Session
+
         if self._before:
             self._before[0].release()
         stdio, copy = _destinations(request, on_screen=on_screen)
@@ -163,6 +169,9 @@ class ProcessTarget(Target):
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter them and their living descendants."""
+        from denet_tui.watch.attach import attach_processes
+        from denet_tui.watch.worker import Session
+
         attached, tracer, info = attach_processes(start, self.pids, interval_s)
         return Session(info, tracer, attached)
 
@@ -177,20 +186,29 @@ class MachineTarget(Target):
 
     def scale(self, options: Options) -> int:
         """As large as what runs here now asks for."""
+        from denet_tui.watch import machine
+
         return machine.scale(options)
 
     def hold(self, start: Start, request: WatchRequest, interval_s: float, *, on_screen: bool) -> Session:  # noqa: ARG002
         """Enter every process that there is."""
+        from denet_tui.watch import machine
+        from denet_tui.watch.worker import Session
+
         return Session(*machine.watch_everything(start, _say_how_many, interval_s, self._within))
 
 
 def cgroup_of(request: WatchRequest) -> Cgroup | None:
     """The cgroup that the options name, None where they name none; raises StartError."""
+    if not (request.cgroup or request.unit or request.container):
+        return None
+    from denet_tui.watch import cgroups
+
     ways = {cgroups.at: request.cgroup, cgroups.of_unit: request.unit, cgroups.of_container: request.container}
     named = [(find, word) for find, word in ways.items() if word]
     if len(named) > 1:
         raise StartError("--cgroup, --unit and --container exclude each other; see `denet-tui machine --help`")
-    return named[0][0](named[0][1]) if named else None
+    return named[0][0](named[0][1])
 
 
 def _say_how_many(processes: int) -> None:

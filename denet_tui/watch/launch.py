@@ -1,4 +1,4 @@
-"""Gets a watched command or process ready: the loader, the drop to the user, the barrier, in this order."""
+"""Gets watching ready: the loader, and the drop to the user."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from denet_tui import called, clock, syscalls
-from denet_tui.bpf import facts, privilege, request, reset, unprivileged
-from denet_tui.bpf.begun import Look
+from denet_tui.bpf import facts, privilege, request, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
-from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
-from denet_tui.watch.command import Command, find
-from denet_tui.watch.output import CommandOutput
-from denet_tui.watch.processes import all_pids, descendants
-from denet_tui.watch.relay import Relayed
+
+if TYPE_CHECKING:
+    from denet_tui.bpf.begun import Look
+    from denet_tui.bpf.tracer import Tracer
 
 FAILED = 125
 """Exit status when denet-tui itself fails, as env(1) and timeout(1) have it."""
-
-_EMULATED = {"TERM": "xterm-256color"}
-"""A command with a terminal of its own is told what that one can do, not what the user's can."""
 
 
 class StartError(Exception):
@@ -136,6 +131,8 @@ class Start:
             self.only_uid = os.getuid()
         self._look: Look | None = None
         if aim in ("process", "machine"):
+            from denet_tui.bpf.begun import Look
+
             self._look = Look(lambda: _family(pids), self.only_uid, about=self.options.detail in ("files", "all"))
 
     def _refuse_tracer(self) -> None:
@@ -178,6 +175,8 @@ class Start:
 
     def tracer(self) -> Tracer:
         """Wait for the loader; raises LoadError."""
+        from denet_tui.bpf.tracer import Tracer  # while the loader works
+
         kernel = self.load()
         tracer = Tracer(kernel, self.only_uid)
         if self._look:
@@ -188,6 +187,10 @@ class Start:
 
     def release(self, tracer: Tracer) -> None:
         """Stop watching every process of `tracer`: the loaded programs are for the next command."""
+        from denet_tui.bpf import reset
+
+        from denet_tui.bpf import reset
+
         reset.stop_watching(self.load(), tracer.read)
 
     def info(
@@ -219,6 +222,8 @@ class Start:
 
 def _family(pids: Sequence[int]) -> Iterator[int]:
     """Those with their descendants; every process there is where there are none."""
+    from denet_tui.watch.processes import all_pids, descendants
+
     if not pids:
         yield from all_pids()
     for pid in pids:
@@ -232,47 +237,6 @@ def _folder_of(pid: int | str) -> str | None:
         return str(Path(f"/proc/{pid}/cwd").readlink())
     except OSError:
         return None
-
-
-def hold_command(
-    start: Start,
-    argv: tuple[str, ...],
-    *,
-    own_terminal: bool,
-    stdio: tuple[int, int, int],
-    output: CommandOutput | None = None,
-    tracer: Tracer | None = None,
-    interval_s: float = 0.5,
-) -> tuple[Command, Tracer, RunInfo]:
-    """A command at the barrier, and watched; raises CommandError, LoadError.
-
-    With the `tracer` of the command before this one nothing is loaded again; that one must have ended.
-    """
-    if start.supervisor is None:
-        raise ValueError("started without a supervisor")
-    path = find(start.supervisor, argv[0], start.environment.get("PATH", os.defpath))
-    size = os.get_terminal_size(1) if own_terminal and os.isatty(1) else os.terminal_size((80, 24))
-    if tracer is None:
-        tracer = start.tracer()
-    else:
-        start.release(tracer)
-    has_pty = own_terminal or (start.foreign and any(map(os.isatty, stdio)))
-    policy = {"ask": "kill" if has_pty else "leave"}.get(start.options.on_quit, start.options.on_quit)
-    command = (Relayed if start.foreign and not own_terminal else Command)(
-        argv,
-        path,
-        supervisor_of=start.supervisor,
-        env=start.environment | _EMULATED if own_terminal else start.environment,
-        own_terminal=own_terminal,
-        size=(size.columns, size.lines),
-        stdio=stdio,
-        output=output,
-        ignored=start.ignored,
-        policy=policy,
-        name=tracer.expect(),
-    )
-    tracer.hold(command.pid, parent=start.supervisor[0])
-    return command, tracer, start.info(argv, path, command.pid, tracer, interval_s, in_own_folder=True)
 
 
 def without_privilege(options: Options, aim: Aim, say: Callable[[str], object]) -> Loader:

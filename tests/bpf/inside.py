@@ -23,7 +23,8 @@ from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import Snapshot
-from denet_tui.watch.launch import Options, Start, hold_command
+from denet_tui.watch.hold import hold_command
+from denet_tui.watch.launch import Options, Start
 from denet_tui.watch.worker import Session
 from tests.invariants import broken
 

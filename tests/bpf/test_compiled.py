@@ -194,6 +194,15 @@ def test_what_cannot_be_loaded_is_compiled_instead(
     assert capsys.readouterr().out == f"compiled: {why}\n"
 
 
+@pytest.fixture
+def looked_for_again() -> Iterator[None]:
+    """A loader looks once for what its program is compiled from: here that changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "sources", compiled.sources.__wrapped__)
+        yield
+
+
+@pytest.mark.usefixtures("looked_for_again")
 def test_other_settings_another_source_and_another_kernel_have_another_place(
     cache: ProgramCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -21,7 +21,8 @@ from denet_tui.bpf import privilege
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.screen import LiveScreen
 from denet_tui.watch import machine
-from denet_tui.watch.launch import Options, Start, hold_command
+from denet_tui.watch.hold import hold_command
+from denet_tui.watch.launch import Options, Start
 from denet_tui.watch.output import CommandOutput
 from denet_tui.watch.worker import Session
 
