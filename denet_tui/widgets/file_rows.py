@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from denet_tui.model import ProcessInfo
-from denet_tui.touched import File, Use
+from denet_tui.touched import FOLDED, File, Use
 from denet_tui.widgets.formatting import program
 
 GROUPINGS = ("file", "process", "folder", "peer", "mount")
@@ -47,6 +47,8 @@ Uses = Mapping[File, Use]
 
 def path_of(file: File) -> str:
     """As it was called."""
+    if file == FOLDED:
+        return "the least together"
     return f"{file.kind} of unknown name" if file.path is None else file.path
 
 
