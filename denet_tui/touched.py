@@ -46,6 +46,13 @@ FOLDED = File("folded", None)
 """In the place of many: those of a process, or of all, that have no rows of their own any more."""
 
 
+def called(file: File) -> str:
+    """What it is called on a screen or in a table; as it came from outside."""
+    if file == FOLDED:
+        return "the least together"
+    return f"{file.kind} of unknown name" if file.path is None else file.path
+
+
 class Use(NamedTuple):
     """What calls did with a file; sendfile and its like count on both sides."""
 
