@@ -5,16 +5,21 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 KEPT = 20_000
-"""Rows of each table that are kept; what comes for others is counted as turned away."""
+"""Rows of each table that are kept: where there are more, the least are folded, those of ended processes first."""
 SLOWEST = 5
 """Of each syscall."""
 
 UNTOLD = ("calls of setuid programs", "32-bit calls")
 """No tables, but among what was turned away: their files and paths are told to root alone, and of the others never."""
+FOLDED_FILES, FOLDED_PATHS = "folded files", "folded paths"
+"""Nor these: rows that were added to one, or (of a process that ended long ago) have gone."""
 
 
 def turned_away(table: str, count: int) -> str:
     """In words what found no room in a table."""
+    if table in (FOLDED_FILES, FOLDED_PATHS):
+        of = ", those of ended processes first," if table == FOLDED_FILES else ""
+        return f"{table}: the {count:,} least{of} are told in sums alone"
     if table in UNTOLD:
         return f"{table} without files and paths: {count:,}"
     return f"{table}: turned away {count:,} times (no room)"
@@ -33,6 +38,17 @@ class File(NamedTuple):
     kind: str
     path: str | None
     """As it was called when it was first seen; None where that is not known."""
+
+
+FOLDED = File("folded", None)
+"""In the place of many: those of a process, or of all, that have no rows of their own any more."""
+
+
+def called(file: File) -> str:
+    """What it is called on a screen or in a table; as it came from outside."""
+    if file == FOLDED:
+        return "the least together"
+    return f"{file.kind} of unknown name" if file.path is None else file.path
 
 
 class Use(NamedTuple):
@@ -59,7 +75,7 @@ class FailedPath(NamedTuple):
     syscall: str
     errno: int
     path: str | None
-    """None where it could not be read: a bad address, mostly."""
+    """None where it could not be read (a bad address, mostly), and of all together that have no rows any more."""
 
 
 class SlowCall(NamedTuple):
@@ -84,3 +100,5 @@ class Touched(NamedTuple):
     """By syscall, the slowest first."""
     mounts: tuple[str, ...] = ()
     """Where file systems are mounted, as denet-tui itself saw it at the start."""
+    folds: int = 0
+    """How often rows have been folded; else they only grow."""

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ from denet_tui.syscalls import X32_BIT
 _PATIENCE_S = 1.0
 """How long is waited for what there is to say, once it is wanted."""
 _LIFE_S = 10
+_MESSAGE = struct.Struct("<QI")
+"""How a struct msghdr begins: the address that it goes to, and the length of that (man 2 sendmsg)."""
 _TEXT = 256
 """Bytes of a path or an address that are read."""
 _ROOM = 1 << 20
@@ -151,8 +154,12 @@ def _about(pid: int, does: int, arguments: list[int]) -> str | None:
         return files.cut_text(text, text.find(b"\0") + 1 or len(text))
     if does & HAS_ADDRESS:
         return files.address(_read(pid, arguments[1], arguments[2] & 0xFFFFFFFF)) or None
-    if does & HAS_PEER and does & WRITES and not does & MESSAGE_1 and arguments[4]:
-        return files.address(_read(pid, arguments[4], arguments[5] & 0xFFFFFFFF)) or None
+    if does & HAS_PEER and does & WRITES:
+        address, size = arguments[4], arguments[5] & 0xFFFFFFFF
+        if does & MESSAGE_1:  # a struct msghdr
+            address, size = _MESSAGE.unpack(_read(pid, arguments[1], _MESSAGE.size))
+        if address and (peer := files.address(_read(pid, address, size))):
+            return peer
     return _file(pid, arguments[does >> 12 & 3] & 0xFFFFFFFF) if does & HAS_FILE else None
 
 

@@ -406,7 +406,9 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->size = third;
     if (DOES_ALL(MAKES_TWO | FOURTH))
         about->text = REGISTER(u64, registers, OFF_ARG_3);
-    if (DOES(HAS_PEER) && DOES(WRITES) && !DOES(MESSAGE)) {
+    if (DOES(HAS_PEER) && DOES(WRITES) && DOES(MESSAGE))
+        task->about = ABOUT | GIVES;
+    else if (DOES(HAS_PEER) && DOES(WRITES)) {
         about->text = REGISTER(u64, registers, OFF_ARG_4);
         about->size = REGISTER(u64, registers, OFF_ARG_5);
         if (about->text)
@@ -523,6 +525,14 @@ static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct id
     return row;
 }
 
+/* The address that a struct msghdr leads to, and its length; both 0 where there is none. */
+static __always_inline void read_message(struct about *about, u64 *address, u32 *length)
+{
+    *address = *length = 0;
+    read_user(address, sizeof(*address), (void *)about->text);
+    read_user(length, sizeof(*length), (void *)(about->text + 8));
+}
+
 /*
  * Of a datagram by address, and of a socket that was not connected or bound: the file becomes that socket with that
  * address, which has a row and a name of its own. The address is what was given, or what the kernel has written where a
@@ -539,9 +549,7 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     u64 *given = (u64 *)(name->text + 2 * ADDRESS); /* of bytes it would be cleared and copied byte by byte */
     __builtin_memset(given, 0, ADDRESS);
     if (DOES(MESSAGE)) {
-        address = length = 0;
-        read_user(&address, sizeof(address), (void *)about->text);
-        read_user(&length, sizeof(length), (void *)(about->text + 8));
+        read_message(about, &address, &length);
     } else if (DOES(READS)) {
         address = REGISTER(u64, registers, OFF_ARG_4);
         length = 0;
@@ -608,8 +616,11 @@ static __always_inline void give(struct self *self, struct task *task)
     if (DOES(HAS_PATH))
         given->length = read_user_str(given->text, GIVEN, (void *)about->text);
     else {
+        u64 address = about->text;
         u32 size = about->size;
-        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, given->text, size, about->text) == 0)
+        if (DOES(HAS_PEER) && DOES(MESSAGE))
+            read_message(about, &address, &size);
+        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, given->text, size, address) == 0)
             given->length = size;
     }
     givens.update(&self->tid, given);

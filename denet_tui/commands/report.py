@@ -16,7 +16,7 @@ from denet_tui.record import about
 from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
-from denet_tui.touched import Use
+from denet_tui.touched import Use, called
 from denet_tui.visible import as_json, how_many, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
@@ -96,7 +96,7 @@ def _files_in_markdown(totals: Totals) -> list[str]:
         ]
         for file, use in about.busiest_first(touched)[:_MOST_ROWS]:
             numbers = f"{use.reads:,} | {use.read_bytes:,} | {use.writes:,} | {use.write_bytes:,}"
-            lines.append(f"| {cell(about.shown(file.path))} | {numbers} | {duration(use.time_ns)} |")
+            lines.append(f"| {cell(called(file))} | {numbers} | {duration(use.time_ns)} |")
     if touched and touched.failed:
         lines += ["", "| failing path | syscall | errno | times |", "|---|---|---|--:|"]
         for path, count in about.most_failing(touched)[:_MOST_ROWS]:

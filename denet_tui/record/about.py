@@ -8,7 +8,7 @@ from typing import NamedTuple
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name
-from denet_tui.touched import FailedPath, File, Touched, Use
+from denet_tui.touched import FailedPath, File, Touched, Use, called
 from denet_tui.visible import as_json, visible
 
 _SHOWN = 5
@@ -64,7 +64,7 @@ def story(snapshot: Snapshot) -> Iterator[str]:
     if busiest:
         yield f"files: {len(touched.files):,}, with most bytes:"
     for file, use in busiest[:_SHOWN]:
-        yield f"  {use.read_bytes:,} read, {use.write_bytes:,} written: {shown(file.path)}"
+        yield f"  {use.read_bytes:,} read, {use.write_bytes:,} written: {visible(called(file))}"
     failed = most_failing(touched)
     if failed:
         yield f"failing paths: {len(failed):,}, most often:"

@@ -24,18 +24,24 @@ class Changes:
     def __init__(self) -> None:
         self._told = _NOTHING
 
-    def item(self, snapshot: Snapshot) -> dict[str, list[Any]] | None:
+    def item(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """`touched` of a tick, as `taken` reads it: all of it since the start; None where it is not watched."""
         now, told = snapshot.detail.touched, self._told
         if now is None:
             return None
         self._told = now
+        anew, folded = _folded(now, told)
+        if anew:
+            told = _NOTHING._replace(slowest=told.slowest, mounts=told.mounts)
+        elif folded:
+            told = told._replace(by_process=_without(folded, told.by_process))
         by: dict[File, dict[str, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
         for (pid, file), use in _new(now.by_process, told.by_process):
             by.setdefault(file, {})[str(pid)] = _numbers(use)
         failed = _new(now.failed, told.failed)
         slowest = set(now.slowest).difference(told.slowest)
         return {
+            **({"anew": True} if anew else {"folded": sorted(folded)} if folded else {}),
             "files": [{**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in by.items()],
             "failed_paths": [
                 {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path), "count": count}
@@ -51,6 +57,11 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
     if line is None:
         return None
     told = before or _NOTHING
+    folds = told.folds
+    if line.get("anew"):
+        told, folds = _NOTHING._replace(slowest=told.slowest, mounts=told.mounts), folds + 1
+    elif folded := {whole(pid) for pid in line.get("folded", ())}:
+        told, folds = told._replace(by_process=_without(folded, told.by_process)), folds + 1
     files, by_process, failed = dict(told.files), dict(told.by_process), dict(told.failed)
     for each in line["files"]:
         file = File(str(each["kind"]), or_text(each["path"]))
@@ -70,7 +81,20 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
         failed if line["failed_paths"] else told.failed,
         tuple(slow for _, some in sorted(slowest.items()) for slow in sorted(some, key=_TIME, reverse=True)[:SLOWEST]),
         tuple(map(str, line.get("mounts", told.mounts))),
+        folds,
     )
+
+
+def _folded(now: Touched, told: Touched) -> tuple[bool, set[int]]:
+    """Whether files or paths have gone since, so that all is to be told anew; else the processes of which some have."""
+    if now.folds == told.folds:
+        return False, set()
+    anew = bool(told.files.keys() - now.files.keys() or told.failed.keys() - now.failed.keys())
+    return anew, {pid for pid, _ in told.by_process.keys() - now.by_process.keys()}
+
+
+def _without(pids: set[int], by_process: Mapping[tuple[int, File], Use]) -> dict[tuple[int, File], Use]:
+    return {whose: use for whose, use in by_process.items() if whose[0] not in pids}
 
 
 def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:

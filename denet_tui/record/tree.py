@@ -94,7 +94,7 @@ class Ticks:
         """One `tree` line, piece by piece, after lines of what makes it long."""
         touched, begin = self._changes.item(snapshot), '{"kind":"more","of":"tree","denet_tui":{'
         for name in touched or ():
-            while touched and len(touched[name]) > _MANY:
+            while touched and isinstance(touched[name], list) and len(touched[name]) > _MANY:
                 some, touched[name] = touched[name][:_MANY], touched[name][_MANY:]
                 yield f'{begin}"touched":{as_json({name: some})}}}}}\n'
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")

@@ -189,8 +189,6 @@ class Start:
         """Stop watching every process of `tracer`: the loaded programs are for the next command."""
         from denet_tui.bpf import reset
 
-        from denet_tui.bpf import reset
-
         reset.stop_watching(self.load(), tracer.read)
 
     def info(

@@ -105,7 +105,7 @@ class Sampler:
         self._add_times(reading)
         self._add_errnos(reading)
         recent = self._add_rows(reading, shown)
-        touched = reading.about and self._touches.add(reading.about, self._pid_of, self._turn_away)
+        touched = reading.about and self._touches.add(reading.about, self._pid_of, self._living, self._turn_away)
         unsettled = _settle(reading, recent)
         self._loss = self._loss.plus(reading.loss._replace(unsettled=unsettled))
         for call, counters in recent.items():
@@ -120,6 +120,9 @@ class Sampler:
 
     def _turn_away(self, table: str, count: int = 1) -> None:
         self._turned_away[table] = self._turned_away.get(table, 0) + count
+
+    def _living(self) -> set[int]:
+        return {known.info.pid for known in self._known.values()}
 
     def _pid_of(self, tgid: int) -> int:
         known = self._known.get(tgid)

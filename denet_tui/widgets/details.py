@@ -15,9 +15,9 @@ from denet_tui.detail import Exec, Seen, Time
 from denet_tui.model import InFlight, ProcessInfo, Snapshot
 from denet_tui.spent import most_kernel_in, together, used_in_words
 from denet_tui.syscalls import errno_name
+from denet_tui.touched import called
 from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
-from denet_tui.widgets.file_rows import path_of
 from denet_tui.widgets.narrowing import Narrow, Subtree
 from denet_tui.widgets.page import Page, Paragraph
 from denet_tui.widgets.process_rows import parents, subtree
@@ -196,7 +196,7 @@ def _files(known: AllKnown) -> Iterator[Paragraph]:
         done += [f"{use.errors:,} failed"] if use.errors else []
         done += [formatting.duration(use.time_ns)]
         done += [f"blocked {formatting.duration(use.blocked_ns)}"] if use.blocked_ns else []
-        yield Paragraph(f"{path_of(file)} ({', '.join(done)})", label, whole=True)
+        yield Paragraph(f"{called(file)} ({', '.join(done)})", label, whole=True)
     if len(used) > _FILES:
         yield Paragraph(f"{len(used) - _FILES:,} more", style="dim")
 

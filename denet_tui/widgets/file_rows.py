@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from denet_tui.model import ProcessInfo
-from denet_tui.touched import File, Use
+from denet_tui.touched import File, Use, called
 from denet_tui.widgets.formatting import program
 
 GROUPINGS = ("file", "process", "folder", "peer", "mount")
@@ -39,15 +39,10 @@ class FileRow(NamedTuple):
     @property
     def whole(self) -> str:
         """All that it is called."""
-        return path_of(self.file) if self.file else self.key[0] if isinstance(self.key[0], str) else self.name
+        return called(self.file) if self.file else self.key[0] if isinstance(self.key[0], str) else self.name
 
 
 Uses = Mapping[File, Use]
-
-
-def path_of(file: File) -> str:
-    """As it was called."""
-    return f"{file.kind} of unknown name" if file.path is None else file.path
 
 
 def is_peer(file: File) -> bool:
@@ -62,7 +57,7 @@ def total(uses: Iterable[Use]) -> Use:
 
 def by_file(files: Uses) -> list[FileRow]:
     """Each on its own."""
-    return [FileRow((file,), -1, path_of(file), use, file) for file, use in files.items()]
+    return [FileRow((file,), -1, called(file), use, file) for file, use in files.items()]
 
 
 def by_process(table: Mapping[tuple[int, File], Use], processes: Sequence[ProcessInfo]) -> list[FileRow]:
@@ -76,17 +71,17 @@ def by_process(table: Mapping[tuple[int, File], Use], processes: Sequence[Proces
         name = names.get(pid, f"process {pid}, ended long ago")
         rows.append(FileRow((pid,), -1, name, total(use for _, use in used), pid=pid))
         above = len(rows) - 1
-        rows += [FileRow((pid, file), above, path_of(file), use, file, pid) for file, use in used]
+        rows += [FileRow((pid, file), above, called(file), use, file, pid) for file, use in used]
     return rows
 
 
 def by_peer(files: Uses) -> list[FileRow]:
     """Below each far end the sockets that lead there; those that were accepted below the end that listens."""
     sockets = {file: use for file, use in files.items() if is_peer(file)}
-    listening = {path_of(file) for file in sockets if " → " not in path_of(file)}
+    listening = {called(file) for file in sockets if " → " not in called(file)}
 
     def peer_of(file: File) -> str:
-        here, arrow, there = path_of(file).partition(" → ")
+        here, arrow, there = called(file).partition(" → ")
         kind, _, own = here.partition(" ")
         anywhere = f"{kind} {'[::]' if own.startswith('[') else '0.0.0.0'}:{own.rpartition(':')[2]}"  # noqa: S104 - a name
         connects = arrow and kind not in ("udp", "unix")
@@ -147,7 +142,7 @@ def _tree(inside: Mapping[str, Sequence[tuple[File, Use]]]) -> list[FileRow]:
         rows.append(FileRow((folder,), parent, name if name.endswith("/") else f"{name}/", sums[folder]))
         todo += [(each, at) for each in below[folder]]
         for file, use in inside.get(folder, ()):
-            own = "." if file.kind == "directory" else path_of(file).removeprefix(folder).lstrip("/")
+            own = "." if file.kind == "directory" else called(file).removeprefix(folder).lstrip("/")
             rows.append(FileRow((file,), at, own, use, file))
     return rows
 
@@ -160,7 +155,7 @@ def _grouped(files: Uses, group_of: Callable[[File], str]) -> list[FileRow]:
     for name, used in groups.items():
         rows.append(FileRow((name,), -1, name, total(use for _, use in used)))
         above = len(rows) - 1
-        rows += [FileRow((file,), above, path_of(file), use, file) for file, use in used]
+        rows += [FileRow((file,), above, called(file), use, file) for file, use in used]
     return rows
 
 

@@ -43,6 +43,13 @@ def send() -> None:
         sending.sendto(bytes(100), b"\0denet-datagrams")
 
 
+def send_message() -> None:
+    """The same, with the address in a struct msghdr."""
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    while True:
+        other.sendmsg([bytes(100)], [], 0, b"\0denet-datagrams")
+
+
 os.mkfifo(f"{folder}/fifo")
 out, _ = os.pipe()
 ways: tuple[Callable[[], object], ...] = (
@@ -52,6 +59,7 @@ ways: tuple[Callable[[], object], ...] = (
     lambda: os.read(out, 1),
     lambda: os.open(f"{folder}/fifo", os.O_RDONLY),
     send,
+    send_message,
 )
 for way in ways:
     threading.Thread(target=way, daemon=True).start()

@@ -51,6 +51,7 @@ def test_what_a_thread_hangs_in_is_told(tmp_path: Path) -> None:
         ("read", f"pipe:[{pipe}]"),
         ("openat", f"{tmp_path}/fifo"),
         ("sendto", "unix @denet-datagrams"),
+        ("sendmsg", "unix @denet-datagrams"),
     }
 
 

@@ -64,6 +64,7 @@ def test_what_threads_hung_in_before_is_told(tmp_path: Path, way: str) -> None:
             ("read", f"pipe:[{pipe}]"),
             ("openat", f"{tmp_path}/fifo"),
             ("sendto", "unix @denet-datagrams"),
+            ("sendmsg", "unix @denet-datagrams"),
         }
         assert told(in_flight(recording)[-1], process.pid) == ways
         assert told(seen.summary["in_flight"], process.pid) == ways
@@ -83,12 +84,12 @@ def test_what_has_ended_since_is_told_no_more(tmp_path: Path) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", ("127.0.0.1", int(udp)))
         with (tmp_path / "fifo").open("wb"):
-            eventually(lambda: len([*Path(f"/proc/{process.pid}/task").iterdir()]) == 5, "both threads have ended")
+            eventually(lambda: len([*Path(f"/proc/{process.pid}/task").iterdir()]) == 6, "both threads have ended")
         ticks = text_of(recording).count('"kind":"tree"')
         eventually(lambda: text_of(recording).count('"kind":"tree"') >= ticks + 2, "it has read that")
     names = [{name for name, _ in told(each, process.pid)} for each in in_flight(recording)]
-    assert names[0] == {"connect", "recvfrom", "read", "openat", "sendto"}
-    assert names[-1] == {"connect", "read", "sendto"}
+    assert names[0] == {"connect", "recvfrom", "read", "openat", "sendto", "sendmsg"}
+    assert names[-1] == {"connect", "read", "sendto", "sendmsg"}
     assert not {"recvfrom", "openat"} & seen.summary["syscalls"].keys(), "what had begun before is in no number"
     assert seen.summary["exact"]
 
