@@ -20,7 +20,7 @@ from denet_tui.watch.launch import FAILED, StartError
 
 _MOST = 20
 """Paths that are told."""
-_CHANCE = f"a time is told from noise where each side has {RUNS} different recordings, and p10 of {ENOUGH} calls in each"
+_CHANCE = f"a time is told from noise where each side has {RUNS} different recordings, p10 of {ENOUGH} calls in each"
 
 
 def diff(words: Sequence[str], rules: Sequence[str], request: WatchRequest) -> NoReturn:
