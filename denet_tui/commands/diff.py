@@ -12,7 +12,7 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
-from denet_tui.record.gate import ENOUGH, RUNS, TIMES, Change, Rule, changes, path_changes, unknown
+from denet_tui.record.gate import ENOUGH, RUNS, TIMES, Change, Rule, changes, distinct, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
 from denet_tui.visible import complain, visible, write
@@ -20,7 +20,7 @@ from denet_tui.watch.launch import FAILED, StartError
 
 _MOST = 20
 """Paths that are told."""
-_CHANCE = f"a time is told from noise where each side has {RUNS} recordings or more, and p10 of {ENOUGH} calls in each"
+_CHANCE = f"a time is told from noise where each side has {RUNS} different recordings, p10 of {ENOUGH} calls in each"
 
 
 def diff(words: Sequence[str], rules: Sequence[str], request: WatchRequest) -> NoReturn:
@@ -64,12 +64,14 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     for rule in rules:
         if why := unknown(rule, runs):
             raise StartError(why)
-    found = changes(runs[: len(base)], runs[len(base) :])
+    sides = distinct(runs[: len(base)]), distinct(runs[len(base) :])
+    found = changes(*sides)
     chances = [rule for rule in rules if rule.chance(found)]
-    broken = [(rule, change) for rule in rules if rule not in chances and (change := rule.broken_by(found))]
+    broken = [(rule, change) for rule in rules if rule not in chances and (change := rule.broken_by(*sides))]
     doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
-    lines = [*_verdicts(broken, chances, doubts), *_table(found), *_paths(runs[: len(base)], runs[len(base) :])]
-    if min(len(base), len(new)) < RUNS:
+    aside = [f"{path}: {why}" for path, run in zip([*base, *new], runs, strict=True) for why in run.astray]
+    lines = [*_verdicts(broken, chances, doubts, aside), *_table(found, other=bool(broken)), *_paths(*sides)]
+    if min(map(len, sides)) < RUNS:
         lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
     write("\n".join(lines) + "\n", sys.stdout)
     if undecided := _undecided(rules, doubts, () if broken else chances):
@@ -85,23 +87,30 @@ def _undecided(rules: Sequence[Rule], doubts: Sequence[tuple[str, str]], chances
 
 
 def _verdicts(
-    broken: Sequence[tuple[Rule, Change]], chances: Sequence[Rule], doubts: Sequence[tuple[str, str]]
+    broken: Sequence[tuple[Rule, Change]],
+    chances: Sequence[Rule],
+    doubts: Sequence[tuple[str, str]],
+    aside: Sequence[str],
 ) -> list[str]:
     """What is so, where all is exact that it goes by; and an empty line."""
     verdict = "cannot be decided" if doubts else "is so"
     lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
     lines += [f"- **{cell(rule.words)}** cannot be decided: {_CHANCE}" for rule in chances]
     lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
+    lines += [f"- {cell(each)}" for each in aside]
     return [*lines, *([""] if lines else [])]
 
 
-def _table(found: Sequence[Change]) -> list[str]:
-    """What is beyond noise, the largest change first."""
-    told = sorted((each for each in found if each.word), key=lambda each: -abs(each.after - each.before))
+def _table(found: Sequence[Change], *, other: bool) -> list[str]:
+    """What is beyond noise, the largest change first; with `other` there is more than that."""
+    beyond = sorted((each for each in found if each.word), key=lambda each: -abs(each.after - each.before))
+    told = [each for each in beyond if not each.lacks]
     rows = [f"| {cell(each.program)} | {cell(each.call)} | {each.word} | {_numbers(each)} |" for each in told]
-    return (
-        ["| program | syscall | | before → after |", "|---|---|---|---|", *rows] if rows else ["no change beyond noise"]
-    )
+    lacking = dict.fromkeys(each.program for each in beyond if each.lacks)
+    rows += [f"| {cell(program)} | | not told: its parts were deleted | |" for program in lacking]
+    if not rows:
+        return ["no other change beyond noise" if other else "no change beyond noise"]
+    return ["| program | syscall | | before → after |", "|---|---|---|---|", *rows]
 
 
 def _paths(base: Sequence[Totals], new: Sequence[Totals]) -> list[str]:

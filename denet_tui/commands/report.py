@@ -59,7 +59,7 @@ def _stood_out(totals: Totals) -> list[str]:
     found = [f"{at_s:9.1f} s  {visible(text)}" for at_s, text in totals.moments[:_MOST_MOMENTS]]
     more = len(totals.moments) - len(found)
     found += [f"{'':9}    {more:,} more: denet-tui view shows them"] if more > 0 else []
-    return [*filter(None, [totals.earlier, totals.ending]), *sentences(totals.last), *found]
+    return [*filter(None, [totals.earlier, totals.ending]), *totals.astray, *sentences(totals.last), *found]
 
 
 def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:

@@ -53,6 +53,8 @@ class Change(NamedTuple):
     before: float
     after: float
     noise: float
+    lacks: bool = False
+    """Whether a run of the side that has less lacks processes: they ended in parts that are not here."""
 
     @property
     def word(self) -> str:
@@ -92,15 +94,24 @@ class Rule(NamedTuple):
         number = float(limit["number"]) * _NS.get(limit["unit"], 1)
         return cls(words, found["program"], found["call"], found["metric"], bool(limit["plus"]), number, limit["unit"])
 
-    def broken_by(self, changes: Sequence[Change]) -> Change | None:
-        """The sum that is over the limit, of p10 the largest; None where it is not."""
-        mine = self._of(changes)
+    def broken_by(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change | None:
+        """The sum that is over the limit, of p10 the largest; None where it is not.
+
+        How much more the time in all is must be beyond noise as well; of p10 what is known at all.
+        """
+        mine = [self._sum(base, new)]
         if self.metric == "p10":
-            mine = [each for each in mine if not self.relative or each.noise < math.inf]
-        else:
-            before, after = sum(each.before for each in mine), sum(each.after for each in mine)
-            mine = [Change(self.program or "*", self.call, self.metric, before, after, 0)]
+            mine = [each for each in self._of(changes(base, new)) if not self.relative or each.noise < math.inf]
         return max(filter(self._broken_by, mine), key=lambda each: each.after - each.before, default=None)
+
+    def _sum(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change:
+        sides = [[self._sums(run) for run in side] for side in (base, new)]
+        key = self.program or "*", self.call
+        return next(each for each in _of_key(key, METRICS, *sides) if each.metric == self.metric)
+
+    def _sums(self, run: Totals) -> list[int]:
+        rows = [row for (program, call), row in _numbers(run).items() if self._is_of(program, call)]
+        return [sum(column) for column in zip((0,) * len(METRICS), *rows, strict=True)]
 
     def chance(self, changes: Sequence[Change]) -> bool:
         """Whether it is about how much a time has changed, of which nothing can be told from noise."""
@@ -108,13 +119,14 @@ class Rule(NamedTuple):
         return self.relative and bool(mine) and all(each.noise == math.inf for each in mine)
 
     def _of(self, changes: Sequence[Change]) -> list[Change]:
-        return [
-            each
-            for each in changes
-            if each.metric == self.metric and self.program in (None, each.program) and self.call in ("*", each.call)
-        ]
+        return [each for each in changes if each.metric == self.metric and self._is_of(each.program, each.call)]
+
+    def _is_of(self, program: str, call: str) -> bool:
+        return self.program in (None, program) and self.call in ("*", call)
 
     def _broken_by(self, change: Change) -> bool:
+        if self.relative and self.metric == "time" and change.after - change.before <= change.noise:
+            return False
         allowed = self.number * change.before / 100 if self.unit == "%" else self.number
         return (change.after - change.before if self.relative else change.after) > allowed
 
@@ -142,9 +154,18 @@ def _fits(metric: str, plus: str, unit: str) -> bool:
     return bool(plus) if unit == "%" else (unit in _NS) is (metric in TIMES)
 
 
+def distinct(runs: Sequence[Totals]) -> list[Totals]:
+    """Without copies of the same recording: these do not differ, however much its runs would."""
+    return list(
+        {(run.info.start_ns, run.info.start_wall_ms, run.last.elapsed_ns, run.last.total): run for run in runs}.values()
+    )
+
+
 def changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:
     """Every number of either side, by program and syscall; what is in none of a side's runs is 0 there."""
-    return _compared([[_numbers(run) for run in side] for side in (base, new)], METRICS)
+    found = _compared([[_numbers(run) for run in side] for side in (base, new)], METRICS)
+    lack = [any(run.left_out for run in side) for side in (base, new)]
+    return [each._replace(lacks=lack[each.after < each.before]) for each in found] if any(lack) else found
 
 
 def path_changes(base: Sequence[Totals], new: Sequence[Totals]) -> list[Change]:

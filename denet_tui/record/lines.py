@@ -6,13 +6,14 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
 from denet_tui import files
 from denet_tui.record import parts
+from denet_tui.record.astray import astray
 from denet_tui.record.packed import MissingError, Unpacker
 from denet_tui.record.read import UnreadableError
 from denet_tui.visible import visible
@@ -48,6 +49,8 @@ def _opened(path: str | Path, nofollow: int = 0) -> BinaryIO:
 
 def _joined(path: str, found: list[Path]) -> BinaryIO:
     """The parts of a recording as one file; the last one may be being written, and others after it."""
+    opened = [(each.name, _opened(each, os.O_NOFOLLOW)) for each in found]
+    wrong = astray(opened)
 
     def later() -> Iterator[parts.Part]:
         for each in parts.of_last_run(Path(path)):
@@ -55,7 +58,8 @@ def _joined(path: str, found: list[Path]) -> BinaryIO:
                 found.append(each)
                 yield each.name, _opened(each, os.O_NOFOLLOW)
 
-    return BufferedReader(parts.Joined([(each.name, _opened(each, os.O_NOFOLLOW)) for each in found], later))
+    rest = [(name, file) for name, file in opened if name not in wrong]
+    return BufferedReader(parts.Joined(rest, later, wrong))
 
 
 class Lines:
@@ -102,11 +106,15 @@ class Lines:
         return bytes(found if end is None else found[: end - at])
 
     def ends_with_a_line(self) -> bool:
-        """Whether the last line is whole."""
+        """Whether the last line is whole; behind it may be what a file system leaves of a crash, zeros."""
         while not self.is_stream and self._take_in():
             pass
-        self._file.seek(-1, os.SEEK_END)
-        return self._file.read(1) == b"\n"
+        end, block = _size(self._file), b""
+        while end and not block:
+            start = max(0, end - _BLOCK)
+            self._file.seek(start)
+            block, end = self._file.read(end - start).rstrip(b"\0"), start
+        return block.endswith(b"\n")
 
     def take_all_in(self, stop: Callable[[], bool]) -> bool:
         """Unpack what there is; False where `stop` says that nothing is wanted any more."""
@@ -144,6 +152,11 @@ class Lines:
             if self._joined is None or not (self._take_in() if self._copy else self._joined.look()):
                 return None
         return found
+
+    @property
+    def astray(self) -> Mapping[str, str]:
+        """By name, what is wrong with files that stand among the parts and are passed over."""
+        return self._joined.astray if self._joined else {}
 
     def _begins(self) -> list[tuple[int, str]]:
         return self._begun if self._copy else self._joined.begins() if self._joined else []

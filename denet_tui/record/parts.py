@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
@@ -23,7 +23,7 @@ _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTS = 8
 """So many of them take all the room and all the time that there is."""
-_FEW, _ENOUGH = 2, 10
+_FEW, _ENOUGH = 2, 4
 """Ticks that a part has where there is too little room, and where there is enough."""
 
 
@@ -39,12 +39,12 @@ class PartFiles:
 
     def __init__(self, path: Path, start_ms: int, limits: Limits) -> None:
         self._path, self._limits = path, limits
-        self._run = _run_at(start_ms / 1000)
+        self._run = run_at(start_ms / 1000)
         self.number = self._named = 0
         self._name = ""
         self._begun_s = 0.0
-        self._ticks = self._crowded = 0
-        """Ticks of the part, and bytes of the largest one that had hardly any."""
+        self._ticks = self._lead = self._crowded = 0
+        """Ticks of the part, bytes of what comes before them, and bytes that the largest ones with hardly any need."""
 
     def begin(self) -> tuple[Path, int]:
         """The path of the next one, which is new, and a descriptor to write to it; then make room. Raises OSError."""
@@ -81,6 +81,10 @@ class PartFiles:
                     with suppress(OSError):  # another one has removed it
                         os.unlink(name, dir_fd=at)
 
+    def led(self, size: int) -> None:
+        """Take note of what the last one begins with: its first line and, but for the first part, a keyframe."""
+        self._lead = size
+
     def full(self, size: int) -> bool:
         """Whether the last one, which has this size, is to be followed by another; to be asked before each tick."""
         max_bytes, keep_s = self._limits
@@ -88,7 +92,8 @@ class PartFiles:
         too_old = keep_s is not None and time.monotonic() - self._begun_s >= keep_s / _PARTS
         if self._ticks and (too_large or too_old):
             if too_large and self._ticks <= _FEW:
-                self._crowded = max(self._crowded, size)
+                tick = (size - self._lead) // self._ticks
+                self._crowded = max(self._crowded, 2 * self._lead + _ENOUGH * tick)  # it ends with a keyframe as well
             self._ticks = 1
             return True
         self._ticks += 1
@@ -99,13 +104,13 @@ class PartFiles:
         """That there was hardly any room, and how much is needed; None where there was."""
         if not self._crowded:
             return None
-        enough = max(1, -(-self._crowded * _PARTS * _ENOUGH >> 20))
+        enough = max(1, -(-self._crowded * _PARTS >> 20))
         return f"the recording has hardly a tick: one and its state are too large for --max-size; give it {enough}M"
 
 
 def parts_of(path: Path) -> list[Path]:
     """All parts that there are of a recording, the oldest first."""
-    return [path.with_name(name) for name, _ in _listed(path, _run_at(time.time()))]
+    return [path.with_name(name) for name, _ in _listed(path, run_at(time.time()))]
 
 
 def _listed(path: Path, until: str, at: int | None = None) -> list[tuple[str, os.stat_result]]:
@@ -127,7 +132,8 @@ def _listed(path: Path, until: str, at: int | None = None) -> list[tuple[str, os
     return [(name, is_) for _, _, name, is_ in sorted(found, key=lambda one: one[:3])]
 
 
-def _run_at(time_s: float) -> str:
+def run_at(time_s: float) -> str:
+    """How a run that began then is called in the names of its parts."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time_s))
 
 
@@ -137,12 +143,23 @@ def of_last_run(path: Path) -> list[Path]:
     return [each for each in found if _run_of(each) == _run_of(found[-1])]
 
 
-def between(before: str, after: str) -> str:
-    """What is missing where one part comes after another, in words."""
+def between(before: str, after: str, astray: Mapping[str, str]) -> str:
+    """Why there is nothing where one part comes after another, in words; `astray` are files that are none of them."""
     (stem, ending), (next_stem, _) = _split(before), _split(after)
     run, _, number = stem.rpartition(".")
     missing = [f"{run}.{each:04}{ending}" for each in range(int(number) + 1, int(next_stem.rpartition(".")[2]))]
-    return " to ".join(dict.fromkeys((missing[0], missing[-1]))) if missing else f"the end of {before}"
+    if not missing:
+        return f"the end of {before} is missing"
+    told = [f"{each} {astray[each]}" for each in missing if each in astray]
+    if len(told) == len(missing):
+        return ", ".join(told)
+    return f"{' to '.join(dict.fromkeys((missing[0], missing[-1])))} is missing"
+
+
+def place_of(name: str) -> tuple[str, int]:
+    """When its run began, as its name has it, and its number there; raises ValueError for what is no name of a part."""
+    run, number = _split(name)[0].split(".")[-2:]
+    return run, int(number)
 
 
 def _run_of(part: Path) -> str:
@@ -162,8 +179,8 @@ Part = tuple[str, BinaryIO]
 class Joined(io.RawIOBase):
     """Several files as one; goes on with parts that come to be later."""
 
-    def __init__(self, parts: list[Part], later: Callable[[], Iterator[Part]]) -> None:
-        self._parts, self._later = parts, later
+    def __init__(self, parts: list[Part], later: Callable[[], Iterator[Part]], astray: Mapping[str, str]) -> None:
+        self._parts, self._later, self.astray = parts, later, astray
         self._at = 0
 
     def begins(self) -> list[tuple[int, str]]:

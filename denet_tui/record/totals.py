@@ -46,6 +46,8 @@ class Totals:
     """Where the run's own end is not in it: why; else empty."""
     left_out: int = 0
     """Processes that ended in parts that are not here: `programs` has none of their calls."""
+    astray: list[str] = field(default_factory=list)
+    """Files among its parts that are none of them, a line each."""
     moments: list[tuple[float, str]] = field(default_factory=list)
     programs: dict[str, Program] = field(default_factory=dict)
 
@@ -75,7 +77,7 @@ class Totals:
         last = found.last
         open_ended = (one for one in last.processes if one.alive or (one.end_ns or 0) > last.time_ns)
         found._take(open_ended, each)
-        found.ending = track.ending()
+        found.ending, found.astray = track.ending(), track.astray(last.detail.gaps)
         return found
 
     @property
@@ -113,6 +115,7 @@ class Totals:
             "complete": not (self.ending or self.left_out or self.last.detail.lacks),
             **({"missing": lacks} if (lacks := self.last.detail.lacks) else {}),
             **({"processes_left_out": self.left_out} if self.left_out else {}),
+            **({"astray": self.astray} if self.astray else {}),
             **ending(self.last.status),
             "findings": finding_items(self.last),
             "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],

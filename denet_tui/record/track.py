@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
@@ -70,6 +70,11 @@ class Track:
     def news(self) -> threading.Event:
         """Set when a stream has brought something, or has ended."""
         return self._lines.news
+
+    def astray(self, told: Iterable[Gap]) -> list[str]:
+        """A line for each file among the parts that is passed over, but for those that are told as a gap."""
+        words = [f"{visible(name)} is left out: it {why}" for name, why in self._lines.astray.items()]
+        return [each for each in words if not any(each.split(" ")[0] in gap.why for gap in told)]
 
     def size(self) -> int:
         """Bytes that there are so far; of a packed file, about how many there will be."""
@@ -177,7 +182,7 @@ class Track:
             return self._refuse(at, "its keyframe is missing") if damage else None
         state = self._told(after, lambda: state_of(self.info, raw))
         part, last = self._lines.where(at)[0], self._lines.where(at - 1)[0]
-        why = damage or f"{visible(between(last, part)) if part else 'a part'} is missing"
+        why = damage or (visible(between(last, part, self._lines.astray)) if part else "a part is missing")
         detail = before.detail.with_gap(Gap(why, before.elapsed_ns, state.elapsed_ns))
         return state._replace(detail=state.detail._replace(gaps=detail.gaps, left_out=before.detail.left_out))
 

@@ -176,6 +176,7 @@ class Recorder:
             return
         self._lines[0] = new
         self._emit(self._lines[:1], first)
+        parts.led(new.size)
         if self._spool is not None:
             try:
                 self._spool.clear()

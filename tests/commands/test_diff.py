@@ -107,6 +107,30 @@ def test_how_much_slower_cannot_be_decided_of_one_run(sides: dict[str, list[str]
     assert denet("diff", "--base", *base, "--new", *worse, "--fail-on", rule).returncode == 1
 
 
+def test_the_same_recording_thrice_is_one(tmp_path: Path) -> None:
+    """How much a time varies from run to run is not known of it, though it differs from itself by nothing."""
+    one, *others = (str(run_of(tmp_path / f"{each}", 1000, each_ns=each)) for each in (10_000, 11_500, 12_000, 12_500))
+    for sides in (("--base", one, one, one, "--new", *others), ("--base", *others, "--new", one, one, one)):
+        done = denet("diff", *sides, "--fail-on", "*.time > +10%")
+        assert (done.returncode, "cannot be decided" in done.stdout) == (125, True), done.stdout
+
+
+def test_a_time_over_its_limit_and_a_change_beyond_noise_agree(tmp_path: Path) -> None:
+    base, near, far = (
+        [str(run_of(tmp_path / f"{each}{at}", 1000, each_ns=each + at)) for at in range(3)]
+        for each in (10_000, 13_000, 40_000)
+    )
+    rule = ("--fail-on", "openat.time > +10%")
+    assert differed("--base", *base, "--new", *near, *rule) == "no change beyond noise\n"
+    assert "| cc1 | openat | slowed | time 10.0ms → 40.0ms |" in differed(
+        "--base", *base, "--new", *far, *rule, status=1
+    )
+    counts = differed(
+        "--base", *base, "--new", str(run_of(tmp_path / "more", 1050)), "--fail-on", "read.calls > +1%", status=1
+    )
+    assert "no other change beyond noise" in counts, "calls are exact, and a limit of them is a limit"
+
+
 def test_files_and_failing_paths_differ(tmp_path: Path) -> None:
     def about(read_bytes: int, missed: int, pipe: str) -> Touched:
         files = {File("file", "/a|b"): Use(read_bytes=read_bytes), File("pipe", pipe): Use(write_bytes=10**9)}

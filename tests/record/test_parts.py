@@ -25,10 +25,10 @@ from denet_tui.record.totals import Totals
 from denet_tui.record.writer import Recorder
 from denet_tui.touched import FailedPath, File, Touched, Use
 from tests import forked
-from tests.record.made import INFO, OPENAT, READ, category, counted, lines_of, process, snapshot
+from tests.record.made import INFO, OPENAT, READ, category, counted, idle, lines_of, process, snapshot
 from tests.record.schema import assert_valid
 from tests.record.test_playback import TICKS, played
-from tests.record.test_read import opened, plain, read
+from tests.record.test_read import opened, plain, read, recorded
 from tests.watch.helpers import DENET, denet, eventually
 
 SMALL = Limits(max_bytes=400_000)
@@ -116,6 +116,24 @@ def test_processes_of_parts_that_are_gone_are_missed(tmp_path: Path, run: list[S
 
 
 @pytest.mark.usefixtures("often")
+def test_a_program_of_parts_that_are_gone_has_not_vanished(tmp_path: Path) -> None:
+    rows = {READ: counted(500), OPENAT: counted(100, 50)}
+    make, went = process(1000, rows), process(1001, rows, comm="gone", end_s=0.9)
+    first = snapshot(0.5, [make])
+    rest = [
+        snapshot((tick + 2) / 2, [idle(make), idle(went) if tick else went], ended=() if tick else [went])
+        for tick in range(300)
+    ]
+    whole = str(recorded(tmp_path / "whole.jsonl", [first, *rest]))
+    for part in written(tmp_path / "rec.jsonl", [first, *rest])[:-1]:
+        part.unlink()
+    path = str(tmp_path / "rec.jsonl")
+    told = [denet("diff", *sides).stdout.splitlines() for sides in ((whole, path), (path, whole))]
+    assert all("| gone | | not told: its parts were deleted | |" in lines for lines in told)
+    assert not [line for lines in told for line in lines if re.search("vanished|appeared|shrank|grew", line)]
+
+
+@pytest.mark.usefixtures("often")
 def test_a_summary_has_rows_of_what_it_tells_of_and_room_below_the_limit(tmp_path: Path, run: list[Snapshot]) -> None:
     use, long = Use(1, 2, 3, 4, 5, 6, 7), [File("file", f"/{number}{'x' * 200}") for number in range(1000)]
     failed = {FailedPath("stat", 2, file.path): 1 for file in long}
@@ -174,19 +192,84 @@ def test_what_is_too_old_goes_of_earlier_runs_too(tmp_path: Path) -> None:
 def test_too_little_room_is_told_with_how_much_there_should_be(tmp_path: Path) -> None:
     many = [process(1000 + number, {READ: counted(3), OPENAT: counted(2)}) for number in range(1000)]
     ticks = [snapshot((tick + 1) / 2, many) for tick in range(30)]
-    room, told = 1, list[str | None]()
-    for _ in range(2):
-        recorder = Recorder(INFO, category, path=tmp_path / f"{room}.jsonl", limits=Limits(max_bytes=room << 20))
+
+    def told(room: int) -> str | None:
+        path = tmp_path / f"{room}.jsonl"
+        recorder = Recorder(INFO, category, path=path, limits=Limits(max_bytes=room << 20))
         recorder.start()
         for each in ticks:
             recorder.add(each)
         recorder.finish(ticks[-1])
         assert recorder.failure is None
-        told.append(recorder.warning)
-        if found := re.search(r"are too large for --max-size; give it (\d+)M\Z", recorder.warning or ""):
-            room = int(found[1])
-    assert 20 < room < 100
-    assert (told[1:], len(list(read(tmp_path / f"{room}.jsonl")))) == ([None], 30)
+        return recorder.warning
+
+    found = re.search(r"are too large for --max-size; give it (\d+)M\Z", told(1) or "")
+    assert found
+    room = int(found[1])
+    assert 10 < room < 50
+    assert (told(room), len(list(read(tmp_path / f"{room}.jsonl")))) == (None, 30)
+    assert told(room // 3), "it is not far more than what is needed"
+
+
+def _misled(found: list[Path], other: list[Path], what: str) -> str:
+    """Something that is none of its parts stands among those of a recording; returns which file."""
+    first, second, third, last = found[0], found[1], found[2], found[-1]
+    behind = last.with_name(last.name.replace(f"{len(found):04}", f"{len(found) + 1:04}"))
+    where, its = {
+        "ahead": (second, third),
+        "back": (third, second),
+        "first": (second, first),
+        "other": (second, other[1]),
+        "other first": (first, other[0]),
+        "other behind": (behind, other[1]),
+    }[what]
+    where.write_bytes(its.read_bytes())
+    return where.name
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize(
+    ("what", "says", "matters"),
+    [
+        ("ahead", "holds part 3", True),
+        ("back", "holds part 2", True),
+        ("first", "holds part 1", True),
+        ("other", "is of another recording", True),
+        ("other first", "is left out: it is of another recording", False),
+        ("other behind", "is left out: it is of another recording", False),
+    ],
+)
+@pytest.mark.usefixtures("often")
+def test_what_is_no_part_or_a_copy_of_another_is_named_and_passed_over(
+    tmp_path: Path, run: list[Snapshot], what: str, says: str, matters: bool, ending: str
+) -> None:
+    limits = Limits(max_bytes=400_000 if ending == "jsonl" else 40_000)
+    path = tmp_path / f"rec.{ending}"
+    found = written(path, run, limits)
+    info = INFO._replace(start_ns=INFO.start_ns + 1, start_wall_ms=INFO.start_wall_ms - 86_400_000)
+    recorder = Recorder(info, category, path=tmp_path / f"other.{ending}", limits=limits)
+    recorder.start()
+    for each in run:
+        recorder.add(each)
+    recorder.finish(run[-1])
+    name = _misled(found, parts_of(tmp_path / f"other.{ending}"), what)
+    totals = Totals.of(opened(path))
+    assert (totals.last.syscalls, totals.last.elapsed_ns) == (run[-1].syscalls, run[-1].elapsed_ns)
+    (told,) = [*totals.astray, *(gap.words for gap in totals.last.detail.gaps)]
+    assert told.startswith(f"{name} {says}")
+    assert bool(totals.doubt) is matters
+    decided = denet("diff", str(path), str(path), "--fail-on", "read.calls > 10000000")
+    assert (decided.returncode, f"{name} {says}" in decided.stdout) == (125 if matters else 0, True)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+@pytest.mark.usefixtures("often")
+def test_zeros_behind_a_part_lose_nothing(tmp_path: Path, run: list[Snapshot], ending: str) -> None:
+    path = tmp_path / f"rec.{ending}"
+    for each in written(path, run, Limits(max_bytes=400_000 if ending == "jsonl" else 40_000)):
+        each.write_bytes(each.read_bytes() + bytes(5000))
+    totals = Totals.of(opened(path))
+    assert (totals.last, totals.doubt) == (run[-1], "")
 
 
 @pytest.mark.root
@@ -259,7 +342,7 @@ def test_a_damaged_beginning_is_one_line(tmp_path: Path, run: list[Snapshot]) ->
 
 @pytest.mark.root
 def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
-    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "8M", "--keep", "1h"]
+    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "3M", "--keep", "1h"]
     busy = "while :; do ls -d /usr/bin /nonexistent; done"
     command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "30", "sh", "-c", busy]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
