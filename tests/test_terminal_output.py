@@ -167,7 +167,9 @@ def test_keys_after_a_paste_wait_for_a_command_that_reads_it_slowly(tmp_path: Pa
         for _ in range(8):
             terminal.line("typed")
         eventually(lambda: "exited 0" in terminal.screen(), "it has ended")
-        assert text_of(tmp_path / "got").partition("t")[2] == "yped\n" + "typed\n" * 7, "a carriage return, as it was typed"
+        assert text_of(tmp_path / "got").partition("t")[2] == "yped\n" + "typed\n" * 7, (
+            "a carriage return, as it was typed"
+        )
         assert "does not read" not in terminal.screen()
 
 
