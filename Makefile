@@ -216,7 +216,7 @@ endef
 # What root does of it. Nothing but standard input comes from the caller: read once, into a folder that is root's alone.
 define AS_ROOT
 umask 022
-mkdir -p $(dir $(PREFIX))
+mkdir -p $(dir $(PREFIX)) $(dir $(LINK))
 new=$$(mktemp -d $(PREFIX).XXXXXX)
 trap 'rm -rf "$$new"' EXIT
 tar -x --no-same-owner --no-same-permissions -C "$$new"

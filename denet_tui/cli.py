@@ -17,12 +17,15 @@ from denet_tui.options import (
     a_tool,
     attach_method,
     choosing_options,
+    explained,
     file_name,
     files,
     forms,
     global_options,
-    processes,
+    only,
     recordings,
+    running,
+    topics,
     until_last,
     watching_options,
 )
@@ -120,7 +123,7 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
 @click.option("--all", "every", is_flag=True, help="Where several have that name, watch them all.")
 @until_last
 @global_options
-@click.argument("processes", nargs=-1, metavar="PID|NAME...", callback=processes)
+@running()
 def attach(processes: tuple[str, ...], *, every: bool, **options: Any) -> NoReturn:
     """Watch running processes, by their ids or names, and their descendants, until all have ended.
 
@@ -268,7 +271,7 @@ def selftest(syscall: str, **options: Any) -> NoReturn:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout (report/diag.schema.json).")
 @a_file("--report", "report_file", metavar="FILE", help="Write the complete report to share (Markdown).")
-@click.option("--only", multiple=True, metavar="ID", help="Run this check; may be given again, or with commas.")
+@only(help="Run this check; may be given again, or with commas.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where there are warnings.")
 @click.option("--no-redact", is_flag=True, help="Leave names, folders and addresses in the report.")
 @global_options
@@ -280,8 +283,7 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
     """
     from denet_tui.commands import diag
 
-    ids = tuple(word.strip().upper() for each in only for word in each.split(",") if word.strip())
-    diag.diag(diag.DiagRequest(only=ids, **options))
+    diag.diag(diag.DiagRequest(only=tuple(map(str.upper, only)), **options))
 
 
 @main.command(
@@ -294,7 +296,7 @@ def diag(only: tuple[str, ...], **options: Any) -> NoReturn:
 )
 @click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--yes", is_flag=True, help="Apply the plan without asking.")
-@click.option("--only", multiple=True, metavar="ID", help="This check or fix only; may be given again, or with commas.")
+@only(help="This check or fix only; may be given again, or with commas.")
 @click.option("--undo", is_flag=True, help="Give back what was there before; with --only, before these fixes.")
 @click.option("--permanent", is_flag=True, help="Prefer what stays after a reboot.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; applies only with --yes.")
@@ -309,15 +311,14 @@ def setup(only: tuple[str, ...], **options: Any) -> NoReturn:
     """
     from denet_tui.commands import setup
 
-    ids = tuple(word.strip() for each in only for word in each.split(",") if word.strip())
     where_to = {name: options[name] for name in ("debug", "log_file")}
-    if not ids and not any(options[name] for name in options.keys() - where_to):
+    if not only and not any(options[name] for name in options.keys() - where_to):
         from denet_tui.commands import home
         from denet_tui.commands.targets import WatchRequest
 
         if home.has_terminal():
             home.wizard(WatchRequest(**where_to))
-    setup.setup(setup.SetupRequest(only=ids, **options))
+    setup.setup(setup.SetupRequest(only=only, **options))
 
 
 @main.command(
@@ -369,7 +370,7 @@ def guide_command(words: tuple[str, ...]) -> int:
         ('denet-tui explain "Need super-user privileges"', "an error text, pasted whole"),
     ),
 )
-@click.argument("words", nargs=-1, required=True)
+@explained()
 def explain_command(words: tuple[str, ...]) -> int:
     """Explain a check, an errno, an error text or a setting, as this machine has it."""
     from denet_tui.commands import guide
@@ -387,7 +388,7 @@ def explain_command(words: tuple[str, ...]) -> int:
         ("denet-tui help --man | man -l -", "all commands, as a manual page"),
     ),
 )
-@click.argument("topic", nargs=-1)
+@topics()
 @click.option("--man", is_flag=True, help="All of it as a manual page (man 7 man).")
 @global_options
 @click.pass_context

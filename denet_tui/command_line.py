@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import FishComplete, add_completion_class
 
 from denet_tui import debug, files
 from denet_tui.visible import ReaderLeftError, complain, write
@@ -23,6 +24,14 @@ ABOUT_THE_MACHINE = ("diag", "setup")
 _ROOM = 74
 """Columns of an example beside its indentation, on a terminal of 80."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@add_completion_class
+class WholeFish(FishComplete):
+    """Click's, which cuts what is said of a word at its first comma."""
+
+    name = "fish"
+    source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
 
 
 class Commands(click.Group):

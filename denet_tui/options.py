@@ -86,6 +86,34 @@ def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionIt
     return [CompletionItem(word, type="file")]
 
 
+def _checks(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+    from denet_tui.checks import catalogue
+
+    return [CompletionItem(each.id, help=each.title) for each in catalogue.ALL if each.id.startswith(word.upper())]
+
+
+def _running(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+    from denet_tui.watch import candidates
+
+    return [CompletionItem(name) for name in sorted(candidates.names()) if name.startswith(word)]
+
+
+def _commands(context: click.Context, _: click.Parameter, word: str) -> list[CompletionItem]:
+    root = context.find_root().command
+    names = root.list_commands(context) if isinstance(root, click.Group) else []
+    return [CompletionItem(name) for name in names if name.startswith(word)]
+
+
+def _ids(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    found = tuple(word.strip() for each in given for word in each.split(",") if word.strip())
+    if given and not found:
+        raise click.UsageError(f"--only names nothing; `{context.command_path}` without it looks at all", context)
+    return found
+
+
+only = partial(click.option, "--only", multiple=True, metavar="ID", callback=_ids, shell_complete=_checks)
+explained = partial(click.argument, "words", nargs=-1, required=True, shell_complete=_checks)
+topics = partial(click.argument, "topic", nargs=-1, shell_complete=_commands)
 a_file = partial(click.option, type=path, shell_complete=files)
 recordings = partial(click.argument, "recording", shell_complete=files)
 
@@ -134,6 +162,9 @@ def processes(_: click.Context, parameter: click.Parameter, words: tuple[str, ..
     return words
 
 
+running = partial(
+    click.argument, "processes", nargs=-1, metavar="PID|NAME...", callback=processes, shell_complete=_running
+)
 attach_method = partial(
     click.option,
     "--attach-method",
@@ -151,6 +182,7 @@ _RECORDING = [
         "--output-file",
         "recording",
         type=_recording,
+        metavar="FILE",
         help="Write a recording (JSON Lines); packed where it ends in .gz or .zst.",
     ),
     click.option(

@@ -96,8 +96,7 @@ def checkout(person: Person, tmp_path: Path) -> Iterator[Checkout]:
     for name in ("requirements.lock", "requirements-dev.lock"):
         (root / name).write_text(f"dependency==1 --hash=sha256:{digest}\n")
     subprocess.run(["chown", "-R", f"{person.uid}:{person.gid}", person.home], check=True)
-    for folder in ("opt", "bin"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "opt").mkdir()
     yield Checkout(person, tmp_path / "opt/denet-tui", tmp_path / "bin/denet-tui")
     for path in person.home.iterdir():
         if path.is_dir():

@@ -67,3 +67,8 @@ def test_words_that_make_no_sense() -> None:
         line = complaint(done)
         assert says in line, done.args
         assert "see `" in line, done.args
+
+
+def test_what_nearly_is_a_check_is_asked_about() -> None:
+    (done,) = each([["explain", "prv-005"]])
+    assert "nothing is known about 'prv-005': did you mean PRIV-005? `" in complaint(done, 1)

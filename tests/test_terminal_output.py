@@ -156,6 +156,23 @@ def test_what_is_pasted_stays_one_paste_whatever_escapes_are_in_it(tmp_path: Pat
         assert end_of(terminal, tmp_path) == 0
 
 
+def test_keys_after_a_paste_wait_for_a_command_that_reads_it_slowly(tmp_path: Path) -> None:
+    read = "for i in $(seq 30); do dd bs=4000 count=1 iflag=fullblock status=none; sleep 0.2; done > got"
+    with tmux(tmp_path) as terminal:
+        start(terminal, tmp_path, f"stty raw -echo; echo $$ > pid; {read}; stty sane; echo read")
+        output_tab(terminal)
+        (tmp_path / "pasted").write_text("0123456789abcde " * 7497)
+        terminal.paste(tmp_path / "pasted")
+        eventually(lambda: len(text_of(tmp_path / "got")) > 8000, "it reads")
+        for _ in range(8):
+            terminal.line("typed")
+        eventually(lambda: "exited 0" in terminal.screen(), "it has ended")
+        assert text_of(tmp_path / "got").partition("t")[2] == "yped\n" + "typed\n" * 7, (
+            "a carriage return, as it was typed"
+        )
+        assert "does not read" not in terminal.screen()
+
+
 def test_a_paste_larger_than_what_may_wait_arrives_whole(tmp_path: Path) -> None:
     size = 200_000
     with tmux(tmp_path) as terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import sys
@@ -44,7 +45,9 @@ def tell(words: str) -> int:
         if rows:
             return show(words)
         diag = called.with_sudo("diag")
-        return complain(f"nothing is known about {words!r}; `denet-tui guide`, or {diag}, may tell", 1)
+        close = difflib.get_close_matches(identity, catalogue.by_id, n=1)
+        meant = f": did you mean {close[0]}?" if close else ";"
+        return complain(f"nothing is known about {words!r}{meant} `denet-tui guide`, or {diag}, may tell", 1)
     lines = [said, "  if it is what loading says in a session like this one:"]
     lines += [*guide.wrapped(told.cause, "  cause: "), *guide.wrapped(told.fix, "  fix:   ")]
     told_here = "\n".join([*lines, f"  see:   denet-tui explain {told.check_id}"])

@@ -53,8 +53,12 @@ def named(name: str, uid: int) -> list[Candidate]:
 
 def similar(name: str) -> str:
     """The name of a running process that this may have been meant for; empty where there is none."""
-    known = {word for each in candidates() for word in _names(each)}
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+    return next(iter(difflib.get_close_matches(name, names(), n=1)), "")
+
+
+def names() -> set[str]:
+    """The names of all that run."""
+    return {word for each in candidates() for word in _names(each)}
 
 
 def _names(process: Candidate) -> set[str]:

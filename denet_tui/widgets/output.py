@@ -212,14 +212,15 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """A button goes up."""
-        self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES, released=True)
-        self.release_mouse()
+        if self.app.mouse_captured is self:
+            self._point(event, event.button - 1, MOUSE_CLICKS, MOUSE_DRAGS, MOUSE_MOVES, released=True)
+            self.release_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """It moves, with a button held down or without one."""
-        if event.button:
+        """It moves, with a button held down or without one; what was pressed elsewhere is not the command's."""
+        if event.button and self.app.mouse_captured is self:
             self._point(event, 32 + event.button - 1, MOUSE_DRAGS, MOUSE_MOVES)
-        else:
+        elif not event.button:
             self._point(event, 32 + 3, MOUSE_MOVES)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:

@@ -144,7 +144,8 @@ def test_wrong_words_are_one_line_and_64() -> None:
         [*CHEAP, "--log-file", "/nowhere/at/all"],
         [*CHEAP, "--json", "--report", "-"],
     ]
-    for done in each(["diag", *words] for words in wrong):
+    empty = [["diag", "--only", ""], ["setup", "--plan", "--only", " , "]]
+    for done in each([*empty, *(["diag", *words] for words in wrong)]):
         assert (done.returncode, done.stdout) == (64, ""), done.args
         assert done.stderr.startswith("denet-tui: ")
         assert done.stderr.count("\n") == 1, done.stderr

@@ -41,6 +41,9 @@ def test_man_finds_no_fault_with_the_page_and_shows_each_option_of_each_command(
         ("denet-tui run --on-quit le", ["plain,leave"]),
         ("denet-tui view b", ["file,b"]),
         ("denet-tui make --debug b", ["file,b"]),
+        ("denet-tui explain fs-001", ["plain,FS-001"]),
+        ("denet-tui diag --only FS-001", ["plain,FS-001"]),
+        ("denet-tui help exp", ["plain,explain", "plain,export"]),
         ("denet-tui no-such-program b", []),
     ],
 )
@@ -48,6 +51,18 @@ def test_a_shell_is_offered_commands_options_and_files(typed: str, offered: list
     asked = {"_DENET_TUI_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     done = CliRunner().invoke(main, [], prog_name="denet-tui", env=asked)
     assert (done.exit_code, done.output.split()) == (0, offered)
+
+
+def test_attach_is_offered_what_runs_by_name(tmp_path: Path) -> None:
+    program = tmp_path / "an-odd-name"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            asked = {"_DENET_TUI_COMPLETE": "bash_complete", "COMP_WORDS": "denet-tui attach an-odd", "COMP_CWORD": "2"}
+            done = CliRunner().invoke(main, [], prog_name="denet-tui", env=asked)
+        finally:
+            running.kill()
+    assert done.output == "plain,an-odd-name\n"
 
 
 def test_bash_takes_what_is_installed_for_it(tmp_path: Path) -> None:

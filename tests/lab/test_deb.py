@@ -70,6 +70,10 @@ def test_it_is_installed_runs_and_is_purged_without_a_trace(debian: Machine, pac
         assert debian.check("denet-tui", "diag", "--only", "PRIV-007,BCC-001").count("✓ pass") == 2
         assert "denet-tui attach" in debian.check("man", "denet-tui")
         assert debian.check("bash", "-c", BASH).split() == ["explain", "export"]
+        said = debian.check("env", "HOME=/tmp", "fish", "-c", "complete -C 'denet-tui run --interv'")
+        assert said.startswith("--interval\tSeconds per tick; 0.5 where the settings file"), said
+        said = debian.check("env", "HOME=/tmp", "fish", "-c", "complete -C 'denet-tui run --detail'")
+        assert "the calls alone, their files" in said, "a comma ends nothing"
         offered = debian.check("env", "HOME=/tmp", "fish", "-c", "complete -C 'denet-tui ex'").splitlines()
         assert [line.partition("\t")[0] for line in offered] == ["explain", "export"]
         assert debian.check("zsh", "-fc", ZSH) == "_denet-tui\n"

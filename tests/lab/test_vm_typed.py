@@ -42,7 +42,7 @@ UNTIL = {
 def seen(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("typed")
     keys = [{"until": UNTIL.get(each["name"], ""), **each} for each in KEYS]
-    return vm.typed(vm.make(wheels), "6.1", wheels, keys, folder)
+    return vm.typed(vm.make(wheels) / "6.1", wheels, keys, folder)
 
 
 def test_every_key_is_answered(seen: dict[str, Any]) -> None:

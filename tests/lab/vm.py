@@ -19,7 +19,7 @@ GUEST = Path(__file__).with_name("guest.py")
 MEMBER = Path(__file__).with_name("member.py")
 TYPIST = Path(__file__).with_name("typist.py")
 REPOSITORY = Path(__file__).parents[2]
-BOOT_S, STATE_S, TYPED_S = 900, 1500, 4 * 3600
+BOOT_S, STATE_S, TYPED_S = 900, 1500, 2 * 3600
 """At most, with everything emulated: 45 s and 30 to 180 s have been seen, many times that on a busy machine."""
 
 # Emulated on a busy machine, everything takes ten times as long: only patience is changed.
@@ -46,15 +46,16 @@ cd /opt/denet-tui/lib/python3.11/site-packages/denet_tui && sh /mnt/patience
 cd / && python3 /mnt/guest.py
 """
 
-# A machine that has never had denet-tui. The wheels stand in for the network: pip takes them from the disk.
+# The wheels stand in for the network: pip takes them from the disk.
 _TYPING = """
 exec > /mnt/log 2>&1
-rm -rf /opt/denet-tui /usr/local/bin/denet-tui
 printf '[global]\\nno-index = true\\nfind-links = /mnt/wheels\\n' > /etc/pip.conf
 chown -R anna:anna /mnt/repository
 systemctl stop sys-kernel-tracing.mount
 python3 /mnt/typist.py
 """
+_NEW = "rm -rf /opt/denet-tui /usr/local/bin/denet-tui\n"
+"""Then it is a machine that has never had denet-tui."""
 _WATCHDOG = "softlockup_panic=1 watchdog_thresh=60 no_timer_check"
 """A panic after two minutes (twice the threshold), and none where a busy machine keeps the clock from ticking."""
 
@@ -139,14 +140,18 @@ def boot(machines: Path, wanted: Boot, folder: Path, seconds: int = STATE_S) -> 
         shutil.copy(script, inside)
     (inside / "states.json").write_text(json.dumps([asdict(case) for case in wanted.cases]))
     disk = _second_disk(inside, _STATES)
-    _run(machines / wanted.kernel, disk, wanted.options, BOOT_S + seconds * len(wanted.cases))
+    machine = machines / wanted.kernel
+    _run(machine, disk, wanted.options, BOOT_S + seconds * len(wanted.cases), machine / "disk.img")
     return {case.name: seen for case in wanted.cases if (seen := _read(disk, case.name))}
 
 
-def typed(machines: Path, kernel: str, wheels: Path, keys: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Boot a machine without denet-tui, with a clone of this repository at hand, and have an ordinary user type.
+def typed(
+    machine: Path, wheels: Path, keys: Sequence[dict[str, Any]], folder: Path, disk: Path | None = None
+) -> dict[str, Any]:
+    """Boot a machine with a clone of this repository at hand, and have an ordinary user type.
 
-    Returns what typist.py saw; raises AssertionError where it never came to its end.
+    One without denet-tui, which is gone afterwards; where `disk` is given, the one that is there, or is made and stays
+    there. Returns what typist.py saw; raises AssertionError where it never came to its end.
     """
     inside = folder / "inside"
     # All but denet-tui itself, which is installed from the clone.
@@ -154,22 +159,39 @@ def typed(machines: Path, kernel: str, wheels: Path, keys: Sequence[dict[str, An
     subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, inside / "repository"], check=True)
     shutil.copy(TYPIST, inside)
     (inside / "keys.json").write_text(json.dumps(keys))
-    disk = _second_disk(inside, _TYPING, _PATIENCE.replace("00", "000"))  # a loader has been seen to take 400 s
-    _run(machines / kernel, disk, _QUICK, BOOT_S + TYPED_S)
-    seen = _read(disk, "typed")
+    first, new = disk or machine / "disk.img", not (disk and disk.exists())
+    if disk and new:
+        subprocess.run(["cp", "--sparse=always", machine / "disk.img", disk], check=True)
+    patience = _PATIENCE.replace("00", "000")  # a loader has been seen to take 400 s
+    second = _second_disk(inside, _TYPING.replace("\n", f"\n{_NEW}", 1) if new else _TYPING, patience)
+    _run(machine, second, _QUICK, BOOT_S + TYPED_S, first, keep=bool(disk and new), processors=2)
+    seen = _read(second, "typed")
     assert seen, f"it never came to its end: see {folder}/console"
     return seen
 
 
-def _run(machine: Path, disk: Path, options: str, seconds: float) -> None:
-    """Boot it with that second disk, until it powers off or the time is over."""
+def _run(
+    machine: Path, disk: Path, options: str, seconds: float, first: Path, *, keep: bool = False, processors: int = 1
+) -> None:
+    """Boot it with these two disks until it powers off or the time is over; `keep` what it writes to the first."""
     command: list[str | Path] = [
         "qemu-system-x86_64",
-        # Emulated: hardware help may be missing, or not work, where this is run. One processor: of two, emulated on a
-        # busy machine, each has been seen to wait for the other for ever.
-        *("-accel", "tcg", "-smp", "1", "-m", "4096", "-nographic", "-no-reboot", "-nic", "none"),
+        # Emulated: hardware help may be missing, or not work, where this is run. One processor where there are many
+        # boots: of two, emulated on a busy machine, each has been seen to wait for the other for ever.
+        *(
+            "-accel",
+            "tcg,thread=multi",
+            "-smp",
+            f"{processors}",
+            "-m",
+            "4096",
+            "-nographic",
+            "-no-reboot",
+            "-nic",
+            "none",
+        ),
         *("-kernel", machine / "vmlinuz", "-initrd", machine / "initrd"),
-        *("-drive", f"file={machine / 'disk.img'},format=raw,if=virtio,snapshot=on,cache=unsafe"),
+        *("-drive", f"file={first},format=raw,if=virtio,snapshot={'off' if keep else 'on'},cache=unsafe"),
         *("-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"),
         *("-append", f"root=/dev/vda rw console=ttyS0 quiet panic=-1 {_WATCHDOG} {options}"),
     ]

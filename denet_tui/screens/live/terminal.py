@@ -13,6 +13,8 @@ from denet_tui.widgets.emulator import Emulator
 from denet_tui.widgets.output import OutputView
 
 POLLS_PER_SECOND = 20
+_STUCK_S = 1.0
+"""For so long the command has taken nothing of what waits: it does not read."""
 _PIECE = 4096
 """Bytes that are typed at once: what a terminal holds (N_TTY_BUF_SIZE)."""
 
@@ -24,8 +26,8 @@ class Terminal:
         self._source, self._terminal = source, source.terminal
         self._emulator = None if source.terminal is None else Emulator()
         self._shown = ("", True)
-        self._untyped, self._taken = b"", True
-        """What waits for the command to read what came before, and whether any of it was taken at the last look."""
+        self._untyped, self._taken_at = b"", 0.0
+        """What waits for the command to read what came before, and when the last of that was taken."""
 
     @property
     def hint(self) -> str:
@@ -59,7 +61,7 @@ class Terminal:
         changed, self._shown = state != self._shown, state
         if self._terminal is None or self._emulator is None:
             return changed
-        self._taken = self._pass_on()
+        self._pass_on()
         data, skipped = self._terminal.output.take(time.monotonic())
         if data:
             self._emulator.feed(data, skipped)
@@ -76,16 +78,18 @@ class Terminal:
 
     def type(self, data: bytes) -> bool:
         """What the user typed, or pasted, of any size; False if the command does not read what came before."""
-        if self._terminal is None or (self._untyped and not self._taken):
+        if self._terminal is None or (self._untyped and time.monotonic() > self._taken_at + _STUCK_S):
             return False
+        if not self._untyped:
+            self._taken_at = time.monotonic()
         self._untyped += data
         self._pass_on()
         return True
 
-    def _pass_on(self) -> bool:
-        """As much of what waits as there is room for; whether there was any."""
+    def _pass_on(self) -> None:
+        """As much of what waits as there is room for."""
         at = 0
         while self._terminal and at < len(self._untyped) and self._terminal.type(self._untyped[at : at + _PIECE]):
             at += _PIECE
-        self._untyped = self._untyped[at:]
-        return at > 0
+        if at:
+            self._untyped, self._taken_at = self._untyped[at:], time.monotonic()

@@ -129,6 +129,7 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         await until(pilot, lambda: terminal.typed == b"\x1b[<0;6;3M\x1b[<32;3;1M\x1b[<0;3;1m")
         await pilot._post_mouse_events([MouseUp], None, (2, 0), button=1)
         await pilot._post_mouse_events([MouseDown, MouseUp], OutputView, (3, 0), button=1)
+        await pilot._post_mouse_events([MouseMove, MouseUp], OutputView, (5, 3), button=1)  # as when pressed outside
         await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
         await until(pilot, lambda: terminal.typed.endswith(b"\x1b[<0;3;1m\x1b[<65;6;3M"))
 
