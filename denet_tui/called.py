@@ -6,12 +6,15 @@ import os
 import re
 import shlex
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 FOLDER = "/opt/denet-tui"
 """Where `make install` puts a copy of root's own."""
@@ -198,6 +201,8 @@ def _said(argv: Sequence[str]) -> str:
 
 
 def _asked(argv: Sequence[str]) -> subprocess.CompletedProcess[bytes] | None:
+    import subprocess
+
     try:
         return subprocess.run(
             argv,

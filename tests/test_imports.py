@@ -58,7 +58,9 @@ def test_without_a_screen_no_screen_is_loaded(words: list[str]) -> None:
 
 def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:
     allowed = {"bcc", "denet_tui"} | {f"denet_tui.{name}" for name in ("bpf", "uname")}
-    own = "btf compiled confine facts failure file_calls loader macros maps privilege programs request toolchain"
+    own = (
+        "btf compiled confine facts failure file_calls loader macros maps privilege programs request symbols toolchain"
+    )
     allowed |= {f"denet_tui.bpf.{name}" for name in (*own.split(), "tracepoints")}
     load = "from denet_tui.bpf import loader, toolchain\n"
     load += "try: toolchain.load(toolchain.find())\nexcept toolchain.ToolchainError: pass\n"

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, toolchain, tracepoints
+from denet_tui.bpf import compiled, confine, facts, file_calls, macros, maps, programs, symbols, toolchain, tracepoints
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
@@ -85,6 +85,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     names = needed, file_calls.maps_of(request)
     loaded = cache.load(kind, needed, events, names[1], only_uid)
     if loaded is None:
+        symbols.leave_few()
         loaded = _made(cache, found, kind, macros.flags_for(request, uid, method, fields), names, events, only_uid)
     handed = file_calls.fill(loaded.maps)
     links = {}

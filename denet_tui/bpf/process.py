@@ -138,10 +138,12 @@ def _settle(channel: int, output: int, parent: int) -> None:
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
     os.chdir("/")
-    for number, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
-        os.dup2(descriptor, number)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(0)  # so that there is room for one where no more may be open
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - without pathlib
-        if int(name) not in (0, 1, 2, channel):
+        if int(name) not in (1, 2, channel):
             with suppress(OSError):  # that of the list itself
                 os.close(int(name))
+    os.open(os.devnull, os.O_RDONLY)  # as 0
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)  # not in the caller's locale

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from itertools import repeat
-from operator import add
 
 from denet_tui.bpf.maps import Map
 from denet_tui.model import BUCKETS
@@ -24,8 +22,8 @@ _TURN = 1
 _SIDES = bytes(byte >> SIDE_BIT % 8 & 1 for byte in range(256))
 """The side by the byte of a row key that has it."""
 
-Row = tuple[int, bytes, int]
-"""The key, what adds up, and the longest call."""
+Row = tuple[int, tuple[bytes, int]]
+"""The key, and what adds up with the longest call."""
 
 
 def take(table: Map, side: int) -> Iterator[tuple[bytes, bytes]]:
@@ -50,6 +48,7 @@ def take_all(hot: Map, owners: Map, others: Map, epoch: int) -> Iterator[Iterabl
             turns = numbers[_TURN :: _HOT.size // 8].tolist()
         places = [place for place, turn in enumerate(turns) if turn == epoch + 1]
         owners.delete_many(struct.pack(f"<{len(places)}I", *[first + place for place in places]))
-        yield map(_HOT.unpack_from, repeat(values), [place * _HOT.size for place in places])
-    for keys, found in take(others, epoch & 1):
-        yield map(add, struct.iter_unpack("<q", keys), _ROW.iter_unpack(found))
+        found = [_HOT.unpack_from(values, place * _HOT.size) for place in places]
+    yield [(key, (lanes, peak)) for key, lanes, peak in found]
+    for keys, packed in take(others, epoch & 1):
+        yield zip(struct.unpack(f"<{len(keys) // 8}q", keys), _ROW.iter_unpack(packed), strict=True)

@@ -35,6 +35,8 @@ _NUMBER_BIT, _ABI = 32, 3
 """Where the number begins in a row key; the ABI, once that begins with it."""
 _Layout = tuple[list[Syscall], dict[Syscall, int]]
 """What a process has called, in order, and which is where; those that call the same share it."""
+_Row = tuple[int, int, int]
+"""The call (its number behind its ABI), what adds up, and the longest."""
 _ERRNO_KEY = struct.Struct("<IiQ")
 _BLOCK = 64
 """Entries of a per-CPU array that are compared at once: nearly all of them never change."""
@@ -262,21 +264,23 @@ class Tracer:
     def _read_rows(self, epoch: int) -> dict[int, Counts]:
         tables = self._maps
         taken = rows.take_all(tables["hot_rows"], tables["hot_owners"], tables["pid_syscall_map"], epoch)
-        found: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        found: defaultdict[int, list[_Row]] = defaultdict(list)
         number = int.from_bytes
-        for key, lanes, peak in chain.from_iterable(taken):
-            mine, call, row = found[key & TGID], key >> ABI_BIT, (number(lanes, "little"), peak)
-            if (before := mine.setdefault(call, row)) is not row:
-                mine[call] = before[0] + row[0], max(before[1], peak)
+        for key, (lanes, peak) in chain.from_iterable(taken):
+            found[key & TGID].append((key >> ABI_BIT, number(lanes, "little"), peak))
         known, self._layouts = self._layouts, {}
         return {tgid: self._in_order(mine, known) for tgid, mine in found.items()}
 
-    def _in_order(self, mine: dict[int, tuple[int, int]], known: dict[tuple[int, ...], _Layout]) -> Counts:
+    def _in_order(self, mine: list[_Row], known: dict[tuple[int, ...], _Layout]) -> Counts:
         """Rows in the order of their keys: so those of a tick stand as those of the one before, and add up at once."""
-        keys = tuple(sorted(mine))
-        layout = self._layouts.get(keys) or known.get(keys) or _layout_of(keys)
+        mine.sort()
+        keys, lanes, peaks = zip(*mine, strict=True)
+        layout = self._layouts.get(keys) or known.get(keys)
+        if layout is None:
+            if len({*keys}) < len(keys):
+                return self._in_order(_added_up(mine), known)
+            layout = _layout_of(keys)
         self._layouts[keys] = layout
-        lanes, peaks = zip(*map(mine.__getitem__, keys), strict=True)
         return Counts(layout[0], lanes, peaks, layout[1])
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
@@ -355,6 +359,15 @@ class Tracer:
             place = places[tgid]
             found[place] = found[place]._replace(account=accounted.get(tgid), parental=tgid in self._parents)
         return found
+
+
+def _added_up(rows: Iterable[_Row]) -> list[_Row]:
+    """The rows, one of each call: there are two where one is in each of the maps."""
+    found: dict[int, _Row] = {}
+    for call, lanes, peak in rows:
+        _, before, longest = found.get(call, (call, 0, 0))
+        found[call] = call, before + lanes, max(longest, peak)
+    return [*found.values()]
 
 
 def _layout_of(keys: Iterable[int]) -> _Layout:

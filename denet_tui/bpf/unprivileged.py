@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -112,6 +111,8 @@ class ThroughSudo:
 
     def __init__(self, way: str, request: Request) -> None:
         """Start it through a way up with the loader, which connects to an address that nobody can guess."""
+        import subprocess
+
         self._way = Path(way).name
         name = f"denet-tui-{os.urandom(16).hex()}"
         self._listener = socket.socket(socket.AF_UNIX)
@@ -122,6 +123,8 @@ class ThroughSudo:
 
     def receive(self, timeout: float = 55.0) -> Kernel:
         """The descriptors; raises LoadError, also where sudo does not let this user."""
+        import subprocess
+
         try:
             with self._listener:
                 channel = self._accepted()

@@ -47,6 +47,7 @@ def start(user: User, *, foreign: bool) -> tuple[int, socket.socket]:
     pid = os.fork()
     if pid == 0:
         try:
+            ours.close()  # which is room for one where no more may be open
             _serve(theirs, user, foreign=foreign)
         finally:
             os._exit(125)
