@@ -24,7 +24,7 @@ from denet_tui.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 """What the lines begin with."""
-LEAST, TIMES = 1 << 21, 2
+LEAST, TIMES = 1 << 21, 1
 """A keyframe comes after so many bytes, and so many times what its state has: going on from it takes no longer."""
 _STRETCH_S = 5.0
 _FIXED = attrgetter(

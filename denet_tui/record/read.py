@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -40,6 +41,7 @@ DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, str
 """What a line raises that is not what it should be."""
 
 _SCALARS = itemgetter("calls", "returns", "errors", "unreturned", "time_ns")
+_INSIDE = itemgetter("tid", "tgid", "syscall", "since_ns")
 _PACKERS = [struct.Struct(f"<{size}Q").pack for size in range(5 + BUCKETS + 2)]
 """By the number of values of a row; behind its buckets stand calls of which nothing is known but their number."""
 
@@ -356,8 +358,13 @@ def _more(before: Errnos, new: Errnos) -> Errnos:
 
 
 def _in_flight(call: Line) -> InFlight:
-    tid, tgid, since_ns = (whole(call[name]) for name in ("tid", "tgid", "since_ns"))
-    return InFlight(tid, tgid, named(str(call["syscall"])), since_ns, or_text(call.get("about")))
+    return _inside(*_INSIDE(call), call.get("about"))
+
+
+@lru_cache(4096, typed=True)
+def _inside(tid: object, tgid: object, call: object, since_ns: object, about: object) -> InFlight:
+    """Most threads are in the same call as a tick ago."""
+    return InFlight(whole(tid), whole(tgid), named(str(call)), whole(since_ns), or_text(about))
 
 
 def loss_of(counts: Line) -> Loss:
