@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from functools import lru_cache
 from itertools import chain, compress, repeat
 from operator import attrgetter, is_, is_not
-from typing import Any
+from typing import Any, TypeVar
 
 from denet_tui.model import Snapshot
 from denet_tui.record.denet_lines import or_text, whole
@@ -16,6 +18,10 @@ from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
 _NOTHING = Touched()
 _LONGEST_PID = 10
 _TIME = attrgetter("time_ns")
+_MOST_CHANGES = 2000
+_CHECK = struct.Struct(f"<{len(Use._fields)}q").pack
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Changes:
@@ -52,6 +58,52 @@ class Changes:
         }
 
 
+class _Later(Mapping[_Key, _Value]):
+    """A table and what has come to it since.
+
+    Put together where somebody looks through it, which nobody does on the way to a moment of a recording.
+    """
+
+    __slots__ = ("_base", "_changes", "_whole")
+
+    def __init__(self, base: Mapping[_Key, _Value], changes: dict[_Key, _Value]) -> None:
+        self._base, self._changes = base, changes
+        self._whole: dict[_Key, _Value] | None = None
+
+    def plus(self, new: dict[_Key, _Value]) -> Mapping[_Key, _Value]:
+        """With what is new."""
+        if self._whole is None and len(self._changes) < _MOST_CHANGES:
+            return _Later(self._base, {**self._changes, **new})
+        return _Later(self._all, new)
+
+    @property
+    def _all(self) -> dict[_Key, _Value]:
+        if self._whole is None:
+            self._whole = {**self._base, **self._changes}
+        return self._whole
+
+    def __getitem__(self, key: _Key) -> _Value:
+        return self._changes[key] if key in self._changes else self._base[key]
+
+    def __iter__(self) -> Iterator[_Key]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def items(self) -> ItemsView[_Key, _Value]:
+        return self._all.items()
+
+    def values(self) -> ValuesView[_Value]:
+        return self._all.values()
+
+
+def _with(told: Mapping[_Key, _Value], new: dict[_Key, _Value]) -> Mapping[_Key, _Value]:
+    if not new:
+        return told
+    return told.plus(new) if isinstance(told, _Later) else _Later(told, new)
+
+
 def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None:
     """What a tick makes of the one before it; raises LookupError, TypeError or ValueError where it is damaged."""
     if line is None:
@@ -62,7 +114,7 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
         told, folds = _NOTHING._replace(slowest=told.slowest, mounts=told.mounts), folds + 1
     elif folded := {whole(pid) for pid in line.get("folded", ())}:
         told, folds = told._replace(by_process=_without(folded, told.by_process)), folds + 1
-    files, by_process, failed = dict(told.files), dict(told.by_process), dict(told.failed)
+    files, by_process, failed = dict[File, Use](), dict[tuple[int, File], Use](), dict[FailedPath, int]()
     for each in line["files"]:
         file = File(str(each["kind"]), or_text(each["path"]))
         if each["all"] is not None:  # there was room for it by process only
@@ -72,14 +124,11 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
     for each in line["failed_paths"]:
         path = FailedPath(str(each["syscall"]), errno_number(str(each["errno"])), or_text(each["path"]))
         failed[path] = whole(each["count"])
-    slowest: dict[str, list[SlowCall]] = {}
-    for slow in (*told.slowest, *map(_slow, line["slowest"])):
-        slowest.setdefault(slow.syscall, []).append(slow)
     return Touched(
-        files if line["files"] else told.files,
-        by_process if line["files"] else told.by_process,
-        failed if line["failed_paths"] else told.failed,
-        tuple(slow for _, some in sorted(slowest.items()) for slow in sorted(some, key=_TIME, reverse=True)[:SLOWEST]),
+        _with(told.files, files),
+        _with(told.by_process, by_process),
+        _with(told.failed, failed),
+        _slowest(told.slowest, line["slowest"]),
         tuple(map(str, line.get("mounts", told.mounts))),
         folds,
     )
@@ -95,6 +144,15 @@ def _folded(now: Touched, told: Touched) -> tuple[bool, set[int]]:
 
 def _without(pids: set[int], by_process: Mapping[tuple[int, File], Use]) -> dict[tuple[int, File], Use]:
     return {whose: use for whose, use in by_process.items() if whose[0] not in pids}
+
+
+def _slowest(told: tuple[SlowCall, ...], new: list[Any]) -> tuple[SlowCall, ...]:
+    if not new:
+        return told
+    found: dict[str, list[SlowCall]] = {}
+    for slow in (*told, *map(_slow, new)):
+        found.setdefault(slow.syscall, []).append(slow)
+    return tuple(slow for _, some in sorted(found.items()) for slow in sorted(some, key=_TIME, reverse=True)[:SLOWEST])
 
 
 def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:
@@ -117,9 +175,15 @@ def _numbers(use: Use | None) -> tuple[int, ...] | None:
 
 
 def _use(numbers: list[Any]) -> Use:
-    return Use(*map(whole, numbers))
+    """Raises struct.error for what are no whole numbers of 63 bits, all at once: there are tens of thousands."""
+    if min(numbers) < 0:
+        raise ValueError("a number that there cannot be")
+    all_of_them = [*numbers, 0] if len(numbers) == len(Use._fields) - 1 else numbers
+    _CHECK(*all_of_them)
+    return tuple.__new__(Use, all_of_them)
 
 
+@lru_cache(4096)
 def _pid(word: str) -> int:
     if len(word) > _LONGEST_PID:
         raise ValueError("no process id")

@@ -23,8 +23,9 @@ from denet_tui.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 """What the lines begin with."""
-LEAST, TIMES = 1 << 21, 2
-"""A keyframe comes after so many bytes, and so many times what its state has: going on from it takes no longer."""
+LEAST, TIMES = 1 << 21, 1
+"""A keyframe comes after so many bytes, and so many times what its state has, twice that where it is not packed: going
+on from it takes no longer, and most of the file is ticks."""
 _STRETCH_S = 5.0
 _FIXED = attrgetter(
     "comm", "cmdline", "cut", "cgroup", "end_ns", "status", "execs", "exec_ns", "lost", "ppid", "programs"
@@ -81,7 +82,7 @@ class Keyframes:
         self._ticks.append(tick)
         self._stretches.append(Passage(end_s - snapshot.interval_ns / 1e9, end_s, snapshot.recent))
         self._last, self._size = snapshot, self._size + size
-        if self._size >= max(LEAST, TIMES * self._state_size):
+        if self._size >= max(LEAST, (1 + self._as_text) * TIMES * self._state_size):
             yield from self._lines(self._keyframe(snapshot))
 
     def end_part(self, first: str) -> tuple[list[str], list[str]]:

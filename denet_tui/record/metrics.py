@@ -18,6 +18,7 @@ from denet_tui.model import (
     LANE,
     Counters,
     Errnos,
+    Loss,
     ProcessInfo,
     ProcessKey,
     RunInfo,
@@ -32,6 +33,8 @@ OTHER, UNKNOWN = "other", "unknown"
 _RESTED_NS = 600 * 10**9
 """A series that has not grown for so long makes room for one that is new."""
 _PER_HISTOGRAM = BUCKETS + 2
+_ALWAYS = len(Loss._fields) + 5 + 6
+"""Series that there are anyway: what was lost, the five without labels of their own, and those of ProcessCollector."""
 _LONGEST = 200
 """Letters of a label."""
 _BOUNDS = [*(repr((bucket_floor_ns(index + 1) - 1) / 1e9) for index in range(BUCKETS - 1)), "+Inf"]
@@ -97,11 +100,15 @@ class Metrics:
     """A collector of prometheus_client over the snapshots that it is given; both may happen on threads of their own."""
 
     def __init__(self, info: RunInfo, most: int) -> None:
-        """Of `most` series in all half are for calls, a sixth for errors, and a third for histograms."""
+        """Of `most` series in all half are for calls, a sixth for errors, and a third for histograms.
+
+        Of each one is `other`, and all else that is served goes off before.
+        """
+        most -= _ALWAYS
         self._info = info
-        self._calls = Series(("cgroup", "comm", "syscall"), most // 2)
-        self._errors = Series(("cgroup", "comm", "syscall", "errno"), most // 6)
-        self._times = Series(("syscall",), most // 3 // _PER_HISTOGRAM)
+        self._calls = Series(("cgroup", "comm", "syscall"), most // 2 - 1)
+        self._errors = Series(("cgroup", "comm", "syscall", "errno"), most // 6 - 1)
+        self._times = Series(("syscall",), most // 3 // _PER_HISTOGRAM - 1)
         self._last: Snapshot | None = None
         self._cgroups: dict[int, str] = {}
         """Of the processes of the last snapshot, by their ids."""

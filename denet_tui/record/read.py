@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -40,6 +41,7 @@ DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, str
 """What a line raises that is not what it should be."""
 
 _SCALARS = itemgetter("calls", "returns", "errors", "unreturned", "time_ns")
+_INSIDE = itemgetter("tid", "tgid", "syscall", "since_ns")
 _PACKERS = [struct.Struct(f"<{size}Q").pack for size in range(5 + BUCKETS + 2)]
 """By the number of values of a row; behind its buckets stand calls of which nothing is known but their number."""
 
@@ -346,9 +348,13 @@ def _more(before: Errnos, new: Errnos) -> Errnos:
 
 
 def _in_flight(call: Line) -> InFlight:
-    tid, tgid, since_ns = (whole(call[name]) for name in ("tid", "tgid", "since_ns"))
-    about, earlier = or_text(call.get("about")), bool(call.get("earlier"))
-    return InFlight(tid, tgid, named(str(call["syscall"])), since_ns, about, earlier)
+    return _inside(*_INSIDE(call), call.get("about"), call.get("earlier"))
+
+
+@lru_cache(4096, typed=True)
+def _inside(tid: object, tgid: object, call: object, since_ns: object, about: object, earlier: object) -> InFlight:
+    """Most threads are in the same call as a tick ago."""
+    return InFlight(whole(tid), whole(tgid), named(str(call)), whole(since_ns), or_text(about), bool(earlier))
 
 
 def loss_of(counts: Line) -> Loss:

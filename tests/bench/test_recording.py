@@ -41,10 +41,11 @@ while True:
         break
 """
 PLAYED = """
-import json, random, resource, sys, threading, time
+import gc, json, random, resource, sys, threading, time
 from denet_tui.record.lines import open_file
 from denet_tui.record.playback import Playback
 from denet_tui.record.track import Track
+gc.set_threshold(50_000)  # as __main__ has it
 playback, got, stop = Playback(Track(open_file(sys.argv[1]), "it")), [], threading.Event()
 def publish(each):
     got.append((time.process_time(), each.elapsed_ns))
