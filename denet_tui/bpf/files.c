@@ -221,6 +221,16 @@ static __always_inline void identify_file(struct identity *identity, char *file)
         identity->device = 0;
 }
 
+/*
+ * A length that was compared, with a bound that the verifier sees in the register that is passed: before 6.2 it forgets
+ * the comparison where clang has put the length away before.
+ */
+static __always_inline u64 bounded(u64 length)
+{
+    asm volatile("" : "+r"(length)); /* or clang, which knows better, leaves the mask out */
+    return length & 255;
+}
+
 static __always_inline u32 unix_address(char *sk, char *text)
 {
 #if defined(OFF_UNIX_ADDR) && defined(OFF_UNIX_LENGTH) && defined(OFF_UNIX_NAME)
@@ -229,7 +239,7 @@ static __always_inline u32 unix_address(char *sk, char *text)
         return 0;
     u64 length = READ(u32, address, OFF_UNIX_LENGTH);
     asm volatile("" : "+r"(length)); /* 64 bits wide: else clang compares one register and passes another */
-    if (length <= 110 && bpf_probe_read_kernel(text, length, address + OFF_UNIX_NAME) == 0)
+    if (length <= 110 && bpf_probe_read_kernel(text, bounded(length), address + OFF_UNIX_NAME) == 0)
         return length;
 #endif
     return 0;
@@ -551,7 +561,7 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     }
     u64 whole = length, mixed = about->file.inode ^ DOES(BINDS);
     asm volatile("" : "+r"(whole)); /* as in unix_address */
-    if (!address || whole <= 2 || whole > ADDRESS || read_user(given, whole, (void *)address))
+    if (!address || whole <= 2 || whole > ADDRESS || read_user(given, bounded(whole), (void *)address))
         return;
 #pragma unroll
     for (int at = 0; at < ADDRESS / 8; at++)
