@@ -29,6 +29,7 @@ print(called._program("denet-tui"))
 def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(called, "_FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(called, "_BUS", str(tmp_path / "bus"))
+    monkeypatch.setattr(called, "_SYSTEMD", str(tmp_path / "systemd"))
     monkeypatch.setattr(called, "_DOAS_RULES", (str(tmp_path / "doas.conf"),))
     assert called.way_up() == ""
     for name in ("pkexec", "run0", "doas", "sudo"):
@@ -40,6 +41,8 @@ def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch
     (tmp_path / "doas").unlink()
     assert called.way_up() == "", "these two ask through the bus"
     (tmp_path / "bus").touch()
+    assert called.way_up() == str(tmp_path / "pkexec"), "run0 asks systemd"
+    (tmp_path / "systemd").touch()
     assert called.becoming_root(called.way_up(), "true") == (str(tmp_path / "run0"), "--background=", "true")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
@@ -67,13 +68,16 @@ class SourceRow(NamedTuple):
     share: float
     """Of all of the chosen errors, 0..1."""
 
-    @property
-    def name(self) -> str:
-        """The command of the process, and how it ended."""
-        if self.process is None:
+    def name(self, width: int = 400) -> str:
+        """The command of the process, and how it ended, with what tells it from its like in `width` cells."""
+        process = self.process
+        if process is None:
             return "ended, and no longer in the list"
-        name = formatting.command(self.process.cmdline, self.process.comm, cut=self.process.cut)
-        return name if self.process.alive else f"{name}  ({formatting.ended(self.process.status)})"
+        ended = "" if process.alive else f"  ({formatting.ended(process.status)})"
+        whole = formatting.command(process.cmdline, process.comm, cut=process.cut) + ended
+        if cell_len(whole) <= width:
+            return whole
+        return formatting.condensed(process.cmdline, process.comm, width, cut=process.cut)
 
 
 def error_rows(snapshot: Snapshot, rates: Callable[[ErrorKey], Sequence[float]]) -> list[ErrorRow]:
@@ -188,7 +192,7 @@ class ErrorSources(LineView[SourceRow]):
         """The process."""
         return row.process.key if row.process else None
 
-    def draw(self, row: SourceRow, column: Column, width: int) -> Sequence[Piece]:  # noqa: ARG002 (cut to fit)
+    def draw(self, row: SourceRow, column: Column, width: int) -> Sequence[Piece]:
         """One cell of `row`."""
         process = row.process
         plain = "text" if process is not None and process.alive else "dim"
@@ -196,7 +200,7 @@ class ErrorSources(LineView[SourceRow]):
             case "pid":
                 return ((str(process.pid) if process else formatting.NONE, plain),)
             case "name":
-                return ((row.name, plain),)
+                return ((row.name(width), plain),)
             case "count":
                 return ((f"{row.times:,}", plain),)
         return ((f"{formatting.percent(row.share)}%", plain),)

@@ -7,7 +7,7 @@ import pytest
 from denet_tui.model import Counters, ProcessInfo, Snapshot, Syscall
 from denet_tui.touched import FailedPath, File, Touched, Use
 from denet_tui.widgets.error_paths import ErrorPaths
-from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, error_rows, source_rows
+from denet_tui.widgets.errors import ErrorKey, ErrorSources, ErrorsView, ErrorTable, SourceRow, error_rows, source_rows
 from denet_tui.widgets.narrowing import Errno, OneSyscall, Subtree
 from tests.screens.live.double import Build
 from tests.widgets.shown import Shown
@@ -150,3 +150,11 @@ async def test_paths_of_the_error(width: int) -> None:
         await pilot.pause()
         assert paths.rows == []
         assert "no path is known of these calls" in app.text
+
+
+def test_what_tells_a_process_from_its_like_is_kept_for_longest() -> None:
+    argv = ("/usr/bin/cc1", "-quiet", "-imultiarch", "x86_64-linux-gnu", "part7.c")
+    compiler = dataclasses.replace(process(7, {MISSING: 1}, status=256), cmdline=argv)
+    row = SourceRow(compiler, 1, 1.0)
+    assert row.name() == "cc1 -quiet -imultiarch x86_64-linux-gnu part7.c  (exited 1)"
+    assert row.name(17) == "cc1 … part7.c"
