@@ -11,7 +11,6 @@ import click
 from denet_tui import __version__, debug
 from denet_tui.cli_serve import serve
 from denet_tui.command_line import Commands, examples, need_proc
-from denet_tui.model import PASSED
 from denet_tui.options import (
     a_file,
     a_tool,
@@ -31,6 +30,7 @@ from denet_tui.options import (
 )
 from denet_tui.visible import write
 from denet_tui.watch.ends import what_kill_ends
+from denet_tui.watch.passed import PASSED
 
 
 @click.group(

@@ -238,8 +238,6 @@ ProcessKey = tuple[int, int]
 
 KEPT_ENDED = 500
 """Ended processes that stay in the snapshots; the totals of all others stay in the sums."""
-PASSED = ("TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ")
-"""What the command of another user gets of the caller's environment: what the terminal can do, language and time."""
 
 
 _NONE: Mapping[Any, Any] = MappingProxyType({})

@@ -23,6 +23,10 @@ main()
 """
 
 
+NOT_FOR_A_RUN = {"dataclasses", "subprocess", "shutil", "bz2", "hashlib", "tempfile"}
+"""What takes a millisecond or two each, and none of it is needed to watch a command."""
+
+
 def loaded(script: str, *words: str) -> set[str]:
     """Top-level names and our own modules that a script has imported when it ends."""
     import json
@@ -45,7 +49,9 @@ def test_help_and_complaints_load_next_to_nothing(words: list[str]) -> None:
         "psutil",
         "bcc",
         "denet_tui.commands.run",
-    }
+        "denet_tui.model",
+        *NOT_FOR_A_RUN,
+    } - ({"shutil", "bz2"} if "--help" in words else set())
 
 
 @pytest.mark.root
@@ -54,6 +60,16 @@ def test_without_a_screen_no_screen_is_loaded(words: list[str]) -> None:
     found = loaded(WITH_ARGUMENTS, *words)
     assert "denet_tui.watch.supervisor" in found
     assert not found & {"textual", "rich", "plotext", "bcc", "denet_tui.screens.live.app", "denet_tui.bpf.loader"}
+    assert "denet_tui.bpf.causes" not in found
+
+
+@pytest.mark.root
+def test_a_run_imports_little_and_what_watches_only_once_a_loader_is_at_work() -> None:
+    prepared = "from denet_tui.bpf.process import prepare\nprepare()\n" + WITH_ARGUMENTS
+    assert not loaded(prepared, "run", "--no-tui", "--", "true") & NOT_FOR_A_RUN
+    before = loaded("import denet_tui.commands.run")
+    assert "denet_tui.watch.launch" in before
+    assert not before & {f"denet_tui.{name}" for name in ("bpf.tracer", "watch.sampler", "findings.rules")}
 
 
 def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:
@@ -67,3 +83,4 @@ def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:
     found = {name for name in loaded(load) if name not in sys.stdlib_module_names}
     assert found <= allowed | {"sitecustomize"}
     assert "denet_tui.bpf.loader" in found
+    assert not loaded("import denet_tui.bpf.loader") & {"dataclasses", "inspect", "subprocess", "shutil"}

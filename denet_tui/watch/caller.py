@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from denet_tui.bpf.privilege import User, real_uid
-from denet_tui.model import PASSED
+from denet_tui.watch.passed import PASSED
 from denet_tui.watch.processes import stat
 
 _ASKED = {"sudo": "SUDO_UID", "doas": "DOAS_USER", "pkexec": "PKEXEC_UID"}

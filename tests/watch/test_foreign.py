@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from denet_tui.model import PASSED
 from denet_tui.syscalls import numbers
+from denet_tui.watch.passed import PASSED
 from tests.person import Person
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import (
