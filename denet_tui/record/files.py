@@ -37,10 +37,7 @@ class Changes:
             return None
         self._told = now
         anew, folded = _folded(now, told)
-        if anew:
-            told = _NOTHING._replace(slowest=told.slowest, mounts=told.mounts)
-        elif folded:
-            told = told._replace(by_process=_without(folded, told.by_process))
+        told = _left(told, anew=anew, folded=folded)
         by: dict[File, dict[str, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
         for (pid, file), use in _new(now.by_process, told.by_process):
             by.setdefault(file, {})[str(pid)] = _numbers(use)
@@ -108,12 +105,7 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
     """What a tick makes of the one before it; raises LookupError, TypeError or ValueError where it is damaged."""
     if line is None:
         return None
-    told = before or _NOTHING
-    folds = told.folds
-    if line.get("anew"):
-        told, folds = _NOTHING._replace(slowest=told.slowest, mounts=told.mounts), folds + 1
-    elif folded := {whole(pid) for pid in line.get("folded", ())}:
-        told, folds = told._replace(by_process=_without(folded, told.by_process)), folds + 1
+    told = _left(before or _NOTHING, anew="anew" in line, folded={whole(pid) for pid in line.get("folded", ())})
     files, by_process, failed = dict[File, Use](), dict[tuple[int, File], Use](), dict[FailedPath, int]()
     for each in line["files"]:
         file = File(str(each["kind"]), or_text(each["path"]))
@@ -130,7 +122,7 @@ def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None
         _with(told.failed, failed),
         _slowest(told.slowest, line["slowest"]),
         tuple(map(str, line.get("mounts", told.mounts))),
-        folds,
+        told.folds,
     )
 
 
@@ -142,8 +134,14 @@ def _folded(now: Touched, told: Touched) -> tuple[bool, set[int]]:
     return anew, {pid for pid, _ in told.by_process.keys() - now.by_process.keys()}
 
 
-def _without(pids: set[int], by_process: Mapping[tuple[int, File], Use]) -> dict[tuple[int, File], Use]:
-    return {whose: use for whose, use in by_process.items() if whose[0] not in pids}
+def _left(told: Touched, *, anew: bool, folded: set[int]) -> Touched:
+    """What of it still holds."""
+    if anew:
+        return Touched(slowest=told.slowest, mounts=told.mounts, folds=told.folds + 1)
+    if not folded:
+        return told
+    by_process = {whose: use for whose, use in told.by_process.items() if whose[0] not in folded}
+    return told._replace(by_process=by_process, folds=told.folds + 1)
 
 
 def _slowest(told: tuple[SlowCall, ...], new: list[Any]) -> tuple[SlowCall, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, compress, count
 from operator import attrgetter, is_not
+from typing import Any
 
 from denet_tui import __version__, uname
 from denet_tui.counts import new_errnos
@@ -92,11 +93,8 @@ class Ticks:
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece, after lines of what makes it long."""
-        touched, begin = self._changes.item(snapshot), '{"kind":"more","of":"tree","denet_tui":{'
-        for name in touched or ():
-            while touched and isinstance(touched[name], list) and len(touched[name]) > _MANY:
-                some, touched[name] = touched[name][:_MANY], touched[name][_MANY:]
-                yield f'{begin}"touched":{as_json({name: some})}}}}}\n'
+        touched, begin = self._changes.item(snapshot) or {}, '{"kind":"more","of":"tree","denet_tui":{'
+        yield from (f'{begin}"touched":{as_json(some)}}}}}\n' for some in _too_many(touched))
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
         living = [each for each in snapshot.processes if each.end_ns is None and not each.lost]
@@ -164,7 +162,7 @@ class Ticks:
             "accounts": accounts(snapshot.accounts),
             "turned_away": dict(snapshot.detail.turned_away),
             "execs": execs.items(snapshot),
-            "touched": touched,
+            "touched": touched or None,
             **notes(snapshot),
             **self._times.of_tick(snapshot, living),
         }
@@ -182,6 +180,14 @@ class Ticks:
             yield f'"{name}":{rows(process.recent, by_syscall(new) if new else _NO_ERRNOS)}'
             written.add(process.pid)
         self._errnos = {process.key: process.errnos for process in snapshot.processes if process.errnos}
+
+
+def _too_many(touched: dict[str, Any]) -> Iterator[Json]:
+    """Takes out of its lists what has no room in one line."""
+    for name in [name for name, items in touched.items() if isinstance(items, list)]:
+        while len(touched[name]) > _MANY:
+            some, touched[name] = touched[name][:_MANY], touched[name][_MANY:]
+            yield {name: some}
 
 
 class _Children:

@@ -196,9 +196,9 @@ def test_parents_are_entered_before_their_children() -> None:
 
 
 def test_maps_grow_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "pids", lambda: set(range(10)))
+    monkeypatch.setattr(machine, "all_pids", lambda: set(range(10)))
     assert machine.scale(Options()) == 0
-    monkeypatch.setattr(machine, "pids", lambda: set(range(10_000)))
+    monkeypatch.setattr(machine, "all_pids", lambda: set(range(10_000)))
     scale = machine.scale(Options())
     assert SIZES["PROCESSES"] << scale >= 40_000
     assert SIZES["ROWS"] << scale >= 160_000

@@ -154,7 +154,7 @@ async def test_paths_of_the_error(width: int) -> None:
 
 def test_what_tells_a_process_from_its_like_is_kept_for_longest() -> None:
     argv = ("/usr/bin/cc1", "-quiet", "-imultiarch", "x86_64-linux-gnu", "part7.c")
-    compiler = dataclasses.replace(process(7, {MISSING: 1}, status=256), cmdline=argv)
+    compiler = process(7, {MISSING: 1}, status=256)._replace(cmdline=argv)
     row = SourceRow(compiler, 1, 1.0)
     assert row.name() == "cc1 -quiet -imultiarch x86_64-linux-gnu part7.c  (exited 1)"
     assert row.name(17) == "cc1 … part7.c"
