@@ -101,7 +101,9 @@ def test_a_few_calls_in_the_bucket_below_hide_no_slower_ones(tmp_path: Path) -> 
     def side(name: str, *runs: tuple[int, int]) -> list[str]:
         found = []
         for at, (below, above) in enumerate(runs):
-            rows = {OPENAT: counted(below, 0, (3 if name == "slow" else 1) * ms).plus(counted(above, 0, 5 * ms))}
+            rows = {
+                OPENAT: counted(below, 0, 3 * ms if name == "slow" else 3 * ms // 2).plus(counted(above, 0, 5 * ms))
+            }
             make = process(INFO.pid, rows, end_s=0.4)
             tick = snapshot(0.5 + at / 100, [make], ended=[make], running=False, status=0)
             found.append(str(recorded(tmp_path / f"{name}{at}", chained([tick]))))
