@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from denet_tui.counts import percentile
+from denet_tui.counts import bucket_of
+from denet_tui.model import BUCKETS, LANE, Counters, bucket_floor_ns, unpack_buckets
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import WAITS, errno_name, named, numbers
 from denet_tui.touched import Touched
@@ -20,8 +21,8 @@ some calls slower, of a call that has become slower itself all are.
 """
 TIMES = ("time", "p10")
 PATH_METRICS = ("bytes read", "bytes written", "failures")
-SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, "p10": 1.5, **dict.fromkeys(PATH_METRICS, 0.1)}
-"""Of p10 more than the factor of two to which it is known."""
+SHARE = {"calls": 0.1, "errors": 0.1, "time": 0.5, "p10": 1.25, **dict.fromkeys(PATH_METRICS, 0.1)}
+"""Of p10 more than the factor of two that lies between two buckets."""
 LEAST = {
     "calls": 20,
     "errors": 5,
@@ -97,7 +98,7 @@ class Rule(NamedTuple):
     def broken_by(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change | None:
         """The sum that is over the limit, of p10 the largest; None where it is not.
 
-        How much more the time in all is must be beyond noise as well; of p10 what is known at all.
+        How much more a time is must be beyond noise as well, but for the least of p10: a rule has its own.
         """
         mine = [self._sum(base, new)]
         if self.metric == "p10":
@@ -125,7 +126,8 @@ class Rule(NamedTuple):
         return self.program in (None, program) and self.call in ("*", call)
 
     def _broken_by(self, change: Change) -> bool:
-        if self.relative and self.metric == "time" and change.after - change.before <= change.noise:
+        own = self.metric == "p10" and change.noise <= LEAST["p10"]
+        if self.relative and self.metric in TIMES and not own and change.after - change.before <= change.noise:
             return False
         allowed = self.number * change.before / 100 if self.unit == "%" else self.number
         return (change.after - change.before if self.relative else change.after) > allowed
@@ -208,10 +210,21 @@ def _noise(metric: str, before: Sequence[int], after: Sequence[int]) -> float:
 
 def _numbers(run: Totals) -> dict[Key, tuple[int, int, int, int]]:
     return {
-        (name, call.name): (each.calls, each.errors, each.time_ns, sum(percentile(each, 0.1)) // 2)
+        (name, call.name): (each.calls, each.errors, each.time_ns, _p10(each))
         for name, program in run.programs.items()
         for call, each in program.syscalls.items()
     }
+
+
+def _p10(counted: Counters) -> int:
+    """In ns; within a bucket as if its calls were evenly apart: one more that is quicker changes little."""
+    place = math.ceil(0.1 * counted.returns)
+    if not (found := bucket_of(unpack_buckets(counted.buckets), place)):
+        return 0
+    at, before = found
+    count = counted.buckets >> 64 * at & LANE
+    floor, top = bucket_floor_ns(at), bucket_floor_ns(at + 1) if at < BUCKETS - 1 else counted.max_ns
+    return min(floor + (top - floor) * (place - before) // count, counted.max_ns)
 
 
 def _by_path(touched: Touched | None) -> dict[Key, tuple[int, int, int]] | None:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
+from sys import intern
 from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from denet_tui.detail import Gap
@@ -117,7 +118,7 @@ class Track:
                     self._refuse(place, _ANOTHER)
                 if found_state := self._resumed(place, after, resumed or before, damage):
                     resumed, events = found_state, []
-            events.append(line)
+            events.append({intern(name): value for name, value in line.items()})  # of a million: json shares no names
             place = after
         return None
 

@@ -120,7 +120,9 @@ def test_of_many_gaps_the_last_stands_for_the_rest() -> None:
 
 def test_which_parts_are_missing_is_told_by_their_names() -> None:
     names = [f"a.20260921T141320Z.{number}.jsonl.zst" for number in ("0003", "0004", "0006", "9999", "10001")]
-    assert between(names[0], names[1]) == f"the end of {names[0]}"
-    assert between(names[1], names[2]) == "a.20260921T141320Z.0005.jsonl.zst"
-    assert between(names[0], names[2]) == f"{names[1]} to a.20260921T141320Z.0005.jsonl.zst"
-    assert between(*names[3:]) == "a.20260921T141320Z.10000.jsonl.zst"
+    fifth = "a.20260921T141320Z.0005.jsonl.zst"
+    assert between(names[0], names[1], {}) == f"the end of {names[0]} is missing"
+    assert between(names[1], names[2], {}) == f"{fifth} is missing"
+    assert between(names[0], names[2], {fifth: "is of another recording"}) == f"{names[1]} to {fifth} is missing"
+    assert between(names[1], names[2], {fifth: "is of another recording"}) == f"{fifth} is of another recording"
+    assert between(*names[3:], {}) == "a.20260921T141320Z.10000.jsonl.zst is missing"

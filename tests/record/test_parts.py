@@ -342,7 +342,7 @@ def test_a_damaged_beginning_is_one_line(tmp_path: Path, run: list[Snapshot]) ->
 
 @pytest.mark.root
 def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
-    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "3M", "--keep", "1h"]
+    words = ["--no-tui", "--interval", "0.1", "-o", "rec.jsonl", "--max-size", "4M", "--keep", "1h"]
     busy = "while :; do ls -d /usr/bin /nonexistent; done"
     command = [*DENET, "run", *words, "--output", "null", "--", "timeout", "30", "sh", "-c", busy]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
@@ -350,7 +350,7 @@ def test_a_real_run_that_is_killed_loses_a_tick_at_most(tmp_path: Path) -> None:
         process.kill()
     found = parts_of(tmp_path / "rec.jsonl")
     times = [each.time_ns for each in read(tmp_path / "rec.jsonl")]
-    assert len(times) > 5
+    assert len(times) > 2
     apart = [b - a for a, b in itertools.pairwise(times)]
     assert max(apart) < 40 * 10**8
     assert all(list(read(each)) for each in found[:-1])
