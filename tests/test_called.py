@@ -138,7 +138,8 @@ HIDDEN = "mount --bind /dev/null /usr/bin/sudo && mount -t tmpfs tmpfs /run/dbus
         ("permit nopass root\\n", False),
         ("permit nopass {}\\n", True),
         ("permit {}\\n", True),
-        ("permit {} cmd denet-tui\\n", True),
+        (f"permit {{}} cmd {sys.prefix}/bin/denet-tui\\n", True),
+        ("permit {} cmd denet-tui\\n", False),  # which is called by its path here, and doas compares what is typed
     ],
 )
 def test_only_where_a_rule_of_doas_lets_this_user_it_is_a_way(

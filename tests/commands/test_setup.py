@@ -172,7 +172,10 @@ def test_without_root_one_line_says_how(words: list[str]) -> None:
         [*NOBODY, "bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("denet-tui: this changes the machine, which only root can: sudo ")
+    assert done.stderr.startswith(
+        "denet-tui: this changes the machine, which only root can; sudo does not let you run it"
+    )
+    assert "ask an administrator of this machine" in done.stderr
     assert done.stderr.count("\n") == 1
     assert ("--yes" if "--yes" in words else "--undo") in done.stderr
 
