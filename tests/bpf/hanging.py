@@ -29,32 +29,32 @@ def full(family: int, address: object) -> socket.socket:
 
 kept: list[socket.socket] = []
 inet = full(socket.AF_INET, ("127.0.0.1", 0))
-unix = full(socket.AF_UNIX, b"\0denet-full")
+unix = full(socket.AF_UNIX, b"\0denet-full-%d" % os.getpid())
 receiving = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 receiving.bind(("127.0.0.1", 0))
 datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-datagrams.bind(b"\0denet-datagrams")
+datagrams.bind(b"\0denet-datagrams-%d" % os.getpid())
 sending = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 
 def send() -> None:
     """Until there is no room."""
     while True:
-        sending.sendto(bytes(100), b"\0denet-datagrams")
+        sending.sendto(bytes(100), b"\0denet-datagrams-%d" % os.getpid())
 
 
 def send_message() -> None:
     """The same, with the address in a struct msghdr."""
     other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     while True:
-        other.sendmsg([bytes(100)], [], 0, b"\0denet-datagrams")
+        other.sendmsg([bytes(100)], [], 0, b"\0denet-datagrams-%d" % os.getpid())
 
 
 os.mkfifo(f"{folder}/fifo")
 out, _ = os.pipe()
 ways: tuple[Callable[[], object], ...] = (
     lambda: socket.socket().connect(inet.getsockname()),
-    lambda: socket.socket(socket.AF_UNIX).connect(b"\0denet-full"),
+    lambda: socket.socket(socket.AF_UNIX).connect(b"\0denet-full-%d" % os.getpid()),
     lambda: receiving.recvfrom(1),
     lambda: os.read(out, 1),
     lambda: os.open(f"{folder}/fifo", os.O_RDONLY),

@@ -46,12 +46,12 @@ def test_what_a_thread_hangs_in_is_told(tmp_path: Path) -> None:
         tracer.close()
     assert told == {
         ("connect", f"127.0.0.1:{port}"),
-        ("connect", "unix @denet-full"),
+        ("connect", f"unix @denet-full-{watched.pid}"),
         ("recvfrom", f"udp 127.0.0.1:{udp}"),
         ("read", f"pipe:[{pipe}]"),
         ("openat", f"{tmp_path}/fifo"),
-        ("sendto", "unix @denet-datagrams"),
-        ("sendmsg", "unix @denet-datagrams"),
+        ("sendto", f"unix @denet-datagrams-{watched.pid}"),
+        ("sendmsg", f"unix @denet-datagrams-{watched.pid}"),
     }
 
 

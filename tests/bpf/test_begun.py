@@ -59,12 +59,12 @@ def test_what_threads_hung_in_before_is_told(tmp_path: Path, way: str) -> None:
             eventually(lambda: text_of(recording).count('"kind":"tree"') >= 4, "it watches")
         ways = {
             ("connect", f"127.0.0.1:{port}"),
-            ("connect", "unix @denet-full"),
+            ("connect", f"unix @denet-full-{process.pid}"),
             ("recvfrom", f"udp 127.0.0.1:{udp}"),
             ("read", f"pipe:[{pipe}]"),
             ("openat", f"{tmp_path}/fifo"),
-            ("sendto", "unix @denet-datagrams"),
-            ("sendmsg", "unix @denet-datagrams"),
+            ("sendto", f"unix @denet-datagrams-{process.pid}"),
+            ("sendmsg", f"unix @denet-datagrams-{process.pid}"),
         }
         assert told(in_flight(recording)[-1], process.pid) == ways
         assert told(seen.summary["in_flight"], process.pid) == ways
