@@ -290,15 +290,20 @@ class _News:
             changes |= {"total": process.total.plus(delta), "delta": delta, "errnos": _more(process.errnos, new)}
         elif process.delta is not NOTHING:
             changes |= {"recent": EMPTY, "delta": NOTHING}
-        if told := next((name for name in names if name in self.times), None):
-            changes["time"] = self.times[told]
-        elif self.rested_ns and process.time and process.alive:
-            changes["time"] = times.rested(process.time, self.rested_ns, usage.threads)
-        elif self.rested_ns is None and self.times:
-            changes["time"] = None
+        changes |= self._time(process, names, usage.threads)
         if self.execs is not None:
             changes["programs"] = _executed(process, self.execs, self.command)
         return _changed(process, usage=usage, **changes) if changes or usage != process.usage else process
+
+    def _time(self, process: ProcessInfo, names: tuple[str, str], threads: int) -> dict[str, Any]:
+        """Its new time where that is another: it has been told, or is that of the tick before and of a rest."""
+        if told := next((name for name in names if name in self.times), None):
+            return {"time": self.times[told]}
+        if self.rested_ns is None:
+            return {"time": None} if self.times else {}
+        if not self.rested_ns or process.time is None or not process.alive:
+            return {}
+        return {"time": times.rested(process.time, self.rested_ns, threads)}
 
 
 def _changed(process: ProcessInfo, **changes: Any) -> ProcessInfo:
