@@ -68,8 +68,7 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     found = changes(*sides)
     chances = [rule for rule in rules if rule.chance(found)]
     broken = [(rule, change) for rule in rules if rule not in chances and (change := rule.broken_by(*sides))]
-    doubts = [(path, run.doubt) for path, run in zip([*base, *new], runs, strict=True) if run.doubt]
-    aside = [f"{path}: {why}" for path, run in zip([*base, *new], runs, strict=True) for why in run.astray]
+    doubts, aside = _doubts([*base, *new], runs)
     lines = [*_verdicts(broken, chances, doubts, aside), *_table(found, other=bool(broken)), *_paths(*sides)]
     if min(map(len, sides)) < RUNS:
         lines += ["", "times are compared where each side has three recordings or more: --base a b c --new d e f"]
@@ -77,6 +76,14 @@ def _diff(base: Sequence[str], new: Sequence[str], rules: Sequence[Rule], reques
     if undecided := _undecided(rules, doubts, () if broken else chances):
         return complain(undecided, FAILED)
     return 1 if broken else 0
+
+
+def _doubts(paths: Sequence[str], runs: Sequence[Totals]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Which recordings are not exact and why, and which files among their parts are passed over."""
+    both = list(zip(paths, runs, strict=True))
+    return [(path, run.doubt) for path, run in both if run.doubt], [
+        f"{path}: {why}" for path, run in both for why in run.astray
+    ]
 
 
 def _undecided(rules: Sequence[Rule], doubts: Sequence[tuple[str, str]], chances: Sequence[Rule]) -> str:

@@ -37,8 +37,13 @@ def astray(parts: Sequence[tuple[str, BinaryIO]]) -> dict[str, str]:
     own = [each for each in firsts if each.named_so] or firsts
     usual = Counter(each.start_ns for each in own).most_common(1)
     own = [each for each in own if each.start_ns == usual[0][0]]
-    found = {each.name: "is of another recording" for each in firsts if each not in own}
-    last = 0
+    others = {each.name: "is of another recording" for each in firsts if each not in own}
+    return others | _misplaced(own)
+
+
+def _misplaced(own: Sequence[_First]) -> dict[str, str]:
+    """Those whose number goes back, or is not as far ahead as those after it are."""
+    found, last = dict[str, str](), 0
     for at, each in enumerate(own):
         if each.part <= last or each.ahead < 0 or any(each.ahead > later.ahead >= 0 for later in own[at + 1 :]):
             found[each.name] = f"holds part {each.part}"
