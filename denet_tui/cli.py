@@ -85,13 +85,7 @@ def main(context: click.Context, /, **given: Any) -> None:
     help="Run the command as this user (needs root), in a session of its own; of your environment it gets only "
     f"{', '.join(PASSED)}, beside that user's HOME, USER, LOGNAME, SHELL and the PATH of a login.",
 )
-@click.option(
-    "--output",
-    type=file_name,
-    shell_complete=files,
-    metavar="pane|FILE|null",
-    help="Where the command's output goes (default: the screen).",
-)
+@a_file("--output", type=file_name, metavar="pane|FILE|null", help="Where its output goes (default: the screen).")
 @click.option(
     "--on-quit",
     type=click.Choice(["ask", "kill", "leave"]),

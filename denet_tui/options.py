@@ -79,29 +79,33 @@ def _of_syscalls(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
-def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
-    """Has a shell complete names of files."""
+def _offered(word: str, **more: str) -> CompletionItem:
     from click.shell_completion import CompletionItem  # when a shell asks
 
-    return [CompletionItem(word, type="file")]
+    return CompletionItem(word, **more)
+
+
+def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+    """Has a shell complete names of files."""
+    return [_offered(word, type="file")]
 
 
 def _checks(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
     from denet_tui.checks import catalogue
 
-    return [CompletionItem(each.id, help=each.title) for each in catalogue.ALL if each.id.startswith(word.upper())]
+    return [_offered(each.id, help=each.title) for each in catalogue.ALL if each.id.startswith(word.upper())]
 
 
 def _running(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
     from denet_tui.watch import candidates
 
-    return [CompletionItem(name) for name in sorted(candidates.names()) if name.startswith(word)]
+    return [_offered(name) for name in sorted(candidates.names()) if name.startswith(word)]
 
 
 def _commands(context: click.Context, _: click.Parameter, word: str) -> list[CompletionItem]:
     root = context.find_root().command
     names = root.list_commands(context) if isinstance(root, click.Group) else []
-    return [CompletionItem(name) for name in names if name.startswith(word)]
+    return [_offered(name) for name in names if name.startswith(word)]
 
 
 def _ids(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from tests.person import Person
 from tests.real import WITH_TRACEFS, environment
 from tests.watch.helpers import DENET, complaint, denet, run
 
-REINSTALL = re.compile(r"; reinstall \S+ and \S+: sudo \S+ \S+ .*bp?f?cc$")
+REINSTALL = re.compile(r"; reinstall \S+ and \S+: `sudo \S+ \S+ .*bp?f?cc`$")
 GONE = 4194304
 """Above every possible pid: PID_MAX_LIMIT of 64-bit kernels."""
 

@@ -252,7 +252,7 @@ def test_a_log_on_a_full_disk_is_one_line_and_no_end() -> None:
 
 PACKAGE = REPOSITORY / "denet_tui"
 DOORS = {"visible.py", "debug.py", "__main__.py"}
-CAPTURED = {"bpf/compiled.py", "bpf/loader.py", "bpf/prober.py"}
+CAPTURED = {"bpf/compiled.py", "bpf/loader.py", "bpf/prober.py", "bpf/process.py"}
 """What they print is read by the process that started them."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import logging
+import subprocess  # noqa: F401 - for Host.run
 import time
 import traceback
 

@@ -73,7 +73,7 @@ class Host:
 
     def run(self, argv: Sequence[str], seconds: float = 5.0) -> Output:
         """Run a program that changes nothing, without a shell, with a clean environment; never raises."""
-        import subprocess  # for the checks alone: a run looks at files
+        import subprocess  # which a run, that looks at files alone, does without; catalogue.py has it for the checks
 
         try:
             done = subprocess.run(
