@@ -69,10 +69,6 @@ def environment() -> dict[str, str]:
 
 def run(argv: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run to its end, without a terminal."""
-    if tuple(argv[: len(DENET)]) == DENET:
-        from tests import forked
-
-        return forked.run(argv[2:], environment(), REPOSITORY, timeout, "replace")
     return subprocess.run(
         argv,
         env=environment(),

@@ -21,7 +21,6 @@ import pytest
 from denet_tui.bpf import maps
 from denet_tui.counts import Counts
 from denet_tui.model import Counters, Syscall
-from tests import forked
 from tests.real import environment
 
 _SCRIPT = Path(sys.executable).with_name("denet-tui")
@@ -33,9 +32,6 @@ PATIENCE = 60.0
 
 def run(*words: str, timeout: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, without a terminal; root is who asks."""
-    if list(words[: len(DENET)]) == DENET and not options.keys() - {"cwd", "env"}:
-        env, cwd = options.get("env", environment()), options.get("cwd", Path.cwd())
-        return forked.run(words[2:], env, cwd, timeout, "surrogateescape")  # type: ignore[arg-type]
     settings = {"env": environment(), "stdin": subprocess.DEVNULL, "capture_output": True} | options
     return subprocess.run(words, text=True, errors="surrogateescape", timeout=timeout, **settings)  # type: ignore[call-overload,no-any-return]
 
