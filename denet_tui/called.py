@@ -26,8 +26,8 @@ _DOAS_RULES = ("/etc/doas.conf", "/etc/doas.d")
 """Without one of them doas lets nobody (man 5 doas.conf; the folder is Alpine's)."""
 _BUS = "/run/dbus/system_bus_socket"
 """Through which run0 and pkexec ask."""
-_SYSTEMD = "/run/systemd/system"
-"""Whom run0 asks: there where it runs the machine (man 3 sd_booted)."""
+BOOTED = "/run/systemd/system"
+"""There where systemd, which run0 asks, runs the machine (man 3 sd_booted)."""
 _ANSWER_S = 5.0
 """For sudo, which may ask a server."""
 
@@ -158,7 +158,7 @@ def _no_new_privileges() -> bool:
 def installed(access: Callable[[str, int], bool] = os.access) -> list[str]:
     """The absolute paths of sudo and those in its place, the first to take first."""
     paths = (f"{folder}/{name}" for name in _WAYS for folder in _FOLDERS)
-    asks = {"run0": (_BUS, _SYSTEMD), "pkexec": (_BUS,)}
+    asks = {"run0": (_BUS, BOOTED), "pkexec": (_BUS,)}
     there = [each for each in paths if access(each, os.X_OK)]
     return [each for each in there if all(map(os.path.exists, asks.get(Path(each).name, ())))]
 

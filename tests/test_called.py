@@ -29,7 +29,7 @@ print(called._program("denet-tui"))
 def test_where_there_is_no_sudo_another_way_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(called, "_FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(called, "_BUS", str(tmp_path / "bus"))
-    monkeypatch.setattr(called, "_SYSTEMD", str(tmp_path / "systemd"))
+    monkeypatch.setattr(called, "BOOTED", str(tmp_path / "systemd"))
     monkeypatch.setattr(called, "_DOAS_RULES", (str(tmp_path / "doas.conf"),))
     assert called.way_up() == ""
     for name in ("pkexec", "run0", "doas", "sudo"):

@@ -53,7 +53,7 @@ def units() -> dict[str, str]:
 
 def has_systemd(host: Host) -> bool:
     """Whether systemd runs the machine (man 3 sd_booted)."""
-    return exists(host, "/run/systemd/system")
+    return exists(host, called.BOOTED)
 
 
 def is_there(host: Host) -> bool:
@@ -97,7 +97,7 @@ def check(host: Host) -> Finding:
     if (unsafe := _changeable(host)) is not None:
         return unsafe
     if not has_systemd(host):
-        seen = (Evidence("/run/systemd/system", "not there"),)
+        seen = (Evidence(called.BOOTED, "not there"),)
         return Finding(
             "PRIV-005", State.SKIP, f"systemd does not run this machine: {called.power()} is the way here", seen, _WHY
         )

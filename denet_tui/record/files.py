@@ -102,7 +102,7 @@ def _with(told: Mapping[_Key, _Value], new: dict[_Key, _Value]) -> Mapping[_Key,
 
 
 def taken(line: dict[str, Any] | None, before: Touched | None) -> Touched | None:
-    """What a tick makes of the one before it; raises LookupError, TypeError or ValueError where it is damaged."""
+    """What a tick makes of the one before it; raises what read.DAMAGE has where it is damaged."""
     if line is None:
         return None
     told = _left(before or _NOTHING, anew="anew" in line, folded={whole(pid) for pid in line.get("folded", ())})

@@ -64,8 +64,8 @@ class Touches:
         for slow in about.slow:
             most = [*self._slowest.get(slow.syscall, ()), slow._replace(pid=pid_of(slow.pid))]
             self._slowest[slow.syscall] = sorted(most, key=_TIME, reverse=True)[:SLOWEST]
-        for table, fold in ((FOLDED_FILES, self._fold_files), (FOLDED_PATHS, self._fold_paths)):
-            if count := fold(living):
+        for table, count in ((FOLDED_FILES, self._fold_files(living)), (FOLDED_PATHS, self._fold_paths())):
+            if count:
                 turn_away(table, count)
                 self._told = self._told._replace(folds=self._told.folds + 1)
         self._told = self._told_now(about)
@@ -86,11 +86,11 @@ class Touches:
 
     def _fold_files(self, living: Callable[[], Collection[int]]) -> int:
         """Make room where it is short; returns how many rows were added to those of FOLDED, or have gone."""
-        count = 0
-        if len(self._by_process) > KEPT:
-            count = self._fold_processes(living())
+        if max(len(self._by_process), len(self._files)) <= KEPT:
+            return 0
+        pids = living()
+        count = self._fold_processes(pids) if len(self._by_process) > KEPT else 0
         if len(self._files) > KEPT:
-            pids = living()
             used = {file for pid, file in self._by_process if pid in pids}
             least = sorted(
                 self._files.keys() - {FOLDED},
@@ -130,7 +130,7 @@ class Touches:
             table[pid, FOLDED] = rest
             rows[pid].append(FOLDED)
 
-    def _fold_paths(self, living: Callable[[], Collection[int]]) -> int:  # noqa: ARG002 - the same shape as _fold_files
+    def _fold_paths(self) -> int:
         """The least frequent ones, into the one without a path of their call and errno."""
         if len(self._failed) <= KEPT:
             return 0
