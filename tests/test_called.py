@@ -79,6 +79,7 @@ def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> Non
 
 
 @pytest.mark.root
+@pytest.mark.slow
 def test_root_is_sent_to_no_copy_that_others_can_change(person: Person) -> None:
     copy = person.home / "copy"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy], check=True)

@@ -97,6 +97,7 @@ def run(argv: list[str], cwd: Path, **hostile: str) -> str:
 
 
 @pytest.mark.parametrize("hostile", [warnings, shadowed, customized, no_home, foreign_home])
+@pytest.mark.slow
 def test_the_callers_python_variables_are_not_looked_at(
     script: str, mark: Path, hostile: Callable[[Path], dict[str, str]]
 ) -> None:

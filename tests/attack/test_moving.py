@@ -61,6 +61,7 @@ def test_who_becomes_another_user_after_an_exec_by_another_thread_is_missing(
     assert all(each["end_ms"] is not None for each in summary["processes"])
 
 
+@pytest.mark.slow
 def test_who_becomes_another_user_is_missing_also_where_there_is_no_root(
     person: Person, programs: tuple[Path, Path]
 ) -> None:

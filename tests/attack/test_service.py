@@ -140,6 +140,7 @@ def test_two_in_a_row_leave_no_program(person: Person) -> None:
     eventually(lambda: not (first | second) & programs(), "the programs are gone")
 
 
+@pytest.mark.slow
 def test_the_self_test_and_the_checks_go_through_it(person: Person) -> None:
     done = beside(*member(person, "$denet selftest; $denet diag --only E2E-001 --json"), timeout=120)
     lines = done.stdout.splitlines()

@@ -101,6 +101,7 @@ def test_a_call_is_told_without_what_it_is_about_where_only_calls_are_asked_for(
     assert {about for _, about in told(seen.summary["in_flight"], process.pid)} == {None}
 
 
+@pytest.mark.slow
 def test_calls_that_are_not_asked_for_are_not_told(tmp_path: Path) -> None:
     only = "--syscalls", "connect,close"
     with hanging(tmp_path) as (process, _), watching(tmp_path, "attach", str(process.pid), *only, detail="all") as seen:

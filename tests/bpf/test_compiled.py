@@ -115,6 +115,7 @@ def test_a_function_of_the_kernel_is_called_where_that_lets_programs_call_it(
     in_child(body)  # bcc stays out of the process of the other tests
 
 
+@pytest.mark.slow
 def test_a_uid_put_in_gives_what_is_compiled_for_it_alone() -> None:
     done = run(sys.executable, "-m", "tests.bpf.compared", str((1 << 31) - 1), cwd=REPOSITORY)
     ((uid, places),) = json.loads(done.stdout).items()

@@ -46,6 +46,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Counts:
         ("PROCESSES=8", {"processes"}),
     ],
 )
+@pytest.mark.slow
 def test_what_finds_no_room_is_told_and_the_rest_is_right(real: Counts, sizes: str, lost: set[str]) -> None:
     found = inside("crowded", sizes, *ARGV)
     assert (set(found["lost"]), found["exact"], found["broken"]) == (lost, not lost, [])

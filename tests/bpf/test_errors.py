@@ -240,6 +240,7 @@ def test_what_the_other_way_printed_is_not_held_against_this_one() -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from(["bcc", "btf", "compile", "load", "attach", "loader", "?"]), st.integers())
+@pytest.mark.slow
 def test_no_text_breaks_it(text: str, output: str, stage: str, number: int) -> None:
     assert "\n" not in str(explain(LoadError(stage, text, number, output), Facts()))
 

@@ -148,6 +148,7 @@ loader.main()
 """
 
 
+@pytest.mark.slow
 def test_what_finds_no_room_is_counted() -> None:
     kernel = Loading(Request("raw", detail="all"), program=("-c", SMALL.format(size=64))).receive()
     tracer = Tracer(kernel)

@@ -230,6 +230,7 @@ def test_failing_paths_as_strace_has_them(tmp_path: Path, strace_itself: Counter
     assert +told == theirs
 
 
+@pytest.mark.slow
 def test_a_million_reads_of_a_byte(tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     command = denet("run", "--no-tui", "--summary", str(summary), "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1")

@@ -43,6 +43,7 @@ def test_the_other_way_says_what_it_lacks_where_tracefs_is_not_mounted() -> None
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_old_verifier_sees_the_length_of_each_read() -> None:
     done = run([sys.executable, "-m", "tests.bpf.lengths", "all"])
     found = json.loads(done.stdout)

@@ -42,6 +42,7 @@ def compiled(symbols: str) -> tuple[int, str]:
     return int(number), digest
 
 
+@pytest.mark.slow
 def test_the_same_is_compiled_of_few_symbols_and_they_stay_inside() -> None:
     space = Path("/proc/self/ns/mnt").readlink()
     every, few = compiled("all"), compiled("few")

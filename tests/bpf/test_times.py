@@ -78,6 +78,7 @@ def test_what_is_not_watched_or_cannot_be_known_is_null(tmp_path: Path) -> None:
     assert whole(found["time"]) > 0
 
 
+@pytest.mark.slow
 def test_what_the_kernel_has_not_told_is_taken_from_its_accounts_or_not_known() -> None:
     lines = run([sys.executable, "-m", "tests.bpf.unseen"]).stdout.splitlines()
     switched_to, woken, away = (json.loads(line) for line in lines)

@@ -50,6 +50,7 @@ def host(*lines: dict[str, object], status: int = 0, source: str = SOURCE, uid: 
 
 
 @pytest.mark.root
+@pytest.mark.slow
 def test_looking_changes_nothing_and_starts_no_other_program(tmp_path: Path) -> None:
     """No module is loaded, nothing is mounted: bcc would run modprobe, and a look into debugfs would mount tracefs."""
     if not shutil.which("strace"):

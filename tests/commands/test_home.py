@@ -217,6 +217,7 @@ def test_a_password_is_asked_only_where_what_is_run_needs_one(person: Person, *,
 
 @pytest.mark.root
 @pytest.mark.usefixtures("steady_tracefs")
+@pytest.mark.slow
 def test_one_fix_through_sudo_is_told_as_the_helper_tells_it(person: Person) -> None:
     """As an ordinary user, with a real sudo; in a mount namespace, which is gone afterwards."""
     script = """

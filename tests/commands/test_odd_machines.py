@@ -88,6 +88,7 @@ def test_a_state_disk_that_takes_nothing(state: str, says: str, proven: str) -> 
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_little_address_space_is_said_by_the_one_check_for_it() -> None:
     done = on("", "diag")
     limited = on(f"{NOTHING_COMPILED} ulimit -v {200 << 10};", "diag")

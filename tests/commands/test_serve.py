@@ -120,6 +120,7 @@ def test_the_machine_by_cgroup_program_call_and_errno_from_who_may_do_nothing(tm
 
 
 @pytest.mark.root
+@pytest.mark.slow
 def test_two_thousand_processes_come_and_go_and_nothing_grows(tmp_path: Path) -> None:
     work = "read x; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); (:); done; read x"
     with subprocess.Popen(["sh", "-c", work], stdin=subprocess.PIPE) as shell, serving(tmp_path, str(shell.pid)) as it:

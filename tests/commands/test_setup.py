@@ -90,6 +90,7 @@ printf 'SUBSYSTEM=="tracefs", GROUP="tracing"\n' > /etc/udev/rules.d/99-tracefs.
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="needs a machine that systemd does not run")
+@pytest.mark.slow
 def test_leftovers_go_where_systemd_does_not_run_and_what_only_lasts_until_reboot_says_so(proven: str) -> None:
     done = alone(
         f"""{proven} mount -t tmpfs tmpfs /mnt; {LEFT}

@@ -34,6 +34,7 @@ def parsed(text: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_machines_plan_is_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_any_value_in_any_place(recording: Path, data: st.DataObject) -> None:
     lines = [json.loads(line) for line in recording.read_text().splitlines()]
     for _ in range(data.draw(st.integers(1, 3))):

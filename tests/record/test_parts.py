@@ -189,6 +189,7 @@ def test_what_is_too_old_goes_of_earlier_runs_too(tmp_path: Path) -> None:
     assert of_last_run(path) == [first]
 
 
+@pytest.mark.slow
 def test_too_little_room_is_told_with_how_much_there_should_be(tmp_path: Path) -> None:
     many = [process(1000 + number, {READ: counted(3), OPENAT: counted(2)}) for number in range(1000)]
     ticks = [snapshot((tick + 1) / 2, many) for tick in range(30)]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from denet_tui.detail import Detail
 from denet_tui.model import Snapshot
 from denet_tui.record.text import PIECE
@@ -43,6 +45,7 @@ def lengths(path: Path) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_lines_of_much_are_readable_pieces(tmp_path: Path) -> None:
     path, told = tmp_path / "rec.jsonl", crowd()
     recorder = Recorder(INFO, category, path=path, summary_path=tmp_path / "summary.json")

@@ -243,6 +243,7 @@ def opened_to_a_group(body: Callable[[], None]) -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+@pytest.mark.slow
 def test_undo_of_a_remount_is_judged_by_what_is_so_not_by_what_is_listed(tmp_path: Path) -> None:
     """Once given, mode= and gid= are listed in mountinfo for ever, also where they say what was so without them."""
 
@@ -262,6 +263,7 @@ def test_undo_of_a_remount_is_judged_by_what_is_so_not_by_what_is_listed(tmp_pat
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+@pytest.mark.slow
 def test_what_somebody_else_did_to_tracefs_since_is_left_alone(tmp_path: Path) -> None:
     def body() -> None:
         before = owners()

@@ -75,6 +75,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert book.records[0].words == "by hand"
 
 
+@pytest.mark.slow
 def test_cut_off_at_any_byte_it_is_mended(tmp_path: Path) -> None:
     """What is left are the whole lines, and what is written afterwards is believed."""
     state = tmp_path / "state"

@@ -46,6 +46,7 @@ def made_of(fix: Fix) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_fix_of_the_catalogue_is_made_of_what_is_killed_here(machine: Machine) -> None:
     met = set().union(*(made_of(machine.fix(kind)) for kind in KINDS))
     offered = {

@@ -118,6 +118,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=12).map("".join))
 @example("fe80::1:fe80::2")
 @example('{"password": "a b", "k": 1}')
+@pytest.mark.slow
 def test_hiding_again_changes_nothing(text: str) -> None:
     shown = hidden(text)
     assert hidden(shown) == shown

@@ -39,6 +39,7 @@ def typed(app: App[object]) -> str:
     return app.focused.value
 
 
+@pytest.mark.slow
 async def test_a_filter_typed_in_one_go_is_that_of_the_tab_it_was_typed_for() -> None:
     session = running()
     app = DenetApp(session)

@@ -142,6 +142,7 @@ def test_a_user_as_long_as_it_is_that_one(tmp_path: Path) -> None:
     assert not any("was not started by root" in note for note in words["denet_tui"]["notes"])
 
 
+@pytest.mark.slow
 def test_what_is_written_into_the_map_reads_no_further_than_the_cgroup_goes() -> None:
     tracer = Tracer(Loading(Request(detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
     tracer.watch_everyone((0, 0))

@@ -125,6 +125,7 @@ def test_json_says_what_was_made_and_counted() -> None:
 
 
 @pytest.mark.root
+@pytest.mark.slow
 def test_where_proc_hides_processes_it_counts_all_the_same() -> None:
     """Under sudo the child is not to be looked into, by its own user neither: hidepid hides it from who counts."""
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh"]

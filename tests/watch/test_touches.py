@@ -55,6 +55,7 @@ def compiled(pid: int, headers: int = 300) -> Used:
     return [(pid, File("file", f"/h{at}"), Use(1, 1, 0, 10, 0, at)) for at in range(headers)] + own
 
 
+@pytest.mark.slow
 def test_a_build_of_any_length_has_room() -> None:
     build, service = Build(), (1, File("file", "/var/db"), Use(0, 1, 0, 3, 0, 1))
     for first in range(100, 500, 10):
@@ -75,6 +76,7 @@ def test_a_build_of_any_length_has_room() -> None:
     assert build.away[FOLDED_FILES] > 100_000
 
 
+@pytest.mark.slow
 def test_a_process_that_ended_long_ago_goes_before_one_that_lives_is_folded() -> None:
     build = Build()
     lives = [(1, File("file", f"/lives/{at}"), Use(0, 1, 0, 1)) for at in range(9_000)]
