@@ -15,7 +15,7 @@ _SHORT = 12
 
 
 def cgroup_of(pid: int) -> str | None:
-    """As it is now; None where the process has ended, or has none."""
+    """As it is now; None if the process has ended, or has none."""
     with suppress(OSError):
         found = Path(f"/proc/{pid}/cgroup").read_bytes().partition(b"0::")[2]  # the last line (man 7 cgroups)
         return os.fsdecode(found.removesuffix(b"\n")) or None

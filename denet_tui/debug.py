@@ -76,7 +76,7 @@ def mistake(error: BaseException, status: int = 0) -> int:
 
 
 def take_last_resort() -> None:
-    """Have what no thread has caught end in one line, too, and nobody else write to standard error."""
+    """Have what no thread has caught end in one line, too, and nothing else write to standard error."""
     threading.excepthook = lambda how: mistake(how.exc_value or how.exc_type())
     sys.unraisablehook = lambda how: log.debug("ignored in %r", how.object, exc_info=how.exc_value)
     logging.getLogger().addHandler(logging.NullHandler())  # or logging does where a logger has no handler

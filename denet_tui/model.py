@@ -168,7 +168,7 @@ class Loss(NamedTuple):
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
     hidden: int | None = 0
-    """None where /proc hides what is another user's from who attaches: whether there is such a process is not known."""
+    """None if /proc hides what is another user's from who attaches: whether there is such a process is not known."""
     begun: int = 0
     """Threads that were first met as a call of theirs failed: it began before that, or was refused since (attach)."""
     unsettled: int = 0
@@ -250,7 +250,7 @@ class ProcessInfo(NamedTuple):
     only inside a PID namespace. `status` is a wait status (see os.waitstatus_to_exitcode), None
     while the process lives and where the kernel could not tell. `lost` is a process whose record the kernel side
     has not got any more: whether it has ended is not known. `cut`: the command line goes on. `cgroup` is its path as it
-    was first seen and after each exec, None where it had ended by then or has none. `syscalls` and `total`
+    was first seen and after each exec, None if it had ended by then or has none. `syscalls` and `total`
     are cumulative, `recent` and `delta` are those of the last interval. `errnos` counts (syscall, errno).
     """
 
@@ -274,7 +274,7 @@ class ProcessInfo(NamedTuple):
     recent: Mapping[Syscall, Counters] = _NONE
     errnos: Errnos = _NONE
     programs: Programs | None = None
-    """None where that is not watched; so is `time`, and where it is not known."""
+    """None if that is not watched; so is `time`, and where it is not known."""
     time: Time | None = None
 
     @property

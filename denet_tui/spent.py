@@ -36,7 +36,7 @@ def parts(spent: Time) -> Parts:
 
 
 def together(times: Iterable[Time | None]) -> Time | None:
-    """All added up, what was waited in calls too; None where it is not known of one."""
+    """All added up, what was waited in calls too; None if it is not known of one."""
     sums, blocked, runqueue = Time(), Counter[Any](), Counter[Any]()
     for each in times:
         if each is None:

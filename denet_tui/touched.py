@@ -37,7 +37,7 @@ class File(NamedTuple):
 
     kind: str
     path: str | None
-    """As it was called when it was first seen; None where that is not known."""
+    """As it was called when it was first seen; None if that is not known."""
 
 
 FOLDED = File("folded", None)
@@ -75,7 +75,7 @@ class FailedPath(NamedTuple):
     syscall: str
     errno: int
     path: str | None
-    """None where it could not be read (a bad address, mostly), and of all together that have no rows any more."""
+    """None if it could not be read (a bad address, mostly), and of all together that have no rows any more."""
 
 
 class SlowCall(NamedTuple):

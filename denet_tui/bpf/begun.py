@@ -58,7 +58,7 @@ class Begun(NamedTuple):
 
 
 def sleep_of(tgid: int, tid: int) -> Sleep | None:
-    """The sleep that a thread is in, None where it is in none; man 5 proc_pid_status."""
+    """The sleep that a thread is in, None if it is in none; man 5 proc_pid_status."""
     try:
         text = Path(f"/proc/{tgid}/task/{tid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -126,7 +126,7 @@ def _owner(pid: int) -> int:
 
 
 def _call(pid: int, tid: int, classes: dict[int, int]) -> tuple[int, int, str | None] | None:
-    """(abi, number, about) of the call that a thread is in; None where it is in none (man 5 proc_pid_syscall)."""
+    """(abi, number, about) of the call that a thread is in; None if it is in none (man 5 proc_pid_syscall)."""
     words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text(encoding="ascii").split()
     if words[0] == "running" or (nr := int(words[0])) < 0:
         return None

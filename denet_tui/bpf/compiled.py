@@ -84,7 +84,7 @@ class ProgramCache:
         optional: Iterable[str] = (),
         uid: int | None = None,
     ) -> Loaded | None:
-        """What is kept here, loaded as programs of that kind; None where it has to be compiled, and why is printed.
+        """What is kept here, loaded as programs of that kind; None if it has to be compiled, and why is printed.
 
         `names` are the maps that are to be there, `optional` those that may be, `events` what it has a program for, and
         `uid` goes to where ANY_UID was compiled. Raises LoadError where the kernel refuses what libbcc would ask of it.

@@ -94,7 +94,7 @@ class FileTables:
         )
 
     def name_of(self, identity: bytes) -> str | None:
-        """What a file is called; None where that is not known, or there is none."""
+        """What a file is called; None if that is not known, or there is none."""
         return self._names.get(identity, _UNKNOWN).path if any(identity[8:12]) else None
 
     def _take_names(self) -> None:
@@ -128,7 +128,7 @@ class FileTables:
     def _path(self, text: bytes, length: int, folder: bytes, number: int, apart: int) -> str | None:
         """As it was given, below the folder where it begins there (or at another, or that is the root of who asks).
 
-        None where it could not be read. An empty one is that folder with AT_EMPTY_PATH, and without it none (ENOENT).
+        None if it could not be read. An empty one is that folder with AT_EMPTY_PATH, and without it none (ENOENT).
         """
         if length < 0:
             return None

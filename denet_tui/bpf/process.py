@@ -46,7 +46,7 @@ class LoaderProcess:
         self.pid = self._process.pid
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """What it has ended with, as subprocess has it; None where it still runs after that time."""
+        """What it has ended with, as subprocess has it; None if it still runs after that time."""
         import subprocess
 
         try:

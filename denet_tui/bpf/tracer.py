@@ -69,9 +69,9 @@ class Reading(NamedTuple):
     detail: Detail = NO_DETAIL
     """Of the same interval, but for the time and the files."""
     spent: Spent | None = None
-    """None where that is not watched."""
+    """None if that is not watched."""
     about: About | None = None
-    """None where that is not watched."""
+    """None if that is not watched."""
 
 
 class Tracer:

@@ -199,7 +199,7 @@ class MachineTarget(Target):
 
 
 def cgroup_of(request: WatchRequest) -> Cgroup | None:
-    """The cgroup that the options name, None where they name none; raises StartError."""
+    """The cgroup that the options name, None if they name none; raises StartError."""
     if not (request.cgroup or request.unit or request.container):
         return None
     from denet_tui.watch import cgroups

@@ -133,7 +133,7 @@ def run(argv: tuple[str, ...]) -> Answer:
 def to_let_in(fix: Fix | None) -> str:
     """Text to hand to an administrator where all is right but that this user is not root.
 
-    `fix` sets the group up whose members need not be; None where that cannot be, or is so already.
+    `fix` sets the group up whose members need not be; None if that cannot be, or is so already.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     lines = [f"# Lets {user} watch system calls of {user}'s own commands (denet-tui)."]

@@ -17,7 +17,7 @@ _HEAD = f"{'TIME(s)':>10} {'PID':>8} {'PPID':>8} {'RET':<12} ARGS\n"
 
 
 def items(snapshot: Snapshot) -> list[Json] | None:
-    """Those of a tick, as `of_item` reads them; None where that is not watched."""
+    """Those of a tick, as `of_item` reads them; None if that is not watched."""
     told = snapshot.detail.execs
     return None if told is None else [item(each) for each in told]
 

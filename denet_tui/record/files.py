@@ -31,7 +31,7 @@ class Changes:
         self._told = _NOTHING
 
     def item(self, snapshot: Snapshot) -> dict[str, Any] | None:
-        """`touched` of a tick, as `taken` reads it: all of it since the start; None where it is not watched."""
+        """`touched` of a tick, as `taken` reads it: all of it since the start; None if it is not watched."""
         now, told = snapshot.detail.touched, self._told
         if now is None:
             return None

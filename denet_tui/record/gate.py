@@ -96,7 +96,7 @@ class Rule(NamedTuple):
         return cls(words, found["program"], found["call"], found["metric"], bool(limit["plus"]), number, limit["unit"])
 
     def broken_by(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change | None:
-        """The sum that is over the limit, of p10 the largest; None where it is not.
+        """The sum that is over the limit, of p10 the largest; None if it is not.
 
         How much more a time is must be beyond noise as well, but for the least of p10: a rule has its own.
         """

@@ -271,7 +271,7 @@ class Index(NamedTuple):
 
     @classmethod
     def of(cls, lines: Lines, begin: int) -> Index | None:
-        """From its lines, the last one first; None where there are none, or they do not fit their place any more.
+        """From its lines, the last one first; None if there are none, or they do not fit their place any more.
 
         `begin` is where the lines of the first tick begin. May raise OSError.
         """

@@ -124,7 +124,7 @@ class Lines:
         return True
 
     def last(self, begins: bytes) -> int | None:
-        """Where the last line begins that begins so; None where there is none near the end."""
+        """Where the last line begins that begins so; None if there is none near the end."""
         end = _size(self._file)
         least, seen = max(0, end - _MOST_BACK), b""
         while end > least:
@@ -147,7 +147,7 @@ class Lines:
         return name, number
 
     def next_part(self, at: int) -> int | None:
-        """Where the first part begins that begins after a place; None where there is none."""
+        """Where the first part begins that begins after a place; None if there is none."""
         while (found := min((begin for begin, _ in self._begins() if begin > at), default=None)) is None:
             if self._joined is None or not (self._take_in() if self._copy else self._joined.look()):
                 return None

@@ -101,7 +101,7 @@ class PartFiles:
 
     @property
     def warning(self) -> str | None:
-        """That there was hardly any room, and how much is needed; None where there was."""
+        """That there was hardly any room, and how much is needed; None if there was."""
         if not self._crowded:
             return None
         enough = max(1, -(-self._crowded * _PARTS >> 20))

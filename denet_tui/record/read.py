@@ -258,7 +258,7 @@ class _News:
     rested_ns: int | None
     """For how long all threads of whoever is not in `times` were blocked; None in older recordings, which name all."""
     execs: Mapping[int, Iterable[Exec]] | None
-    """By tgid; None where that is not watched."""
+    """By tgid; None if that is not watched."""
     command: int
     """Its pid."""
 

@@ -82,7 +82,7 @@ class Track:
         return self._lines.size()
 
     def tick(self, before: Snapshot, at: int) -> Tick | None:
-        """The tick that begins there, after the snapshot before it; None where it is not there (yet).
+        """The tick that begins there, after the snapshot before it; None if it is not there (yet).
 
         What is left of a damaged part is passed over where another one follows.
         """
@@ -139,7 +139,7 @@ class Track:
             return None
 
     def keyframe(self, at: int) -> Snapshot | None:
-        """The snapshot that a keyframe's line has; None where it is not whole, or damaged."""
+        """The snapshot that a keyframe's line has; None if it is not whole, or damaged."""
         try:
             return state_of(self.info, self._lines.line(at))
         except OSError as problem:
@@ -175,7 +175,7 @@ class Track:
             return False
 
     def _resumed(self, at: int, after: int, before: Snapshot, damage: str) -> Snapshot | None:
-        """The state with which a part begins there, where ticks before it are missing; None where none are."""
+        """The state with which a part begins there, where ticks before it are missing; None if none are."""
         begins = _WHEN.match(raw := self._raw(after))
         if begins and int(begins[1]) == before.elapsed_ns:
             return None

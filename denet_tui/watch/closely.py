@@ -19,7 +19,7 @@ THREADS = 20
 
 
 def look(process: ProcessInfo) -> Seen | None:
-    """Of this moment; None where there is no such process any more, or /proc hides it."""
+    """Of this moment; None if there is no such process any more, or /proc hides it."""
     try:
         found = _same(process)
         folder = Path(f"/proc/{process.pid}")
@@ -37,7 +37,7 @@ def look(process: ProcessInfo) -> Seen | None:
 
 
 def _same(process: ProcessInfo) -> Stat:
-    """What /proc has of it; raises ProcessLookupError where its id is nobody's or another's by now."""
+    """What /proc has of it; raises ProcessLookupError where its id is no process's or another's by now."""
     found = stat(process.pid)
     if found.ended or is_another(found, process.start_ns):
         raise ProcessLookupError(process.pid)

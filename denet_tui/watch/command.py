@@ -49,7 +49,7 @@ class Command:
     """One command, held until `go`. With `own_terminal` it runs on a pty that is drained into `output`."""
 
     status: int | None = None
-    """Wait status, once it has ended; None where its parent, the supervisor, was killed before that."""
+    """Wait status, once it has ended; None if its parent, the supervisor, was killed before that."""
     failure: int | None = None
     """errno of its execve where that failed."""
     stopped = 0
@@ -59,7 +59,7 @@ class Command:
     _pending = b""
     _untyped = 0
     notes: tuple[str, ...] = ()
-    """That the supervisor was killed: nobody is told the wait status then."""
+    """That the supervisor was killed: the wait status is not told then."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Command:
         return True
 
     def give_back(self) -> None:
-        """Nobody's terminal was taken for it."""
+        """No terminal was taken for it."""
 
     def signal(self, number: int) -> None:
         """Send a signal to it (on a terminal of its own: to its process group)."""
@@ -216,7 +216,7 @@ class Command:
     def _type(self) -> None:
         """write(2) blocks while the command does not read: here it may."""
         master = self._master
-        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        with contextlib.suppress(OSError):  # EIO: no process has the terminal open any more
             while data := self._typed.get():
                 self._untyped -= len(data)
                 os.write(master, data)

@@ -95,7 +95,7 @@ class Start:
         self.aim_at(aim, pids, scale)
         self._loader: Loader = loader or (_load_here if privilege.may_load() else without_privilege(options, aim, say))
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no child can be waited for
         self.environment = environment_of(self.runner, asker=self.invoker)
         protect()  # now: /proc/self/environ is closed to this process, too, once it is the user
         self.foreign = is_foreign(self.runner)
@@ -230,7 +230,7 @@ def _family(pids: Sequence[int]) -> Iterator[int]:
 
 
 def _folder_of(pid: int | str) -> str | None:
-    """The current folder of a process; None where one may not know."""
+    """The current folder of a process; None if one may not know."""
     try:
         return str(Path(f"/proc/{pid}/cwd").readlink())
     except OSError:

@@ -93,7 +93,7 @@ def _stat(content: bytes) -> Stat:
 
 
 def _disk(path: str, read: Callable[[str], bytes]) -> tuple[int | None, int | None]:
-    """Bytes read from and written to disks, by a file `io`; None where this user may not know."""
+    """Bytes read from and written to disks, by a file `io`; None if this user may not know."""
     try:
         found = _DISK.search(read(path))
     except OSError:
@@ -354,7 +354,7 @@ def age_s(found: Stat) -> float:
 
 
 def newest_pid() -> int | None:
-    """The id that was given last to a process or thread here; None where that is not known (man 5 proc_loadavg)."""
+    """The id that was given last to a process or thread here; None if that is not known (man 5 proc_loadavg)."""
     try:
         return int(_read("/proc/loadavg").split()[4])
     except (OSError, ValueError, IndexError):

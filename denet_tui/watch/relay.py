@@ -135,7 +135,7 @@ class Relayed(Command):
         ours = signal.signal(number, signal.SIG_DFL)
         os.killpg(0, number)  # and here this process waits for SIGCONT
         signal.signal(number, ours)
-        if number == signal.SIGTSTP:  # without a shell that could say so (an orphaned group) the kernel stops nobody
+        if number == signal.SIGTSTP:  # without a shell that could say so (an orphaned group) the kernel stops none
             self._go_on()
 
     def _go_on(self) -> None:
@@ -149,7 +149,7 @@ class Relayed(Command):
     def _in_foreground(self) -> bool:
         try:
             return os.tcgetpgrp(self._terminal) == os.getpgrp()
-        except OSError:  # nobody's controlling terminal
+        except OSError:  # no controlling terminal
             return self._terminal >= 0
 
     def _pass_keys(self) -> None:

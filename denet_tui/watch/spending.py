@@ -31,7 +31,7 @@ class Spending:
         self._ended = None if time is None or self._ended is None else self._ended.plus(time)
 
     def total(self, living: Iterable[Time | None], spent: Spent) -> Time | None:
-        """Of the ended and the living; None where it is not known of one."""
+        """Of the ended and the living; None if it is not known of one."""
         total = self._ended
         for time in living:
             total = None if time is None or total is None else total.plus(time)

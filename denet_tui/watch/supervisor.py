@@ -200,7 +200,7 @@ class _Supervisor:
                 self._send({"stopped": stop.si_status})
 
     def _take_turns(self, *, command: bool) -> None:
-        """Put the command, or nobody, into the foreground of its terminal: else it is stopped when it reads."""
+        """Put the command, or no process, into the foreground of its terminal: else it is stopped when it reads."""
         if self._master >= 0 and self._pid:
             with contextlib.suppress(OSError):
                 os.tcsetpgrp(self._master, self._pid if command else os.getpgrp())
@@ -223,7 +223,7 @@ class _Supervisor:
         """Nobody watches any more: end the command, or keep its terminal open and empty until it ends."""
         if not self._pid:
             return
-        if self._foreign:  # where it was stopped with denet-tui, nobody else would let it go on
+        if self._foreign:  # where it was stopped with denet-tui, nothing else would let it go on
             self._kill(signal.SIGCONT)
         if self._barrier >= 0:  # it never ran
             self._kill(signal.SIGKILL)
@@ -244,7 +244,7 @@ class _Supervisor:
                 return
             try:
                 os.read(self._master, 65536)
-            except OSError:  # EIO: nobody has the terminal open any more
+            except OSError:  # EIO: no process has the terminal open any more
                 watched.remove(self._master)
 
 
@@ -269,7 +269,7 @@ def _become_command(request: dict[str, Any], descriptors: list[int], waiting: in
         environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
         arguments = [os.fsencode(argument) for argument in request["argv"]]
         path = os.fsencode(request["path"])
-        if os.read(waiting, 1):  # at the end of the file there is nobody left to watch: do not run
+        if os.read(waiting, 1):  # at the end of the file there is no watcher left: do not run
             _execute(path, arguments, environment)
     except OSError as error:
         os.write(failing, str(error.errno).encode())

@@ -126,7 +126,7 @@ class Session:
         self._put_off = 0
         """How often the next reading was."""
         self._newest_pid: int | None = None
-        """That of the machine at the last reading; None where no reading may be put off, or it was not known."""
+        """That of the machine at the last reading; None if no reading may be put off, or it was not known."""
         self._reading = threading.Lock()
         """Held while the kernel side is read: the last reading may come from another thread than the ticks."""
         self._told = NO_LOSS

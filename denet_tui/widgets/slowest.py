@@ -20,7 +20,7 @@ from denet_tui.widgets.table import TableView
 
 
 class SlowRow(NamedTuple):
-    """One call; `begun_ns` is since the start, `process` None where it is no longer known."""
+    """One call; `begun_ns` is since the start, `process` None if it is no longer known."""
 
     call: SlowCall
     process: ProcessInfo | None

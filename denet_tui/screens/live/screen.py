@@ -146,7 +146,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         """What the tabs are made of, as far as they were shown."""
         self._terminal = Terminal(source)
         self._closely: Callable[[ProcessInfo], Seen | None] | None = look
-        """Looks at a process that lives here; None where none does."""
+        """Looks at a process that lives here; None if none does."""
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; a tab is filled when it is shown first."""
