@@ -60,8 +60,8 @@ def watch_everything(
     `within` a cgroup alone; where the options name a user, that one's alone. `say` is called with the number of
     processes there are, before they are entered.
 
-    The kernel side watches whatever makes a call, forks or executes from here on, so that none has to be found. Those that
-    are there already are entered one by one, so that the idle ones show as well.
+    The kernel side watches whatever makes a call, forks or executes from here on, so that none has to be found.
+    Those that are there already are entered one by one, so that the idle ones show as well.
     """
     if in_pid_namespace():
         raise StartError(

@@ -25,7 +25,7 @@ _ON_BAD_ADDRESS = """
     symlinkat chdir chmod fchmodat chown lchown fchownat truncate memfd_create execve
     uname times time gettimeofday sysinfo nanosleep pipe pipe2 getresuid getresgid sigaltstack capget getcpu
 """
-"""They fail with EFAULT (a few with EINVAL): address -1 is in no process, and it is looked at before anything is done."""
+"""They fail with EFAULT (a few with EINVAL): address -1 is in no process, and is looked at before anything is done."""
 _ON_BAD_ARGUMENT = """
     openat2 getcwd select epoll_wait epoll_create1 inotify_init1 timerfd_create socket close_range
     clock_gettime clock_getres clock_nanosleep getitimer getrusage getrlimit getpriority getgroups getsid getpgid
