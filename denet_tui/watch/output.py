@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -22,8 +23,10 @@ _LINE = 1024
 """How far into a torn-off beginning the end of its line is looked for."""
 _END, _NEAR = 4096, 12
 """Bytes in which the last line is looked for, and lines in which one that says more is."""
-_ERROR = re.compile(r"error(?::|\[|\W* \d)", re.IGNORECASE)
-"""As in "error: …", "error[E0308]: …", "Error 1"."""
+_ERROR = re.compile(r"(?:error(?::|\[|\W* \d)|fatal:|not found$)", re.IGNORECASE)
+"""As in "error: …", "error[E0308]: …", "Error 1", git's "fatal: …", a shell's "…: not found"."""
+_ERRNOS = frozenset(map(os.strerror, errno.errorcode))
+"""What a program says behind its last colon where a call has failed, as ls does in front of its list (man 3 perror)."""
 _OBEYED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\0-\x08\x0e-\x1a]")
 """What a terminal obeys and does not show."""
 
@@ -85,11 +88,12 @@ class CommandOutput:
     def last_line(self) -> str:
         """The last line with anything in it, of what came by here or went right into the file; empty where none did.
 
-        Near the end, one that says "error" goes before what follows: a compiler's notes say nothing without it.
+        Near the end, one that tells of an error goes before what follows: a compiler's notes say nothing without it.
         """
         said = _OBEYED.sub(b"", self._end or self._end_of_copy())
         lines = [text for line in re.split(rb"[\r\n]+", said) if (text := line.decode(errors="replace").strip())]
-        wrong = (line for line in reversed(lines[-_NEAR:]) if _ERROR.search(line))
+        near = reversed(lines[-_NEAR:])
+        wrong = (line for line in near if _ERROR.search(line) or line.rpartition(": ")[2] in _ERRNOS)
         return next(wrong, lines[-1] if lines else "")
 
     def _end_of_copy(self) -> bytes:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +90,23 @@ def test_the_last_line_is_what_a_reader_would_have_seen_last(tmp_path: Path) -> 
         assert CommandOutput(copy).last_line == "two"
     with Path("/dev/null").open("wb", buffering=0) as nowhere:
         assert CommandOutput(nowhere).last_line == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ls -d /etc/nowhere /etc", r"ls: .*'?/etc/nowhere'?: No such file or directory"),
+        ("sh -c 'nowhere; ls -d /etc; exit 1'", r"sh: .*nowhere: (command )?not found"),
+    ],
+)
+def test_an_error_is_told_before_what_comes_after_it(words: str, said: str) -> None:
+    output = CommandOutput()
+    done = subprocess.run(
+        shlex.split(words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}
+    )
+    assert done.stdout.splitlines()[-1] == b"/etc"
+    output.add(done.stdout)
+    assert re.fullmatch(said, output.last_line)
 
 
 def test_a_full_disk_is_told_and_harms_nobody() -> None:
