@@ -148,8 +148,12 @@ def condensed(argv: Sequence[str], fallback: str, width: int, *, cut: bool = Fal
 
 
 def _ever_fewer(words: Sequence[str]) -> list[Sequence[str | None]]:
-    """All words, those that are no options, and those that follow none; None stands for one that is left out."""
-    operands = [None if word.startswith("-") else word for word in words]
+    """All words, those that are no options, and those that follow none; None stands for one that is left out.
+
+    Those that are no options stand there the first time only.
+    """
+    first = {word: at for at, word in reversed([*enumerate(words)])}  # said once is enough: cc1 has its file thrice
+    operands = [None if word.startswith("-") or first[word] < at else word for at, word in enumerate(words)]
     last = [word if before is not None else None for before, word in pairwise(["", *operands])]
     if not any(last):
         last = [word if word and _is_path(word) else None for word in operands]

@@ -129,6 +129,7 @@ def test_clip_says_that_it_cut() -> None:
         ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 16, "gcc … src/a/b.c"),
         ("gcc -O2 -I/home/a/inc -c -o src/a/b.o src/a/b.c", 10, "gcc …a/b.c"),
         ("/usr/lib/cc1 -quiet src/parse.c -dumpbase parse.c -O2", 20, "cc1 … src/parse.c"),
+        ("cc1 -quiet -imultiarch x86 a.c -quiet -dumpbase a.c -dumpbase-ext .c", 24, "cc1 … x86 a.c … .c"),
         ("curl -s https://example.org/some/file", 26, "curl -s https://example.o…"),
         ("python3 -m pytest tests/watch", 30, "python3 -m pytest tests/watch"),
     ],
