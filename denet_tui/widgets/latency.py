@@ -24,6 +24,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 6
 _BESIDES = 5
 """Lines that are not of the map: the title, the axis, its marks and two of the legend."""
+_BELOW = 6
+"""Lines left to what is below, where it shares the room: a caption, a header and four of the slowest calls."""
 _LEAST_ROWS = 3
 
 
@@ -169,6 +171,14 @@ class LatencyView(TimeView, can_focus=True):
         """A column is a cell wide."""
         return max(1, self.size.width - self.first_cell() - self._side() - 1)
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 (Textual's)
+        """The lines that it has a use for: where a row holds two buckets, they seldom fill the room."""
+        rows = container.height - _BELOW - _BESIDES
+        if self._high < self._low or rows < _LEAST_ROWS:
+            return max(1, container.height - _BELOW)
+        tall = lines_each(self._low, self._high, rows)
+        return _BESIDES + tall * len(bands(self._low, self._high, rows // tall))
+
     def _side(self) -> int:
         return max(16, min(40, self.size.width // 4))
 
@@ -234,7 +244,10 @@ class LatencyView(TimeView, can_focus=True):
         """Widen the range of buckets to all that is shown, never narrower again; False if there is nothing."""
         used = {at for column in columns for at, rate in enumerate(column.rates) if rate}
         used |= {at for at, count in enumerate(counts) if count}
+        before = self._low, self._high
         self._low, self._high = min({self._low, *used}), max({self._high, *used})
+        if (self._low, self._high) != before:
+            self.call_later(self.refresh, layout=True)
         return bool(used)
 
     def _row(

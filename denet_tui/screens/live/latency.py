@@ -22,8 +22,9 @@ class LatencyTab(OverTime):
     LatencyTab {
         & > .caption { height: 1; padding: 0 1; color: $text-primary; text-wrap: nowrap; text-overflow: ellipsis; }
         & > LatencyView { height: 1fr; }
-        & > SlowestTable { height: 30%; min-height: 4; }
+        & > SlowestTable { height: 1fr; }
         & > .caption, & > SlowestTable { display: none; }
+        &.-slowest > LatencyView { height: auto; }
         &.-slowest > .caption, &.-slowest > SlowestTable { display: block; }
     }
     """
