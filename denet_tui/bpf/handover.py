@@ -133,7 +133,12 @@ def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
     kinds: dict[str, dict[str, int]] = {"maps": {}, "links": {}}
     for (kind, name), descriptor in zip(reply["names"], descriptors, strict=True):
         kinds[kind][name] = descriptor
-    notes = [f"{METHODS[failure['method']]} did not work: {failure['text']}" for failure in reply["failures"]]
+    # Where raw tracepoints were refused first and are here all the same, it was for what they were to tell besides.
+    instead = ", calls alone are watched" if reply["method"] == "raw" else ""
+    notes = [
+        f"{METHODS[failure['method']]}{_with(failure)} did not work{instead}: {failure['text']}"
+        for failure in reply["failures"]
+    ]
     return Kernel(
         kinds["maps"],
         kinds["links"],
@@ -143,6 +148,10 @@ def kernel_of(reply: dict[str, Any], descriptors: list[int]) -> Kernel:
         reply["output"],
         reply["verified"],
     )
+
+
+def _with(failure: dict[str, Any]) -> str:
+    return f" with --detail {failure['detail']}" if failure.get("detail", "calls") != "calls" else ""
 
 
 def _failure(reply: dict[str, Any]) -> LoadError:

@@ -19,7 +19,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -184,15 +184,27 @@ def _call(method: str, error: OSError) -> str:
     return "perf_event_open" if method == "tracefs" else "bpf(BPF_RAW_TRACEPOINT_OPEN)"
 
 
+def _tries(request: Request) -> Iterator[Request]:
+    """What is loaded, the best first: what a verifier refuses with its details may pass without, and is exact."""
+    if request.method != "auto":
+        yield request
+        return
+    yield request._replace(method="raw")
+    if request.detail != "calls":
+        yield request._replace(method="raw", detail="calls")
+    yield request._replace(method="tracefs")
+
+
 def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list[int], Callable[[], None]]:
     """The reply object, the descriptors that go with it in the order of its `names`, and what to call afterwards."""
-    methods: Iterable[str] = ("raw", "tracefs") if request.method == "auto" else (request.method,)
-    failures = []
-    for method in methods:
+    failures: list[dict[str, Any]] = []
+    for asked in _tries(request):
+        if asked.detail != request.detail and failures[-1]["stage"] != "load":
+            continue  # nothing that its details need was refused
         try:
-            loaded = load(request, only_uid, method)
+            loaded = load(asked, only_uid, asked.method)
         except LoadError as error:
-            failures.append({"method": method, **error.as_dict()})
+            failures.append({"method": asked.method, "detail": asked.detail, **error.as_dict()})
             if error.stage == "load" and error.number in compiled.IN_VAIN:  # as it would be whatever is attached to
                 break
             continue

@@ -51,6 +51,34 @@ def test_an_old_verifier_sees_the_length_of_each_read() -> None:
     assert {(user, event): reads for user, events in found.items() for event, reads in events.items() if reads} == {}
 
 
+def test_where_the_verifier_refuses_a_detail_the_calls_alone_are_watched_exactly(tmp_path: Path) -> None:
+    """As kernels 5.10 and 6.1 refused what later ones take: what it can do without is left out and said."""
+    source = REPOSITORY / "denet_tui" / "bpf" / "files.c"
+    bounded = "length <= 110 && READ_AT_MOST(110, bpf_probe_read_kernel, text, length, address + OFF_UNIX_NAME) == 0"
+    assert source.read_text().count(bounded) == 1
+    refused, summary = tmp_path / "files.c", tmp_path / "summary.json"
+    refused.write_text(
+        source.read_text().replace(bounded, "bpf_probe_read_kernel(text, length, address + OFF_UNIX_NAME) == 0")
+    )
+    mounted = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount --bind "$1" "$2" && shift 2 && exec "$@"',
+        "sh",
+        refused,
+        source,
+    ]
+    watch = [*DENET, "run", "--no-tui", "--detail", "files", "--summary", summary, "--", "true"]
+    done = run([*map(str, mounted), *map(str, watch)])
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "--detail files did not work, calls alone are watched" in line]
+    assert len(said) == 1, done.stderr
+    seen = json.loads(summary.read_text())
+    assert (seen["exact"], seen.get("files")) == (True, None)
+
+
 @pytest.mark.slow
 def test_load_and_close_ten_times_leaves_nothing() -> None:
     found = inside("cycles")
