@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
-from denet_tui import __version__, debug
+from denet_tui import __version__
 from denet_tui.cli_serve import serve
-from denet_tui.command_line import Commands, examples, need_proc
-from denet_tui.options import (
+from denet_tui.commands.command_line import Commands, examples, need_proc
+from denet_tui.commands.options import (
     a_file,
     a_tool,
     attach_method,
@@ -28,7 +28,8 @@ from denet_tui.options import (
     until_last,
     watching_options,
 )
-from denet_tui.visible import write
+from denet_tui.system import debug
+from denet_tui.system.visible import write
 from denet_tui.watch.ends import what_kill_ends
 from denet_tui.watch.passed import PASSED
 

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 import click
 
-from denet_tui.command_line import examples
-from denet_tui.options import choosing_options, counting_options, global_options
+from denet_tui.commands.command_line import examples
+from denet_tui.commands.options import choosing_options, counting_options, global_options
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from denet_tui.detail import NO_WAITS, Accounts, Time, Wait
 from denet_tui.model import Counters
 from denet_tui.syscalls import for_children
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 
 NO_WAIT = Wait()
 _NAMED = 3

@@ -16,8 +16,8 @@ from types import MappingProxyType
 
 from system_calls import syscalls as _table_of
 
-from denet_tui import uname
 from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32, Syscall
+from denet_tui.system import uname
 
 X32_BIT = 0x40000000
 NUMBERS = 640

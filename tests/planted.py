@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import files
+from denet_tui.system import files
 
 NOBODY = 65534
 

@@ -73,7 +73,7 @@ def test_a_run_imports_little_and_what_watches_only_once_a_loader_is_at_work() -
 
 
 def test_the_loader_loads_the_standard_library_and_bcc_only() -> None:
-    allowed = {"bcc", "denet_tui"} | {f"denet_tui.{name}" for name in ("bpf", "uname")}
+    allowed = {"bcc", "denet_tui"} | {f"denet_tui.{name}" for name in ("bpf", "system", "system.uname")}
     own = (
         "btf compiled confine facts failure file_calls loader macros maps privilege programs request symbols toolchain"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from denet_tui.cli import main
-from denet_tui.visible import ReaderLeftError
+from denet_tui.system.visible import ReaderLeftError
 from tests.real import environment
 from tests.record.test_playback import long_run
 from tests.record.test_read import recorded

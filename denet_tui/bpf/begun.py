@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui import uname
 from denet_tui.bpf import file_calls, files
 from denet_tui.bpf.file_calls import HAS_ADDRESS, HAS_FILE, HAS_PATH, HAS_PEER, MESSAGE_1, WRITES
 from denet_tui.model import ABI_IA32, ABI_NATIVE, ABI_X32
-from denet_tui.ready import readable
 from denet_tui.syscalls import X32_BIT
+from denet_tui.system import uname
+from denet_tui.system.ready import readable
 
 _PATIENCE_S = 1.0
 """How long is waited for what there is to say, once it is wanted."""

@@ -10,10 +10,10 @@ import errno
 import os
 import re
 
-from denet_tui import called
 from denet_tui.bpf.facts import UNLIMITED, Facts
 from denet_tui.bpf.failure import Explanation, LoadError, look, one_line, split
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
+from denet_tui.system import called
 
 OUT_OF_MEMORY = r"failed to map segment|std::bad_alloc|out of memory|MemoryError|Cannot allocate memory"
 """As the dynamic linker, C++, LLVM, Python and the kernel say it."""

@@ -8,8 +8,8 @@ import re
 import struct
 from pathlib import Path
 
-from denet_tui import uname
 from denet_tui.bpf import maps
+from denet_tui.system import uname
 
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1

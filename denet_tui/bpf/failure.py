@@ -9,7 +9,7 @@ from denet_tui.bpf.facts import Facts
 
 def look() -> str:
     """What to do where the checks may say more."""
-    from denet_tui import called  # not in the loader, which tells the failure alone
+    from denet_tui.system import called
 
     return f"run {called.with_sudo('diag')}"
 

@@ -6,10 +6,10 @@ import os
 import select
 import struct
 
-from denet_tui import uname
 from denet_tui.bpf.btf import FUNCTION, Btf
 from denet_tui.bpf.maps import Map, freeze
 from denet_tui.bpf.request import Request
+from denet_tui.system import uname
 
 READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER, BINDS = (
     1 << bit for bit in range(12)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui import clock
+from denet_tui.system import clock
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PF_EXITING = 0x00000004

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from denet_tui import uname
 from denet_tui.bpf import btf, facts, file_calls, maps
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.request import Request
+from denet_tui.system import uname
 
 _EXECS, _TIME = {"DETAIL_EXECS": ("execs", "long_execs")}, {"DETAIL_TIME": ("times", "waits")}
 DETAILS = {("all", "raw"): _EXECS | _TIME, ("all", "tracefs"): _EXECS}

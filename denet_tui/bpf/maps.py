@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import sub
 from pathlib import Path
 
-from denet_tui import uname
+from denet_tui.system import uname
 
 LOOKUP, UPDATE, DELETE, NEXT_KEY, RAW_TRACEPOINT_OPEN = 1, 2, 3, 4, 17
 OBJECT_INFO, FREEZE, LOOKUP_BATCH, DELETE_BATCH = 15, 22, 24, 27

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from operator import add
 from typing import NamedTuple
 
-from denet_tui import clock
 from denet_tui.bpf import rows
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.records import Process
@@ -16,6 +15,7 @@ from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNTIMED, Task
 from denet_tui.detail import Time, Wait
 from denet_tui.model import Syscall
 from denet_tui.syscalls import syscall
+from denet_tui.system import clock
 
 _TIMES = struct.Struct("<5qQ")
 _WAIT = struct.Struct("<2Q")

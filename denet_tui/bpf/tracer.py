@@ -14,7 +14,6 @@ from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
-from denet_tui import clock
 from denet_tui.bpf import accounts, execs, living, maps, names, rows, times
 from denet_tui.bpf.files import About, FileTables
 from denet_tui.bpf.handover import Kernel
@@ -29,6 +28,7 @@ from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_X32, Errnos, ErrorKey, Loss, Syscall
 from denet_tui.syscalls import NUMBERS, X32_BIT, syscall
+from denet_tui.system import clock
 
 ABIS = 3
 _NUMBER_BIT, _ABI = 32, 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from denet_tui import clock
 from denet_tui.bpf.begun import Begun, sleep_of
 from denet_tui.bpf.living import Thread
 from denet_tui.bpf.maps import NOEXIST, Map
 from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, IDLE, NEW, TASK, Clock, Task
+from denet_tui.system import clock
 
 _ASLEEP = Clock(sum_ns=0xFFFFFFFFFFFFFFFF, where=BLOCKED)
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from denet_tui import called
 from denet_tui.bpf import facts
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import Kernel, kernel_of, read_reply
 from denet_tui.bpf.request import SOCKET, Request, peer_uid
 from denet_tui.syscalls import how_ended
+from denet_tui.system import called
 
 LOADER = (sys.executable, "-IB", "-m", "denet_tui.bpf.loader", "connect")
 """What is run as root, with an address."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from denet_tui.checks.host import Host
 from denet_tui.checks.last_good import ABSENT, UNREADABLE, LastGoodError, Record, look, recall, where
 from denet_tui.checks.model import Check, Evidence, Finding, State
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 
 
 def check_last_good(host: Host) -> Finding:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui import files, uname
 from denet_tui.bpf import toolchain
 from denet_tui.bpf.facts import Mount, parse_mounts
 from denet_tui.bpf.privilege import User, invoking_user
 from denet_tui.checks import calls, holders
+from denet_tui.system import files, uname
 
 LIMIT = 1 << 20
 """Bytes of a file that are looked at; what is longer is cut, so that a huge file cannot hold a check up."""

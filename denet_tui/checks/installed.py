@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from denet_tui import called
 from denet_tui.bpf.request import GROUP
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import service
 from denet_tui.checks.host import Host, parse_fields, program
 from denet_tui.checks.model import Check, Evidence, Finding, Fix, RunCommand, State
+from denet_tui.system import called
 
 _SHOWN = 5
 _MOST_ABOVE = 20

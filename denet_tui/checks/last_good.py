@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import denet_tui
-from denet_tui import files
 from denet_tui.bpf import toolchain
 from denet_tui.checks.host import Host
+from denet_tui.system import files
 
 FORMAT = 1
 SYSCTLS = (

@@ -10,7 +10,7 @@ from denet_tui.checks.host import Host, exists
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.service import has_systemd
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 
 SERVICE = "/etc/systemd/system/tracefs-permissions.service"
 RULES = "/etc/udev/rules.d/99-tracefs.rules"

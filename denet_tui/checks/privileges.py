@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import re
 
-from denet_tui import called
 from denet_tui.bpf.request import GROUP, SOCKET
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import installed, service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, State
 from denet_tui.syscalls import how_ended
+from denet_tui.system import called
 
 _STATUS = "/proc/self/status"
 _SERVED = Evidence(SOCKET, "lets this session in (PRIV-005, PRIV-006)")

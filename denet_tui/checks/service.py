@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from denet_tui import called
 from denet_tui.bpf.facts import in_pid_namespace
 from denet_tui.bpf.maps import kernel_version
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON
@@ -23,7 +22,8 @@ from denet_tui.bpf.toolchain import ToolchainError
 from denet_tui.checks.host import Host, exists, mode_of, parse_fields, program
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.syscalls import how_ended
-from denet_tui.visible import how_many
+from denet_tui.system import called
+from denet_tui.system.visible import how_many
 
 FOLDER = called.FOLDER
 """Where `make install` puts the copy that the service runs."""

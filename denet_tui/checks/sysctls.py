@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import os
 
-from denet_tui import called
 from denet_tui.bpf.privilege import CAP_PERFMON, CAP_SYS_ADMIN
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Evidence, Finding, Fix, SetValue, State, WriteFile
+from denet_tui.system import called
 
 _FOLDER = "/etc/sysctl.d"
 _LEFTOVER = f"{_FOLDER}/10-ebpf.conf"

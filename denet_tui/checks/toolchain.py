@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denet_tui import bpf, called
+from denet_tui import bpf
 from denet_tui.bpf import toolchain
 from denet_tui.checks.host import Host
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import BOTH, Check, Evidence, Finding, Fix, RunCommand, State
 from denet_tui.checks.shared import Shared
 from denet_tui.syscalls import how_ended
+from denet_tui.system import called
 
 BPF_FOLDER = str(Path(bpf.__file__).parent)
 SHIM = (

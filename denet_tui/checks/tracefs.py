@@ -20,7 +20,7 @@ from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.privileges import in_user_namespace
 from denet_tui.checks.service import has_systemd
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 
 POINT = "/sys/kernel/tracing"
 DEBUGFS = "/sys/kernel/debug"

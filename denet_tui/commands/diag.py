@@ -11,14 +11,14 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import NoReturn
 
-from denet_tui import debug, files
 from denet_tui.bpf import privilege
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.host import Host
 from denet_tui.helper import check_runner
 from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report, text
-from denet_tui.visible import ReaderLeftError, complain, is_dumb, visible, write
+from denet_tui.system import debug, files
+from denet_tui.system.visible import ReaderLeftError, complain, is_dumb, visible, write
 
 log = logging.getLogger("denet_tui")
 

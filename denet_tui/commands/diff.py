@@ -15,7 +15,7 @@ from denet_tui.commands.targets import WatchRequest
 from denet_tui.record.gate import ENOUGH, RUNS, TIMES, Change, Rule, changes, distinct, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
-from denet_tui.visible import complain, visible, write
+from denet_tui.system.visible import complain, visible, write
 from denet_tui.watch.launch import FAILED, StartError
 
 _MOST = 20

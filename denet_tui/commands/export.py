@@ -14,7 +14,7 @@ from denet_tui.record.perfetto import Trace
 from denet_tui.record.sink import RecordError
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
-from denet_tui.visible import ReaderLeftError, complain, visible, write
+from denet_tui.system.visible import ReaderLeftError, complain, visible, write
 
 Tool = Literal["folded", "openmetrics", "perfetto"]
 

@@ -7,14 +7,14 @@ import errno
 import os
 import sys
 
-from denet_tui import called
 from denet_tui.bpf.errors import LoadError, explain
 from denet_tui.bpf.facts import gather
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, State
 from denet_tui.report import guide, text
-from denet_tui.visible import complain, write
+from denet_tui.system import called
+from denet_tui.system.visible import complain, write
 
 
 def show(words: str) -> int:

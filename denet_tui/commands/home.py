@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from denet_tui import called
 from denet_tui.bpf.failure import LoadError
 from denet_tui.checks import catalogue, service, verdict
 from denet_tui.checks.host import Host
@@ -25,7 +24,8 @@ from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarg
 from denet_tui.helper import helper, sudo
 from denet_tui.helper.client import HelperError
 from denet_tui.helper.jobs import Ended, Jobs, Kind
-from denet_tui.visible import complain
+from denet_tui.system import called
+from denet_tui.system.visible import complain
 from denet_tui.watch.candidates import candidates
 from denet_tui.watch.launch import Start, StartError, without_privilege
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-from denet_tui import debug
 from denet_tui.bpf.handover import METHODS, Kernel
 from denet_tui.bpf.maps import Map
+from denet_tui.system import debug
 
 log = logging.getLogger("denet_tui")
 

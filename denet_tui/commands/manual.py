@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from denet_tui import __version__
-from denet_tui.command_line import Commands
+from denet_tui.commands.command_line import Commands
 
 _PLAIN = str.maketrans({"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"})
 """How the characters are asked for that troff else makes typographic (man 7 groff_char)."""

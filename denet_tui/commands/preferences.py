@@ -14,11 +14,12 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
-from denet_tui import files, screens, widgets
+from denet_tui import screens, widgets
 from denet_tui.preferences import settings, state
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.settings import Allowed, UserSettings
 from denet_tui.screens.live.screen import LiveScreen
+from denet_tui.system import files
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 

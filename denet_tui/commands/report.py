@@ -16,8 +16,8 @@ from denet_tui.record import about
 from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
+from denet_tui.system.visible import as_json, how_many, visible, write
 from denet_tui.touched import Use, called
-from denet_tui.visible import as_json, how_many, visible, write
 
 Form = Literal["text", "json", "markdown", "csv"]
 _MOST_MOMENTS, _MOST_ROWS = 10, 20

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from denet_tui import debug, files
 from denet_tui.bpf.failure import LoadError
 from denet_tui.bpf.handover import METHODS
 from denet_tui.commands import loaded
@@ -25,7 +24,8 @@ from denet_tui.commands.targets import (
 )
 from denet_tui.record.sink import RecordError
 from denet_tui.syscalls import class_of
-from denet_tui.visible import ReaderLeftError, as_json, complain, terminal_width, visible, write
+from denet_tui.system import debug, files
+from denet_tui.system.visible import ReaderLeftError, as_json, complain, terminal_width, visible, write
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
 from denet_tui.watch.log import RING

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from denet_tui import files
 from denet_tui.commands import preferences
 from denet_tui.preferences.screen import Preferences
 from denet_tui.preferences.settings import SettingsError
 from denet_tui.screens.live.app import DenetApp, OnQuit
 from denet_tui.screens.live.quit import How
-from denet_tui.visible import visible
+from denet_tui.system import files
+from denet_tui.system.visible import visible
 from denet_tui.watch.launch import StartError
 from denet_tui.watch.source import Source
 

@@ -22,9 +22,9 @@ from denet_tui.bpf.privilege import invoking_user
 from denet_tui.commands.last_good import Before
 from denet_tui.commands.run import begin, exit_with, watch
 from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest, cgroup_of
-from denet_tui.extras import needs
 from denet_tui.model import RunInfo, Snapshot
-from denet_tui.visible import complain
+from denet_tui.system.extras import needs
+from denet_tui.system.visible import complain
 from denet_tui.watch.launch import StartError
 
 if TYPE_CHECKING:

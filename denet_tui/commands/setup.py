@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from denet_tui import __version__, called, debug
+from denet_tui import __version__
 from denet_tui.bpf import handover, privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
@@ -25,7 +25,8 @@ from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
 from denet_tui.repair.steps import REAL, Settings
 from denet_tui.report import report
-from denet_tui.visible import ReaderLeftError, as_json, complain, visible, write
+from denet_tui.system import called, debug
+from denet_tui.system.visible import ReaderLeftError, as_json, complain, visible, write
 
 log = logging.getLogger("denet_tui")
 _ROUNDS = 4

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
-from denet_tui import files
 from denet_tui.bpf.privilege import invoking_user
 from denet_tui.syscalls import words_of
-from denet_tui.visible import complain, how_many, is_dumb, terminal_width, visible, write
+from denet_tui.system import files
+from denet_tui.system.visible import complain, how_many, is_dumb, terminal_width, visible, write
 from denet_tui.watch.launch import Aim, Options, Start, StartError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from denet_tui.command_line import Commands
+from denet_tui.commands.command_line import Commands
 
 HERE = Path(__file__).parents[1]
 _LINK = re.compile(r"!\[[^]]*\]\([^)]*\)|\[([^]]+)\]\([^)]*\)")

@@ -10,7 +10,7 @@ from denet_tui.commands.recordings import tracks
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
 from denet_tui.record.playback import Playback
-from denet_tui.visible import is_dumb
+from denet_tui.system.visible import is_dumb
 from denet_tui.watch.launch import StartError
 
 

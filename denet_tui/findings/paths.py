@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from denet_tui.findings.searches import Search, searches
 from denet_tui.model import Snapshot, Syscall
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 
 Figures = dict[str, int | str]
 _MOST = 60

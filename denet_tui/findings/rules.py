@@ -15,7 +15,7 @@ from typing import NamedTuple
 from denet_tui.findings import paths
 from denet_tui.model import InFlight, Snapshot, Syscall
 from denet_tui.syscalls import PARTNERS, WAITS, errno_name
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 
 MOST = 5
 """So many are said; more nobody reads."""

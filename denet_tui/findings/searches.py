@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
+from denet_tui.system.visible import how_many
 from denet_tui.touched import Touched
-from denet_tui.visible import how_many
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 _MOST_PLACES = 20

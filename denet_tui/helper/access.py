@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from denet_tui import called
 from denet_tui.bpf.request import GROUP
 from denet_tui.checks import capabilities as caps
 from denet_tui.checks import service
 from denet_tui.checks.host import Host, program
 from denet_tui.checks.model import Finding, Fix, State
+from denet_tui.system import called
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from denet_tui import called
 from denet_tui.bpf import handover, privilege
 from denet_tui.bpf.confine import protect
 from denet_tui.bpf.failure import LoadError
@@ -57,11 +56,12 @@ from denet_tui.helper import sudo, wire
 from denet_tui.helper.check_runner import CheckRunner
 from denet_tui.helper.client import Client
 from denet_tui.helper.telling import Telling
-from denet_tui.ready import readable
 from denet_tui.repair import repair
 from denet_tui.repair.repair import Repair, RepairError
 from denet_tui.repair.runner import CancelledError
 from denet_tui.repair.steps import REAL, Settings
+from denet_tui.system import called
+from denet_tui.system.ready import readable
 
 log = logging.getLogger("denet_tui")
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from denet_tui import called
 from denet_tui.bpf.request import GROUP
-from denet_tui.called import becoming_root, itself, way_up
 from denet_tui.checks import service
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
 from denet_tui.repair.preview import PreviewLine
 from denet_tui.syscalls import how_ended
+from denet_tui.system import called
+from denet_tui.system.called import becoming_root, itself, way_up
 
 HEAD = "#!/bin/sh\nset -eu\n"
 """Of each script for an administrator."""

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from denet_tui import files
+from denet_tui.system import files
 
 LEAST_S, MOST_S = 0.1, 10.0
 """Seconds between two samples."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from denet_tui import files
+from denet_tui.system import files
 
 FILE = "screen.json"
 """Its name in the user's folder of denet-tui."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name
+from denet_tui.system.visible import as_json, visible
 from denet_tui.touched import FailedPath, File, Touched, Use, called
-from denet_tui.visible import as_json, visible
 
 _SHOWN = 5
 """Files and paths that the table at the end names."""

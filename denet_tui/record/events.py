@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
-from denet_tui.visible import as_json
+from denet_tui.system.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
 """In the order in which one process can go through them at one moment."""

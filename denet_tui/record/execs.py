@@ -11,7 +11,7 @@ from denet_tui.model import ProcessInfo, RunInfo, Snapshot
 from denet_tui.record.denet_lines import whole
 from denet_tui.record.text import Json, plain, wall_ms
 from denet_tui.syscalls import errno_name, errno_number
-from denet_tui.visible import visible, write
+from denet_tui.system.visible import visible, write
 
 _HEAD = f"{'TIME(s)':>10} {'PID':>8} {'PPID':>8} {'RET':<12} ARGS\n"
 

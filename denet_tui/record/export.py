@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from denet_tui.model import BUCKETS, Counters, ProcessInfo, bucket_floor_ns, unpack_buckets
 from denet_tui.record.totals import Totals
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 _MOST_DEEP = 100
 """Frames of processes in a stack."""

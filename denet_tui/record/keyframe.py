@@ -19,7 +19,7 @@ from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
 from denet_tui.record.read import DAMAGE, Line, counts_of, damage, first_snapshot, loss_of, or_none, rows_of, status_of
 from denet_tui.record.text import Json, key, lists, plain, rows
-from denet_tui.visible import as_json
+from denet_tui.system.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 """What the lines begin with."""

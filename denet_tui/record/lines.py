@@ -11,12 +11,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from denet_tui import files
 from denet_tui.record import parts
 from denet_tui.record.astray import astray
 from denet_tui.record.packed import MissingError, Unpacker
 from denet_tui.record.read import UnreadableError
-from denet_tui.visible import visible
+from denet_tui.system import files
+from denet_tui.system.visible import visible
 
 MOST_LINE = 64 << 20
 """Bytes."""

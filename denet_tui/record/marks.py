@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.syscalls import WAITS
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 
 KINDS = {"errors": "error burst", "exec": "exec", "exit": "exit", "slow": "slow call", "loss": "loss"}
 """Their names in words."""

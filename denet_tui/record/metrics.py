@@ -27,7 +27,7 @@ from denet_tui.model import (
     unpack_buckets,
 )
 from denet_tui.syscalls import errno_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 OTHER, UNKNOWN = "other", "unknown"
 _RESTED_NS = 600 * 10**9

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from denet_tui import __version__
-from denet_tui.visible import complain
+from denet_tui.system.visible import complain
 
 _INTERVAL_S = 15
 _CUMULATIVE = sdk.AggregationTemporality.CUMULATIVE

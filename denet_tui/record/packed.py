@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from denet_tui.extras import needs
+from denet_tui.system.extras import needs
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ENDING = re.compile(r"\.(gz|zst)(\.\d+)?\Z")

@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from denet_tui import files
+from denet_tui.system import files
 
 _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL)
 """What a name is before and after its number; the ending is what it is packed with, and which run it is of."""

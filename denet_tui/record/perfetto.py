@@ -10,13 +10,13 @@ from operator import itemgetter
 from typing import Any, BinaryIO
 
 from denet_tui.detail import Exec
-from denet_tui.extras import needs
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
 from denet_tui.record.sink import RecordError
 from denet_tui.record.text import ending
 from denet_tui.syscalls import errno_name
+from denet_tui.system.extras import needs
+from denet_tui.system.visible import visible
 from denet_tui.touched import SlowCall
-from denet_tui.visible import visible
 
 LONG_NS = 10_000_000
 """A call that is in flight at the end of a tick is a slice from this length on."""

@@ -35,7 +35,7 @@ from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 """What a line raises that is not what it should be."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from denet_tui import files
-from denet_tui.ready import wait_for_room
 from denet_tui.record.packed import MissingError, Packer, packer
-from denet_tui.visible import how_many, visible
+from denet_tui.system import files
+from denet_tui.system.ready import wait_for_room
+from denet_tui.system.visible import how_many, visible
 
 log = logging.getLogger("denet_tui")
 

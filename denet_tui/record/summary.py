@@ -13,7 +13,7 @@ from denet_tui.record import about, execs, times
 from denet_tui.record.spool import Spool
 from denet_tui.record.text import Json, accounts, command_line, ending, in_lines, notes, plain, wall_ms
 from denet_tui.syscalls import errno_name
-from denet_tui.visible import as_json
+from denet_tui.system.visible import as_json
 
 
 def by_syscall(errnos: Errnos) -> dict[Syscall, dict[str, int]]:

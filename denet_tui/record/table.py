@@ -7,14 +7,14 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from denet_tui.clock import off_the_clock
 from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
 from denet_tui.spent import in_words, most_kernel_in, used_in_words
 from denet_tui.syscalls import signal_name
+from denet_tui.system.clock import off_the_clock
+from denet_tui.system.visible import how_many, visible
 from denet_tui.touched import turned_away
-from denet_tui.visible import how_many, visible
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""

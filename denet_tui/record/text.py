@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from denet_tui.counts import Counts
 from denet_tui.detail import Accounts
 from denet_tui.model import LANE, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
-from denet_tui.visible import as_json
+from denet_tui.system.visible import as_json
 
 Json = dict[str, object]
 

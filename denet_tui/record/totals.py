@@ -11,7 +11,7 @@ from denet_tui.record.marks import Marks
 from denet_tui.record.summary import finding_items, syscall_items
 from denet_tui.record.text import Json, ending, plain
 from denet_tui.record.track import Track
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 
 TELLING = ("errors", "slow", "loss")
 """The kinds of marks that are told: forks and exits are what happens anyway."""

@@ -19,7 +19,7 @@ from denet_tui.record.lines import MOST_LINE, Lines
 from denet_tui.record.packed import MissingError
 from denet_tui.record.parts import between
 from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot, run_info
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 
 _Told = TypeVar("_Told")
 _SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')

@@ -10,7 +10,7 @@ from itertools import chain, compress, count
 from operator import attrgetter, is_not
 from typing import Any
 
-from denet_tui import __version__, uname
+from denet_tui import __version__
 from denet_tui.counts import new_errnos
 from denet_tui.detail import NO_USAGE, Usage
 from denet_tui.model import (
@@ -29,7 +29,8 @@ from denet_tui.record import execs, times
 from denet_tui.record.files import Changes
 from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, accounts, in_lines, key, notes, plain, quoted, rows, wall_ms
-from denet_tui.visible import as_json
+from denet_tui.system import uname
+from denet_tui.system.visible import as_json
 
 Category = Callable[[Syscall], str]
 """The class of a syscall: file, memory, process, network, time, ipc, signal, ..., other."""

@@ -22,7 +22,7 @@ from denet_tui.record.spool import Spool
 from denet_tui.record.summary import process_item, summary_pieces
 from denet_tui.record.text import Json
 from denet_tui.record.tree import Category, Ticks, metadata
-from denet_tui.visible import as_json
+from denet_tui.system.visible import as_json
 
 Path = str | os.PathLike[str]
 _MORE_ROOM, _LARGER = "free some space, or set TMPDIR to a folder that has some", "raise the limit (ulimit -f)"

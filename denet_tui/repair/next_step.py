@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from denet_tui import called
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, State
 from denet_tui.checks.verdict import ACCESS, MethodVerdict
 from denet_tui.repair import plan
 from denet_tui.repair.plan import Choice
+from denet_tui.system import called
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from denet_tui import called
 from denet_tui.checks import catalogue
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Check, Finding, Fix, State
@@ -17,6 +16,7 @@ from denet_tui.repair import journal, policy, root_files, steps
 from denet_tui.repair.journal import Entry, Journal, JournalError, Record
 from denet_tui.repair.runner import CancelledError, Runner, Say
 from denet_tui.repair.steps import REAL, Settings, Step, StepError
+from denet_tui.system import called
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
 

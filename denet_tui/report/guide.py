@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import NamedTuple
 
-from denet_tui import called
 from denet_tui.report.text import WIDTH
+from denet_tui.system import called
 
 
 class Row(NamedTuple):

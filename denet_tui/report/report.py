@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from denet_tui import __version__, visible
+from denet_tui import __version__
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
 from denet_tui.checks.verdict import MethodVerdict
@@ -17,6 +17,7 @@ from denet_tui.repair.next_step import NextStep
 from denet_tui.report import about, redact
 from denet_tui.report.redact import Secrets
 from denet_tui.report.text import area_of, change_lines
+from denet_tui.system import visible
 
 FORMAT = 1
 """Of the JSON object; it changes where a field changes its meaning or goes."""

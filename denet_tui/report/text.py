@@ -12,7 +12,7 @@ from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.verdict import MethodVerdict
 from denet_tui.repair.next_step import NextStep
 from denet_tui.repair.preview import preview
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 WIDTH = 80
 SIGNS = {

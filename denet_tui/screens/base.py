@@ -24,12 +24,12 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.message_pump import MessagePump
 
-from denet_tui import files
-from denet_tui.ready import hung_up
 from denet_tui.screens.colourless import Colourless
 from denet_tui.screens.palette import Palette
 from denet_tui.screens.pastes import PasteDriver
-from denet_tui.visible import visible
+from denet_tui.system import files
+from denet_tui.system.ready import hung_up
+from denet_tui.system.visible import visible
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui import called
 from denet_tui.bpf.facts import parse_mounts
 from denet_tui.bpf.privilege import invoking_user
-from denet_tui.cgroup import CONTAINER
+from denet_tui.system import called
+from denet_tui.system.cgroup import CONTAINER
 from denet_tui.watch.launch import StartError
 
 _INITIAL_NAMESPACE = 0xEFFFFFFB

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from denet_tui.model import InFlight
-from denet_tui.ready import readable
+from denet_tui.system.ready import readable
 from denet_tui.watch.ends import GRACE_SECONDS
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.output import CommandOutput

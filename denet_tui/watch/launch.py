@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from denet_tui import called, clock, syscalls
+from denet_tui import syscalls
 from denet_tui.bpf import facts, privilege, request, unprivileged
 from denet_tui.bpf.confine import confine, protect, traced_by
 from denet_tui.bpf.handover import Kernel, Loading
 from denet_tui.bpf.privilege import User
 from denet_tui.bpf.request import SIZES, Request
 from denet_tui.model import RunInfo
+from denet_tui.system import called, clock
 from denet_tui.watch import supervisor
 from denet_tui.watch.caller import environment_of, is_foreign
 

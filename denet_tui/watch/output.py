@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import BinaryIO
 
-from denet_tui import files
+from denet_tui.system import files
 
 KEPT = 64 * 1024
 """Bytes that wait for the emulator at most: a command writes hundreds of MB/s, and nobody can read that."""

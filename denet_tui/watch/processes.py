@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
-from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.accounts import since
 from denet_tui.bpf.records import Process
 from denet_tui.detail import NO_USAGE, NOTHING_USED, Accounts, Usage
 from denet_tui.model import Counters, ProcessKey, Syscall
+from denet_tui.system import clock
 
 BUDGET = 300
 """Processes looked at in one tick, at about 33 µs each; the busy ones first, the idle ones in turn."""

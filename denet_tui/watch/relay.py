@@ -19,7 +19,7 @@ import tty
 from collections.abc import Sequence
 from typing import Any
 
-from denet_tui.ready import readable
+from denet_tui.system.ready import readable
 from denet_tui.watch.command import Command
 from denet_tui.watch.output import CommandOutput
 

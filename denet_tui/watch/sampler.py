@@ -9,7 +9,6 @@ from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 
-from denet_tui import clock
 from denet_tui.bpf import names
 from denet_tui.bpf.records import Process
 from denet_tui.bpf.tracer import Reading, index_of, without_row
@@ -29,6 +28,7 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.syscalls import syscall
+from denet_tui.system import clock
 from denet_tui.watch.processes import Present
 from denet_tui.watch.spending import Spending
 from denet_tui.watch.touches import Touches

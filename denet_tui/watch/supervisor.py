@@ -29,8 +29,8 @@ from typing import Any, NoReturn
 
 from denet_tui.bpf.burst import show_yourself
 from denet_tui.bpf.privilege import User, become
-from denet_tui.ready import readable
 from denet_tui.syscalls import numbers
+from denet_tui.system.ready import readable
 from denet_tui.watch.ends import GRACE_SECONDS
 from denet_tui.watch.find import CommandError, resolve
 

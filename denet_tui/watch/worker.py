@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from denet_tui import clock
 from denet_tui.bpf.tracer import Reading, Tracer
-from denet_tui.cgroup import cgroup_of
 from denet_tui.model import NO_LOSS, LogEntry, RunInfo, Snapshot
-from denet_tui.ready import readable
 from denet_tui.syscalls import how_ended
+from denet_tui.system import clock
+from denet_tui.system.cgroup import cgroup_of
+from denet_tui.system.ready import readable
 from denet_tui.watch.command import Command
 from denet_tui.watch.find import refused
 from denet_tui.watch.input_wait import reader_of

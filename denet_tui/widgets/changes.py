@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from denet_tui.counts import Difference
 from denet_tui.syscalls import class_of
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import Piece

@@ -15,8 +15,8 @@ from denet_tui.detail import Exec, Seen, Time
 from denet_tui.model import InFlight, ProcessInfo, Snapshot
 from denet_tui.spent import most_kernel_in, together, used_in_words
 from denet_tui.syscalls import errno_name
+from denet_tui.system.visible import how_many, visible
 from denet_tui.touched import called
-from denet_tui.visible import how_many, visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.narrowing import Narrow, Subtree
 from denet_tui.widgets.page import Page, Paragraph

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 from denet_tui.widgets.forest import Forest
 
 LINGER_NS = 3_000_000_000

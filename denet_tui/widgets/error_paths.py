@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from denet_tui.findings.searches import Search, searches
 from denet_tui.model import ErrorKey, Snapshot
 from denet_tui.syscalls import errno_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.formatting import end_of
 from denet_tui.widgets.line_view import Piece

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from denet_tui.model import NOTHING, ErrorKey, ProcessInfo, Snapshot, Syscall
 from denet_tui.syscalls import class_of, errno_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.error_paths import ErrorPaths, path_rows, said_of

@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
+from denet_tui.system.visible import how_many, visible
 from denet_tui.touched import NOT_IN_FILES, File, Touched, Use, turned_away
-from denet_tui.visible import how_many, visible
 from denet_tui.widgets import file_rows, formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.file_rows import GROUPINGS, FileRow

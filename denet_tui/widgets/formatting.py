@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from rich.cells import cell_len, set_cell_size
 
 from denet_tui.syscalls import signal_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 NONE = "-"
 """Stands where there is nothing to say, so that an empty cell is never taken for a fault."""

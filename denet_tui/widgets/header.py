@@ -16,7 +16,7 @@ from textual.widget import Widget
 from denet_tui.detail import Time
 from denet_tui.model import Loss, RunInfo, Snapshot
 from denet_tui.spent import briefly
-from denet_tui.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.time_bar import bar
 

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo, Snapshot, Syscall
 from denet_tui.syscalls import class_of
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece

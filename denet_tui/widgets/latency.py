@@ -12,7 +12,7 @@ from textual.message import Message
 
 from denet_tui.counts import bucket_of, percentile
 from denet_tui.model import BUCKETS, NOTHING, Counters, bucket_floor_ns, unpack_buckets
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.widgets import formatting
 from denet_tui.widgets.timeview import Piece, TimeView, moment
 from denet_tui.widgets.window import Columns, Grid, Reader, Watched, Window, marks

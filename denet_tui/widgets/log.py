@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
 from denet_tui.model import LogEntry
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece
 

@@ -15,7 +15,7 @@ from textual.message import Message
 
 from denet_tui.model import ProcessInfo, Syscall
 from denet_tui.syscalls import class_of, errno_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.formatting import clip, end_of, program
 from denet_tui.widgets.process_rows import cgroups, subtree
 

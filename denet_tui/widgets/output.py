@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.widgets.emulator import (
     APPLICATION_CURSOR,
     BRACKETED_PASTE,

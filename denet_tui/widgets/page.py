@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.formatting import clip
 
 LABEL = 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.formatting import clip
 
 _LEAST, _MOST = 12, 60

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from denet_tui.detail import Time
 from denet_tui.spent import together
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.ended import EndedRow
 from denet_tui.widgets.line_view import Piece

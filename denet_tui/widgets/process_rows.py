@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from denet_tui.cgroup import short_name
 from denet_tui.model import InFlight, ProcessInfo, ProcessKey
-from denet_tui.visible import visible
+from denet_tui.system.cgroup import short_name
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 
 Rates = Callable[[ProcessKey], Sequence[float]]

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from denet_tui.model import ProcessInfo, ProcessKey, Snapshot
 from denet_tui.syscalls import class_of, errno_name
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import GAP, Column
 from denet_tui.widgets.ended import BundleKey, EndedRow, bundles, no_longer_listed, states

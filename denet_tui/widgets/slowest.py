@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.syscalls import WAITS, class_of, named
+from denet_tui.system.visible import visible
 from denet_tui.touched import SlowCall, Touched
-from denet_tui.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import Piece

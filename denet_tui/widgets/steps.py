@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.formatting import clip, pad
 from denet_tui.widgets.line_view import CURSOR, LineView, Piece

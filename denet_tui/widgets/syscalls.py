@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from denet_tui.counts import percentile
 from denet_tui.model import NOTHING, Counters, Snapshot, Syscall
 from denet_tui.syscalls import class_of, errno_name, for_children
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.filter import marked

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.widgets.ended import EndedRow
 from denet_tui.widgets.formatting import clip
 from denet_tui.widgets.process_rows import GroupRow, ProcessRow

@@ -11,9 +11,9 @@ import os
 import struct
 from collections.abc import Iterable
 
-from denet_tui import uname
 from denet_tui.bpf import btf, loader, macros, toolchain
 from denet_tui.bpf.request import Request
+from denet_tui.system import uname
 
 REGISTERS = {"pt_regs.regs": 0, "pt_regs.orig_x0": 272, "pt_regs.syscallno": 280, "pt_regs": 336}
 """Of struct pt_regs in arch/arm64/include/asm/ptrace.h of Linux 6.1, and its size."""

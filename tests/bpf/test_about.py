@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import uname
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.syscalls import syscall
+from denet_tui.system import uname
 from tests.real import denet, run, run_summary
 
 pytestmark = pytest.mark.root

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from denet_tui import syscalls, uname
+from denet_tui import syscalls
 from denet_tui.bpf import file_calls, macros, maps
+from denet_tui.system import uname
 from tests.bpf.arm64 import REGISTERS
 from tests.real import REPOSITORY, environment
 

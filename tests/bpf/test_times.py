@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from denet_tui import clock
 from denet_tui.bpf.records import Process
 from denet_tui.bpf.times import Spent, of_unmet
 from denet_tui.detail import Time
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
+from denet_tui.system import clock
 from tests.bpf.unseen import STINT_NS
 from tests.real import denet, run, run_summary
 from tests.watch.helpers import eventually, started, text_of

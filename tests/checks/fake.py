@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from denet_tui import files
 from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import User
 from denet_tui.checks.host import LIMIT, Host, Output
+from denet_tui.system import files
 
 Content = str | bytes | OSError | int
 """Text, raw bytes, an error to raise when it is read, or the errno of one."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import called
 from denet_tui.bpf import toolchain
 from denet_tui.checks.model import BOTH, Finding, Fix, SetValue, State
 from denet_tui.commands import home
@@ -19,6 +18,7 @@ from denet_tui.helper import sudo
 from denet_tui.helper.jobs import Ended
 from denet_tui.repair.preview import preview
 from denet_tui.screens.setup.state import SetupState
+from denet_tui.system import called
 from tests.checks.fake import FakeHost
 from tests.checks.states import without
 from tests.person import Person

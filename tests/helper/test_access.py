@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from denet_tui import called
 from denet_tui.checks.model import Finding, Fix, RunCommand, State
 from denet_tui.helper import access
+from denet_tui.system import called
 from tests.checks.fake import FakeHost
 
 ANN = (1000, 1000)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import files
 from denet_tui.preferences import settings, state
 from denet_tui.preferences.settings import Allowed, SettingsError
 from denet_tui.screens.setup import history
+from denet_tui.system import files
 from tests.planted import mode_of
 
 

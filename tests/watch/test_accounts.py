@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from denet_tui import clock
 from denet_tui.bpf.accounts import Account, check, open_for_running, read
 from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.maps import Map
@@ -26,6 +25,7 @@ from denet_tui.bpf.request import Request
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.detail import NOTHING_USED, UNKNOWN
 from denet_tui.record.events import Lifecycle
+from denet_tui.system import clock
 from denet_tui.watch.processes import _disk_of, stat
 from denet_tui.watch.sampler import Sampler
 from tests.person import Person

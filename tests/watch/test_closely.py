@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import clock
 from denet_tui.model import ProcessInfo
+from denet_tui.system import clock
 from denet_tui.watch.closely import Held, look
 
 HOUR_NS = 3600 * 10**9

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 
 

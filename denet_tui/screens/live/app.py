@@ -20,7 +20,7 @@ from denet_tui.screens.live.messages import RunAgain, WatchFailed
 from denet_tui.screens.live.quit import How, QuitScreen
 from denet_tui.screens.live.replay import ReplayScreen
 from denet_tui.screens.live.screen import LiveScreen
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.watch.caller import has_shell
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import StartError

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from denet_tui.model import Snapshot
 from denet_tui.record.compare import compare
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.widgets import formatting
 from denet_tui.widgets.changes import ChangeTable, signed
 from denet_tui.widgets.keys import KeyLine

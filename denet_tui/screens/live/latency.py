@@ -10,7 +10,7 @@ from denet_tui.model import Syscall
 from denet_tui.screens.live.frame import Frame
 from denet_tui.screens.live.over_time import OverTime, reader
 from denet_tui.screens.live.touching import touched_through
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.latency import LatencyView
 from denet_tui.widgets.slowest import SlowestTable, slow_rows
 

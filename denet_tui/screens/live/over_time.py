@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from denet_tui.model import Syscall
 from denet_tui.screens.live.frame import Frame
 from denet_tui.syscalls import class_of
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.watch.timeline import Timeline
 from denet_tui.widgets.chart import MOST_CURVES, Curve
 from denet_tui.widgets.timeview import TimeView

@@ -29,7 +29,7 @@ from denet_tui.screens.live.signalling import ask
 from denet_tui.screens.live.tabs import TABS
 from denet_tui.screens.live.terminal import POLLS_PER_SECOND, Terminal
 from denet_tui.screens.live.view import View, crumbs, seen_through
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.watch.closely import look
 from denet_tui.watch.source import Source
 from denet_tui.widgets.crumbs import Crumbs

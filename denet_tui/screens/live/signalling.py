@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from denet_tui.model import ProcessInfo
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.watch.closely import Held
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.signals import CHOICES, SignalList

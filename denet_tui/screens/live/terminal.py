@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from textual.geometry import Size
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.watch.source import Source
 from denet_tui.widgets.emulator import Emulator
 from denet_tui.widgets.output import OutputView

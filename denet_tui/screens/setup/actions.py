@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from denet_tui import called, files
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import Fix
 from denet_tui.checks.verdict import ACCESS, PROOF
@@ -15,6 +14,7 @@ from denet_tui.helper.access import Access
 from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.state import SetupState
+from denet_tui.system import called, files
 
 FEW_LINES = 6
 """Of a fix, which the first page shows whole; longer ones are read on their step's page before they are applied."""

@@ -13,7 +13,7 @@ from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import spinner
 from denet_tui.screens.setup.state import SetupState
-from denet_tui.visible import how_many
+from denet_tui.system.visible import how_many
 from denet_tui.widgets.page import Paragraph
 
 _LOG_LINES = 6

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from denet_tui import files
+from denet_tui.system import files
 
 MOST = 200
 """Commands that are kept."""

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 
 Answer = Literal["undo", "leave"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from denet_tui import called
 from denet_tui.bpf.handover import METHODS
 from denet_tui.checks import catalogue
 from denet_tui.checks.model import BOTH, Finding, Fix, State
@@ -15,6 +14,7 @@ from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import SIGNS, spinner
 from denet_tui.screens.setup.state import SetupState
+from denet_tui.system import called
 from denet_tui.widgets.page import Paragraph
 
 _FEW = 4

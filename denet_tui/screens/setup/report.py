@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from denet_tui import files
 from denet_tui.bpf import privilege
 from denet_tui.checks import verdict
 from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding
 from denet_tui.repair.next_step import next_step
 from denet_tui.report import redact, report
+from denet_tui.system import files
 
 
 def write(findings: Sequence[Finding], folder: Path, host: Host, *, uid: int) -> Path:

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from denet_tui.screens.setup import history
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.watch.candidates import Candidate
 from denet_tui.watch.find import CommandError, resolve, through_shell
 from denet_tui.widgets.keys import KeyLine

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty
 
-from denet_tui import called
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
 from denet_tui.checks.verdict import ACCESS, PROOF, MethodVerdict
@@ -23,6 +22,7 @@ from denet_tui.screens.setup.engine import Engine
 from denet_tui.screens.setup.failures import cause_of
 from denet_tui.screens.setup.proof import ProofRun
 from denet_tui.screens.setup.signs import SIGNS, group, turned
+from denet_tui.system import called
 from denet_tui.widgets.steps import Step
 
 _MOST_LINES = 500

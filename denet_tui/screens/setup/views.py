@@ -16,7 +16,7 @@ from denet_tui.screens.setup.engine import Asking
 from denet_tui.screens.setup.guide import GuideScreen
 from denet_tui.screens.setup.pages import Shown
 from denet_tui.screens.setup.state import SetupState
-from denet_tui.visible import visible
+from denet_tui.system.visible import visible
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.page import Page, Paragraph
 from denet_tui.widgets.steps import StepList

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from denet_tui import clock
 from denet_tui.detail import Detail, Time, Wait
 from denet_tui.screens.live.app import DenetApp
 from denet_tui.screens.live.signalling import SignalScreen
+from denet_tui.system import clock
 from denet_tui.widgets.details import DetailsPage
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow, OneSyscall

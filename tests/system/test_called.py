@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import called
+from denet_tui.system import called
 from tests.person import Person
 
 LOOK = """
 import sys
-from denet_tui import called
+from denet_tui.system import called
 called._LOCAL = sys.argv[1]
 print(called.why_no_way())
 print(called._program("denet-tui"))

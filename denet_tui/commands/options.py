@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from denet_tui.visible import complain
+from denet_tui.system.visible import complain
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -12,8 +12,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from denet_tui import files
-from denet_tui.visible import complain, visible
+from denet_tui.system import files
+from denet_tui.system.visible import complain, visible
 
 log = logging.getLogger("denet_tui")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from denet_tui.cgroup import short_name
+from denet_tui.system.cgroup import short_name
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from denet_tui.visible import as_json, visible, write
+from denet_tui.system.visible import as_json, visible, write
 from tests.forked import each
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import DENET
@@ -218,7 +218,7 @@ def test_a_mistake_of_our_own_is_one_line_and_its_traceback_for_debug_alone() ->
 
 def test_a_mistake_in_a_thread_is_one_line() -> None:
     done = script(
-        "import threading\nfrom denet_tui import debug\ndebug.take_last_resort()\n"
+        "import threading\nfrom denet_tui.system import debug\ndebug.take_last_resort()\n"
         "def work(): raise ValueError('x\\x1b[2J')\nthreading.Thread(target=work).start()"
     )
     assert done.stderr.startswith("denet-tui: this is a mistake in denet-tui (ValueError: x\\x1b[2J)")
@@ -227,7 +227,7 @@ def test_a_mistake_in_a_thread_is_one_line() -> None:
 
 def test_no_message_can_pass_for_another(tmp_path: Path) -> None:
     body = (
-        "import logging, sys\nfrom pathlib import Path\nfrom denet_tui import debug\n"
+        "import logging, sys\nfrom pathlib import Path\nfrom denet_tui.system import debug\n"
         "log = logging.getLogger('denet_tui')\nlog.addHandler(debug.Handler(Path(sys.argv[1])))\n"
         "log.warning('a\\n2000-01-01 00:00:00,000 INFO forged \\x1b[2J')"
     )

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import FishComplete, add_completion_class
 
-from denet_tui import debug, files
-from denet_tui.visible import ReaderLeftError, complain, write
+from denet_tui.system import debug, files
+from denet_tui.system.visible import ReaderLeftError, complain, write
 from denet_tui.watch.find import in_shell
 
 FAILED = 125

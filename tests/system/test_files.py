@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui import files
 from denet_tui.checks.host import Host
+from denet_tui.system import files
 from tests.person import Person
 from tests.planted import NOBODY, as_nobody, mode_of, write
 from tests.real import REPOSITORY, environment
