@@ -7,7 +7,7 @@ import select
 import struct
 
 from denet_tui.bpf.btf import FUNCTION, Btf
-from denet_tui.bpf.maps import Map, freeze
+from denet_tui.bpf.maps import Map, freeze, kernel_version
 from denet_tui.bpf.request import Request
 from denet_tui.system import uname
 
@@ -168,6 +168,8 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
     values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in (_PER_FILE | _OTHERS).items()})
     values.update({name: min(values[name], request.rows or values[name]) for name in _PER_FILE})
+    if kernel_version() >= (6, 13):
+        values["OVERLAY_FILE"] = 1  # the private data of an overlay's file, which begins with the file below
     if kernel and (cast := kernel.numbers(["bpf_rdonly_cast"], FUNCTION)):
         types = kernel.numbers(_TYPES)
         values.update({macro: types[name] for name, macro in _TYPES.items()} | {_CAST: cast["bpf_rdonly_cast"]})

@@ -9,6 +9,7 @@
 
 #define FILE_TEXT 1024 /* bytes of a path that are kept, and then one more name of it */
 #define FAILED_PATH 232
+#define PATH_MAX 4096
 #define OF_TWO (FAILED_PATH / 2)
 #define SLOW_PATH 104
 #define SLOWEST 5
@@ -16,11 +17,14 @@
 #define ADDRESS 128 /* sizeof(struct sockaddr_storage) */
 #define GIVEN 256
 #define SOCKFS 0x534F434B
+#define OVERLAYFS 0x794C7630
 #define AT_FDCWD (-100)
 #define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
 #define EINPROGRESS 115
 #define SETTLED 0xFFFFFFFF
+#define PEERS 0xF0000000
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
 #define SOCK_SEQPACKET 5
 
 /* What a call does; the same in file_calls.py, which also says which arguments it does that by. */
@@ -68,7 +72,7 @@ struct file_name {
     u32 rdev;
     u16 mode, family, type, protocol, local_port, remote_port;
     u8 complete, deleted; /* complete: enum path_end */
-    u16 pad;
+    u16 again; /* a datagram socket that has had another peer */
     u32 length;    /* of the names in `text`, each with its NUL, the innermost first; */
     u32 of_peer;   /* of a unix socket the length of its own address there, and of its peer's, 128 bytes further on */
     char local[16], remote[16];
@@ -145,7 +149,7 @@ BPF_TABLE("array", u32, struct about, abouts, SLOTS + CROWDED); /* handed over f
 /* Not handed over from here on. */
 BPF_TABLE("array", u32, u32, classes, NUMBERS); /* the last one: the device of anonymous inodes */
 BPF_TABLE("lru_hash", u32, struct about, crowded_abouts, TASKS);
-BPF_TABLE("lru_hash", struct identity, u32, named, NAMED); /* SETTLED, or the epoch in which it had no address */
+BPF_TABLE("lru_hash", struct identity, u32, named, NAMED); /* SETTLED, from PEERS on by its peer, or the epoch in which it had no address */
 BPF_TABLE("percpu_array", u32, struct file_name, name_draft, 1);
 BPF_TABLE("percpu_array", u32, struct failed_path, path_draft, 1);
 BPF_TABLE("percpu_array", u32, struct given, given_draft, 1);
@@ -213,12 +217,36 @@ static __always_inline char *file_of(struct self *self, u32 descriptor)
     return LOAD(char *, AS(TYPE_POINTER, files + 8 * (u64)descriptor), 0);
 }
 
+/*
+ * An overlay's file has the number of a file below it, which is given out again or is another's in another layer, and no
+ * generation: those of the file below, as it was opened, tell it. Whoever is told it sees the overlay's device.
+ */
+static __always_inline void identify_below(struct identity *identity, char *inode, char *file)
+{
+    if ((u32)READ(u64, READ(char *, inode, OFF_SB), OFF_S_MAGIC) != OVERLAYFS || (READ(u16, inode, OFF_MODE) >> 12) != 8)
+        return; /* directories have numbers of their own there */
+    char *real = READ(char *, file, OFF_PRIVATE);
+#ifdef OVERLAY_FILE
+    real = READ(char *, real, 0);
+#endif
+    char *below = READ(char *, real, OFF_F_INODE);
+    u64 number = READ(u64, below, OFF_INO);
+    if (!number)
+        return;
+    identity->inode = number;
+    identity->generation = READ(u32, below, OFF_GENERATION) ^ READ(u32, READ(char *, below, OFF_SB), OFF_S_DEV) * 0x9E3779B1;
+}
+
 static __always_inline void identify_file(struct identity *identity, char *file)
 {
-    if (file)
-        identify(identity, LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE), file + OFF_F_PATH);
-    else
+    if (!file) {
         identity->device = 0;
+        return;
+    }
+    char *inode = LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE);
+    identify(identity, inode, file + OFF_F_PATH);
+    if (!identity->generation)
+        identify_below(identity, inode, file);
 }
 
 static __always_inline u32 unix_address(char *sk, char *text)
@@ -268,6 +296,16 @@ static __always_inline int is_settled(struct file_name *name)
     return name->local_port || name->length || name->of_peer;
 }
 
+/* What `named` has of a datagram socket with a peer; notes whether it has had another, to whom it may have sent more. */
+static __always_inline u32 settled_on(struct identity *of, struct file_name *name)
+{
+    u64 *remote = (u64 *)name->remote;
+    u64 mixed = (remote[0] ^ (remote[1] + name->remote_port) * 0x9E3779B97F4A7C15ULL) * 0x9E3779B97F4A7C15ULL;
+    u32 now = PEERS | (mixed >> 37), *before = named.lookup(of);
+    name->again = before && *before >= PEERS && *before != SETTLED && *before != now;
+    return now;
+}
+
 /* What is at a path; of a file (else 0) that is its. A socket without an address is looked at again: it may get one. */
 static __always_inline void take_name(struct identity *of, char *file, char *path)
 {
@@ -288,6 +326,8 @@ static __always_inline void take_name(struct identity *of, char *file, char *pat
         /* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
         name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
     }
+    if (name->magic == SOCKFS && name->type == SOCK_DGRAM && name->remote_port)
+        seen = settled_on(of, name);
     if (!is_settled(name)) {
         seen = current_epoch();
         if (named.lookup(of)) { /* it has been told */
@@ -311,7 +351,7 @@ static __always_inline int is_named(struct about *about, struct identity *file, 
     u32 *seen = named.lookup(file);
     if (!seen)
         return 0;
-    if (*seen != SETTLED)
+    if (*seen < PEERS)
         return *seen == current_epoch();
     *known = *file;
     return 1;
@@ -462,6 +502,27 @@ static __always_inline void read_two(struct about *about, struct failed_path *fa
     about->class |= LOOKS;
 }
 
+/* Of a path that is longer than there is room its end, which says more; it is as long as no other. */
+static __always_inline void read_end(struct about *about, struct failed_path *failed)
+{
+    u32 zero = 0;
+    u64 text = about->text;
+    struct file_name *name = name_draft.lookup(&zero);
+    if (!name)
+        return;
+#pragma unroll
+    for (int piece = 0; piece < PATH_MAX / FILE_TEXT; piece++) {
+        s32 length = read_user_str(name->text, FILE_TEXT, (void *)text);
+        if (length <= 0)
+            return;
+        text += length - 1;
+        if (length < FILE_TEXT)
+            break;
+    }
+    if (read_user_str(failed->path, FAILED_PATH, (void *)(text + 1 - FAILED_PATH)) == FAILED_PATH)
+        failed->length = FAILED_PATH + 1;
+}
+
 /* The path that a call has failed with, for `count_path`; where it does not begin at the root, its folder is looked at. */
 static __always_inline void read_path(struct about *about, u64 place)
 {
@@ -482,6 +543,8 @@ static __always_inline void read_path(struct about *about, u64 place)
         return;
     }
     failed->length = read_user_str(failed->path, FAILED_PATH, (void *)about->text);
+    if (failed->length == FAILED_PATH)
+        read_end(about, failed);
     if (failed->length > 0 && failed->path[0] != '/') {
         about->at = about->folder;
         about->class |= LOOKS;

@@ -18,7 +18,7 @@ from denet_tui.touched import UNTOLD, FailedPath, File, SlowCall, Use
 
 _TGID = (1 << 22) - 1
 _ROW_KEY, _ROW = struct.Struct("<I4x16s"), struct.Struct("<8Q")
-_NAME = struct.Struct("<II6HBB2xII16s16s1280s")
+_NAME = struct.Struct("<II6HBBHII16s16s1280s")
 _FAILED = struct.Struct("<I2h2HI16s232s")
 _OF_TWO = 116
 """Bytes of each of two paths."""
@@ -31,6 +31,8 @@ _TURNED_AWAY = ("files", "names", "paths", "slow calls", "calls on files", *UNTO
 _NAMES = 100_000
 """That are remembered; the kernel side tells each once."""
 _UNKNOWN = File("file", None)
+_MIDDLE = bytes(range(0x80, 0xC0))
+"""With what a character of UTF-8 goes on."""
 _UNIX, _INET, _INET6 = 1, 2, 10
 _DATAGRAM = 2
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
@@ -57,6 +59,7 @@ class _Name(NamedTuple):
     remote_port: int
     complete: int
     deleted: int
+    again: int
     length: int
     of_peer: int
     local: bytes
@@ -132,6 +135,8 @@ class FileTables:
         """
         if length < 0:
             return None
+        if length > len(text):  # the end of one that is longer
+            return f"…{names.text(text.lstrip(_MIDDLE), len(text))[0]}"
         path = cut_text(text, length)
         if not path and number == errno.ENOENT:
             return '""'
@@ -201,6 +206,7 @@ def _socket(name: _Name, inode: int) -> File:
         own, peer = _end(name.family, name.local, name.local_port), ""
         if name.remote_port:
             own, peer = own if name.local_port else "", _end(name.family, name.remote, name.remote_port)
+    peer += " (others before)" if name.again else ""
     return socket_called(name.family, name.type, name.protocol, own, peer, inode)
 
 

@@ -34,7 +34,7 @@ _PATH = re.compile(r'(?:(AT_FDCWD|\d+)<([^<>]*)>, )?(?:"((?:[^"\\]|\\.)*)"|(0x\w
 _PEER = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 COMPARED, OF_TWO = 200, 110
-"""Letters of a path: of longer ones both sides show as much as they have room for."""
+"""Letters of a path: of a longer one its end, and of two paths their beginnings, are compared."""
 
 
 def both(argv: list[str], folder: Path) -> tuple[dict[str, Any], list[tuple[int, re.Match[str]]]]:
@@ -141,7 +141,7 @@ def failures(calls: list[tuple[int, re.Match[str]]], folder: Path) -> Counter[tu
         elif kinds.get(call, 0) & file_calls.HAS_PATH:
             start = _PATH.match(words).end() if call.startswith("symlink") else 0  # type: ignore[union-attr]
             path = _told_path(_PATH.match(words, start), folder)
-            found[call, error, path and path[:COMPARED]] += 1
+            found[call, error, path and path[-COMPARED:]] += 1
     return found
 
 
@@ -167,8 +167,9 @@ def told_failures(summary: dict[str, Any]) -> Counter[tuple[str, str, str | None
     for row in summary["failed_paths"]:
         path = row["path"]
         if row["syscall"] != "chdir":  # of a helper of strace
-            two = path and " → " in path
-            told = path and " → ".join(each.rstrip("…")[: OF_TWO if two else COMPARED] for each in path.split(" → "))
+            told = path and path[-COMPARED:]
+            if path and " → " in path:
+                told = " → ".join(each.rstrip("…")[:OF_TWO] for each in path.split(" → "))
             found[row["syscall"], row["errno"], told] += row["count"]
     return found
 
