@@ -18,6 +18,7 @@
 #define GIVEN 256
 #define SOCKFS 0x534F434B
 #define OVERLAYFS 0x794C7630
+#define S_IFREG 0100000
 #define AT_FDCWD (-100)
 #define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
 #define EINPROGRESS 115
@@ -182,7 +183,8 @@ static __always_inline void turn_away(u32 reason)
 }
 
 
-static __always_inline void identify(struct identity *identity, char *at_inode, char *path)
+/* Its super block is returned. */
+static __always_inline char *identify(struct identity *identity, char *at_inode, char *path)
 {
     char *inode = AS(TYPE_INODE, at_inode);
 #if !defined(RDONLY_CAST) && OFF_INO - OFF_SB >= 8 && OFF_INO - OFF_SB <= 64 /* two in one go */
@@ -205,6 +207,7 @@ static __always_inline void identify(struct identity *identity, char *at_inode, 
         char *dentry = READ(char *, path, OFF_DENTRY);
         bpf_probe_read_kernel(&identity->inode, 8, READ(char *, dentry, OFF_DNAME));
     }
+    return sb;
 }
 
 /* The struct file of a descriptor of the running task; 0 if there is none. */
@@ -221,10 +224,8 @@ static __always_inline char *file_of(struct self *self, u32 descriptor)
  * An overlay's file has the number of a file below it, which is given out again or is another's in another layer, and no
  * generation: those of the file below, as it was opened, tell it. Whoever is told it sees the overlay's device.
  */
-static __always_inline void identify_below(struct identity *identity, char *inode, char *file)
+static __always_inline void identify_below(struct identity *identity, char *file)
 {
-    if ((u32)READ(u64, READ(char *, inode, OFF_SB), OFF_S_MAGIC) != OVERLAYFS || (READ(u16, inode, OFF_MODE) >> 12) != 8)
-        return; /* directories have numbers of their own there */
     char *real = READ(char *, file, OFF_PRIVATE);
 #ifdef OVERLAY_FILE
     real = READ(char *, real, 0);
@@ -244,9 +245,11 @@ static __always_inline void identify_file(struct identity *identity, char *file)
         return;
     }
     char *inode = LOAD(char *, AS(TYPE_FILE, file), OFF_F_INODE);
-    identify(identity, inode, file + OFF_F_PATH);
-    if (!identity->generation)
-        identify_below(identity, inode, file);
+    char *sb = identify(identity, inode, file + OFF_F_PATH);
+    if (identity->generation || (u32)LOAD(u64, sb, OFF_S_MAGIC) != OVERLAYFS)
+        return;
+    if ((READ(u16, inode, OFF_MODE) >> 12) == S_IFREG >> 12) /* directories have numbers of their own */
+        identify_below(identity, file);
 }
 
 static __always_inline u32 unix_address(char *sk, char *text)
