@@ -22,7 +22,8 @@ from denet_tui.bpf.privilege import invoking_user
 from denet_tui.commands.last_good import Before
 from denet_tui.commands.run import begin, exit_with, watch
 from denet_tui.commands.targets import CommandTarget, MachineTarget, ProcessTarget, Target, WatchRequest, cgroup_of
-from denet_tui.model import RunInfo, Snapshot
+from denet_tui.model import ABI_IA32, ABI_NATIVE, RunInfo, Snapshot
+from denet_tui.syscalls import numbers
 from denet_tui.system.extras import needs
 from denet_tui.system.visible import complain
 from denet_tui.watch.launch import StartError
@@ -90,6 +91,8 @@ def _serve(
         raise StartError(needs("serve", "prometheus-client>=0.22")) from None
     family, address = _address(listen)
     itself = os.getuid() == 0 == invoking_user().uid
+    for abi in (ABI_NATIVE, ABI_IA32):  # read now: the package may lie where whom this process becomes sees nothing
+        numbers(abi)
     request = request._replace(run_as=request.run_as or (_UNPRIVILEGED if itself else None))
     target = _target(words, request)
     push = _push(otlp) if otlp else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -16,6 +18,9 @@ from prometheus_client.samples import Sample
 
 from denet_tui import __version__
 from denet_tui.system.visible import complain
+
+with suppress(ImportError):  # the exporter wants it late, when this process may not be root any more, nor see its files
+    importlib.import_module("requests")
 
 _INTERVAL_S = 15
 _CUMULATIVE = sdk.AggregationTemporality.CUMULATIVE

@@ -269,17 +269,18 @@ def test_a_collector_of_opentelemetry_is_sent_the_same(tmp_path: Path) -> None:
     subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=600)
     (site,) = (tmp_path / "venv/lib").glob("python3*/site-packages")
     (site / "here.pth").write_text(str(REPOSITORY))
-    for each in (tmp_path, *tmp_path.parents[:2]):  # what is imported late is imported by nobody
-        each.chmod(0o755)
     with subprocess.Popen([python, tmp_path / "collector.py", tmp_path / "told"], stdout=subprocess.PIPE) as collector:
         assert collector.stdout
         url = f"http://127.0.0.1:{int(collector.stdout.readline())}/v1/metrics"
         words = ["serve", "--listen", "127.0.0.1:0", "--otlp", url, "--", "ls", "/nowhere"]
-        done = subprocess.run(
-            [python, "-m", "denet_tui", *words], env=environment(), capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 2, done.stderr
-        assert collector.wait(PATIENCE) == 0
+        try:
+            done = subprocess.run(
+                [python, "-m", "denet_tui", *words], env=environment(), capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 2, done.stderr
+            assert collector.wait(PATIENCE) == 0
+        finally:
+            collector.kill()
     (resource,) = json.loads((tmp_path / "told").read_text())["resourceMetrics"]
     metrics = {each["name"]: each for each in resource["scopeMetrics"][0]["metrics"]}
     calls = metrics["denet_calls"]["sum"]
