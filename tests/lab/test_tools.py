@@ -20,8 +20,8 @@ VERSIONS = ("3.11", "3.12", "3.13")
 UV = Path(sys.executable).with_name("uv")
 THERE = """
 export UV_TOOL_DIR=/tmp/tools UV_TOOL_BIN_DIR=/tmp/bin
-export UV_NO_CACHE=1 UV_NO_CONFIG=1 UV_NO_INDEX=1 UV_FIND_LINKS=/mnt/wheels
-/mnt/uv tool install --quiet --python /usr/bin/python3 denet-tui
+export UV_NO_CACHE=1 UV_NO_CONFIG=1
+/mnt/uv tool install --quiet --no-index --find-links /mnt/wheels --python /usr/bin/python3 denet-tui
 /tmp/bin/denet-tui run --no-tui -- echo here 2>&1
 """
 
