@@ -152,7 +152,7 @@ def new_errnos(now: Errnos, before: Errnos) -> Errnos:
     """What `now` counts more than `before`."""
     if now is before:
         return {}
-    return {key: count - before.get(key, 0) for key, count in now.items() if count > before.get(key, 0)}
+    return {key: more for key, count in now.items() if (more := count - before.get(key, 0)) > 0}
 
 
 class Difference(NamedTuple):

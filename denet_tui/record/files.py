@@ -38,19 +38,20 @@ class Changes:
         self._told = now
         anew, folded = _folded(now, told)
         told = _left(told, anew=anew, folded=folded)
-        by: dict[File, dict[str, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
+        by: dict[File, dict[int, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
         for (pid, file), use in _new(now.by_process, told.by_process):
-            by.setdefault(file, {})[str(pid)] = _numbers(use)
+            uses = by.get(file)
+            if uses is None:
+                uses = by[file] = {}
+            uses[pid] = use if use[7] else use[:7]
         failed = _new(now.failed, told.failed)
-        slowest = set(now.slowest).difference(told.slowest)
+        known = {*map(id, told.slowest)}  # most are the same objects as a tick ago, and quickly told apart so
+        slowest = [each for each in now.slowest if id(each) not in known and each not in told.slowest]
         return {
             **({"anew": True} if anew else {"folded": sorted(folded)} if folded else {}),
             "files": [{**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in by.items()],
-            "failed_paths": [
-                {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path), "count": count}
-                for path, count in failed
-            ],
-            "slowest": [{**each._asdict(), "about": _plain(each.about)} for each in now.slowest if each in slowest],
+            "failed_paths": [{**_failing(path), "count": count} for path, count in failed],
+            "slowest": [{**each._asdict(), "about": _plain(each.about)} for each in slowest],
             **({"mounts": [plain(each) for each in now.mounts]} if now.mounts != told.mounts else {}),
         }
 
@@ -157,12 +158,17 @@ def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any,
     """What `told` has not, or otherwise. Most rows rest, as the same objects in the same places: those cost least."""
     if now is told:
         return ()
-    items: Iterable[tuple[Any, Any]] = now.items()
     if len(told) <= len(now) and all(map(is_, now, told)):
-        items = compress(items, chain(map(is_not, now.values(), told.values()), repeat(True)))
-    return [(key, value) for key, value in items if told.get(key) != value]
+        return list(compress(now.items(), chain(map(is_not, now.values(), told.values()), repeat(True))))
+    return [(key, value) for key, value in now.items() if told.get(key) != value]
 
 
+@lru_cache(4096)
+def _failing(path: FailedPath) -> Json:
+    return {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path)}
+
+
+@lru_cache(4096)
 def _named(file: File) -> Json:
     return {"path": _plain(file.path), "kind": file.kind}
 

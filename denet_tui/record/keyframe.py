@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from denet_tui.counts import added
+from denet_tui.counts import EMPTY, added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
@@ -26,6 +26,8 @@ INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 LEAST, TIMES = 1 << 21, 1
 """A keyframe comes after so many bytes, and so many times what its state has, twice that where it is not packed: going
 on from it takes no longer, and most of the file is ticks."""
+_ROW = 120
+"""Bytes that take as long to read as what a row takes beside its own."""
 _STRETCH_S = 5.0
 _FIXED = attrgetter(
     "comm", "cmdline", "cut", "cgroup", "end_ns", "status", "execs", "exec_ns", "lost", "ppid", "programs"
@@ -61,8 +63,8 @@ class Keyframes:
         self._marks, self._last = Marks(), first_snapshot(info)
         self._ticks: list[Json] = []
         self._stretches: list[Passage] = []
-        self._size = self._state_size = 0
-        """Bytes of the ticks since the last one, and of its state."""
+        self._size = self._state_size = self._work = 0
+        """Bytes of the ticks since the last one, of its state, and how many the ticks are worth as work to read."""
         self._back: int | None = None
         """From the end of the keyframe before to the beginning of its index."""
         self._lead = 0
@@ -81,8 +83,9 @@ class Keyframes:
         end_s = snapshot.elapsed_ns / 1e9
         self._ticks.append(tick)
         self._stretches.append(Passage(end_s - snapshot.interval_ns / 1e9, end_s, snapshot.recent))
-        self._last, self._size = snapshot, self._size + size
-        if self._size >= max(LEAST, (1 + self._as_text) * TIMES * self._state_size):
+        rows = sum(len(each.recent) for each in snapshot.processes if each.recent is not EMPTY)
+        self._last, self._size, self._work = snapshot, self._size + size, self._work + size + _ROW * rows
+        if self._work >= max(LEAST, (1 + self._as_text) * TIMES * self._state_size):
             yield from self._lines(self._keyframe(snapshot))
 
     def end_part(self, first: str) -> tuple[list[str], list[str]]:
@@ -104,7 +107,7 @@ class Keyframes:
             "ticks": self._ticks,
         }
         line = f'{as_json(index)[:-1]},"stretches":[{stretches}]}}\n'
-        self._back, self._size, self._lead = len(line) + len(keyframe), 0, 0
+        self._back, self._size, self._lead, self._work = len(line) + len(keyframe), 0, 0, 0
         self._ticks, self._stretches = [], []
         yield line
         yield keyframe

@@ -9,7 +9,8 @@ from functools import cache, lru_cache
 
 from denet_tui.counts import Counts
 from denet_tui.detail import Accounts
-from denet_tui.model import LANE, Counters, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.model import LANE, Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.syscalls import errno_name
 from denet_tui.system.visible import as_json
 
 Json = dict[str, object]
@@ -19,7 +20,8 @@ _TIME_BIT = 256
 _BUCKETS_BIT = _TIME_BIT + 64
 _BELOW_TIME, _BELOW_BUCKETS = (1 << _TIME_BIT) - 1, (1 << _BUCKETS_BIT) - 1
 _FOUR = struct.Struct("<4Q").unpack
-_COUNT = '"%s":%d'
+_ERRNOS = ',"errnos":{'
+_NOTHING: Mapping[Syscall, str] = {}
 
 PIECE = 1 << 18
 """Bytes of a line after which the rest of a long list goes into another one."""
@@ -96,19 +98,19 @@ def key(name: str) -> str:
     return as_json(plain(name))
 
 
-def rows(counted: Mapping[Syscall, Counters], errnos: Mapping[Syscall, Mapping[str, int]]) -> str:
-    """Counters by syscall as JSON; each histogram ends with its last bucket in use.
+def rows(counted: Mapping[Syscall, Counters], errnos: Errnos) -> str:
+    """Counters by syscall as JSON, with how often each failed; each histogram ends with its last bucket in use.
 
     By hand, and from texts that are kept: rows are most of a tick, and but for the times those of one are those of
     the one before.
     """
+    failed = _errnos(errnos) if errnos else _NOTHING
     texts = list[str]()
     for call, packed, max_ns in _columns(counted):
         low = packed & _BELOW_BUCKETS
-        failed = errnos.get(call) if errnos else None
         texts.append(
-            f"{_begin(call.name, low & _BELOW_TIME)}{low >> _TIME_BIT},"
-            f'"max_ns":{max_ns},"buckets":[{_buckets(packed >> _BUCKETS_BIT)}]{_errnos(failed) if failed else ""}}}'
+            f"{_begin(call[2], low & _BELOW_TIME)}{low >> _TIME_BIT},"
+            f'"max_ns":{max_ns},"buckets":[{_buckets(packed >> _BUCKETS_BIT)}]{failed.get(call, "")}}}'
         )
     return f"{{{','.join(texts)}}}"
 
@@ -129,8 +131,12 @@ def _columns(counted: Mapping[Syscall, Counters]) -> Iterable[tuple[Syscall, int
     return ((call, packed, max_ns) for call, (packed, max_ns) in counted.items())
 
 
-def _errnos(failed: Mapping[str, int]) -> str:
-    return f',"errnos":{{{",".join([_COUNT % each for each in failed.items()])}}}'
+def _errnos(counted: Errnos) -> dict[Syscall, str]:
+    texts = dict[Syscall, str]()
+    for (call, number), count in counted.items():
+        begun = texts.get(call)
+        texts[call] = f'{f"{begun[:-1]}," if begun else _ERRNOS}"{errno_name(number)}":{count}}}'
+    return texts
 
 
 @lru_cache(1 << 14)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from heapq import nsmallest
 from itertools import chain, compress, count
-from operator import attrgetter, is_not
+from operator import attrgetter, is_not, itemgetter
 from typing import Any
 
 from denet_tui import __version__
-from denet_tui.counts import new_errnos
-from denet_tui.detail import NO_USAGE, Usage
+from denet_tui.counts import EMPTY, new_errnos
+from denet_tui.detail import Usage
 from denet_tui.model import (
     BUCKETS,
-    Counters,
+    LANE,
     Errnos,
     InFlight,
     ProcessInfo,
@@ -27,7 +27,6 @@ from denet_tui.model import (
 )
 from denet_tui.record import execs, times
 from denet_tui.record.files import Changes
-from denet_tui.record.summary import by_syscall
 from denet_tui.record.text import Json, accounts, in_lines, key, notes, plain, quoted, rows, wall_ms
 from denet_tui.system import uname
 from denet_tui.system.visible import as_json
@@ -42,10 +41,14 @@ _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
 _USAGE, _START, _WHO = attrgetter("usage"), attrgetter("start_ns"), attrgetter("tgid", "start_ns", "comm")
-_NO_ERRNOS: Mapping[Syscall, Mapping[str, int]] = {}
+_NO_ERRNOS: Errnos = {}
+_SUMMED = itemgetter(1), itemgetter(2), itemgetter(3)
+"""Resident memory, address space and threads of a Usage."""
 _TOP = 10
 _MANY = 1000
 """Files and failing paths in a line, and processes in a piece of one."""
+_UNKNOWN: tuple[Usage | None, tuple[str, str], str] = None, ("", ""), ""
+_NO_CALL = None, ""
 _TURNS = 8
 """Of so many of the living that rest the text of one is renewed in a tick."""
 _NO_CORE = '"cpu_core":null}'
@@ -90,7 +93,8 @@ class Ticks:
         self._category = category
         self._errnos: dict[ProcessKey, Errnos] = {}
         self._all_errnos: Errnos = {}
-        self._changes, self._times, self._children = Changes(), times.Times(), _Children()
+        self._changes, self._times = Changes(), times.Times()
+        self._children, self._in_flight = _Children(), _InFlight()
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece, after lines of what makes it long."""
@@ -98,7 +102,7 @@ class Ticks:
         yield from (f'{begin}"touched":{as_json(some)}}}}}\n' for some in _too_many(touched))
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
-        living = [each for each in snapshot.processes if each.alive]
+        living = [each for each in snapshot.processes if each.end_ns is None and not each.lost]  # alive, but quicker
         parent = next((process for process in living if process.pid == info.pid), None)
         metrics = "null"
         if parent is not None:
@@ -113,8 +117,9 @@ class Ticks:
         yield f"{rest}}}}}}}\n"
 
     def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> str:
-        _, rss, vms, threads, _ = zip(NO_USAGE, *map(_USAGE, living), strict=True)
-        summed = Usage(snapshot.cpu_percent, sum(rss), sum(vms), sum(threads), snapshot.accounts)
+        usages = list(map(_USAGE, living))
+        rss, vms, threads = (sum(map(part, usages)) for part in _SUMMED)
+        summed = Usage(snapshot.cpu_percent, rss, vms, threads, snapshot.accounts)
         oldest_ns = min(map(_START, living), default=snapshot.time_ns)
         metrics = _metrics(summed, ts_ms, _seconds(oldest_ns, snapshot.time_ns))
         calls = as_json(self._ebpf(snapshot))
@@ -122,10 +127,11 @@ class Ticks:
 
     def _ebpf(self, snapshot: Snapshot) -> Json:
         """What denet calls syscalls: cumulative counts, and `analysis`, which is that of the interval."""
-        classes = self._classes(snapshot.syscalls)
-        recent = self._classes(snapshot.recent)
+        all_calls = [(packed & LANE, call) for call, (packed, _) in snapshot.syscalls.items()]
+        classes = self._classes(all_calls)
+        recent = self._classes([(packed & LANE, call) for call, (packed, _) in snapshot.recent.items()])
         calls = recent.total()
-        top = sorted(snapshot.syscalls.items(), key=lambda item: (-item[1].calls, item[0]))[:_TOP]
+        top = nsmallest(_TOP, [(-count, call) for count, call in all_calls])
         analysis = {
             word: sum(recent[name] for name in names) / calls if calls else 0.0 for word, names in _INTENSITIES.items()
         }
@@ -134,15 +140,15 @@ class Ticks:
         return {
             "total": classes.total(),
             "by_category": dict(classes),
-            "top_syscalls": [{"name": plain(syscall.name), "count": counted.calls} for syscall, counted in top],
+            "top_syscalls": [{"name": plain(call.name), "count": -less} for less, call in top],
             "analysis": analysis,
         }
 
-    def _classes(self, rows: Mapping[Syscall, Counters]) -> Counter[str]:
+    def _classes(self, counted: Iterable[tuple[int, Syscall]]) -> Counter[str]:
         classes: Counter[str] = Counter()
-        for syscall, counted in rows.items():
-            name = self._category(syscall)
-            classes[_DENET_CLASSES.get(name, name)] += counted.calls
+        for calls, call in counted:
+            name = self._category(call)
+            classes[_DENET_CLASSES.get(name, name)] += calls
         return classes
 
     def _interval(self, snapshot: Snapshot, living: list[ProcessInfo], touched: object) -> str:
@@ -167,20 +173,26 @@ class Ticks:
             **notes(snapshot),
             **self._times.of_tick(snapshot, living),
         }
-        calls = ",".join(map(_in_flight, snapshot.in_flight))
-        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent, by_syscall(new))}'
+        calls = ",".join(self._in_flight.texts(snapshot.in_flight))
+        return f'{as_json(ours)[:-1]},"in_flight":[{calls}],"syscalls":{rows(snapshot.recent, new)}'
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
-        called = {process.key: process for process in chain(snapshot.processes, snapshot.ended) if process.recent}
+        both = chain(snapshot.processes, snapshot.ended)
+        called = {each.key: each for each in both if each.recent is not EMPTY and each.recent}
         written: set[int] = set()
         for identity, process in called.items():
-            new = new_errnos(process.errnos, self._errnos.get(identity, {})) if process.delta.errors else {}
+            new = _NO_ERRNOS
+            if process.delta.errors:
+                new = new_errnos(process.errnos, self._errnos.get(identity, _NO_ERRNOS))
+                self._errnos[identity] = process.errnos
             # Two owners of one pid in one interval: a JSON object cannot hold the same key twice.
             name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
-            yield f'"{name}":{rows(process.recent, by_syscall(new) if new else _NO_ERRNOS)}'
+            yield f'"{name}":{rows(process.recent, new)}'
             written.add(process.pid)
-        self._errnos = {process.key: process.errnos for process in snapshot.processes if process.errnos}
+        if len(self._errnos) > 2 * len(snapshot.processes):  # whoever is no longer there fails no more
+            shown = {each.key for each in snapshot.processes}
+            self._errnos = {identity: errnos for identity, errnos in self._errnos.items() if identity in shown}
 
 
 def _too_many(touched: dict[str, Any]) -> Iterator[Json]:
@@ -197,6 +209,8 @@ class _Children:
     def __init__(self) -> None:
         self._who: list[tuple[int, int, str]] = []
         self._usages: list[Usage | None] = []
+        self._parts: list[tuple[str, str]] = []
+        """Of each text what comes before the moment, and what between that and the age."""
         self._texts: list[str] = []
         self._turn = 0
 
@@ -204,21 +218,42 @@ class _Children:
         """Of each what it uses; of one that rests as of a moment that is _TURNS ticks ago at most."""
         who, usages = list(map(_WHO, living)), list(map(_USAGE, living))
         if who != self._who:
-            known = dict(zip(self._who, zip(self._usages, self._texts, strict=True), strict=True))
-            before = [known.get(each, (None, "")) for each in who]
-            self._who, self._usages, self._texts = who, [usage for usage, _ in before], [text for _, text in before]
+            known = dict(zip(self._who, zip(self._usages, self._parts, self._texts, strict=True), strict=True))
+            before = [known.get(each, _UNKNOWN) for each in who]
+            self._usages = [usage for usage, _, _ in before]
+            self._parts = [parts for _, parts, _ in before]
+            self._who, self._texts = who, [text for _, _, text in before]
         self._turn = (self._turn + 1) % _TURNS
-        changed = compress(count(), map(is_not, usages, self._usages))
-        for at in {*changed, *range(self._turn, len(living), _TURNS)}:
+        changed = list(compress(count(), map(is_not, usages, self._usages)))
+        for at in changed:
             each = living[at]
-            metrics = _metrics(each.usage, ts_ms, _seconds(each.start_ns, now_ns))
-            self._texts[at] = f'{{"pid":{each.pid},"command":{quoted(each.comm)},"metrics":{metrics},{_NO_CORE}}}'
+            begin = f'{{"pid":{each.pid},"command":{quoted(each.comm)},"metrics":{{"ts_ms":'
+            self._parts[at] = begin, _used(each.usage)
+        for at in {*changed, *range(self._turn, len(living), _TURNS)}:
+            begin, used = self._parts[at]
+            self._texts[at] = f"{begin}{ts_ms}{used}{_seconds(who[at][1], now_ns)},{_NO_CORE}}}"
         self._usages = list[Usage | None](usages)
         return self._texts
 
 
-@lru_cache(4096)
-def _in_flight(call: InFlight) -> str:
+class _InFlight:
+    """Remembers how the calls in flight were written, by thread: most threads are in the same call as a tick ago."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[InFlight | None, str]] = {}
+
+    def texts(self, calls: tuple[InFlight, ...]) -> list[str]:
+        """Of each."""
+        known = self._known
+        found = [
+            before if (before := known.get(call[0], _NO_CALL))[0] == call else (call, _call_text(call))
+            for call in calls
+        ]
+        self._known = {call[0]: each for call, each in zip(calls, found, strict=True)}
+        return [text for _, text in found]
+
+
+def _call_text(call: InFlight) -> str:
     about = f',"about":{as_json(plain(call.about))}' if call.about is not None else ""
     earlier = ',"earlier":true' if call.earlier else ""
     begins = f'{{"tid":{call.tid},"tgid":{call.tgid},"syscall":{key(call.syscall.name)}'
@@ -231,10 +266,15 @@ def _seconds(from_ns: int, until_ns: int) -> int:
 
 def _metrics(usage: Usage, ts_ms: int, uptime_s: int) -> str:
     """Metrics as denet has them, open: it insists on a number in each, and what is not known stands in `accounts`."""
+    return f'{{"ts_ms":{ts_ms}{_used(usage)}{uptime_s}'
+
+
+def _used(usage: Usage) -> str:
+    """What is between the moment and the age."""
     used = usage.accounts
     return (
-        f'{{"ts_ms":{ts_ms},"cpu_usage":{round(usage.cpu_percent, 2)},"mem_rss_kb":{usage.rss_bytes // 1024},'
+        f',"cpu_usage":{round(usage.cpu_percent, 2)},"mem_rss_kb":{usage.rss_bytes // 1024},'
         f'"mem_vms_kb":{usage.vms_bytes // 1024},"disk_read_bytes":{used.read_bytes or 0},'
         f'"disk_write_bytes":{used.write_bytes or 0},"sys_net_rx_bytes":0,"sys_net_tx_bytes":0,'
-        f'"thread_count":{usage.threads},"uptime_secs":{uptime_s}'
+        f'"thread_count":{usage.threads},"uptime_secs":'
     )
