@@ -39,6 +39,8 @@ _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
 _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
 _CONNECTING = ("connect", "bind")
+_QUEUES = ("mq_open", "mq_unlink")
+"""What they name is in no folder; the kernel gets the name without its slash (man 7 mq_overview)."""
 _ADDRESS = 128
 _NUMBERED = {0x6E736673: "namespace", 0x50494446: "pidfd"}
 """By magic number: file systems whose files have no names (NSFS_MAGIC, PID_FS_MAGIC of include/uapi/linux/magic.h)."""
@@ -120,6 +122,8 @@ class FileTables:
                 name = syscall(ABI_NATIVE, nr).name
                 if name in _CONNECTING:
                     path = address(text[:length]) if length >= 0 else None
+                elif name in _QUEUES:
+                    path = f"/{cut_text(text, length)}" if length >= 0 else None
                 elif other:
                     first = self._path(text[:_OF_TWO], length, folder, number, apart & _ROOT)
                     second = self._path(text[_OF_TWO:], other, folder, number, apart)
