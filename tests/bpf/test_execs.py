@@ -108,6 +108,21 @@ def test_execs_are_printed_whatever_else_is_left_unwatched() -> None:
     assert [line.split()[4:] for line in lines[:2]] == [["/bin/sh", "-c", "'/bin/true;", "true'"], ["/bin/true"]]
 
 
+def test_a_program_that_goes_by_another_name_is_told_with_its_file(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    calls = f"(exec -a sshd /bin/sleep 0); (exec -a /usr/bin/sleep /bin/sleep 0); (exec -l sleep 0); {script}; :"
+    done = run(denet("run", "--execs", "--", "/bin/bash", "-c", calls))
+    lines = done.stderr.partition("ARGS\n")[2].splitlines()
+    assert [line.split(maxsplit=4)[4] for line in lines[1:5]] == [
+        "(/bin/sleep) sshd 0",
+        "(/bin/sleep) /usr/bin/sleep 0",
+        "-sleep 0",
+        f"({script}) /bin/sh {script}",
+    ]
+
+
 def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path) -> None:
     (tmp_path / "deep/folder").mkdir(parents=True)
     script = tmp_path / "deep/folder/script"
