@@ -20,8 +20,9 @@ from denet_tui.detail import Detail
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
+from denet_tui.syscalls import numbers
 from tests.person import Person
-from tests.real import denet, methods, run, run_held
+from tests.real import denet, environment, methods, run, run_held
 
 pytestmark = pytest.mark.root
 
@@ -154,6 +155,33 @@ def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path)
     )
     assert (far["path"], far["path_cut"], far["errno"]) == ("z" * 255, True, "ENAMETOOLONG")
     assert [each["errno"] for each in (denied, folder)] == ["EACCES", "EACCES"]
+
+
+ELSEWHERE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+words = (ctypes.c_char_p * 2)(b"nope", None)
+below = os.open("/usr/bin", os.O_PATH)
+libc.syscall(int(sys.argv[1]), below, b"nope", words, None, 0)
+libc.syscall(int(sys.argv[1]), below, b"/nope", words, None, 0)
+libc.syscall(int(sys.argv[1]), -100, b"nope", words, None, 0)
+os.rmdir(os.getcwd())
+os.execv("nope", ["one", "two"])
+"""
+
+
+def test_a_path_below_another_folder_and_a_folder_that_is_gone_say_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    argv = [sys.executable, "-S", "-c", ELSEWHERE, str(numbers()["execveat"])]
+    inner = [*denet("run", "--no-tui", "--summary", str(tmp_path / "summary"), "--"), *argv]
+    subprocess.run(inner, cwd=tmp_path / "gone", env=environment(), capture_output=True, timeout=60)
+    vain = [each for each in told(tmp_path / "summary") if each["errno"]]
+    assert [(each["path"], each["argv"]) for each in vain[:3]] == [
+        ("…/nope", ["nope"]),
+        ("/nope", ["nope"]),
+        ("nope", ["nope"]),
+    ]
+    assert [each["cwd"] for each in vain] == [str(tmp_path / "gone")] * 3 + [f"{tmp_path}/gone (deleted)"]
 
 
 SMALL = """
