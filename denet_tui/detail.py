@@ -27,6 +27,15 @@ class Exec(NamedTuple):
     cut: bool = False
     path_cut: bool = False
 
+    @property
+    def file(self) -> str | None:
+        """Its file, where the words name another: who starts a program may call it anything."""
+        if self.errno or self.path is None or not self.argv:
+            return None
+        named = self.argv[0].removeprefix("-")  # of a shell that is logged into
+        same = self.path if "/" in named else self.path.rpartition("/")[2]
+        return None if named == same else self.path + "…" * self.path_cut
+
 
 class Programs(NamedTuple):
     """What a process has executed, also in vain: the newest, and how many there were before these."""
@@ -38,6 +47,11 @@ class Programs(NamedTuple):
         """With one more."""
         all_of_them = (*self.kept, executed)
         return Programs(all_of_them[-KEPT_EXECS:], self.dropped + max(0, len(all_of_them) - KEPT_EXECS))
+
+    @property
+    def last(self) -> Exec | None:
+        """The program that it is, where its exec was watched."""
+        return next((each for each in reversed(self.kept) if not each.errno), None)
 
     def ran(self, end_ns: int | None) -> list[tuple[Exec, int | None]]:
         """Each with how long (ns) the program ran; None for what did not run, and for what still does."""

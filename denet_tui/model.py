@@ -187,7 +187,8 @@ class Loss(NamedTuple):
     @property
     def counted(self) -> str:
         """What is known to be missing and by how much, as one line; empty where nothing is."""
-        return ", ".join(f"{value:,} {_LOSS_WORDS[name]}" for name, value in self._asdict().items() if value)
+        lost = ((value, *_LOSS_WORDS[name]) for name, value in self._asdict().items() if value)
+        return ", ".join(f"{value:,} {what}{'s' * (value != 1)} {how}" for value, what, how in lost)
 
     def describe(self) -> str:
         """What keeps the counts from being exact, as one line; empty where nothing does."""
@@ -205,16 +206,16 @@ class Loss(NamedTuple):
 
 
 _LOSS_WORDS = {
-    "rows": "calls not assigned to a process (pid_syscall_map full)",
-    "returns": "returns without their time (pid_syscall_map full)",
-    "errnos": "errors without their errno (errno map full)",
-    "tasks": "threads not watched (task map full)",
-    "processes": "forks not watched (process map full)",
-    "reused": "process ids reused before they were read",
-    "missed": "probe runs skipped by the kernel",
-    "foreign": "threads are or went on as another user, and are not counted (see --as-root)",
-    "begun": "failed calls that began before the attach, or were refused just after it, and are not counted",
-    "unsettled": "calls not accounted for",
+    "rows": ("call", "not assigned to a process (pid_syscall_map full)"),
+    "returns": ("return", "without a time (pid_syscall_map full)"),
+    "errnos": ("error", "without an errno (errno map full)"),
+    "tasks": ("thread", "not watched (task map full)"),
+    "processes": ("fork", "not watched (process map full)"),
+    "reused": ("process id", "reused before being read"),
+    "missed": ("probe run", "skipped by the kernel"),
+    "foreign": ("thread", "of another user, or gone on as one, not counted (root can: --as-root)"),
+    "begun": ("failed call", "begun before the attach, or refused just after it, not counted"),
+    "unsettled": ("call", "not accounted for"),
 }
 _UNSEEN = {
     "missed": "tracefs tracepoints, and recordings by denet, do not show skipped calls",

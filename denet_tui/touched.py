@@ -9,8 +9,11 @@ KEPT = 20_000
 SLOWEST = 5
 """Of each syscall."""
 
-UNTOLD = ("calls of setuid programs", "32-bit calls")
-"""No tables, but among what was turned away: their files and paths are told to root alone, and of the others never."""
+UNTOLD = ("calls of programs that their user may not trace", "32-bit calls")
+"""No tables, but among what was turned away: their files and paths are told to root alone, and of the others never.
+
+Setuid and setgid programs, those with capabilities, those that are not dumpable or in a user namespace of others.
+"""
 FOLDED_FILES, FOLDED_PATHS = "folded files", "folded paths"
 """Nor these: rows that were added to one, or (of a process that ended long ago) have gone."""
 
@@ -21,11 +24,14 @@ def turned_away(table: str, count: int) -> str:
         of = ", those of ended processes first," if table == FOLDED_FILES else ""
         return f"{table}: the {count:,} least{of} are told in sums alone"
     if table in UNTOLD:
-        return f"{table} without files and paths: {count:,}"
+        return f"without files and paths: {count:,} {table}"
     return f"{table}: turned away {count:,} times (no room)"
 
 
-NOT_IN_FILES = "what mmap, io_uring, vmsplice and tee move, the bytes of sendmmsg and recvmmsg, and 32-bit calls"
+NOT_IN_FILES = (
+    "what mmap, io_submit (AIO), io_uring, vmsplice, tee, process_vm_readv, process_vm_writev, mq_timedsend and "
+    "mq_timedreceive move, the bytes of sendmmsg and recvmmsg, and 32-bit calls"
+)
 """As recording.schema.json says it, too."""
 
 

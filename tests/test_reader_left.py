@@ -75,3 +75,22 @@ def test_head_gets_its_line_and_the_log_may_go_to_it_as_well(tmp_path: Path) -> 
     subprocess.run(["bash", "-c", script, "bash", *DENET], cwd=tmp_path, env=environment(), check=True, timeout=120)
     assert "DEBUG" in (tmp_path / "line").read_text()
     assert int((tmp_path / "status").read_text()) in (0, 1, ReaderLeftError.STATUS), "head may read on for a moment"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "options",
+    ["--execs", "--json", "--debug", "-o /dev/stdout", "--summary /dev/stdout", "--execs --json", "--execs --debug"],
+)
+def test_a_command_is_watched_to_its_end_and_its_status_kept(options: str, tmp_path: Path) -> None:
+    script = "for at in 1 2 3 4 5 6; do /bin/sleep 0.2; done; echo > ended; exit 7"
+    argv = [*DENET, "run", "--no-tui", *options.split(), "--", "/bin/sh", "-c", script]
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        argv, env=environment(), cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+    ) as run:
+        os.close(writing)
+        assert os.read(reading, 1)
+        os.close(reading)
+        assert run.wait(60) == 7
+    assert (tmp_path / "ended").exists()

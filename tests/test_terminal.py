@@ -80,7 +80,7 @@ def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(
         terminal.type("q")
         assert end_of(terminal, tmp_path) == 3
         seen = terminal.history()
-        assert "exact: nothing lost" in seen
+        assert "exact: no call lost" in seen
         assert "exit status 3" in seen
         assert re.search(r"\bopenat *$", seen, re.MULTILINE)
 
@@ -191,7 +191,7 @@ def test_nothing_is_drawn_where_nobody_would_see_it(tmp_path: Path) -> None:
         type_whole(terminal, tmp_path, f"{RUN} -- echo x 2> said")
         assert end_of(terminal, tmp_path) == 0
         assert "\x1b" not in text_of(tmp_path / "said")
-        assert "exact: nothing lost" in text_of(tmp_path / "said")
+        assert "exact: no call lost" in text_of(tmp_path / "said")
 
 
 KNOWN = """

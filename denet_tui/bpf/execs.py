@@ -11,6 +11,8 @@ from denet_tui.detail import Exec
 
 _EXEC = struct.Struct("<QIIIiIIII256s512s512s")
 _WORDS, _LONG_WORDS = 512, 4096
+_FOLDER_GONE, _OTHER_FOLDER = 4, 8
+"""In `cwd_end`."""
 
 
 def take(table: Map, long_words: Map) -> list[Exec]:
@@ -35,7 +37,8 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         raw, cut = (whole[:_LONG_WORDS], cut) if whole else (raw, True)
     raw = raw[:length]
     called, path_cut = names.text(path, path_size)
-    folders = names.words(cwd[: cwd_size - 1])[::-1] if cwd_size else None
+    if cwd_end & _OTHER_FOLDER and not called.startswith("/"):
+        called = f"…/{called}"
     return Exec(
         tgid=tgid,
         at_ns=at_ns,
@@ -43,7 +46,13 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         path_cut=path_cut,
         argv=names.words(raw, cut=cut and not raw.endswith(b"\0")) if length else None,
         cut=cut and length > 0,
-        cwd=None if folders is None else ("" if cwd_end == names.FROM_ROOT else "…") + "/" + "/".join(folders),
+        cwd=_folder(cwd[: cwd_size - 1], cwd_end) if cwd_size else None,
         uid=uid,
         errno=error or None,
     )
+
+
+def _folder(packed: bytes, end: int) -> str:
+    start = "" if end & names.FROM_ROOT else "…"
+    path = f"{start}/{'/'.join(names.words(packed)[::-1])}"
+    return f"{path} (deleted)" if end & _FOLDER_GONE else path

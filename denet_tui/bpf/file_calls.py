@@ -42,31 +42,33 @@ _CALLS = {
     OPENS: """
         socket:41:198 eventfd:284:- eventfd2:290:19 memfd_create:319:279 memfd_secret:447:447 epoll_create:213:-
         epoll_create1:291:20 timerfd_create:283:85 signalfd:282:- signalfd4:289:74 inotify_init:253:-
-        inotify_init1:294:26 pidfd_open:434:434 userfaultfd:323:282 mq_open:240:180 open_by_handle_at:304:265
+        inotify_init1:294:26 pidfd_open:434:434 userfaultfd:323:282 open_by_handle_at:304:265
         io_uring_setup:425:425 perf_event_open:298:241 fanotify_init:300:262
     """,
     MAKES_TWO: "pipe:22:- pipe2:293:59",
     MAKES_TWO | TWO_3: "socketpair:53:199",
     HAS_FILE | HAS_ADDRESS: "connect:42:203",
     HAS_FILE | HAS_ADDRESS | BINDS: "bind:49:200",
-    OPENS | HAS_PATH: "open:2:- creat:85:-",
+    OPENS | HAS_PATH: "open:2:- creat:85:- mq_open:240:180",
     OPENS | HAS_PATH | HAS_FOLDER | PATH_1: "openat:257:56 openat2:437:437",
     HAS_PATH: """
         access:21:- stat:4:- lstat:6:- statfs:137:43 readlink:89:- execve:59:221 unlink:87:- mkdir:83:- rmdir:84:-
         chdir:80:49 chroot:161:51 chmod:90:- chown:92:- lchown:94:- truncate:76:45 mknod:133:-
         acct:163:89 swapon:167:224 swapoff:168:225 umount2:166:39 utime:132:- utimes:235:- getxattr:191:8
         lgetxattr:192:9 setxattr:188:5 lsetxattr:189:6 listxattr:194:11 llistxattr:195:12 removexattr:197:14
-        lremovexattr:198:15
+        lremovexattr:198:15 mq_unlink:241:181 uselib:134:-
     """,
     HAS_PATH | HAS_OTHER: "rename:82:- link:86:- pivot_root:155:41",
     HAS_PATH | HAS_OTHER | HAS_FOLDER | PATH_1: """
         renameat:264:38 renameat2:316:276 linkat:265:37 move_mount:429:429
     """,
-    HAS_PATH | PATH_1: "symlink:88:- inotify_add_watch:254:27 mount:165:40",
+    HAS_PATH | PATH_1: "symlink:88:- inotify_add_watch:254:27 mount:165:40 quotactl:179:60",
     HAS_PATH | HAS_FOLDER | PATH_1: """
         statx:332:291 newfstatat:262:79 faccessat:269:48 faccessat2:439:439 readlinkat:267:78 execveat:322:281
         unlinkat:263:35 mkdirat:258:34 mknodat:259:33 fchmodat:268:53
         fchmodat2:452:452 fchownat:260:54 utimensat:280:88 futimesat:261:- name_to_handle_at:303:264 open_tree:428:428
+        fspick:433:433 mount_setattr:442:442 setxattrat:463:463 getxattrat:464:464 listxattrat:465:465
+        removexattrat:466:466 open_tree_attr:467:467 file_getattr:468:468 file_setattr:469:469
     """,
     HAS_PATH | HAS_FOLDER | PATH_2: "symlinkat:266:36",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import socket
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -34,11 +35,14 @@ _UNKNOWN = File("file", None)
 _MIDDLE = bytes(range(0x80, 0xC0))
 """With what a character of UTF-8 goes on."""
 _UNIX, _INET, _INET6 = 1, 2, 10
+_FAMILIES = {int(each): each.name.removeprefix("AF_").lower() for each in socket.AddressFamily}
 _DATAGRAM = 2
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 132: "sctp", 262: "mptcp"}
 _TERMINALS = {4, 5, *range(136, 144)}
 """Majors (Documentation/admin-guide/devices.txt of the kernel)."""
 _CONNECTING = ("connect", "bind")
+_QUEUES = ("mq_open", "mq_unlink")
+"""What they name is in no folder; the kernel gets the name without its slash (man 7 mq_overview)."""
 _ADDRESS = 128
 _NUMBERED = {0x6E736673: "namespace", 0x50494446: "pidfd"}
 """By magic number: file systems whose files have no names (NSFS_MAGIC, PID_FS_MAGIC of include/uapi/linux/magic.h)."""
@@ -120,6 +124,8 @@ class FileTables:
                 name = syscall(ABI_NATIVE, nr).name
                 if name in _CONNECTING:
                     path = address(text[:length]) if length >= 0 else None
+                elif name in _QUEUES:
+                    path = f"/{cut_text(text, length)}" if length >= 0 else None
                 elif other:
                     first = self._path(text[:_OF_TWO], length, folder, number, apart & _ROOT)
                     second = self._path(text[_OF_TWO:], other, folder, number, apart)
@@ -217,7 +223,7 @@ def socket_called(family: int, type_: int, protocol: int, own: str, peer: str, i
             return File("unix", f"{own} → {peer.removeprefix('unix ')}")
         return File("unix", own or peer or f"unix [{inode}]")
     if family not in (_INET, _INET6):
-        return File("socket", f"socket family {family} [{inode}]")
+        return File("socket", f"{_family(family)} [{inode}]")
     kind = _PROTOCOLS.get(protocol, f"protocol {protocol}")
     return File(kind, " ".join(filter(None, (kind, own, peer and f"→ {peer}"))))
 
@@ -233,14 +239,22 @@ def address(packed: bytes) -> str:
         return f"unix {text}"
     place = {_INET: 4, _INET6: 8}.get(family)
     if place is None or len(packed) < (16 if family == _INET else 24):
-        return f"family {family}"
+        return _family(family)
     return _end(family, packed[place:], struct.unpack_from(">H", packed, 2)[0])
 
 
 def _end(family: int, address: bytes, port: int) -> str:
     if family == _INET:
         return f"{ipaddress.IPv4Address(address[:4])}:{port}"
-    return f"[{ipaddress.IPv6Address(address[:16])}]:{port}" if family == _INET6 else ""
+    if family != _INET6:
+        return ""
+    whole = ipaddress.IPv6Address(address[:16])
+    return f"{whole.ipv4_mapped}:{port}" if whole.ipv4_mapped else f"[{whole}]:{port}"
+
+
+def _family(number: int) -> str:
+    """`netlink`, as the socket module has it; `socket family 99` for one without a name there."""
+    return _FAMILIES.get(number, f"socket family {number}")
 
 
 def cut_text(text: bytes, length: int) -> str:

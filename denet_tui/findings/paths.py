@@ -15,6 +15,8 @@ _MOST = 60
 _MAIN_SHARE = 0.5
 """Of the failures: what is said of them holds for so many at least."""
 _LEAST_NAMES = 3
+_NOBODY = "the run"
+"""Who failed, where that is no one program."""
 
 
 def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figures]:
@@ -48,6 +50,14 @@ def _main(found: list[Search], times: int) -> tuple[str, Figures] | None:
     return f": {short(name)} {'once' if count == 1 else f'{count:,} times'}", {"path": name}
 
 
+def whose(snapshot: Snapshot, call: Syscall, number: int) -> str:
+    """Which program failed so most often, among several; nothing where it is not most of the times."""
+    if len({process.comm for process in snapshot.processes}) < 2:
+        return ""
+    who = _mostly(snapshot, call, number)
+    return "" if who == _NOBODY else f", most of them of {who}"
+
+
 def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:
     """On what the longest of the calls whose names are so was; nothing where that is not known."""
     touched = snapshot.detail.touched
@@ -70,4 +80,4 @@ def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
     for process in snapshot.processes:
         times[process.comm] += process.errnos.get((call, number), 0)
     ((name, count),) = times.most_common(1) or [("", 0)]
-    return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else "the run"
+    return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else _NOBODY

@@ -126,7 +126,7 @@ def failing(snapshot: Snapshot) -> Iterator[RunFinding]:
         if number in _NOT_YET or (_plain(call), number) in _ANSWERS:
             continue
         more, figures = paths.failures(snapshot, call, number)
-        more = more or f": {100 * share:.0f} % of all calls were such failures"
+        more = more or f": {100 * share:.0f} % of all calls were such failures{paths.whose(snapshot, call, number)}"
         text = f"{100 * count // calls} % of {visible(call.name)} failed with {_why(number)}{more}"
         yield RunFinding("failing", text, _error(call, number, count) | figures, share, "errors")
 

@@ -101,4 +101,5 @@ def _shown(executed: Exec) -> str:
     words = list(executed.argv or ())
     if executed.errno or not words:
         words[:1] = ["?" if executed.path is None else executed.path]  # what was looked for, and is not there
-    return visible(shlex.join(words)) + (" …" if executed.cut else "")
+    file = f"({executed.file}) " if executed.file else ""
+    return visible(file + shlex.join(words)) + (" …" if executed.cut else "")

@@ -44,7 +44,7 @@ def exactness(snapshot: Snapshot, ending: str = "") -> str:
     if not snapshot.exact:
         return f"not exact: {snapshot.doubt}"
     if not ending:
-        return "exact: nothing lost"
+        return "exact: no call lost"
     return f"exact as far as it goes: {ending}" if snapshot.elapsed_ns else f"it holds no counts: {ending}"
 
 

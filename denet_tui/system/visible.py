@@ -66,6 +66,8 @@ def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     `stream` is None if standard output or error was closed from the beginning. Raises OSError, of
     which ReaderLeftError is one, but not for standard error: what cannot be said there is no reason to fail.
     """
+    if stream is sys.__stderr__:
+        stream = sys.stderr  # who holds it may not know yet that its reader has left
     if stream is None:
         return
     shown, encoding = visible(text, keep), stream.encoding or "ascii"

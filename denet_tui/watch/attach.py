@@ -10,6 +10,7 @@ from pathlib import Path
 from denet_tui.bpf import accounts, facts, maps, privilege
 from denet_tui.bpf.tracer import Tracer
 from denet_tui.model import RunInfo
+from denet_tui.system import called
 from denet_tui.watch.launch import Start, StartError, command_line
 from denet_tui.watch.processes import descendants, stat, used_by_threads
 from denet_tui.watch.worker import Attached
@@ -52,7 +53,9 @@ def _add(start: Start, attached: Attached, pid: int) -> str:
         raise StartError(f"there is no process {pid}; see `ps -e` or `pgrep NAME`")
     if start.invoker.uid not in (0, uid) and not start.options.as_root:
         who = privilege.find_user(str(uid)).name
-        raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; to watch it add --as-root")
+        how = called.how_as_root("attach", "--as-root", str(pid))
+        how = "to watch it add --as-root" if start.privileged else f"only root may watch it: {how}"
+        raise StartError(f"process {pid} belongs to {who}, not to {start.invoker.name}; {how}")
     if (process := _process_of(pid)) != pid:
         raise StartError(f"{pid} is a thread of process {process}: use `denet-tui attach {process}`")
     try:

@@ -92,7 +92,7 @@ class Start:
         self.invoker = privilege.invoking_user()
         self.runner = _runner(options, self.invoker)
         becomes = self.invoker if options.run_as is None else _user(options.run_as)
-        self._privileged = os.getuid() == 0
+        self.privileged = os.getuid() == 0
         self.aim_at(aim, pids, scale)
         self._loader: Loader = loader or (_load_here if privilege.may_load() else without_privilege(options, aim, say))
         self.ignored = [number for number in range(1, signal.NSIG) if _was_ignored(number)]
@@ -128,7 +128,7 @@ class Start:
         """Whose calls alone the kernel side counts; None: everyone's."""
         if aim == "machine" and self.options.user:
             self.only_uid = self.runner.uid
-        if not self._privileged:
+        if not self.privileged:
             self.only_uid = os.getuid()
         self._look: Look | None = None
         if aim in ("process", "machine"):
@@ -139,7 +139,7 @@ class Start:
     def _refuse_tracer(self) -> None:
         """Raise StartError where another process of this user would get what the loader hands over."""
         protect()
-        if not self._privileged and (pid := traced_by()):
+        if not self.privileged and (pid := traced_by()):
             name = "".join(command_line(pid)[:1]) or "unknown"
             raise StartError(
                 f"denet-tui is being traced by process {pid} ({name}), which could take what the loader hands over: "

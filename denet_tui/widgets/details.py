@@ -42,8 +42,7 @@ class AllKnown(NamedTuple):
     @property
     def last(self) -> Exec | None:
         """The program that it is, where its exec was watched."""
-        kept = self.process.programs.kept if self.process.programs else ()
-        return next((each for each in reversed(kept) if not each.errno), None)
+        return self.process.programs.last if self.process.programs else None
 
 
 def details(known: AllKnown) -> list[Paragraph]:
@@ -67,6 +66,8 @@ def _head(known: AllKnown) -> Iterator[Paragraph]:
         state = f"{formatting.ended(process.status)}, ran for {formatting.duration(lived_ns)}, started {began}"
     yield Paragraph(f"{process.comm} {process.pid}: {state}", style="strong", flush=True)
     yield from _command(process)
+    if known.last and known.last.file:
+        yield Paragraph(known.last.file, "file", whole=True)
 
 
 def _command(process: ProcessInfo) -> Iterator[Paragraph]:

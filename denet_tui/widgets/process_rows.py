@@ -76,9 +76,11 @@ class ProcessRow(NamedTuple):
 
     @property
     def whole(self) -> str:
-        """Its command line with the path of the program, as a shell would take it."""
+        """Its command line as a shell would take it, after its file where that is another."""
         process = self.process
-        return visible(shlex.join(process.cmdline)) + "…" * process.cut if process.cmdline else visible(process.comm)
+        last = process.programs and process.programs.last
+        file = f"({last.file}) " if last and last.file else ""
+        return visible(file + (shlex.join(process.cmdline) or process.comm)) + "…" * process.cut
 
     @property
     def rate(self) -> float:

@@ -71,4 +71,4 @@ def test_who_becomes_another_user_is_missing_also_where_there_is_no_root(
     assert done.returncode == 0, done.stderr
     summary = json.loads((person.home / "alone").read_text())
     assert {name: count for name, count in summary["lost"].items() if count} == {"foreign": 1}
-    assert "not exact: 1 threads are or went on as another user" in done.stderr
+    assert "not exact: 1 thread of another user, or gone on as one" in done.stderr

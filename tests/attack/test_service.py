@@ -41,7 +41,7 @@ def test_a_member_counts_exactly_what_strace_counts(person: Person, workload: Pa
     program = shutil.copy(workload, person.home / "workload")
     done = beside(*member(person, f"$denet run --no-tui --summary own.json -- {program}"))
     assert done.returncode == 7, done.stderr
-    assert "exact: nothing lost" in done.stderr
+    assert "exact: no call lost" in done.stderr
     assert "sudo" not in done.stderr
     summary = json.loads((person.home / "own.json").read_text())
     assert (summary["exact"], summary["lost"]) == (True, dict.fromkeys(summary["lost"], 0))

@@ -63,7 +63,7 @@ def _measure(work: Path, processes: int) -> tuple[float, float, bool]:
         rss = sum(each.memory_info().rss for each in ours) / 1e6
         command.send_signal(signal.SIGKILL)
         told = run.communicate(timeout=60)[1]
-    return 100 * used / SECONDS, rss, "exact: nothing lost" in told
+    return 100 * used / SECONDS, rss, "exact: no call lost" in told
 
 
 def _cpu(processes: list[psutil.Process]) -> float:

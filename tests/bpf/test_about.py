@@ -78,6 +78,9 @@ client.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
 fails(client.connect, address)
 fails(socket.socket().connect, ("127.0.0.1", 1))
 fails(socket.socket(socket.AF_INET6).connect, ("::1", 1))
+fails(socket.socket(socket.AF_INET6).connect, ("::ffff:127.0.0.1", 1))
+fails(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).send, b"")
+fails(socket.socket(socket.AF_VSOCK).connect, (2, 1))
 fails(socket.socket().bind, address)
 fails(socket.socket(socket.AF_UNIX).connect, b"\\0denet-nobody")
 print(address[1], file=open(sys.argv[1], "w"))
@@ -97,12 +100,14 @@ def test_a_peer_that_was_not_reached_has_its_address(tmp_path: Path) -> None:
         errors.items()
         >= {
             f"tcp → 127.0.0.1:{port}": 1,
-            "tcp → 127.0.0.1:1": 1,
             "tcp → [::1]:1": 1,
+            "tcp → 127.0.0.1:1": 2,  # mapped into IPv6, too
             f"tcp 127.0.0.1:{port}": 1,
             "unix @denet-nobody": 1,
         }.items()
     )
+    families = {each["path"].partition(" [")[0] for each in found["files"] if each["kind"] == "socket"}
+    assert families == {"netlink", "vsock"}
 
 
 def test_what_is_made_from_nothing_is_opened(tmp_path: Path) -> None:

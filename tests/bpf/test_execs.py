@@ -20,8 +20,9 @@ from denet_tui.detail import Detail
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
+from denet_tui.syscalls import numbers
 from tests.person import Person
-from tests.real import denet, methods, run, run_held
+from tests.real import denet, environment, methods, run, run_held
 
 pytestmark = pytest.mark.root
 
@@ -108,6 +109,21 @@ def test_execs_are_printed_whatever_else_is_left_unwatched() -> None:
     assert [line.split()[4:] for line in lines[:2]] == [["/bin/sh", "-c", "'/bin/true;", "true'"], ["/bin/true"]]
 
 
+def test_a_program_that_goes_by_another_name_is_told_with_its_file(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    calls = f"(exec -a sshd /bin/sleep 0); (exec -a /usr/bin/sleep /bin/sleep 0); (exec -l sleep 0); {script}; :"
+    done = run(denet("run", "--execs", "--", "/bin/bash", "-c", calls))
+    lines = done.stderr.partition("ARGS\n")[2].splitlines()
+    assert [line.split(maxsplit=4)[4] for line in lines[1:5]] == [
+        "(/bin/sleep) sshd 0",
+        "(/bin/sleep) /usr/bin/sleep 0",
+        "-sleep 0",
+        f"({script}) /bin/sh {script}",
+    ]
+
+
 def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path) -> None:
     (tmp_path / "deep/folder").mkdir(parents=True)
     script = tmp_path / "deep/folder/script"
@@ -139,6 +155,33 @@ def test_what_is_long_is_cut_and_says_so_and_the_folder_is_known(tmp_path: Path)
     )
     assert (far["path"], far["path_cut"], far["errno"]) == ("z" * 255, True, "ENAMETOOLONG")
     assert [each["errno"] for each in (denied, folder)] == ["EACCES", "EACCES"]
+
+
+ELSEWHERE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+words = (ctypes.c_char_p * 2)(b"nope", None)
+below = os.open("/usr/bin", os.O_PATH)
+libc.syscall(int(sys.argv[1]), below, b"nope", words, None, 0)
+libc.syscall(int(sys.argv[1]), below, b"/nope", words, None, 0)
+libc.syscall(int(sys.argv[1]), -100, b"nope", words, None, 0)
+os.rmdir(os.getcwd())
+os.execv("nope", ["one", "two"])
+"""
+
+
+def test_a_path_below_another_folder_and_a_folder_that_is_gone_say_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    argv = [sys.executable, "-S", "-c", ELSEWHERE, str(numbers()["execveat"])]
+    inner = [*denet("run", "--no-tui", "--summary", str(tmp_path / "summary"), "--"), *argv]
+    subprocess.run(inner, cwd=tmp_path / "gone", env=environment(), capture_output=True, timeout=60)
+    vain = [each for each in told(tmp_path / "summary") if each["errno"]]
+    assert [(each["path"], each["argv"]) for each in vain[:3]] == [
+        ("…/nope", ["nope"]),
+        ("/nope", ["nope"]),
+        ("nope", ["nope"]),
+    ]
+    assert [each["cwd"] for each in vain] == [str(tmp_path / "gone")] * 3 + [f"{tmp_path}/gone (deleted)"]
 
 
 SMALL = """

@@ -189,7 +189,8 @@ def test_numbers_are_this_machines() -> None:
     of_table = file_calls.classes()
     assert len(of_table) > 50
     names = {name for text in file_calls._CALLS.values() for name in _names(text)}
-    assert {known[name] for name in names if name in known} == set(of_table)
+    unnamed = {134}  # uselib: gone, and the table of names lacks it
+    assert {known[name] for name in names if name in known} == set(of_table) - unnamed
 
 
 def test_bytes_and_failing_paths_as_strace_has_them(
@@ -258,7 +259,7 @@ def test_of_a_setuid_program_nothing_is_told() -> None:
     assert "/own-missing" in found["failed"]
     assert "shadow" not in done.stdout
     assert "secret" not in done.stdout
-    assert found["turned_away"]["calls of setuid programs"] > 10
+    assert found["turned_away"]["calls of programs that their user may not trace"] > 10
 
 
 LATE = """
@@ -312,7 +313,7 @@ def test_of_what_its_user_may_not_trace_nothing_is_told(options: list[str]) -> N
     done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["files"], found["failed"]) == ([], [])
-    assert found["turned_away"]["calls of setuid programs"] > 10
+    assert found["turned_away"]["calls of programs that their user may not trace"] > 10
 
 
 MANY = """

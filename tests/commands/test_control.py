@@ -67,7 +67,7 @@ def test_a_signal_asks_for_the_table_so_far(tmp_path: Path) -> None:
     tables = re.findall(r"([\d.]+) +[\d.]+ +(\d+) .*total$", text_of(said), re.MULTILINE)
     assert [int(calls) for _, calls in tables] == sorted({int(calls) for _, calls in tables})
     assert len(tables) == 3
-    assert text_of(said).count("exact: nothing lost") == 3
+    assert text_of(said).count("exact: no call lost") == 3
     assert text_of(said).count("exit status 0") == 1
 
 

@@ -95,7 +95,7 @@ def test_while_the_setup_is_up_only_the_helper_has_privilege_and_then_nobody(
     assert helper not in ours(terminal)
     assert privileged(terminal) == []
     terminal.type("q")
-    shows(terminal, "left with 0", "exact: nothing lost")
+    shows(terminal, "left with 0", "exact: no call lost")
     eventually(lambda: not children(terminal.shell), "nobody is left")
 
 
@@ -120,7 +120,7 @@ def test_where_only_root_is_missing_the_start_comes_first_and_sudo_loads(termina
     shows(terminal, "exited 0", "exact")
     assert privileged(terminal) == []
     terminal.type("q")
-    shows(terminal, "exact: nothing lost", "left with 0")
+    shows(terminal, "exact: no call lost", "left with 0")
     assert "using sudo for the moment" in terminal.history()
 
 

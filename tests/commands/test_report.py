@@ -92,7 +92,7 @@ def test_a_recording_without_its_end_says_so(recording: Path, tmp_path: Path) ->
     said = reported(cut)
     assert "or cut off" in said.splitlines()[0]
     assert "exact as far as it goes" in said
-    assert "nothing lost" not in said
+    assert "no call lost" not in said
     assert not json.loads(reported(cut, "--json"))["complete"]
     with cut.open("rb") as file:
         done = denet("report", "-", stdin=file)

@@ -259,6 +259,15 @@ def test_the_program_that_searched_most_is_named():
     assert findings(snapshot)[0].figures["folders"] == 9
 
 
+def test_the_program_that_failed_most_is_named_where_no_path_is():
+    openat = (named("openat"), errno.ENOENT)
+    compiler = process(4243, {})._replace(comm="ld", errnos={openat: 56_000})
+    snapshot = NAMED["not found"][0]._replace(processes=(process(4242, {}), compiler))
+    assert findings(snapshot)[0].text.endswith(": 31 % of all calls were such failures, most of them of ld")
+    spread = snapshot._replace(processes=(process(4242, {}), compiler._replace(errnos={openat: 20_000})))
+    assert findings(spread)[0].text.endswith(": 31 % of all calls were such failures")
+
+
 def test_what_was_lost_may_have_stood_out() -> None:
     short = WELL["a file is saved"]._replace(loss=Loss(rows=3))
     assert sentences(short) == ["nothing stands out in what was counted"]

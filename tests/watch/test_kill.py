@@ -226,7 +226,7 @@ def test_a_signal_to_denet_tui_ends_or_leaves_the_command(
     assert (terminal.folder / "done").exists() == (policy == "leave")
     assert terminal.settings() == terminal.before
     assert b"Traceback" not in terminal.seen
-    eventually(lambda: b"exact: nothing lost" in terminal.seen, "what was counted is told all the same")
+    eventually(lambda: b"exact: no call lost" in terminal.seen, "what was counted is told all the same")
 
 
 def test_a_second_signal_in_the_middle_of_the_first_does_no_harm() -> None:
@@ -262,7 +262,7 @@ def test_ctrl_c_is_for_the_command(terminal: OwnTerminal, trap: str, expected: i
     eventually(lambda: text_of(terminal.folder / "pid"), "the command runs")
     terminal.type(b"\x03")
     assert terminal.wait() == expected
-    eventually(lambda: b"exact: nothing lost" in terminal.seen, "the table is printed")
+    eventually(lambda: b"exact: no call lost" in terminal.seen, "the table is printed")
     assert b"Traceback" not in terminal.seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -299,6 +300,10 @@ def test_attaching_to_somebody_else_needs_a_word(person: Person) -> None:
             assert complaints(done.stderr) == [
                 f"denet-tui: process {other.pid} belongs to root, not to {person.name}; to watch it add --as-root"
             ]
+            done = person.shell(f"$denet attach {other.pid}", become=AMBIENT)
+            (said,) = complaints(done.stderr)
+            assert "add --as-root" not in said, "that would be refused"
+            assert re.search(rf"only root may watch it: run `sudo .* attach --as-root {other.pid}`$", said)
             attach = f"$denet attach --no-tui --as-root --detail calls -o attached {other.pid}"
             argv = person.argv(f"exec setarch --uname-2.6 sudo -n {attach}")
             with subprocess.Popen(argv, cwd=person.home, stderr=subprocess.DEVNULL) as watching:

@@ -251,7 +251,7 @@ def test_no_output_is_lost_at_the_end(terminal: OwnTerminal, person: Person, mor
     pid = terminal.start("run", "--no-tui", "--user", person.name, "--", "sh", "-c", f"{more}seq 1 100000; exit 3")
     assert terminal.wait() == 3
     assert not alive(pid)
-    eventually(lambda: b"exact: nothing lost" in terminal.seen, "the table is printed")
+    eventually(lambda: b"exact: no call lost" in terminal.seen, "the table is printed")
     shown = terminal.seen.replace(b"\r", b"").replace(b"more\n", b"")
     assert b"".join(b"%d\n" % number for number in range(50000, 100001)) in shown
     assert terminal.settings() == terminal.before

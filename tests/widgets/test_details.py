@@ -9,6 +9,7 @@ from denet_tui.model import InFlight, ProcessInfo, Snapshot, Syscall
 from denet_tui.touched import File, Touched, Use
 from denet_tui.widgets.details import AllKnown, details
 from denet_tui.widgets.page import LABEL, laid_out
+from denet_tui.widgets.process_rows import ProcessRow
 from tests.screens.live.double import Build, counters
 from tests.screens.test_outside_text import HOSTILE, SHOWN
 
@@ -111,6 +112,15 @@ def test_all_of_a_process_that_has_ended_is_what_was_kept() -> None:
     told = texts(AllKnown(lost, moment(lost), None))
     assert told[0] == "sh 7: started 0:01.0, its end was not seen"
     assert told[-1] == "execs   not watched"
+
+
+def test_a_program_that_goes_by_another_name_has_its_file() -> None:
+    disguised = Programs((executed("/bin/sleep", 1, "sshd", "9"), executed("/bin/sh", 2, errno=errno.ENOENT)))
+    hidden = process(7, 1, "sleep", cmdline=("sshd", "9"), programs=disguised)
+    assert texts(AllKnown(hidden, moment(hidden), None))[1:3] == ["command sshd 9", "file    /bin/sleep"]
+    assert ProcessRow(hidden, 1.0).whole == "(/bin/sleep) sshd 9"
+    open_one = hidden._replace(programs=Programs((executed("/bin/sleep", 1, "sleep", "9"),)))
+    assert not any(line.startswith("file") for line in texts(AllKnown(open_one, moment(open_one), None)))
 
 
 def test_much_is_counted_where_it_is_not_shown() -> None:

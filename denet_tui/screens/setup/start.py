@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from denet_tui.screens.setup import history
+from denet_tui.system import called
 from denet_tui.system.visible import visible
 from denet_tui.watch.candidates import Candidate
 from denet_tui.watch.find import CommandError, resolve, through_shell
@@ -199,5 +200,6 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
         if row is None:
             raise ValueError("no process is chosen")
         if not row.allowed:
-            raise ValueError(f"process {row.pid} belongs to {row.user}: only root may watch it (--as-root)")
+            how = called.how_as_root("attach", "--as-root", str(row.pid))
+            raise ValueError(f"process {row.pid} belongs to {row.user}; only root may watch it: {how}")
         return Pick("process", row.argv, row.pid)
