@@ -38,22 +38,29 @@ class Changes:
         self._told = now
         anew, folded = _folded(now, told)
         told = _left(told, anew=anew, folded=folded)
-        by: dict[File, dict[int, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
-        for (pid, file), use in _new(now.by_process, told.by_process):
-            uses = by.get(file)
-            if uses is None:
-                uses = by[file] = {}
-            uses[pid] = use if use[7] else use[:7]
         failed = _new(now.failed, told.failed)
         known = {*map(id, told.slowest)}  # most are the same objects as a tick ago, and quickly told apart so
         slowest = [each for each in now.slowest if id(each) not in known and each not in told.slowest]
         return {
             **({"anew": True} if anew else {"folded": sorted(folded)} if folded else {}),
-            "files": [{**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in by.items()],
+            "files": [
+                {**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in _used(now, told)
+            ],
             "failed_paths": [{**_failing(path), "count": count} for path, count in failed],
             "slowest": [{**each._asdict(), "about": _plain(each.about)} for each in slowest],
             **({"mounts": [plain(each) for each in now.mounts]} if now.mounts != told.mounts else {}),
         }
+
+
+def _used(now: Touched, told: Touched) -> Iterable[tuple[File, dict[int, Any]]]:
+    """Each file of which something is new, with the new rows of its processes."""
+    by: dict[File, dict[int, Any]] = {file: {} for file, _ in _new(now.files, told.files)}
+    for (pid, file), use in _new(now.by_process, told.by_process):
+        uses = by.get(file)
+        if uses is None:
+            uses = by[file] = {}
+        uses[pid] = use if use[7] else use[:7]
+    return by.items()
 
 
 class _Later(Mapping[_Key, _Value]):
