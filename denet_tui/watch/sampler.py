@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
@@ -112,7 +112,7 @@ class Sampler:
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, shown))
+        ended = (*replaced, *self._freeze(reading, shown, running=running))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
         detail = snapshot.detail._replace(touched=touched)
@@ -249,10 +249,13 @@ class Sampler:
         self,
         reading: Reading,
         shown: Mapping[int, Present],
+        *,
+        running: bool,
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
-        ends = {process.tgid: process for process in filter(_END, reading.processes)}
-        there = {*map(_TGID, reading.processes), *map(_TGID, reading.tasks)}
+        with_threads = {*map(_TGID, reading.tasks)}
+        ends = {each.tgid: each for each in _ends(reading, with_threads, running=running)}
+        there = {*map(_TGID, reading.processes), *with_threads}
         known_now = self._known
         for tgid in self._busy - reading.rows.keys() & known_now.keys():
             known_now[tgid].info = known_now[tgid].info._replace(recent=EMPTY, delta=NOTHING)
@@ -280,7 +283,7 @@ class Sampler:
         self._spend(known, used)
         comm = known.info.comm if end.status is None else end.comm  # nothing is told of another user's end
         known.info = known.info._replace(comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
-        return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
+        return end.end_ns <= now_ns
 
     def _add_rows(self, reading: Reading, shown: Mapping[int, Present]) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""
@@ -365,6 +368,15 @@ def _shortened(info: ProcessInfo) -> ProcessInfo:
         left -= len(word) + 1
     cut = left < -1 or len(words) < len(info.cmdline)
     return info._replace(cmdline=tuple(words), cut=True) if cut else info
+
+
+def _ends(reading: Reading, with_threads: set[int], *, running: bool) -> Iterator[Process]:
+    """Those that have ended: they still use time of a CPU to do so, and end with that, if it does not take too long."""
+    for process in filter(_END, reading.processes):
+        goes_on = process.tgid in with_threads
+        if running and (goes_on or process.leaving) and reading.time_ns < process.end_ns + _LEAVING_NS:
+            continue
+        yield process._replace(end_ns=reading.time_ns) if goes_on else process
 
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
