@@ -258,7 +258,7 @@ class Tracer:
     def _insert_process(
         self, tgid: int, parent: int, least_born_ns: int = 0, threads: int = 1, *, held: bool = False
     ) -> int:
-        """Since when it is watched; 0 if there is a record of that id, but for a command: then it is of one before it."""
+        """Since when it is watched; 0 if that id has a record, but for a command: then it is of one before it."""
         comm, cmdline = names.identity(tgid)
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)

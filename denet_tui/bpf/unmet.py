@@ -58,7 +58,9 @@ class Unmet:
         if begun and begun.sleep != sleep_of(tgid, thread.tid):
             begun = None
         states = {"S": NEW, "T": IDLE, "D": NEW if begun else MET}  # what waits for a disk may be in no call
-        began = Clock(since_ns, sum_ns=before.cpu_ns, delay_ns=before.delay_ns, where=_PLACES.get(thread.state, BLOCKED))
+        began = Clock(
+            since_ns, sum_ns=before.cpu_ns, delay_ns=before.delay_ns, where=_PLACES.get(thread.state, BLOCKED)
+        )
         tid, state = struct.pack("<I", thread.tid), states.get(thread.state, MET)
         row = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT] + CLOCK.pack(*began)
         if not self._tasks.update(tid, row, NOEXIST) or not begun:

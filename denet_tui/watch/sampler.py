@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 
 from denet_tui.bpf import names
-from denet_tui.bpf.records import Process
+from denet_tui.bpf.records import Process, endings
 from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY, Counts, summed
 from denet_tui.detail import NO_USAGE, NOTHING_USED, UNKNOWN, Accounts, Programs, Time, Usage
@@ -34,9 +34,7 @@ from denet_tui.watch.spending import Spending
 from denet_tui.watch.touches import Touches
 
 _START, _INFO, _ACCOUNTS = attrgetter("start_ns"), attrgetter("info"), attrgetter("info.usage.accounts")
-_TGID, _END = attrgetter("tgid"), attrgetter("end_ns")
-_LEAVING_NS = 2_000_000_000
-"""A process that takes longer from its end until its account is complete has none."""
+_TGID = attrgetter("tgid")
 KEPT_LETTERS = 4096
 """Of the command line of one that stays."""
 
@@ -254,7 +252,7 @@ class Sampler:
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
         with_threads = {*map(_TGID, reading.tasks)}
-        ends = {each.tgid: each for each in _ends(reading, with_threads, running=running)}
+        ends = {each.tgid: each for each in endings(reading.processes, with_threads, reading.time_ns, running=running)}
         there = {*map(_TGID, reading.processes), *with_threads}
         known_now = self._known
         for tgid in self._busy - reading.rows.keys() & known_now.keys():
@@ -262,17 +260,17 @@ class Sampler:
         for tgid in shown.keys() - reading.rows.keys() & known_now.keys():
             self._show(known_now[tgid], shown[tgid])
         self._busy = set(reading.rows)
-        ended = []
+        final = []
         # Lost is what has neither a record nor a thread. In the order of their ends: of many the last to end are kept,
         # and so a parent longer than its children.
         gone = known_now.keys() & ends.keys() | known_now.keys() - there
         for tgid in sorted(gone, key=lambda tgid: (ends[tgid].end_ns if tgid in ends else 0, tgid)):
             known = known_now[tgid]
             if self._end(known, ends.get(tgid), reading.time_ns):
-                ended.append(known.info)
+                final.append(known.info)
                 self._finish(known.info)
                 del known_now[tgid]
-        return tuple(sorted(ended, key=_START))
+        return tuple(sorted(final, key=_START))
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
         """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
@@ -368,15 +366,6 @@ def _shortened(info: ProcessInfo) -> ProcessInfo:
         left -= len(word) + 1
     cut = left < -1 or len(words) < len(info.cmdline)
     return info._replace(cmdline=tuple(words), cut=True) if cut else info
-
-
-def _ends(reading: Reading, with_threads: set[int], *, running: bool) -> Iterator[Process]:
-    """Those that have ended: they still use time of a CPU to do so, and end with that, if it does not take too long."""
-    for process in filter(_END, reading.processes):
-        goes_on = process.tgid in with_threads
-        if running and (goes_on or process.leaving) and reading.time_ns < process.end_ns + _LEAVING_NS:
-            continue
-        yield process._replace(end_ns=reading.time_ns) if goes_on else process
 
 
 def _in_flight(reading: Reading) -> tuple[InFlight, ...]:
