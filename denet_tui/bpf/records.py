@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from denet_tui.bpf import accounts, names
 
 PROCESS = struct.Struct("<5Q6I16s128sI4x")
 _UNKNOWN_STATUS = 0xFFFFFFFF
+_LEAVING_NS = 2_000_000_000
+"""A process that takes longer from its end until its account is complete has none."""
 
 
 class Process(NamedTuple):
@@ -49,3 +52,14 @@ def process_of(row: bytes) -> Process:
     name, cut = names.comm(comm), names.is_cut(length)
     words = names.words(cmdline[:length], cut=cut)
     return Process(tgid, parent, start, end, execed, threads, execs, ending, name, words, pid, cut=cut)
+
+
+def endings(
+    processes: Iterable[Process], with_threads: Collection[int], now_ns: int, *, running: bool
+) -> Iterator[Process]:
+    """Those that have ended; what still takes a CPU to do so has not, unless it takes long or nobody looks again."""
+    for process in processes:
+        goes_on = process.tgid in with_threads
+        if not process.end_ns or (running and (goes_on or process.leaving) and now_ns < process.end_ns + _LEAVING_NS):
+            continue
+        yield process._replace(end_ns=now_ns) if goes_on else process

@@ -76,7 +76,7 @@ enum task_state {
 #define TIMED
 #endif
 
-enum place_of_time { UNTIMED, ON_CPU, RUNNABLE, BLOCKED };
+enum place_of_time { UNTIMED, ON_CPU, RUNNABLE, BLOCKED, UNMET /* only of what user space tells */ };
 
 /* Where a thread is since when, and how long it was where; times.c alone moves it. */
 struct clock {
@@ -116,7 +116,8 @@ struct task {
 /*
  * Where a task is kept: in the slot of its tid modulo SLOTS, which costs a fifth of a hash lookup.
  * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`, where user space
- * also says of the threads of a running process whether they are in a call (NEW) or not (IDLE), before they are met.
+ * also says of the threads of a running process since when they are watched and, where that is known, whether they are in
+ * a call (NEW) or not (IDLE), before they are met.
  */
 struct slot {
     struct task task;
@@ -128,7 +129,7 @@ struct slot {
 
 struct process {
     u64 start_ns;
-    u64 end_ns;
+    u64 end_ns; /* when its last thread began to end, and then, when that was switched away from for the last time */
     u64 exec_ns;
     u64 born;       /* of its leader; 0 until it is met, where user space has entered it */
     u64 least_born; /* then it is from here on, for a TICK; 0 is not known */
@@ -458,6 +459,18 @@ static __always_inline void start_clock(struct task *task, u32 where)
     task->clock.mark_ns = bpf_ktime_get_ns();
     task->clock.where = where;
     task->clock.sum_ns = where == ON_CPU ? -1 : 0;
+#endif
+}
+
+/* One that user space has told when it was attached: where it was since, the kernel's accounts say at its next switch. */
+static __always_inline void begin_late(struct clock *clock, struct clock *told)
+{
+#ifdef TIMED
+    clock->asleep_ns = clock->mark_ns - told->mark_ns;
+    clock->sum_ns = told->sum_ns;
+    clock->delay_ns = told->delay_ns;
+    clock->late = LATE;
+    clock->slept = 1;
 #endif
 }
 
@@ -876,11 +889,12 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *process = belonging(self, tgid);
     struct task task = {.state = state, .tgid = tgid, .born = born(self)}, *told = tasks.lookup(&self->tid);
-    if (told && task.born - told->born < TICK && state == MET)
-        task.state = told->state;
     start_clock(&task, ON_CPU);
-    if (told && told->clock.where == BLOCKED && task.born - told->born < TICK) /* it has slept until now */
-        task.clock.blocked_ns = task.clock.mark_ns - told->clock.mark_ns;
+    if (told && task.born - told->born < TICK) {
+        if (state == MET)
+            task.state = told->state;
+        begin_late(&task.clock, &told->clock);
+    }
     if (told)
         tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
@@ -1228,6 +1242,9 @@ static __always_inline void last_switch(void)
     if (!(state & TASK_DEAD))
         return;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    struct process *process = processes.lookup(&tgid);
+    if (process && process->end_ns) /* what it has done since then, as to give its memory back, is its doing */
+        process->end_ns = bpf_ktime_get_ns();
     struct account *account = accounts.lookup(&tgid);
     if (!account)
         return;
@@ -1538,10 +1555,10 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 {
+    last_switch(); /* of the running task, whatever is given; first, for what is not kept any more has an end */
 #ifdef TIMED
     switched(ctx->args[0], (char *)ctx->args[2]);
 #endif
-    last_switch(); /* of the running task, whatever is given */
     return 1;
 }
 

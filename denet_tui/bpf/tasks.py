@@ -4,12 +4,12 @@ import struct
 from typing import NamedTuple
 
 CLOCK = struct.Struct("<Q5q5QIB3x")
-UNTIMED, ON_CPU, RUNNABLE, BLOCKED = range(4)
+UNTIMED, ON_CPU, RUNNABLE, BLOCKED, UNMET = range(5)
 TASK = struct.Struct(f"<QQIiBBH4x{CLOCK.size}x")
 CLOCK_AT = TASK.size - CLOCK.size
 THREAD = struct.Struct(f"<{TASK.size}sI")
 """How a slot begins: what it holds and whose it is, 0 for nobody's."""
-IDLE, NEW, INSIDE, _, HELD = range(5)
+IDLE, NEW, INSIDE, _, HELD, MET = range(6)
 
 
 class Clock(NamedTuple):

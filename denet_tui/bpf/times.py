@@ -11,11 +11,10 @@ from typing import NamedTuple
 from denet_tui.bpf import rows
 from denet_tui.bpf.maps import Map
 from denet_tui.bpf.records import Process
-from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNTIMED, Task
+from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, UNMET, UNTIMED, Task
 from denet_tui.detail import Time, Wait
 from denet_tui.model import Syscall
 from denet_tui.syscalls import syscall
-from denet_tui.system import clock
 
 _TIMES = struct.Struct("<5qQ")
 _WAIT = struct.Struct("<2Q")
@@ -31,36 +30,48 @@ _Parts = tuple[int, ...]
 
 
 def _until(now_ns: int, thread: Task) -> tuple[_Parts, Wait]:
-    """How long a thread has been where until now, and what it has waited so far in its call."""
+    """How long a thread has been where until `now_ns`, and what it has waited so far in its call.
+
+    Where it has moved on since, that is taken off again from where it is: all together it is no more.
+    """
     its = thread.clock
-    since = max(now_ns - its.mark_ns, 0)
-    cpu, runqueue, blocked = (since if its.where == place else 0 for place in (ON_CPU, RUNNABLE, BLOCKED))
+    since = now_ns - its.mark_ns
+    cpu, runqueue, blocked, unmet = (since if its.where == place else 0 for place in (ON_CPU, RUNNABLE, BLOCKED, UNMET))
     kernel, wait = its.kernel_ns, Wait()
     if thread.inside:
         until_ns = its.mark_ns + (cpu if its.where == ON_CPU else -its.asleep_ns)
         kernel += max(until_ns - thread.since_ns - its.away_ns, 0)
-        wait = wait if its.where == ON_CPU else Wait(blocked + its.asleep_ns, runqueue)
-    unknown = its.unknown_ns + (its.asleep_ns if its.late else 0)
+        wait = wait if its.where == ON_CPU else Wait(max(blocked + its.asleep_ns, 0), max(runqueue, 0))
+    unknown = its.unknown_ns + unmet + (its.asleep_ns if its.late else 0)
     return (its.cpu_ns + cpu, kernel, its.runqueue_ns + runqueue, its.blocked_ns + blocked, unknown), wait
 
 
-def _time(cpu: int, kernel: int, runqueue: int, blocked: int, unknown: int) -> Time:
-    cpu += min(runqueue, 0) + min(blocked, 0) + min(unknown, 0)
-    kernel = min(max(kernel, 0), max(cpu, 0))
-    return Time(max(cpu - kernel, 0), kernel, max(runqueue, 0), max(blocked, 0), unknown_ns=max(unknown, 0))
+def _time(cpu: int, kernel: int, *others: int) -> Time:
+    """What a part lacks is taken from the others, the longest first."""
+    parts = [cpu, *others]
+    lacking = -sum(part for part in parts if part < 0)
+    for place in sorted(range(len(parts)), key=parts.__getitem__, reverse=True) if lacking else ():
+        taken = min(max(parts[place], 0), lacking)
+        parts[place] = max(parts[place], 0) - taken
+        lacking -= taken
+    cpu, runqueue, blocked, unknown = parts
+    kernel = min(max(kernel, 0), cpu)
+    return Time(cpu - kernel, kernel, runqueue, blocked, unknown_ns=unknown)
 
 
 class Spent(NamedTuple):
-    """All by tgid: the time until now (None: not known), what was waited in the interval, and so far in open calls."""
+    """All by tgid: the time (None: not known), what was waited in the interval, and so far in open calls."""
 
     times: dict[int, Time | None]
     waits: Waits
     open: Waits
 
 
-def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: Mapping[int, int]) -> Spent:
-    """As of now; `expected` are the threads of processes that may have some that have not been met."""
-    now_ns = clock.now_ns()
+def read(table: Map, now_ns: int, threads: Iterable[Task], expected: Mapping[int, int]) -> Spent:
+    """As of `now_ns`, a moment ago; `expected` are the threads of processes that may have some that were not met.
+
+    What was waited in the interval is not known before its side is at rest (see `waits`).
+    """
     sums: dict[int, _Parts] = {}
     unknown: set[int] = set()
     for keys, values in table.read():
@@ -83,12 +94,11 @@ def read(table: Map, waits: Map, side: int, threads: Iterable[Task], expected: M
             calls[call] = calls.get(call, Wait()).plus(wait)
     unknown |= {tgid for tgid, number in expected.items() if met[tgid] < number < _LOST}
     times = {tgid: None if tgid in unknown else _time(*parts) for tgid, parts in sums.items()}
-    return Spent(times, _taken(waits, side), present)
+    return Spent(times, {}, present)
 
 
-def of_unmet(processes: Iterable[Process], spent: Spent) -> dict[int, Time]:
+def of_unmet(now_ns: int, processes: Iterable[Process], spent: Spent) -> dict[int, Time]:
     """The time of processes with one thread that nothing was told of since they were born: where, is not known."""
-    now_ns = clock.now_ns()
     return {
         each.tgid: Time(unknown_ns=max((each.end_ns or now_ns) - each.start_ns, 0))
         for each in processes
@@ -96,9 +106,10 @@ def of_unmet(processes: Iterable[Process], spent: Spent) -> dict[int, Time]:
     }
 
 
-def _taken(waits: Map, side: int) -> Waits:
+def waits(table: Map, side: int) -> Waits:
+    """What was waited in calls, taken out of a side that is at rest."""
     found: Waits = {}
-    for keys, values in rows.take(waits, side):
+    for keys, values in rows.take(table, side):
         for (where, nr), wait in zip(rows.KEY.iter_unpack(keys), _WAIT.iter_unpack(values), strict=True):
             found.setdefault(where & rows.TGID, {})[syscall(where >> rows.ABI_BIT, nr)] = Wait(*wait)
     return found

@@ -23,7 +23,7 @@ from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
 from denet_tui.bpf.tasks import HELD, NEW, TASK, THREAD, Task, task_of
 from denet_tui.bpf.times import Spent
-from denet_tui.bpf.unmet import Unmet
+from denet_tui.bpf.unmet import Unmet, Used, used_by
 from denet_tui.counts import Counts
 from denet_tui.detail import NO_DETAIL, Detail
 from denet_tui.model import ABI_X32, Errnos, ErrorKey, Loss, Syscall
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
 
     rows are by tgid and syscall, errnos by tgid and (syscall, errno), calls by (abi, index): the index is
     the number for all that have a name. These three are complete and agree: the calls of the rows and `loss.rows`
-    add up to those in `calls`. tasks and processes are read a little later.
+    add up to those in `calls`. tasks and processes are read a little later, the times are those of `time_ns`.
     """
 
     time_ns: int
@@ -165,8 +165,10 @@ class Tracer:
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         leader, *others = living.threads(tgid)
+        before = {thread.tid: used_by(tgid, thread.tid) for thread in (leader, *others)}
         self._attached.add(tgid)
-        if not self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others)):
+        start_ns = self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others))
+        if not start_ns:
             return False
         if not self._everyone:
             self._renew()
@@ -176,7 +178,7 @@ class Tracer:
             self._maps["processes"].delete(struct.pack("<I", tgid))
             raise
         for thread in threads:
-            self.unmet.tell(tgid, thread)
+            self.unmet.tell(tgid, thread, start_ns, before.get(thread.tid, Used()))
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
             uids = (real_uid(tgid, thread.tid) for thread in threads)
@@ -230,14 +232,17 @@ class Tracer:
         side = self._epoch & 1
         self._epoch += 1
         self._set(_EPOCH, self._epoch)
+        executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
+        # Soon, for where a thread was since `now` is read with them; whose calls are on that side is there by the turn.
+        tasks, processes = self._read_tasks(), self._read_processes()
+        spent = self._read_times(now, tasks, processes) if "times" in self._maps else None
         self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
-        executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
         errnos = self._read_errnos(side)  # first: theirs is the smaller table, and is written to again meanwhile
         counted = self._read_rows(self._epoch - 1), errnos, self._read_calls(side), self._loss_of(lost)
-        tasks, processes = self._read_tasks(), self._read_processes()
-        spent = self._read_times(side, tasks, processes) if "times" in self._maps else None
+        if spent:
+            spent.waits.update(times.waits(self._maps["waits"], side))
         about = self.files.read(side) if self.files else None
         tasks = self.open_calls.told(tasks) if self.open_calls else tasks
         turned_away |= about.turned_away if about else {}
@@ -252,14 +257,13 @@ class Tracer:
 
     def _insert_process(
         self, tgid: int, parent: int, least_born_ns: int = 0, threads: int = 1, *, held: bool = False
-    ) -> bool:
-        """False if there is a record of that id, but for a command: then it is of one before it."""
+    ) -> int:
+        """Since when it is watched; 0 if that id has a record, but for a command: then it is of one before it."""
         comm, cmdline = names.identity(tgid)
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
-        return self._maps["processes"].update(
-            struct.pack("<I", tgid), PROCESS.pack(*fields), maps.ANY if held else maps.NOEXIST
-        )
+        flags = maps.ANY if held else maps.NOEXIST
+        return now if self._maps["processes"].update(struct.pack("<I", tgid), PROCESS.pack(*fields), flags) else 0
 
     def _read_rows(self, epoch: int) -> dict[int, Counts]:
         tables = self._maps
@@ -319,12 +323,13 @@ class Tracer:
         loss = Loss(**lost, hidden=None if self.overlooks and self._only_uid is not None else 0)
         return loss if self.method == "raw" else loss._replace(missed=None)
 
-    def _read_times(self, side: int, tasks: list[Task], processes: list[Process]) -> Spent:
-        """Of those that are watched."""
+    def _read_times(self, now_ns: int, tasks: list[Task], processes: list[Process]) -> Spent:
+        """Of those that are watched, without what was waited in the interval."""
         expected = {each.tgid: each.threads for each in processes if each.tgid in self._attached}
-        spent = times.read(self._maps["times"], self._maps["waits"], side, tasks, expected)
+        spent = times.read(self._maps["times"], now_ns, tasks, expected)
         if self._only_uid is None:  # else it may be another user's, whose time is nobody's business
-            spent.times.update(times.of_unmet((each for each in processes if each.tgid not in self._attached), spent))
+            unmet = (each for each in processes if each.tgid not in self._attached)
+            spent.times.update(times.of_unmet(now_ns, unmet, spent))
         return spent
 
     def _read_tasks(self) -> list[Task]:

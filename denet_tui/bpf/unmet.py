@@ -1,17 +1,38 @@
-"""Threads that are attached to while they sleep: what the kernel side is told of them until it meets them."""
+"""Threads that are attached to: what the kernel side is told of them until it meets them."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from denet_tui.bpf.begun import Begun, sleep_of
 from denet_tui.bpf.living import Thread
 from denet_tui.bpf.maps import NOEXIST, Map
-from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, IDLE, NEW, TASK, Clock, Task
-from denet_tui.system import clock
+from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, IDLE, MET, NEW, TASK, UNMET, Clock, Task
 
-_ASLEEP = Clock(sum_ns=0xFFFFFFFFFFFFFFFF, where=BLOCKED)
+_PLACES = {"R": UNMET}
+"""By state; others are blocked."""
+
+
+class Used(NamedTuple):
+    """How long the kernel says that a thread has run and waited for a CPU, in ns."""
+
+    cpu_ns: int = 0
+    delay_ns: int = 0
+
+
+_NOT_KNOWN = Used(0xFFFFFFFFFFFFFFFF)
+
+
+def used_by(tgid: int, tid: int) -> Used:
+    """Until now; sched-stats.rst."""
+    try:
+        ran, waited, times = map(int, Path(f"/proc/{tgid}/task/{tid}/schedstat").read_bytes().split())
+    except (OSError, ValueError):  # a kernel without
+        return _NOT_KNOWN
+    return Used(ran, waited) if times else _NOT_KNOWN
 
 
 class Unmet:
@@ -26,19 +47,25 @@ class Unmet:
         self.told: dict[bytes, Task] = {}
         """By row the threads that are in such a call for as long as the row is there."""
 
-    def tell(self, tgid: int, thread: Thread) -> None:
-        """Say whether a thread is in a call, and remember in which one, where that is known; raises OSError."""
+    def tell(self, tgid: int, thread: Thread, since_ns: int, before: Used) -> None:
+        """Say since when a thread is watched, what it had used by then, and whether it is in a call; raises OSError.
+
+        In which one is remembered, where that is known.
+        """
+        if thread.state == "X":
+            return
         begun = self.begun.get(thread.tid)
         if begun and begun.sleep != sleep_of(tgid, thread.tid):
             begun = None
-        states = {"S": NEW, "T": IDLE, "D": NEW if begun else None}  # what waits for a disk may be in no call
-        if (state := states.get(thread.state)) is None:
-            return
-        asleep, tid = _ASLEEP._replace(mark_ns=clock.now_ns()), struct.pack("<I", thread.tid)
-        row = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT] + CLOCK.pack(*asleep)
+        states = {"S": NEW, "T": IDLE, "D": NEW if begun else MET}  # what waits for a disk may be in no call
+        began = Clock(
+            since_ns, sum_ns=before.cpu_ns, delay_ns=before.delay_ns, where=_PLACES.get(thread.state, BLOCKED)
+        )
+        tid, state = struct.pack("<I", thread.tid), states.get(thread.state, MET)
+        row = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT] + CLOCK.pack(*began)
         if not self._tasks.update(tid, row, NOEXIST) or not begun:
             return
         # Only what still sleeps is known to meet the row when its call ends: others may be in another call by now.
         if begun.sleep == sleep_of(tgid, thread.tid) and (not self.wanted or (begun.abi, begun.nr) in self.wanted):
-            told = Task(thread.tid, tgid, False, begun.abi, begun.nr, asleep.mark_ns, asleep, about=begun.about)
+            told = Task(thread.tid, tgid, False, begun.abi, begun.nr, began.mark_ns, began, about=begun.about)
             self.told[row + tid] = told._replace(earlier=True)

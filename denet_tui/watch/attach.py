@@ -32,6 +32,7 @@ def attach_processes(start: Start, pids: Sequence[int], interval_s: float = 0.5)
         argv = (", ".join(titles[:_NAMED]) + more,)
     tracer = start.tracer()
     attached.poll(0)  # while the program was loaded: the id of one that has ended may be another's by now
+    info = start.info(argv, argv[0], pids[0] if len(pids) == 1 else 0, tracer, interval_s)  # it begins before any of it
     try:
         table = maps.Map(start.load().maps["accounts"])
         entered = {pid for pid in attached.living if _enter(tracer, table, pid)}
@@ -42,7 +43,6 @@ def attach_processes(start: Start, pids: Sequence[int], interval_s: float = 0.5)
         ) from None
     if not entered:
         raise StartError(_ended(pids[0]))
-    info = start.info(argv, argv[0], pids[0] if len(pids) == 1 else 0, tracer, interval_s)
     return attached, tracer, info._replace(notes=(*info.notes, *(_ended(pid) for pid in pids if pid not in entered)))
 
 

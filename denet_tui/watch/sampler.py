@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from denet_tui.bpf import names
-from denet_tui.bpf.records import Process
+from denet_tui.bpf.records import Process, endings
 from denet_tui.bpf.tracer import Reading, index_of, without_row
 from denet_tui.counts import EMPTY, Counts, summed
 from denet_tui.detail import NO_USAGE, NOTHING_USED, UNKNOWN, Accounts, Programs, Time, Usage
@@ -34,9 +34,7 @@ from denet_tui.watch.spending import Spending
 from denet_tui.watch.touches import Touches
 
 _START, _INFO, _ACCOUNTS = attrgetter("start_ns"), attrgetter("info"), attrgetter("info.usage.accounts")
-_TGID, _END = attrgetter("tgid"), attrgetter("end_ns")
-_LEAVING_NS = 2_000_000_000
-"""A process that takes longer from its end until its account is complete has none."""
+_TGID = attrgetter("tgid")
 KEPT_LETTERS = 4096
 """Of the command line of one that stays."""
 
@@ -112,7 +110,7 @@ class Sampler:
             self._syscalls[call] = self._syscalls.get(call, NOTHING).plus(counters)
         delta = added_up(recent.values())
         self._total = self._total.plus(delta)
-        ended = (*replaced, *self._freeze(reading, shown))
+        ended = (*replaced, *self._freeze(reading, shown, running=running))
         snapshot = self._snapshot(reading, recent, delta, ended)
         self._last_ns = reading.time_ns
         detail = snapshot.detail._replace(touched=touched)
@@ -249,27 +247,30 @@ class Sampler:
         self,
         reading: Reading,
         shown: Mapping[int, Present],
+        *,
+        running: bool,
     ) -> tuple[ProcessInfo, ...]:
         """Renew the frozen form of those that rest or have ended; returns the processes that are now final."""
-        ends = {process.tgid: process for process in filter(_END, reading.processes)}
-        there = {*map(_TGID, reading.processes), *map(_TGID, reading.tasks)}
+        with_threads = {*map(_TGID, reading.tasks)}
+        ends = {each.tgid: each for each in endings(reading.processes, with_threads, reading.time_ns, running=running)}
+        there = {*map(_TGID, reading.processes), *with_threads}
         known_now = self._known
         for tgid in self._busy - reading.rows.keys() & known_now.keys():
             known_now[tgid].info = known_now[tgid].info._replace(recent=EMPTY, delta=NOTHING)
         for tgid in shown.keys() - reading.rows.keys() & known_now.keys():
             self._show(known_now[tgid], shown[tgid])
         self._busy = set(reading.rows)
-        ended = []
+        final = []
         # Lost is what has neither a record nor a thread. In the order of their ends: of many the last to end are kept,
         # and so a parent longer than its children.
         gone = known_now.keys() & ends.keys() | known_now.keys() - there
         for tgid in sorted(gone, key=lambda tgid: (ends[tgid].end_ns if tgid in ends else 0, tgid)):
             known = known_now[tgid]
             if self._end(known, ends.get(tgid), reading.time_ns):
-                ended.append(known.info)
+                final.append(known.info)
                 self._finish(known.info)
                 del known_now[tgid]
-        return tuple(sorted(ended, key=_START))
+        return tuple(sorted(final, key=_START))
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
         """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
@@ -280,7 +281,7 @@ class Sampler:
         self._spend(known, used)
         comm = known.info.comm if end.status is None else end.comm  # nothing is told of another user's end
         known.info = known.info._replace(comm=comm, end_ns=end.end_ns, status=end.status, usage=Usage(accounts=used))
-        return end.end_ns <= now_ns and not (end.leaving and now_ns < end.end_ns + _LEAVING_NS)
+        return end.end_ns <= now_ns
 
     def _add_rows(self, reading: Reading, shown: Mapping[int, Present]) -> dict[Syscall, Counters]:
         """Add the rows of an interval to their processes; returns them summed by syscall."""

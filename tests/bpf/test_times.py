@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from denet_tui.bpf.records import Process
-from denet_tui.bpf.times import Spent, of_unmet
-from denet_tui.detail import Time
+from denet_tui.bpf.accounts import Account
+from denet_tui.bpf.records import Process, endings
+from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, Clock, Task
+from denet_tui.bpf.times import Spent, _time, _until, of_unmet
+from denet_tui.detail import NOTHING_USED, UNKNOWN, Time
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
-from denet_tui.system import clock
 from tests.bpf.unseen import STINT_NS
 from tests.real import denet, run, run_summary
 from tests.watch.helpers import eventually, started, text_of
@@ -133,11 +135,61 @@ def test_a_process_that_nothing_was_told_of_yet_leaves_the_time_of_all_known() -
         Process(tgid, 1, 5_000, end_ns, 0, 1, 0, None, "ls", (), tgid) for tgid, end_ns in ((7, 0), (8, 0), (9, 7_000))
     )
     spent = Spent({met.tgid: None}, {}, {})
-    before_ns = clock.now_ns()
-    found = of_unmet((met, born, killed), spent)
+    found = of_unmet(8_000, (met, born, killed), spent)
     assert found.keys() == {born.tgid, killed.tgid}, "of the other it is not known"
     assert found[killed.tgid] == Time(unknown_ns=2_000)
-    assert before_ns <= found[born.tgid].whole_ns + born.start_ns <= clock.now_ns()
+    assert found[born.tgid] == Time(unknown_ns=3_000)
+
+
+def test_what_a_process_does_as_it_ends_is_before_its_end(tmp_path: Path) -> None:
+    touches = "import os\nroom = bytearray(200 << 20)\nroom[::4096] = bytes(len(room) // 4096)\nos._exit(0)"
+    _, found = run_summary([sys.executable, "-I", "-S", "-c", touches], tmp_path)
+    (only,) = found["processes"]
+    assert whole(only["time"]) == pytest.approx((only["end_ms"] - only["start_ms"]) * 1e6, rel=0.01)
+    used_ns = only["time"]["user_ns"] + only["time"]["kernel_ns"]
+    assert used_ns == pytest.approx(only["cpu_ns"], rel=0.01, abs=2e6), "as wait4 counts it"
+    assert whole(found["time"]) <= found["elapsed_s"] * 1e9 * 1.01
+
+
+SPINS = "import os\nwhile True:\n    for _ in range(2_000_000): pass\n    "
+
+
+@pytest.mark.parametrize("calls", ["pass", "os.getppid()"])
+def test_what_runs_when_it_is_attached_has_all_its_time_since_then(tmp_path: Path, calls: str) -> None:
+    summary, recording = tmp_path / "summary", tmp_path / "recording"
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", SPINS + calls]) as spinner:
+        try:
+            watching = started("attach", "--no-tui", "--summary", str(summary), "-o", str(recording), str(spinner.pid))
+            eventually(lambda: text_of(recording).count('"kind":"tree"') >= 3, "it watches")
+            watching.send_signal(signal.SIGINT)
+            watching.wait(60)
+        finally:
+            spinner.kill()
+    found = json.loads(summary.read_text())
+    (only,) = found["processes"]
+    before_ms = only["start_ms"] - json.loads(text_of(recording).partition("\n")[0])["t0_ms"]
+    assert before_ms >= 0, "nothing is watched before what is told of begins"
+    assert whole(only["time"]) == pytest.approx(found["elapsed_s"] * 1e9 - before_ms * 1e6, abs=100_000)
+    assert (only["time"]["unknown_ns"] == whole(only["time"])) is (calls == "pass"), "of that nothing was told"
+
+
+@pytest.mark.parametrize("where", [ON_CPU, RUNNABLE, BLOCKED])
+def test_what_came_between_a_moment_and_its_reading_is_in_no_part(where: int) -> None:
+    its = Clock(mark_ns=10_000, cpu_ns=700, runqueue_ns=3_000, blocked_ns=500, where=where)
+    parts, _ = _until(9_000, Task(7, 7, False, 0, 0, 0, its))
+    assert _time(*parts).whole_ns == 4_200 - 1_000
+
+
+def test_who_still_takes_a_cpu_to_end_has_not_ended() -> None:
+    ends, living = (Process(tgid, 1, 5, end_ns, 0, 1, 0, None, "ls", (), tgid) for tgid, end_ns in ((7, 60), (8, 0)))
+    incomplete = ends._replace(account=Account(UNKNOWN, NOTHING_USED, complete=False))
+    late_ns = 60 + 2_000_000_000
+    assert list(endings([ends, living], {}, 70, running=True)) == [ends]
+    assert not list(endings([ends], {7}, 70, running=True))
+    assert not list(endings([incomplete], {}, 70, running=True))
+    assert list(endings([ends], {7}, 70, running=False)) == [ends._replace(end_ns=70)], "its time is until then"
+    assert list(endings([incomplete], {}, 70, running=False)) == [incomplete]
+    assert list(endings([ends], {7}, late_ns, running=True)) == [ends._replace(end_ns=late_ns)]
 
 
 WAITS = """
