@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection
 
@@ -10,6 +11,7 @@ import pytest
 from denet_tui.bpf.files import About
 from denet_tui.detail import Detail
 from denet_tui.record.files import Changes, taken
+from denet_tui.system.visible import as_json
 from denet_tui.touched import FOLDED, FOLDED_FILES, FOLDED_PATHS, KEPT, FailedPath, File, Touched, Use
 from denet_tui.watch.touches import Touches
 from tests.record.made import snapshot
@@ -36,7 +38,7 @@ class Build:
         about = About(used, [*failed], [], {})
         self.touched = self.touches.add(about, lambda tgid: tgid, lambda: {1}, self.turn_away)
         line = self.changes.item(snapshot(1, [], detail=Detail(touched=self.touched)))
-        self.read = taken(line, self.read)
+        self.read = taken(json.loads(as_json(line)), self.read)
 
     def turn_away(self, table: str, count: int) -> None:
         self.away[table] += count
