@@ -285,7 +285,7 @@ class ProcessInfo(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        """Whether the kernel has not seen the last thread of the process end; False where that is not known."""
+        """Whether the kernel has not seen the last thread of the process end; False if that is not known."""
         return self.end_ns is None and not self.lost
 
 

@@ -166,7 +166,7 @@ def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> l
         return []
     if lacking := {*OFFSETS.values(), *(f"OFF_ARG_{number}" for number in range(6))} - values.keys():
         return [f"files and paths are left out: this kernel's BTF lacks {', '.join(sorted(lacking))}"]
-    if "WAY_RAW" not in values and "TASK_REGS" not in values:
+    if "ATTACH_RAW" not in values and "TASK_REGS" not in values:
         return ["files and paths are left out: with tracefs tracepoints they need Linux 5.15"]
     values.update({"DETAIL_FILES": 1} | {name: size << request.scale for name, size in (_PER_FILE | _OTHERS).items()})
     values.update({name: min(values[name], request.rows or values[name]) for name in _PER_FILE})

@@ -106,7 +106,7 @@ def flags_for(
     if method == "raw":
         if missing := _NEEDED - values.keys():
             raise LoadError("btf", f"this kernel's BTF lacks {', '.join(sorted(missing))}; use --attach-method tracefs")
-        values["WAY_RAW"] = 1
+        values["ATTACH_RAW"] = 1
     else:
         values.update(fields)
     notes += file_calls.add_flags(request, values, kernel_btf)

@@ -373,7 +373,7 @@ static __always_inline struct self myself(void)
  */
 static __always_inline u64 born(struct self *self)
 {
-#if !defined(WAY_RAW) || !defined(OFF_BORN)
+#if !defined(ATTACH_RAW) || !defined(OFF_BORN)
     return self->tid;
 #elif defined(TASK_BTF)
     return *(u64 *)(self->task + OFF_BORN);
@@ -423,7 +423,7 @@ static __always_inline int is_stranger(u64 place)
 /* The beginning of what can be a task's place; 64 KB are the largest stacks. */
 static __always_inline u64 place_of(u64 task, u32 tid)
 {
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
     u64 stack = 0;
     bpf_probe_read_kernel(&stack, sizeof(stack), (char *)task + OFF_STACK);
     return stack;
@@ -434,7 +434,7 @@ static __always_inline u64 place_of(u64 task, u32 tid)
 
 static __always_inline void note_stranger(u64 place, u32 generation)
 {
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
     if (place - place_of(bpf_get_current_task(), 0) >= LARGEST_STACK)
         return;
 #endif
@@ -546,7 +546,7 @@ static __always_inline char *own_registers(u64 place)
 #ifdef TASK_REGS
     void *(*registers)(void *) = (void *)175;
     return registers(current_task());
-#elif defined(WAY_RAW)
+#elif defined(ATTACH_RAW)
     u64 size = place + SIZE_REGS - kernel_u64(bpf_get_current_task() + OFF_STACK);
     return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? (char *)place : 0;
 #else
@@ -1036,7 +1036,7 @@ static __always_inline void count_return(u32 now, struct task *task, u64 spent_n
  */
 static __always_inline s32 refused_number(void *ctx, u64 place)
 {
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
     char *registers = own_registers(place);
     return registers ? REGISTER(u64, registers, OFF_SYSCALL_NR) : -1;
 #else
@@ -1337,7 +1337,7 @@ static __always_inline void enter_claimant(struct self *self)
 }
 #endif
 
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
 /*
  * Whether `child` is a task that the running one has just made (copy_process in kernel/fork.c). Not so told is a thread's
  * parent: where that ends, all threads get another, one after the other.
@@ -1371,7 +1371,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
 #endif
     if (!current)
         return;
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
     if (!is_child(task_struct, clone_flags)) {
         lose(current_epoch(), LOST_TASK);
         return;
@@ -1389,7 +1389,7 @@ static __always_inline void task_new(void *task_struct, u32 child, u64 clone_fla
     struct task task = {.state = NEW, .tgid = parent, .born = child};
     start_clock(&task, RUNNABLE);
     u64 start = 0;
-#if defined(WAY_RAW) && defined(OFF_BORN)
+#if defined(ATTACH_RAW) && defined(OFF_BORN)
     bpf_probe_read_kernel(&start, sizeof(start), (char *)task_struct + OFF_BORN);
     task.born = start;
 #endif
@@ -1518,7 +1518,7 @@ static __always_inline void task_exit(void)
  * Each program looks at what it is given before it reads by it: only the kernel's own attaching can be meant.
  * All return 1: 0 would take the event away from everyone else who counts it (trace_call_bpf in kernel/trace).
  */
-#ifdef WAY_RAW
+#ifdef ATTACH_RAW
 #define IS_CURRENT(task) ((u64)(task) == bpf_get_current_task())
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)

@@ -37,6 +37,13 @@ class Host:
         """Text of a file, at most LIMIT bytes, whatever its encoding; raises OSError."""
         return self.read_bytes(path).decode(errors="replace")
 
+    def text(self, path: str) -> str | None:
+        """The same; None where it cannot be read."""
+        try:
+            return self.read(path)
+        except OSError:
+            return None
+
     def read_bytes(self, path: str) -> bytes:
         """The first LIMIT bytes of a regular file; raises OSError."""
         with files.opened(os.open(path, os.O_RDONLY | files.HARMLESS), path) as file:
@@ -190,6 +197,11 @@ def parse_fields(text: str) -> dict[str, str]:
         if separator:
             found.setdefault(name.strip(), value.strip())
     return found
+
+
+def others_write(found: os.stat_result) -> bool:
+    """Whether others than root, and a group of it, can write to it."""
+    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
 
 
 def mode_of(result: os.stat_result) -> int:

@@ -86,7 +86,7 @@ def find_leftovers(host: Host) -> list[Leftover]:
     """Files of other guides, and lines of others that undo hardening."""
     found = []
     for path, does, known in _FILES:
-        if (text := _read(host, path)) is not None:
+        if (text := host.text(path)) is not None:
             found.append(Leftover(path, text, does, known(text)))
     for folder in _SYSCTL_FOLDERS:
         try:
@@ -99,15 +99,8 @@ def find_leftovers(host: Host) -> list[Leftover]:
     return found
 
 
-def _read(host: Host, path: str) -> str | None:
-    try:
-        return host.read(path)
-    except OSError:
-        return None
-
-
 def _sysctl(host: Host, path: str) -> Leftover | None:
-    text = _read(host, path) or ""
+    text = host.text(path) or ""
     lines = [line for line in _lines(text) if _WEAKENS.fullmatch(line)]
     if not lines:
         return None

@@ -159,7 +159,7 @@ def _source(host: Host) -> tuple[Evidence, list[str]]:
         text = host.read(path)
     except OSError as error:
         return Evidence(path, str(error.strerror)), []  # BCC-003 fails then
-    raw, _, tracefs = text.rpartition("#ifdef WAY_RAW")[2].partition("#else")
+    raw, _, tracefs = text.rpartition("#ifdef ATTACH_RAW")[2].partition("#else")
     missing = [
         f"no {method} program for sys_enter"
         for method, part in (("raw", raw), ("tracefs", tracefs))

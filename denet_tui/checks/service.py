@@ -86,7 +86,7 @@ def members(host: Host) -> tuple[int, list[str]] | None:
         fields = line.split(":")
         if len(fields) >= 4 and fields[0] == GROUP and fields[2].isdecimal():
             names = [name.strip() for name in fields[3].split(",") if name.strip()]
-            users = [line.split(":") for line in (_text(host, "/etc/passwd") or "").splitlines()]
+            users = [line.split(":") for line in (host.text("/etc/passwd") or "").splitlines()]
             primary = [user[0] for user in users if len(user) > 3 and user[3] == fields[2]]
             return int(fields[2]), list(dict.fromkeys([*names, *primary]))
     return None
@@ -102,7 +102,7 @@ def check(host: Host) -> Finding:
             "PRIV-005", State.SKIP, f"systemd does not run this machine: {called.power()} is the way here", seen, _WHY
         )
     folder = SYSTEMD if exists(host, f"{SYSTEMD}/{UNIT}") or not exists(host, _WANTED) else PACKAGED
-    written = {name: _text(host, f"{folder}/{name}") for name in units()}
+    written = {name: host.text(f"{folder}/{name}") for name in units()}
     if not any(written.values()):
         return _absent(host)
     evidence = [*_seen(host, folder, written)]
@@ -200,10 +200,10 @@ def cannot(host: Host) -> str:
     if kernel_version(host.release) < _MEMBERS_READ:
         return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
     if in_pid_namespace(host.stat):
-        return "this is a PID namespace (a container), from which the service is not asked"
+        return "this is a PID namespace (a container), and the service answers none"
     if _systemd_lacks_them(host):
         return "systemd itself lacks CAP_BPF or CAP_PERFMON: this is a container without them"
-    if "[confidentiality]" in (_text(host, "/sys/kernel/security/lockdown") or ""):
+    if "[confidentiality]" in (host.text("/sys/kernel/security/lockdown") or ""):
         return "the kernel is locked down to confidentiality (KERN-008)"
     if not exists(host, "/sys/kernel/btf/vmlinux"):
         return "raw tracepoints need this kernel's BTF (KERN-009)"
@@ -217,7 +217,7 @@ def cannot(host: Host) -> str:
 
 
 def _systemd_lacks_them(host: Host) -> bool:
-    bounding = parse_fields(_text(host, "/proc/1/status") or "").get("CapBnd", "")
+    bounding = parse_fields(host.text("/proc/1/status") or "").get("CapBnd", "")
     needed = 1 << CAP_BPF | 1 << CAP_PERFMON
     return bool(re.fullmatch(r"[0-9a-f]+", bounding)) and int(bounding, 16) & needed != needed
 
@@ -229,7 +229,7 @@ def _has_copy(host: Host) -> bool:
     except OSError:
         return False
     brought = (f"{FOLDER}/lib/{python}/site-packages/denet_tui/checks/units" for python in pythons)
-    return any(all(_text(host, f"{each}/{name}") == text for name, text in units().items()) for each in brought)
+    return any(all(host.text(f"{each}/{name}") == text for name, text in units().items()) for each in brought)
 
 
 def _fixes(host: Host, *, again: bool = False) -> tuple[Fix, ...]:
@@ -284,13 +284,6 @@ def _group(host: Host) -> tuple[RunCommand, ...]:
 
 
 # Where it is there
-
-
-def _text(host: Host, path: str) -> str | None:
-    try:
-        return host.read(path)
-    except OSError:
-        return None
 
 
 def _seen(host: Host, folder: str, written: dict[str, str | None]) -> Iterator[Evidence]:

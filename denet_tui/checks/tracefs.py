@@ -8,14 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from collections.abc import Callable
 
 from denet_tui.bpf.facts import Mount
 from denet_tui.bpf.privilege import CAP_SYS_ADMIN
 from denet_tui.bpf.tracepoints import EVENTS
 from denet_tui.checks import capabilities
-from denet_tui.checks.host import Host, exists, mode_of, owners
+from denet_tui.checks.host import Host, exists, mode_of, others_write, owners
 from denet_tui.checks.host import program as find
 from denet_tui.checks.model import Change, Check, Evidence, Finding, Fix, RunCommand, State, WriteFile
 from denet_tui.checks.privileges import in_user_namespace
@@ -225,7 +224,7 @@ def check_writable(host: Host) -> Finding:
             found = host.stat(path)
         except OSError:
             continue
-        if _others_write(found):
+        if others_write(found):
             writable.append(path)
             evidence.append(Evidence(f"stat({path})", _who(found)))
     if not writable:
@@ -238,10 +237,6 @@ def check_writable(host: Host) -> Finding:
         return Finding("FS-003", State.FAIL, title, tuple(evidence), why, (), fixes)
     title = "files in tracefs are writable for others, behind a closed door: their modes stay until a reboot"
     return Finding("FS-003", State.WARN, title, tuple(evidence), why, (), (_reboot(),))
-
-
-def _others_write(found: os.stat_result) -> bool:
-    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
 
 
 def _who(found: os.stat_result) -> str:

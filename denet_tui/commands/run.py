@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("denet_tui")
 
-Told = Callable[["RunInfo"], Callable[["Snapshot"], None]]
+ToSnapshots = Callable[["RunInfo"], Callable[["Snapshot"], None]]
 """From what does not change during a run to what each snapshot of it is given to."""
 
 
@@ -182,7 +182,11 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
 
 
 def watch(
-    start: Start, target: Target, request: WatchRequest, preferences: Preferences | None, told: Told | None = None
+    start: Start,
+    target: Target,
+    request: WatchRequest,
+    preferences: Preferences | None,
+    told: ToSnapshots | None = None,
 ) -> int:
     """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status.
 
@@ -242,7 +246,7 @@ def _exec_lines(info: RunInfo) -> Callable[[Snapshot], None]:
     return ExecLines(info, sys.stderr).add
 
 
-def _watch(runs: _Runs, request: WatchRequest, told: Told | None) -> Snapshot:
+def _watch(runs: _Runs, request: WatchRequest, told: ToSnapshots | None) -> Snapshot:
     session = runs.session
 
     def be_quick(number: int, frame: object) -> None:  # noqa: ARG001 - the signal module's signature

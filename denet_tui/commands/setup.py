@@ -161,8 +161,10 @@ class Setup:
             return sudo.for_administrator([(each.finding, each.fix) for each in found.choices], previews)
         seen = {each.id: each for each in self.result.verified}
         host = self._host()
-        ways = access.ways(access.reach(host), seen, (host.uid, os.getgid()), called.program())
-        return sudo.to_let_in(next((way.fix for way in ways if way.id == "group"), None))
+        reach = access.reach(host)
+        ways = access.ways(reach, seen, (host.uid, os.getgid()), called.program())
+        group = next((way.fix for way in ways if way.id == "group"), None)
+        return sudo.to_let_in(group, only_root=reach.only_root)
 
     def _status(self) -> int:
         if any(finding.state is State.CRASH for finding in self.result.verified):

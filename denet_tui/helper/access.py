@@ -47,11 +47,14 @@ class Reach:
     """The same for two capabilities without root beside them."""
     socket: tuple[str, ...] = ()
     """What the loader's socket means here (service.means); empty if there is no systemd to have it."""
+    only_root: bool = False
+    """Whether there can be no group here whose members need not be root."""
 
 
 def reach(host: Host) -> Reach:
     """Look for sudo, setpriv, CAP_BPF and systemd."""
-    return Reach(called.why_no_way(), _no_setpriv(host), service.means(host) if service.has_systemd(host) else ())
+    means = service.means(host) if service.has_systemd(host) else ()
+    return Reach(called.why_no_way(), _no_setpriv(host), means, bool(service.cannot(host)))
 
 
 def ways(reach: Reach, findings: Mapping[str, Finding], me: tuple[int, int], program: str) -> tuple[Access, ...]:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from denet_tui.bpf.request import GROUP
-from denet_tui.checks import service
-from denet_tui.checks.host import Host
 from denet_tui.checks.model import Finding, Fix
 from denet_tui.helper.jobs import Ended, Kind
 from denet_tui.repair.preview import PreviewLine
@@ -130,14 +128,14 @@ def run(argv: tuple[str, ...]) -> Answer:
     return Answer(status, "" if said else text, said if isinstance(said, dict) else {})
 
 
-def to_let_in(fix: Fix | None) -> str:
+def to_let_in(fix: Fix | None, *, only_root: bool) -> str:
     """Text to hand to an administrator where all is right but that this user is not root.
 
-    `fix` sets the group up whose members need not be; None if that cannot be, or is so already.
+    `fix` sets the group up whose members need not be; None if that is so already, or cannot be (`only_root`).
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     lines = [f"# Lets {user} watch system calls of {user}'s own commands (denet-tui)."]
-    if fix is None and service.cannot(Host()):
+    if fix is None and only_root:
         lines += ["# Only root can here. To watch a command, any in the place of true:"]
         return _script([*lines, f"{called.program()} run --user {user} -- true", ""])
     if fix and fix.weakens:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from denet_tui.model import RunInfo, Snapshot
-from denet_tui.record.text import Json, plain, wall_ms
+from denet_tui.record.text import Json, plain, plain_or_none, wall_ms
 from denet_tui.syscalls import errno_name
 from denet_tui.system.visible import as_json, visible
 from denet_tui.touched import FailedPath, File, Touched, Use, called
@@ -81,12 +81,12 @@ def _files(touched: Touched, pids: Collection[int] | None) -> Iterator[Json]:
 
 
 def _file(file: File, pid: int | None, use: Use) -> Json:
-    return {"path": _plain(file.path), "kind": file.kind, "pid": pid, **use._asdict()}
+    return {"path": plain_or_none(file.path), "kind": file.kind, "pid": pid, **use._asdict()}
 
 
 def _failed(touched: Touched) -> Iterator[Json]:
     for (syscall, number, path), count in most_failing(touched):
-        yield {"syscall": syscall, "errno": errno_name(number), "path": _plain(path), "count": count}
+        yield {"syscall": syscall, "errno": errno_name(number), "path": plain_or_none(path), "count": count}
 
 
 def _slowest(info: RunInfo, touched: Touched) -> Iterator[Json]:
@@ -96,7 +96,7 @@ def _slowest(info: RunInfo, touched: Touched) -> Iterator[Json]:
             "pid": slow.pid,
             "time_ns": slow.time_ns,
             "at_ms": wall_ms(info, slow.at_ns),
-            "about": _plain(slow.about),
+            "about": plain_or_none(slow.about),
         }
 
 
@@ -110,7 +110,7 @@ def _in_flight(info: RunInfo, snapshot: Snapshot) -> Iterator[Json]:
             "tid": call.tid,
             "time_ns": None if call.earlier else max(snapshot.time_ns - call.since_ns, 0),
             "at_ms": None if call.earlier else wall_ms(info, call.since_ns),
-            "about": _plain(call.about),
+            "about": plain_or_none(call.about),
         }
 
 
@@ -122,10 +122,6 @@ def busiest_first(touched: Touched) -> list[tuple[File, Use]]:
 def most_failing(touched: Touched) -> list[tuple[FailedPath, int]]:
     """Failing paths, the most frequent first."""
     return sorted(touched.failed.items(), key=lambda item: -item[1])
-
-
-def _plain(path: str | None) -> str | None:
-    return None if path is None else plain(path)
 
 
 def shown(path: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from denet_tui.model import Snapshot
 from denet_tui.record.denet_lines import or_text, whole
-from denet_tui.record.text import Json, plain
+from denet_tui.record.text import Json, plain, plain_or_none
 from denet_tui.syscalls import errno_name, errno_number
 from denet_tui.touched import SLOWEST, FailedPath, File, SlowCall, Touched, Use
 
@@ -47,7 +47,7 @@ class Changes:
                 {**_named(file), "all": _numbers(now.files.get(file)), "by": uses} for file, uses in _used(now, told)
             ],
             "failed_paths": [{**_failing(path), "count": count} for path, count in failed],
-            "slowest": [{**each._asdict(), "about": _plain(each.about)} for each in slowest],
+            "slowest": [{**each._asdict(), "about": plain_or_none(each.about)} for each in slowest],
             **({"mounts": [plain(each) for each in now.mounts]} if now.mounts != told.mounts else {}),
         }
 
@@ -172,12 +172,12 @@ def _new(now: Mapping[Any, Any], told: Mapping[Any, Any]) -> Iterable[tuple[Any,
 
 @lru_cache(4096)
 def _failing(path: FailedPath) -> Json:
-    return {"syscall": path.syscall, "errno": errno_name(path.errno), "path": _plain(path.path)}
+    return {"syscall": path.syscall, "errno": errno_name(path.errno), "path": plain_or_none(path.path)}
 
 
 @lru_cache(4096)
 def _named(file: File) -> Json:
-    return {"path": _plain(file.path), "kind": file.kind}
+    return {"path": plain_or_none(file.path), "kind": file.kind}
 
 
 def _numbers(use: Use | None) -> tuple[int, ...] | None:
@@ -204,7 +204,3 @@ def _pid(word: str) -> int:
 def _slow(line: dict[str, Any]) -> SlowCall:
     pid, time_ns, at_ns = (whole(line[name]) for name in ("pid", "time_ns", "at_ns"))
     return SlowCall(str(line["syscall"]), pid, time_ns, at_ns, or_text(line["about"]))
-
-
-def _plain(path: str | None) -> str | None:
-    return None if path is None else plain(path)

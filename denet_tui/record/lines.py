@@ -117,7 +117,7 @@ class Lines:
         return block.endswith(b"\n")
 
     def take_all_in(self, stop: Callable[[], bool]) -> bool:
-        """Unpack what there is; False where `stop` says that nothing is wanted any more."""
+        """Unpack what there is; False if `stop` says that nothing is wanted any more."""
         while self._take_in():
             if stop():
                 return False
@@ -177,7 +177,7 @@ class Lines:
         self._file = Path(f"/proc/self/fd/{self._copy.fileno()}").open("rb")  # noqa: SIM115 - the same; own place
 
     def _take_in(self) -> bool:
-        """Take in what comes next; False where nothing does. Waits for a stream."""
+        """Take in what comes next; False if nothing does. Waits for a stream."""
         if self._copy is None:
             return False
         while (piece := self._unpacked()) is None:

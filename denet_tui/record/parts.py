@@ -189,7 +189,7 @@ class Joined(io.RawIOBase):
         return [(begin, name) for begin, (name, _) in zip(begins, self._parts, strict=False)]
 
     def look(self) -> bool:
-        """Take in the parts that have come to be; False where there are none."""
+        """Take in the parts that have come to be; False if there are none."""
         more = list(self._later())
         self._parts += more
         return bool(more)

@@ -173,7 +173,7 @@ class Playback:
         return self._failed or not self._track.growing
 
     def _advance(self, publish: Publish | None) -> bool:
-        """Go to the next tick; False where there is none."""
+        """Go to the next tick; False if there is none."""
         at, before = self._at + 1, self._now
         tick = self._track.tick(before, self._places[at - 1].end if at else self._track.begin)
         if tick is None:
@@ -242,7 +242,7 @@ class Playback:
             self._at, self._now = near, now
 
     def _read_on(self, until: Callable[[Sample], bool], publish: Publish, stop: threading.Event) -> bool:
-        """Go to the next tick of all those that have not been read yet of which that is so; False where none is."""
+        """Go to the next tick of all those that have not been read yet of which that is so; False if none is."""
         self._go(len(self._places) - 1, publish, stop)
         while not stop.is_set() and self._wishes.empty() and self._advance(publish):
             if until(self._places[-1]):

@@ -39,6 +39,11 @@ def in_lines(items: Iterable[str], begin: str, end: str) -> Generator[str, None,
     return ",".join(some)
 
 
+def plain_or_none(text: str | None) -> str | None:
+    """As `plain`, of what may not be known."""
+    return None if text is None else plain(text)
+
+
 def plain(text: str) -> str:
     r"""Text that is valid Unicode: a byte that was none is written as `\xff`.
 

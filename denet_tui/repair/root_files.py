@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from denet_tui.checks.host import others_write
+
 LARGEST = 1 << 20
 """Bytes of a file that may be replaced: its content goes into the journal."""
 _LINKS = 40
@@ -58,7 +60,7 @@ def folder(path: str) -> Iterator[int]:
     """
     descriptor = _walk(path)
     try:
-        if os.fstat(descriptor).st_mode & stat.S_ISVTX and _others_write(os.fstat(descriptor)):
+        if os.fstat(descriptor).st_mode & stat.S_ISVTX and others_write(os.fstat(descriptor)):
             raise UnsafeError(f"{path} can be written by others")
         yield descriptor
     finally:
@@ -93,19 +95,15 @@ def _walk(path: str) -> int:
 
 
 def _trust_link(link: os.stat_result, around: os.stat_result, links: int, words: str) -> None:
-    if link.st_uid or _others_write(around) or links > _LINKS:
+    if link.st_uid or others_write(around) or links > _LINKS:
         raise UnsafeError(f"{words} is a symlink that somebody else could have put there")
 
 
 def _trust(found: os.stat_result, path: str, name: str) -> None:
     if found.st_uid:
         raise UnsafeError(f"{path}: {name} belongs to uid {found.st_uid}, not to root")
-    if _others_write(found) and not found.st_mode & stat.S_ISVTX:
+    if others_write(found) and not found.st_mode & stat.S_ISVTX:
         raise UnsafeError(f"{path}: {name} can be written by others")
-
-
-def _others_write(found: os.stat_result) -> bool:
-    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
 
 
 def read_file(path: str) -> FileState | None:

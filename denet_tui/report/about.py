@@ -32,11 +32,11 @@ def system(host: Host) -> dict[str, str]:
     """Kernel, machine, distribution and the versions of everything that takes part."""
     from importlib import metadata  # takes as long to import as all of click
 
-    release = {name: value.strip("\"'") for name, value in _assignments(_read(host, "/etc/os-release")).items()}
+    release = {name: value.strip("\"'") for name, value in _assignments(host.text("/etc/os-release") or "").items()}
     found = {
         "kernel": host.release,
         "machine": host.machine,
-        "kernel build": _read(host, "/proc/version").strip(),
+        "kernel build": (host.text("/proc/version") or "").strip(),
         "distribution": release.get("PRETTY_NAME") or release.get("NAME", "unknown"),
         "denet-tui": __version__,
         "python": platform.python_version(),
@@ -119,10 +119,3 @@ def _libraries(host: Host) -> list[str]:
 
 def _assignments(text: str) -> dict[str, str]:
     return parse_fields(re.sub(r"(?m)^(\w+)=", r"\1:", text))
-
-
-def _read(host: Host, path: str) -> str:
-    try:
-        return host.read(path)
-    except OSError:
-        return ""

@@ -117,12 +117,12 @@ class Secrets:
 
 def secrets_of(host: Host, users: Iterable[tuple[str, str]] = ()) -> Secrets:
     """The people and names of a machine (/etc/passwd, its host name), and these (name, home) beside them."""
-    people = [*users, *_people(_read(host, "/etc/passwd"))]
-    release = re.search(r"^ID=\"?([\w.-]+)", _read(host, "/etc/os-release"), re.MULTILINE)
+    people = [*users, *_people(host.text("/etc/passwd") or "")]
+    release = re.search(r"^ID=\"?([\w.-]+)", (host.text("/etc/os-release") or ""), re.MULTILINE)
     common = {release[1].lower()} if release else set()  # the user `debian` of a Debian cloud image tells nothing
     hosts: set[str] = set()
     for path in ("/proc/sys/kernel/hostname", "/etc/hostname"):
-        name = _read(host, path).strip()
+        name = (host.text(path) or "").strip()
         first, _, domain = name.partition(".")
         hosts |= {name, first, domain}
     return Secrets(
@@ -152,10 +152,3 @@ def _names(names: Iterable[str], *, alone: bool) -> re.Pattern[str]:
     if not words:
         return _NOTHING
     return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])" if alone else words, re.IGNORECASE)
-
-
-def _read(host: Host, path: str) -> str:
-    try:
-        return host.read(path)
-    except OSError:
-        return ""

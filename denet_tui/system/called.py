@@ -165,7 +165,7 @@ def installed(access: Callable[[str, int], bool] = os.access) -> list[str]:
 
 @cache
 def refuses(way: str, *argv: str) -> bool:
-    """Whether it does not run this for this user, whatever the password; False where only the password would tell."""
+    """Whether it does not run this for this user, whatever the password; False if only the password would tell."""
     if os.geteuid() == 0:
         return False
     match Path(way).name:

@@ -84,7 +84,7 @@ def _process_of(tid: int) -> int:
 
 
 def _enter(tracer: Tracer, table: maps.Map, pid: int) -> bool:
-    """Watch a process and its descendants, as far as they can be seen; False where it has just ended.
+    """Watch a process and its descendants, as far as they can be seen; False if it has just ended.
 
     Raises NotImplementedError.
     """
@@ -109,7 +109,7 @@ def _enter(tracer: Tracer, table: maps.Map, pid: int) -> bool:
 
 
 def _begin_account(table: maps.Map, tgid: int) -> bool:
-    """False where that is not possible: what the process will have used is not known then."""
+    """False if that is not possible: what the process will have used is not known then."""
     try:
         return accounts.open_for_running(table, tgid, used_by_threads(tgid))
     except OSError:  # a thread has just ended

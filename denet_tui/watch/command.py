@@ -127,7 +127,7 @@ class Command:
             raise CommandError(_KILLED, 125) from None
 
     def poll(self, seconds: float) -> bool:
-        """Wait at most that long for its end; True when it has ended."""
+        """Wait at most that long for its end; True if it has ended."""
         if self.notes:
             return bool(readable([self._pidfd], seconds))
         if self.status is None and (b"\n" in self._pending or readable([self._channel.fileno()], seconds)):

@@ -273,7 +273,7 @@ class Sampler:
         return tuple(sorted(final, key=_START))
 
     def _end(self, known: Known, end: Process | None, now_ns: int) -> bool:
-        """Take note of an end, or (None) that it was lost; False where there is more in the next reading."""
+        """Take note of an end, or (None) that it was lost; False if there is more in the next reading."""
         if end is None:
             known.info = known.info._replace(lost=True, usage=NO_USAGE)
             return True

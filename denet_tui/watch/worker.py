@@ -78,7 +78,7 @@ class Attached:
         """They run already."""
 
     def poll(self, seconds: float) -> bool:
-        """Wait at most that long for the end of all; True when they have ended."""
+        """Wait at most that long for the end of all; True if they have ended."""
         deadline = time.monotonic() + seconds
         while self.living and (ready := readable([*self.living.values()], max(0.0, deadline - time.monotonic()))):
             for pid in [pid for pid, descriptor in self.living.items() if descriptor in ready]:

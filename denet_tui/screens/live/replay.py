@@ -230,7 +230,7 @@ class JumpScreen(ModalScreen[str | None], inherit_bindings=False):
                 ("e", "errors", "At least 10 failed calls in a sample, and three times as many as usual before"),
                 ("x", "exec", "A process became another program"),
                 ("t", "exit", "A process ended"),
-                ("s", "slow", "A call that waits for nobody took 0.1 s or more"),
+                ("s", "slow", "A call that should not have to wait took 0.1 s or more"),
                 ("l", "loss", "Something could not be counted"),
             )
         ),

@@ -14,7 +14,7 @@ from denet_tui.helper.access import Access
 from denet_tui.repair import preview
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.state import SetupState
-from denet_tui.system import called, files
+from denet_tui.system import files
 
 FEW_LINES = 6
 """Of a fix, which the first page shows whole; longer ones are read on their step's page before they are applied."""
@@ -56,7 +56,7 @@ class Offers:
     @property
     def asks(self) -> str:
         """Who asks for the password."""
-        return f"{called.sudo()} is asked"
+        return f"{self.setup.sudo} is asked"
 
     @property
     def to_keep(self) -> Fix | None:
@@ -102,7 +102,7 @@ class Offers:
         if self.may_ask and self.uid == 0:
             return "root, by `denet-tui setup` on the terminal: the screen makes room for it, and comes back"
         if self.may_ask:
-            return f"root, through {called.sudo()}: the screen makes room for its question, and comes back"
+            return f"root, through {self.setup.sudo}: the screen makes room for its question, and comes back"
         return "root, which this session cannot become: a saves it for an administrator, y copies it"
 
     @property
@@ -115,7 +115,7 @@ class Offers:
         if self.setup.engine.root and fix in self.setup.in_force.mine:
             return f"{fix} {did}. u takes that back."
         if self.may_ask:
-            return f"{fix} {did}. u takes that back, as root{f', through {called.sudo()}' if self.uid else ''}."
+            return f"{fix} {did}. u takes that back, as root{f', through {self.setup.sudo}' if self.uid else ''}."
         return f"{fix} {did}. Only root takes that back: {sudo.to_undo(fix)}"
 
     @property
@@ -131,8 +131,12 @@ class Offers:
     @property
     def for_administrator(self) -> str:
         """All that root has to do here, as a text to hand over; this step's first."""
+        return self.setup.kept(("for root", self.current, self.fix and self.fix.id), self._for_administrator)
+
+    def _for_administrator(self) -> str:
         if self.setup.needed() == [ACCESS]:
-            return sudo.to_let_in(self.to_keep)
+            reach = self.setup.reach
+            return sudo.to_let_in(self.to_keep, only_root=bool(reach and reach.only_root))
         found = self.setup.findings.get(self.current)
         first = [(found, self.fix)] if found and self.fix else []
         rest = [(each.finding, each.fix) for each in self.setup.plan.choices if each.finding.id != self.current]

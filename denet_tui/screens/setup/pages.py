@@ -14,7 +14,6 @@ from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup.proof import proof_page
 from denet_tui.screens.setup.signs import SIGNS, spinner
 from denet_tui.screens.setup.state import SetupState
-from denet_tui.system import called
 from denet_tui.widgets.page import Paragraph
 
 _FEW = 4
@@ -68,7 +67,7 @@ def page(setup: SetupState, current: str, shown: Shown) -> list[Paragraph]:
 def _waits_for(setup: SetupState) -> str:
     """What has to be so before the program is tried; empty where that has no part in it."""
     if setup.ready:
-        return "" if setup.engine.may_load else f"denet-tui was started with {called.sudo()}"
+        return "" if setup.engine.may_load else f"denet-tui was started with {setup.sudo}"
     needed = setup.needed()
     return f"{', '.join(needed)} {'are' if len(needed) > 1 else 'is'} right" if needed else ""
 

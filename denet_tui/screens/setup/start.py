@@ -185,7 +185,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
         if shell := through_shell(line):
             with self.prevent(Input.Changed):  # or it would take away what is said about it
                 typed.value = shlex.join(shell)
-            raise ValueError("that takes a shell, and stands as one now: enter runs it")
+            raise ValueError("that takes a shell, and is written for one now: enter runs it")
         if not argv:
             raise ValueError("type a command first, for example: make -j4")
         try:

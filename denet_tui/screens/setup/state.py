@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty
+from typing import Any, TypeVar
 
 from denet_tui.checks import catalogue, verdict
 from denet_tui.checks.model import Finding, Fix, State
@@ -29,6 +30,8 @@ _MOST_LINES = 500
 """Lines of a fix's output that are kept."""
 _QUIET = frozenset({"pass", "skip", "optional", "unknown", "waiting", "looking"})
 """What needs nothing from anybody: folded up into the line of its group."""
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(slots=True)
@@ -68,6 +71,9 @@ class SetupState:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """What the last fix of a step did and printed, by the id of its check."""
     proof: ProofRun = field(default_factory=ProofRun)
+    sudo: str = field(default_factory=called.sudo)
+    """What becomes root here, asked once."""
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
     _last: tuple[list[Finding], tuple[Plan, tuple[MethodVerdict, ...], list[Finding]]] | None = None
 
     # What is so
@@ -157,7 +163,15 @@ class SetupState:
                 return False
         return True
 
+    def kept(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What `make` returns, which may read files: asked once until something comes in, however often it is drawn."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _Made = self._kept[key]
+        return made
+
     def _take(self, event: jobs.Event) -> jobs.Event:
+        self._kept.clear()
         match event:
             case jobs.Started(identity) if identity in self.looking:
                 self.started.add(identity)
@@ -295,9 +309,10 @@ class SetupState:
     @property
     def accesses(self) -> tuple[Access, ...]:
         """The ways to the capabilities, for a session that has none; none before they were looked for."""
-        if self.reach is None:
+        if (reach := self.reach) is None:
             return ()
-        return access.ways(self.reach, self.findings, (os.getuid(), os.getgid()), called.program())
+        me = os.getuid(), os.getgid()
+        return self.kept("accesses", lambda: access.ways(reach, self.findings, me, called.program()))
 
     def preview(self, fix: Fix) -> Sequence[PreviewLine]:
         """What a fix would change, as it was when its check was run."""
