@@ -9,10 +9,13 @@ import subprocess
 import sys
 
 with subprocess.Popen(shlex.split(sys.argv[1]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tracer:
-    told = tracer.stdout.readline()
-    while told and not told.startswith("Tracing "):
-        told = tracer.stdout.readline() or sys.exit("it ended before it counted")
-    status = subprocess.run(sys.argv[2:], check=False).returncode
-    tracer.send_signal(signal.SIGINT)
-    tracer.communicate(timeout=60)
+    try:
+        told = tracer.stdout.readline()
+        while told and not told.startswith("Tracing "):
+            told = tracer.stdout.readline() or sys.exit("it ended before it counted")
+        status = subprocess.run(sys.argv[2:], check=False).returncode
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate(timeout=60)
+    finally:
+        tracer.kill()  # one that goes on would take all others' events
 sys.exit(status)

@@ -57,7 +57,7 @@ def _of_nobody(*words: str, python: str = sys.executable) -> str:
 def test_sudo_itself_says_whom_it_lets_and_where_it_looks(person: Person) -> None:
     """Asked for no password: a user whom no rule names is refused, and the last secure_path holds."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", LOOK, "/nowhere"]
-    refused = subprocess.run(nobody, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    refused = subprocess.run(nobody, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert refused.stdout.splitlines()[0] == "sudo does not let you run it"
     told = {words: _of_nobody(*words.split()) for words in ("setup", "explain EPERM", "diag --only PRIV-001")}
     assert "gpasswd --add nobody denet-trace" in told["setup"] or "run --user nobody" in told["setup"], told
@@ -84,7 +84,7 @@ def test_root_is_sent_to_no_copy_that_others_can_change(person: Person) -> None:
     copy = person.home / "copy"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy], check=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(copy)})
-    repository = Path(__file__).parent.parent
+    repository = Path(__file__).parents[2]
     Path(packages, "denet.pth").write_text(f"{repository}\n{sysconfig.get_path('purelib')}\n")
     person.home.chmod(0o755)
     for owner, mode, unsafe in ((65534, 0o755, True), (0, 0o777, True), (0, 0o755, False)):

@@ -102,7 +102,7 @@ def test_a_failing_installation_is_explained_and_quitting_in_the_middle_undoes(t
     terminal.type("q")
     shows(terminal, "Leave the setup?", "✓ FS-001.mount", "u undo and leave")
     terminal.type("u")
-    shows(terminal, "status 1", "not ready yet; left to do: ", "(BCC-001)")
+    shows(terminal, "status 1", "not ready yet; left to do: ", "BCC-001")
     assert "in force" not in terminal.history()
     eventually(lambda: not children(terminal.shell), "no process of denet-tui is left")
 
