@@ -9,7 +9,6 @@
 #define EXEC_CWD 512
 #define EXEC_WORDS 512
 #define LONG_WORDS 4096
-#define EXEC_AT_CWD (-100) /* AT_FDCWD */
 #define EXEC_FAILED_WORDS 64 /* of a call that failed: they are gathered one by one */
 
 struct exec {
@@ -63,11 +62,8 @@ static __always_inline struct exec_draft *new_exec(struct self *self, u32 tgid, 
     if (may_tell(self)) {
         draft->exec.cwd_end = take_path(own_folder(), draft->exec.cwd, &draft->exec.cwd_length, EXEC_CWD - PATH_PIECE);
         draft->exec.cwd_length += 1; /* the root has no name */
-#ifdef OFF_D_HASH /* as d_unlinked() of the kernel has it */
-        char *dentry = READ(char *, own_folder(), OFF_DENTRY);
-        if (READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry)
+        if (is_deleted(READ(char *, own_folder(), OFF_DENTRY)))
             draft->exec.cwd_end |= FOLDER_GONE;
-#endif
     }
 #endif
     return draft;
@@ -122,7 +118,7 @@ static __always_inline void note_failed_exec(u64 place, struct self *self, u32 t
             u64 third = REGISTER(u64, registers, OFF_ARG_2);
             path = at_folder ? second : first;
             words = at_folder ? third : second;
-            if (at_folder && (s32)first != EXEC_AT_CWD)
+            if (at_folder && (s32)first != AT_FDCWD)
                 draft->exec.cwd_end |= OTHER_FOLDER;
         }
     }

@@ -19,7 +19,6 @@
 #define SOCKFS 0x534F434B
 #define OVERLAYFS 0x794C7630
 #define S_IFREG 0100000
-#define AT_FDCWD (-100)
 #define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
 #define EINPROGRESS 115
 #define SETTLED 0xFFFFFFFF
@@ -326,8 +325,7 @@ static __always_inline void take_name(struct identity *of, char *file, char *pat
         take_socket(name, file);
     else {
         name->complete = take_path(path, name->text, &name->length, FILE_TEXT);
-        /* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
-        name->deleted = READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
+        name->deleted = is_deleted(dentry);
     }
     if (name->magic == SOCKFS && name->type == SOCK_DGRAM && name->remote_port)
         seen = settled_on(of, name);

@@ -56,7 +56,6 @@ OFFSETS = {
     "cgroup.ancestors": "OFF_ANCESTORS",
     "cgroup.kn": "OFF_CGROUP_KN",
     "kernfs_node.id": "OFF_KERNFS_ID",
-    "dentry.d_hash": "OFF_D_HASH",
     **file_calls.PATH_OFFSETS,
 }
 OFFSETS_OF = {

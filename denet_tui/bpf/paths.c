@@ -3,13 +3,22 @@
  * or DETAIL_FILES asks for it, and this kernel's BTF tells where the names are.
  */
 
+#define AT_FDCWD (-100)
+
 #if defined(OFF_FS) && defined(OFF_PWD) && defined(OFF_PATH_MOUNT) && defined(OFF_DENTRY) && defined(OFF_DPARENT) &&     \
-    defined(OFF_DNAME) && defined(OFF_MOUNT) && defined(OFF_MNT_PARENT) && defined(OFF_MNT_POINT) && defined(OFF_MNT_ROOT)
+    defined(OFF_DNAME) && defined(OFF_MOUNT) && defined(OFF_MNT_PARENT) && defined(OFF_MNT_POINT) && defined(OFF_MNT_ROOT) &&   \
+    defined(OFF_D_HASH)
 #define PATHS
 #define PATH_PIECE 256 /* NAME_MAX and a NUL */
 #define PATH_STEPS 32  /* names and mount points on the way to the root */
 
 enum path_end { CUT, FROM_ROOT, IN_NO_FOLDER /* pipes, anonymous inodes */ };
+
+/* As d_unlinked() of the kernel has it: roots of file systems are not hashed, either. */
+static __always_inline int is_deleted(char *dentry)
+{
+    return READ(u64, dentry, OFF_D_HASH + 8) == 0 && READ(char *, dentry, OFF_DPARENT) != dentry;
+}
 
 /*
  * The names of a struct path, the innermost first, each with its NUL; `length`, which is kept in a map, is that of all of
