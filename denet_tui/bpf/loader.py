@@ -60,9 +60,10 @@ _SOURCE = _HERE / "syscalls.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
 
 
-def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
+def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     """Compile, load and attach; returns descriptors by name under `maps` and `links`; raises LoadError.
 
+    The request names its attach method: none is chosen here.
     What was compiled before is not compiled again (compiled.py). `verified` are the instructions of each program that
     the verifier walked. `after` is to be called once the descriptors are handed over: until then it holds them, as bcc
     closes them when it is collected.
@@ -71,6 +72,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
         found = toolchain.find()
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
+    method = request.method
     tracing = tracepoints.tracefs() if method == "tracefs" else None
     fields = tracepoints.field_offsets(tracing) if tracing else {}
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
@@ -78,7 +80,7 @@ def load(request: Request, only_uid: int | None, method: str) -> dict[str, Any]:
     details = macros.DETAILS.get((request.detail, method), {})
     events = _events(request, details)
     uid = compiled.compiled_for(only_uid)
-    settings = (request._replace(method=method), request.sizes, uid, inside, fields)
+    settings = (request, request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, macros.OFFSETS, found)
     optional = {"wanted": request.only_wanted, "claims": inside, "cgroup": request.by_cgroup}
     needed = (*MAPS, *sum(details.values(), ()), *(name for name, there in optional.items() if there))
@@ -202,7 +204,7 @@ def answer(request: Request, only_uid: int | None) -> tuple[dict[str, Any], list
         if asked.detail != request.detail and failures[-1]["stage"] != "load":
             continue  # nothing that its details need was refused
         try:
-            loaded = load(asked, only_uid, asked.method)
+            loaded = load(asked, only_uid)
         except LoadError as error:
             failures.append({"method": asked.method, "detail": asked.detail, **error.as_dict()})
             if error.stage == "load" and error.number in compiled.IN_VAIN:  # as it would be whatever is attached to

@@ -28,7 +28,7 @@ def main() -> None:
     links, programs = [], {}
     for name, detail in (("ours", "calls"), ("files", "files"), ("time", "all")):
         with redirect_stdout(sys.stderr):
-            loaded = loader.load(Request("raw", detail=detail), None, "raw")
+            loaded = loader.load(Request("raw", detail=detail), None)
         kernel = Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {})
         Tracer(kernel).attach(int(sys.argv[1]))
         programs[name] = loaded["programs"]

@@ -20,7 +20,7 @@ SCRIPT = 'echo $$; read go; "$0" /etc/shadow /root/secret > /dev/null; cat /etc/
 
 def main() -> None:
     uid, program, *options = sys.argv[1:]
-    loaded = loader.load(Request("raw", detail="files"), int(uid), "raw")
+    loaded = loader.load(Request("raw", detail="files"), int(uid))
     loaded["after"]()
     tracer = Tracer(Kernel(loaded["maps"], loaded["links"], "raw", (), "", "", {}), int(uid))
     become = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *options]
