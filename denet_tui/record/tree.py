@@ -102,7 +102,7 @@ class Ticks:
         yield from (f'{begin}"touched":{as_json(some)}}}}}\n' for some in _too_many(touched))
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
-        living = [each for each in snapshot.processes if each.end_ns is None and not each.lost]  # alive, but quicker
+        living = [each for each in snapshot.processes if each.alive]
         parent = next((process for process in living if process.pid == info.pid), None)
         metrics = "null"
         if parent is not None:
