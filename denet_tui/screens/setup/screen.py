@@ -241,4 +241,4 @@ class SetupScreen(SetupViews, inherit_bindings=False):
 
     def _report(self) -> None:
         uid = 0 if self._engine.root else self._uid
-        self.app.call_from_thread(self._note, report.told(self.setup.settled, Path.cwd(), self._host, uid=uid))
+        self.call_later(self._note, report.told(self.setup.settled, Path.cwd(), self._host, uid=uid))

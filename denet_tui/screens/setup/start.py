@@ -120,7 +120,7 @@ class StartScreen(Screen[Pick | None], inherit_bindings=False):
 
     def _find(self) -> None:
         found = [Pickable(each.pid, each.user, each.argv, each.rss, each.mine) for each in self._processes()]
-        self.app.call_from_thread(self._found, found)
+        self.call_later(self._found, found)  # which is dropped where this is being left
 
     def _found(self, found: list[Pickable]) -> None:
         self._all = found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,24 +12,21 @@ from pathlib import Path
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from denet_tui.screens.setup import history
 from denet_tui.screens.setup.start import Pick, StartScreen
 from denet_tui.watch.candidates import Candidate, candidates
 from denet_tui.widgets.pick import ProcessPicker
+from tests.screens.live.driving import until
 from tests.screens.setup.test_pictures import PROCESSES
 
 
 class Only(App[Pick]):
     """The start screen, and what was picked."""
 
-    def __init__(self, processes: Sequence[Candidate] = PROCESSES) -> None:
-        super().__init__()
-        self._processes = processes
-
     def on_mount(self) -> None:
-        self.push_screen(StartScreen(lambda: self._processes), self.exit)
+        self.push_screen(StartScreen(lambda: PROCESSES), self.exit)
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +152,33 @@ def test_only_so_many_commands_are_kept(tmp_path: Path) -> None:
         history.remember(tmp_path / "commands", f"ls {number}")
     assert len(history.read(tmp_path / "commands")) == history.MOST
     assert history.read(tmp_path / "commands")[0] == f"ls {history.MOST + 4}"
+
+
+class Lingering(Static):
+    """Of the start screen the last widget to go: the processes are found meanwhile."""
+
+    def __init__(self, going: threading.Event) -> None:
+        super().__init__()
+        self._going = going
+
+    async def on_unmount(self) -> None:
+        self._going.set()
+        await asyncio.sleep(0.3)
+
+
+async def test_it_may_be_left_before_the_processes_are_found() -> None:
+    going = threading.Event()
+
+    def slow() -> Sequence[Candidate]:
+        going.wait(30)
+        return PROCESSES
+
+    app: App[None] = App()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = StartScreen(slow)
+        await app.push_screen(screen)
+        await screen.mount(Lingering(going))
+        await pilot.press("escape")
+        await app.workers.wait_for_complete()
+        await until(pilot, lambda: not screen.is_attached)
+    assert going.is_set()
