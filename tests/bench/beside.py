@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 
-with subprocess.Popen(shlex.split(sys.argv[1]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tracer:
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it else
+tracing = shlex.split(f"setpriv --pdeathsig KILL {sys.argv[1]}")  # one that goes on would take all others' events
+with subprocess.Popen(tracing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tracer:
     try:
         told = tracer.stdout.readline()
         while told and not told.startswith("Tracing "):
@@ -17,5 +19,5 @@ with subprocess.Popen(shlex.split(sys.argv[1]), stdout=subprocess.PIPE, stderr=s
         tracer.send_signal(signal.SIGINT)
         tracer.communicate(timeout=60)
     finally:
-        tracer.kill()  # one that goes on would take all others' events
+        tracer.kill()
 sys.exit(status)
