@@ -15,7 +15,7 @@ READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS
     1 << bit for bit in range(12)
 )
 """As files.c has them."""
-FILE_1, SECOND_2, PATH_1, PATH_2, MESSAGE_1, TWO_3 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 1 << 16, 1 << 16
+FILE_1, SECOND_2, PATH_1, PATH_2, PATH_4, MESSAGE_1, TWO_3 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 3 << 16, 1 << 16, 1 << 16
 """Which argument it is, where it is not the first."""
 MAKES_TWO = 1 << 18
 _CALLS = {
@@ -71,6 +71,7 @@ _CALLS = {
         removexattrat:466:466 open_tree_attr:467:467 file_getattr:468:468 file_setattr:469:469
     """,
     HAS_PATH | HAS_FOLDER | PATH_2: "symlinkat:266:36",
+    HAS_PATH | HAS_FOLDER | PATH_4: "fanotify_mark:301:263",
 }
 """By what they do: name, number on x86-64, number in the generic table. What they lack is touched.NOT_IN_FILES."""
 MAPS = ("files", "file_names", "failed_paths", "slow_calls", "slow_bars", "turned_away", "givens", "abouts")

@@ -35,8 +35,9 @@ enum {
     HAS_FILE = 8,    /* argument `class >> 12 & 3` is one */
     HAS_SECOND = 16, /* argument `class >> 14 & 3` is another, which is written to */
     HAS_BYTES = 32,  /* its result is their number */
-    HAS_PATH = 64,   /* argument `class >> 16 & 3` */
+    HAS_PATH = 64,   /* argument `class >> 16 & 3`, or (FIFTH) 4 */
     HAS_FOLDER = 128, /* the argument before the path: a descriptor that the path may begin at */
+    FIFTH = 3 << 16,
     HAS_ADDRESS = 256, /* arguments 1 and 2: a socket's address and its length */
     HAS_PEER = 1024, /* arguments 4 and 5: an address and its length, or (MESSAGE) argument 1 a struct msghdr with them */
     BINDS = 2048,    /* that address is to be the socket's own, else its peer's */
@@ -447,6 +448,8 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
     about->size = third;
     if (DOES_ALL(MAKES_TWO | FOURTH))
         about->text = REGISTER(u64, registers, OFF_ARG_3);
+    if (DOES_ALL(HAS_PATH | FIFTH))
+        about->text = REGISTER(u64, registers, OFF_ARG_4);
     if (DOES(HAS_PEER) && DOES(WRITES) && DOES(MESSAGE))
         task->about = ABOUT | GIVES;
     else if (DOES(HAS_PEER) && DOES(WRITES)) {
@@ -456,7 +459,7 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
             task->about = ABOUT | GIVES;
     }
     about->descriptor = first;
-    about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES(2 << 16) ? second : first;
+    about->folder = !DOES(HAS_FOLDER) ? AT_FDCWD : DOES_ALL(FIFTH) ? REGISTER(u64, registers, OFF_ARG_3) : DOES(2 << 16) ? second : first;
     about->at = -1;
     about->blocked_ns = task->clock.blocked_ns;
     about->file.device = about->second.device = 0;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -162,3 +164,29 @@ def test_calls_of_another_abi_are_said_to_be_missing(tmp_path: Path) -> None:
     _, found = run_summary([str(program)], tmp_path, "--detail", "files")
     assert found["syscalls"]["ia32:getpid"]["calls"] == 7
     assert found["turned_away"] == {"32-bit calls": 7}
+
+
+NAPS = """
+import os, time
+for length in (150, 30, 270, 60, 240, 90, 180, 120):
+    if not os.fork():
+        time.sleep(length / 1000)
+        os._exit(0)
+for _ in range(8):
+    os.wait()
+"""
+
+
+def test_the_slowest_are_those_that_strace_finds(tmp_path: Path) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace, which this is compared with")
+    log = tmp_path / "log"
+    traced = ["strace", "-f", "-qq", "-T", "-e", "trace=clock_nanosleep", "-o", str(log)]
+    _, found = run_summary([*traced, PYTHON, "-S", "-c", NAPS], tmp_path, "--detail", "files")
+    calls = re.findall(r"^(\d+) .*clock_nanosleep.* <([\d.]+)>$", log.read_text(), re.MULTILINE)
+    theirs = sorted(((float(seconds), int(pid)) for pid, seconds in calls), reverse=True)
+    assert len(theirs) == 8
+    ours = [each for each in found["slowest"] if each["syscall"] == "clock_nanosleep"]
+    assert [each["pid"] for each in ours] == [pid for _, pid in theirs[:5]]
+    for each, (seconds, _) in zip(ours, theirs, strict=False):
+        assert each["time_ns"] <= seconds * 1e9 + 1000, "strace sees its begin earlier, and its end later"

@@ -21,7 +21,6 @@ PYTHON = str(Path(sys.executable).resolve())
 NOT_TOLD = {
     "getcwd": "it fills in a path, and is given none",
     "fsconfig": "its value is a path for one of its commands alone",
-    "fanotify_mark": "its path is the fifth argument, which files.c has no class for",
 }
 """Calls that strace counts among those on files."""
 EACH = """
@@ -60,11 +59,11 @@ def test_they_are_all_that_strace_knows(tmp_path: Path) -> None:
 FAILS = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
-below = os.open("/usr", os.O_PATH)
+named = {"below": os.open("/usr", os.O_PATH), "notified": libc.fanotify_init(0, 0)}
 libc.mq_open(b"/nope", 0)
 libc.mq_unlink(b"/nope")
 for number, arguments in eval(sys.argv[1]):
-    arguments = [below if each == "below" else each for each in arguments]
+    arguments = [named[each] if isinstance(each, str) else each for each in arguments]
     assert libc.syscall(number, *arguments) == -1
 """
 CALLS = {
@@ -79,6 +78,7 @@ CALLS = {
     "open_tree_attr": (["below", b"nope", 0, b"\1" + b"\0" * 31, 32], "/usr/nope"),
     "file_getattr": (["below", b"nope", b"\0" * 24, 24, 0], "/usr/nope"),
     "file_setattr": (["below", b"nope", b"\0" * 24, 24, 0], "/usr/nope"),
+    "fanotify_mark": (["notified", 1, 1, "below", b"nope"], "/usr/nope"),
 }
 
 
