@@ -15,7 +15,8 @@ READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS
     1 << bit for bit in range(12)
 )
 """As files.c has them."""
-FILE_1, SECOND_2, PATH_1, PATH_2, PATH_4, MESSAGE_1, TWO_3 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 3 << 16, 1 << 16, 1 << 16
+FILE_1, SECOND_2, PATH_1, PATH_2, PATH_4 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 3 << 16
+MESSAGE_1 = TWO_3 = PATH_1
 """Which argument it is, where it is not the first."""
 MAKES_TWO = 1 << 18
 _CALLS = {
