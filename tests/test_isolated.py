@@ -111,6 +111,7 @@ def test_as_a_module_neither_the_folder_nor_the_path_is_looked_at(mark: Path) ->
     assert not mark.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_module", [False, True])
 def test_no_prompt_of_python_comes_after_it(installed: Path, *, as_module: bool, mark: Path, tmp_path: Path) -> None:
     start = MODULE if as_module else [str(installed)]

@@ -53,7 +53,7 @@ def left(words: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("words", WRITES)
+@pytest.mark.parametrize("words", [pytest.param(each, marks=[pytest.mark.slow] * (" --" in each)) for each in WRITES])
 def test_its_end_is_that_of_every_program(words: str, recording: str) -> None:
     if words.endswith("perfetto REC"):
         pytest.importorskip("perfetto")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.person import Person
-from tests.real import DENET, WITH_TRACEFS, methods
+from tests.real import DENET, WITH_TRACEFS
 
 pytestmark = pytest.mark.root
 
@@ -40,6 +40,7 @@ def summary_of(person: Person, words: str, *, method: str = "raw") -> dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_every_refused_call_counts_after_execs_by_another_thread(person: Person, programs: tuple[Path, Path]) -> None:
     plain, _ = programs
     summary = summary_of(person, f"{plain} exec {plain} exec {plain} refuse")
@@ -48,7 +49,7 @@ def test_every_refused_call_counts_after_execs_by_another_thread(person: Person,
     assert summary["syscalls"]["getppid"]["calls"] == 10
 
 
-@pytest.mark.parametrize("method", methods())
+@pytest.mark.parametrize("method", ["raw", pytest.param("tracefs", marks=pytest.mark.slow)])
 def test_who_becomes_another_user_after_an_exec_by_another_thread_is_missing(
     person: Person, programs: tuple[Path, Path], method: str
 ) -> None:

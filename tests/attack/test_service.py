@@ -128,6 +128,7 @@ def test_what_is_no_request_gets_nothing_and_an_answer(person: Person) -> None:
     assert "at least 65,536 rows" in found["few rows"][1][0]
 
 
+@pytest.mark.slow
 @pytest.mark.early
 def test_two_in_a_row_leave_no_program(person: Person) -> None:
     """Each compiles, as the unit is nobody; a thousand are made where systemd is (tests/lab)."""

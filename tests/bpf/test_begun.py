@@ -50,6 +50,7 @@ def told(threads: list[dict[str, Any]], process: int) -> set[tuple[str, str | No
     return {(each["syscall"], each.get("about")) for each in mine}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["attach", "machine"])
 def test_what_threads_hung_in_before_is_told(tmp_path: Path, way: str) -> None:
     recording = tmp_path / "recording"

@@ -245,6 +245,7 @@ def test_no_text_breaks_it(text: str, output: str, stage: str, number: int) -> N
     assert "\n" not in str(explain(LoadError(stage, text, number, output), Facts()))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["status", "limits", "uid_map", "mountinfo", "cgroup"]), st.text()))
 def test_no_file_breaks_the_facts(files: dict[str, str]) -> None:
     def read(path: str) -> str:

@@ -22,7 +22,7 @@ from denet_tui.record.totals import Totals
 from denet_tui.record.track import Track
 from denet_tui.syscalls import numbers
 from tests.person import Person
-from tests.real import denet, environment, methods, run, run_held
+from tests.real import denet, environment, run, run_held
 
 pytestmark = pytest.mark.root
 
@@ -80,7 +80,7 @@ def told(summary: Path) -> list[dict[str, Any]]:
     return sorted((each for process in processes for each in process["execs"]), key=lambda each: each["at_ms"])
 
 
-@pytest.mark.parametrize("method", methods())
+@pytest.mark.parametrize("method", ["raw", pytest.param("tracefs", marks=pytest.mark.slow)])
 def test_every_exec_is_told_as_strace_tells_it_also_in_vain(tmp_path: Path, method: str) -> None:
     argv = ["env", "env", "sh", "-c", "exec env ls /"]
     summary, recording = tmp_path / "summary", tmp_path / "recording"

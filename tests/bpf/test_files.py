@@ -327,6 +327,7 @@ for at in range(3000):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [False, True])
 def test_tables_of_few_rows_count_what_they_turn_away(full: bool, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
@@ -342,6 +343,7 @@ def test_tables_of_few_rows_count_what_they_turn_away(full: bool, tmp_path: Path
     assert (opens < 3000) == (missed < 3000) == full
 
 
+@pytest.mark.slow
 def test_calls_without_a_row_are_missing_here_too_and_counted(tmp_path: Path) -> None:
     many = f"{PYTHON} -S -c 'import os; [os.stat(\"/etc\") for _ in range(50)]'"
     script = "; ".join([many, "cat /etc/passwd", "ls /nowhere"] * 4)

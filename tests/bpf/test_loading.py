@@ -51,6 +51,7 @@ def test_an_old_verifier_sees_the_length_of_each_read() -> None:
     assert {(user, event): reads for user, events in found.items() for event, reads in events.items() if reads} == {}
 
 
+@pytest.mark.slow
 def test_where_the_verifier_refuses_a_detail_the_calls_alone_are_watched_exactly(tmp_path: Path) -> None:
     """As kernels 5.10 and 6.1 refused what later ones take: what it can do without is left out and said."""
     source = REPOSITORY / "denet_tui" / "bpf" / "files.c"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.real import DENET, REPOSITORY, environment, inside, methods, vouched, watched
+from tests.real import DENET, REPOSITORY, environment, inside, vouched, watched
 
 pytestmark = pytest.mark.root
 
@@ -20,7 +20,7 @@ MEGABYTE = 1 << 10
 """In the kB of /proc."""
 
 
-@pytest.mark.parametrize("method", methods())
+@pytest.mark.parametrize("method", ["raw", pytest.param("tracefs", marks=pytest.mark.slow)])
 def test_a_million_calls_of_sixteen_children(calls: Path, tmp_path: Path, method: str) -> None:
     counts, summary = watched([str(calls), "children", str(MILLION)], tmp_path, method=method)
     assert vouched(summary, method), summary["lost"]

@@ -45,6 +45,7 @@ def test_workload_as_strace_counts_it(workload: Path, tmp_path: Path, reference:
     assert returns == calls - unreturned
 
 
+@pytest.mark.slow
 def test_rows_whose_places_are_taken_are_as_exact(workload: Path, tmp_path: Path, reference: Counts) -> None:
     """With --rows hot_rows has one place a side: all rows but that one are in pid_syscall_map."""
     ours, summary = watched([str(workload)], tmp_path, "--rows", "60000", "--interval", "0.1")
@@ -52,6 +53,7 @@ def test_rows_whose_places_are_taken_are_as_exact(workload: Path, tmp_path: Path
     assert_same(ours, reference)
 
 
+@pytest.mark.slow
 def test_a_map_of_four_rows_loses_rows_but_no_totals(workload: Path, tmp_path: Path, reference: Counts) -> None:
     ours, summary = watched([str(workload)], tmp_path, "--rows", "4")
     assert ours.status == 7

@@ -72,6 +72,7 @@ def test_known_parts_are_told_and_add_up(parts: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_what_is_not_watched_or_cannot_be_known_is_null(tmp_path: Path) -> None:
     _, found = run_summary(["true"], tmp_path, method="tracefs")
     assert found["time"] is None
@@ -154,6 +155,7 @@ def test_what_a_process_does_as_it_ends_is_before_its_end(tmp_path: Path) -> Non
 SPINS = "import os\nwhile True:\n    for _ in range(2_000_000): pass\n    "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", ["pass", "os.getppid()"])
 def test_what_runs_when_it_is_attached_has_all_its_time_since_then(tmp_path: Path, calls: str) -> None:
     summary, recording = tmp_path / "summary", tmp_path / "recording"

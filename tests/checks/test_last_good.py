@@ -120,6 +120,7 @@ def test_a_record_of_somebody_else_is_not_believed() -> None:
     assert "is not a regular file" in drift.check_last_good(linked).evidence[0].value
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=500) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 def test_no_record_crashes_the_check(content: bytes | str) -> None:
     assert drift.check_last_good(host(content)).state is State.UNKNOWN
@@ -146,6 +147,7 @@ def test_what_only_one_of_them_could_look_at_is_no_change() -> None:
     assert drift.check_last_good(here).state is State.PASS
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_only_the_same_kind_of_start_is_compared() -> None:
     """A run under sudo and then a look without it; a start with two capabilities and then one with none."""

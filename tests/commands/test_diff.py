@@ -115,6 +115,7 @@ def test_a_few_calls_in_the_bucket_below_hide_no_slower_ones(tmp_path: Path) -> 
     assert "| cc1 | openat | slowed | p10 " in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["openat.time > +2ms", "*.time > +10%", "openat.p10 > +1us", "cc1/*.p10 > +1us"])
 def test_how_much_slower_cannot_be_decided_of_one_run(sides: dict[str, list[str]], rule: str) -> None:
     base, worse = sides["base"], sides["worse"]

@@ -61,6 +61,7 @@ def test_our_own_program_is_not_whole(script: str, says: str) -> None:
     assert (done.returncode, done.stderr) == (125, f"denet-tui: {SOURCE} {says}; install denet-tui again\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "says"),
     [

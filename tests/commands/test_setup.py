@@ -47,6 +47,7 @@ def alone(script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.early
 @pytest.mark.usefixtures("steady_tracefs")
 def test_tracefs_is_mounted_proven_mounted_no_second_time_and_unmounted(proven: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.peers.table import REPORTS, Report, Seen
 from tests.real import SHIFTING, Counts, plain, run_summary, straced
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.slow, pytest.mark.root]
 
 DRIVER = Path(__file__).with_name("driver.py")
 

@@ -162,6 +162,7 @@ def test_only_where_a_rule_of_doas_lets_this_user_it_is_a_way(
     assert [line for line in lines if "also:" not in line and re.search(r"(?<!no-)\bsudo\b", line)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.parametrize(
     ("rule", "mine"),

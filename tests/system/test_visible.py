@@ -146,6 +146,7 @@ REFUSED: list[tuple[list[str | bytes], int]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_what_cannot_be_done_is_shown_as_it_is_on_one_line() -> None:
     shown_on_one_line(REFUSED)

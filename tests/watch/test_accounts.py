@@ -57,7 +57,7 @@ def watched(folder: Path, *words: str, options: tuple[str, ...] = ()) -> tuple[d
     return json.loads(path.read_text()), done.stdout
 
 
-@pytest.mark.parametrize("method", ["raw", "tracefs"])
+@pytest.mark.parametrize("method", ["raw", pytest.param("tracefs", marks=pytest.mark.slow)])
 def test_every_process_has_used_what_wait4_says(disk: Path, method: str) -> None:
     way = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing; exec "$@"', "sh"]
     summary, printed = disk / "summary", disk / "printed"

@@ -79,6 +79,7 @@ def finish(watcher: subprocess.Popen[bytes], folder: Path) -> Any:
     return json.loads((folder / "summary").read_text())
 
 
+@pytest.mark.slow
 def test_a_cgroup_with_who_is_there_and_who_moves_in_and_out(
     calls: Path, tmp_path: Path, group: cgroups.Cgroup
 ) -> None:

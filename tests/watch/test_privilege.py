@@ -202,6 +202,7 @@ def test_no_process_keeps_privilege_with_a_screen(person: Person, tmp_path: Path
         os.kill(command, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_two_capabilities_are_enough_for_own_calls_alone_and_the_command_has_none(
     person: Person, everything: str
 ) -> None:
