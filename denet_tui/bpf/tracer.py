@@ -164,21 +164,28 @@ class Tracer:
         """
         if "claims" in self._maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
-        leader, *others = living.threads(tgid)
-        before = {thread.tid: used_by(tgid, thread.tid) for thread in (leader, *others)}
+        leader, *others = threads = living.threads(tgid)
+        before = {thread.tid: used_by(tgid, thread.tid) for thread in threads}
         self._attached.add(tgid)
         start_ns = self._insert_process(tgid, parent, leader.least_born_ns, 1 + len(others))
         if not start_ns:
             return False
+        for thread in threads:  # first: one that is met before it is told would be watched from then on alone
+            self.unmet.tell(tgid, thread, start_ns, before[thread.tid])
         if not self._everyone:
             self._renew()
         try:
             threads = living.threads(tgid)
         except FileNotFoundError:
             self._maps["processes"].delete(struct.pack("<I", tgid))
+            threads = []
             raise
+        finally:
+            self.unmet.take_back(before.keys() - {thread.tid for thread in threads})
         for thread in threads:
-            self.unmet.tell(tgid, thread, start_ns, before.get(thread.tid, Used()))
+            if thread.tid not in before:
+                self.unmet.tell(tgid, thread, start_ns, Used())
+        self.unmet.watched()
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
             uids = (real_uid(tgid, thread.tid) for thread in threads)
@@ -333,11 +340,16 @@ class Tracer:
         return spent
 
     def _read_tasks(self) -> list[Task]:
-        used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
-        threads = [slot[: THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
+        told = {}  # first: what is met meanwhile is in both, and what is kept here because its slot is taken is not
         for keys, values in self._maps["tasks"].read():
             tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
-            threads += [task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)]
+            told |= {tid: task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)}
+        used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
+        threads = [slot[: THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
+        if told:
+            met = told.keys() & {slot[TASK.size :] for slot in threads}
+            self.unmet.take_back(int.from_bytes(tid, "little") for tid in met)
+            threads += [told[tid] for tid in told.keys() - met]
         known = self._tasks
         self._tasks = {row: known.get(row) or self.unmet.told.get(row) or task_of(row) for row in threads}
         return [*filter(_TID, self._tasks.values())]

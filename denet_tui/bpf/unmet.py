@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from denet_tui.bpf.begun import Begun, sleep_of
+from denet_tui.bpf.begun import Begun, Sleep, sleep_of
 from denet_tui.bpf.living import Thread
 from denet_tui.bpf.maps import NOEXIST, Map
 from denet_tui.bpf.tasks import BLOCKED, CLOCK, CLOCK_AT, IDLE, MET, NEW, TASK, UNMET, Clock, Task
@@ -46,12 +46,10 @@ class Unmet:
         """(abi, number) of the calls that alone are to be told; empty: all are."""
         self.told: dict[bytes, Task] = {}
         """By row the threads that are in such a call for as long as the row is there."""
+        self._asleep: list[tuple[bytes, Task, Sleep]] = []
 
     def tell(self, tgid: int, thread: Thread, since_ns: int, before: Used) -> None:
-        """Say since when a thread is watched, what it had used by then, and whether it is in a call; raises OSError.
-
-        In which one is remembered, where that is known.
-        """
+        """Say since when a thread is watched, what it had used by then, and whether it is in a call; raises OSError."""
         if thread.state == "X":
             return
         begun = self.begun.get(thread.tid)
@@ -63,9 +61,23 @@ class Unmet:
         )
         tid, state = struct.pack("<I", thread.tid), states.get(thread.state, MET)
         row = TASK.pack(0, thread.least_born_ns, tgid, 0, 0, state, 0)[:CLOCK_AT] + CLOCK.pack(*began)
-        if not self._tasks.update(tid, row, NOEXIST) or not begun:
-            return
-        # Only what still sleeps is known to meet the row when its call ends: others may be in another call by now.
-        if begun.sleep == sleep_of(tgid, thread.tid) and (not self.wanted or (begun.abi, begun.nr) in self.wanted):
-            told = Task(thread.tid, tgid, False, begun.abi, begun.nr, began.mark_ns, began, about=begun.about)
-            self.told[row + tid] = told._replace(earlier=True)
+        if self._tasks.update(tid, row, NOEXIST) and begun and self._is_wanted(begun):
+            told = Task(thread.tid, tgid, False, begun.abi, begun.nr, since_ns, began, about=begun.about, earlier=True)
+            self._asleep.append((row + tid, told, begun.sleep))
+
+    def _is_wanted(self, begun: Begun) -> bool:
+        return not self.wanted or (begun.abi, begun.nr) in self.wanted
+
+    def watched(self) -> None:
+        """From now on the kernel side meets them: what still sleeps will have its row when its call ends.
+
+        Others may be in another call by now.
+        """
+        for row, task, sleep in self._asleep:
+            if sleep == sleep_of(task.tgid, task.tid):
+                self.told[row] = task
+        self._asleep.clear()
+
+    def take_back(self, tids: Iterable[int]) -> None:
+        """Those have ended before they were watched, or have been met before they were told."""
+        self._tasks.delete_many(b"".join(struct.pack("<I", tid) for tid in tids))

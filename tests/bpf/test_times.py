@@ -6,15 +6,19 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from denet_tui.bpf.accounts import Account
+from denet_tui.bpf.handover import Loading
 from denet_tui.bpf.records import Process, endings
+from denet_tui.bpf.request import Request
 from denet_tui.bpf.tasks import BLOCKED, ON_CPU, RUNNABLE, Clock, Task
 from denet_tui.bpf.times import Spent, _time, _until, of_unmet
+from denet_tui.bpf.tracer import Tracer
 from denet_tui.detail import NOTHING_USED, UNKNOWN, Time
 from denet_tui.record.lines import open_file
 from denet_tui.record.totals import Totals
@@ -173,6 +177,39 @@ def test_what_runs_when_it_is_attached_has_all_its_time_since_then(tmp_path: Pat
     assert before_ms >= 0, "nothing is watched before what is told of begins"
     assert whole(only["time"]) == pytest.approx(found["elapsed_s"] * 1e9 - before_ms * 1e6, abs=100_000)
     assert (only["time"]["unknown_ns"] == whole(only["time"])) is (calls == "pass"), "of that nothing was told"
+
+
+RESTLESS = """
+import os, threading, time
+def moves(pause_s):
+    while True:
+        time.sleep(pause_s)
+        os.getppid()
+for number in range(39):
+    threading.Thread(target=moves, args=(0.001 * number + 0.02,), daemon=True).start()
+print("all there", flush=True)
+time.sleep(60)
+"""
+
+
+def test_threads_that_move_while_they_are_attached_to_have_their_time_once() -> None:
+    tracer = Tracer(Loading(Request("raw", detail="all")).receive())
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", RESTLESS], stdout=subprocess.PIPE) as restless:
+        try:
+            assert restless.stdout
+            restless.stdout.readline()
+            tracer.attach(restless.pid)
+            for _ in range(3):
+                time.sleep(0.1)
+                reading = tracer.read()
+                (process,), spent = reading.processes, reading.spent
+                time_ns = spent and spent.times[restless.pid]
+                assert time_ns
+                assert len(reading.tasks) == 40
+                assert time_ns.whole_ns == pytest.approx(40 * (reading.time_ns - process.start_ns), rel=0.001)
+        finally:
+            restless.kill()
+            tracer.close()
 
 
 @pytest.mark.parametrize("where", [ON_CPU, RUNNABLE, BLOCKED])
