@@ -41,7 +41,7 @@ SAID = {
     "sudo denet-tui machine --unit nginx.service": "nginx.service",
     "denet-tui run --no-tui -- ls -l": "exact",
     "denet-tui report --markdown build.jsonl": "| openat |",
-    "denet-tui diff before.jsonl after.jsonl": "differ",
+    "denet-tui diff before.jsonl after.jsonl": "no change beyond noise",
     "sudo denet-tui diag": "next ",
     'denet-tui explain "Map not found"': "here: sudo denet-tui selftest",
     "sudo denet-tui setup --undo": "nothing to undo",
@@ -71,7 +71,7 @@ PACKAGE = [
     for name, command in {
         "package": "make deb",
         "package installed": "sudo apt-get install -y ./dist/denet-tui_*.deb",
-        "package runs": "denet-tui run --no-tui -- ls /opt",
+        "package runs": "script -qec 'denet-tui run --no-tui -- ls /opt' /dev/null",
         "package purged": "sudo apt-get purge -y denet-tui",
         "package gone": "sudo find /etc /opt /usr /var -xdev -name '*denet*'",
     }.items()
