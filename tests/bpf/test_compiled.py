@@ -210,7 +210,7 @@ def test_other_settings_another_source_and_another_kernel_have_another_place(
     assert ProgramCache("settings")._file == cache._file
     assert ProgramCache("other settings")._file != cache._file
     for each in ("burst.py", "kernel/times.c", "include/linux/types.h"):
-        copied = shutil.copytree(compiled._HERE, tmp_path / each)
+        copied = shutil.copytree(Path(compiled.__file__).parent, tmp_path / each)
         monkeypatch.setattr(compiled, "_HERE", copied)
         assert ProgramCache("settings")._file == cache._file
         (copied / each).write_text("")
