@@ -50,6 +50,7 @@ PROGRAM = (
     "file_peers.c",
     "lives.c",
     "maps.c",
+    "namespaces.c",
     "numbers.c",
     "paths.c",
     "processes.c",

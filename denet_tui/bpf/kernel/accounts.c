@@ -1,3 +1,7 @@
+/*
+ * The kernel's own accounts of a process, taken down while its threads end, and when the held command begins.
+ */
+
 static __always_inline void open_account(u32 tgid, u32 held)
 {
 #ifdef OFF_STATE

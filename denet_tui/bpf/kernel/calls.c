@@ -1,3 +1,7 @@
+/*
+ * A call's entry and its return, in their order.
+ */
+
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -61,87 +65,6 @@ static __always_inline void enter(u64 place, s32 nr)
         if (slot)
             slot->moving = self.tid;
     }
-}
-
-/* Bucket 0 is below 256 ns, bucket i from 2^(7+i), the last one has no end (model.BUCKETS says the same). */
-static __always_inline u32 bucket_of(u64 ns)
-{
-    if (ns >> 31)
-        return BUCKETS - 1;
-    u32 value = ns >> 8, bucket = 0;
-    if (!value)
-        return 0;
-    if (value >> 16) { value >>= 16; bucket += 16; }
-    if (value >> 8) { value >>= 8; bucket += 8; }
-    if (value >> 4) { value >>= 4; bucket += 4; }
-    if (value >> 2) { value >>= 2; bucket += 2; }
-    if (value >> 1) bucket += 1;
-    return bucket + 1;
-}
-
-static __always_inline void count_error(u32 now, u64 row, s64 result)
-{
-    struct errno_key key = {.row = row, .number = -result};
-    u64 *count = errnos.lookup(&key);
-    if (!count) {
-        u64 none = 0;
-        errnos.insert(&key, &none);
-        count = errnos.lookup(&key);
-    }
-    if (count)
-        __sync_fetch_and_add(count, 1);
-    else
-        lose(now, LOST_ERRNO);
-}
-
-static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
-{
-    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
-    struct row *row = row_of(&key, now);
-    if (!row) {
-        lose(now, LOST_RETURN);
-        return;
-    }
-    __sync_fetch_and_add(&row->returns, 1);
-    if (spent_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0, which a refused call makes of it */
-        __sync_fetch_and_add(&row->time_ns, spent_ns);
-    if (spent_ns > row->max_ns) /* two CPUs may race here: the smaller of two near-equal maxima may stay */
-        row->max_ns = spent_ns;
-    u32 bucket = bucket_of(spent_ns);
-    if (bucket < BUCKETS)
-        __sync_fetch_and_add(&row->buckets[bucket], 1);
-    if (is_error(result)) {
-        __sync_fetch_and_add(&row->errors, 1);
-        count_error(now, key, result);
-    }
-}
-
-/*
- * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
- * others for who makes it, and for strace. It stands in the registers of the running task.
- */
-static __always_inline s32 refused_number(void *ctx, u64 place)
-{
-#ifdef ATTACH_RAW
-    char *registers = own_registers(place);
-    return registers ? REGISTER(u64, registers, OFF_SYSCALL_NR) : -1;
-#else
-    return FIELD(s64, TP_EXIT_NR);
-#endif
-}
-
-/* Whether a seccomp filter or a tracer can have refused a call of the running task. */
-static __always_inline int may_be_refused(void)
-{
-#if defined(OFF_SECCOMP_MODE) && defined(OFF_PTRACE)
-    char *task = (char *)bpf_get_current_task();
-    u32 mode = 0, traced = 0;
-    bpf_probe_read_kernel(&mode, sizeof(mode), task + OFF_SECCOMP_MODE);
-    bpf_probe_read_kernel(&traced, sizeof(traced), task + OFF_PTRACE);
-    return mode || traced;
-#else
-    return 0;
-#endif
 }
 
 static __always_inline void leave(void *ctx, u64 place, s64 result)

@@ -1,3 +1,7 @@
+/*
+ * How a task that runs already comes to be watched, and where it goes when it executes.
+ */
+
 /* An exec by a thread that is not the leader moves that task to the leader's id (de_thread in fs/exec.c). */
 static __always_inline void move(u32 old_tid, u32 tgid, struct self *self)
 {

@@ -1,3 +1,7 @@
+/*
+ * The paths and addresses with which calls fail.
+ */
+
 static __always_inline void begin_at_root(struct about *about, struct failed_path *failed)
 {
     if (!has_own_root())
@@ -97,17 +101,4 @@ static __always_inline void count_path(u32 now, struct about *about)
         __sync_fetch_and_add(count, 1);
     else
         turn_away(NO_PATH);
-}
-
-static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct identity *file)
-{
-    struct file_key key = {.where = (now & 1) << 22 | tgid, .file = *file};
-    struct file_row *row = files.lookup(&key);
-    if (row)
-        return row;
-    struct file_row none = {};
-    files.insert(&key, &none);
-    if (!(row = files.lookup(&key)))
-        turn_away(NO_FILE);
-    return row;
 }

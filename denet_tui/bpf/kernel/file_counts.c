@@ -1,3 +1,20 @@
+/*
+ * What a call was about, counted when it is left.
+ */
+
+static __always_inline struct file_row *file_row_of(u32 now, u32 tgid, struct identity *file)
+{
+    struct file_key key = {.where = (now & 1) << 22 | tgid, .file = *file};
+    struct file_row *row = files.lookup(&key);
+    if (row)
+        return row;
+    struct file_row none = {};
+    files.insert(&key, &none);
+    if (!(row = files.lookup(&key)))
+        turn_away(NO_FILE);
+    return row;
+}
+
 static __always_inline void spend_on(struct file_row *row, u64 spent_ns, u64 blocked_ns)
 {
     __sync_fetch_and_add(&row->time_ns, spent_ns);
@@ -70,4 +87,28 @@ static __always_inline void count_files(u32 now, u64 place, struct self *self, s
     }
     if (DOES(FAILED))
         __sync_fetch_and_add(&row->errors, 1);
+}
+
+static __always_inline void leave_files(u32 now, u64 place, struct self *self, struct task *task, u64 spent_ns, s64 result)
+{
+    struct about *about = 0;
+    if (task->about) {
+        task->about = 0;
+        about = about_of(self, 0);
+        if (!about || about->tid != self->tid || about->nr != task->nr) {
+            if (task->nr != NR_EXECVE && task->nr != NR_EXECVEAT) /* by which its thread may get another id */
+                turn_away(NO_ABOUT);
+            about = 0;
+        }
+        if (about) {
+            about->result = result;
+            count_files(now, place, self, about, task, spent_ns);
+        }
+    }
+    note_slow(now, task, about, spent_ns);
+    /* No call goes by what was found for another: its program may be one by then of which nothing is told. */
+    if (about)
+        about->tid = 0;
+    if (about && self->slot && self->slot->tid != self->tid)
+        crowded_abouts.delete(&self->tid);
 }

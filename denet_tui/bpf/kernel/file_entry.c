@@ -1,4 +1,8 @@
 /*
+ * What a call is about when it is entered, and what of that is told of a call in which a thread blocks.
+ */
+
+/*
  * Where it is kept what the running task's call is about: in its slot's place. Those whose slot is another's have theirs
  * in crowded_abouts, which is brought here, to the place of this CPU, and written back; all the rest knows one map alone.
  */
@@ -85,4 +89,31 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
         look(self, about);
     if (self->slot && self->slot->tid != self->tid)
         crowded_abouts.update(&self->tid, about);
+}
+
+/*
+ * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
+ * exec when it begins, for by then its memory may be that of another program.
+ */
+static __always_inline void give(struct self *self, struct task *task)
+{
+    u32 zero = 0;
+    struct about *about = about_of(self, 0);
+    struct given *given = given_draft.lookup(&zero);
+    task->about = ABOUT;
+    if (!about || !given || about->tid != self->tid || about->nr != task->nr || !may_tell(self))
+        return;
+    given->since_ns = task->since_ns;
+    given->length = -1;
+    if (DOES(HAS_PATH))
+        given->length = read_user_str(given->text, GIVEN, (void *)about->text);
+    else {
+        u64 address = about->text;
+        u32 size = about->size;
+        if (DOES(HAS_PEER) && DOES(MESSAGE))
+            read_message(about, &address, &size);
+        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, given->text, size, address) == 0)
+            given->length = size;
+    }
+    givens.update(&self->tid, given);
 }

@@ -1,3 +1,7 @@
+/*
+ * Which file it is: of an inode and of a descriptor.
+ */
+
 /* Its super block is returned. */
 static __always_inline char *identify(struct identity *identity, char *at_inode, char *path)
 {

@@ -1,3 +1,13 @@
+/*
+ * What the calls of watched tasks are about: bytes and time by file, failing paths, and the slowest calls. All files of
+ * that are compiled where DETAIL_FILES is defined; the numbers in `classes` come from file_calls.py. Here: what is
+ * kept.
+ *
+ * A descriptor is resolved when its call is entered (another thread may close it, or put another file there, before the
+ * call returns), and counted when the call is left. No pointer outlives the event in which it was read, and none leaves
+ * the kernel: a file is known by device, inode and generation. Rows are kept in two sides, as all that is counted is.
+ */
+
 #define FILE_TEXT 1024 /* bytes of a path that are kept, and then one more name of it */
 #define FAILED_PATH 232
 #define PATH_MAX 4096

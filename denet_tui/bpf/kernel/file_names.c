@@ -1,3 +1,7 @@
+/*
+ * What files and sockets are called, told once each; and which of them a call leads to.
+ */
+
 static __always_inline u32 unix_address(char *sk, char *text)
 {
 #if defined(OFF_UNIX_ADDR) && defined(OFF_UNIX_LENGTH) && defined(OFF_UNIX_NAME)

@@ -1,3 +1,7 @@
+/*
+ * Peers by address, of datagrams and of connections that are made; and pairs of descriptors.
+ */
+
 /* The address that a struct msghdr leads to, and its length; both 0 where there is none. */
 static __always_inline void read_message(struct about *about, u64 *address, u32 *length)
 {
@@ -70,33 +74,6 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
     }
     named.update(&peer, &seen);
     about->file = peer;
-}
-
-/*
- * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
- * exec when it begins, for by then its memory may be that of another program.
- */
-static __always_inline void give(struct self *self, struct task *task)
-{
-    u32 zero = 0;
-    struct about *about = about_of(self, 0);
-    struct given *given = given_draft.lookup(&zero);
-    task->about = ABOUT;
-    if (!about || !given || about->tid != self->tid || about->nr != task->nr || !may_tell(self))
-        return;
-    given->since_ns = task->since_ns;
-    given->length = -1;
-    if (DOES(HAS_PATH))
-        given->length = read_user_str(given->text, GIVEN, (void *)about->text);
-    else {
-        u64 address = about->text;
-        u32 size = about->size;
-        if (DOES(HAS_PEER) && DOES(MESSAGE))
-            read_message(about, &address, &size);
-        if (size <= ADDRESS && READ_AT_MOST(ADDRESS, read_user, given->text, size, address) == 0)
-            given->length = size;
-    }
-    givens.update(&self->tid, given);
 }
 
 /* Two descriptors that were made: the first is to be looked at. Of two sockets the second is not the same file. */

@@ -1,4 +1,8 @@
 /*
+ * The beginning, the execs and the end of watched tasks.
+ */
+
+/*
  * Counts the call at whose entry seccomp has ended the running task: do_exit in the midst of it, so that neither its
  * entry nor its exit is traced (__secure_computing in kernel/seccomp.c). The registers still have it: on x86 the result
  * of a call that did not begin is ENOSYS, where other ends leave the result of the last call. Elsewhere it is a loss.
@@ -32,52 +36,6 @@ static __always_inline void count_killed(u32 tgid)
 #endif
 #endif
 }
-
-#ifdef PID_NAMESPACE
-static __always_inline char *pid_of(void *task)
-{
-    char *pid = 0;
-    bpf_probe_read_kernel(&pid, sizeof(pid), (char *)task + OFF_THREAD_PID);
-    return pid;
-}
-
-/* Its id in the namespace of that level, which may be any number: who reads the maps writes to them, too. */
-static __always_inline u32 pid_in_namespace(void *task, u32 level)
-{
-    char *pid = pid_of(task);
-    u32 number = 0, deepest = 0;
-    bpf_probe_read_kernel(&deepest, sizeof(deepest), pid + OFF_LEVEL);
-    if (level <= deepest && level < NAMESPACES)
-        bpf_probe_read_kernel(&number, sizeof(number), pid + OFF_NUMBERS + level * SIZE_UPID);
-    return number;
-}
-
-static __always_inline void enter_claimant(struct self *self)
-{
-    u32 zero = 0;
-    struct claim *claim = claims.lookup(&zero);
-    u64 name[2] = {};
-    bpf_get_current_comm(name, sizeof(name));
-    if (!claim || !name[0] || name[0] != ((u64 *)claim->comm)[0] || name[1] != ((u64 *)claim->comm)[1])
-        return;
-    char *current = (char *)bpf_get_current_task();
-    bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
-    u32 tgid = bpf_get_current_pid_tgid() >> 32;
-    struct process *new = blank_process();
-    if (!new)
-        return;
-    new->threads = 1;
-    new->start_ns = bpf_ktime_get_ns();
-    new->pid = pid_in_namespace(current, claim->level);
-    struct task task = {.state = claim->state, .tgid = tgid, .born = born(self)};
-    start_clock(&task, ON_CPU);
-    processes.update(&tgid, new);
-    open_account(tgid, claim->state == HELD);
-    keep(self->tid, &task);
-    forget_strangers(place_of((u64)current, self->tid));
-    claim->comm[0] = 0;
-}
-#endif
 
 #ifdef ATTACH_RAW
 /*

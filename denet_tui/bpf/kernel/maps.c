@@ -1,3 +1,8 @@
+/*
+ * What is kept: numbers and structs that user space knows as well, and the maps. What is counted besides calls has its
+ * maps with what fills them.
+ */
+
 #define __always_inline inline __attribute__((always_inline))
 
 #define BUCKETS 24
@@ -91,7 +96,7 @@ struct task {
     s32 nr;
     u8 abi;
     u8 state;
-    u16 about; /* whether the call that it is in is about a file or a path, and whether it is to be told (files.c) */
+    u16 about; /* whether the call that it is in is about a file or a path, and whether it is to be told (file_entry.c) */
     s32 late_nr;
     struct clock clock;
 };
@@ -184,19 +189,6 @@ BPF_ARRAY_OF_MAPS(grace, "epoch", 1);
 BPF_TABLE("array", u32, struct row, empty_row, 1);
 BPF_TABLE("percpu_array", u32, struct process, process_drafts, 1); /* a new one is too large for the stack */
 
-#ifdef PID_NAMESPACE
-/*
- * Ids here are those of the initial PID namespace, and who watches does not know them. So its held
- * child takes a secret name and forks once: by that it is known, and it enters itself.
- */
-struct claim {
-    char comm[16];
-    u32 state; /* to enter the task with */
-    u32 level; /* of its PID namespace, found when it is entered */
-};
-BPF_TABLE("array", u32, struct claim, claims, 1);
-#endif
-
 #ifdef ONLY_UID
 /*
  * Watched tasks that have made a call as this user: a slot may have been written by who reads it, and this map, which is
@@ -208,3 +200,22 @@ BPF_TABLE("hash", u32, u8, own, SLOTS + TASKS);
 #ifdef ONLY_WANTED
 BPF_TABLE("array", u32, u8, wanted, ABIS * NUMBERS);
 #endif
+
+static __always_inline u32 setting(u32 which)
+{
+    u32 *number = epoch.lookup(&which);
+    return number ? *number : 0;
+}
+
+static __always_inline u32 current_epoch(void)
+{
+    return setting(EPOCH);
+}
+
+static __always_inline void lose(u32 now, u32 reason)
+{
+    u32 index = (now & 1) * LOSSES + reason;
+    u64 *count = lost.lookup(&index);
+    if (count)
+        *count += 1;
+}

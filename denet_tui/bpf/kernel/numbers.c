@@ -1,3 +1,7 @@
+/*
+ * Which call it is, and how it ended: its ABI and number, whether it is wanted, or an exec, or was refused.
+ */
+
 static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 {
     if (abi == X32)
@@ -29,53 +33,6 @@ static __always_inline int is_wanted(u8 abi, s32 nr)
 #endif
 }
 
-/*
- * Who reads the maps may see what this user does and nothing of others, whatever it writes into them. Asked for all
- * that is recorded: calls, forks, names, command lines, exit statuses. `cred` is the running task's.
- */
-static __always_inline int is_allowed(char *cred)
-{
-#ifndef ONLY_UID
-    return 1;
-#elif defined(TASK_BTF) && defined(OFF_CRED) && defined(OFF_UID) /* two loads in the place of a call, at each event */
-    return *(u32 *)(cred + OFF_UID) == ONLY_UID;
-#else
-    return (u32)bpf_get_current_uid_gid() == ONLY_UID;
-#endif
-}
-
-static __always_inline void note_own(u32 tid)
-{
-#ifdef ONLY_UID
-    u8 one = 1;
-    own.update(&tid, &one);
-#endif
-}
-
-/* Whether this task, which is another user's now, was this user's until now: said once, as what is not counted. */
-static __always_inline int has_left(u32 tid)
-{
-#ifdef ONLY_UID
-    if (own.delete(&tid) == 0) {
-        lose(current_epoch(), FOREIGN);
-        return 1;
-    }
-#endif
-    return 0;
-}
-
-/* Whether this task was another user's until now: the call by which it has come back was not this user's. */
-static __always_inline int has_come_back(u32 tid)
-{
-#ifdef ONLY_UID
-    if (!own.lookup(&tid)) {
-        note_own(tid);
-        return 1;
-    }
-#endif
-    return 0;
-}
-
 /* -512..-516 are restarts (include/linux/errno.h): user space never sees them. */
 static __always_inline int is_error(s64 result)
 {
@@ -85,4 +42,32 @@ static __always_inline int is_error(s64 result)
 static __always_inline int is_exec(struct task *task)
 {
     return task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT);
+}
+
+/*
+ * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
+ * others for who makes it, and for strace. It stands in the registers of the running task.
+ */
+static __always_inline s32 refused_number(void *ctx, u64 place)
+{
+#ifdef ATTACH_RAW
+    char *registers = own_registers(place);
+    return registers ? REGISTER(u64, registers, OFF_SYSCALL_NR) : -1;
+#else
+    return FIELD(s64, TP_EXIT_NR);
+#endif
+}
+
+/* Whether a seccomp filter or a tracer can have refused a call of the running task. */
+static __always_inline int may_be_refused(void)
+{
+#if defined(OFF_SECCOMP_MODE) && defined(OFF_PTRACE)
+    char *task = (char *)bpf_get_current_task();
+    u32 mode = 0, traced = 0;
+    bpf_probe_read_kernel(&mode, sizeof(mode), task + OFF_SECCOMP_MODE);
+    bpf_probe_read_kernel(&traced, sizeof(traced), task + OFF_PTRACE);
+    return mode || traced;
+#else
+    return 0;
+#endif
 }

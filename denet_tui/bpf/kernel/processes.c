@@ -1,29 +1,6 @@
-/* Counts one call in the totals and in its row; 0 where the row could not be kept. */
-static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
-{
-    u32 index = number_index(now & 1, abi, nr);
-    u64 *count = syscall_counts.lookup(&index);
-    if (count)
-        *count += 1;
-    u64 key = ROW_KEY(tgid, now & 1, abi, nr);
-    struct row *row = row_of(&key, now);
-    if (!row) {
-        lose(now, LOST_ROW);
-        return 0;
-    }
-    __sync_fetch_and_add(&row->calls, 1);
-    return row;
-}
-
-static __always_inline void count_unreturned(u32 now, struct task *task)
-{
-    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
-    struct row *row = row_of(&key, now);
-    if (row)
-        __sync_fetch_and_add(&row->unreturned, 1);
-    else
-        lose(now, LOST_RETURN);
-}
+/*
+ * The records of processes: which is a task's, and whether a process belongs to those that are to be watched.
+ */
 
 static __always_inline void note_cmdline(struct process *process)
 {

@@ -1,8 +1,9 @@
 /*
- * Counts the system calls of watched processes, for denet-tui.
+ * Counts the system calls of watched processes, for denet-tui. The loader puts the files below in their places, and bcc
+ * compiles all of it as one text; a file knows those above it.
  *
  * Reads no kernel struct by header: the offsets in the OFF_* and TP_* macros come from the running
- * kernel (BTF, tracefs format files), and the header shim beside this file is all that bcc needs.
+ * kernel (BTF, tracefs format files), and the header shim in ../include is all that bcc needs.
  *
  * A call is counted when it is entered; its time, error and histogram when the same task leaves it.
  *
@@ -16,10 +17,17 @@
  */
 
 #include "maps.c"
-#include "rows.c"
-#include "tasks.c"
 #include "reading.c"
+#include "tasks.c"
 #include "allowed.c"
+#include "numbers.c"
+#include "rows.c"
+
+#ifdef BY_CGROUP
+#include "cgroups.c"
+#else
+#define is_inside(task) 1
+#endif
 
 #if defined(DETAIL_EXECS) || defined(DETAIL_FILES)
 #include "paths.c"
@@ -29,23 +37,15 @@
 #include "execs.c"
 #endif
 
-#ifdef BY_CGROUP
-#include "cgroups.c"
-#else
-#define is_inside(task) 1
-#endif
-
-#include "numbers.c"
-
 #ifdef DETAIL_FILES
 #include "file_maps.c"
 #include "file_identity.c"
 #include "file_names.c"
+#include "file_peers.c"
 #include "file_entry.c"
 #include "failed_paths.c"
-#include "file_peers.c"
-#include "file_counts.c"
 #include "slow_calls.c"
+#include "file_counts.c"
 #endif
 
 #ifdef DETAIL_TIME
@@ -56,5 +56,10 @@
 #include "enrol.c"
 #include "calls.c"
 #include "accounts.c"
+
+#ifdef PID_NAMESPACE
+#include "namespaces.c"
+#endif
+
 #include "lives.c"
 #include "tracepoints.c"

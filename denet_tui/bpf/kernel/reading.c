@@ -1,3 +1,37 @@
+/*
+ * How memory is read, the kernel's and the watched processes', and what the running task leads to: its struct, its
+ * registers.
+ */
+
+/* By names of our own: bcc looks its name for them up among all symbols of the kernel, once for each call. */
+static long (*read_user)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user;
+static long (*read_user_str)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user_str;
+
+/*
+ * A read of at most `most` bytes: where clang keeps a length on the stack, the verifier forgets the bound of it there
+ * before Linux 5.16. So it is given once more, in a register, when nothing is left to be done but the call.
+ */
+#define READ_AT_MOST(most, read, to, length, from)                                                                     \
+    ({                                                                                                                 \
+        void *to_ = (to);                                                                                              \
+        const void *from_ = (const void *)(from);                                                                      \
+        u64 length_ = (length);                                                                                        \
+        asm volatile("if %0 <= %3 goto +1\n%0 = %3" : "+r"(length_), "+r"(to_), "+r"(from_) : "i"(most));              \
+        read(to_, length_, from_);                                                                                     \
+    })
+
+#define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
+
+static __always_inline char *current_task(void)
+{
+#ifdef TASK_BTF
+    void *(*helper)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
+    return helper();
+#else
+    return 0;
+#endif
+}
+
 static __always_inline u64 kernel_u64(u64 where)
 {
     u64 value = 0;
@@ -5,7 +39,6 @@ static __always_inline u64 kernel_u64(u64 where)
     return value;
 }
 
-#define MMF_DUMPABLE 3 /* include/linux/sched/coredump.h; 1 is SUID_DUMP_USER */
 #define READ(type, base, offset)                                                                                       \
     ({                                                                                                                 \
         type value_ = 0;                                                                                               \

@@ -1,40 +1,6 @@
-/* By names of our own: bcc looks its name for them up among all symbols of the kernel, once for each call. */
-static long (*read_user)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user;
-static long (*read_user_str)(void *, u32, const void *) = (void *)BPF_FUNC_probe_read_user_str;
-
 /*
- * A read of at most `most` bytes: where clang keeps a length on the stack, the verifier forgets the bound of it there
- * before Linux 5.16. So it is given once more, in a register, when nothing is left to be done but the call.
+ * The rows: where a process's calls of one number are counted, with their errors and times.
  */
-#define READ_AT_MOST(most, read, to, length, from)                                                                     \
-    ({                                                                                                                 \
-        void *to_ = (to);                                                                                              \
-        const void *from_ = (const void *)(from);                                                                      \
-        u64 length_ = (length);                                                                                        \
-        asm volatile("if %0 <= %3 goto +1\n%0 = %3" : "+r"(length_), "+r"(to_), "+r"(from_) : "i"(most));              \
-        read(to_, length_, from_);                                                                                     \
-    })
-
-#define FIELD(type, offset) (*(type *)((char *)ctx + (offset))) /* of a tracefs tracepoint's record */
-
-static __always_inline u32 setting(u32 which)
-{
-    u32 *number = epoch.lookup(&which);
-    return number ? *number : 0;
-}
-
-static __always_inline u32 current_epoch(void)
-{
-    return setting(EPOCH);
-}
-
-static __always_inline void lose(u32 now, u32 reason)
-{
-    u32 index = (now & 1) * LOSSES + reason;
-    u64 *count = lost.lookup(&index);
-    if (count)
-        *count += 1;
-}
 
 /*
  * Rows are only ever added to atomically, so two CPUs may insert and count at the same time.
@@ -69,4 +35,84 @@ static __always_inline struct row *row_of(u64 *key, u32 now)
         return 0;
     pid_syscall_map.insert(key, empty);
     return pid_syscall_map.lookup(key);
+}
+
+/* Counts one call in the totals and in its row; 0 where the row could not be kept. */
+static __always_inline struct row *count_call(u32 now, u32 tgid, u8 abi, s32 nr)
+{
+    u32 index = number_index(now & 1, abi, nr);
+    u64 *count = syscall_counts.lookup(&index);
+    if (count)
+        *count += 1;
+    u64 key = ROW_KEY(tgid, now & 1, abi, nr);
+    struct row *row = row_of(&key, now);
+    if (!row) {
+        lose(now, LOST_ROW);
+        return 0;
+    }
+    __sync_fetch_and_add(&row->calls, 1);
+    return row;
+}
+
+static __always_inline void count_unreturned(u32 now, struct task *task)
+{
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
+    if (row)
+        __sync_fetch_and_add(&row->unreturned, 1);
+    else
+        lose(now, LOST_RETURN);
+}
+
+/* Bucket 0 is below 256 ns, bucket i from 2^(7+i), the last one has no end (model.BUCKETS says the same). */
+static __always_inline u32 bucket_of(u64 ns)
+{
+    if (ns >> 31)
+        return BUCKETS - 1;
+    u32 value = ns >> 8, bucket = 0;
+    if (!value)
+        return 0;
+    if (value >> 16) { value >>= 16; bucket += 16; }
+    if (value >> 8) { value >>= 8; bucket += 8; }
+    if (value >> 4) { value >>= 4; bucket += 4; }
+    if (value >> 2) { value >>= 2; bucket += 2; }
+    if (value >> 1) bucket += 1;
+    return bucket + 1;
+}
+
+static __always_inline void count_error(u32 now, u64 row, s64 result)
+{
+    struct errno_key key = {.row = row, .number = -result};
+    u64 *count = errnos.lookup(&key);
+    if (!count) {
+        u64 none = 0;
+        errnos.insert(&key, &none);
+        count = errnos.lookup(&key);
+    }
+    if (count)
+        __sync_fetch_and_add(count, 1);
+    else
+        lose(now, LOST_ERRNO);
+}
+
+static __always_inline void count_return(u32 now, struct task *task, u64 spent_ns, s64 result)
+{
+    u64 key = ROW_KEY(task->tgid, now & 1, task->abi, task->nr);
+    struct row *row = row_of(&key, now);
+    if (!row) {
+        lose(now, LOST_RETURN);
+        return;
+    }
+    __sync_fetch_and_add(&row->returns, 1);
+    if (spent_ns) /* LLVM 11 cannot compile the atomic addition of a constant 0, which a refused call makes of it */
+        __sync_fetch_and_add(&row->time_ns, spent_ns);
+    if (spent_ns > row->max_ns) /* two CPUs may race here: the smaller of two near-equal maxima may stay */
+        row->max_ns = spent_ns;
+    u32 bucket = bucket_of(spent_ns);
+    if (bucket < BUCKETS)
+        __sync_fetch_and_add(&row->buckets[bucket], 1);
+    if (is_error(result)) {
+        __sync_fetch_and_add(&row->errors, 1);
+        count_error(now, key, result);
+    }
 }

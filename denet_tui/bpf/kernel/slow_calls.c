@@ -1,3 +1,7 @@
+/*
+ * The slowest calls of each number.
+ */
+
 /* Each CPU keeps the slowest calls of an interval that it has seen; so they are written by one at a time. */
 static __always_inline void note_slow(u32 now, struct task *task, struct about *about, u64 spent_ns)
 {
@@ -47,28 +51,4 @@ static __always_inline void note_slow(u32 now, struct task *task, struct about *
         }
     if (next > *bar) /* another CPU may be lower, and then more calls than needed are looked at */
         *bar = next;
-}
-
-static __always_inline void leave_files(u32 now, u64 place, struct self *self, struct task *task, u64 spent_ns, s64 result)
-{
-    struct about *about = 0;
-    if (task->about) {
-        task->about = 0;
-        about = about_of(self, 0);
-        if (!about || about->tid != self->tid || about->nr != task->nr) {
-            if (task->nr != NR_EXECVE && task->nr != NR_EXECVEAT) /* by which its thread may get another id */
-                turn_away(NO_ABOUT);
-            about = 0;
-        }
-        if (about) {
-            about->result = result;
-            count_files(now, place, self, about, task, spent_ns);
-        }
-    }
-    note_slow(now, task, about, spent_ns);
-    /* No call goes by what was found for another: its program may be one by then of which nothing is told. */
-    if (about)
-        about->tid = 0;
-    if (about && self->slot && self->slot->tid != self->tid)
-        crowded_abouts.delete(&self->tid);
 }

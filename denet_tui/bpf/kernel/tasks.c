@@ -1,4 +1,8 @@
 /*
+ * The running task: where a watched one is kept, and how those that are not watched are told quickly.
+ */
+
+/*
  * Who is running: its tid, and thread_info.status, which tells the ABI. Helper 158, bpf_get_current_task_btf
  * (Linux 5.11), gives a pointer that may simply be read through; before, every field costs a helper call.
  */
@@ -15,16 +19,6 @@ struct self {
  * every way that leads there: so they are loaded first, where there is one way. What a program does not use is not loaded.
  */
 #define POINTER(offset) (*(char **)(self.task + (offset)))
-
-static __always_inline char *current_task(void)
-{
-#ifdef TASK_BTF
-    void *(*helper)(void) = (void *)158; /* with a name: bcc 0.18 crashes on a call of something without */
-    return helper();
-#else
-    return 0;
-#endif
-}
 
 static __always_inline char *own_cred(void)
 {

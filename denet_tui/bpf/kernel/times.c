@@ -1,6 +1,6 @@
 /*
- * Where the time of watched threads goes: on a CPU, waiting for one, blocked; in calls and outside of them. Included by
- * syscalls.c, for raw tracepoints alone: others do not tell which task comes next, only its id.
+ * Where the time of watched threads goes: on a CPU, waiting for one, blocked; in calls and outside of them. For raw
+ * tracepoints alone: others do not tell which task comes next, only its id.
  *
  * Each thread has a clock with its task, and the sums of those that have ended are in `times`, by process. A thread is
  * kept until its last switch, for what it does while it ends is its time as well. What a thread waits for is in `waits`,

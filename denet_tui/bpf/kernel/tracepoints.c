@@ -1,4 +1,8 @@
 /*
+ * The programs: one for each tracepoint, by either way of attaching.
+ */
+
+/*
  * Each program looks at what it is given before it reads by it: only the kernel's own attaching can be meant.
  * All return 1: 0 would take the event away from everyone else who counts it (trace_call_bpf in kernel/trace).
  */
