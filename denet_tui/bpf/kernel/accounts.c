@@ -13,19 +13,19 @@ static __always_inline void open_account(u32 tgid, u32 held)
 static __always_inline void add_used(struct used *sum, u64 task)
 {
 #if defined(OFF_CPU) && defined(OFF_STATE)
-    __sync_fetch_and_add(&sum->cpu_ns, kernel_u64(task + OFF_CPU));
+    __sync_fetch_and_add(&sum->cpu_ns, READ(u64, task, OFF_CPU));
 #else
     sum->cpu_ns = -1;
 #endif
 #if defined(OFF_MIN_FLT) && defined(OFF_MAJ_FLT)
-    __sync_fetch_and_add(&sum->minor_faults, kernel_u64(task + OFF_MIN_FLT));
-    __sync_fetch_and_add(&sum->major_faults, kernel_u64(task + OFF_MAJ_FLT));
+    __sync_fetch_and_add(&sum->minor_faults, READ(u64, task, OFF_MIN_FLT));
+    __sync_fetch_and_add(&sum->major_faults, READ(u64, task, OFF_MAJ_FLT));
 #else
     sum->minor_faults = sum->major_faults = -1;
 #endif
 #if defined(OFF_READ_BYTES) && defined(OFF_WRITE_BYTES)
-    __sync_fetch_and_add(&sum->read_bytes, kernel_u64(task + OFF_READ_BYTES));
-    __sync_fetch_and_add(&sum->write_bytes, kernel_u64(task + OFF_WRITE_BYTES));
+    __sync_fetch_and_add(&sum->read_bytes, READ(u64, task, OFF_READ_BYTES));
+    __sync_fetch_and_add(&sum->write_bytes, READ(u64, task, OFF_WRITE_BYTES));
 #else
     sum->read_bytes = sum->write_bytes = -1;
 #endif
@@ -34,7 +34,7 @@ static __always_inline void add_used(struct used *sum, u64 task)
 static __always_inline u64 peak_pages(u64 task)
 {
 #if defined(OFF_SIGNAL) && defined(OFF_MAXRSS)
-    return kernel_u64(kernel_u64(task + OFF_SIGNAL) + OFF_MAXRSS);
+    return READ(u64, READ(u64, task, OFF_SIGNAL), OFF_MAXRSS);
 #else
     return 0;
 #endif
@@ -45,13 +45,13 @@ static __always_inline u64 mm_pages(u64 task)
 {
     u64 most = 0;
 #if defined(OFF_HIWATER) && defined(OFF_RSS) && defined(OFF_COUNT)
-    u64 mm = kernel_u64(task + OFF_MM);
+    u64 mm = READ(u64, task, OFF_MM);
     if (!mm)
         return 0;
-    s64 file = kernel_u64(mm + OFF_RSS + OFF_COUNT), anonymous = kernel_u64(mm + OFF_RSS + SIZE_COUNTER + OFF_COUNT);
-    s64 shared = kernel_u64(mm + OFF_RSS + 3 * SIZE_COUNTER + OFF_COUNT);
+    s64 file = READ(s64, mm, OFF_RSS + OFF_COUNT), anonymous = READ(s64, mm, OFF_RSS + SIZE_COUNTER + OFF_COUNT);
+    s64 shared = READ(s64, mm, OFF_RSS + 3 * SIZE_COUNTER + OFF_COUNT);
     u64 now = (file > 0 ? file : 0) + (anonymous > 0 ? anonymous : 0) + (shared > 0 ? shared : 0);
-    most = kernel_u64(mm + OFF_HIWATER);
+    most = READ(u64, mm, OFF_HIWATER);
     most = now > most ? now : most;
 #endif
     return most;
@@ -95,7 +95,7 @@ static __always_inline void settle_beginning(void)
     struct account *account = accounts.lookup(&tgid);
     struct process *process = processes.lookup(&tgid);
     if (account && process)
-        account->before.cpu_ns = kernel_u64(bpf_get_current_task() + OFF_CPU) + process->start_ns - bpf_ktime_get_ns();
+        account->before.cpu_ns = READ(u64, bpf_get_current_task(), OFF_CPU) + process->start_ns - bpf_ktime_get_ns();
     *begun = 0;
 #endif
 }
@@ -117,13 +117,7 @@ static __always_inline void last_switch(void)
 {
     settle_beginning();
 #ifdef OFF_STATE
-#ifdef TASK_BTF
-    u32 state = *(u32 *)(current_task() + OFF_STATE);
-#else
-    u32 state = 0;
-    bpf_probe_read_kernel(&state, sizeof(state), (char *)bpf_get_current_task() + OFF_STATE);
-#endif
-    if (!(state & TASK_DEAD))
+    if (!(OWN(u32, SELF, OFF_STATE) & TASK_DEAD))
         return;
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *process = processes.lookup(&tgid);

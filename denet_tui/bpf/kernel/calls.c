@@ -10,7 +10,7 @@ static __always_inline void enter(u64 place, s32 nr)
     struct task *task = task_of(&self);
     if (!task && !(task = enrol(&self, place, IDLE)))
         return;
-    if (task->state == HELD && nr != NR_EXECVE && nr != NR_EXECVEAT)
+    if (task->state == HELD && !is_exec_number(nr))
         return;
     if (!is_allowed(self.cred)) {
         has_left(self.tid);

@@ -28,7 +28,7 @@ static __always_inline struct task *moved_unseen(struct self *self)
     self->slot->moving = 0;
     if (!other || self->tid != tgid || other->tid != old_tid || other->task.tgid != tgid)
         return 0;
-    if (other->task.state != INSIDE || (other->task.nr != NR_EXECVE && other->task.nr != NR_EXECVEAT))
+    if (other->task.state != INSIDE || !is_exec_number(other->task.nr))
         return 0;
     move(old_tid, tgid, self);
     return task_of(self);

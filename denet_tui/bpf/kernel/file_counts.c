@@ -96,7 +96,7 @@ static __always_inline void leave_files(u32 now, u64 place, struct self *self, s
         task->about = 0;
         about = about_of(self, 0);
         if (!about || about->tid != self->tid || about->nr != task->nr) {
-            if (task->nr != NR_EXECVE && task->nr != NR_EXECVEAT) /* by which its thread may get another id */
+            if (!is_exec_number(task->nr)) /* by which its thread may get another id */
                 turn_away(NO_ABOUT);
             about = 0;
         }

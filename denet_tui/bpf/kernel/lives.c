@@ -10,27 +10,22 @@
 static __always_inline void count_killed(u32 tgid)
 {
 #if defined(OFF_SECCOMP_MODE) && defined(OFF_SIGNAL) && defined(OFF_EXIT_CODE)
-    char *current = (char *)bpf_get_current_task(), *signal = 0;
-    u32 mode = 0, code = 0, flags = 0;
-    bpf_probe_read_kernel(&mode, sizeof(mode), current + OFF_SECCOMP_MODE);
-    bpf_probe_read_kernel(&code, sizeof(code), current + OFF_EXIT_CODE);
-    code &= 0x7f;
+    u64 current = bpf_get_current_task();
+    u32 mode = READ(u32, current, OFF_SECCOMP_MODE), code = READ(u32, current, OFF_EXIT_CODE) & 0x7f;
     if (!mode || !(code == SIGSYS || (code == SIGKILL && mode != SECCOMP_MODE_FILTER)))
         return;
 #if defined(TASK_REGS) && defined(OFF_AX)
-    void *(*registers)(void *) = (void *)175;
-    char *regs = registers(current_task());
-    if (*(s64 *)(regs + OFF_AX) != -ENOSYS)
+    char *registers = own_registers(0);
+    if (REGISTER(s64, registers, OFF_AX) != -ENOSYS)
         return;
     struct self self = myself();
-    struct task task = {.tgid = tgid, .nr = *(u64 *)(regs + OFF_SYSCALL_NR)};
+    struct task task = {.tgid = tgid, .nr = REGISTER(u64, registers, OFF_SYSCALL_NR)};
     task.abi = abi_of(&self, task.nr);
     u32 now = current_epoch();
     if (is_wanted(task.abi, task.nr) && count_call(now, tgid, task.abi, task.nr))
         count_unreturned(now, &task);
 #else
-    bpf_probe_read_kernel(&signal, sizeof(signal), current + OFF_SIGNAL);
-    bpf_probe_read_kernel(&flags, sizeof(flags), signal + OFF_SIGNAL_FLAGS);
+    u32 flags = READ(u32, READ(char *, current, OFF_SIGNAL), OFF_SIGNAL_FLAGS);
     if (code == SIGKILL || !(flags & SIGNAL_GROUP_EXIT)) /* else the signal came after the exit of its call */
         lose(current_epoch(), SKIPPED);
 #endif
@@ -44,16 +39,12 @@ static __always_inline void count_killed(u32 tgid)
  */
 static __always_inline int is_child(void *child, u64 clone_flags)
 {
-    char *current = (char *)bpf_get_current_task(), *parent = current, *claimed = 0;
-    if (clone_flags & CLONE_THREAD) {
-        u32 tgid = 0;
-        bpf_probe_read_kernel(&tgid, sizeof(tgid), (char *)child + OFF_TGID);
-        return tgid == bpf_get_current_pid_tgid() >> 32;
-    }
+    if (clone_flags & CLONE_THREAD)
+        return READ(u32, child, OFF_TGID) == bpf_get_current_pid_tgid() >> 32;
+    u64 parent = bpf_get_current_task();
     if (clone_flags & CLONE_PARENT)
-        bpf_probe_read_kernel(&parent, sizeof(parent), current + OFF_REAL_PARENT);
-    bpf_probe_read_kernel(&claimed, sizeof(claimed), (char *)child + OFF_REAL_PARENT);
-    return claimed == parent;
+        parent = READ(u64, parent, OFF_REAL_PARENT);
+    return READ(u64, child, OFF_REAL_PARENT) == parent;
 }
 #endif
 
@@ -162,11 +153,7 @@ static __always_inline void task_exec(u32 old_tid)
 static __always_inline int is_last(struct process *process)
 {
 #if defined(OFF_SIGNAL) && defined(OFF_LIVE)
-    char *signal = 0;
-    u32 live = 0;
-    bpf_probe_read_kernel(&signal, sizeof(signal), (char *)bpf_get_current_task() + OFF_SIGNAL);
-    bpf_probe_read_kernel(&live, sizeof(live), signal + OFF_LIVE);
-    return live == 0;
+    return READ(u32, READ(char *, bpf_get_current_task(), OFF_SIGNAL), OFF_LIVE) == 0;
 #else
     return process->threads == 0;
 #endif
@@ -202,7 +189,7 @@ static __always_inline void task_exit(void)
     u32 status = -1; /* not known */
 #ifdef OFF_EXIT_CODE
     if (is_allowed(self.cred))
-        bpf_probe_read_kernel(&status, sizeof(status), (char *)bpf_get_current_task() + OFF_EXIT_CODE);
+        status = READ(u32, bpf_get_current_task(), OFF_EXIT_CODE);
 #endif
     /* The leader's status counts, unless a thread that outlived it ended the process with another. */
     int last = is_last(process);

@@ -15,20 +15,16 @@ BPF_TABLE("array", u32, struct claim, claims, 1);
 
 static __always_inline char *pid_of(void *task)
 {
-    char *pid = 0;
-    bpf_probe_read_kernel(&pid, sizeof(pid), (char *)task + OFF_THREAD_PID);
-    return pid;
+    return READ(char *, task, OFF_THREAD_PID);
 }
 
 /* Its id in the namespace of that level, which may be any number: who reads the maps writes to them, too. */
 static __always_inline u32 pid_in_namespace(void *task, u32 level)
 {
     char *pid = pid_of(task);
-    u32 number = 0, deepest = 0;
-    bpf_probe_read_kernel(&deepest, sizeof(deepest), pid + OFF_LEVEL);
-    if (level <= deepest && level < NAMESPACES)
-        bpf_probe_read_kernel(&number, sizeof(number), pid + OFF_NUMBERS + level * SIZE_UPID);
-    return number;
+    if (level > READ(u32, pid, OFF_LEVEL) || level >= NAMESPACES)
+        return 0;
+    return READ(u32, pid, OFF_NUMBERS + level * SIZE_UPID);
 }
 
 static __always_inline void enter_claimant(struct self *self)
@@ -40,7 +36,7 @@ static __always_inline void enter_claimant(struct self *self)
     if (!claim || !name[0] || name[0] != ((u64 *)claim->comm)[0] || name[1] != ((u64 *)claim->comm)[1])
         return;
     char *current = (char *)bpf_get_current_task();
-    bpf_probe_read_kernel(&claim->level, sizeof(claim->level), pid_of(current) + OFF_LEVEL);
+    claim->level = READ(u32, pid_of(current), OFF_LEVEL);
     u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct process *new = blank_process();
     if (!new)

@@ -13,7 +13,7 @@ static __always_inline u32 number_index(u8 side, u8 abi, s32 nr)
 static __always_inline u8 abi_of(struct self *self, s32 nr)
 {
 #if defined(OFF_THREAD_STATUS) && !defined(TASK_BTF)
-    bpf_probe_read_kernel(&self->status, sizeof(self->status), (char *)bpf_get_current_task() + OFF_THREAD_STATUS);
+    self->status = READ(u32, bpf_get_current_task(), OFF_THREAD_STATUS);
 #endif
     if (self->status & 2) /* TS_COMPAT: arch/x86/include/asm/thread_info.h */
         return IA32;
@@ -39,9 +39,14 @@ static __always_inline int is_error(s64 result)
     return result < 0 && result >= -4095 && (result > -512 || result < -516);
 }
 
+static __always_inline int is_exec_number(s32 nr)
+{
+    return nr == NR_EXECVE || nr == NR_EXECVEAT;
+}
+
 static __always_inline int is_exec(struct task *task)
 {
-    return task->abi == NATIVE && (task->nr == NR_EXECVE || task->nr == NR_EXECVEAT);
+    return task->abi == NATIVE && is_exec_number(task->nr);
 }
 
 /*
@@ -62,11 +67,8 @@ static __always_inline s32 refused_number(void *ctx, u64 place)
 static __always_inline int may_be_refused(void)
 {
 #if defined(OFF_SECCOMP_MODE) && defined(OFF_PTRACE)
-    char *task = (char *)bpf_get_current_task();
-    u32 mode = 0, traced = 0;
-    bpf_probe_read_kernel(&mode, sizeof(mode), task + OFF_SECCOMP_MODE);
-    bpf_probe_read_kernel(&traced, sizeof(traced), task + OFF_PTRACE);
-    return mode || traced;
+    u64 task = bpf_get_current_task();
+    return READ(u32, task, OFF_SECCOMP_MODE) || READ(u32, task, OFF_PTRACE);
 #else
     return 0;
 #endif

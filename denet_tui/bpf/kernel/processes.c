@@ -5,12 +5,8 @@
 static __always_inline void note_cmdline(struct process *process)
 {
 #ifdef OFF_ARG_START
-    char *task = (char *)bpf_get_current_task(), *mm = 0;
-    u64 start = 0, end = 0;
-    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
-    bpf_probe_read_kernel(&start, sizeof(start), mm + OFF_ARG_START);
-    bpf_probe_read_kernel(&end, sizeof(end), mm + OFF_ARG_END);
-    u64 whole = end - start;
+    u64 mm = READ(u64, bpf_get_current_task(), OFF_MM), start = READ(u64, mm, OFF_ARG_START);
+    u64 whole = READ(u64, mm, OFF_ARG_END) - start;
     process->cmdline_length = whole >> 32 ? -1 : whole;
     READ_AT_MOST(CMDLINE, read_user, process->cmdline, whole, start);
 #endif
@@ -24,10 +20,7 @@ static __always_inline struct process *process_of(struct self *self, char *task,
 {
     struct process *process = processes.lookup(&tgid);
 #if defined(OFF_BORN) && defined(OFF_LEADER)
-    char *leader = 0;
-    u64 start = 0;
-    bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
-    bpf_probe_read_kernel(&start, sizeof(start), leader + OFF_BORN);
+    u64 start = READ(u64, READ(char *, task, OFF_LEADER), OFF_BORN);
     if (!process || process->born == start)
         return process;
     if (process->born || (process->least_born && start - process->least_born >= TICK))
@@ -59,9 +52,7 @@ static __always_inline struct process *new_process(struct self *self, char *task
     bpf_get_current_comm(&new->comm, sizeof(new->comm));
     note_cmdline(new);
 #if defined(OFF_BORN) && defined(OFF_LEADER)
-    char *leader = 0;
-    bpf_probe_read_kernel(&leader, sizeof(leader), task + OFF_LEADER);
-    bpf_probe_read_kernel(&new->born, sizeof(new->born), leader + OFF_BORN);
+    new->born = READ(u64, READ(char *, task, OFF_LEADER), OFF_BORN);
 #endif
     if (processes.lookup(&tgid)) {
         lose(current_epoch(), REUSED);
@@ -88,9 +79,8 @@ static __always_inline struct process *belonging(struct self *self, u32 tgid)
     char *up = task;
 #pragma unroll /* before Linux 6.3 a loop that is fallen into is refused (check_cfg in kernel/bpf/verifier.c) */
     for (int level = 0; level < FOREBEARS; level++) {
-        u32 id = 0;
-        bpf_probe_read_kernel(&up, sizeof(up), up + OFF_REAL_PARENT);
-        bpf_probe_read_kernel(&id, sizeof(id), up + OFF_TGID);
+        up = READ(char *, up, OFF_REAL_PARENT);
+        u32 id = READ(u32, up, OFF_TGID);
         if (level == 0)
             parent = id;
         if (found || watcher || !id)
@@ -99,7 +89,7 @@ static __always_inline struct process *belonging(struct self *self, u32 tgid)
         found = process && !process->end_ns;
     }
 #ifdef OFF_MM
-    bpf_probe_read_kernel(&mm, sizeof(mm), task + OFF_MM);
+    mm = READ(char *, task, OFF_MM);
 #endif
     if (watcher)
         found = mm && tgid != watcher && parent != watcher && is_inside((u64)task);

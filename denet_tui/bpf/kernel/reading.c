@@ -32,13 +32,6 @@ static __always_inline char *current_task(void)
 #endif
 }
 
-static __always_inline u64 kernel_u64(u64 where)
-{
-    u64 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), (void *)where);
-    return value;
-}
-
 #define READ(type, base, offset)                                                                                       \
     ({                                                                                                                 \
         type value_ = 0;                                                                                               \
@@ -72,7 +65,7 @@ static __always_inline char *own_registers(u64 place)
     void *(*registers)(void *) = (void *)175;
     return registers(current_task());
 #elif defined(ATTACH_RAW)
-    u64 size = place + SIZE_REGS - kernel_u64(bpf_get_current_task() + OFF_STACK);
+    u64 size = place + SIZE_REGS - READ(u64, bpf_get_current_task(), OFF_STACK);
     return size == 8192 || size == 16384 || size == 32768 || size == 65536 ? (char *)place : 0;
 #else
     return 0;

@@ -71,9 +71,7 @@ static __always_inline u64 born(struct self *self)
 #elif defined(TASK_BTF)
     return *(u64 *)(self->task + OFF_BORN);
 #else
-    u64 start = 0;
-    bpf_probe_read_kernel(&start, sizeof(start), (char *)bpf_get_current_task() + OFF_BORN);
-    return start;
+    return READ(u64, bpf_get_current_task(), OFF_BORN);
 #endif
 }
 
@@ -117,9 +115,7 @@ static __always_inline int is_stranger(u64 place)
 static __always_inline u64 place_of(u64 task, u32 tid)
 {
 #ifdef ATTACH_RAW
-    u64 stack = 0;
-    bpf_probe_read_kernel(&stack, sizeof(stack), (char *)task + OFF_STACK);
-    return stack;
+    return READ(u64, task, OFF_STACK);
 #else
     return (u64)tid << 14;
 #endif
