@@ -293,7 +293,7 @@ class Snapshot(NamedTuple):
     """Everything that was known at one moment; cumulative since the start unless named otherwise.
 
     Every number in it belongs to one instant, `time_ns` (CLOCK_MONOTONIC of the initial time namespace, which stands
-    still while the machine sleeps): the kernel side is read half by half, each half at rest (see bpf/syscalls.c), so
+    still while the machine sleeps): the kernel side is read half by half, each half at rest (bpf/kernel/program.c), so
     that the sums agree in every snapshot. `in_flight` is the exception: it lists the threads inside a call when the
     list is read, a little later. `processes` are the living and the most recently ended ones, in the order of their
     start; `forgotten` counts the ended ones that are no longer among them. `wall_ms` is Unix time.

@@ -21,7 +21,7 @@ from denet_tui.system import uname
 
 X32_BIT = 0x40000000
 NUMBERS = 640
-"""Numbers of an ABI that are counted one by one; the last stands for all others (syscalls.c)."""
+"""Numbers of an ABI that are counted one by one; the last stands for all others (bpf/kernel/maps.c)."""
 _ARCHITECTURES = {"aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "powerpc64", "s390x": "s390x"}
 _PREFIXES = {ABI_NATIVE: "", ABI_IA32: "ia32:", ABI_X32: "x32:"}
 

@@ -15,6 +15,7 @@ import denet_tui
 
 HOUSE = Path(denet_tui.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
+IN_C = sorted(HOUSE.rglob("*.c"))
 
 
 @cache  # and not before: every worker imports this
@@ -46,6 +47,11 @@ def test_files_and_functions_can_be_read_at_once(path: Path) -> None:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno + 1 < 50, node.name
+
+
+@pytest.mark.parametrize("path", IN_C, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_so_can_the_program_in_the_kernel(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 400
 
 
 def test_no_function_is_over_a_complexity_of_15() -> None:

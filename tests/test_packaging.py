@@ -28,7 +28,7 @@ def test_the_wheel_has_every_file_of_the_package_and_the_command(shipped: zipfil
     package = REPOSITORY / "denet_tui"
     here = {str(path.relative_to(REPOSITORY)) for path in package.rglob("*") if path.is_file()}
     here = {path for path in here if "__pycache__" not in path}
-    assert "denet_tui/bpf/syscalls.c" in here
+    assert "denet_tui/bpf/kernel/program.c" in here
     inside = {name for name in shipped.namelist() if ".dist-info/" not in name}
     docs = {f"denet_tui/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "docs").glob("*.md")}
     (command,) = inside - here - docs

@@ -1,4 +1,4 @@
-"""The kernel's own accounts of processes: what they have used by the time they ended (struct account of syscalls.c)."""
+"""The kernel's own accounts of processes: what they have used by the time they ended (struct account of maps.c)."""
 
 from __future__ import annotations
 

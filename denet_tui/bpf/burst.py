@@ -87,7 +87,7 @@ def count(tracer: Tracer, number: int, grown: Grown | None = None) -> Outcome:
 
 
 def show_yourself(name: str) -> None:
-    """Take the name that the kernel side waits for, and fork once: see PID_NAMESPACE in syscalls.c."""
+    """Take the name that the kernel side waits for, and fork once: see kernel/namespaces.c."""
     _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
     child = os.fork()
     if child == 0:

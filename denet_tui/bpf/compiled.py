@@ -46,7 +46,7 @@ _CALL, _OF_KERNEL, _HELPERS = 0x85, 2, 1000
 """Of an instruction that calls a helper, or a function of the kernel (BPF_PSEUDO_KFUNC_CALL), which has a larger number
 than there are helpers."""
 _WITHIN = {"grace": "epoch"}
-"""Maps of maps, and which map says what fits into them (syscalls.c)."""
+"""Maps of maps, and which map says what fits into them (kernel/maps.c)."""
 
 
 class _UnusableError(Exception):
@@ -278,7 +278,7 @@ def sources() -> list[tuple[str, str]]:
 
     Not where they lie: copies that are the same take what one of them has compiled.
     """
-    own = sorted(path for pattern in ("*.py", "*.c", "include/**/*.h") for path in _HERE.glob(pattern))
+    own = sorted(path for pattern in ("*.py", "kernel/*.c", "include/**/*.h") for path in _HERE.glob(pattern))
     found = []
     for path in (_NOTES if _has_build_id() else btf.VMLINUX, *own):
         with suppress(OSError):  # a kernel without BTF

@@ -1,4 +1,4 @@
-"""What was executed between two readings, taken out of the tables of the kernel side (execs.c)."""
+"""What was executed between two readings, taken out of the tables of the kernel side (kernel/execs.c)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What files.c is told of the calls: which of them carry descriptors, paths and addresses, and where."""
+"""What the kernel side is told of the calls: which of them carry descriptors, paths and addresses, and where."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from denet_tui.system import uname
 READS, WRITES, OPENS, HAS_FILE, HAS_SECOND, HAS_BYTES, HAS_PATH, HAS_FOLDER, HAS_ADDRESS, HAS_OTHER, HAS_PEER, BINDS = (
     1 << bit for bit in range(12)
 )
-"""As files.c has them."""
+"""As kernel/file_maps.c has them."""
 FILE_1, SECOND_2, PATH_1, PATH_2, PATH_4 = 1 << 12, 2 << 14, 1 << 16, 2 << 16, 3 << 16
 MESSAGE_1 = TWO_3 = PATH_1
 """Which argument it is, where it is not the first."""
@@ -97,7 +97,7 @@ PATH_OFFSETS = {
     "mount.mnt_mountpoint": "OFF_MNT_POINT",
     "vfsmount.mnt_root": "OFF_MNT_ROOT",
 }
-"""Of names, folders and mounts (paths.c)."""
+"""Of names, folders and mounts (kernel/paths.c)."""
 OFFSETS = {
     "task_struct.files": "OFF_FILES",
     "files_struct.fdt": "OFF_FDT",
@@ -149,11 +149,11 @@ _TYPES = {"file": "TYPE_FILE", "inode": "TYPE_INODE", "list_head": "TYPE_POINTER
 _CAST = "RDONLY_CAST"
 """The function of the kernel by which that is done."""
 _NUMBERS = 640
-"""Entries of `classes` (NUMBERS in syscalls.c)."""
+"""Entries of `classes` (NUMBERS in kernel/maps.c)."""
 
 
 def offsets(request: Request) -> dict[str, str]:
-    """Members whose offsets files.c asks for on this machine, and their macros; none where it is not asked for."""
+    """Members whose offsets files and paths need on this machine, and their macros; none where not asked for."""
     return {} if request.detail == "calls" else OFFSETS | OPTIONAL
 
 
@@ -163,7 +163,7 @@ def maps_of(request: Request) -> tuple[str, ...]:
 
 
 def add_flags(request: Request, values: dict[str, int], kernel: Btf | None) -> list[str]:
-    """Add to the macros what has files.c compiled, where it is asked for; notes for the user where it cannot be."""
+    """Add to the macros what files and paths need, where asked for; notes for the user where they cannot be told."""
     if request.detail == "calls":
         return []
     if lacking := {*OFFSETS.values(), *(f"OFF_ARG_{number}" for number in range(6))} - values.keys():
@@ -186,7 +186,7 @@ def without_cast(flags: list[str]) -> list[str]:
 
 
 def classes() -> dict[int, int]:
-    """What files.c is to take of each call, by its number on this machine."""
+    """What kernel/file_entry.c is to take of each call, by its number on this machine."""
     column = 1 if uname.machine() == "x86_64" else 2
     rows = [(row.split(":"), kind) for kind, text in _CALLS.items() for row in text.split()]
     return {int(row[column]): kind for row, kind in rows if row[column] != "-"}

@@ -1,4 +1,4 @@
-"""What the calls of an interval were about, read out of the maps of files.c, with the names of files and peers."""
+"""What the calls of an interval were about, read out of the maps of file_maps.c, with the names of files and peers."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class About(NamedTuple):
 
 
 class FileTables:
-    """The maps of files.c. Methods raise OSError where the kernel refuses."""
+    """The maps of kernel/file_maps.c. Methods raise OSError where the kernel refuses."""
 
     def __init__(self, tables: Mapping[str, Map]) -> None:
         self._tables = tables

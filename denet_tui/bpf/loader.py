@@ -56,7 +56,7 @@ MAPS = (
 _EVENTS_OF_TIME = ("sched_wakeup",)
 _EVENTS_OF_CGROUPS = ("cgroup_attach_task",)
 _HERE = Path(__file__).parent
-_SOURCE = _HERE / "syscalls.c"
+_SOURCE = _HERE / "kernel" / "program.c"
 _INCLUDE = re.compile(rb'^#include "(\w+\.c)"$', re.MULTILINE)
 
 
@@ -152,7 +152,7 @@ def _made(
     try:
         tables = {name: module[name.encode()].map_fd for name in names[0]}
     except KeyError as error:
-        raise LoadError("source", f"{_SOURCE} is damaged: it lacks a map; install denet-tui again") from error
+        raise LoadError("source", f"{_SOURCE.parent} is damaged: it lacks a map; install denet-tui again") from error
     for name in names[1]:
         with suppress(KeyError):
             tables[name] = module[name.encode()].map_fd
@@ -162,9 +162,9 @@ def _made(
 def _source() -> bytes:
     """All of it in one text: bcc takes tables of the text itself alone."""
     try:
-        return _INCLUDE.sub(lambda found: (_HERE / found[1].decode()).read_bytes(), _SOURCE.read_bytes())
+        return _INCLUDE.sub(lambda found: _SOURCE.with_name(found[1].decode()).read_bytes(), _SOURCE.read_bytes())
     except OSError as error:
-        text = f"{_SOURCE} cannot be read ({error.strerror}); install denet-tui again"
+        text = f"{error.filename} cannot be read ({error.strerror}); install denet-tui again"
         raise LoadError("source", text, error.errno) from error
 
 

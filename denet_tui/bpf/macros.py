@@ -1,4 +1,4 @@
-"""What the program is compiled with: offsets of this kernel's types, and what is asked for, as macros of syscalls.c."""
+"""What the program is compiled with: offsets of this kernel's types, and what is asked for, as macros of kernel/."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 KEPT = 128
-"""Bytes of a command line that the kernel side keeps (CMDLINE in syscalls.c)."""
+"""Bytes of a command line that the kernel side keeps (CMDLINE in kernel/maps.c)."""
 _COMM = 15
 """The longest comm (TASK_COMM_LEN in include/linux/sched.h, without its NUL): longer ones are cut, anywhere."""
 
 FROM_ROOT, IN_NO_FOLDER = 1, 2
-"""How the walk of names to the root ended (enum path_end in paths.c); 0 where it was cut."""
+"""How the walk of names to the root ended (enum path_end in kernel/paths.c); 0 where it was cut."""
 
 
 def comm(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the calls are about that threads are in, out of what the kernel side knows of each (files.c)."""
+"""What the calls are about that threads are in, out of what the kernel side knows of each (kernel/file_entry.c)."""
 
 from __future__ import annotations
 

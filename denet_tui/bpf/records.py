@@ -1,4 +1,4 @@
-"""A watched process as the kernel side's record has it (struct process in syscalls.c); times in ns."""
+"""A watched process as the kernel side's record has it (struct process in kernel/maps.c); times in ns."""
 
 from __future__ import annotations
 

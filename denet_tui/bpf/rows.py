@@ -1,4 +1,4 @@
-"""What was counted between two readings, taken out of the maps: the rows of the side at rest (syscalls.c)."""
+"""What was counted between two readings, taken out of the maps: the rows of the side at rest (kernel/program.c)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from denet_tui.bpf.maps import Map
 from denet_tui.model import BUCKETS
 
 KEY = struct.Struct("<Ii")
-"""Tgid, side and ABI in the lower half, the number in the upper one (ROW_KEY of syscalls.c)."""
+"""Tgid, side and ABI in the lower half, the number in the upper one (ROW_KEY of kernel/maps.c)."""
 SIDE_BIT, ABI_BIT = 22, 23
 """In the lower half of a row key."""
 TGID = (1 << SIDE_BIT) - 1

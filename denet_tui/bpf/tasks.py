@@ -1,4 +1,4 @@
-"""Watched threads, as the kernel side keeps them (struct task, clock and slot of syscalls.c)."""
+"""Watched threads, as the kernel side keeps them (struct task, clock and slot of kernel/maps.c)."""
 
 import struct
 from typing import NamedTuple

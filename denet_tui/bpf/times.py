@@ -1,4 +1,4 @@
-"""Where the time of watched threads went, from the tables of the kernel side (times.c)."""
+"""Where the time of watched threads went, from the tables of the kernel side (kernel/times.c)."""
 
 from __future__ import annotations
 

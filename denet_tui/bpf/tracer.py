@@ -1,6 +1,6 @@
 """Tracer: the one door to the kernel side.
 
-The layouts here are those of syscalls.c. All times are the kernel side's (clock.py), in ns.
+The layouts here are those of kernel/maps.c. All times are the kernel side's (clock.py), in ns.
 """
 
 from __future__ import annotations

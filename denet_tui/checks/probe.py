@@ -31,7 +31,7 @@ EXPECTED = {
     "syscall_counts": (_PERCPU_ARRAY, 4, 8, 2 * ABIS * NUMBERS),
     "pid_syscall_map": (_HASH, 8, 240, Request().sizes["ROWS"]),
 }
-"""Type, bytes of a key and of a value, entries: as syscalls.c has them."""
+"""Type, bytes of a key and of a value, entries: as bpf/kernel/maps.c has them."""
 
 LAYERS = {
     "service": "asking the loader's service",
@@ -133,7 +133,7 @@ def check_program(host: Host) -> Finding:
     proofs = _shared.look(host, "PROG-001")
     source, missing = _source(host)
     seen = (source, *chain.from_iterable(map(_seen_of_program, proofs.values())))
-    wrong = [f"syscalls.c: {each}" for each in missing]
+    wrong = [f"tracepoints.c: {each}" for each in missing]
     wrong += [f"{proof.method}: {text}" for proof in proofs.values() for text in _wrong(proof)]
     refused = tuple(method for method in BOTH if _is_our_mistake(proofs[method]))
     if wrong or refused:
@@ -154,7 +154,7 @@ def _loads(loaded: list[Proof]) -> str:
 
 def _source(host: Host) -> tuple[Evidence, list[str]]:
     """Both attach methods are in the source, whichever this machine lets one try, and what of them is missing."""
-    path = f"{BPF_FOLDER}/syscalls.c"
+    path = f"{BPF_FOLDER}/kernel/tracepoints.c"
     try:
         text = host.read(path)
     except OSError as error:

@@ -34,6 +34,35 @@ SHIM = (
     "uapi/linux/ptrace.h",
 )
 """Headers that stand in for the kernel's, below include/."""
+PROGRAM = (
+    "accounts.c",
+    "allowed.c",
+    "calls.c",
+    "cgroups.c",
+    "enrol.c",
+    "execs.c",
+    "failed_paths.c",
+    "file_counts.c",
+    "file_entry.c",
+    "file_identity.c",
+    "file_maps.c",
+    "file_names.c",
+    "file_peers.c",
+    "lives.c",
+    "maps.c",
+    "namespaces.c",
+    "numbers.c",
+    "paths.c",
+    "processes.c",
+    "program.c",
+    "reading.c",
+    "rows.c",
+    "slow_calls.c",
+    "tasks.c",
+    "times.c",
+    "tracepoints.c",
+)
+"""What is compiled, below kernel/."""
 OLDEST, NEWEST = (0, 18), (0, 37)
 """Versions of bcc that denet-tui was run with."""
 _WHY_BCC = "bcc, the BPF Compiler Collection, compiles the BPF program and loads it. It comes with the distribution."
@@ -256,7 +285,8 @@ def check_headers(host: Host) -> Finding:
     """BCC-003: our header shim is whole; the kernel's own headers are never needed."""
     why = "bcc compiles against these few files of denet-tui's. Kernel headers need not be installed."
     broken, limited = [], False
-    for path in (f"{BPF_FOLDER}/syscalls.c", *(f"{BPF_FOLDER}/include/{name}" for name in SHIM)):
+    own = (*(f"kernel/{name}" for name in PROGRAM), *(f"include/{name}" for name in SHIM))
+    for path in (f"{BPF_FOLDER}/{name}" for name in own):
         try:
             host.read_bytes(path)
         except OSError as error:

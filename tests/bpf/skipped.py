@@ -18,7 +18,7 @@ from denet_tui.bpf.tracer import Tracer
 _IDLE = 0
 
 SLOT = struct.Struct(f"<{TASK.size}sII8x")
-"""struct slot of syscalls.c: the task, its owner, the crowd."""
+"""struct slot of kernel/maps.c: the task, its owner, the crowd."""
 
 
 def set_state(kernel_maps: dict[str, int], tid: int, state: int) -> None:

@@ -209,11 +209,12 @@ def test_other_settings_another_source_and_another_kernel_have_another_place(
 ) -> None:
     assert ProgramCache("settings")._file == cache._file
     assert ProgramCache("other settings")._file != cache._file
-    copied = shutil.copytree(compiled._HERE, tmp_path / "copy")
-    monkeypatch.setattr(compiled, "_HERE", copied)
-    assert ProgramCache("settings")._file == cache._file
-    (copied / "burst.py").write_text("")
-    assert ProgramCache("settings")._file != cache._file
+    for each in ("burst.py", "kernel/times.c", "include/linux/types.h"):
+        copied = shutil.copytree(Path(compiled.__file__).parent, tmp_path / each)
+        monkeypatch.setattr(compiled, "_HERE", copied)
+        assert ProgramCache("settings")._file == cache._file
+        (copied / each).write_text("")
+        assert ProgramCache("settings")._file != cache._file
     monkeypatch.undo()
     names = os.uname()
     monkeypatch.setattr(os, "uname", lambda: (*names[:3], "#2 of another day", names[4]))

@@ -54,10 +54,10 @@ def test_an_old_verifier_sees_the_length_of_each_read() -> None:
 @pytest.mark.slow
 def test_where_the_verifier_refuses_a_detail_the_calls_alone_are_watched_exactly(tmp_path: Path) -> None:
     """As kernels 5.10 and 6.1 refused what later ones take: what it can do without is left out and said."""
-    source = REPOSITORY / "denet_tui" / "bpf" / "files.c"
+    source = REPOSITORY / "denet_tui" / "bpf" / "kernel" / "file_names.c"
     bounded = "length <= 110 && READ_AT_MOST(110, bpf_probe_read_kernel, text, length, address + OFF_UNIX_NAME) == 0"
     assert source.read_text().count(bounded) == 1
-    refused, summary = tmp_path / "files.c", tmp_path / "summary.json"
+    refused, summary = tmp_path / "file_names.c", tmp_path / "summary.json"
     refused.write_text(
         source.read_text().replace(bounded, "bpf_probe_read_kernel(text, length, address + OFF_UNIX_NAME) == 0")
     )

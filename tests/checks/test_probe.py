@@ -19,7 +19,7 @@ from denet_tui.checks.model import State
 from tests.checks.fake import FakeHost
 from tests.real import REPOSITORY, environment
 
-SOURCE = Path(probe.BPF_FOLDER, "syscalls.c").read_text()
+SOURCE = Path(probe.BPF_FOLDER, "kernel", "tracepoints.c").read_text()
 
 ENDS = st.integers(-70, 300)
 
@@ -45,7 +45,7 @@ GOOD = [
 def host(*lines: dict[str, object], status: int = 0, source: str = SOURCE, uid: int = 0) -> FakeHost:
     """A machine where the prober prints these lines."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    files = {f"{probe.BPF_FOLDER}/syscalls.c": source}
+    files = {f"{probe.BPF_FOLDER}/kernel/tracepoints.c": source}
     return FakeHost(files, commands={sys.executable: Output(status, text, "the last words")}, uid=uid)
 
 

@@ -23,7 +23,7 @@ from tests.checks.states import see
 SCRATCH = "mount -t tmpfs tmpfs /mnt && mkdir /mnt/up /mnt/work && "
 OVERLAY = "mount -t overlay overlay -o lowerdir=/usr/lib,upperdir=/mnt/up,workdir=/mnt/work /usr/lib || exit 97; "
 SHIM = {f"{toolchain.BPF_FOLDER}/include/{name}": "" for name in toolchain.SHIM} | {
-    f"{toolchain.BPF_FOLDER}/syscalls.c": ""
+    f"{toolchain.BPF_FOLDER}/kernel/{name}": "" for name in toolchain.PROGRAM
 }
 GOOD = {"folder": "/usr/lib/python3/dist-packages/bcc", "version": "0.26.0", "library": "/usr/lib/libbcc.so.0.26.0"}
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
@@ -192,10 +192,11 @@ def test_versions(version: str, library: str, state: State, words: str) -> None:
 def test_the_shim_is_whole_and_every_header_of_it_is_asked_for() -> None:
     folder = Path(toolchain.BPF_FOLDER, "include")
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.h")} == set(toolchain.SHIM)
+    assert {path.name for path in folder.with_name("kernel").iterdir()} == set(toolchain.PROGRAM)
     assert toolchain.check_headers(FakeHost(SHIM)).state is State.PASS
 
 
-@pytest.mark.parametrize("name", ["include/linux/types.h", "syscalls.c"])
+@pytest.mark.parametrize("name", ["include/linux/types.h", "kernel/file_names.c"])
 def test_a_shim_that_cannot_be_read_fails(name: str) -> None:
     path = f"{toolchain.BPF_FOLDER}/{name}"
     finding = toolchain.check_headers(FakeHost(SHIM | {path: errno.EACCES}))

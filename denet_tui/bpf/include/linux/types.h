@@ -1,4 +1,4 @@
-/* The types that bcc's own headers and syscalls.c use; the kernel's linux/types.h is never needed. */
+/* The types that bcc's own headers and our program use; the kernel's linux/types.h is never needed. */
 #pragma once
 
 typedef signed char __s8;

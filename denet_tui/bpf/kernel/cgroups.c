@@ -13,19 +13,18 @@ BPF_TABLE("array", u32, struct chosen_cgroup, cgroup, 1);
 
 static __always_inline int is_inside(u64 task)
 {
-    u32 zero = 0, deepest = 0;
+    u32 zero = 0;
     struct chosen_cgroup *chosen = cgroup.lookup(&zero);
     if (!chosen)
         return 0;
-    u64 group = kernel_u64(kernel_u64(task + OFF_CGROUPS) + OFF_DFL_CGRP);
-    bpf_probe_read_kernel(&deepest, sizeof(deepest), (void *)(group + OFF_CGROUP_LEVEL));
+    u64 group = READ(u64, READ(u64, task, OFF_CGROUPS), OFF_DFL_CGRP);
     u32 level = *(volatile u32 *)&chosen->level; /* once: who reads the maps may write to them meanwhile */
-    if (level > deepest)
+    if (level > READ(u32, group, OFF_CGROUP_LEVEL))
         return 0;
 #ifdef OFF_ANCESTOR_IDS /* before Linux 6.1 */
-    return kernel_u64(group + OFF_ANCESTOR_IDS + 8 * (u64)level) == chosen->id;
+    return READ(u64, group, OFF_ANCESTOR_IDS + 8 * (u64)level) == chosen->id;
 #else
-    u64 above = kernel_u64(group + OFF_ANCESTORS + 8 * (u64)level);
-    return kernel_u64(kernel_u64(above + OFF_CGROUP_KN) + OFF_KERNFS_ID) == chosen->id;
+    u64 above = READ(u64, group, OFF_ANCESTORS + 8 * (u64)level);
+    return READ(u64, READ(u64, above, OFF_CGROUP_KN), OFF_KERNFS_ID) == chosen->id;
 #endif
 }

@@ -1,5 +1,5 @@
 /*
- * What watched processes execute, also in vain: one record an exec, which user space takes away. Included by syscalls.c.
+ * What watched processes execute, also in vain: one record an exec, which user space takes away.
  *
  * Nothing is told here of which `ps` would not tell its user: the path and the words of who executes as itself, and of a
  * setuid program only what it has become. Words are text of user space, and are read by the kernel's own check.
@@ -90,15 +90,15 @@ static __always_inline void note_exec(struct self *self, u32 tgid)
     if (!draft)
         return;
 #if defined(OFF_ARG_START) && defined(OFF_ENV_END)
-    u64 mm = kernel_u64(bpf_get_current_task() + OFF_MM), start = kernel_u64(mm + OFF_ARG_START);
-    u64 whole = kernel_u64(mm + OFF_ARG_END) - start;
+    u64 mm = READ(u64, bpf_get_current_task(), OFF_MM), start = READ(u64, mm, OFF_ARG_START);
+    u64 whole = READ(u64, mm, OFF_ARG_END) - start;
     if (READ_AT_MOST(LONG_WORDS, read_user, draft->words.text, whole, start) == 0) {
         draft->exec.words_length = whole >> 32 ? -1 : whole;
         draft->exec.words_cut = whole > LONG_WORDS;
     }
     if (may_tell(self))
         draft->exec.path_length =
-            read_user_str(draft->exec.path, EXEC_PATH, (void *)kernel_u64(mm + OFF_ENV_END));
+            read_user_str(draft->exec.path, EXEC_PATH, (void *)READ(u64, mm, OFF_ENV_END));
 #endif
     tell_exec(draft);
 }
@@ -124,7 +124,7 @@ static __always_inline void note_failed_exec(u64 place, struct self *self, u32 t
     }
     if (path)
         draft->exec.path_length = read_user_str(draft->exec.path, EXEC_PATH, (void *)path);
-#pragma unroll EXEC_FAILED_WORDS /* LLVM 19 leaves it a loop else: see `belonging` in syscalls.c */
+#pragma unroll EXEC_FAILED_WORDS /* LLVM 19 leaves it a loop else: see `belonging` in processes.c */
     for (int index = 0; index < EXEC_FAILED_WORDS; index++) {
         u64 word = 0;
         if (!words || read_user(&word, sizeof(word), (void *)(words + 8 * index)))

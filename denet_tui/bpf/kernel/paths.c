@@ -1,6 +1,6 @@
 /*
- * What a folder or a file is called, name by name up to the root of all mounts. Included by syscalls.c where DETAIL_EXECS
- * or DETAIL_FILES asks for it, and this kernel's BTF tells where the names are.
+ * What a folder or a file is called, name by name up to the root of all mounts: where this kernel's BTF tells where
+ * the names are.
  */
 
 #define AT_FDCWD (-100)

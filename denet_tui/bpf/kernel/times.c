@@ -1,6 +1,6 @@
 /*
- * Where the time of watched threads goes: on a CPU, waiting for one, blocked; in calls and outside of them. Included by
- * syscalls.c, for raw tracepoints alone: others do not tell which task comes next, only its id.
+ * Where the time of watched threads goes: on a CPU, waiting for one, blocked; in calls and outside of them. For raw
+ * tracepoints alone: others do not tell which task comes next, only its id.
  *
  * Each thread has a clock with its task, and the sums of those that have ended are in `times`, by process. A thread is
  * kept until its last switch, for what it does while it ends is its time as well. What a thread waits for is in `waits`,
@@ -226,7 +226,7 @@ static __always_inline void lose_sight(char *other, struct task *task, u64 now)
         clock->away_ns += spent < inside ? spent : inside;
     clock->sum_ns = -1;
 #ifdef OFF_CPU
-    bpf_probe_read_kernel(&clock->sum_ns, sizeof(clock->sum_ns), other + OFF_CPU);
+    clock->sum_ns = READ(u64, other, OFF_CPU);
 #endif
     clock->ahead_ns = clock->asleep_ns = clock->late = 0;
 }
@@ -255,21 +255,15 @@ static __always_inline void switch_in(char *other, struct task *task, u64 now)
 /* A watched thread that is not the running one; 0 where it is none, or another user's. */
 static __always_inline struct task *timed(char *other)
 {
-    u32 tid = 0, uid = 0;
-    bpf_probe_read_kernel(&tid, sizeof(tid), other + OFF_PID);
+    u32 tid = READ(u32, other, OFF_PID);
     struct slot *slot = slot_of(tid);
     if (!slot || (slot->tid != tid && !slot->crowd))
         return 0;
     struct task *task = slot->tid == tid ? &slot->task : tasks.lookup(&tid);
-    u64 start = 0;
-    bpf_probe_read_kernel(&start, sizeof(start), other + OFF_BORN);
-    if (!task || !task->clock.where || task->born != start)
+    if (!task || !task->clock.where || task->born != READ(u64, other, OFF_BORN))
         return 0;
 #ifdef ONLY_UID
-    char *cred = 0;
-    bpf_probe_read_kernel(&cred, sizeof(cred), other + OFF_CRED);
-    bpf_probe_read_kernel(&uid, sizeof(uid), cred + OFF_UID);
-    if (uid != ONLY_UID)
+    if (READ(u32, READ(char *, other, OFF_CRED), OFF_UID) != ONLY_UID)
         return 0;
 #endif
     return task;
