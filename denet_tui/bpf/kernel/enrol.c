@@ -60,13 +60,14 @@ static __always_inline struct task *enrol(struct self *self, u64 place, u8 state
             task.state = told->state;
         begin_late(&task.clock, &told->clock);
     }
-    if (told)
-        tasks.delete(&self->tid);
     if (process && process->held) { /* from here on forks enter whatever is to be watched */
         task.state = HELD;
         process->held = *setting = 0;
     }
-    if (process && keep(self->tid, &task) == 0) {
+    int kept = process && keep(self->tid, &task) == 0;
+    if (told && (!kept || slot->tid == self->tid)) /* after that: who reads finds it in the one or the other */
+        tasks.delete(&self->tid);
+    if (kept) {
         forget_strangers(place_of(bpf_get_current_task(), self->tid));
         note_own(self->tid);
         return task_of(self);

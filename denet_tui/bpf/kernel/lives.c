@@ -139,11 +139,11 @@ static __always_inline void task_exec(u32 old_tid)
     struct process *process = process_of(&self, (char *)bpf_get_current_task(), tgid);
     if (!process || !is_allowed(self.cred))
         return;
-    process->execs += 1;
     process->exec_ns = bpf_ktime_get_ns();
     begin_command(tgid, process, task_of(&self));
     bpf_get_current_comm(&process->comm, sizeof(process->comm));
     note_cmdline(process);
+    process->execs += 1; /* last: by this user space knows that the rest is another program's */
 #ifdef DETAIL_EXECS
     note_exec(&self, tgid);
 #endif
