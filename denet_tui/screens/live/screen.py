@@ -39,7 +39,6 @@ from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow
 from denet_tui.widgets.output import OutputView, typing_into
-from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
 from denet_tui.widgets.timeview import TimeView
 from denet_tui.widgets.window import Window
@@ -275,8 +274,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             self._terminal.show(self.query(OutputView))
         panes = self._panes()
         if panes and self.focused not in panes:
-            preferred = [pane for pane in panes if isinstance(pane, SyscallTable)]
-            (preferred or panes)[0].focus()
+            panes[tab.first].focus()
 
     def _panes(self) -> list[Widget]:
         """What can have the focus in the tab that is shown, whether or not there is room for it."""
