@@ -32,7 +32,7 @@ def main() -> None:
     uname.machine = lambda: "aarch64"
     btf.Btf = _Btf  # type: ignore[misc]
     request = Request("raw", detail="all", by_cgroup=True)
-    flags, notes = macros.flags_for(request, None, "raw", {})
+    flags, notes = macros.flags_for(request, None, {})
     module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
     used = {}
     for event in loader._events(request, macros.DETAILS["all", "raw"]):

@@ -16,7 +16,7 @@ from denet_tui.bpf.tracepoints import EVENTS
 
 def codes(uid: int) -> dict[str, bytes]:
     """The program of each event as bcc compiles it for this uid, but for the descriptors of its maps."""
-    flags, _ = macros.flags_for(Request("raw"), uid, "raw", {})
+    flags, _ = macros.flags_for(Request("raw"), uid, {})
     module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
     found = {}
     for event in EVENTS:

@@ -48,7 +48,7 @@ def main() -> None:
     found = {}
     for detail, uid in product(sys.argv[1:], (None, compiled.ANY_UID)):
         request = Request("raw", detail=detail)
-        flags, _ = macros.flags_for(request, uid, "raw", {})
+        flags, _ = macros.flags_for(request, uid, {})
         module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
         found[f"{detail} {uid}"] = {
             event: forgotten(module.dump_func(f"on_{event}".encode()))

@@ -20,7 +20,7 @@ from denet_tui.bpf import compiled, loader, macros, symbols, toolchain
 from denet_tui.bpf.request import Request
 if sys.argv[1] == "few":
     symbols.leave_few()
-flags, _ = macros.flags_for(Request("raw", detail="all"), 1234, "raw", {})
+flags, _ = macros.flags_for(Request("raw", detail="all"), 1234, {})
 module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
 codes = []
 for event in ("sys_enter", "sys_exit", "task_newtask", "sched_process_exec", "sched_process_exit", "sched_switch"):
