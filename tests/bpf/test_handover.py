@@ -61,13 +61,13 @@ def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
 def test_one_that_dies_by_a_signal_is_reported_with_what_it_printed(number: signal.Signals) -> None:
     error = failure(f"os.write(2, b'LLVM ERROR: out of memory'); os.kill(os.getpid(), {int(number)})")
-    assert error.text == f"the loader was ended by {number.name} before it was done"
+    assert error.text == f"the loader was killed by {number.name} before it was done"
     assert error.output == "LLVM ERROR: out of memory"
 
 
 def test_one_that_raises_is_reported_with_its_traceback() -> None:
     error = failure("raise RuntimeError('no such luck')")
-    assert error.text == "the loader ended with status 1 before it was done"
+    assert error.text == "the loader exited with status 1 before it was done"
     assert "RuntimeError: no such luck" in error.output
 
 
@@ -76,7 +76,7 @@ def test_one_that_raises_is_reported_with_its_traceback() -> None:
 )
 def test_one_that_answers_garbage_is_reported(sent: str) -> None:
     error = failure(f"print('before'); sys.stdout.flush(); channel.sendall({sent}); channel.close(); os._exit(0)")
-    assert error.text == "the loader ended with status 0 before it was done"
+    assert error.text == "the loader exited with status 0 before it was done"
     assert error.output == "before\n"
 
 
