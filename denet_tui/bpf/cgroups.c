@@ -19,7 +19,7 @@ static __always_inline int is_inside(u64 task)
         return 0;
     u64 group = kernel_u64(kernel_u64(task + OFF_CGROUPS) + OFF_DFL_CGRP);
     bpf_probe_read_kernel(&deepest, sizeof(deepest), (void *)(group + OFF_CGROUP_LEVEL));
-    u32 level = *(volatile u32 *)&chosen->level; /* once: who reads the maps may write to them meanwhile */
+    u32 level = *(volatile u32 *)&chosen->level; /* once: a process that reads the maps may write to them, too */
     if (level > deepest)
         return 0;
 #ifdef OFF_ANCESTOR_IDS /* before Linux 6.1 */

@@ -19,7 +19,7 @@
 #define SOCKFS 0x534F434B
 #define OVERLAYFS 0x794C7630
 #define S_IFREG 0100000
-#define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
+#define AT_ROOT (-101) /* a number of ours: the root of a process that has changed it (chroot) */
 #define EINPROGRESS 115
 #define SETTLED 0xFFFFFFFF
 #define PEERS 0xF0000000
@@ -299,7 +299,7 @@ static __always_inline int is_settled(struct file_name *name)
     return name->local_port || name->length || name->of_peer;
 }
 
-/* What `named` has of a datagram socket with a peer; notes whether it has had another, to whom it may have sent more. */
+/* What `named` has of a datagram socket with a peer; notes whether it has had another, which may have got more. */
 static __always_inline u32 settled_on(struct identity *of, struct file_name *name)
 {
     u64 *remote = (u64 *)name->remote;
@@ -667,7 +667,7 @@ static __always_inline void find_peer(struct self *self, struct about *about, u6
 }
 
 /*
- * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
+ * The path or the address that the running task's call was given, for what a thread is in: when it blocks; of an
  * exec when it begins, for by then its memory may be that of another program.
  */
 static __always_inline void give(struct self *self, struct task *task)

@@ -79,12 +79,12 @@ class Loading:
         return kernel_of({"output": output, **reply}, descriptors)
 
     def wait(self, timeout: float = 50.0) -> bool:
-        """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
+        """For one that answers another process: until its end, at most `timeout` seconds; whether it has loaded."""
         ended = self._process.wait(timeout)
         if ended is None:
             self.cancel()
         os.close(self._output)
-        return ended not in (None, 1)  # where it was killed, nobody knows
+        return ended not in (None, 1)  # where it was killed, that is not known
 
     def cancel(self) -> None:
         """End the loader where it still runs. One that cannot be ended from here ends itself (loader.SECONDS)."""

@@ -85,7 +85,7 @@ struct clock {
     u64 kernel_ns; /* of that, in calls that it has left */
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 unknown_ns; /* nobody can tell where */
+    u64 unknown_ns; /* it is not known where */
     u64 away_ns;    /* off the CPU since it has entered the call that it is in */
     u64 asleep_ns;  /* blocked since it was on a CPU, if it has been woken since; of one that is late, until it was met */
     u64 sum_ns;     /* the kernel's own CPU time when it was last switched away from; all ones: not known */
@@ -115,13 +115,13 @@ struct task {
 
 /*
  * Where a task is kept: in the slot of its tid modulo SLOTS, which costs a fifth of a hash lookup.
- * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`, where user space
+ * Two watched tids may want the same slot: `owners` decides which gets it, the others are in `tasks`, where user space
  * also says of the threads of a running process since when they are watched and, where that is known, whether they are in
  * a call (NEW) or not (IDLE), before they are met.
  */
 struct slot {
     struct task task;
-    u32 tid;    /* owner; 0 is nobody */
+    u32 tid;    /* owner; 0 is none */
     u32 crowd;  /* watched tasks that would belong here and are in `tasks` */
     u32 moving; /* a thread that executes, and will have the tid of its leader, whose slot this is */
     u32 pad;
@@ -141,7 +141,7 @@ struct process {
     u32 held; /* its first task is to be HELD */
     char comm[16];
     char cmdline[CMDLINE];
-    u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
+    u32 pid; /* in the PID namespace of denet-tui; the tgid itself where that is the initial one */
     u32 pad;
 };
 
@@ -178,7 +178,7 @@ enum loss {
 
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
- * it has entered a process (0: whatever is watched is entered by a fork); and the tgid of who watches everyone but itself.
+ * it has entered a process (0: whatever is watched is entered by a fork); and denet-tui's tgid if it watches all else.
  * COMMAND is set here: the tgid of the command from its first execve to its next switch.
  */
 enum setting { EPOCH, GENERATION, WATCHER, COMMAND, SETTINGS };
@@ -203,7 +203,7 @@ BPF_TABLE("percpu_array", u32, struct process, process_drafts, 1); /* a new one 
 
 #ifdef PID_NAMESPACE
 /*
- * Ids here are those of the initial PID namespace, and who watches does not know them. So its held
+ * Ids here are those of the initial PID namespace, and denet-tui does not know them. So its held
  * child takes a secret name and forks once: by that it is known, and it enters itself.
  */
 struct claim {
@@ -216,8 +216,8 @@ BPF_TABLE("array", u32, struct claim, claims, 1);
 
 #ifdef ONLY_UID
 /*
- * Watched tasks that have made a call as this user: a slot may have been written by who reads it, and this map, which is
- * not handed over, not. So one that becomes another user's is told, once, and nothing of anybody else's ever is.
+ * Watched tasks that have made a call as this user: a slot may have been written by its reader, and this map, which is
+ * not handed over, not. So one that becomes another user's is told, once, and nothing of another user's ever is.
  */
 BPF_TABLE("hash", u32, u8, own, SLOTS + TASKS);
 #endif
@@ -555,7 +555,7 @@ static __always_inline char *own_registers(u64 place)
 }
 
 /*
- * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
+ * Whether the running task's files and paths may be told to denet-tui: what ptrace(2) asks, too. A setuid program
  * that this user has started is this user's by its real uid alone; a setgid one, and one with capabilities, by its
  * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two. In a user namespace, right below
  * the first one, that this user has made they are this user's as well (man 7 user_namespaces); in any other nothing is.
@@ -799,8 +799,8 @@ static __always_inline struct process *new_process(struct self *self, char *task
 }
 
 /*
- * The record of the running task's process where that is to be watched: it is there, or everyone but who watches (and
- * the kernel's own threads) is, or one of its forebears is watched. 0 where it is not, or where there is no room.
+ * The record of the running task's process where that is to be watched: it is there, or all but denet-tui (and the
+ * kernel's own threads) are watched, or one of its forebears is watched. 0 where it is not, or where there is no room.
  */
 static __always_inline struct process *belonging(struct self *self, u32 tgid)
 {
@@ -941,7 +941,7 @@ static __always_inline void enter(u64 place, s32 nr)
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
 #if defined(TIMED) || defined(DETAIL_FILES)
-    task->since_ns = 0; /* so that who reads meanwhile does not take what is written for another call */
+    task->since_ns = 0; /* so that a reader does not meanwhile take what is written for another call */
 #endif
 #ifdef TIMED
     task->clock.away_ns = 0;
@@ -1032,7 +1032,7 @@ static __always_inline void count_return(u32 now, struct task *task, u64 spent_n
 
 /*
  * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
- * others for who makes it, and for strace. It stands in the registers of the running task.
+ * others for the process that makes it, and for strace. It stands in the registers of the running task.
  */
 static __always_inline s32 refused_number(void *ctx, u64 place)
 {
@@ -1299,7 +1299,7 @@ static __always_inline char *pid_of(void *task)
     return pid;
 }
 
-/* Its id in the namespace of that level, which may be any number: who reads the maps writes to them, too. */
+/* Its id in the namespace of that level, which may be any number: a process that reads the maps writes to them, too. */
 static __always_inline u32 pid_in_namespace(void *task, u32 level)
 {
     char *pid = pid_of(task);
@@ -1516,7 +1516,7 @@ static __always_inline void task_exit(void)
 
 /*
  * Each program looks at what it is given before it reads by it: only the kernel's own attaching can be meant.
- * All return 1: 0 would take the event away from everyone else who counts it (trace_call_bpf in kernel/trace).
+ * All return 1: 0 would take the event away from all others that count it (trace_call_bpf in kernel/trace).
  */
 #ifdef ATTACH_RAW
 #define IS_CURRENT(task) ((u64)(task) == bpf_get_current_task())
@@ -1563,7 +1563,7 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 }
 
 #ifdef BY_CGROUP
-/* Whoever has moved is looked at once more, as is everyone: a process moves with all its threads. */
+/* A task that has moved is looked at once more, as are all: a process moves with all its threads. */
 int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
 {
     u32 number = GENERATION, *generation = epoch.lookup(&number);

@@ -93,7 +93,7 @@ class Tracer:
         self.overlooks = False
         """Whether what was entered may lack what /proc hides."""
         self.by_user = False
-        """Whether this user's calls are what is asked for: who goes on as another is no loss then."""
+        """Whether this user's calls are what is asked for: a process that goes on as another is no loss then."""
         self._everyone = False
         self.method = kernel.method
         self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
@@ -125,7 +125,7 @@ class Tracer:
     def expect(self, *, held: bool = True) -> str:
         """The name that a process inside a PID namespace must take before it forks once, so that `hold` can find it.
 
-        Empty in the initial PID namespace, where nobody has to do anything. `held` as in `hold`.
+        Empty in the initial PID namespace, where nothing has to be done. `held` as in `hold`.
         """
         if "claims" not in self._maps:
             return ""
@@ -141,7 +141,7 @@ class Tracer:
         Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
         """
         if "claims" not in self._maps:
-            self._insert_process(pid, parent, held=held)  # it lives: nobody else can have its id
+            self._insert_process(pid, parent, held=held)  # it lives: no other can have its id
             if held:
                 accounts.open_for_command(self._maps["accounts"], pid)
             self._renew()
@@ -158,8 +158,8 @@ class Tracer:
         False if it is watched already. Threads of another user than whose calls are counted are told by the next
         reading, as lost. Only in the initial PID namespace: raises NotImplementedError in others.
 
-        Its record is entered here, and the kernel side does the rest: each thread, and each descendant that nobody
-        has entered, is watched from its next event on. What is listed after that has not yet begun to end, or has been
+        Its record is entered here, and the kernel side does the rest: each thread, and each descendant that is not
+        entered, is watched from its next event on. What is listed after that has not yet begun to end, or has been
         seen to end.
         """
         if "claims" in self._maps:

@@ -123,7 +123,7 @@ class Jobs:
     def __init__(self, client: Client) -> None:
         """Starts a thread that listens to the helper, so only after every fork."""
         self.events: SimpleQueue[Event] = SimpleQueue()
-        """What has happened, in order, until somebody takes it out."""
+        """What has happened, in order, until it is taken out."""
         self._client = client
         self._wake: Callable[[], object] = lambda: None
         self.root = client.root
@@ -142,7 +142,7 @@ class Jobs:
         try:
             self._wake()
         except RuntimeError as error:  # the event loop of a screen that has just gone
-            log.debug("nobody hears %s: %s", type(event).__name__, error)
+            log.debug("no screen hears %s: %s", type(event).__name__, error)
 
     def look(self, ids: Iterable[str]) -> None:
         """Run these checks."""
@@ -165,7 +165,7 @@ class Jobs:
         self._client.send({"prove": method})
 
     def close(self) -> None:
-        """End the helper. What is at work is cancelled and taken back by it; nobody is woken any more."""
+        """End the helper. What is at work is cancelled and taken back by it; no screen is woken any more."""
         self.listen()
         self._client.close()
 
