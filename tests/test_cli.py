@@ -314,7 +314,7 @@ def test_a_loader_that_is_killed_is_reported(tmp_path: Path, marker: Path) -> No
     stuck = Loading(program=("-c", "import time; time.sleep(100)"))
     with pytest.raises(LoadError, match="did not answer"):
         stuck.receive(timeout=0.5)
-    assert stuck._process.wait(0) == -signal.SIGKILL
+    assert stuck.process.wait(0) == -signal.SIGKILL
 
 
 @pytest.mark.root

@@ -78,7 +78,7 @@ def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
     details = macros.DETAILS.get((request.detail, method), {})
-    events = _events(request, details)
+    events = events_of(request, details)
     uid = compiled.compiled_for(only_uid)
     settings = (request, request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, macros.OFFSETS, found)
@@ -111,7 +111,7 @@ def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     }
 
 
-def _events(request: Request, details: Collection[str]) -> tuple[str, ...]:
+def events_of(request: Request, details: Collection[str]) -> tuple[str, ...]:
     """The tracepoints that are attached to, the first one last."""
     of_time = _EVENTS_OF_TIME if "DETAIL_TIME" in details else ()
     return (*tracepoints.EVENTS, *of_time, *(_EVENTS_OF_CGROUPS if request.by_cgroup else ()))
@@ -131,7 +131,7 @@ def _made(
     `names` are the maps that must be there, and those that may be.
     """
     try:
-        module = _compile(toolchain.load(found), flags[0], _source())
+        module = compile_program(toolchain.load(found), flags[0], program_text())
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     loaded = dict[str, int]()
@@ -159,7 +159,7 @@ def _made(
     return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 
-def _source() -> bytes:
+def program_text() -> bytes:
     """All of it in one text: bcc takes tables of the text itself alone."""
     try:
         return _INCLUDE.sub(lambda found: (_HERE / found[1].decode()).read_bytes(), _SOURCE.read_bytes())
@@ -168,7 +168,7 @@ def _source() -> bytes:
         raise LoadError("source", text, error.errno) from error
 
 
-def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
+def compile_program(bcc: Any, flags: list[str], source: bytes) -> Any:
     """The compiled module. The shim stands in for kernel headers only while compiling."""
     os.environ["BCC_KERNEL_SOURCE"] = str(_HERE)
     try:

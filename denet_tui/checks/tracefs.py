@@ -81,7 +81,7 @@ def _options(mount: Mount) -> str:
 def _mount_fixes(host: Host) -> tuple[Fix, ...]:
     mount, umount = find(host, "mount"), find(host, "umount")
     now = RunCommand((mount, "-t", "tracefs", "-o", "nosuid,nodev,noexec", "tracefs", POINT), undo=(umount, POINT))
-    fixes = [Fix("FS-001.mount", "mount tracefs", (now,), "until-reboot", "umount, where no other process uses it")]
+    fixes = [Fix("FS-001.mount", "mount tracefs", (now,), "until-reboot", "umount, unless a process uses it")]
     if permanent := _mount_at_boot(host, mount):
         fixes.append(permanent)
     return tuple(fixes) if mount and umount and _may_mount(host) else ()

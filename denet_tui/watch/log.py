@@ -24,7 +24,7 @@ class Ring(logging.Handler):
         return tuple(self._entries)
 
     def listen(self) -> None:
-        """From now on; messages of what goes on, and debug messages too where --debug has asked for them."""
+        """From now on; messages of what goes on, and debug messages too where the log is asked for."""
         log = logging.getLogger("denet_tui")
         if self not in log.handlers:
             log.addHandler(self)

@@ -50,7 +50,7 @@ def test_one_that_hangs_is_ended_and_reported() -> None:
     assert caught.value.stage == "loader"
     assert caught.value.text.startswith("the loader did not answer within ")
     assert caught.value.output == "compiling\n"
-    assert hanging._process.wait(0) == -signal.SIGKILL
+    assert hanging.process.wait(0) == -signal.SIGKILL
 
 
 def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
@@ -141,7 +141,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import time; from denet_tui.bpf.handover import Loading\n"
         "loading = Loading(program=('-c', 'import time; time.sleep(1000)'))\n"
-        "print(loading._process.pid, flush=True); time.sleep(1000)"
+        "print(loading.process.pid, flush=True); time.sleep(1000)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
         assert parent.stdout is not None
@@ -159,7 +159,7 @@ def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(ui
     process.prepare()
     waiting = process.waiting[0].pid
     loading = Loading(Request("raw"), only_uid=uid)
-    assert loading._process.pid == waiting
+    assert loading.process.pid == waiting
     tracer = Tracer(loading.receive(), uid)
     try:
         assert burst.count(tracer, numbers()["getppid"]).counted == counted

@@ -138,7 +138,7 @@ def test_a_helper_that_dies_is_told() -> None:
         heard.wait(Gone)
         assert not jobs.root
         with pytest.raises(LoadError, match="the helper"):
-            jobs._client.loading(Request(), None).receive()
+            jobs.client.loading(Request(), None).receive()
 
 
 def test_a_helper_that_does_not_start_is_one_error() -> None:

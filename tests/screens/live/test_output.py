@@ -19,7 +19,7 @@ from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
 from denet_tui.widgets.tabs import TabRow
 from tests.screens.live.double import SYSCALLS, OwnTerminal, Session
-from tests.screens.live.driving import ended, lines, live, running, settle, until
+from tests.screens.live.driving import ended, lines, live, notices, running, settle, until
 
 SIZE = (120, 40)
 
@@ -200,7 +200,7 @@ async def test_a_process_that_was_not_started_here_has_no_output_and_is_not_run_
         assert "There is no output here" in lines(view(pilot))[2]
         assert not view(pilot).typing
         await pilot.press("R")
-        assert any("nothing to run again" in notice.message for notice in app._notifications)
+        assert any("nothing to run again" in notice for notice in notices(app))
         assert app.screen is live(app)
 
 
@@ -254,8 +254,8 @@ async def test_running_again_shows_the_new_run_and_at_its_end_what_changed() -> 
         assert sum(row.calls for row in rows) == more
         assert [abs(row.calls) for row in rows] == sorted((abs(row.calls) for row in rows), reverse=True)
         await pilot.press("escape")
-        assert live(app)._source is second
-        assert live(app)._tab == 4  # the tab that was shown is shown again
+        assert live(app).source is second
+        assert live(app).tab == 4  # the tab that was shown is shown again
         await pilot.press("d")
         assert isinstance(app.screen, DifferenceScreen)
         await pilot.press("q", "q")
@@ -273,7 +273,7 @@ async def test_a_command_that_still_runs_is_not_ended_unasked() -> None:
         await pilot.press("c")
         assert (runs.asked, app.screen) == (0, live(app))
         await pilot.press("R", "e")
-        await until(pilot, lambda: isinstance(app.screen_stack[0], type(live(app))) and live(app)._source is second)
+        await until(pilot, lambda: isinstance(app.screen_stack[0], type(live(app))) and live(app).source is second)
         await settle(pilot, second)
         await pilot.press("d")
         assert "so far" in str(app.screen.query_one("#runs").render())
@@ -286,9 +286,9 @@ async def test_what_cannot_be_run_again_is_told_and_the_last_run_stays() -> None
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot, first)
         await pilot.press("R")
-        await until(pilot, lambda: bool(app._notifications))
-        assert any("does not end" in notice.message for notice in app._notifications)
-        assert live(app)._source is first
+        await until(pilot, lambda: bool(notices(app)))
+        assert any("does not end" in notice for notice in notices(app))
+        assert live(app).source is first
         await pilot.press("d")
         assert app.screen is live(app)
 

@@ -71,7 +71,7 @@ async def test_it_walks_from_the_first_decision_to_the_proof_and_on() -> None:
         await driver.until(lambda: driver.screen.current == "FS-001")
         assert driver.progress == "2 of 2 left"
         assert "Does $ /usr/bin/mount -t tracefs -o nosuid,nodev,noexec tracefs" in driver.flat
-        assert "Undo umount, where no other process uses it" in driver.flat
+        assert "Undo umount, unless a process uses it" in driver.flat
         assert driver.engine.asked == ["look all"], "nothing is changed before it was asked for"
         await driver.press("a")
         await driver.until(lambda: driver.screen.current == "BCC-001")
