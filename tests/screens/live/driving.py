@@ -46,6 +46,11 @@ def notices(app: App[Any]) -> list[str]:
     return [str(note.message) for note in app._notifications]
 
 
+async def mouse(pilot: Pilot[Any], *what: Any, **how: Any) -> None:
+    """Send events of the mouse, each as it is named: the pilot's own ways cannot scroll, or drag out of a widget."""
+    await pilot._post_mouse_events(*what, **how)
+
+
 async def settle(pilot: Pilot[object], session: Session) -> None:
     """Wait until the newest snapshot is taken in and drawn."""
     assert isinstance(pilot.app, DenetApp)

@@ -19,7 +19,7 @@ from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
 from denet_tui.widgets.tabs import TabRow
 from tests.screens.live.double import SYSCALLS, OwnTerminal, Session
-from tests.screens.live.driving import ended, lines, live, notices, running, settle, until
+from tests.screens.live.driving import ended, lines, live, mouse, notices, running, settle, until
 
 SIZE = (120, 40)
 
@@ -118,19 +118,19 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         terminal.output.add(b"\x1b[?1002h\x1b[?1006hdrags")
         await until(pilot, lambda: lines(view_of())[1].startswith("readyclicksdrags"))
         await pilot.click(OutputView, offset=(3, 0))  # the line above the output is ours
-        await pilot._post_mouse_events([MouseDown, MouseMove, MouseUp], OutputView, (5, 3), button=1, control=True)
-        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await mouse(pilot, [MouseDown, MouseMove, MouseUp], OutputView, (5, 3), button=1, control=True)
+        await mouse(pilot, [MouseScrollDown], OutputView, (5, 3))
         sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
         await until(pilot, lambda: terminal.typed == b"".join(sent))
         # What is dragged out of it ends at its edge; what begins outside is not the command's.
         terminal.typed = b""
-        await pilot._post_mouse_events([MouseDown], OutputView, (5, 3), button=1)
-        await pilot._post_mouse_events([MouseMove, MouseUp], None, (2, 0), button=1)
+        await mouse(pilot, [MouseDown], OutputView, (5, 3), button=1)
+        await mouse(pilot, [MouseMove, MouseUp], None, (2, 0), button=1)
         await until(pilot, lambda: terminal.typed == b"\x1b[<0;6;3M\x1b[<32;3;1M\x1b[<0;3;1m")
-        await pilot._post_mouse_events([MouseUp], None, (2, 0), button=1)
-        await pilot._post_mouse_events([MouseDown, MouseUp], OutputView, (3, 0), button=1)
-        await pilot._post_mouse_events([MouseMove, MouseUp], OutputView, (5, 3), button=1)  # as when pressed outside
-        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await mouse(pilot, [MouseUp], None, (2, 0), button=1)
+        await mouse(pilot, [MouseDown, MouseUp], OutputView, (3, 0), button=1)
+        await mouse(pilot, [MouseMove, MouseUp], OutputView, (5, 3), button=1)  # as when pressed outside
+        await mouse(pilot, [MouseScrollDown], OutputView, (5, 3))
         await until(pilot, lambda: terminal.typed.endswith(b"\x1b[<0;3;1m\x1b[<65;6;3M"))
 
 

@@ -16,7 +16,7 @@ from denet_tui.widgets.latency import LatencyView
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.timeview import TimeView
 from tests.screens.live.double import SYSCALLS, Build, Session
-from tests.screens.live.driving import lines, live, running, settle
+from tests.screens.live.driving import lines, live, mouse, running, settle
 
 WIDE = (120, 40)
 
@@ -89,7 +89,7 @@ async def test_keys_in_one_go_all_count_and_the_mouse_moves_the_cursor_and_the_w
         await pilot.click(Chart, offset=(2, 5))
         assert view.cursor_column(view.grid) == 10
         end = view.grid.end_s
-        await pilot._post_mouse_events([MouseScrollUp], widget=Chart, offset=(9, 3))
+        await mouse(pilot, [MouseScrollUp], widget=Chart, offset=(9, 3))
         assert view.grid.end_s < end
 
 

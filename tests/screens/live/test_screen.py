@@ -17,7 +17,7 @@ from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.live.double import INFO, Build, Session, empty
-from tests.screens.live.driving import ended, lines, live, running, settle, until
+from tests.screens.live.driving import ended, lines, live, mouse, running, settle, until
 
 WIDE, NARROW = (120, 40), (80, 24)
 
@@ -140,7 +140,7 @@ async def test_the_wheel_and_clicks() -> None:
         await pilot.click(ProcessTree, offset=(4, 3))
         assert tree(pilot).cursor == 2
         before = table(pilot).scroll_offset.y
-        await pilot._post_mouse_events([__import__("textual.events").events.MouseScrollDown], SyscallTable, (4, 4))
+        await mouse(pilot, [__import__("textual.events").events.MouseScrollDown], SyscallTable, (4, 4))
         await pilot.pause(0.5)
         assert table(pilot).scroll_offset.y > before
 
