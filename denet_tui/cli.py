@@ -173,7 +173,7 @@ def view(recording: str, **options: Any) -> NoReturn:
 
 @main.command(
     epilog=examples(
-        ("denet-tui report build.jsonl", "what stood out, all calls, and who made them"),
+        ("denet-tui report build.jsonl", "what stood out, all calls, and which programs made them"),
         ("denet-tui report --markdown build.jsonl", "the same for a comment"),
         ("denet-tui report --csv build.jsonl", "a row per program and system call"),
     )

@@ -32,7 +32,7 @@ class _Values(ValuesView[Counters]):
 class Counts(Mapping[Syscall, Counters]):
     """What was counted by syscall, never written to again; kept in columns, for there are thousands of rows a tick.
 
-    A Counters is only made where somebody looks: `syscalls`, `lanes` and `peaks` have one entry a row, the
+    A Counters is only made where it is looked at: `syscalls`, `lanes` and `peaks` have one entry a row, the
     last two as Counters keeps them.
     """
 

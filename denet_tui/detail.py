@@ -29,7 +29,7 @@ class Exec(NamedTuple):
 
     @property
     def file(self) -> str | None:
-        """Its file, where the words name another: who starts a program may call it anything."""
+        """Its file, where the words name another: the process that starts it may call it anything."""
         if self.errno or self.path is None or not self.argv:
             return None
         named = self.argv[0].removeprefix("-")  # of a shell that is logged into

@@ -168,7 +168,7 @@ class Loss(NamedTuple):
     foreign: int = 0
     """Threads that are another user's, or have become so: what they do is not counted."""
     hidden: int | None = 0
-    """None if /proc hides what is another user's from who attaches: whether there is such a process is not known."""
+    """None if /proc hides what is another user's from denet-tui: whether there is such a process is not known."""
     begun: int = 0
     """Threads that were first met as a call of theirs failed: it began before that, or was refused since (attach)."""
     unsettled: int = 0

@@ -116,7 +116,7 @@ _WAITING = """
     """
 _PARTNERS = "ioctl mq_timedsend msgsnd sendfile sendmmsg sendmsg sendto splice tee vmsplice write writev"
 WAITS = frozenset(_WAITING.split())
-"""Calls that take as long as somebody else lets them wait."""
+"""Calls that take as long as another process lets them wait."""
 PARTNERS = frozenset(_PARTNERS.split())
 """Calls that do so where what they write to, or ask, is not a file."""
 
@@ -198,7 +198,7 @@ def for_children(call: Syscall) -> bool:
 
 def how_ended(code: int) -> str:
     """How a program ended, after its name: `code` is that of os.waitstatus_to_exitcode, negative for a signal."""
-    return f"was ended by {signal_name(-code)}" if code < 0 else f"ended with status {code}"
+    return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with status {code}"
 
 
 def words_of(text: str) -> tuple[str, ...]:

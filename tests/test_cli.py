@@ -306,15 +306,15 @@ def test_a_loader_that_is_killed_is_reported(tmp_path: Path, marker: Path) -> No
     from denet_tui.bpf.handover import Loading
 
     for script, says in (
-        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
-        ("raise SystemExit(3)", "ended with status 3"),
+        ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("raise SystemExit(3)", "exited with status 3"),
     ):
         with pytest.raises(LoadError, match=says):
             Loading(program=("-c", script)).receive()
     stuck = Loading(program=("-c", "import time; time.sleep(100)"))
     with pytest.raises(LoadError, match="did not answer"):
         stuck.receive(timeout=0.5)
-    assert stuck._process.wait(0) == -signal.SIGKILL
+    assert stuck.process.wait(0) == -signal.SIGKILL
 
 
 @pytest.mark.root

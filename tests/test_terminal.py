@@ -81,7 +81,7 @@ def test_a_command_is_watched_to_its_end_and_the_terminal_given_back(
         assert end_of(terminal, tmp_path) == 3
         seen = terminal.history()
         assert "exact: no call lost" in seen
-        assert "exit status 3" in seen
+        assert "exited with status 3" in seen
         assert re.search(r"\bopenat *$", seen, re.MULTILINE)
 
 

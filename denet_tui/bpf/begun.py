@@ -35,7 +35,7 @@ _MESSAGE = struct.Struct("<QI")
 _TEXT = 256
 """Bytes of a path or an address that are read."""
 _ROOM = 1 << 20
-"""Bytes that are written before anybody reads them."""
+"""Bytes that are written before they are read."""
 _PIDFD_GETFD = 438
 """The same on every machine (Linux 5.6)."""
 _SLEEPS = re.compile(
@@ -79,7 +79,7 @@ class Look:
         if self._pid == 0:
             try:
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.alarm(_LIFE_S)  # by then nobody may be left who may end it
+                signal.alarm(_LIFE_S)  # by then no process may be left that may end it
                 _tell(out, pids(), only_uid, about=about)
             finally:
                 os._exit(0)

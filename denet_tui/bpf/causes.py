@@ -77,7 +77,7 @@ def _lacks(facts: Facts, start: str, names: list[str], numbers: list[int]) -> Ex
     words = " and ".join(names)
     if not all(facts.could_hold(number, CAP_SYS_ADMIN) for number in numbers):
         return Explanation(
-            f"{start}: {words} is not in the bounding set of this process (CapBnd), so nobody in here can have it",
+            f"{start}: {words} is not in the bounding set of this process (CapBnd), so no process in here can have it",
             f"run denet-tui outside, or give the container {words}",
             "PRIV-002",
         )
@@ -288,7 +288,7 @@ def busy(error: LoadError, facts: Facts) -> Explanation:
     """EBUSY, which no kernel was seen to give."""
     return Explanation(
         f"the kernel says busy: {one_line(error.text)}; tracers do not exclude each other, so this is unexpected",
-        f"{called.rooted('bpftool prog')} shows who has programs loaded; please report it",
+        f"{called.rooted('bpftool prog')} shows which processes have programs loaded; please report it",
         "OTHER-001",
     )
 
@@ -310,18 +310,18 @@ def denied_by_errno(error: LoadError, facts: Facts) -> Explanation:
 
 
 def died(error: LoadError, facts: Facts) -> Explanation:
-    """The loader was ended by a signal."""
+    """The loader was killed by a signal."""
     found = re.search(r"SIG[A-Z]+", error.text)
     name = found[0] if found else ""
     if name == "SIGSYS":
         return Explanation(
-            "the loader was ended by SIGSYS: a seccomp filter kills whoever calls bpf(2)",
+            "the loader was killed by SIGSYS: a seccomp filter kills any process that calls bpf(2)",
             "run denet-tui outside of it, or allow bpf and perf_event_open in its profile",
             "PRIV-004",
         )
     if name == "SIGKILL" and facts.memory_limit not in (None, UNLIMITED):
         explanation = no_memory(error, Facts(memory_limit=facts.memory_limit))
-        return Explanation(f"the loader was ended by SIGKILL: {explanation.cause}", explanation.fix, "LIM-001")
+        return Explanation(f"the loader was killed by SIGKILL: {explanation.cause}", explanation.fix, "LIM-001")
     if re.search(OUT_OF_MEMORY, error.output, re.IGNORECASE):
         return no_memory(error, facts)
     return Explanation(one_line(error.text), "run it again with --debug to see what it printed", "E2E-001")

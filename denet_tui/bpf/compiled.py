@@ -73,7 +73,8 @@ class ProgramCache:
         return hashlib.sha256(repr((os.uname()[2:], self._settings, sources())).encode()).hexdigest()
 
     @property
-    def _file(self) -> Path:
+    def file(self) -> Path:
+        """Where it is kept."""
         return FOLDER / self._key
 
     def load(
@@ -111,7 +112,7 @@ class ProgramCache:
                 raise LoadError("load", str(error), error.errno) from error
             print(f"compiled: {getattr(error, 'strerror', None) or error}")
             return None
-        print(f"not compiled, taken from {self._file}")
+        print(f"not compiled, taken from {self.file}")
         return found
 
     def keep(self, module: Any, tables: dict[str, int], loaded: Iterable[str], notes: list[str]) -> None:
@@ -121,8 +122,8 @@ class ProgramCache:
         names = {descriptor: name for name, descriptor in tables.items()}
         kept: dict[str, Any] = {"notes": notes, "programs": {}}
         for event in loaded:
-            code = _code_of(module, event)
-            uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in _uses(code)]
+            code = code_of(module, event)
+            uses = [(offset, names.setdefault(table, f"map_{table}")) for offset, table in map_uses(code)]
             kept["programs"][event] = {"code": base64.b64encode(code).decode(), "uses": uses, "uids": uids_in(code)}
         kept["maps"] = {name: maps.shape_of(table) for table, name in names.items()}
         with suppress(OSError, _UnusableError):
@@ -132,21 +133,21 @@ class ProgramCache:
         if os.geteuid():
             raise _UnusableError("only root keeps what it compiled")
         try:
-            _only_roots(self._file)
-            status = self._file.lstat()
+            _only_roots(self.file)
+            status = self.file.lstat()
             if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-                raise _UnusableError(f"{self._file} is damaged")
-            text = self._file.read_bytes()
+                raise _UnusableError(f"{self.file} is damaged")
+            text = self.file.read_bytes()
         except OSError as error:
-            raise _UnusableError(f"{self._file}: {error.strerror}") from error
+            raise _UnusableError(f"{self.file}: {error.strerror}") from error
         digest, _, body = text.partition(b"\n")
         if digest != _digest(body):
-            raise _UnusableError(f"{self._file} is damaged")
+            raise _UnusableError(f"{self.file} is damaged")
         kept = json.loads(body)
         if kept["key"] != self._key or any(_signature(path) != was for path, was in kept["compilers"].items()):
-            raise _UnusableError(f"{self._file} is of another kernel, bcc or LLVM")
+            raise _UnusableError(f"{self.file} is of another kernel, bcc or LLVM")
         with suppress(OSError):  # read-only: then it cannot be cleared away, either
-            os.utime(self._file)
+            os.utime(self.file)
         return kept
 
     def _write(self, kept: dict[str, Any]) -> None:
@@ -156,11 +157,11 @@ class ProgramCache:
         for old in sorted(FOLDER.iterdir(), key=lambda path: path.lstat().st_mtime)[: -(_MOST - 1)]:
             with suppress(OSError):
                 old.unlink()
-        new = self._file.with_suffix(f".{os.getpid()}")
+        new = self.file.with_suffix(f".{os.getpid()}")
         try:
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(_digest(body) + b"\n" + body)
-            new.replace(self._file)
+            new.replace(self.file)
         except OSError:
             new.unlink(missing_ok=True)
             raise
@@ -169,7 +170,7 @@ class ProgramCache:
 def load(module: Any, kind: int, event: str, uid: int | None) -> int:
     """Descriptor of a program that a module of bcc has compiled, for this uid; raises what bcc raises, or OSError."""
     name = f"on_{event}".encode()
-    code, compiled = _code_of(module, event), module.dump_func(name)
+    code, compiled = code_of(module, event), module.dump_func(name)
     plain = code == compiled
     if places := uids_in(code):
         code = of_uid(code, places, uid)
@@ -183,7 +184,7 @@ def load(module: Any, kind: int, event: str, uid: int | None) -> int:
         raise
 
 
-def _code_of(module: Any, event: str) -> bytes:
+def code_of(module: Any, event: str) -> bytes:
     """Its instructions; functions of the kernel, which bcc calls as it calls helpers, are told from these."""
     code = bytearray(module.dump_func(f"on_{event}".encode()))
     for at in range(0, len(code), 8):
@@ -265,7 +266,7 @@ def uids_in(code: bytes) -> list[int]:
     return [offset * 8 for offset, (number,) in numbers if number == ANY_UID]
 
 
-def _uses(code: bytes) -> Iterator[tuple[int, int]]:
+def map_uses(code: bytes) -> Iterator[tuple[int, int]]:
     """(offset, descriptor) of each instruction that loads the address of a map."""
     for offset, (operation, registers, _, descriptor) in enumerate(struct.iter_unpack("<BBhi", code)):
         if operation == _LOAD_MAP and registers >> 4 == _BY_DESCRIPTOR:

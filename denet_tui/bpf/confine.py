@@ -40,8 +40,8 @@ def protect() -> None:
 def traced_by() -> int:
     """The process that traces a thread of this one (strace, gdb), 0 where there is none.
 
-    One that was there before `protect` stays, and can do all that this process can; after it nobody comes who may not
-    trace everyone.
+    One that was there before `protect` stays, and can do all that this process can; after it none comes that may not
+    trace all processes.
     """
     statuses = (each.read_text(encoding="utf-8", errors="replace") for each in Path("/proc/self/task").glob("*/status"))
     return max(int(pid) for status in statuses for pid in re.findall(r"^TracerPid:\s*(\d+)", status, re.MULTILINE))

@@ -24,7 +24,7 @@ SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
     (r"Too many open files", causes.no_files),
     (r"No module named 'bcc'|cannot import name '?BPF|libbcc\.so\S*:", causes.no_bcc),
     (r"unable to find kernel headers|chdir\(.*/build\)", causes.headers),
-    (r"was ended by SIG[A-Z]+", causes.died),
+    (r"was killed by SIG[A-Z]+", causes.died),
     (r"incomplete definition of type 'struct tracepoint__", causes.tracefs_unreadable),
     (r"(?<!\w)open\(\S*/id\): (?:Permission denied|No such file or directory)", causes.event_file),
     (r"check your kernel for PERF_COUNT_SW_BPF_OUTPUT", causes.perf_denied),

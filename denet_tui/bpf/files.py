@@ -135,7 +135,7 @@ class FileTables:
                 yield FailedPath(name, number, path), count
 
     def _path(self, text: bytes, length: int, folder: bytes, number: int, apart: int) -> str | None:
-        """As it was given, below the folder where it begins there (or at another, or that is the root of who asks).
+        """As it was given, below the folder where it begins there (or at another, or at the process's own root).
 
         None if it could not be read. An empty one is that folder with AT_EMPTY_PATH, and without it none (ENOENT).
         """

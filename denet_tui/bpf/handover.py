@@ -54,7 +54,7 @@ class Loading:
         ready = bool(channel is None and program == PROGRAM and waiting)
         who = "everyone" if only_uid is None else str(only_uid)
         loader = waiting.pop() if ready else LoaderProcess(program, who, channel)
-        self._channel, self._process, self._output = loader.channel, loader, loader.output
+        self._channel, self.process, self._output = loader.channel, loader, loader.output
         if channel is None:
             with suppress(OSError):  # `receive` says what became of it
                 self._channel.sendall(f"{who}\n".encode() * ready + request.line())
@@ -73,24 +73,24 @@ class Loading:
             raise LoadError("loader", f"the loader {self._fate()} before it was done", output=self.output()) from None
         finally:
             self._channel.close()
-        self._process.wait()
+        self.process.wait()
         output = self.output()
         os.close(self._output)
         return kernel_of({"output": output, **reply}, descriptors)
 
     def wait(self, timeout: float = 50.0) -> bool:
-        """For one that answers somebody else: until it has ended, at most `timeout` seconds; whether it has loaded."""
-        ended = self._process.wait(timeout)
+        """For one that answers another process: until its end, at most `timeout` seconds; whether it has loaded."""
+        ended = self.process.wait(timeout)
         if ended is None:
             self.cancel()
         os.close(self._output)
-        return ended not in (None, 1)  # where it was killed, nobody knows
+        return ended not in (None, 1)  # where it was killed, that is not known
 
     def cancel(self) -> None:
         """End the loader where it still runs. One that cannot be ended from here ends itself (loader.SECONDS)."""
         with suppress(PermissionError):
-            self._process.kill()
-            self._process.wait(1)
+            self.process.kill()
+            self.process.wait(1)
 
     def output(self) -> str:
         """What the loader printed so far, libbcc's and LLVM's text included."""
@@ -98,7 +98,7 @@ class Loading:
         return os.pread(self._output, size, 0).decode(errors="replace")
 
     def _fate(self) -> str:
-        code = self._process.wait(2)
+        code = self.process.wait(2)
         if code is None:
             self.cancel()
             return "went silent"

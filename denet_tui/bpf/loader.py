@@ -8,7 +8,7 @@ Started as `python -I -m denet_tui.bpf.loader` with where its socket is, and who
     connect NAME            by sudo or the like, for a process that listens at that abstract address, the asking user's
 
 It reads one request (request.py) from the socket, answers with one JSON object and the descriptors (SCM_RIGHTS), and
-ends; those of programs end with it, for who holds one can attach it where it reads what it likes. Nothing that a user
+ends; those of programs end with it, for its holder can attach it where it reads what it likes. Nothing that a user
 can write is read here: no file, no environment, no text but the request.
 """
 
@@ -30,7 +30,7 @@ from denet_tui.bpf.privilege import invoking_user
 from denet_tui.bpf.request import LARGEST, LARGEST_SCALE, SIZES, Request, peer_uid, write_reply
 
 SECONDS = 60
-"""The loader ends by itself after that, even inside C++: nobody without privilege could end it."""
+"""The loader ends by itself after that, even inside C++: no process without privilege could end it."""
 PATIENCE_S = 5
 """For a request, once there is a connection."""
 LARGEST_SCALE_SERVED = 2
@@ -78,7 +78,7 @@ def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     kind = programs.RAW_TRACEPOINT if method == "raw" else programs.TRACEPOINT
     inside = facts.in_pid_namespace()
     details = macros.DETAILS.get((request.detail, method), {})
-    events = _events(request, details)
+    events = events_of(request, details)
     uid = compiled.compiled_for(only_uid)
     settings = (request, request.sizes, uid, inside, fields)
     cache = compiled.ProgramCache(*settings, macros.OFFSETS, found)
@@ -88,7 +88,7 @@ def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     loaded = cache.load(kind, needed, events, names[1], only_uid)
     if loaded is None:
         symbols.leave_few()
-        loaded = _made(cache, found, kind, macros.flags_for(request, uid, method, fields), names, events, only_uid)
+        loaded = _made(cache, found, kind, macros.flags_for(request, uid, fields), names, events, only_uid)
     handed = file_calls.fill(loaded.maps)
     links = {}
     for event in reversed(events):
@@ -111,7 +111,7 @@ def load(request: Request, only_uid: int | None) -> dict[str, Any]:
     }
 
 
-def _events(request: Request, details: Collection[str]) -> tuple[str, ...]:
+def events_of(request: Request, details: Collection[str]) -> tuple[str, ...]:
     """The tracepoints that are attached to, the first one last."""
     of_time = _EVENTS_OF_TIME if "DETAIL_TIME" in details else ()
     return (*tracepoints.EVENTS, *of_time, *(_EVENTS_OF_CGROUPS if request.by_cgroup else ()))
@@ -131,7 +131,7 @@ def _made(
     `names` are the maps that must be there, and those that may be.
     """
     try:
-        module = _compile(toolchain.load(found), flags[0], _source())
+        module = compile_program(toolchain.load(found), flags[0], program_text())
     except toolchain.ToolchainError as error:
         raise LoadError("bcc", str(error)) from error
     loaded = dict[str, int]()
@@ -159,7 +159,7 @@ def _made(
     return compiled.Loaded(tables, loaded, flags[1], lambda: cache.keep(module, tables, loaded, flags[1]))
 
 
-def _source() -> bytes:
+def program_text() -> bytes:
     """All of it in one text: bcc takes tables of the text itself alone."""
     try:
         return _INCLUDE.sub(lambda found: _SOURCE.with_name(found[1].decode()).read_bytes(), _SOURCE.read_bytes())
@@ -168,7 +168,7 @@ def _source() -> bytes:
         raise LoadError("source", text, error.errno) from error
 
 
-def _compile(bcc: Any, flags: list[str], source: bytes) -> Any:
+def compile_program(bcc: Any, flags: list[str], source: bytes) -> Any:
     """The compiled module. The shim stands in for kernel headers only while compiling."""
     os.environ["BCC_KERNEL_SOURCE"] = str(_HERE)
     try:
@@ -232,7 +232,7 @@ def _asked(words: list[str]) -> tuple[socket.socket, int | None, int]:
             channel = socket.socket(socket.AF_UNIX)
             channel.connect(f"\0{name}")
             if peer_uid(channel) != invoking_user().uid:
-                sys.exit(77)  # somebody else listens there
+                sys.exit(77)  # another process listens there
         case _:
             sys.exit(64)
     output = os.memfd_create("loader-output")
@@ -250,7 +250,7 @@ def _line(channel: socket.socket) -> str:
 
 
 def _refusal(request: Request, largest: int) -> LoadError | None:
-    """Why who asks by a socket cannot have this."""
+    """Why a process that asks by a socket cannot have this."""
     if request.scale > largest:
         rows = SIZES["ROWS"] << largest
         return LoadError("request", f"without root there are at most {rows:,} rows; use --rows {rows}, or sudo")
@@ -302,7 +302,7 @@ def main(words: list[str] | None = None) -> None:
     signal.alarm(SECONDS)
     channel, only_uid, largest = _asked(sys.argv[1:] if words is None else words)
     reply, descriptors, after = _served(channel, only_uid, largest)
-    with suppress(OSError):  # whoever took the descriptors and did not read on has them all the same
+    with suppress(OSError):  # a process that took the descriptors and did not read on has them, too
         write_reply(channel, {**reply, "output": _output()}, descriptors)
     after()
     os._exit(0 if descriptors else 1)

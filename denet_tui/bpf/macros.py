@@ -73,15 +73,13 @@ _NEEDED = {"OFF_PID", "OFF_TGID", "OFF_REAL_PARENT", "OFF_STACK", "SIZE_REGS", "
 """By raw tracepoints."""
 
 
-def flags_for(
-    request: Request, only_uid: int | None, method: str, fields: dict[str, int]
-) -> tuple[list[str], list[str]]:
-    """(Compiler flags, notes for the user) for this kernel and attach method; raises LoadError where it cannot work.
+def flags_for(request: Request, only_uid: int | None, fields: dict[str, int]) -> tuple[list[str], list[str]]:
+    """(Compiler flags, notes for the user) for this kernel and the request; raises LoadError where it cannot work.
 
     -g0: no debugger reads this, and LLVM takes an eighth less without what one would need. -disable-llvm-passes: clang
     would optimise all of it, and bcc then does so once more, to the same length; without, a third less.
     """
-    machine, notes = uname.machine(), []
+    method, machine, notes = request.method, uname.machine(), []
     execve, execveat = _EXECVE.get(machine, (221, 281))
     values = {"NR_EXECVE": execve, "NR_EXECVEAT": execveat, "HAS_X32": int(machine == "x86_64"), **request.sizes}
     wanted = OFFSETS | OFFSETS_OF.get(machine, {}) | file_calls.offsets(request)
@@ -111,14 +109,14 @@ def flags_for(
     notes += file_calls.add_flags(request, values, kernel_btf)
     if facts.in_pid_namespace():
         values.update(_namespace_offsets(method))
-    values.update(_what_is_asked(request, only_uid, method, values.keys()))
+    values.update(_what_is_asked(request, only_uid, values.keys()))
     return ["-g0", "-Xclang", "-disable-llvm-passes", *(f"-D{name}={value}" for name, value in values.items())], notes
 
 
-def _what_is_asked(request: Request, only_uid: int | None, method: str, known: Collection[str]) -> dict[str, int]:
+def _what_is_asked(request: Request, only_uid: int | None, known: Collection[str]) -> dict[str, int]:
     """The flags of the request and of whose calls may be counted; raises LoadError where a cgroup cannot be told."""
     asked = {"ONLY_UID": only_uid, "ONLY_WANTED": request.only_wanted or None, "BY_CGROUP": request.by_cgroup or None}
-    if request.by_cgroup and (method != "raw" or not {"OFF_ANCESTORS", "OFF_ANCESTOR_IDS"} & set(known)):
+    if request.by_cgroup and (request.method != "raw" or not {"OFF_ANCESTORS", "OFF_ANCESTOR_IDS"} & set(known)):
         raise LoadError(
             "request",
             "only raw tracepoints, with this kernel's BTF, tell the cgroup of a process; use --attach-method raw",

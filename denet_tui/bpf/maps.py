@@ -109,7 +109,7 @@ class Map:
         """Bytes of one value in a batch: of a per-CPU map all its CPUs', each rounded up to 8."""
         if self.type in (PERCPU_ARRAY, PERCPU_HASH):
             self.stride = (self.value_size + 7 & ~7) * possible_cpus()
-        self._batches = True
+        self.batches = True
         self._cursor = ctypes.create_string_buffer(max(8, self.key_size))
         fitting = max(self.LEAST, self.ROOM // (self.key_size + self.stride))
         self._allocate(min(self.CHUNK, self.max_entries, fitting))
@@ -138,14 +138,14 @@ class Map:
     def lookup_span(self, first: int, count: int) -> bytes:
         """The packed values of `count` entries of an array from the index `first` on."""
         at, end, found = first, first + count, b""
-        while self._batches and at < end:
+        while self.batches and at < end:
             before = ctypes.create_string_buffer(struct.pack("<I", at - 1), 4) if at else None
             attributes = self._batch(before, self._cursor, self._keys, self._values, min(end - at, self._rows))
             try:
                 bpf(LOOKUP_BATCH, attributes)
             except OSError as error:
                 if error.errno in _NO_BATCHES:
-                    self._batches = False
+                    self.batches = False
                     break
                 if error.errno != errno.ENOENT:
                     raise
@@ -210,20 +210,20 @@ class Map:
         Every row that exists throughout is in exactly one chunk. Uses batch calls (Linux 5.6; for
         per-CPU arrays 5.13), one call a row on older kernels.
         """
-        if self._batches:
+        if self.batches:
             try:
                 yield from self._read_batches()
                 return
             except OSError as error:
                 if error.errno not in _NO_BATCHES:
                     raise
-                self._batches = False
+                self.batches = False
         yield from self._read_rows()
 
     def delete_many(self, keys: bytes) -> None:
         """Delete all these packed keys; those that are not there are passed over."""
         position, size = 0, self.key_size
-        while self._batches and position < len(keys):
+        while self.batches and position < len(keys):
             rest = ctypes.create_string_buffer(keys[position:], len(keys) - position)
             attributes = self._batch(None, None, rest, None, len(rest) // size)
             try:

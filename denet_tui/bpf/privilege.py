@@ -1,4 +1,4 @@
-"""Who this process is and what it may do: the user who asked, its capabilities, and giving privilege away for good."""
+"""What this process is and may do: the user who asked, its capabilities, and giving privilege away for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries the kernel side layer by layer, in a process of its own: a crash or a seccomp kill ends nobody else.
+"""Tries the kernel side layer by layer, in a process of its own: a crash or a seccomp kill ends no other process.
 
 Started as `python -I -m denet_tui.bpf.prober methods|bcc|prove METHOD`. Prints one JSON object a line, as soon as it is
 known, so that what was reached is known even where this process is killed. Nothing that it makes outlives it.

@@ -39,7 +39,7 @@ class LoaderProcess:
             pass_fds=[theirs.fileno()],
             env=_ENVIRONMENT,
             cwd="/",
-            process_group=0,  # ctrl+c is for the command, and for whoever waits for it
+            process_group=0,  # ctrl+c is for the command, and for the process that waits for it
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
         )
         theirs.close()

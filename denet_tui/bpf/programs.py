@@ -23,7 +23,7 @@ TYPES = tuple(_NAMES.split())
 """Names of enum bpf_prog_type (include/uapi/linux/bpf.h), by number."""
 
 _RETURN_1 = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
-"""r0 = 1; exit. On a tracefs tracepoint 0 would take the event away from everyone else (see kernel/tracepoints.c)."""
+"""r0 = 1; exit. On a tracefs tracepoint 0 would take the event away from all others (kernel/tracepoints.c)."""
 _MOST = 100_000
 """Programs that are listed at most."""
 

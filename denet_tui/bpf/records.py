@@ -57,7 +57,7 @@ def process_of(row: bytes) -> Process:
 def endings(
     processes: Iterable[Process], with_threads: Collection[int], now_ns: int, *, running: bool
 ) -> Iterator[Process]:
-    """Those that have ended; what still takes a CPU to do so has not, unless it takes long or nobody looks again."""
+    """Those that have ended; what still takes a CPU to do so has not, unless it takes long or this is the last look."""
     for process in processes:
         goes_on = process.tgid in with_threads
         if not process.end_ns or (running and (goes_on or process.leaving) and now_ns < process.end_ns + _LEAVING_NS):

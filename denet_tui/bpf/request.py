@@ -1,4 +1,4 @@
-"""What may be asked of the loader: a few choices from fixed sets, and nothing else, whoever asks."""
+"""What may be asked of the loader: a few choices from fixed sets, and nothing else, whichever process asks."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ def stop_watching(kernel: Kernel, read: Callable[[], object]) -> None:
     for name in ("accounts", "tasks", *({"times"} & tables.keys())):
         _emptied(tables[name])
     read()
-    nobody = bytes(tables["slots"].value_size)
+    empty = bytes(tables["slots"].value_size)
     for indexes in _keys(tables["owners"]):
         for start in range(0, len(indexes), 4):
-            tables["slots"].update(indexes[start : start + 4], nobody)
+            tables["slots"].update(indexes[start : start + 4], empty)
         tables["owners"].delete_many(indexes)
     read()
     read()  # both sides are empty now

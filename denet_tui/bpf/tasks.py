@@ -8,7 +8,7 @@ UNTIMED, ON_CPU, RUNNABLE, BLOCKED, UNMET = range(5)
 TASK = struct.Struct(f"<QQIiBBH4x{CLOCK.size}x")
 CLOCK_AT = TASK.size - CLOCK.size
 THREAD = struct.Struct(f"<{TASK.size}sI")
-"""How a slot begins: what it holds and whose it is, 0 for nobody's."""
+"""How a slot begins: what it holds and whose it is, 0 for no thread's."""
 IDLE, NEW, INSIDE, _, HELD, MET = range(6)
 
 

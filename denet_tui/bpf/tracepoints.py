@@ -59,7 +59,7 @@ def field_offsets(tracing: Path) -> dict[str, int]:
 def attach_perf(tracing: Path, event: str, program: int) -> int:
     """perf_event_open(2) on a tracepoint; one event on one CPU is enough, the program runs on all.
 
-    It takes no samples, and counts none: who holds the descriptor would learn of everyone's calls by them.
+    It takes no samples, and counts none: its holder would learn of all processes' calls by them.
     """
     path = tracing / "events" / EVENTS[event] / event / "id"
     number = int(path.read_text(encoding="ascii"))
@@ -68,7 +68,7 @@ def attach_perf(tracing: Path, event: str, program: int) -> int:
     address, _ = attributes.buffer_info()
     descriptor = maps.system_call("perf_event_open", address, -1, 0, -1, 8)
     set_program, set_filter, enable = 0x40042408, 0x40082406, 0x2400
-    # A filter is set once: who holds the descriptor could count by it what others call, and with what result.
+    # A filter is set once: a holder of the descriptor could count by it what others call, and with what result.
     # No event fits it: the idle task has the pid 0, and switches, too.
     fcntl.ioctl(descriptor, set_filter, b"common_pid < 0\0")
     fcntl.ioctl(descriptor, set_program, program)

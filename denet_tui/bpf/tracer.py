@@ -93,14 +93,14 @@ class Tracer:
         self.overlooks = False
         """Whether what was entered may lack what /proc hides."""
         self.by_user = False
-        """Whether this user's calls are what is asked for: who goes on as another is no loss then."""
+        """Whether this user's calls are what is asked for: a process that goes on as another is no loss then."""
         self._everyone = False
         self.method = kernel.method
-        self._maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
-        self.unmet = Unmet(self._maps["tasks"])
-        self.files = FileTables(self._maps) if "files" in self._maps else None
-        self.open_calls = OpenCalls(self._maps, self.files.name_of) if self.files else None
-        self._epoch = self._generation = 0
+        self.maps = {name: maps.Map(descriptor) for name, descriptor in kernel.maps.items()}
+        self.unmet = Unmet(self.maps["tasks"])
+        self.files = FileTables(self.maps) if "files" in self.maps else None
+        self.open_calls = OpenCalls(self.maps, self.files.name_of) if self.files else None
+        self.epoch = self._generation = 0
         self._counts: dict[int, bytes] = {}
         """Per side what syscall_counts held when it was last at rest; it is never reset."""
         self._losses: dict[int, bytes] = {}
@@ -113,25 +113,25 @@ class Tracer:
     @property
     def capacity(self) -> int:
         """Rows that pid_syscall_map can hold between two readings."""
-        return self._maps["pid_syscall_map"].max_entries
+        return self.maps["pid_syscall_map"].max_entries
 
     def want(self, wanted: Iterable[tuple[int, int]]) -> None:
         """Count only these (abi, number) from now on; needs a program loaded with `only_wanted`."""
         self.unmet.wanted.update(wanted)
         for abi, number in self.unmet.wanted:
             index = abi * NUMBERS + min(number, NUMBERS - 1)
-            self._maps["wanted"].update(struct.pack("<I", index), b"\1")
+            self.maps["wanted"].update(struct.pack("<I", index), b"\1")
 
     def expect(self, *, held: bool = True) -> str:
         """The name that a process inside a PID namespace must take before it forks once, so that `hold` can find it.
 
-        Empty in the initial PID namespace, where nobody has to do anything. `held` as in `hold`.
+        Empty in the initial PID namespace, where nothing has to be done. `held` as in `hold`.
         """
-        if "claims" not in self._maps:
+        if "claims" not in self.maps:
             return ""
         name = os.urandom(7).hex()
         claim = _CLAIM.pack(name.encode(), HELD if held else NEW, 0)
-        self._maps["claims"].update(bytes(4), claim)
+        self.maps["claims"].update(bytes(4), claim)
         return name
 
     def hold(self, pid: int, parent: int = 0, *, held: bool = True) -> None:
@@ -140,11 +140,11 @@ class Tracer:
         From now on where `held` is False. Its /proc is not asked: where that is hidden (hidepid) it need not be seen.
         Inside a PID namespace it enters itself (see `expect`), and this waits for it: TimeoutError after 5 s.
         """
-        if "claims" not in self._maps:
-            self._insert_process(pid, parent, held=held)  # it lives: nobody else can have its id
+        if "claims" not in self.maps:
+            self._insert_process(pid, parent, held=held)  # it lives: no other can have its id
             if held:
-                accounts.open_for_command(self._maps["accounts"], pid)
-            self._renew()
+                accounts.open_for_command(self.maps["accounts"], pid)
+            self.renew()
             return
         deadline = time.monotonic() + 5
         while not any(process.pid == pid for process in self._read_processes()):
@@ -158,11 +158,11 @@ class Tracer:
         False if it is watched already. Threads of another user than whose calls are counted are told by the next
         reading, as lost. Only in the initial PID namespace: raises NotImplementedError in others.
 
-        Its record is entered here, and the kernel side does the rest: each thread, and each descendant that nobody
-        has entered, is watched from its next event on. What is listed after that has not yet begun to end, or has been
+        Its record is entered here, and the kernel side does the rest: each thread, and each descendant that is not
+        entered, is watched from its next event on. What is listed after that has not yet begun to end, or has been
         seen to end.
         """
-        if "claims" in self._maps:
+        if "claims" in self.maps:
             raise NotImplementedError("the ids of this PID namespace are not the kernel's")
         leader, *others = threads = living.threads(tgid)
         before = {thread.tid: used_by(tgid, thread.tid) for thread in threads}
@@ -173,11 +173,11 @@ class Tracer:
         for thread in threads:  # first: one that is met before it is told would be watched from then on alone
             self.unmet.tell(tgid, thread, start_ns, before[thread.tid])
         if not self._everyone:
-            self._renew()
+            self.renew()
         try:
             threads = living.threads(tgid)
         except FileNotFoundError:
-            self._maps["processes"].delete(struct.pack("<I", tgid))
+            self.maps["processes"].delete(struct.pack("<I", tgid))
             threads = []
             raise
         finally:
@@ -198,30 +198,30 @@ class Tracer:
         `within` a cgroup, (id, level), alone; needs a program loaded with `by_cgroup`.
         """
         if within:
-            self._maps["cgroup"].update(bytes(4), _CGROUP.pack(*within))
+            self.maps["cgroup"].update(bytes(4), _CGROUP.pack(*within))
         self._everyone = True
         self._set(_WATCHER, os.getpid())
         self._generation = _BEYOND_MOVES
-        self._renew()
+        self.renew()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """Let the kernel side look once more at the tasks that were not to be watched."""
         self._generation += 1
         self._set(_GENERATION, self._generation)
 
     def _set(self, setting: int, value: int) -> None:
-        self._maps["epoch"].update(struct.pack("<I", setting), struct.pack("<I", value))
+        self.maps["epoch"].update(struct.pack("<I", setting), struct.pack("<I", value))
 
     def forget(self, ended: Iterable[tuple[int, int]]) -> None:
         """Delete the records of ended processes, after they were read: (tgid, start), or it is another's by now."""
-        records, known = self._maps["processes"], tuple(ended)
+        records, known = self.maps["processes"], tuple(ended)
         now = records.lookup_many(b"".join(struct.pack("<I", tgid) for tgid, _ in known))
         same = (tgid for (tgid, start), it in zip(known, now, strict=True) if it and it[:8] == struct.pack("<Q", start))
         keys = b"".join(struct.pack("<I", tgid) for tgid in same)
         records.delete_many(keys)
-        self._maps["accounts"].delete_many(keys)
-        if "times" in self._maps:
-            self._maps["times"].delete_many(keys)
+        self.maps["accounts"].delete_many(keys)
+        if "times" in self.maps:
+            self.maps["times"].delete_many(keys)
 
     def watches_any(self) -> bool:
         """Whether any watched process has not ended."""
@@ -236,20 +236,20 @@ class Tracer:
     def read(self) -> Reading:
         """Everything since the reading before, as of one instant; waits for the running programs (some ms)."""
         now = clock.now_ns()  # before the turn: what ended by now has all its calls on this side
-        side = self._epoch & 1
-        self._epoch += 1
-        self._set(_EPOCH, self._epoch)
-        executed = tuple(execs.take(self._maps["execs"], self._maps["long_execs"])) if "execs" in self._maps else None
+        side = self.epoch & 1
+        self.epoch += 1
+        self._set(_EPOCH, self.epoch)
+        executed = tuple(execs.take(self.maps["execs"], self.maps["long_execs"])) if "execs" in self.maps else None
         # Soon, for where a thread was since `now` is read with them; whose calls are on that side is there by the turn.
         tasks, processes = self._read_tasks(), self._read_processes()
-        spent = self._read_times(now, tasks, processes) if "times" in self._maps else None
-        self._maps["grace"].update(bytes(4), struct.pack("<I", self._maps["epoch"].fd))
+        spent = self._read_times(now, tasks, processes) if "times" in self.maps else None
+        self.maps["grace"].update(bytes(4), struct.pack("<I", self.maps["epoch"].fd))
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
         turned_away = {name: lost.pop(name) for name in _TURNED_AWAY if name in lost}
         errnos = self._read_errnos(side)  # first: theirs is the smaller table, and is written to again meanwhile
-        counted = self._read_rows(self._epoch - 1), errnos, self._read_calls(side), self._loss_of(lost)
+        counted = self._read_rows(self.epoch - 1), errnos, self._read_calls(side), self._loss_of(lost)
         if spent:
-            spent.waits.update(times.waits(self._maps["waits"], side))
+            spent.waits.update(times.waits(self.maps["waits"], side))
         about = self.files.read(side) if self.files else None
         tasks = self.open_calls.told(tasks) if self.open_calls else tasks
         turned_away |= about.turned_away if about else {}
@@ -270,10 +270,10 @@ class Tracer:
         now = clock.now_ns()
         fields = (now, 0, 0, 0, least_born_ns, parent, threads, 0, 0, len(cmdline), held, comm, cmdline, tgid)
         flags = maps.ANY if held else maps.NOEXIST
-        return now if self._maps["processes"].update(struct.pack("<I", tgid), PROCESS.pack(*fields), flags) else 0
+        return now if self.maps["processes"].update(struct.pack("<I", tgid), PROCESS.pack(*fields), flags) else 0
 
     def _read_rows(self, epoch: int) -> dict[int, Counts]:
-        tables = self._maps
+        tables = self.maps
         taken = rows.take_all(tables["hot_rows"], tables["hot_owners"], tables["pid_syscall_map"], epoch)
         found: defaultdict[int, list[_Row]] = defaultdict(list)
         number = int.from_bytes
@@ -296,7 +296,7 @@ class Tracer:
 
     def _read_errnos(self, side: int) -> dict[int, dict[ErrorKey, int]]:
         found: dict[int, dict[ErrorKey, int]] = {}
-        for keys, values in rows.take(self._maps["errnos"], side):
+        for keys, values in rows.take(self.maps["errnos"], side):
             for (where, nr, number), (count,) in zip(
                 _ERRNO_KEY.iter_unpack(keys), struct.iter_unpack("<Q", values), strict=True
             ):
@@ -305,7 +305,7 @@ class Tracer:
 
     def _read_array(self, name: str, side: int, before: dict[int, bytes]) -> Iterator[tuple[int, int]]:
         """(index within the side, growth since the last time) of a per-CPU array, where there is any."""
-        table = self._maps[name]
+        table = self.maps[name]
         entries, stride = table.max_entries // 2, table.stride
         now = table.lookup_span(side * entries, entries)
         old = before.get(side) or bytes(len(now))
@@ -333,7 +333,7 @@ class Tracer:
     def _read_times(self, now_ns: int, tasks: list[Task], processes: list[Process]) -> Spent:
         """Of those that are watched, without what was waited in the interval."""
         expected = {each.tgid: each.threads for each in processes if each.tgid in self._attached}
-        spent = times.read(self._maps["times"], now_ns, tasks, expected)
+        spent = times.read(self.maps["times"], now_ns, tasks, expected)
         if self._only_uid is None:  # else it may be another user's, whose time is nobody's business
             unmet = (each for each in processes if each.tgid not in self._attached)
             spent.times.update(times.of_unmet(now_ns, unmet, spent))
@@ -341,11 +341,11 @@ class Tracer:
 
     def _read_tasks(self) -> list[Task]:
         told = {}  # first: what is met meanwhile is in both, and what is kept here because its slot is taken is not
-        for keys, values in self._maps["tasks"].read():
+        for keys, values in self.maps["tasks"].read():
             tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
             told |= {tid: task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)}
-        used = b"".join(indexes for indexes, _ in self._maps["owners"].read())
-        threads = [slot[: THREAD.size] for slot in self._maps["slots"].lookup_many(used) if slot]
+        used = b"".join(indexes for indexes, _ in self.maps["owners"].read())
+        threads = [slot[: THREAD.size] for slot in self.maps["slots"].lookup_many(used) if slot]
         if told:
             met = told.keys() & {slot[TASK.size :] for slot in threads}
             self.unmet.take_back(int.from_bytes(tid, "little") for tid in met)
@@ -357,7 +357,7 @@ class Tracer:
     def _read_processes(self) -> list[Process]:
         known, found = self._processes, list[Process]()
         self._processes = resting = dict[bytes, Process]()
-        for keys, values in self._maps["processes"].read():
+        for keys, values in self.maps["processes"].read():
             tgids, records = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{PROCESS.size}s", values)
             for (tgid,), (record,) in zip(tgids, records, strict=True):
                 process = known.get(row := tgid + record) or process_of(row)
@@ -371,7 +371,7 @@ class Tracer:
         wanted.update(map(_TGID, filter(_END, found)))
         if orphaned := parents - there:
             wanted.update(each.tgid for each in found if each.parent in orphaned)
-        accounted = accounts.read(self._maps["accounts"], [*wanted])
+        accounted = accounts.read(self.maps["accounts"], [*wanted])
         for tgid in accounted.keys() | self._parents:
             place = places[tgid]
             found[place] = found[place]._replace(account=accounted.get(tgid), parental=tgid in self._parents)

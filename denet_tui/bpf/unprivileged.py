@@ -51,7 +51,7 @@ def is_shut_out() -> bool:
 
 
 class Waiting:
-    """For the answer of a loader that somebody else has started, at this end of its socket."""
+    """For the answer of a loader that another process has started, at this end of its socket."""
 
     def __init__(self, channel: socket.socket, silence: str) -> None:
         """`silence` is what is said where it does not answer."""
@@ -110,7 +110,7 @@ class ThroughSudo:
     """A loader of its own, started by sudo (or what is in its place), which may ask for a password on this terminal."""
 
     def __init__(self, way: str, request: Request) -> None:
-        """Start it through a way up with the loader, which connects to an address that nobody can guess."""
+        """Start it through a way up with the loader, which connects to an address that cannot be guessed."""
         import subprocess
 
         self._way = Path(way).name

@@ -1,6 +1,6 @@
-"""System calls made in a child and malformed on purpose: how the kernel turns them down shows who answered.
+"""System calls made in a child and malformed on purpose: how the kernel turns them down shows what answered.
 
-bpf(2) and perf_event_open(2) look at their arguments before they look at who asks (from Linux 5.19 for bpf), so
+bpf(2) and perf_event_open(2) look at their arguments before they look at the caller (from Linux 5.19 for bpf), so
 E2BIG or EINVAL means that the call arrived; any other answer came from in front of it: a seccomp filter.
 """
 
@@ -35,7 +35,7 @@ def perf_malformed() -> int:
 def perf_harmless() -> int:
     """How an event that counts nothing, of the caller alone and outside the kernel, is answered; see `in_child`.
 
-    The kernel as released gives it to everybody, at every kernel.perf_event_paranoid; a distribution's patch
+    The kernel as released gives it to every process, at every kernel.perf_event_paranoid; a distribution's patch
     refuses it with EACCES at its own levels above 2.
     """
     flags = _DISABLED | _EXCLUDE_KERNEL | _EXCLUDE_HV
@@ -47,7 +47,7 @@ def perf_harmless() -> int:
 def in_child(call: Callable[[], object]) -> int:
     """0 where the call worked, its errno, or minus the signal that ended the child; raises OSError without a child.
 
-    A child, because a filter may end whoever calls; not dumpable, so that it leaves no core file behind.
+    A child, because a filter may end the caller; not dumpable, so that it leaves no core file behind.
     """
     pid = os.fork()
     if pid == 0:

@@ -67,7 +67,7 @@ def name_of(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileCapabilities:
-    """What a file gives to whoever executes it; masks."""
+    """What a file gives to the process that executes it; masks."""
 
     permitted: int
     inheritable: int

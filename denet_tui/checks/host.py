@@ -175,7 +175,7 @@ class Host:
     # leftovers
 
     def bpf_programs(self) -> list[holders.LoadedProgram]:
-        """All BPF programs that are loaded, and by whom; raises OSError (EPERM without CAP_SYS_ADMIN)."""
+        """All BPF programs that are loaded, and their holders; raises OSError (EPERM without CAP_SYS_ADMIN)."""
         return holders.programs()
 
     def kernel_log(self) -> str:

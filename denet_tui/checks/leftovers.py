@@ -155,7 +155,7 @@ def check_others(host: Host) -> Finding:
     why = "For information: programs of others cost time at the same events, but do not disturb what is counted."
     try:
         if host.probe_bpf() < 0:
-            title = "BPF programs of others: a seccomp filter ends whoever asks (PRIV-004)"
+            title = "BPF programs of others: a seccomp filter ends each process that asks (PRIV-004)"
             return Finding("OTHER-001", State.UNKNOWN, title, why=why)
         programs = host.bpf_programs()
     except OSError as error:

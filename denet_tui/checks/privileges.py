@@ -25,7 +25,7 @@ _CAPABILITIES_7 = "https://man7.org/linux/man-pages/man7/capabilities.7.html"
 _FILTER = "2"
 """Seccomp: of /proc/self/status (man 2 seccomp): 0 none, 1 strict, 2 filter."""
 _READS_WITHOUT_CAPABILITY = (5, 19)
-"""From here on bpf(2) looks at its arguments before it looks at who asks."""
+"""From here on bpf(2) looks at its arguments before it looks at the caller."""
 
 
 def effective(host: Host) -> Finding:
@@ -245,7 +245,7 @@ def _asks_first(host: Host) -> bool:
 
 
 def _spoken(answer: int) -> str:
-    """`EPERM`, or `ended by SIGSYS`."""
+    """`EPERM`, or `the caller was killed by SIGSYS`."""
     if answer < 0:
         return f"the caller {how_ended(answer)}"
     return errno.errorcode.get(answer, str(answer)) if answer else "worked"

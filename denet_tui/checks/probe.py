@@ -22,7 +22,7 @@ from denet_tui.checks.host import Host
 from denet_tui.checks.model import BOTH, AttachMethod, Check, Evidence, Finding, State
 from denet_tui.checks.shared import Shared
 from denet_tui.checks.toolchain import BPF_FOLDER, reinstall_ourselves
-from denet_tui.syscalls import NUMBERS, signal_name
+from denet_tui.syscalls import NUMBERS, how_ended
 
 SECONDS = 60.0
 _ENTRY = "int on_sys_enter("
@@ -104,7 +104,7 @@ def parse(text: str, status: int, errors: str) -> dict[AttachMethod, Proof]:
             continue
     if status:
         last = (errors.strip().splitlines() or [""])[-1]
-        ended = f"ended by {signal_name(-status)}" if status < 0 else f"ended with status {status}: {last}"
+        ended = how_ended(status) + f": {last}" * (status > 0)
         for proof in proofs.values():
             proof.ended = "" if proof.exact or proof.failed else ended
     return proofs

@@ -198,7 +198,7 @@ def cannot(host: Host) -> str:
     if not has_systemd(host) or not program(host, "systemctl"):
         return "systemd does not run this machine"
     if kernel_version(host.release) < _MEMBERS_READ:
-        return "this kernel lets nobody without CAP_BPF read the counters (Linux 5.19 does)"
+        return "this kernel lets no process without CAP_BPF read the counters (Linux 5.19 does)"
     if in_pid_namespace(host.stat):
         return "this is a PID namespace (a container), and the service answers none"
     if _systemd_lacks_them(host):

@@ -1,4 +1,4 @@
-"""tracefs and debugfs: mounted, readable by who loads, writable by nobody else (kernel doc trace/ftrace.rst).
+"""tracefs and debugfs: mounted, readable by the loader, writable by root alone (kernel doc trace/ftrace.rst).
 
 Only /proc/self/mountinfo says what is mounted: to look into /sys/kernel/debug/tracing would mount it there.
 """
@@ -81,7 +81,7 @@ def _options(mount: Mount) -> str:
 def _mount_fixes(host: Host) -> tuple[Fix, ...]:
     mount, umount = find(host, "mount"), find(host, "umount")
     now = RunCommand((mount, "-t", "tracefs", "-o", "nosuid,nodev,noexec", "tracefs", POINT), undo=(umount, POINT))
-    fixes = [Fix("FS-001.mount", "mount tracefs", (now,), "until-reboot", "umount, where nobody else uses it")]
+    fixes = [Fix("FS-001.mount", "mount tracefs", (now,), "until-reboot", "umount, unless a process uses it")]
     if permanent := _mount_at_boot(host, mount):
         fixes.append(permanent)
     return tuple(fixes) if mount and umount and _may_mount(host) else ()

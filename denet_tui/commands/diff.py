@@ -9,13 +9,12 @@ from typing import NoReturn
 import click
 
 from denet_tui.commands.recordings import tracks
-from denet_tui.commands.report import cell
 from denet_tui.commands.run import exit_with, log_to
 from denet_tui.commands.targets import WatchRequest
 from denet_tui.record.gate import ENOUGH, RUNS, TIMES, Change, Rule, changes, distinct, path_changes, unknown
 from denet_tui.record.table import duration
 from denet_tui.record.totals import Totals
-from denet_tui.system.visible import complain, visible, write
+from denet_tui.system.visible import complain, markdown, visible, write
 from denet_tui.watch.launch import FAILED, StartError
 
 _MOST = 20
@@ -101,10 +100,10 @@ def _verdicts(
 ) -> list[str]:
     """What is so, where all is exact that it goes by; and an empty line."""
     verdict = "cannot be decided" if doubts else "is so"
-    lines = [f"- **{cell(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
-    lines += [f"- **{cell(rule.words)}** cannot be decided: {_CHANCE}" for rule in chances]
-    lines += [f"- {cell(path)} is not exact: {cell(doubt)}" for path, doubt in doubts]
-    lines += [f"- {cell(each)}" for each in aside]
+    lines = [f"- **{markdown(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
+    lines += [f"- **{markdown(rule.words)}** cannot be decided: {_CHANCE}" for rule in chances]
+    lines += [f"- {markdown(path)} is not exact: {markdown(doubt)}" for path, doubt in doubts]
+    lines += [f"- {markdown(each)}" for each in aside]
     return [*lines, *([""] if lines else [])]
 
 
@@ -112,9 +111,9 @@ def _table(found: Sequence[Change], *, other: bool) -> list[str]:
     """What is beyond noise, the largest change first; with `other` there is more than that."""
     beyond = sorted((each for each in found if each.word), key=lambda each: -abs(each.after - each.before))
     told = [each for each in beyond if not each.lacks]
-    rows = [f"| {cell(each.program)} | {cell(each.call)} | {each.word} | {_numbers(each)} |" for each in told]
+    rows = [f"| {markdown(each.program)} | {markdown(each.call)} | {each.word} | {_numbers(each)} |" for each in told]
     lacking = dict.fromkeys(each.program for each in beyond if each.lacks)
-    rows += [f"| {cell(program)} | | not told: its parts were deleted | |" for program in lacking]
+    rows += [f"| {markdown(program)} | | not told: its parts were deleted | |" for program in lacking]
     if not rows:
         return ["no other change beyond noise" if other else "no change beyond noise"]
     return ["| program | syscall | | before → after |", "|---|---|---|---|", *rows]
@@ -125,7 +124,8 @@ def _paths(base: Sequence[Totals], new: Sequence[Totals]) -> list[str]:
     told = sorted(
         (each for each in path_changes(base, new) if each.word), key=lambda each: -abs(each.after - each.before)
     )
-    rows = [f"| {cell(each.program)} | {cell(each.call)} | {each.word} | {_numbers(each)} |" for each in told[:_MOST]]
+    cells = [(markdown(each.program), markdown(each.call), each.word, _numbers(each)) for each in told[:_MOST]]
+    rows = [f"| {' | '.join(each)} |" for each in cells]
     more = [f"| {len(told) - _MOST:,} more | | | |"] if len(told) > _MOST else []
     return ["", "| path | failing call | | before → after |", "|---|---|---|---|", *rows, *more] if rows else []
 

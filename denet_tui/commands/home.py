@@ -188,9 +188,7 @@ class _Home:
     def _watch(self, target: Target, before: Before) -> int:
         from denet_tui.commands import screen
 
-        status = run.watch(self._start, target, self._request, screen.preferred(self._start.environment))
-        before.remember()
-        return status
+        return run.watch(self._start, target, self._request, before, screen.preferred(self._start.environment))
 
     # Without root
 

@@ -16,7 +16,7 @@ from denet_tui.record import about
 from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
 from denet_tui.syscalls import errno_name
-from denet_tui.system.visible import as_json, how_many, visible, write
+from denet_tui.system.visible import as_json, how_many, markdown, visible, write
 from denet_tui.touched import Use, called
 
 Form = Literal["text", "json", "markdown", "csv"]
@@ -71,16 +71,16 @@ def _programs(totals: Totals) -> list[tuple[str, int, Counters]]:
 def _markdown(totals: Totals) -> str:
     last = totals.last
     state = exactness(last, totals.ending)
-    lines = [f"### {cell(' '.join(totals.info.argv))}", "", *(f"- {cell(each)}" for each in _stood_out(totals))]
+    lines = [f"### {markdown(' '.join(totals.info.argv))}", "", *(f"- {markdown(each)}" for each in _stood_out(totals))]
     lines += [f"- {how_many(last.total.calls, 'call')} in {last.elapsed_ns / 1e9:.3f} s, {state}", ""]
     lines += ["| syscall | calls | errors | time | longest |", "|---|--:|--:|--:|--:|"]
     rows = sorted(last.syscalls.items(), key=lambda row: (-row[1].calls, row[0]))
     for call, each in rows[:_MOST_ROWS]:
         times = f"{duration(each.time_ns)} | {duration(each.max_ns)}"
-        lines.append(f"| {cell(call.name)} | {each.calls:,} | {each.errors:,} | {times} |")
+        lines.append(f"| {markdown(call.name)} | {each.calls:,} | {each.errors:,} | {times} |")
     lines += ["", "| program | processes | calls | errors | time |", "|---|--:|--:|--:|--:|"]
     lines += [
-        f"| {cell(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
+        f"| {markdown(name)} | {processes:,} | {total.calls:,} | {total.errors:,} | {duration(total.time_ns)} |"
         for name, processes, total in _programs(totals)
     ]
     return "\n".join([*lines, *_files_in_markdown(totals)]) + "\n"
@@ -96,21 +96,13 @@ def _files_in_markdown(totals: Totals) -> list[str]:
         ]
         for file, use in about.busiest_first(touched)[:_MOST_ROWS]:
             numbers = f"{use.reads:,} | {use.read_bytes:,} | {use.writes:,} | {use.write_bytes:,}"
-            lines.append(f"| {cell(called(file))} | {numbers} | {duration(use.time_ns)} |")
+            lines.append(f"| {markdown(called(file))} | {numbers} | {duration(use.time_ns)} |")
     if touched and touched.failed:
         lines += ["", "| failing path | syscall | errno | times |", "|---|---|---|--:|"]
         for path, count in about.most_failing(touched)[:_MOST_ROWS]:
-            name = cell(about.shown(path.path))
-            lines.append(f"| {name} | {cell(path.syscall)} | {errno_name(path.errno)} | {count:,} |")
+            name = markdown(about.shown(path.path))
+            lines.append(f"| {name} | {markdown(path.syscall)} | {errno_name(path.errno)} | {count:,} |")
     return lines
-
-
-def cell(text: str) -> str:
-    """Text that ends neither a cell nor its line, and is no markup."""
-    shown = visible(text.strip())
-    for sign in "\\`|*<[":
-        shown = shown.replace(sign, f"&#{ord(sign)};")
-    return shown
 
 
 def _csv(totals: Totals) -> str:

@@ -108,7 +108,7 @@ class _Runs:
         *,
         unseen: bool,
     ) -> None:
-        """`unseen`: nobody is told of a snapshot before the last."""
+        """`unseen`: no snapshot before the last is shown or told."""
         self._start, self._target, self._request, self._unseen = start, target, request, unseen
         self._on_screen = preferences is not None
         usual_s = 0.1 if request.execs else 0.5
@@ -176,21 +176,20 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
         preferences = screen.preferred(before.environment)
     elif request.at_terminal:
         complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
-    status = watch(begun, target, request, preferences)
-    before.remember()
-    return status
+    return watch(begun, target, request, before, preferences)
 
 
 def watch(
     start: Start,
     target: Target,
     request: WatchRequest,
+    before: Before,
     preferences: Preferences | None,
     told: ToSnapshots | None = None,
 ) -> int:
     """Watch the target until the end, on the screen of who has `preferences` (None: without); the exit status.
 
-    Without a screen each snapshot goes to what `told` makes of the run.
+    Without a screen each snapshot goes to what `told` makes of the run. `before` remembers that watching works.
     """
     log_to(request, on_screen=preferences is not None)
     told = told or (_exec_lines if request.execs else None)
@@ -198,6 +197,7 @@ def watch(
     runs = _Runs(start, target, request, preferences, unseen=unseen)
     final = _watch_on_screen(runs, target, request, preferences) if preferences else _watch(runs, request, told)
     complete = runs.finish(final)
+    before.remember()
     status = 0
     if final.status is not None and target.aim == "command":
         code = os.waitstatus_to_exitcode(final.status)

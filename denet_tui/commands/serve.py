@@ -71,7 +71,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Whoever asked has gone, or was too slow."""
+        """The client has gone, or was too slow."""
         log.debug("a scrape has failed: %r", sys.exc_info()[1])
 
 
@@ -111,8 +111,7 @@ def _serve(
             return metrics.add
 
         with ExitStack() as pushing:
-            status = watch(start, target, request, None, told)
-    before.remember()
+            status = watch(start, target, request, before, None, told)
     return status
 
 
@@ -178,7 +177,7 @@ def _listening(family: socket.AddressFamily, address: Any, registry: CollectorRe
 
 
 def _remove_left(path: str) -> None:
-    """What somebody who was killed has left there, and nothing else."""
+    """What a process that was killed has left there, and nothing else."""
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             with socket.socket(socket.AF_UNIX) as asked:

@@ -65,7 +65,7 @@ class Result:
     undone: list[dict[str, Any]] = field(default_factory=list)
     verified: list[Finding] = field(default_factory=list)
     ready: bool | None = None
-    """None if nobody looked (--undo)."""
+    """None if it was not looked at (--undo)."""
 
 
 def setup(request: SetupRequest) -> NoReturn:

@@ -15,8 +15,8 @@ _MOST = 60
 _MAIN_SHARE = 0.5
 """Of the failures: what is said of them holds for so many at least."""
 _LEAST_NAMES = 3
-_NOBODY = "the run"
-"""Who failed, where that is no one program."""
+_RUN = "the run"
+"""What failed, where that is no one program."""
 
 
 def failures(snapshot: Snapshot, call: Syscall, number: int) -> tuple[str, Figures]:
@@ -37,8 +37,8 @@ def _late(
     if len(late) < _LEAST_NAMES or sum(each.times for each in late) < _MAIN_SHARE * times:
         return None
     folders = len({folder for each in late for folder in each.missed})
-    who = _mostly(snapshot, call, number)
-    text = f": {who} looks for {how_many(len(late), 'name')} in {how_many(folders, 'folder')} before it finds them"
+    program = _mostly(snapshot, call, number)
+    text = f": {program} looks for {how_many(len(late), 'name')} in {how_many(folders, 'folder')} before it finds them"
     return text, {"names": len(late), "folders": folders}
 
 
@@ -50,12 +50,12 @@ def _main(found: list[Search], times: int) -> tuple[str, Figures] | None:
     return f": {short(name)} {'once' if count == 1 else f'{count:,} times'}", {"path": name}
 
 
-def whose(snapshot: Snapshot, call: Syscall, number: int) -> str:
+def mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
     """Which program failed so most often, among several; nothing where it is not most of the times."""
     if len({process.comm for process in snapshot.processes}) < 2:
         return ""
-    who = _mostly(snapshot, call, number)
-    return "" if who == _NOBODY else f", most of them of {who}"
+    program = _mostly(snapshot, call, number)
+    return "" if program == _RUN else f", most of them of {program}"
 
 
 def slowest(snapshot: Snapshot, of: Callable[[str], bool]) -> tuple[str, Figures]:
@@ -80,4 +80,4 @@ def _mostly(snapshot: Snapshot, call: Syscall, number: int) -> str:
     for process in snapshot.processes:
         times[process.comm] += process.errnos.get((call, number), 0)
     ((name, count),) = times.most_common(1) or [("", 0)]
-    return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else _NOBODY
+    return visible(name) if count >= _MAIN_SHARE * snapshot.errnos[call, number] else _RUN

@@ -56,7 +56,7 @@ _WAIT = WAITS | PARTNERS
 _NOT_SLOW = _WAIT | _SYNCS
 _TOWARDS = ("connect", "sendto")
 _LET_GO = {"connect", "flock", "fcntl"}
-"""Of those that wait for somebody else these are expected to be let go soon."""
+"""Of those that wait for another process these are expected to be let go soon."""
 _NOT_STUCK = _WAIT - _LET_GO
 
 
@@ -126,7 +126,7 @@ def failing(snapshot: Snapshot) -> Iterator[RunFinding]:
         if number in _NOT_YET or (_plain(call), number) in _ANSWERS:
             continue
         more, figures = paths.failures(snapshot, call, number)
-        more = more or f": {100 * share:.0f} % of all calls were such failures{paths.whose(snapshot, call, number)}"
+        more = more or f": {100 * share:.0f} % of all calls were such failures{paths.mostly(snapshot, call, number)}"
         text = f"{100 * count // calls} % of {visible(call.name)} failed with {_why(number)}{more}"
         yield RunFinding("failing", text, _error(call, number, count) | figures, share, "errors")
 
@@ -165,12 +165,12 @@ def crowded(snapshot: Snapshot) -> Iterator[RunFinding]:
 
 
 def hung(snapshot: Snapshot) -> Iterator[RunFinding]:
-    """A call that somebody else should have let go soon, and that is over: it was `stuck`."""
+    """A call that another process should have let go soon, and that is over: it was `stuck`."""
     yield from _longest(snapshot, "hung", _LET_GO.__contains__, _STUCK_NS)
 
 
 def slow(snapshot: Snapshot) -> Iterator[RunFinding]:
-    """A single call that took long, of those that wait for nobody else."""
+    """A single call that took long, of those that wait for no other process."""
     yield from _longest(snapshot, "slow", lambda name: name not in _NOT_SLOW, _SLOW_NS)
 
 

@@ -17,7 +17,7 @@ from denet_tui.checks.model import Check, Finding
 log = logging.getLogger("denet_tui")
 
 SLOW_S = 2.0
-"""After this long a check is called slow, and nobody waits for it any more."""
+"""After this long a check is called slow, and is waited for no longer."""
 _LANES = 4
 _REST_S = 0.5
 """Until a check that has just ended is begun again, at least: it rests for as long as it took."""
@@ -59,11 +59,11 @@ class CheckRunner:
         self._listener, self._host, self._beside = listener, host, beside
         self._lock = threading.Lock()
         self._asked: dict[str, Host] = {}
-        """To be begun, once for all who asked. What those find that are at work is from before, and is not told."""
+        """To be begun, once for all that asked. What those find that are at work is from before, and is not told."""
         self._running: dict[str, float] = {}
         self._slow: set[str] = set()
         self._rested: dict[str, float] = {}
-        """When each may be begun again: nobody who asks without an end keeps the machine busy all the time."""
+        """When each may be begun again: asking without an end keeps no machine busy all the time."""
         self._lanes = 0
         self._lines = threading.local()
 

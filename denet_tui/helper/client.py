@@ -22,7 +22,7 @@ class HelperError(Exception):
 
 
 class Client:
-    """Talks to the helper. Until `listen` nobody else may: then a thread of its own hears what it says."""
+    """Talks to the helper. Until `listen` no other thread may: then a thread of its own hears what it says."""
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         """Waits for the first message, which says what the helper may do; raises HelperError."""

@@ -12,7 +12,7 @@ It answers, one JSON object a line: {"root", "may_load"} first; then `started`, 
 `previews` and `reach`, see wire.beside), `said`, `state`, `ended`, `proof` (what the prober says). Anything else that
 it reads, and the end of its socket, ends it: what it was at is cancelled and taken back before.
 
-The parent draws what the user sees and reads the user's keys, so whoever took it over can press `a` for the user. What
+The parent draws what the user sees and reads the user's keys, so what takes it over can press `a` for the user. What
 that is good for is all that the parent is trusted with:
 
 - It can have a fix applied without the user's wish, where the machine needs it, it weakens nothing, and the check that
@@ -20,7 +20,7 @@ that is good for is all that the parent is trusted with:
   earlier run left half-way is taken back before, as by every other setup.
 - It can have taken back what was applied in this session. What the journal holds from before, and whatever weakens the
   machine, takes root's own word: `sudo denet-tui setup` on the terminal, which sudo asks for as it asks for anything.
-  (The terminal is the user's, and the screen's: a password that is typed there is safe from nobody who has either.)
+  (The terminal is the user's, and the screen's: a password that is typed there is not safe from what has either.)
 - It can do either _TIMES for each fix, cancel in the middle, and have looked at everything again and again, each check
   for half of the time at most (check_runner.py). Nothing is read of it while it does not read what it is told, and
   soon it counts as gone (telling.py).

@@ -123,8 +123,8 @@ class Jobs:
     def __init__(self, client: Client) -> None:
         """Starts a thread that listens to the helper, so only after every fork."""
         self.events: SimpleQueue[Event] = SimpleQueue()
-        """What has happened, in order, until somebody takes it out."""
-        self._client = client
+        """What has happened, in order, until it is taken out."""
+        self.client = client
         self._wake: Callable[[], object] = lambda: None
         self.root = client.root
         """Whether the helper can apply fixes that weaken nothing: else see helper/sudo.py."""
@@ -142,32 +142,32 @@ class Jobs:
         try:
             self._wake()
         except RuntimeError as error:  # the event loop of a screen that has just gone
-            log.debug("nobody hears %s: %s", type(event).__name__, error)
+            log.debug("no screen hears %s: %s", type(event).__name__, error)
 
     def look(self, ids: Iterable[str]) -> None:
         """Run these checks."""
-        self._client.send({"look": list(ids)})
+        self.client.send({"look": list(ids)})
 
     def apply(self, fix: Fix) -> None:
         """Apply a fix as it was shown; Said line by line, then Ended."""
-        self._client.send({"apply": fix.id, "shown": wire.digest(fix)})
+        self.client.send({"apply": fix.id, "shown": wire.digest(fix)})
 
     def undo(self, fix: str) -> None:
         """Take back a fix of the helper's by its id; told like apply."""
-        self._client.send({"undo": fix})
+        self.client.send({"undo": fix})
 
     def cancel(self) -> None:
         """End what is at work; what it had done is taken back, which can take some seconds. Ended tells."""
-        self._client.send({"cancel": True})
+        self.client.send({"cancel": True})
 
     def prove(self, method: str = "auto") -> None:
         """Load the program and count 1,000 known calls: Counted again and again, then Proved."""
-        self._client.send({"prove": method})
+        self.client.send({"prove": method})
 
     def close(self) -> None:
-        """End the helper. What is at work is cancelled and taken back by it; nobody is woken any more."""
+        """End the helper. What is at work is cancelled and taken back by it; no screen is woken any more."""
         self.listen()
-        self._client.close()
+        self.client.close()
 
     def _hear(self, message: dict[str, Any] | None) -> None:
         """A message of the helper; None if it has gone."""

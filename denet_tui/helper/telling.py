@@ -27,7 +27,7 @@ class Telling:
         """Seconds that the parent may still let it wait."""
         self._one_by_one = threading.Lock()
         self.gone = False
-        """Whether nobody is there any more to be told."""
+        """Whether the parent is gone."""
 
     def say(self, descriptors: Iterable[int] = (), **message: Any) -> None:
         """Tell the parent, and hand it these descriptors."""
@@ -56,6 +56,6 @@ class Telling:
         return not self.gone
 
     def end(self) -> None:
-        """Tell nobody anything from now on."""
+        """Tell nothing from now on."""
         self.gone = True
         self._lost()

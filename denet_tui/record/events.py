@@ -40,7 +40,7 @@ class Lifecycle:
             key = process.key
             before = seen.get(key)
             execs, had_ended = before or (0, False)
-            # The command forked before anybody watched: its story begins with its exec.
+            # The command forked before it was watched: its story begins with its exec.
             begins_with_exec = before is None and self._is_command(process)
             if before is None and not begins_with_exec:
                 steps.append((process.start_ns, _FORK, process))

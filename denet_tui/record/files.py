@@ -66,7 +66,7 @@ def _used(now: Touched, told: Touched) -> Iterable[tuple[File, dict[int, Any]]]:
 class _Later(Mapping[_Key, _Value]):
     """A table and what has come to it since.
 
-    Put together where somebody looks through it, which nobody does on the way to a moment of a recording.
+    Put together where it is looked through, which it is not on the way to a moment of a recording.
     """
 
     __slots__ = ("_base", "_changes", "_whole")

@@ -23,9 +23,9 @@ from denet_tui.system.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
 """What the lines begin with."""
-LEAST, TIMES = 1 << 21, 1
-"""A keyframe comes after so many bytes, and so many times what its state has, twice that where it is not packed: going
-on from it takes no longer, and most of the file is ticks."""
+LEAST_WORK, TIMES = 1 << 21, 1
+"""A keyframe comes after ticks of so much work to read (their bytes, and `_ROW` for each row), and so many times the
+bytes of its state, twice that where it is not packed: going on takes no longer, and most of the file is ticks."""
 _ROW = 120
 """Bytes that take as long to read as what a row takes beside its own."""
 _STRETCH_S = 5.0
@@ -85,7 +85,7 @@ class Keyframes:
         self._stretches.append(Passage(end_s - snapshot.interval_ns / 1e9, end_s, snapshot.recent))
         rows = sum(len(each.recent) for each in snapshot.processes if each.recent is not EMPTY)
         self._last, self._size, self._work = snapshot, self._size + size, self._work + size + _ROW * rows
-        if self._work >= max(LEAST, (1 + self._as_text) * TIMES * self._state_size):
+        if self._work >= max(LEAST_WORK, (1 + self._as_text) * TIMES * self._state_size):
             yield from self._lines(self._keyframe(snapshot))
 
     def end_part(self, first: str) -> tuple[list[str], list[str]]:
@@ -293,7 +293,7 @@ class Index(NamedTuple):
                 marks = {str(kind): str(words) for kind, words in tick.get("marks", {}).items()}
                 found.samples.append(Sample(whole(tick["elapsed_ns"]) / 1e9, place, marks))
             if place != at:
-                return None  # somebody has changed the file since
+                return None  # the file was changed since
             for each in line["stretches"]:
                 table, _ = rows_of(each["syscalls"])
                 start_s, end_s = amount(each["start_s"]), amount(each["end_s"])

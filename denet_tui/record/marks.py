@@ -15,7 +15,7 @@ BURST_ERRORS, BURST_TIMES = 10, 3
 _CALMING = 0.1
 """What one tick weighs in the mean of those before."""
 SLOW_NS = 100_000_000
-"""From here on a call is slow, where it is none that waits for somebody else."""
+"""From here on a call is slow, where it is none that waits for another process."""
 _NAMED = 3
 
 

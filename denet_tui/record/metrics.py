@@ -122,8 +122,8 @@ class Metrics:
             return
         calls, errors, times = Counter[Labels](), Counter[Labels](), Counter[Labels]()
         cgroups, errnos = dict[int, str](), dict[ProcessKey, Errnos]()
-        everyone = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
-        for key, process in sorted(everyone.items(), key=lambda item: item[1].start_ns):
+        known = {each.key: each for each in chain(snapshot.processes, snapshot.ended)}
+        for key, process in sorted(known.items(), key=lambda item: item[1].start_ns):
             cgroups[process.pid] = self._cgroup(process, cgroups)
             errnos[key] = process.errnos
             where = cgroups[process.pid], _label(process.comm)
@@ -143,7 +143,7 @@ class Metrics:
             self._last = snapshot
 
     def _cgroup(self, process: ProcessInfo, these: Mapping[int, str]) -> str:
-        """Of what had ended before anybody could look, that of its parent: there it was forked (man 7 cgroups)."""
+        """Of what had ended before it could be looked at, that of its parent: there it was forked (man 7 cgroups)."""
         if process.cgroup:
             return _label(process.cgroup)
         return these.get(process.ppid) or self._cgroups.get(process.ppid, UNKNOWN)

@@ -20,7 +20,6 @@ from denet_tui.system import files
 
 _NAME = re.compile(r"(.+?)((?:\.jsonl?)?(?:\.(?:gz|zst))?(?:\.\d+)?)", re.DOTALL)
 """What a name is before and after its number; the ending is what it is packed with, and which run it is of."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTS = 8
 """So many of them take all the room and all the time that there is."""
 _FEW, _ENOUGH = 2, 4
@@ -55,7 +54,7 @@ class PartFiles:
                 self._named += 1
                 name = f"{stem}.{self._run}.{self._named:04}{ending}"
                 with suppress(FileExistsError):  # somebody else's, in a folder that is shared
-                    descriptor = os.open(name, _NEW, 0o600, dir_fd=at)
+                    descriptor = files.begin(name, at)
                     break
             self.number += 1
             self._name = name

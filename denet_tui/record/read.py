@@ -204,7 +204,7 @@ class _Advance:
         if what == "fork" or known is None:
             if known is not None:
                 self._end(known, end_ns=time_ns)
-            # The command itself forked before anybody watched.
+            # The command itself forked before it was watched.
             start_ns = time_ns if what == "fork" else whole(event.get("start_ns", min(time_ns, self.info.start_ns)))
             known = ProcessInfo(whole(event["tgid"]), pid, whole(event["ppid"]), "", (), start_ns)
         executed: Line = {"execs": whole(event["execs"]), "exec_ns": time_ns} if what == "exec" else {}
@@ -258,7 +258,7 @@ class _News:
     """What each has called; taken out as they are met."""
     times: Mapping[str, Time | None]
     rested_ns: int | None
-    """For how long all threads of whoever is not in `times` were blocked; None in older recordings, which name all."""
+    """For how long all threads of those not in `times` were blocked; None in older recordings, which name all."""
     execs: Mapping[int, Iterable[Exec]] | None
     """By tgid; None if that is not watched."""
     command: int

@@ -184,7 +184,7 @@ class Sink:
             try:
                 count = os.write(self._descriptor, rest)
             except BlockingIOError:
-                # Standard output may be non-blocking by somebody else's doing: the flag is shared.
+                # Standard output may be non-blocking by another process's doing: the flag is shared.
                 wait_for_room(self._descriptor)
                 continue
             except OSError as problem:

@@ -34,6 +34,6 @@ class Spool:
 
     def close(self) -> None:
         """Give the space back."""
-        # Closing flushes, and a full disk makes that fail: nobody needs those bytes any more.
+        # Closing flushes, and a full disk makes that fail: those bytes are not needed any more.
         with contextlib.suppress(OSError):
             self._file.close()

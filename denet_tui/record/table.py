@@ -11,7 +11,7 @@ from denet_tui.counts import percentile
 from denet_tui.model import Counters, RunInfo, Snapshot, Syscall
 from denet_tui.record import about
 from denet_tui.spent import in_words, most_kernel_in, used_in_words
-from denet_tui.syscalls import signal_name
+from denet_tui.syscalls import how_ended
 from denet_tui.system.clock import off_the_clock
 from denet_tui.system.visible import how_many, visible
 from denet_tui.touched import turned_away
@@ -161,11 +161,7 @@ def _used(snapshot: Snapshot) -> str:
 def _fate(snapshot: Snapshot) -> str:
     if snapshot.status is None:
         return "still running" if snapshot.running else "exit status not known"
-    code = os.waitstatus_to_exitcode(snapshot.status)
-    if code >= 0:
-        return f"exit status {code}"
-    name = signal_name(-code)
-    return f"killed by {name} (signal {-code})" if name.startswith("SIG") else f"killed by {name}"
+    return how_ended(os.waitstatus_to_exitcode(snapshot.status))
 
 
 def _named(rows: Mapping[Syscall, Counters], field: str) -> str:

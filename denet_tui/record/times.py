@@ -13,11 +13,11 @@ from denet_tui.record.text import Json, plain
 from denet_tui.spent import kernel_in, longest, outside_calls
 from denet_tui.syscalls import named
 
-_WHO, _TIME, _THREADS = attrgetter("tgid", "start_ns"), attrgetter("time"), attrgetter("usage.threads")
+_KEY, _TIME, _THREADS = attrgetter("tgid", "start_ns"), attrgetter("time"), attrgetter("usage.threads")
 
 
 def item(spent: Time | None, calls: Mapping[Any, Counters]) -> Json | None:
-    """Of the summary, for whoever made these calls; the longest first in `kernel_in_ns` and `blocked_in_ns`."""
+    """Of the summary, for all that made these calls; the longest first in `kernel_in_ns` and `blocked_in_ns`."""
     if spent is None:
         return None
     inside = {plain(call.name): wait.blocked_ns for call, wait in longest(spent) if wait.blocked_ns}
@@ -41,7 +41,7 @@ class Times:
     """Remembers what the last tick had."""
 
     def __init__(self) -> None:
-        self._who: list[tuple[int, int]] = []
+        self._keys: list[tuple[int, int]] = []
         self._told: list[Time | None] = []
 
     def of_tick(self, snapshot: Snapshot, living: list[ProcessInfo]) -> Json:
@@ -49,11 +49,11 @@ class Times:
 
         Not of the living whose threads were blocked all the time: for `rested_ns` each.
         """
-        who, told = list(map(_WHO, living)), self._told
-        if who != self._who:
-            known = dict(zip(self._who, told, strict=True))
-            told = [known.get(each) for each in who]
-        self._who, self._told = who, list(map(_TIME, living))
+        keys, told = list(map(_KEY, living)), self._told
+        if keys != self._keys:
+            known = dict(zip(self._keys, told, strict=True))
+            told = [known.get(each) for each in keys]
+        self._keys, self._told = keys, list(map(_TIME, living))
         rests = _rests(self._told, told, map(_THREADS, living))
         rested_ns = next((ns for ns, _ in Counter(rests).most_common(2) if ns >= 0), 0)
         changed = dict[str, Any]()

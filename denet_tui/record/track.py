@@ -1,4 +1,4 @@
-"""A recording that may still grow: its ticks by their place, whoever wrote it."""
+"""A recording that may still grow: its ticks by their place, whatever wrote it."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Track:
             raise UnreadableError(f"{self._name}: {problem.strerror}") from None
         except MissingError as problem:
             raise UnreadableError(f"{self._name}: {problem}") from None
-        except ValueError:  # it cannot be unpacked to its end: whoever reads on comes to where that is
+        except ValueError:  # it cannot be unpacked to its end: what reads on comes to where that is
             return None
 
     def keyframe(self, at: int) -> Snapshot | None:

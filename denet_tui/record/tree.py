@@ -1,4 +1,4 @@
-"""The line of a tick: denet's field names for who used what, ours beside them for the interval's calls."""
+"""The line of a tick: denet's field names for what each process used, ours beside them for the interval's calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FORMAT = 2
 _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
-_USAGE, _START, _WHO = attrgetter("usage"), attrgetter("start_ns"), attrgetter("tgid", "start_ns", "comm")
+_USAGE, _START, _KEY = attrgetter("usage"), attrgetter("start_ns"), attrgetter("tgid", "start_ns", "comm")
 _NO_ERRNOS: Errnos = {}
 _SUMMED = itemgetter(1), itemgetter(2), itemgetter(3)
 """Resident memory, address space and threads of a Usage."""
@@ -190,7 +190,7 @@ class Ticks:
             name = f"{process.pid}@{process.start_ns}" if process.pid in written else f"{process.pid}"
             yield f'"{name}":{rows(process.recent, new)}'
             written.add(process.pid)
-        if len(self._errnos) > 2 * len(snapshot.processes):  # whoever is no longer there fails no more
+        if len(self._errnos) > 2 * len(snapshot.processes):  # what is no longer there fails no more
             shown = {each.key for each in snapshot.processes}
             self._errnos = {identity: errnos for identity, errnos in self._errnos.items() if identity in shown}
 
@@ -207,7 +207,7 @@ class _Children:
     """Remembers how the living were written: most rest, and there are hundreds a tick."""
 
     def __init__(self) -> None:
-        self._who: list[tuple[int, int, str]] = []
+        self._keys: list[tuple[int, int, str]] = []
         self._usages: list[Usage | None] = []
         self._parts: list[tuple[str, str]] = []
         """Of each text what comes before the moment, and what between that and the age."""
@@ -216,13 +216,13 @@ class _Children:
 
     def texts(self, living: list[ProcessInfo], now_ns: int, ts_ms: int) -> list[str]:
         """Of each what it uses; of one that rests as of a moment that is _TURNS ticks ago at most."""
-        who, usages = list(map(_WHO, living)), list(map(_USAGE, living))
-        if who != self._who:
-            known = dict(zip(self._who, zip(self._usages, self._parts, self._texts, strict=True), strict=True))
-            before = [known.get(each, _UNKNOWN) for each in who]
+        keys, usages = list(map(_KEY, living)), list(map(_USAGE, living))
+        if keys != self._keys:
+            known = dict(zip(self._keys, zip(self._usages, self._parts, self._texts, strict=True), strict=True))
+            before = [known.get(each, _UNKNOWN) for each in keys]
             self._usages = [usage for usage, _, _ in before]
             self._parts = [parts for _, parts, _ in before]
-            self._who, self._texts = who, [text for _, _, text in before]
+            self._keys, self._texts = keys, [text for _, _, text in before]
         self._turn = (self._turn + 1) % _TURNS
         changed = list(compress(count(), map(is_not, usages, self._usages)))
         for at in changed:
@@ -231,7 +231,7 @@ class _Children:
             self._parts[at] = begin, _used(each.usage)
         for at in {*changed, *range(self._turn, len(living), _TURNS)}:
             begin, used = self._parts[at]
-            self._texts[at] = f"{begin}{ts_ms}{used}{_seconds(who[at][1], now_ns)},{_NO_CORE}}}"
+            self._texts[at] = f"{begin}{ts_ms}{used}{_seconds(keys[at][1], now_ns)},{_NO_CORE}}}"
         self._usages = list[Usage | None](usages)
         return self._texts
 

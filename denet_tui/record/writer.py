@@ -193,7 +193,7 @@ class Recorder:
         self._spool_all(snapshot.ended)
         # Whoever is no longer in a snapshot cannot come back: forgetting them keeps memory flat.
         shown = {process.key for process in snapshot.processes}
-        self._spooled = {who for who in chain(self._spooled, (each.key for each in snapshot.ended)) if who in shown}
+        self._spooled = {key for key in chain(self._spooled, (each.key for each in snapshot.ended)) if key in shown}
 
     def _spool_all(self, processes: Iterable[ProcessInfo]) -> None:
         if self._spool is None:

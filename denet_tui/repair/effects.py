@@ -1,6 +1,6 @@
 """What the commands of fixes change, read before and after, so that they run once and are taken back exactly.
 
-Only programs listed in EFFECTS are ever run: of any other nobody could say what it changed.
+Only programs listed in EFFECTS are ever run: of any other it could not be said what it changed.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ EFFECTS: dict[str, Effect] = {
 
 
 def effect_of(argv: Sequence[str]) -> Effect:
-    """How to tell what a command changes; raises EffectError where nobody could."""
+    """How to tell what a command changes; raises EffectError where that cannot be told."""
     name = PurePath(argv[0]).name
     if name == "systemctl" and len(argv) > 1 and argv[1] in _RELOADS:
         return Reload()

@@ -64,7 +64,7 @@ class Record:
 
 
 class Journal:
-    """The open journal; nobody else can open it meanwhile. Use as a context manager."""
+    """The open journal; no other process can open it meanwhile. Use as a context manager."""
 
     def __init__(self, state: str, say: Callable[[str], None] = lambda line: None) -> None:  # noqa: ARG005
         """Open or make it in the folder `state`; raises JournalError.

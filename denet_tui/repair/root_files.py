@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from denet_tui.checks.host import others_write
+from denet_tui.system import files
 
 LARGEST = 1 << 20
 """Bytes of a file that may be replaced: its content goes into the journal."""
-_LINKS = 40
-"""Symlinks on one path, as the kernel has it (man 7 path_resolution)."""
 
 
 class UnsafeError(Exception):
@@ -95,7 +94,7 @@ def _walk(path: str) -> int:
 
 
 def _trust_link(link: os.stat_result, around: os.stat_result, links: int, words: str) -> None:
-    if link.st_uid or others_write(around) or links > _LINKS:
+    if link.st_uid or others_write(around) or links > files.LINKS:
         raise UnsafeError(f"{words} is a symlink that somebody else could have put there")
 
 
@@ -138,8 +137,7 @@ def write_file(path: str, wanted: FileState) -> None:
         with suppress(FileNotFoundError):
             _read_at(at, name, path)
         _remove_at(at, draft_of(name))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(draft_of(name), flags, 0o600, dir_fd=at)
+        descriptor = files.begin(draft_of(name), at)
         try:
             left = memoryview(wanted.data)
             while left:

@@ -38,7 +38,7 @@ class Settings:
         *(f"{_SYSTEMD}/{name}" for name in ("*denet-tui*", "denet_tui.slice", "sys-kernel-*.mount.d/*denet-tui*")),
         "/opt/denet-tui/*",
     )
-    """Patterns of files that may be written: each has our name in it, so nobody else's file can be meant."""
+    """Patterns of files that may be written: each has our name in it, so no other program's file can be meant."""
     removable: tuple[str, ...] = (SERVICE, RULES, OVERRIDE, SYSCTL)
     """What other guides leave behind: may be removed (and is given back by undo), never written."""
     values: tuple[str, ...] = ("/proc/sys/",)
@@ -89,7 +89,7 @@ class FileStep:
             root_files.write_file(self.path, root_files.FileState(self.text.encode(), self.mode))
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:
-        """Whether somebody has changed it since."""
+        """Whether it was changed since."""
         now = self.state(host)
         return not _same(now, old) and not _same(now, self.planned if seen is None else seen)
 
@@ -139,7 +139,7 @@ class FolderStep:
         root_files.make_folder(self.path)
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:  # noqa: ARG002
-        """Whether somebody has put something into it since."""
+        """Whether something was put into it since."""
         return bool(not old and self.state(host) and os.listdir(self.path))  # noqa: PTH208 - str is what is there
 
     def back(self, host: Host, run: Run, old: Any, seen: Any) -> None:  # noqa: ARG002
@@ -179,7 +179,7 @@ class ValueStep:
             raise StepError(f"{self.path} stayed {found}")
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:  # noqa: ARG002
-        """Whether somebody has set something else since."""
+        """Whether something else was set since."""
         now = self.state(host)
         return bool(now != old and not self.there(host, now))
 
@@ -246,7 +246,7 @@ class CommandStep:
         run(self.argv)
 
     def foreign(self, host: Host, old: Any, seen: Any) -> bool:
-        """Whether somebody has changed it since. After a run that was cut off, nobody can tell."""
+        """Whether it was changed since. After a run that was cut off, that cannot be told."""
         now = self.state(host)
         return bool(seen is not None and self._effect.left(old, seen, now) and not self._effect.ours(old, seen, now))
 

@@ -158,4 +158,4 @@ def _code(lines: Iterable[str]) -> list[str]:
 
 def _inline(text: str) -> str:
     """One line in which nothing counts as Markdown."""
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", visible.visible(" ".join(text.split())))
+    return visible.markdown(" ".join(text.split()))

@@ -42,7 +42,7 @@ class _Lasting(io.FileIO):
     """Takes what cannot be written, too: Textual's thread would end there, and be waited for for ever."""
 
     def write(self, data: Buffer, /) -> int:
-        """All of it, as far as anybody can tell."""
+        """All of it, as far as that can be told."""
         with suppress(OSError):
             return super().write(data) or 0
         return memoryview(data).nbytes
@@ -114,7 +114,7 @@ class LeavingApp(App[ResultT]):
             os.close(self._over)
 
     def run(self, *args: Any, **options: Any) -> ResultT | None:
-        """As Textual's; the terminal is somebody else's to look after then."""
+        """As Textual's; the terminal is another process's to look after then."""
         before, lasting = sys.__stderr__, io.BufferedWriter(_Lasting(2, "w", closefd=False))
         sys.__stderr__ = io.TextIOWrapper(lasting, "utf-8", errors="replace")  # type: ignore[misc]
         try:

@@ -19,12 +19,12 @@ from typing import BinaryIO, NamedTuple
 
 SMALL = 1 << 20
 """Bytes: more than any file of settings or state has."""
-_LINKS = 40
+LINKS = 40
 """Symlinks on one path, as the kernel has it (man 7 path_resolution)."""
 _MOST_BESIDE = 100
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 HARMLESS = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""With these, open(2) neither waits for anybody nor changes what this process has."""
+"""With these, open(2) neither waits for a process nor changes what this process has."""
 
 ELSEWHERE = "start denet-tui in a folder of your own"
 """What to do next where a file is for the current folder."""
@@ -109,16 +109,24 @@ def check(found: os.stat_result, path: str | os.PathLike[str], owner: int | None
         raise PermissionError(errno.EPERM, "it can be written by others, or has several names", path)
 
 
+def begin(name: str | os.PathLike[str], at: int | None = None, flags: int = 0) -> int:
+    """A descriptor to write to a new file, this user's alone (0600); raises OSError where there is one, or a link.
+
+    `at` is of the folder, of a relative `name`.
+    """
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | flags, 0o600, dir_fd=at)
+
+
 def create(path: str | os.PathLike[str], *, append: bool = False, special: bool = False) -> int:
     """A descriptor to write to; raises OSError. A new file is this user's alone (0600), another keeps its mode.
 
     One that exists is emptied, unless `append`; where others can write to its folder, it has to be this user's own,
-    under one name. `special`: a pipe that somebody reads, or a character device, will do as well.
+    under one name. `special`: a pipe that has a reader, or a character device, will do as well.
     """
     flags = os.O_WRONLY | HARMLESS | (os.O_APPEND if append else 0)
     with _reached(os.fspath(path)) as place:
         try:
-            descriptor = os.open(place.name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place.at)
+            descriptor = begin(place.name, place.at, flags)
         except FileExistsError:
             descriptor = _open_existing(place, flags, special=special)
     os.set_blocking(descriptor, True)
@@ -130,7 +138,7 @@ def _open_existing(place: _Place, flags: int, *, special: bool) -> int:
         descriptor = os.open(place.name, flags | place.nofollow, dir_fd=place.at)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            error.strerror = "it is a pipe that nobody reads"
+            error.strerror = "it is a pipe without a reader"
         raise
     found = os.fstat(descriptor)
     regular = stat.S_ISREG(found.st_mode)
@@ -157,8 +165,7 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, "it is not a file of your own", path)
         fresh = f".{place.name}.{os.urandom(6).hex()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(fresh, flags, 0o600, dir_fd=place.at)
+        descriptor = begin(fresh, place.at)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -175,7 +182,7 @@ def write_beside(folder: Path, name: str, text: str) -> Path:
     for number in range(_MOST_BESIDE):
         path = folder / (name.replace(".", f"-{number}.") if number else name)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = begin(path)
         except FileExistsError:
             continue
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -264,7 +271,7 @@ def _parts(path: str) -> list[str]:
 
 def _trust(link: os.stat_result, around: os.stat_result, owner: int | None, links: int, path: str) -> None:
     """Raise OSError for a symlink that another user can have put there; in a sticky folder nobody swaps one of mine."""
-    if links > _LINKS:
+    if links > LINKS:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     mine = around.st_mode & stat.S_ISVTX and link.st_uid == os.geteuid() and link.st_nlink == 1
     if not mine and not _only_ours(around, owner):

@@ -23,7 +23,7 @@ def wait_for_room(descriptor: int) -> None:
 
 
 def hung_up(terminal: int, over: int = -1, seconds: float | None = None) -> bool:
-    """Wait until nobody has the other side of a terminal any more; False if `over` can be read first, or in time."""
+    """Wait until no process has a terminal's other side any more; False if `over` can be read first, or in time."""
     waiting = select.poll()
     waiting.register(terminal, 0)
     if over >= 0:

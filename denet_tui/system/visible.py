@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TextIO
 
 _ODD = re.compile(r"[^ -~]")
+_MARKUP = re.compile(r"[\\`*\[<|&~]|^[#>]|(?<![^\W_])_|_(?![^\W_])")
+"""Of Markdown: signs that mean something anywhere in a line, at its beginning, and at an end of a word."""
 
 
 class ReaderLeftError(BrokenPipeError):
-    """Whoever reads standard output has left, as `head` does: that is no failure of anybody's."""
+    """The reader of standard output has left, as `head` does: that is no failure."""
 
     STATUS = 128 + signal.SIGPIPE
     """The exit status that a shell tells of every program that ends for it (man 7 pipe)."""
@@ -55,6 +57,11 @@ def visible(text: str, keep: str = "") -> str:
     return _ODD.sub(shown, text)
 
 
+def markdown(text: str) -> str:
+    """One line in which nothing counts as Markdown, nor ends a cell of a table."""
+    return _MARKUP.sub(r"\\\g<0>", visible(text.strip()))
+
+
 def how_many(count: int, what: str) -> str:
     """A number of things: `1 file`, `1,234 files`, `0 processes`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}{'es' if what.endswith('s') else 's'}"
@@ -67,7 +74,7 @@ def write(text: str, stream: TextIO | None, keep: str = "\n\t") -> None:
     which ReaderLeftError is one, but not for standard error: what cannot be said there is no reason to fail.
     """
     if stream is sys.__stderr__:
-        stream = sys.stderr  # who holds it may not know yet that its reader has left
+        stream = sys.stderr  # a holder of it may not know yet that its reader has left
     if stream is None:
         return
     shown, encoding = visible(text, keep), stream.encoding or "ascii"

@@ -30,7 +30,7 @@ def is_foreign(user: User) -> bool:
 
 
 def has_shell() -> bool:
-    """Whether somebody in this session sees that this process group stops, and may let it go on (man 7 credentials).
+    """Whether a process in this session sees that this process group stops, and may let it go on (man 7 credentials).
 
     The kernel's own rule: a group is orphaned where no parent of its members is in the same session and another group.
     """

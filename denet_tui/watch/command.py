@@ -28,7 +28,7 @@ _KILLED = "the process that starts the command was killed before it could: start
 _TYPED = 64 * 1024
 """Bytes that wait for a command that does not read its terminal, at most."""
 _LAST = 64 * 1024
-"""Bytes that are still read after the command's end: more than a pty holds, or who outlives it could go on for ever."""
+"""Bytes still read after the command's end: more than a pty holds, or those that outlive it could go on for ever."""
 
 
 def find(supervisor_of: tuple[int, socket.socket], name: str, search: str) -> str:
@@ -53,9 +53,9 @@ class Command:
     failure: int | None = None
     """errno of its execve where that failed."""
     stopped = 0
-    """The signal that has stopped it, where it has a session of its own and nobody has looked at it yet."""
+    """The signal that has stopped it, where it has a session of its own and that was not looked at yet."""
     asking: InFlight | None = None
-    """The thread that waits for somebody to type on its terminal, where that can be told."""
+    """The thread that waits for the user to type on its terminal, where that can be told."""
     _pending = b""
     _untyped = 0
     notes: tuple[str, ...] = ()

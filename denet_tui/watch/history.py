@@ -140,7 +140,7 @@ class _Table(Generic[KeyT]):
         row = array("f", bytes(4 * len(self.places)))
         for key, value in zip(keys, values, strict=True):
             row[self.places[key]] = value
-        if self.rows and keys:  # who comes again will come again
+        if self.rows and keys:  # what comes again will come again
             order = [-1] * (len(self.places) + 1)  # -1 is the 0.0 behind all values; one place alone would be no tuple
             for at, key in enumerate(keys):
                 order[self.places[key]] = at

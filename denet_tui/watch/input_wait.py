@@ -1,4 +1,4 @@
-"""Whether the command waits for somebody to type: only where that can be told exactly."""
+"""Whether the command waits for the user to type: only where that can be told exactly."""
 
 from __future__ import annotations
 

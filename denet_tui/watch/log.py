@@ -12,7 +12,7 @@ KEPT = 1_000
 
 
 class Ring(logging.Handler):
-    """Keeps the last messages of the logger `denet_tui`, whoever else listens to it."""
+    """Keeps the last messages of the logger `denet_tui`, whatever else listens to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Ring(logging.Handler):
         return tuple(self._entries)
 
     def listen(self) -> None:
-        """From now on; messages of what goes on, and debug messages too where somebody else has asked for them."""
+        """From now on; messages of what goes on, and debug messages too where the log is asked for."""
         log = logging.getLogger("denet_tui")
         if self not in log.handlers:
             log.addHandler(self)

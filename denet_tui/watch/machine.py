@@ -87,7 +87,7 @@ def watch_everything(
 def enter(tracer: Tracer, found: Iterable[Listed], only_uid: int | None = None) -> None:
     """Watch these, but for denet-tui's own and kernel threads; of `only_uid` alone where that is given."""
     for each in found:
-        ours = each.parent == os.getpid()  # the supervisor, and who loads
+        ours = each.parent == os.getpid()  # the supervisor, and the loader
         if ours or each.kernel or only_uid not in (None, each.owner):
             continue
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended

@@ -170,7 +170,7 @@ class Present(NamedTuple):
 class _Files:
     """The files of one process in /proc, which stay open: most of what reading one takes is to find and open it.
 
-    An open one is of this process and no other, whoever has its id next: reading it then raises ProcessLookupError.
+    An open one is of this process and no other, whichever has its id next: reading it then raises ProcessLookupError.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """A command in a session of its own, without a screen: this terminal's keys, signals and size are passed on to it.
 
 As sudo's use_pty has it. This terminal itself is never given to the command, which could type into it (TIOCSTI) for
-whoever reads it next; and what is typed here reaches no other session by itself. Job control goes on as if there were
-one terminal: a command that wants to read while it is in the background is stopped by the kernel, and the supervisor
-says so; it is then given the keys, where this process is in the foreground, or else this process stops as well.
+the process that reads it next; and what is typed here reaches no other session by itself. Job control goes on as if
+there were one terminal: a command that wants to read while it is in the background is stopped by the kernel, and the
+supervisor says so; it is then given the keys, where this process is in the foreground, or else this one stops as well.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Relayed(Command):
     def poll(self, seconds: float) -> bool:
         """As Command's; where the command was stopped by its terminal, so is this process."""
         ended = super().poll(seconds)
-        if ended:  # what is typed from now on is for who reads this terminal next
+        if ended:  # what is typed from now on is for the next reader of this terminal
             os.eventfd_write(self._over, 1)
             self._wants = False
         if self.stopped:
@@ -92,7 +92,7 @@ class Relayed(Command):
         super().close(policy)
 
     def give_back(self) -> None:
-        """Give this terminal the modes that it had, unless somebody else has it by now."""
+        """Give this terminal the modes that it had, unless another process has it by now."""
         if self._has.is_set():
             self._has.clear()
             if self._in_foreground():
@@ -129,7 +129,7 @@ class Relayed(Command):
             if self._in_foreground():
                 self._go_on()
                 return
-        elif number != signal.SIGTSTP:  # somebody has stopped it, and will let it go on
+        elif number != signal.SIGTSTP:  # another process has stopped it, and will let it go on
             return
         self.give_back()
         ours = signal.signal(number, signal.SIG_DFL)

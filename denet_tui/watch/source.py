@@ -19,7 +19,7 @@ class CommandTerminal(Protocol):
 
     @property
     def asking(self) -> InFlight | None:
-        """The thread that waits for somebody to type, where that can be told."""
+        """The thread that waits for the user to type, where that can be told."""
 
     def type(self, data: bytes) -> bool:
         """Type on it; False if there is no room."""

@@ -79,7 +79,7 @@ def _serve(channel: socket.socket, user: User, *, foreign: bool) -> NoReturn:
 
 
 def _leave_session() -> None:
-    """Lead a new one, without a terminal, and with a keyring of its own: whoever has one can read its keys."""
+    """Lead a new one, without a terminal, and with a keyring of its own: a process that has one can read its keys."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):

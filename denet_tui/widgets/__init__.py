@@ -1,1 +1,1 @@
-"""One widget a file; each draws what it is given and asks nobody."""
+"""One widget a file; each draws what it is given and asks nothing."""

@@ -22,7 +22,7 @@ from denet_tui.widgets.columns import Column
 from denet_tui.widgets.error_paths import ErrorPaths, path_rows, said_of
 from denet_tui.widgets.filter import marked
 from denet_tui.widgets.line_view import LineView, Piece
-from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, Subtree
+from denet_tui.widgets.narrowing import Errno, Narrow, OneSyscall, narrow_to_process
 from denet_tui.widgets.spark import trend
 from denet_tui.widgets.table import TableView
 
@@ -205,10 +205,7 @@ class ErrorSources(LineView[SourceRow]):
                 return ((f"{row.times:,}", plain),)
         return ((f"{formatting.percent(row.share)}%", plain),)
 
-    def action_narrow(self) -> None:
-        """Narrow the view to the process under the cursor."""
-        if self.current is not None and self.current.process is not None:
-            self.post_message(Narrow(Subtree(self.current.process)))
+    action_narrow = narrow_to_process
 
 
 class ErrorsView(Vertical):

@@ -46,7 +46,7 @@ class FileTable(TableView[FileRow]):
         "included), and how many of them failed. All is since the start. t changes the grouping: by file, by process, "
         "by folder, by peer (sockets), by mount; right and left unfold and fold. Not counted here is "
         f"{NOT_IN_FILES}, nor are calls that only name a path. The line below has the whole "
-        "name and who used it; enter narrows everything to the processes that used it so far."
+        "name and which processes used it; enter narrows everything to the processes that used it so far."
     )
     EMPTY = "no call on a file or a peer yet"
     FILTER_HINT = "part of a path or peer, %tcp, %pipe"
@@ -127,7 +127,7 @@ class FileTable(TableView[FileRow]):
             self._empty = "no call on a socket yet"
 
     def offered(self) -> Sequence[Column]:
-        """As of any table; by process it is said already who it was."""
+        """As of any table; by process it is said already which it was."""
         columns = super().offered()
         return [each for each in columns if each.key != "users"] if self.grouping == "process" else columns
 
@@ -189,7 +189,7 @@ class FileTable(TableView[FileRow]):
         return [piece for piece in pieces if piece[0]]
 
     def _between(self, row: FileRow) -> str:
-        """Who writes to a pipe, and who reads from it."""
+        """Which processes write to a pipe, and which read from it."""
         if row.file is None or self._touched is None:
             return ""
         ends: tuple[list[str], list[str]] = [], []

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 from rich.cells import cell_len, set_cell_size
 
-from denet_tui.syscalls import signal_name
+from denet_tui.syscalls import how_ended
 from denet_tui.system.visible import visible
 
 NONE = "-"
@@ -101,8 +101,7 @@ def ended(status: int | None) -> str:
     """What a wait status says: `exited 3`, `killed by SIGKILL`; `ended` where it is not known."""
     if status is None:
         return "ended"
-    code = os.waitstatus_to_exitcode(status)
-    return f"exited {code}" if code >= 0 else f"killed by {signal_name(-code)}"
+    return how_ended(os.waitstatus_to_exitcode(status)).removeprefix("was ").replace("with status ", "")
 
 
 def ended_short(status: int | None) -> str:

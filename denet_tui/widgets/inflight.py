@@ -19,7 +19,7 @@ from denet_tui.system.visible import visible
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import LineView, Piece
-from denet_tui.widgets.narrowing import Narrow, Subtree
+from denet_tui.widgets.narrowing import narrow_to_process
 from denet_tui.widgets.table import TableView
 
 THRESHOLDS = (
@@ -178,10 +178,7 @@ class FlightTable(TableView[FlightRow]):
         """Ask for another threshold."""
         self.post_message(self.Threshold(by))
 
-    def action_narrow(self) -> None:
-        """Narrow the view to the process under the cursor."""
-        if self.current is not None and self.current.process is not None:
-            self.post_message(Narrow(Subtree(self.current.process)))
+    action_narrow = narrow_to_process
 
 
 class UnreturnedTable(LineView[UnreturnedRow]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual.message import Message
 
@@ -17,6 +17,7 @@ from denet_tui.model import ProcessInfo, Syscall
 from denet_tui.syscalls import class_of, errno_name
 from denet_tui.system.visible import visible
 from denet_tui.widgets.formatting import clip, end_of, program
+from denet_tui.widgets.line_view import LineView
 from denet_tui.widgets.process_rows import cgroups, subtree
 
 
@@ -167,3 +168,9 @@ class Narrow(Message):
     def __init__(self, *steps: Narrowing) -> None:
         self.steps = steps
         super().__init__()
+
+
+def narrow_to_process(view: LineView[Any]) -> None:
+    """Ask for the process of the row under the cursor: `action_narrow` of a view whose rows have one, or None."""
+    if view.current is not None and view.current.process is not None:
+        view.post_message(Narrow(Subtree(view.current.process)))

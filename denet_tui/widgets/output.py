@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[^\t\n\r -~\xa0-\U0010ffff]")
 
 
 class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
-    """An emulator's lines under one line that says who gets the keys."""
+    """An emulator's lines under one line that says what gets the keys."""
 
     HELP = """What the command has written to its terminal, as a terminal shows it. Press i to type into the command:
     from then on it gets every key, ctrl+c included, until ctrl+] gives the keys back. Where it writes faster than can
@@ -103,7 +103,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
     def show(self, emulator: Emulator | None, *, asking: str = "", running: bool = True) -> None:
         """Draw what is new in `emulator`; None for a process without a terminal of ours.
 
-        `asking` names who waits for somebody to type; not `running`: nobody is there to type for.
+        `asking` names the process that waits for the user to type; not `running`: there is none to type for.
         """
         if emulator is not self._emulator:
             self._emulator, self._scrolled, self._strips = emulator, emulator.scrolled if emulator else 0, {}
@@ -315,7 +315,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 def typing_into(widget: Widget | None) -> bool:
-    """Whether this widget takes every key for the command: no key is for anybody else then."""
+    """Whether this widget takes every key for the command: no key is for anything else then."""
     return isinstance(widget, OutputView) and widget.typing
 
 

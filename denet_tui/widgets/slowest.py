@@ -1,4 +1,4 @@
-"""The slowest single calls since the start: who, when, how long, and on which path, file or peer."""
+"""The slowest single calls since the start: which process, when, how long, and on which path, file or peer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from denet_tui.touched import SlowCall, Touched
 from denet_tui.widgets import formatting
 from denet_tui.widgets.columns import Column
 from denet_tui.widgets.line_view import Piece
-from denet_tui.widgets.narrowing import Narrow, Subtree
+from denet_tui.widgets.narrowing import narrow_to_process
 from denet_tui.widgets.table import TableView
 
 
@@ -93,7 +93,7 @@ class SlowestTable(TableView[SlowRow]):
     def draw(self, row: SlowRow, column: Column, width: int) -> Sequence[Piece]:
         """One cell of `row`."""
         call = row.call
-        plain = "dim" if call.syscall.rpartition(":")[2] in WAITS else "text"  # it waits for somebody else
+        plain = "dim" if call.syscall.rpartition(":")[2] in WAITS else "text"  # it waits for another process
         match column.key:
             case "time":
                 return ((formatting.duration(call.time_ns), plain),)
@@ -112,7 +112,4 @@ class SlowestTable(TableView[SlowRow]):
         """As of any table, but the path whole."""
         return visible(row.call.about or "") if column.key == "about" else super().in_full(row, column, pieces)
 
-    def action_narrow(self) -> None:
-        """Narrow the view to the process under the cursor."""
-        if self.current is not None and self.current.process is not None:
-            self.post_message(Narrow(Subtree(self.current.process)))
+    action_narrow = narrow_to_process

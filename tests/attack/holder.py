@@ -153,7 +153,7 @@ def start_of(victim: subprocess.Popen[bytes]) -> int:
     while True:  # the call that it waits in ends by this, and begins once more
         victim.send_signal(signal.SIGSTOP)
         victim.send_signal(signal.SIGCONT)
-        record = tracer._maps["processes"].lookup(struct.pack("<I", victim.pid)) or b""
+        record = tracer.maps["processes"].lookup(struct.pack("<I", victim.pid)) or b""
         if born := int(PROCESS.unpack(record)[3]):
             tracer.close()
             return born
@@ -162,17 +162,17 @@ def start_of(victim: subprocess.Popen[bytes]) -> int:
 def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int) -> list[str]:
     """Enter a process of root's into the maps, let it work, and look at all that they say; what was found of it."""
     tracer.attach(victim.pid)
-    accounts.open_for_command(tracer._maps["accounts"], victim.pid)
+    accounts.open_for_command(tracer.maps["accounts"], victim.pid)
     tracer.watch_everyone()
     os.write(go, f"{SECRET}\n".encode())
     seen: list[str] = []
-    slots, index = tracer._maps["slots"], struct.pack("<I", victim.pid & (tracer._maps["slots"].max_entries - 1))
+    slots, index = tracer.maps["slots"], struct.pack("<I", victim.pid & (tracer.maps["slots"].max_entries - 1))
     clock = CLOCK.pack(*Clock(mark_ns=1, where=BLOCKED))
     before = TASK.pack(0, born, victim.pid, 0, 0, NEW, 0)[: -len(clock)] + clock
     slots.update(index, SLOT.pack(before, victim.pid, 0))
     for state in (NEW, 0, INSIDE, 3, INSIDE, 5) * 6:  # what it could be in, written again and again
         time.sleep(0.05)
-        tracer._renew()
+        tracer.renew()
         tracer._set(3, victim.pid)  # as if it were the command, whose CPU time is looked at once more
         task, owner, crowd = SLOT.unpack(slots.lookup(index) or b"")
         if owner == victim.pid:
@@ -184,13 +184,13 @@ def entering(tracer: Tracer, victim: subprocess.Popen[bytes], go: int, born: int
         seen += [f"errors of {tgid}" for tgid in reading.errnos if tgid != os.getpid()]
         seen += [f"calls of {tgid}" for tgid in reading.rows if tgid != os.getpid()]
         for name in ("times", "waits") if reading.spent else ():
-            seen += [f"its {name}: {keys!r} {values!r}" for keys, values in tracer._maps[name].read() if keys]
+            seen += [f"its {name}: {keys!r} {values!r}" for keys, values in tracer.maps[name].read() if keys]
         seen += [f"an exec of {each.tgid}: {each}" for each in reading.detail.execs or ()]
         if about := reading.about:
             seen += [f"use by {tgid}: {file} {use}" for tgid, file, use in about.used if tgid != os.getpid()]
             seen += [f"a path: {path}" for path, _ in about.failed if path.path == "/nonexistent"]
             seen += [f"a slow call: {call}" for call in about.slow if call.pid != os.getpid()]
-        for packed in tracer._maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
+        for packed in tracer.maps["accounts"].lookup_many(struct.pack("<I", victim.pid)):
             used = packed and struct.unpack("<13Q3I4x", packed)[:13]  # all that is not a count of threads
             seen += [f"its account: {used}"] if used and any(used) else []
         for process in reading.processes:

@@ -24,7 +24,7 @@ _RAW_TRACEPOINT = 17
 
 
 def main() -> None:
-    empty = loader._compile(toolchain.load(toolchain.find()), [], EMPTY)
+    empty = loader.compile_program(toolchain.load(toolchain.find()), [], EMPTY)
     links, programs = [], {}
     for name, detail in (("ours", "calls"), ("files", "files"), ("time", "all")):
         with redirect_stdout(sys.stderr):

@@ -111,7 +111,7 @@ class Round(Session):
             if stop.wait(max(0.0, (now_ns - time.monotonic_ns()) / 1e9)):
                 return
             self.feed(
-                self._snapshots[tick % ROUND]._replace(
+                self.snapshots[tick % ROUND]._replace(
                     time_ns=now_ns,
                     wall_ms=self.info.start_wall_ms + tick * 500,
                     elapsed_ns=tick * TICK_NS,

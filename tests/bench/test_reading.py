@@ -28,8 +28,8 @@ DENET = [sys.executable, "-m", "denet_tui"]
 
 def fill(tracer, number, processes):
     """Put rows into both maps, as the kernel side would, on the side that is read next."""
-    rows, counts = tracer._maps["pid_syscall_map"], tracer._maps["syscall_counts"]
-    side, calls = tracer._epoch & 1, {}
+    rows, counts = tracer.maps["pid_syscall_map"], tracer.maps["syscall_counts"]
+    side, calls = tracer.epoch & 1, {}
     value = struct.pack("<29QQ", 7, 7, 0, 0, 700, 7, *[0] * 23, 300)
     for index in range(number):
         tgid, nr = 1000 + index % processes, index // processes

@@ -32,10 +32,10 @@ def main() -> None:
     uname.machine = lambda: "aarch64"
     btf.Btf = _Btf  # type: ignore[misc]
     request = Request("raw", detail="all", by_cgroup=True)
-    flags, notes = macros.flags_for(request, None, "raw", {})
-    module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
+    flags, notes = macros.flags_for(request, None, {})
+    module = loader.compile_program(toolchain.load(toolchain.find()), flags, loader.program_text())
     used = {}
-    for event in loader._events(request, macros.DETAILS["all", "raw"]):
+    for event in loader.events_of(request, macros.DETAILS["all", "raw"]):
         code = module.dump_func(f"on_{event}".encode())
         numbers = {at for _, near, far in struct.iter_unpack("<2shi", code) for at in (near, far)}
         used[event] = sorted(numbers & {*REGISTERS.values(), 8, 16})

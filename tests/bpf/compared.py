@@ -16,12 +16,12 @@ from denet_tui.bpf.tracepoints import EVENTS
 
 def codes(uid: int) -> dict[str, bytes]:
     """The program of each event as bcc compiles it for this uid, but for the descriptors of its maps."""
-    flags, _ = macros.flags_for(Request("raw"), uid, "raw", {})
-    module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
+    flags, _ = macros.flags_for(Request("raw"), uid, {})
+    module = loader.compile_program(toolchain.load(toolchain.find()), flags, loader.program_text())
     found = {}
     for event in EVENTS:
         code = module.dump_func(f"on_{event}".encode())
-        found[event] = compiled.of_uid(code, [offset for offset, _ in compiled._uses(code)], 0)
+        found[event] = compiled.of_uid(code, [offset for offset, _ in compiled.map_uses(code)], 0)
     module.cleanup()
     return found
 

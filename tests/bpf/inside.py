@@ -146,17 +146,17 @@ def shared(argv: list[str]) -> dict[str, Any]:
     """What is read of a row that is in both tables, as where two CPUs make it at once, and what is left of it."""
     tracer = Tracer(Loading(Request("raw")).receive())
     tracer.read()
-    table, half = tracer._maps["hot_rows"], tracer._maps["hot_rows"].max_entries // 2
+    table, half = tracer.maps["hot_rows"], tracer.maps["hot_rows"].max_entries // 2
     found = []
     for place in (half - 1, 0):
-        side = tracer._epoch & 1
+        side = tracer.epoch & 1
         key, index = struct.pack("<Ii", 4321 | side << 22, 0), struct.pack("<I", side * half + place)
-        tracer._maps["pid_syscall_map"].update(key, struct.pack("<30Q", 7, 6, 0, 1, 600, 6, *[0] * 23, 300))
-        tracer._maps["hot_owners"].update(index, key)
-        table.update(index, key + struct.pack("<31Q", tracer._epoch + 1, 5, 5, 0, 0, 900, 5, *[0] * 23, 200))
+        tracer.maps["pid_syscall_map"].update(key, struct.pack("<30Q", 7, 6, 0, 1, 600, 6, *[0] * 23, 300))
+        tracer.maps["hot_owners"].update(index, key)
+        table.update(index, key + struct.pack("<31Q", tracer.epoch + 1, 5, 5, 0, 0, 900, 5, *[0] * 23, 200))
         counted = tracer.read().rows[4321].sum()
         found.append([counted.calls, counted.returns, counted.unreturned, counted.time_ns, counted.max_ns])
-    places = [indexes for indexes, _ in tracer._maps["hot_owners"].read()]
+    places = [indexes for indexes, _ in tracer.maps["hot_owners"].read()]
     halves = [len(table.lookup_span(side * half, half)) for side in (0, 1)]
     return {"counted": found, "left": len(places), "bytes": halves}
 

@@ -48,11 +48,11 @@ def main() -> None:
     found = {}
     for detail, uid in product(sys.argv[1:], (None, compiled.ANY_UID)):
         request = Request("raw", detail=detail)
-        flags, _ = macros.flags_for(request, uid, "raw", {})
-        module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
+        flags, _ = macros.flags_for(request, uid, {})
+        module = loader.compile_program(toolchain.load(toolchain.find()), flags, loader.program_text())
         found[f"{detail} {uid}"] = {
             event: forgotten(module.dump_func(f"on_{event}".encode()))
-            for event in loader._events(request, macros.DETAILS.get((detail, "raw"), {}))
+            for event in loader.events_of(request, macros.DETAILS.get((detail, "raw"), {}))
         }
         module.cleanup()
     print(json.dumps(found))

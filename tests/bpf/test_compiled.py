@@ -95,7 +95,7 @@ def test_a_function_of_the_kernel_is_called_where_that_lets_programs_call_it(
     numbers = kernel.numbers(["bpf_rdonly_cast"], FUNCTION)
     if not numbers:
         pytest.skip("needs Linux 6.2")
-    monkeypatch.setattr(loader, "_source", lambda: CALLING)
+    monkeypatch.setattr(loader, "program_text", lambda: CALLING)
 
     def body() -> None:
         sizes = {}
@@ -174,7 +174,7 @@ def replaced_by_a_symlink(file: Path) -> None:
     ],
 )
 def test_what_is_not_roots_whole_or_of_here_is_not_used(cache: ProgramCache, spoil: Any, why: str) -> None:
-    spoil(cache._file)
+    spoil(cache.file)
     with pytest.raises(_UnusableError, match=why):
         cache._read()
 
@@ -190,7 +190,7 @@ def test_what_is_not_roots_whole_or_of_here_is_not_used(cache: ProgramCache, spo
 def test_what_cannot_be_loaded_is_compiled_instead(
     cache: ProgramCache, capsys: pytest.CaptureFixture[str], change: dict[str, Any], why: str
 ) -> None:
-    rewritten(change)(cache._file)
+    rewritten(change)(cache.file)
     assert cache.load(17, []) is None
     assert capsys.readouterr().out == f"compiled: {why}\n"
 
@@ -207,21 +207,21 @@ def looked_for_again() -> Iterator[None]:
 def test_other_settings_another_source_and_another_kernel_have_another_place(
     cache: ProgramCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert ProgramCache("settings")._file == cache._file
-    assert ProgramCache("other settings")._file != cache._file
+    assert ProgramCache("settings").file == cache.file
+    assert ProgramCache("other settings").file != cache.file
     for each in ("burst.py", "kernel/times.c", "include/linux/types.h"):
         copied = shutil.copytree(Path(compiled.__file__).parent, tmp_path / each)
         monkeypatch.setattr(compiled, "_HERE", copied)
-        assert ProgramCache("settings")._file == cache._file
+        assert ProgramCache("settings").file == cache.file
         (copied / each).write_text("")
-        assert ProgramCache("settings")._file != cache._file
+        assert ProgramCache("settings").file != cache.file
     monkeypatch.undo()
     names = os.uname()
     monkeypatch.setattr(os, "uname", lambda: (*names[:3], "#2 of another day", names[4]))
-    assert ProgramCache("settings")._file != cache._file
+    assert ProgramCache("settings").file != cache.file
     monkeypatch.undo()
-    monkeypatch.setattr(compiled, "_HERE", cache._file.parent)
-    assert ProgramCache("settings")._file != cache._file
+    monkeypatch.setattr(compiled, "_HERE", cache.file.parent)
+    assert ProgramCache("settings").file != cache.file
     monkeypatch.undo()
     notes, types = tmp_path / "notes", tmp_path / "types"
     monkeypatch.setattr(compiled, "_NOTES", notes)
@@ -232,7 +232,7 @@ def test_other_settings_another_source_and_another_kernel_have_another_place(
         if note:
             notes.write_bytes(b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0" + note.encode() * 20)
         types.write_text(told)
-        places.add(ProgramCache("settings")._file)
+        places.add(ProgramCache("settings").file)
     assert len(places) == 4
 
 
@@ -241,8 +241,8 @@ def test_the_longest_unused_go_first(cache: ProgramCache, monkeypatch: pytest.Mo
     for day, name in enumerate(("a", "b", "c")):
         other = ProgramCache(name)
         other._write({})
-        os.utime(other._file, (day, day))
-    os.utime(cache._file, (5, 5))
+        os.utime(other.file, (day, day))
+    os.utime(cache.file, (5, 5))
     ProgramCache("d")._write({})
     assert {path.stat().st_mtime for path in compiled.FOLDER.iterdir() if path.stat().st_mtime < 9} == {2, 5}
 

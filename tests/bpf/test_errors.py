@@ -194,15 +194,15 @@ ROWS = [
     (LoadError("attach", "sys_enter: x: Device or resource busy", errno.EBUSY), {}, "OTHER-001", "bpftool prog"),
     (LoadError("read", "maps stay empty"), {"kernel": (5, 10), "effective": 0}, "KERN-001", "keep CAP_BPF"),
     (LoadError("read", "maps stay empty"), {"pid_namespace": True}, "NS-001", "PID namespace"),
-    (LoadError("loader", "the loader was ended by SIGSYS before it was done"), {"seccomp": 2}, "PRIV-004", "seccomp"),
+    (LoadError("loader", "the loader was killed by SIGSYS before it was done"), {"seccomp": 2}, "PRIV-004", "seccomp"),
     (
-        LoadError("loader", "the loader was ended by SIGKILL before it was done"),
+        LoadError("loader", "the loader was killed by SIGKILL before it was done"),
         {"memory_limit": 8 << 20},
         "LIM-001",
         "8 MiB (memory.max)",
     ),
     (
-        LoadError("loader", "the loader was ended by SIGSEGV before it was done", output="LLVM ERROR: out of memory"),
+        LoadError("loader", "the loader was killed by SIGSEGV before it was done", output="LLVM ERROR: out of memory"),
         {"address_space": 1 << 28},
         "LIM-001",
         "RLIMIT_AS",

@@ -115,7 +115,7 @@ FILTERED = Path(__file__).parents[1] / "checks" / "filtered.py"
     [
         ("bpf", "EPERM", "raw", "the kernel refuses bpf(2) (Operation not permitted) whatever the capabilities are"),
         ("bpf", "ENOSYS", "raw", "bpf(2) does not exist here (Function not implemented), says a seccomp filter"),
-        ("bpf", "kill", "raw", "the loader was ended by SIGSYS: a seccomp filter kills whoever calls bpf(2)"),
+        ("bpf", "kill", "raw", "the loader was killed by SIGSYS: a seccomp filter kills any process that calls bpf(2)"),
         ("perf_event_open", "EPERM", "tracefs", "perf_event_open is refused by a seccomp filter"),
     ],
 )

@@ -50,7 +50,7 @@ def test_one_that_hangs_is_ended_and_reported() -> None:
     assert caught.value.stage == "loader"
     assert caught.value.text.startswith("the loader did not answer within ")
     assert caught.value.output == "compiling\n"
-    assert hanging._process.wait(0) == -signal.SIGKILL
+    assert hanging.process.wait(0) == -signal.SIGKILL
 
 
 def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
@@ -61,13 +61,13 @@ def test_one_that_hangs_in_the_middle_of_its_answer_is_reported() -> None:
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
 def test_one_that_dies_by_a_signal_is_reported_with_what_it_printed(number: signal.Signals) -> None:
     error = failure(f"os.write(2, b'LLVM ERROR: out of memory'); os.kill(os.getpid(), {int(number)})")
-    assert error.text == f"the loader was ended by {number.name} before it was done"
+    assert error.text == f"the loader was killed by {number.name} before it was done"
     assert error.output == "LLVM ERROR: out of memory"
 
 
 def test_one_that_raises_is_reported_with_its_traceback() -> None:
     error = failure("raise RuntimeError('no such luck')")
-    assert error.text == "the loader ended with status 1 before it was done"
+    assert error.text == "the loader exited with status 1 before it was done"
     assert "RuntimeError: no such luck" in error.output
 
 
@@ -76,7 +76,7 @@ def test_one_that_raises_is_reported_with_its_traceback() -> None:
 )
 def test_one_that_answers_garbage_is_reported(sent: str) -> None:
     error = failure(f"print('before'); sys.stdout.flush(); channel.sendall({sent}); channel.close(); os._exit(0)")
-    assert error.text == "the loader ended with status 0 before it was done"
+    assert error.text == "the loader exited with status 0 before it was done"
     assert error.output == "before\n"
 
 
@@ -141,7 +141,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import time; from denet_tui.bpf.handover import Loading\n"
         "loading = Loading(program=('-c', 'import time; time.sleep(1000)'))\n"
-        "print(loading._process.pid, flush=True); time.sleep(1000)"
+        "print(loading.process.pid, flush=True); time.sleep(1000)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
         assert parent.stdout is not None
@@ -159,7 +159,7 @@ def test_one_that_waits_is_asked_by_the_next_and_counts_whose_calls_that_says(ui
     process.prepare()
     waiting = process.waiting[0].pid
     loading = Loading(Request("raw"), only_uid=uid)
-    assert loading._process.pid == waiting
+    assert loading.process.pid == waiting
     tracer = Tracer(loading.receive(), uid)
     try:
         assert burst.count(tracer, numbers()["getppid"]).counted == counted

@@ -54,8 +54,8 @@ def test_batches_and_single_rows_read_the_same(make: Make, count: int) -> None:
     table = make(HASH, max(1, count))
     rows = fill(table, count)
     in_batches = content(table)
-    assert table._batches, "this kernel was thought to have no batches"
-    table._batches = False
+    assert table.batches, "this kernel was thought to have no batches"
+    table.batches = False
     one_by_one = content(table)
     assert sorted(in_batches) == sorted(one_by_one) == sorted(rows.items())
 
@@ -71,7 +71,7 @@ def test_a_chunk_smaller_than_a_bucket_grows(make: Make) -> None:
 def test_deleting_many_passes_over_what_is_not_there(make: Make, batches: bool) -> None:
     table = make(HASH, 1000)
     rows = fill(table, 1000)
-    table._batches = batches
+    table.batches = batches
     keys = list(rows)
     missing = [struct.pack("<I", number) for number in (1, 2, 3, 4_000_000_000)]
     table.delete_many(b"".join([missing[0], *keys[:300], missing[1], missing[2], *keys[300:600], missing[3]]))
@@ -90,7 +90,7 @@ def test_a_per_cpu_value_has_one_part_for_every_cpu(make: Make, batches: bool) -
         key, parts = struct.pack("<I", index), [100 * index + cpu for cpu in range(cpus)]
         expected[key] = parts
         table.update(key, struct.pack(f"<{cpus}Q", *parts))
-    table._batches = batches
+    table.batches = batches
     found = {key: list(struct.unpack(f"<{cpus}Q", value)) for key, value in content(table)}
     assert found == expected
     assert sum(map(sum, found.values())) == sum(map(sum, expected.values()))
@@ -103,7 +103,7 @@ def test_an_array_is_looked_up_in_runs(make: Make, kind: int, batches: bool) -> 
     table = make(kind, size)
     for index in range(size):
         table.update(struct.pack("<I", index), struct.pack("<Q", index) * (table.stride // 8))
-    table._batches = batches
+    table.batches = batches
 
     def numbers(packed: bytes) -> list[int]:
         return [number for (number,) in struct.iter_unpack(f"<Q{table.stride - 8}x", packed)]
@@ -116,7 +116,7 @@ def test_an_array_is_looked_up_in_runs(make: Make, kind: int, batches: bool) -> 
     assert found[-1] is None
     assert numbers(b"".join(each or b"" for each in found)) == scattered
     assert list(table.lookup_many(b"")) == []
-    assert table._batches is batches
+    assert table.batches is batches
 
 
 def test_single_elements(make: Make) -> None:

@@ -20,12 +20,12 @@ from denet_tui.bpf import compiled, loader, macros, symbols, toolchain
 from denet_tui.bpf.request import Request
 if sys.argv[1] == "few":
     symbols.leave_few()
-flags, _ = macros.flags_for(Request("raw", detail="all"), 1234, "raw", {})
-module = loader._compile(toolchain.load(toolchain.find()), flags, loader._source())
+flags, _ = macros.flags_for(Request("raw", detail="all"), 1234, {})
+module = loader.compile_program(toolchain.load(toolchain.find()), flags, loader.program_text())
 codes = []
 for event in ("sys_enter", "sys_exit", "task_newtask", "sched_process_exec", "sched_process_exit", "sched_switch"):
-    code = bytearray(compiled._code_of(module, event))
-    for at, _ in compiled._uses(code):
+    code = bytearray(compiled.code_of(module, event))
+    for at, _ in compiled.map_uses(code):
         code[at + 4 : at + 8] = bytes(4)  # the descriptor of a map
     codes.append(bytes(code))
 print(len(Path("/proc/kallsyms").read_text().splitlines()), hashlib.sha256(b"".join(codes)).hexdigest())

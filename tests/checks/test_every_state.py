@@ -207,7 +207,7 @@ def test_bpf_refused_by_seccomp_stops_both(how: str, word: str) -> None:
 def test_bpf_answered_with_a_kill_ends_the_prober_alone() -> None:
     seen = whole("bpf answered with a kill")
     assert seen.found["E2E-001"]["blocks"] == ["raw", "tracefs"]
-    assert layer(seen, "raw: the probe") == "ended by SIGSYS"
+    assert layer(seen, "raw: the probe") == "was killed by SIGSYS"
 
 
 def test_a_user_namespace_stops_both() -> None:

@@ -135,7 +135,7 @@ def test_a_container_is_said_but_is_no_fault(files: dict[str, str]) -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("how", "seen_as"), [("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("kill", "the caller was ended by SIGSYS")]
+    ("how", "seen_as"), [("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("kill", "the caller was killed by SIGSYS")]
 )
 def test_bpf_refused_by_a_filter(how: str, seen_as: str) -> None:
     seen = see(filtered("bpf", how), *ALL_MODULES)

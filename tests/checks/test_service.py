@@ -143,9 +143,9 @@ def test_a_member_tries_it_and_others_only_look() -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (Output(125, "", "x\ndenet-tui: the loader was ended by SIGKILL\n"), "the loader was ended by SIGKILL"),
+        (Output(125, "", "x\ndenet-tui: the loader was killed by SIGKILL\n"), "the loader was killed by SIGKILL"),
         (Output(1, json.dumps({"made": 1000, "counted": 999, "exact": False}), ""), "1,000 calls made, 999 counted"),
-        (Output(124, "[]", ""), "it ended with status 124"),
+        (Output(124, "[]", ""), "it exited with status 124"),
     ],
 )
 def test_what_does_not_count_is_a_warning_with_what_was_said(said: Output, words: str) -> None:

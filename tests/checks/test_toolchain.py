@@ -107,7 +107,7 @@ def test_what_is_wrong_with_bcc(answer: dict[str, str] | str, status: int, title
     assert title in finding.title
     assert [each.id for each in finding.fixes] == [f"BCC-001.{fix}"]
     if status < 0:
-        assert finding.evidence[0].value == "importing bcc was ended by SIGSEGV: Segmentation fault"
+        assert finding.evidence[0].value == "importing bcc was killed by SIGSEGV: Segmentation fault"
 
 
 @pytest.mark.parametrize(

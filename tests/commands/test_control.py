@@ -68,7 +68,7 @@ def test_a_signal_asks_for_the_table_so_far(tmp_path: Path) -> None:
     assert [int(calls) for _, calls in tables] == sorted({int(calls) for _, calls in tables})
     assert len(tables) == 3
     assert text_of(said).count("exact: no call lost") == 3
-    assert text_of(said).count("exit status 0") == 1
+    assert text_of(said).count("exited with status 0") == 1
 
 
 def test_the_table_so_far_has_what_was_used_until_then(tmp_path: Path) -> None:

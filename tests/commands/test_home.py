@@ -188,7 +188,7 @@ def test_what_was_applied_before_is_taken_back_through_sudo_which_may_be_refused
         terminal.type("u")
         shows(terminal, "as root: /usr/bin/sudo", "setup --undo --only FS-001.mount", f"password for {person.name}:")
         terminal.type("C-c")
-        shows(terminal, "▸ ✓ pass      FS-001", "✗ sudo ended with status 1: it got no password")
+        shows(terminal, "▸ ✓ pass      FS-001", "✗ sudo exited with status 1: it got no password")
     finally:
         rule.write_text(free)
     terminal.type("u")
@@ -211,7 +211,7 @@ def test_a_password_is_asked_only_where_what_is_run_needs_one(person: Person, *,
         done = person.shell(f"setsid {sys.executable} {person.home}/script.py")
     finally:
         rule.write_text(before)
-    assert done.stdout == ("\n" if free else "sudo ended with status 1: it got no password; nothing was started\n")
+    assert done.stdout == ("\n" if free else "sudo exited with status 1: it got no password; nothing was started\n")
     assert ("sudo: a terminal is required" in done.stderr) is not free, done.stderr
 
 

@@ -70,7 +70,7 @@ def test_every_form_has_files_and_failing_paths(recording: Path) -> None:
     text, markdown = reported(recording), reported(recording, "--markdown")
     assert "9 read, 9 written: pipe:[7]" in text
     assert "3 x openat ENOENT: /x" in text
-    assert "| pipe:&#91;7] | 16 | 9 | 9 | 9 | 9ns |" in markdown
+    assert "| pipe:\\[7] | 16 | 9 | 9 | 9 | 9ns |" in markdown
     assert "| /x | openat | ENOENT | 3 |" in markdown
     assert "\x1b" not in text + markdown
 

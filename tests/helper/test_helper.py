@@ -138,7 +138,7 @@ def test_a_helper_that_dies_is_told() -> None:
         heard.wait(Gone)
         assert not jobs.root
         with pytest.raises(LoadError, match="the helper"):
-            jobs._client.loading(Request(), None).receive()
+            jobs.client.loading(Request(), None).receive()
 
 
 def test_a_helper_that_does_not_start_is_one_error() -> None:
@@ -225,7 +225,7 @@ def test_a_failure_says_what_was_unwound(machine: Machine) -> None:
         apply(heard, "TEST-001.all")
         told = heard.wait(Ended)
         assert not told.good
-        assert "ended with status 100: E: no network; what it had done was taken back" in told.text
+        assert "exited with status 100: E: no network; what it had done was taken back" in told.text
     assert machine.picture() == picture != before
 
 

@@ -171,7 +171,7 @@ def test_without_root_nothing_is_changed_or_loaded() -> None:
         heard.look("PRIV-001")
         assert heard.findings["PRIV-001"].state is State.FAIL
         with pytest.raises(LoadError, match="needs root"):
-            jobs._client.loading(Request(), None).receive()
+            jobs.client.loading(Request(), None).receive()
         jobs.close()
 
     if os.geteuid() != 0:

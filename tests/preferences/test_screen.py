@@ -39,9 +39,9 @@ async def test_what_the_file_says_is_done(tmp_path: Path) -> None:
         assert [column.key for column in table.visible_columns] == ["total", "name"]
         assert table.render_line(1).text.split() == ["▸199,757", "read"]
         await pilot.press("space")
-        assert not live(app)._view.paused
+        assert not live(app).view.paused
         await pilot.press("x")
-        assert live(app)._view.paused
+        assert live(app).view.paused
         await pilot.press("E")
         assert live(app).query_one("#errors").region
 

@@ -12,7 +12,7 @@ from tests.record.test_read import read, recorded
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyframe, "LEAST", 5_000)
+    monkeypatch.setattr(keyframe, "LEAST_WORK", 5_000)
     monkeypatch.setattr(keyframe, "TIMES", 0)
 
 

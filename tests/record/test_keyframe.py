@@ -113,7 +113,7 @@ def test_any_history_goes_on_from_a_keyframe(
     info = INFO._replace(start_ns=SECOND + 1, pid=100)
     written = [written[0]._replace(interval_ns=written[0].time_ns - info.start_ns), *written[1:]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keyframe, "LEAST", 1)
+        patch.setattr(keyframe, "LEAST_WORK", 1)
         patch.setattr(keyframe, "TIMES", 0)
         path = recorded(tmp_path_factory.getbasetemp() / f"any.{ending}", written, info)
     straight = list(read(path))
@@ -127,7 +127,7 @@ def test_any_history_goes_on_from_a_keyframe(
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.zst"])
 def test_details_go_on_from_a_keyframe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     written = list(read(recorded(tmp_path / "first.jsonl", told())))
-    monkeypatch.setattr(keyframe, "LEAST", 1)
+    monkeypatch.setattr(keyframe, "LEAST_WORK", 1)
     monkeypatch.setattr(keyframe, "TIMES", 0)
     path = recorded(tmp_path / f"rec.{ending}", written)
     straight = list(read(path))

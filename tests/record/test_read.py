@@ -299,7 +299,7 @@ def test_names_are_what_their_numbers_are_called() -> None:
 def test_a_recording_that_another_program_has_written_again_is_whole(
     tmp_path: Path, sort_keys: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyframe, "LEAST", 1)
+    monkeypatch.setattr(keyframe, "LEAST_WORK", 1)
     monkeypatch.setattr(text, "PIECE", 1)
     path, again = recorded(tmp_path / "rec.jsonl", told()), tmp_path / "again.jsonl"
     lines = lines_of(path)

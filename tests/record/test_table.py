@@ -49,10 +49,10 @@ def test_columns_are_aligned():
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({}, "exit status 3"),
-        ({"status": KILLED}, "killed by SIGKILL (signal 9)"),
-        ({"status": KILLED | 0x80}, "killed by SIGKILL (signal 9)"),
-        ({"status": 40}, "killed by signal 40"),
+        ({}, "exited with status 3"),
+        ({"status": KILLED}, "was killed by SIGKILL"),
+        ({"status": KILLED | 0x80}, "was killed by SIGKILL"),
+        ({"status": 40}, "was killed by signal 40"),
         ({"status": None, "running": True}, "still running"),
         ({"status": None}, "exit status not known"),
         ({"loss": Loss()}, "exact: no call lost"),

@@ -67,7 +67,7 @@ def test_a_service_that_cannot_be_told_leaves_the_journal_settled(machine: Machi
     """The files are given back; that nobody reads them anew is said once, not at every setup from now on."""
     (machine.root / "bin/systemctl").write_text("#!/bin/sh\nexit 1\n")
     before = machine.picture()
-    with pytest.raises(RepairError, match=r"not all could be taken back: .*daemon-reload ended with status 1"):
+    with pytest.raises(RepairError, match=r"not all could be taken back: .*daemon-reload exited with status 1"):
         machine.repair().apply(machine.fix("unit"))
     assert machine.picture() == before
     assert not repair.interrupted(machine.settings)

@@ -348,7 +348,7 @@ def test_the_report_is_complete_and_not_redacted_only_where_asked_for() -> None:
     assert "kernel.perf_event_paranoid: 3" in complete
     assert "denet-tui diag --report '<ARG>'" in complete
     assert "~~~~~\n~~~~\n<USER>\\x1b[31m\n~~~~~" in complete
-    assert "\\`code\\` \\<b\\>" in complete
+    assert "\\`code\\` \\<b>" in complete
     assert "/usr/bin/mount -t tracefs" in complete
     assert "alice" not in complete
     assert "alice" in report.as_markdown(result, host, redacted=False)

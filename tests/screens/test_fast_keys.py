@@ -63,7 +63,7 @@ async def test_a_filter_typed_in_one_go_is_that_of_the_tab_it_was_typed_for() ->
 @pytest.mark.parametrize(
     ("keys", "reached"),
     [
-        ("?q6", lambda app: app.screen.id != "help" and live(app)._tab == 5),
+        ("?q6", lambda app: app.screen.id != "help" and live(app).tab == 5),
         ("\x10screenshot", lambda app: typed(app) == "screenshot"),
         ("2q\x1b[A", lambda app: type(app.screen).__name__ == "QuitScreen"),
         ("1\tjj/cc1", lambda app: typed(app) == "cc1"),

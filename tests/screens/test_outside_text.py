@@ -18,7 +18,7 @@ from denet_tui.watch.launch import StartError
 from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.inflight import THRESHOLDS
 from tests.screens.live.double import Build, Session
-from tests.screens.live.driving import live, settle, until
+from tests.screens.live.driving import live, notices, settle, until
 from tests.screens.live.test_output import Runs, ended, with_terminal
 from tests.screens.setup.recorded import Recorded, fine
 from tests.screens.setup.wizard import setup
@@ -47,7 +47,7 @@ async def test_a_notification_is_shown_as_it_is() -> None:
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await settle(pilot, first)
         await pilot.press("R")
-        await until(pilot, lambda: bool(app._notifications))
+        await until(pilot, lambda: bool(notices(app)))
         await pilot.pause()
         told = " ".join(text_of(app).split())
         assert r"a\x1b]0;t\x07b\x9b2Jc\x7fd\u202ee" in told

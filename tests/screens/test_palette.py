@@ -39,4 +39,4 @@ async def test_the_palette_has_in_groups_what_the_keys_do(size: tuple[int, int])
         await until(pilot, lambda: len(listed(pilot)) == 1)
         assert listed(pilot)[0].startswith("The view   Pause ")
         await pilot.press("enter")
-        await until(pilot, lambda: live(pilot.app)._view.paused)  # type: ignore[arg-type]
+        await until(pilot, lambda: live(pilot.app).view.paused)  # type: ignore[arg-type]

@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 
 from denet_tui.screens.live.app import DenetApp
-from tests.screens.live.driving import running, settle, until
+from tests.screens.live.driving import notices, running, settle, until
 from tests.screens.setup.recorded import Recorded
 from tests.screens.setup.wizard import setup
 from tests.screens.test_fast_keys import type_at_once
-
-
-def said(app: object) -> str:
-    return " ".join(str(note.message) for note in app._notifications)  # type: ignore[attr-defined]
 
 
 async def test_the_palettes_screenshot_is_where_the_caller_stands(
@@ -28,7 +24,7 @@ async def test_the_palettes_screenshot_is_where_the_caller_stands(
         await settle(pilot, session)
         for name in ("denet-tui.svg", "denet-tui-1.svg"):
             type_at_once(app, "\x10screenshot\r")
-            await until(pilot, lambda name=name: f"in {tmp_path / name}" in said(app))  # type: ignore[misc]
+            await until(pilot, lambda name=name: f"in {tmp_path / name}" in " ".join(notices(app)))  # type: ignore[misc]
             assert "openat" in (tmp_path / name).read_text()
 
 
@@ -43,4 +39,4 @@ async def test_the_setup_screens_too_and_what_is_in_the_way_is_said(
         monkeypatch.chdir(tmp_path / "gone")
         (tmp_path / "gone").rmdir()
         driver.app.deliver_screenshot()
-        await driver.until(lambda: "cannot be written here: No such file or directory" in said(driver.app))
+        await driver.until(lambda: "cannot be written here: No such file or directory" in " ".join(notices(driver.app)))

@@ -253,7 +253,7 @@ def test_what_a_user_expects_of_a_file_name(sticky: Path, tmp_path: Path, monkey
         ("file/x", "Not a directory"),
         ("loop", "symbolic links"),
         ("x" * 300, "File name too long"),
-        ("pipe", "a pipe that nobody reads"),
+        ("pipe", "a pipe without a reader"),
         ("/dev/null", "not a file of your own"),
         ("dangling", "No such file"),
     ],

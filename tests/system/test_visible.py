@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from denet_tui.system.visible import as_json, visible, write
+from denet_tui.system.visible import as_json, markdown, visible, write
 from tests.forked import each
 from tests.real import REPOSITORY, environment
 from tests.watch.helpers import DENET
@@ -44,6 +45,20 @@ def test_what_is_shown_in_its_place() -> None:
     assert visible(os.fsdecode(HOSTILE)) == SHOWN
     assert visible("é 漢 🙂 \\x1b", keep="\n") == "é 漢 🙂 \\x1b"
     assert visible("a\n\tb\x1b", keep="\n\t") == "a\n\tb\\x1b"
+
+
+@settings(max_examples=300)
+@given(st.text("ab1 \\`*_~[]()<>#|&;!:/-\n\x1b", min_size=1) | st.text())
+@example("__init__ _a_ a_b ~~c~~ `d` [e](f) <g> &lt; # h \\| **i**")
+def test_nothing_counts_as_markdown(text: str) -> None:
+    shown = markdown(text)
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for page in (f"### a {shown} .", f"- a {shown} .", f"| a | b |\n|---|---|\n| {shown} | . |"):
+        inline = [token for token in reader.parse(page) if token.type == "inline"]
+        words = [token for each in inline for token in each.children or ()]
+        assert {token.type for token in words} <= {"text"}, page
+        assert visible(text.strip()) in "".join(token.content for token in words), page
+    assert not [token for token in reader.parse(shown) if token.type in ("heading_open", "blockquote_open")]
 
 
 @given(st.text(), st.sampled_from(["ascii", "utf-8", "latin-1"]))

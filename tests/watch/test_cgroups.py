@@ -148,11 +148,11 @@ def test_what_is_written_into_the_map_reads_no_further_than_the_cgroup_goes() ->
     tracer = Tracer(Loading(Request(detail="all", by_cgroup=True)).receive(timeout=PATIENCE))
     tracer.watch_everyone((0, 0))
     for level in (1, 2, 255, 1 << 31, (1 << 32) - 1):
-        tracer._maps["cgroup"].update(bytes(4), struct.pack("<QI4x", 0, level))
+        tracer.maps["cgroup"].update(bytes(4), struct.pack("<QI4x", 0, level))
         subprocess.run(["sh", "-c", "env true; :"], check=True)
         assert tracer.read().processes == []
-    tracer._maps["cgroup"].update(bytes(4), struct.pack("<QI4x", *cgroups.at("/").key))
-    tracer._renew()
+    tracer.maps["cgroup"].update(bytes(4), struct.pack("<QI4x", *cgroups.at("/").key))
+    tracer.renew()
     subprocess.run(["sh", "-c", "env true; :"], check=True)
     assert "true" in {process.comm for process in tracer.read().processes}
     tracer.close()

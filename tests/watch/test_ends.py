@@ -95,7 +95,7 @@ def test_how_a_process_ended_that_was_attached_to_is_said(
         out, said = running.communicate(timeout=PATIENCE)
     told = json.loads(out.splitlines()[-1])
     assert (told["exit_code"], told["signal"]) == (code, number)
-    assert ("killed by SIGKILL" if number else f"exit status {code}") in said.decode()
+    assert ("killed by SIGKILL" if number else f"exited with status {code}") in said.decode()
     assert running.returncode == 0  # it is not denet-tui's command
 
 
@@ -111,7 +111,7 @@ def load(wanted, only_uid):
     return Loading(wanted, only_uid=only_uid)
 request = targets.WatchRequest(no_tui=True)
 start = Start(request.options, aim="process", pids=[process.pid], loader=load)
-run.exit_with(lambda _: run.watch(start, targets.ProcessTarget([process.pid]), request, None))
+run.exit_with(lambda before: run.watch(start, targets.ProcessTarget([process.pid]), request, before, None))
 """
 
 

@@ -91,7 +91,7 @@ def test_prompts_keys_colours_and_the_status(job: Job) -> None:
     job.shell.line("hidden")
     job.wrote("carol hidden")
     job.shows("hello carol")
-    job.shows("exit status 7")
+    job.shows("exited with status 7")
     assert "hidden" not in job.shell.history()
     job.ends(7)
 
@@ -109,7 +109,7 @@ def test_an_interactive_shell_with_jobs_of_its_own(job: Job) -> None:
     job.shell.type("C-c")
     eventually(lambda: "sleep" not in below(job.shell.shell), "sleep is ended")
     job.shell.line("exit 3")
-    job.shows("exit status 3")
+    job.shows("exited with status 3")
     job.ends(3)
 
 
@@ -223,7 +223,7 @@ def test_a_full_screen_program(job: Job) -> None:
     job.shell.type("/", "5", "0", "0", "Enter")
     eventually(lambda: job.shell.screen().startswith("line 500\n"), "less has searched")
     job.shell.type("q")
-    job.shows("exit status 4")
+    job.shows("exited with status 4")
     job.ends(4)
 
 

@@ -52,7 +52,7 @@ static __always_inline int has_come_back(u32 tid)
 #define MMF_DUMPABLE 3 /* include/linux/sched/coredump.h; 1 is SUID_DUMP_USER */
 
 /*
- * Whether the running task's files and paths may be told to who watches: what ptrace(2) asks, too. A setuid program
+ * Whether the running task's files and paths may be told to denet-tui: what ptrace(2) asks, too. A setuid program
  * that this user has started is this user's by its real uid alone; a setgid one, and one with capabilities, by its
  * uids. The capabilities are read by halves: before Linux 6.3 they are an array of two. In a user namespace, right below
  * the first one, that this user has made they are this user's as well (man 7 user_namespaces); in any other nothing is.

@@ -31,7 +31,7 @@ static __always_inline void enter(u64 place, s32 nr)
     u8 abi = abi_of(&self, nr);
     task->state = UNKEPT;
 #if defined(TIMED) || defined(DETAIL_FILES)
-    task->since_ns = 0; /* so that who reads meanwhile does not take what is written for another call */
+    task->since_ns = 0; /* so that a reader does not meanwhile take what is written for another call */
 #endif
 #ifdef TIMED
     task->clock.away_ns = 0;

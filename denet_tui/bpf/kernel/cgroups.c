@@ -18,7 +18,7 @@ static __always_inline int is_inside(u64 task)
     if (!chosen)
         return 0;
     u64 group = READ(u64, READ(u64, task, OFF_CGROUPS), OFF_DFL_CGRP);
-    u32 level = *(volatile u32 *)&chosen->level; /* once: who reads the maps may write to them meanwhile */
+    u32 level = *(volatile u32 *)&chosen->level; /* once: a process that reads the maps may write to them, too */
     if (level > READ(u32, group, OFF_CGROUP_LEVEL))
         return 0;
 #ifdef OFF_ANCESTOR_IDS /* before Linux 6.1 */

@@ -1,8 +1,8 @@
 /*
  * What watched processes execute, also in vain: one record an exec, which user space takes away.
  *
- * Nothing is told here of which `ps` would not tell its user: the path and the words of who executes as itself, and of a
- * setuid program only what it has become. Words are text of user space, and are read by the kernel's own check.
+ * Nothing is told here of which `ps` would not tell its user: the path and the words of a program that runs as its
+ * user, and of a setuid program only what it has become. Words are text of user space, read by the kernel's own check.
  */
 
 #define EXEC_PATH 256

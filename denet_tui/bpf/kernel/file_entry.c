@@ -92,7 +92,7 @@ static __always_inline void enter_files(u64 place, struct self *self, struct tas
 }
 
 /*
- * The path or the address that the running task's call was given, for who asks what a thread is in: when it blocks; of an
+ * The path or the address that the running task's call was given, for what a thread is in: when it blocks; of an
  * exec when it begins, for by then its memory may be that of another program.
  */
 static __always_inline void give(struct self *self, struct task *task)

@@ -20,7 +20,7 @@
 #define SOCKFS 0x534F434B
 #define OVERLAYFS 0x794C7630
 #define S_IFREG 0100000
-#define AT_ROOT (-101) /* a number of ours: the root of who has changed it (chroot) */
+#define AT_ROOT (-101) /* a number of ours: the root of a process that has changed it (chroot) */
 #define EINPROGRESS 115
 #define SETTLED 0xFFFFFFFF
 #define PEERS 0xF0000000

@@ -49,7 +49,7 @@ static __always_inline int is_settled(struct file_name *name)
     return name->local_port || name->length || name->of_peer;
 }
 
-/* What `named` has of a datagram socket with a peer; notes whether it has had another, to whom it may have sent more. */
+/* What `named` has of a datagram socket with a peer; notes whether it has had another, which may have got more. */
 static __always_inline u32 settled_on(struct identity *of, struct file_name *name)
 {
     u64 *remote = (u64 *)name->remote;

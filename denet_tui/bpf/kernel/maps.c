@@ -73,7 +73,7 @@ struct clock {
     u64 kernel_ns; /* of that, in calls that it has left */
     u64 runqueue_ns;
     u64 blocked_ns;
-    u64 unknown_ns; /* nobody can tell where */
+    u64 unknown_ns; /* it is not known where */
     u64 away_ns;    /* off the CPU since it has entered the call that it is in */
     u64 asleep_ns;  /* blocked since it was on a CPU, if it has been woken since; of one that is late, until it was met */
     u64 sum_ns;     /* the kernel's own CPU time when it was last switched away from; all ones: not known */
@@ -103,13 +103,13 @@ struct task {
 
 /*
  * Where a task is kept: in the slot of its tid modulo SLOTS, which costs a fifth of a hash lookup.
- * Two watched tids may want the same slot: `owners` decides who has it, and the others are in `tasks`, where user space
+ * Two watched tids may want the same slot: `owners` decides which gets it, the others are in `tasks`, where user space
  * also says of the threads of a running process since when they are watched and, where that is known, whether they are in
  * a call (NEW) or not (IDLE), before they are met.
  */
 struct slot {
     struct task task;
-    u32 tid;    /* owner; 0 is nobody */
+    u32 tid;    /* owner; 0 is none */
     u32 crowd;  /* watched tasks that would belong here and are in `tasks` */
     u32 moving; /* a thread that executes, and will have the tid of its leader, whose slot this is */
     u32 pad;
@@ -129,7 +129,7 @@ struct process {
     u32 held; /* its first task is to be HELD */
     char comm[16];
     char cmdline[CMDLINE];
-    u32 pid; /* in the PID namespace of who watches; the tgid itself where that is the initial one */
+    u32 pid; /* in the PID namespace of denet-tui; the tgid itself where that is the initial one */
     u32 pad;
 };
 
@@ -166,7 +166,7 @@ enum loss {
 
 /*
  * What user space sets, in `epoch`: the side (see above); the generation of what is to be watched, which it raises after
- * it has entered a process (0: whatever is watched is entered by a fork); and the tgid of who watches everyone but itself.
+ * it has entered a process (0: whatever is watched is entered by a fork); and denet-tui's tgid if it watches all else.
  * COMMAND is set here: the tgid of the command from its first execve to its next switch.
  */
 enum setting { EPOCH, GENERATION, WATCHER, COMMAND, SETTINGS };
@@ -191,8 +191,8 @@ BPF_TABLE("percpu_array", u32, struct process, process_drafts, 1); /* a new one 
 
 #ifdef ONLY_UID
 /*
- * Watched tasks that have made a call as this user: a slot may have been written by who reads it, and this map, which is
- * not handed over, not. So one that becomes another user's is told, once, and nothing of anybody else's ever is.
+ * Watched tasks that have made a call as this user: a slot may have been written by its reader, and this map, which is
+ * not handed over, not. So one that becomes another user's is told, once, and nothing of another user's ever is.
  */
 BPF_TABLE("hash", u32, u8, own, SLOTS + TASKS);
 #endif

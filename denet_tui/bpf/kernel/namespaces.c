@@ -3,7 +3,7 @@
  */
 
 /*
- * Ids here are those of the initial PID namespace, and who watches does not know them. So its held
+ * Ids here are those of the initial PID namespace, and denet-tui does not know them. So its held
  * child takes a secret name and forks once: by that it is known, and it enters itself.
  */
 struct claim {
@@ -18,7 +18,7 @@ static __always_inline char *pid_of(void *task)
     return READ(char *, task, OFF_THREAD_PID);
 }
 
-/* Its id in the namespace of that level, which may be any number: who reads the maps writes to them, too. */
+/* Its id in the namespace of that level, which may be any number: a process that reads the maps writes to them, too. */
 static __always_inline u32 pid_in_namespace(void *task, u32 level)
 {
     char *pid = pid_of(task);

@@ -51,7 +51,7 @@ static __always_inline int is_exec(struct task *task)
 
 /*
  * The number of a call whose entry was not traced: a seccomp filter or a tracer refused it before. It is a call like
- * others for who makes it, and for strace. It stands in the registers of the running task.
+ * others for the process that makes it, and for strace. It stands in the registers of the running task.
  */
 static __always_inline s32 refused_number(void *ctx, u64 place)
 {

@@ -64,8 +64,8 @@ static __always_inline struct process *new_process(struct self *self, char *task
 }
 
 /*
- * The record of the running task's process where that is to be watched: it is there, or everyone but who watches (and
- * the kernel's own threads) is, or one of its forebears is watched. 0 where it is not, or where there is no room.
+ * The record of the running task's process where that is to be watched: it is there, or all but denet-tui (and the
+ * kernel's own threads) are watched, or one of its forebears is watched. 0 where it is not, or where there is no room.
  */
 static __always_inline struct process *belonging(struct self *self, u32 tgid)
 {

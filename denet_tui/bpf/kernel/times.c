@@ -9,7 +9,7 @@
  * CPU time is the kernel's own, brought up to date at each switch, as wait4(2) tells it: it counts from the decision for a
  * task, this from the switch to it, and what lies between is taken from its waiting or given to it.
  *
- * A kernel may leave out what some tasks do (seen: switches away from them, and whom they wake), and then another is woken, or
+ * A kernel may leave out what some tasks do (seen: switches away from them, wakeups by them); then another wakes, or
  * comes next, without being told. It is met at what it does next. How long it has run and waited for a CPU by then the
  * kernel's own accounts say, but not before its next switch: until then it is `late`, and that time is not known. It stays
  * so where this kernel does not keep them, and where a switch away from the thread itself was left out.

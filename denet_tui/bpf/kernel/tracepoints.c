@@ -4,7 +4,7 @@
 
 /*
  * Each program looks at what it is given before it reads by it: only the kernel's own attaching can be meant.
- * All return 1: 0 would take the event away from everyone else who counts it (trace_call_bpf in kernel/trace).
+ * All return 1: 0 would take the event away from all others that count it (trace_call_bpf in kernel/trace).
  */
 #ifdef ATTACH_RAW
 #define IS_CURRENT(task) ((u64)(task) == bpf_get_current_task())
@@ -51,7 +51,7 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
 }
 
 #ifdef BY_CGROUP
-/* Whoever has moved is looked at once more, as is everyone: a process moves with all its threads. */
+/* A task that has moved is looked at once more, as are all: a process moves with all its threads. */
 int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
 {
     u32 number = GENERATION, *generation = epoch.lookup(&number);

@@ -141,7 +141,7 @@ class DenetApp(LeavingApp[How], inherit_bindings=False):
         """Stop like any job; Textual's answer to SIGTSTP gives the terminal back, and takes it again at SIGCONT."""
         if has_shell() and not self.is_headless:
             self._suspend_signal()
-            os.killpg(0, signal.SIGTSTP)  # those with it as well: whoever waits for sudo or make sees that it stops
+            os.killpg(0, signal.SIGTSTP)  # those with it as well: the shell above sudo or make sees that it stops
         else:
             self.notify("No shell is there that could let it go on: it was not started from one.", severity="warning")
 

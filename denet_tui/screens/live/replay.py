@@ -90,17 +90,17 @@ class ReplayScreen(LiveScreen):
 
     def _publish(self, snapshot: Snapshot) -> None:
         cancelled = get_current_worker().cancelled_event
-        while len(self._waiting) >= _FULL and not cancelled.is_set():
+        while len(self.waiting) >= _FULL and not cancelled.is_set():
             time.sleep(0.005)  # it reads faster than can be drawn, and no moment may be left out
         super()._publish(snapshot)
 
     def _take_in(self, snapshot: Snapshot) -> None:
-        if self._newest is not None and snapshot.time_ns - snapshot.interval_ns != self._newest.time_ns:
-            self._rates = self._rates.from_another_moment(snapshot)
-            self._newest = None
+        if self.newest is not None and snapshot.time_ns - snapshot.interval_ns != self.newest.time_ns:
+            self.rates = self.rates.from_another_moment(snapshot)
+            self.newest = None
         past, self._playback.past = self._playback.past, ()
         if past:
-            self._rates.know(past)
+            self.rates.know(past)
         super()._take_in(snapshot)
 
     def _known_s(self) -> float:
@@ -108,12 +108,12 @@ class ReplayScreen(LiveScreen):
 
     def _catch_up(self) -> None:
         there = self._playback.warming
-        now = there or self._newest
-        if there is not None and there is self._shown:
+        now = there or self.newest
+        if there is not None and there is self.shown:
             return
         if now is not None:
             end_s, seconds = now.elapsed_ns / 1e9, now.interval_ns / 1e9
-            self._window = at_moment(self._window, end_s - seconds, end_s, self._known_s())
+            self.window = at_moment(self.window, end_s - seconds, end_s, self._known_s())
         if there is not None:  # what came last is earlier
             self._apply(there)
         else:
@@ -140,7 +140,7 @@ class ReplayScreen(LiveScreen):
         if message.window.cursor_s is None:
             if message.window.follows and not self._playback.state.following:
                 self._playback.seek(math.inf)
-        elif message.window.cursor_s != self._window.cursor_s:
+        elif message.window.cursor_s != self.window.cursor_s:
             self._playback.seek(message.window.cursor_s)
 
     def on_player_line_sought(self, message: PlayerLine.Sought) -> None:

@@ -39,7 +39,6 @@ from denet_tui.widgets.header import RunHeader
 from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.narrowing import Narrow
 from denet_tui.widgets.output import OutputView, typing_into
-from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import TabRow
 from denet_tui.widgets.timeview import TimeView
 from denet_tui.widgets.window import Window
@@ -128,21 +127,21 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self._before = before
         self._compared = False
-        self._source = source
+        self.source = source
         self._preferences = preferences or Preferences()
-        self._waiting: deque[Snapshot] = deque(maxlen=_MOST_WAITING)
-        self._rates = Rates()
-        self._newest: Snapshot | None = None
-        self._shown: Snapshot | None = None
+        self.waiting: deque[Snapshot] = deque(maxlen=_MOST_WAITING)
+        self.rates = Rates()
+        self.newest: Snapshot | None = None
+        self.shown: Snapshot | None = None
         self._earlier: Snapshot | None = None
         self._shown_earlier: Snapshot | None = None
         """The snapshots right before the newest one and before the one that is shown."""
         self._tick = -1
         """The tick of `_rates.whole` that is shown."""
-        self._view = View()
-        self._window = Window()
-        self._tab = next((at for at, tab in enumerate(TABS) if tab.id == self._preferences.kept.tab), 0)
-        self._body: dict[str, Widget] = {}
+        self.view = View()
+        self.window = Window()
+        self.tab = next((at for at, tab in enumerate(TABS) if tab.id == self._preferences.kept.tab), 0)
+        self.body: dict[str, Widget] = {}
         """What the tabs are made of, as far as they were shown."""
         self._terminal = Terminal(source)
         self._closely: Callable[[ProcessInfo], Seen | None] | None = look
@@ -150,10 +149,10 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out; a tab is filled when it is shown first."""
-        yield RunHeader(self._source.info)
+        yield RunHeader(self.source.info)
         yield TabRow([tab.name for tab in TABS])
         yield Crumbs()
-        yield from (Vertical(id=tab.id, classes="tab -shown" if tab is TABS[self._tab] else "tab") for tab in TABS)
+        yield from (Vertical(id=tab.id, classes="tab -shown" if tab is TABS[self.tab] else "tab") for tab in TABS)
         if self._preferences.folder is not None and not self._preferences.kept.helped:
             yield FirstHelp()
         yield KeyLine()
@@ -161,8 +160,8 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     async def on_mount(self) -> None:
         """Start to watch."""
-        self._newest = self._shown = self._source.latest
-        await self.action_tab(self._tab)
+        self.newest = self.shown = self.source.latest
+        await self.action_tab(self.tab)
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -175,12 +174,12 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def _watch(self) -> None:
         try:
-            self._source.run(self._publish, get_current_worker().cancelled_event)
+            self.source.run(self._publish, get_current_worker().cancelled_event)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for the caller of the app to explain)
             self.post_message(WatchFailed(error))
 
     def _publish(self, snapshot: Snapshot) -> None:
-        self._waiting.append(snapshot)
+        self.waiting.append(snapshot)
         self.post_message(SnapshotReady())
 
     # From snapshots to widgets
@@ -188,71 +187,69 @@ class LiveScreen(Screen[None], inherit_bindings=False):
     def on_snapshot_ready(self) -> None:
         """Take in all that wait; draw the last of them, unless paused."""
         taken = False
-        while self._waiting:
-            self._take_in(self._waiting.popleft())
+        while self.waiting:
+            self._take_in(self.waiting.popleft())
             taken = True
-        if taken and not self._view.paused:
+        if taken and not self.view.paused:
             self._catch_up()
-        if self._newest is not None and not self._newest.running and not self._compared and self.is_current:
+        if self.newest is not None and not self.newest.running and not self._compared and self.is_current:
             self._compared = True
             self.action_difference()
 
     def _take_in(self, snapshot: Snapshot) -> None:
-        self._earlier, self._newest = self._newest, snapshot
-        self._rates.add(snapshot)
+        self._earlier, self.newest = self.newest, snapshot
+        self.rates.add(snapshot)
 
     def _catch_up(self) -> None:
-        self._tick = self._rates.whole.tick
+        self._tick = self.rates.whole.tick
         self._shown_earlier = self._earlier
-        self._apply(self._newest)
+        self._apply(self.newest)
 
     def _apply(self, snapshot: Snapshot | None) -> None:
         """Draw `snapshot`, everything at once: the header, and the tab that is shown."""
-        self._shown = snapshot
+        self.shown = snapshot
         with self.app.batch_update():
             self._show_header()
-            self.query_one(Crumbs).show(crumbs(self._view), self._aside())
+            self.query_one(Crumbs).show(crumbs(self.view), self._aside())
             self._show_tab()
         self._fit_terminal()
 
     def _show_header(self) -> None:
-        last = self._terminal.last_line if self._shown is not None and self._shown.status else ""
+        last = self._terminal.last_line if self.shown is not None and self.shown.status else ""
         said = f"{last}   {_KEYS['output']} shows all" if last else ""
-        found = findings(self._shown) if self._shown else ()
+        found = findings(self.shown) if self.shown else ()
         told = [f"{each.text}   {_KEYS[each.tab]} shows more" for each in found]
-        self.query_one(RunHeader).show(self._shown, paused=self._view.paused, said=said, found=told)
+        self.query_one(RunHeader).show(self.shown, paused=self.view.paused, said=said, found=told)
 
     def _show_tab(self) -> None:
-        if self._shown is None:
+        if self.shown is None:
             return
-        seen = seen_through(self._view, self._shown, self._shown_earlier)
-        frame = Frame(
-            self._view, seen, self._shown, self._rates, self._window, self._tick, self._known_s(), self._closely
-        )
-        tab = TABS[self._tab]
-        body = self._body[tab.id]
+        seen = seen_through(self.view, self.shown, self._shown_earlier)
+        frame = Frame(self.view, seen, self.shown, self.rates, self.window, self._tick, self._known_s(), self._closely)
+        tab = TABS[self.tab]
+        body = self.body[tab.id]
         if tab.show and body.is_mounted:  # a snapshot may come while it is being made, and has its turn at the end
             tab.show(body, frame)
 
     def _known_s(self) -> float:
-        return self._shown.elapsed_ns / 1e9 if self._shown else 0.0
+        return self.shown.elapsed_ns / 1e9 if self.shown else 0.0
 
     def left_as(self) -> Kept:
         """What is worth keeping for the next run."""
         kept = self._preferences.kept
         for tab in TABS:
-            if tab.left_as and tab.id in self._body:
-                kept = tab.left_as(self._body[tab.id], kept)
-        return replace(kept, tab=TABS[self._tab].id, helped=True)
+            if tab.left_as and tab.id in self.body:
+                kept = tab.left_as(self.body[tab.id], kept)
+        return replace(kept, tab=TABS[self.tab].id, helped=True)
 
     def _aside(self) -> str:
         """What the numbers are not of, in a few words."""
-        view, said = self._view, []
+        view, said = self.view, []
         if not view.cumulative:
-            seconds = self._shown.interval_ns / 1e9 if self._shown else self._source.info.interval_s
+            seconds = self.shown.interval_ns / 1e9 if self.shown else self.source.info.interval_s
             said.append(f"only the last {seconds:.1f} s")
-        elif view.of_processes and self._shown and self._shown.forgotten:
-            said.append(f"without {how_many(self._shown.forgotten, 'process')} that ended earlier")
+        elif view.of_processes and self.shown and self.shown.forgotten:
+            said.append(f"without {how_many(self.shown.forgotten, 'process')} that ended earlier")
         if view.of_errors:
             said.append("times are of all calls, failed or not")
         return "; ".join(said)
@@ -261,9 +258,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     async def action_tab(self, index: int) -> None:
         """Show a tab; fill it where it is shown for the first time."""
-        self._tab, tab = index, TABS[index]
-        if tab.id not in self._body:
-            body = self._body[tab.id] = tab.make()
+        self.tab, tab = index, TABS[index]
+        if tab.id not in self.body:
+            body = self.body[tab.id] = tab.make()
             if tab.prefer:
                 tab.prefer(body, self._preferences)
             await self.query_one(f"#{tab.id}").mount(body)
@@ -275,12 +272,11 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             self._terminal.show(self.query(OutputView))
         panes = self._panes()
         if panes and self.focused not in panes:
-            preferred = [pane for pane in panes if isinstance(pane, SyscallTable)]
-            (preferred or panes)[0].focus()
+            panes[tab.first].focus()
 
     def _panes(self) -> list[Widget]:
         """What can have the focus in the tab that is shown, whether or not there is room for it."""
-        return [widget for widget in self.query(f"#{TABS[self._tab].id} *") if widget.can_focus and widget.display]
+        return [widget for widget in self.query(f"#{TABS[self.tab].id} *") if widget.can_focus and widget.display]
 
     def action_pane(self, by: int) -> None:
         """Go to the next pane of this tab, or the one before."""
@@ -295,16 +291,16 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def on_narrow(self, message: Narrow) -> None:
         """Narrow to whatever was chosen."""
-        self._look(self._view.narrowed(*message.steps))
+        self._look(self.view.narrowed(*message.steps))
 
     def on_time_view_window_changed(self, message: TimeView.WindowChanged) -> None:
         """Show another stretch of time."""
-        self._window = message.window
-        self._apply(self._shown)
+        self.window = message.window
+        self._apply(self.shown)
 
     def action_widen(self) -> None:
         """Take the last narrowing back."""
-        self._look(self._view.widened())
+        self._look(self.view.widened())
 
     def on_details_page_signal(self, message: DetailsPage.Signal) -> None:
         """Ask for a signal, and send it."""
@@ -312,23 +308,23 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def action_cumulate(self) -> None:
         """Between the numbers since the start and those of the last interval."""
-        self._look(replace(self._view, cumulative=not self._view.cumulative))
+        self._look(replace(self.view, cumulative=not self.view.cumulative))
 
     def action_pace(self, by: int) -> None:
         """Take the next longer interval between two samples (1), or the next shorter one (-1)."""
-        now = self._source.interval_s
+        now = self.source.interval_s
         others = [pace for pace in _PACES if (pace > now if by > 0 else pace < now)]
         if others:
-            self._source.interval_s = min(others) if by > 0 else max(others)
+            self.source.interval_s = min(others) if by > 0 else max(others)
         limit = "" if others else ": this is the limit"
-        self.notify(f"one sample every {self._source.interval_s:g} s{limit}", markup=False)
+        self.notify(f"one sample every {self.source.interval_s:g} s{limit}", markup=False)
 
     def _look(self, view: View) -> None:
         """Show the same moment in another way."""
-        before, self._view = self._view, view
-        if self._newest is not None and view.trail is not before.trail:
-            self._rates.narrow(view.inside if view.of_processes else None, self._newest.processes)
-        self._apply(self._shown)
+        before, self.view = self.view, view
+        if self.newest is not None and view.trail is not before.trail:
+            self.rates.narrow(view.inside if view.of_processes else None, self.newest.processes)
+        self._apply(self.shown)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's)
@@ -337,7 +333,7 @@ class LiveScreen(Screen[None], inherit_bindings=False):
             return False
         if action == "put_away":
             return bool(self.query(FirstHelp))
-        return bool(self._view.trail) if action == "widen" else True
+        return bool(self.view.trail) if action == "widen" else True
 
     async def action_put_away(self) -> None:
         """Put the help for the first run away."""
@@ -346,9 +342,9 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def action_pause(self) -> None:
         """Freeze the view, or catch up."""
-        self._view = replace(self._view, paused=not self._view.paused)
-        if self._view.paused:
-            self._apply(self._shown)
+        self.view = replace(self.view, paused=not self.view.paused)
+        if self.view.paused:
+            self._apply(self.shown)
         else:
             self._catch_up()
 
@@ -358,14 +354,14 @@ class LiveScreen(Screen[None], inherit_bindings=False):
 
     def action_difference(self) -> None:
         """Compare this run with the one before."""
-        if self._before is not None and self._newest is not None:
-            self.app.push_screen(DifferenceScreen(self._before, self._newest))
+        if self._before is not None and self.newest is not None:
+            self.app.push_screen(DifferenceScreen(self._before, self.newest))
 
     # The command's terminal
 
     def _fit_terminal(self) -> None:
         """Its size is that without messages: what the command is told is not about them."""
-        room = self.query_one(f"#{TABS[self._tab].id}").size
+        room = self.query_one(f"#{TABS[self.tab].id}").size
         said = sum(toast.outer_size.height for toast in self.query("Toast"))
         self._terminal.fit(Size(room.width, room.height + said * bool(room.height)))
 
@@ -374,12 +370,12 @@ class LiveScreen(Screen[None], inherit_bindings=False):
         if self._terminal.poll():
             hint = self._terminal.hint
             self._terminal.show(self.query(OutputView))
-            self.query_one(TabRow).show(self._tab, hint and f"{hint} waits for input")
-            if self._shown is not None and not self._shown.running:
+            self.query_one(TabRow).show(self.tab, hint and f"{hint} waits for input")
+            if self.shown is not None and not self.shown.running:
                 self._show_header()  # the last words may come after the last numbers
-        tab = TABS[self._tab]
+        tab = TABS[self.tab]
         if tab.poll:
-            tab.poll(self._body[tab.id], self._source)
+            tab.poll(self.body[tab.id], self.source)
 
     def on_output_view_typed(self, message: OutputView.Typed) -> None:
         """Give it to the command."""

@@ -43,6 +43,8 @@ class Tab(NamedTuple):
     """What was kept of the last run, and of this one what the tab wants to be kept of it."""
     poll: Callable[[Any, Source], None] | None = None
     """Draw what comes between two snapshots; many times a second, while the tab is shown."""
+    first: int = 0
+    """Which of its panes has the keys at first."""
 
 
 def _show_errors(view: ErrorsView, frame: Frame) -> None:
@@ -66,7 +68,7 @@ def _since_start(frame: Frame) -> Snapshot:
 
 
 TABS = (
-    Tab("overview", "Overview", Overview, Overview.show, Overview.prefer, Overview.left_as),
+    Tab("overview", "Overview", Overview, Overview.show, Overview.prefer, Overview.left_as, first=1),
     Tab("latency", "Latency", LatencyTab, LatencyTab.show),
     Tab("errors", "Errors", ErrorsView, _show_errors),
     Tab("inflight", "In flight", InFlightView, _show_in_flight),

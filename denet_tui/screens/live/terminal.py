@@ -31,7 +31,7 @@ class Terminal:
 
     @property
     def hint(self) -> str:
-        """Who waits for somebody to type: `cat (1234)`; empty where nobody does."""
+        """Which process waits for the user to type: `cat (1234)`; empty where none does."""
         asking, latest = self._terminal.asking if self._terminal else None, self._source.latest
         if asking is None or latest is None:
             return ""

@@ -55,7 +55,7 @@ class Offers:
 
     @property
     def asks(self) -> str:
-        """Who asks for the password."""
+        """What asks for the password."""
         return f"{self.setup.sudo} is asked"
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from denet_tui.bpf.burst import CALLS
-from denet_tui.checks.model import Fix, RunCommand, SetValue, State, WriteFile
+from denet_tui.checks.model import Fix, State
 from denet_tui.checks.verdict import ACCESS, PROOF
+from denet_tui.repair.preview import PreviewLine
 from denet_tui.screens.setup import pages
 from denet_tui.screens.setup.actions import FEW_LINES, Offers
 from denet_tui.screens.setup.pages import Shown
@@ -35,7 +37,7 @@ def _body(setup: SetupState, offers: Offers, shown: Shown) -> list[Paragraph]:
     if offers.current == PROOF or not setup.needed():
         return _proof(setup, shown)
     if offers.only_root:
-        return _only_root(offers)
+        return _only_root(setup, offers)
     return _broken(setup, offers, shown)
 
 
@@ -60,7 +62,7 @@ def _proof(setup: SetupState, shown: Shown) -> list[Paragraph]:
     return [head, Paragraph(), *proof_page(run, [], spinner=spinner(shown.spin))]
 
 
-def _only_root(offers: Offers) -> list[Paragraph]:
+def _only_root(setup: SetupState, offers: Offers) -> list[Paragraph]:
     if offers.alone:
         return [
             _headline(ALONE),
@@ -73,13 +75,12 @@ def _only_root(offers: Offers) -> list[Paragraph]:
         Paragraph(f"Choose what to watch; {offers.asks} when it starts", "▸ enter", "strong", key="go:start"),
         Paragraph("changes nothing", style="dim"),
     ]
-    if offers.to_keep:
-        fix = offers.to_keep
+    if fix := offers.to_keep:
         text = "Let me watch my own commands without that, as a member of the group denet-trace"
         found += [
             Paragraph(),
             Paragraph(text, "  a", "strong", key="key:a"),
-            Paragraph(f"takes {_summed(fix)}; you see all of it before it is done", style="dim", key="key:a"),
+            Paragraph(_summed(setup.preview(fix)), style="dim", key="key:a"),
         ]
     return found
 
@@ -134,17 +135,18 @@ def _fix(setup: SetupState, fix: Fix, shown: Shown) -> Iterator[Paragraph]:
     if len(lines) <= FEW_LINES:
         yield from (pages.changed(line) for line in lines)
     else:
-        yield Paragraph(f"takes {_summed(fix)}; you see all of it before it is done", style="dim")
+        yield Paragraph(_summed(lines), style="dim")
     yield Paragraph(f"as {shown.privilege}", style="dim")
     lasts = "lasts until the next reboot" if fix.scope == "until-reboot" else "stays"
     yield Paragraph(f"{lasts}; undo: {fix.undo}", style="dim")
 
 
-def _summed(fix: Fix) -> str:
-    """`2 files, 3 commands`."""
-    kinds = [type(each) for each in fix.changes]
-    numbers = {"file": kinds.count(WriteFile), "setting": kinds.count(SetValue), "command": kinds.count(RunCommand)}
-    return ", ".join(how_many(number, name) for name, number in numbers.items() if number)
+def _summed(lines: Iterable[PreviewLine]) -> str:
+    """`takes 2 files, 3 commands`, and that all of it is seen in time."""
+    kinds = Counter(line.kind for line in lines)
+    numbers = {"file": kinds["write"] + kinds["delete"], "setting": kinds["set"], "command": kinds["run"]}
+    words = ", ".join(how_many(number, name) for name, number in numbers.items() if number)
+    return f"takes {words}; you see all of it before it is done"
 
 
 def _rest(setup: SetupState) -> list[Paragraph]:

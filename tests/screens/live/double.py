@@ -207,12 +207,12 @@ class Session:
         self.terminal: OwnTerminal | None = None
         self.log: list[LogEntry] = []
         self.stopped = False
-        self._snapshots = list(snapshots)
+        self.snapshots = list(snapshots)
         self._publish: Callable[[Snapshot], None] | None = None
 
     def run(self, publish: Callable[[Snapshot], None], stop: threading.Event) -> None:
         self._publish = publish
-        for snapshot in self._snapshots:
+        for snapshot in self.snapshots:
             self.feed(snapshot)
         while self.latest is None or self.latest.running:
             if stop.wait(0.01):

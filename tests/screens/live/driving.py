@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -39,13 +41,23 @@ def live(app: DenetApp) -> LiveScreen:
     return screen
 
 
+def notices(app: App[Any]) -> list[str]:
+    """The messages that are shown."""
+    return [str(note.message) for note in app._notifications]
+
+
+async def mouse(pilot: Pilot[Any], *what: Any, **how: Any) -> None:
+    """Send events of the mouse, each as it is named: the pilot's own ways cannot scroll, or drag out of a widget."""
+    await pilot._post_mouse_events(*what, **how)
+
+
 async def settle(pilot: Pilot[object], session: Session) -> None:
     """Wait until the newest snapshot is taken in and drawn."""
     assert isinstance(pilot.app, DenetApp)
     screen = live(pilot.app)
     for _ in range(500):
         await pilot.pause(0.01)
-        if session.latest is not None and screen._newest is session.latest and not screen._waiting:
+        if session.latest is not None and screen.newest is session.latest and not screen.waiting:
             await pilot.pause()
             return
     raise AssertionError("the newest snapshot never arrived")

@@ -21,7 +21,7 @@ from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.tabs import PaneSwitch
 from tests.screens.live.double import SYSCALLS, Build, Session
-from tests.screens.live.driving import lines, live, settle, until
+from tests.screens.live.driving import lines, live, notices, settle, until
 
 
 def timed() -> Session:
@@ -69,7 +69,7 @@ async def test_the_details_are_beside_the_tree_where_there_is_room_and_follow_it
         await pilot.press("escape")
         await pilot.pause()
         assert not page.region
-        assert live(app)._view.trail  # one step at a time
+        assert live(app).view.trail  # one step at a time
 
 
 async def test_enter_narrows_and_once_more_shows_the_details_and_escape_leads_back() -> None:
@@ -81,7 +81,7 @@ async def test_enter_narrows_and_once_more_shows_the_details_and_escape_leads_ba
         page, tree, table = (screen.query_one(kind) for kind in (DetailsPage, ProcessTree, SyscallTable))
         await pilot.press("tab", "j", "enter")
         await pilot.pause()
-        assert [step.label for step in screen._view.trail] == ["cc1 (4243)"]
+        assert [step.label for step in screen.view.trail] == ["cc1 (4243)"]
         assert table.has_focus
         await pilot.press("tab", "enter")
         await pilot.pause()
@@ -93,11 +93,11 @@ async def test_enter_narrows_and_once_more_shows_the_details_and_escape_leads_ba
         await pilot.pause()
         assert tree.has_focus
         assert tree.region
-        assert screen._view.trail  # one step at a time
+        assert screen.view.trail  # one step at a time
         await pilot.press("escape", "i", "enter")  # narrows from here
         await pilot.pause()
         assert table.has_focus
-        assert screen._view.trail
+        assert screen.view.trail
         await pilot.click(PaneSwitch, offset=(25, 0))
         await pilot.pause()
         assert page.has_focus
@@ -120,10 +120,6 @@ def watching(pid: int, **more: object) -> Session:
     return Session([last._replace(time_ns=now + 10**6, processes=(process,))])
 
 
-def said(app: DenetApp) -> list[str]:
-    return [str(note.message) for note in app._notifications]
-
-
 async def test_k_asks_for_a_signal_and_sends_it(sleeper: subprocess.Popen[bytes]) -> None:
     session = watching(sleeper.pid)
     app = DenetApp(session)
@@ -136,7 +132,7 @@ async def test_k_asks_for_a_signal_and_sends_it(sleeper: subprocess.Popen[bytes]
         assert f"user    {user} ({os.geteuid()})" in live(app).query_one(DetailsPage).texts
         await pilot.press("escape")
         assert app.screen is live(app)
-        assert said(app) == []
+        assert notices(app) == []
         if os.geteuid() == 0:
             os.setresuid(65534, 65534, 0)
             try:
@@ -145,11 +141,11 @@ async def test_k_asks_for_a_signal_and_sends_it(sleeper: subprocess.Popen[bytes]
             finally:
                 os.setresuid(0, 0, 0)
             why = "it is another user's, which only that user and root may signal"
-            assert said(app) == [f"No signal was sent to sleep ({sleeper.pid}): {why}."]
+            assert notices(app) == [f"No signal was sent to sleep ({sleeper.pid}): {why}."]
             app.clear_notifications()
         await pilot.press("k", *["j"] * 4, "enter")
         await until(pilot, lambda: os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOHANG) is not None)
-        assert said(app) == [f"SIGSTOP was sent to sleep ({sleeper.pid})."]
+        assert notices(app) == [f"SIGSTOP was sent to sleep ({sleeper.pid})."]
         await pilot.press("k", *["k"] * 3)  # up, at the top: still the first
         first = app.screen
         sleeper.kill()
@@ -158,11 +154,11 @@ async def test_k_asks_for_a_signal_and_sends_it(sleeper: subprocess.Popen[bytes]
         await pilot.pause()
         assert app.screen is not first
         ended = f"No signal was sent to sleep ({sleeper.pid}): it has ended."
-        assert said(app)[1:] == [ended]
+        assert notices(app)[1:] == [ended]
         await pilot.press("k")
         await pilot.pause()
         assert app.screen is live(app)
-        assert said(app)[1:] == [ended, ended]
+        assert notices(app)[1:] == [ended, ended]
 
 
 async def test_what_has_ended_is_offered_no_signal(sleeper: subprocess.Popen[bytes]) -> None:
@@ -174,4 +170,4 @@ async def test_what_has_ended_is_offered_no_signal(sleeper: subprocess.Popen[byt
         await pilot.pause()
         assert app.screen is live(app)
         assert "Signal" not in lines(live(app).query_one(KeyLine))[0]
-        assert said(app) == []
+        assert notices(app) == []

@@ -16,7 +16,7 @@ from denet_tui.widgets.narrowing import Errno, Family, Narrow, OneSyscall
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.live.double import SYSCALLS, Build, Session
-from tests.screens.live.driving import ended, lines, live, running, settle
+from tests.screens.live.driving import ended, lines, live, notices, running, settle
 
 WIDE = (120, 40)
 
@@ -25,18 +25,14 @@ def crumbs(screen: LiveScreen) -> str:
     return "".join(line.strip() for line in lines(screen.query_one(Crumbs))).replace("\u203a", ">")
 
 
-def said(app: DenetApp) -> list[str]:
-    return [str(note.message) for note in app._notifications]
-
-
 async def test_each_number_shows_its_tab_and_a_hidden_one_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     app = DenetApp(session)
     async with app.run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         screen = live(app)
-        assert len(screen._body) == 1  # the others are made when they are shown
+        assert len(screen.body) == 1  # the others are made when they are shown
         for number, tab in enumerate(TABS, 1):
             await pilot.press(str(number))
             assert [each.id for each in TABS if screen.query_one(f"#{each.id}").region] == [tab.id]
@@ -70,7 +66,7 @@ async def test_everything_follows_the_narrowing_and_escape_widens() -> None:
         assert sum(row.counters.calls for row in table.rows) == sum(row.process.total.calls for row in tree.rows)
         # The bars of a process are of what is shown alone: the last of them is its rate.
         first = tree.rows[0]
-        assert screen._rates.of_process(first.key, 12, 0, {row.syscall for row in table.rows})[-1] == first.rate
+        assert screen.rates.of_process(first.key, 12, 0, {row.syscall for row in table.rows})[-1] == first.rate
         screen.post_message(Narrow(OneSyscall(SYSCALLS[2]), Errno(errno.ENOENT)))
         await pilot.pause()
         assert crumbs(screen) == "all > %file > cc1 (4243) > openat > ENOENT  (times are of all calls, failed or not)"
@@ -127,19 +123,19 @@ async def test_the_interval_changes_within_limits_and_y_copies_the_row_as_text()
         await pilot.press("j", "y")
         assert app.clipboard.startswith("write  ")
         assert "99,040" in app.clipboard
-        assert said(app)[-1].startswith("copied: write")
+        assert notices(app)[-1].startswith("copied: write")
         for key, seconds in (("plus", 1.0), ("plus", 2.0), ("minus", 1.0), ("equals_sign", 2.0)):
             await pilot.press(key)
             assert session.interval_s == seconds
-            assert said(app)[-1] == f"one sample every {seconds:g} s"
+            assert notices(app)[-1] == f"one sample every {seconds:g} s"
         await pilot.press(*["minus"] * 6)
         assert session.interval_s == 0.1
-        assert said(app)[-1] == "one sample every 0.1 s: this is the limit"
+        assert notices(app)[-1] == "one sample every 0.1 s: this is the limit"
 
 
 async def test_f_goes_back_to_the_first_row_whichever_it_is() -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     app = DenetApp(session)
     async with app.run_test(size=WIDE) as pilot:
         await settle(pilot, session)
@@ -238,7 +234,7 @@ async def test_a_snapshot_that_comes_while_a_tab_is_made_waits_for_it() -> None:
         for index, tab in enumerate(TABS[1:], 1):
             made = asyncio.ensure_future(screen.action_tab(index))
             await asyncio.sleep(0)  # once: it waits for what is not composed yet
-            assert not screen._body[tab.id].is_mounted
+            assert not screen.body[tab.id].is_mounted
             screen._apply(session.latest)
             screen._poll()
             await made

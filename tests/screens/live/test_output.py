@@ -19,7 +19,7 @@ from denet_tui.widgets.log import LogView
 from denet_tui.widgets.output import OutputView
 from denet_tui.widgets.tabs import TabRow
 from tests.screens.live.double import SYSCALLS, OwnTerminal, Session
-from tests.screens.live.driving import ended, lines, live, running, settle, until
+from tests.screens.live.driving import ended, lines, live, mouse, notices, running, settle, until
 
 SIZE = (120, 40)
 
@@ -118,19 +118,19 @@ async def test_what_is_pasted_is_typed_and_marked_where_the_command_wants_that()
         terminal.output.add(b"\x1b[?1002h\x1b[?1006hdrags")
         await until(pilot, lambda: lines(view_of())[1].startswith("readyclicksdrags"))
         await pilot.click(OutputView, offset=(3, 0))  # the line above the output is ours
-        await pilot._post_mouse_events([MouseDown, MouseMove, MouseUp], OutputView, (5, 3), button=1, control=True)
-        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await mouse(pilot, [MouseDown, MouseMove, MouseUp], OutputView, (5, 3), button=1, control=True)
+        await mouse(pilot, [MouseScrollDown], OutputView, (5, 3))
         sent = [b"\x1b[<16;6;3M", b"\x1b[<48;6;3M", b"\x1b[<16;6;3m", b"\x1b[<65;6;3M"]
         await until(pilot, lambda: terminal.typed == b"".join(sent))
         # What is dragged out of it ends at its edge; what begins outside is not the command's.
         terminal.typed = b""
-        await pilot._post_mouse_events([MouseDown], OutputView, (5, 3), button=1)
-        await pilot._post_mouse_events([MouseMove, MouseUp], None, (2, 0), button=1)
+        await mouse(pilot, [MouseDown], OutputView, (5, 3), button=1)
+        await mouse(pilot, [MouseMove, MouseUp], None, (2, 0), button=1)
         await until(pilot, lambda: terminal.typed == b"\x1b[<0;6;3M\x1b[<32;3;1M\x1b[<0;3;1m")
-        await pilot._post_mouse_events([MouseUp], None, (2, 0), button=1)
-        await pilot._post_mouse_events([MouseDown, MouseUp], OutputView, (3, 0), button=1)
-        await pilot._post_mouse_events([MouseMove, MouseUp], OutputView, (5, 3), button=1)  # as when pressed outside
-        await pilot._post_mouse_events([MouseScrollDown], OutputView, (5, 3))
+        await mouse(pilot, [MouseUp], None, (2, 0), button=1)
+        await mouse(pilot, [MouseDown, MouseUp], OutputView, (3, 0), button=1)
+        await mouse(pilot, [MouseMove, MouseUp], OutputView, (5, 3), button=1)  # as when pressed outside
+        await mouse(pilot, [MouseScrollDown], OutputView, (5, 3))
         await until(pilot, lambda: terminal.typed.endswith(b"\x1b[<0;3;1m\x1b[<65;6;3M"))
 
 
@@ -200,7 +200,7 @@ async def test_a_process_that_was_not_started_here_has_no_output_and_is_not_run_
         assert "There is no output here" in lines(view(pilot))[2]
         assert not view(pilot).typing
         await pilot.press("R")
-        assert any("nothing to run again" in notice.message for notice in app._notifications)
+        assert any("nothing to run again" in notice for notice in notices(app))
         assert app.screen is live(app)
 
 
@@ -254,8 +254,8 @@ async def test_running_again_shows_the_new_run_and_at_its_end_what_changed() -> 
         assert sum(row.calls for row in rows) == more
         assert [abs(row.calls) for row in rows] == sorted((abs(row.calls) for row in rows), reverse=True)
         await pilot.press("escape")
-        assert live(app)._source is second
-        assert live(app)._tab == 4  # the tab that was shown is shown again
+        assert live(app).source is second
+        assert live(app).tab == 4  # the tab that was shown is shown again
         await pilot.press("d")
         assert isinstance(app.screen, DifferenceScreen)
         await pilot.press("q", "q")
@@ -273,7 +273,7 @@ async def test_a_command_that_still_runs_is_not_ended_unasked() -> None:
         await pilot.press("c")
         assert (runs.asked, app.screen) == (0, live(app))
         await pilot.press("R", "e")
-        await until(pilot, lambda: isinstance(app.screen_stack[0], type(live(app))) and live(app)._source is second)
+        await until(pilot, lambda: isinstance(app.screen_stack[0], type(live(app))) and live(app).source is second)
         await settle(pilot, second)
         await pilot.press("d")
         assert "so far" in str(app.screen.query_one("#runs").render())
@@ -286,9 +286,9 @@ async def test_what_cannot_be_run_again_is_told_and_the_last_run_stays() -> None
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot, first)
         await pilot.press("R")
-        await until(pilot, lambda: bool(app._notifications))
-        assert any("does not end" in notice.message for notice in app._notifications)
-        assert live(app)._source is first
+        await until(pilot, lambda: bool(notices(app)))
+        assert any("does not end" in notice for notice in notices(app))
+        assert live(app).source is first
         await pilot.press("d")
         assert app.screen is live(app)
 

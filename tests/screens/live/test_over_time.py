@@ -16,7 +16,7 @@ from denet_tui.widgets.latency import LatencyView
 from denet_tui.widgets.syscalls import SyscallTable
 from denet_tui.widgets.timeview import TimeView
 from tests.screens.live.double import SYSCALLS, Build, Session
-from tests.screens.live.driving import lines, live, running, settle
+from tests.screens.live.driving import lines, live, mouse, running, settle
 
 WIDE = (120, 40)
 
@@ -59,7 +59,7 @@ async def test_the_keys_move_the_window_of_both_views(tab: str, view: type[TimeV
 
 async def test_the_window_stands_still_while_new_values_come() -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(200)]
+    session.snapshots = [build.step() for _ in range(200)]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         await pilot.press("z", "z", "left_square_bracket")
@@ -81,7 +81,7 @@ async def test_keys_in_one_go_all_count_and_the_mouse_moves_the_cursor_and_the_w
         for _ in range(6):
             view.move_cursor(-1)
         await pilot.pause()
-        assert live(pilot.app)._window == view.window
+        assert live(pilot.app).window == view.window
         assert view.cursor_column(view.grid) == view.grid.count - 6
         await pilot.click(Chart, offset=(view.first_cell() + 10, 5))
         assert view.cursor_column(view.grid) == 10
@@ -89,7 +89,7 @@ async def test_keys_in_one_go_all_count_and_the_mouse_moves_the_cursor_and_the_w
         await pilot.click(Chart, offset=(2, 5))
         assert view.cursor_column(view.grid) == 10
         end = view.grid.end_s
-        await pilot._post_mouse_events([MouseScrollUp], widget=Chart, offset=(9, 3))
+        await mouse(pilot, [MouseScrollUp], widget=Chart, offset=(9, 3))
         assert view.grid.end_s < end
 
 
@@ -169,10 +169,10 @@ async def test_everything_follows_what_is_narrowed() -> None:
 def with_errors(session: Session) -> Session:
     """The same, the newest snapshots with errors and with calls in flight."""
     openat = SYSCALLS[2]
-    for place, snapshot in enumerate(session._snapshots):
+    for place, snapshot in enumerate(session.snapshots):
         first, *others = snapshot.processes
         errnos = {(openat, 2): 10 * place}
-        session._snapshots[place] = snapshot._replace(
+        session.snapshots[place] = snapshot._replace(
             errnos=errnos,
             processes=(first._replace(errnos=errnos), *others),
             in_flight=(InFlight(first.tgid, first.tgid, SYSCALLS[0], snapshot.time_ns - 5 * 10**9),),
@@ -198,7 +198,7 @@ async def test_errors_and_calls_in_flight() -> None:
 
 async def test_hidden_tabs_draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         await pilot.press("2", "3", "4")

@@ -99,7 +99,7 @@ async def test_a_command_that_ends_during_the_question_was_not_killed() -> None:
     async with app.run_test() as pilot:
         await settle(pilot, session)
         await pilot.press("q")
-        session.latest = ended()._snapshots[-1]
+        session.latest = ended().snapshots[-1]
         await pilot.press("k")
     assert app.return_value == "ended"
 

@@ -35,7 +35,7 @@ async def comes_to(pilot: Pilot[object], at_s: float) -> ReplayScreen:
     assert isinstance(pilot.app, DenetApp)
     screen = live(pilot.app)
     assert isinstance(screen, ReplayScreen)
-    await until(pilot, lambda: screen._shown is not None and screen._shown.elapsed_ns == round(at_s * 1e9))
+    await until(pilot, lambda: screen.shown is not None and screen.shown.elapsed_ns == round(at_s * 1e9))
     await pilot.pause(0.2)
     return screen
 
@@ -52,8 +52,8 @@ async def test_it_opens_at_the_end_and_moves_in_time(recording: Path) -> None:
         await pilot.press("T", *"20", "enter")
         await comes_to(pilot, 20)
         assert "stopped  0:20.0 of 1:15.0" in player(screen)
-        assert screen._window.cursor_s == 20
-        counted = screen._rates.timeline.columns(0, END_S, 1)[0].counters.calls
+        assert screen.window.cursor_s == 20
+        counted = screen.rates.timeline.columns(0, END_S, 1)[0].counters.calls
         assert counted == sum(range(1, TICKS + 1)) + 50, "the chart has all of the run, each tick once"
         await pilot.press("right_parenthesis")
         await comes_to(pilot, 20.5)
@@ -67,7 +67,7 @@ async def test_it_opens_at_the_end_and_moves_in_time(recording: Path) -> None:
         assert "┼" in player(screen).replace("█", "┼")
         await pilot.press("0")
         await comes_to(pilot, END_S)
-        assert screen._window.follows
+        assert screen.window.follows
 
 
 async def test_where_the_cursor_of_the_chart_goes_all_goes(recording: Path) -> None:
@@ -75,13 +75,13 @@ async def test_where_the_cursor_of_the_chart_goes_all_goes(recording: Path) -> N
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await comes_to(pilot, END_S)
         await pilot.press(*["shift+left"] * 5)
-        await until(pilot, lambda: screen._shown is not None and screen._shown.elapsed_ns < END_S * 1e9)
-        shown, cursor = screen._shown, screen._window.cursor_s
+        await until(pilot, lambda: screen.shown is not None and screen.shown.elapsed_ns < END_S * 1e9)
+        shown, cursor = screen.shown, screen.window.cursor_s
         assert shown is not None
         assert cursor is not None
         assert shown.elapsed_ns - shown.interval_ns < cursor * 1e9 <= shown.elapsed_ns
         await pilot.click(PlayerLine, offset=(30, 0))
-        await until(pilot, lambda: screen._shown is not None and screen._shown.elapsed_ns < 15e9)
+        await until(pilot, lambda: screen.shown is not None and screen.shown.elapsed_ns < 15e9)
 
 
 async def test_it_plays_and_leaves_unasked(recording: Path) -> None:
@@ -92,7 +92,7 @@ async def test_it_plays_and_leaves_unasked(recording: Path) -> None:
         await comes_to(pilot, 0.5)
         await pilot.press("plus", "plus", "space")
         await until(pilot, lambda: "playing 5x" in player(screen))
-        await until(pilot, lambda: screen._shown is not None and screen._shown.elapsed_ns >= 3e9)
+        await until(pilot, lambda: screen.shown is not None and screen.shown.elapsed_ns >= 3e9)
         await pilot.press("space")
         await until(pilot, lambda: "stopped" in player(screen))
         await pilot.press("q")
@@ -105,12 +105,12 @@ async def test_what_the_view_is_narrowed_to_stays(recording: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await comes_to(pilot, END_S)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: bool(screen._view.trail))
+        await until(pilot, lambda: bool(screen.view.trail))
         await pilot.press("T", *"30", "enter")
         await comes_to(pilot, 30)
-        assert screen._view.trail
-        assert screen._rates.errors.last((next(iter(screen._shown.errnos))), 5)[-1] == 0, "no burst where none was"  # type: ignore[union-attr]
-        assert screen._rates.timeline.columns(29.5, 0.5, 1)[0].counters.calls == 60
+        assert screen.view.trail
+        assert screen.rates.errors.last((next(iter(screen.shown.errnos))), 5)[-1] == 0, "no burst where none was"  # type: ignore[union-attr]
+        assert screen.rates.timeline.columns(29.5, 0.5, 1)[0].counters.calls == 60
         await pilot.press("enter", "k")  # the Details of that moment; no signal goes to what is recorded
         await until(pilot, lambda: screen.query_one(DetailsPage).texts[0].startswith("cc1 1000: running for 30s"))
         assert app.screen is screen

@@ -17,7 +17,7 @@ from denet_tui.widgets.keys import KeyLine
 from denet_tui.widgets.processes import ProcessTree
 from denet_tui.widgets.syscalls import SyscallTable
 from tests.screens.live.double import INFO, Build, Session, empty
-from tests.screens.live.driving import ended, lines, live, running, settle, until
+from tests.screens.live.driving import ended, lines, live, mouse, running, settle, until
 
 WIDE, NARROW = (120, 40), (80, 24)
 
@@ -68,7 +68,7 @@ async def test_before_the_first_snapshot() -> None:
 
 async def test_space_freezes_the_view_but_not_the_collection() -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         await pilot.press("space")
@@ -85,7 +85,7 @@ async def test_space_freezes_the_view_but_not_the_collection() -> None:
         assert " paused " not in header(pilot)[0]
         assert session.latest is not None
         assert f"{session.latest.total.calls:,} calls" in header(pilot)[1]
-        assert live(pilot.app)._rates.whole.tick == 8
+        assert live(pilot.app).rates.whole.tick == 8
 
 
 def test_ready_messages_merge_with_each_other_only() -> None:
@@ -95,7 +95,7 @@ def test_ready_messages_merge_with_each_other_only() -> None:
 
 async def test_bursts_are_taken_in_whole_and_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     session, build, drawn = Session(), Build(), []
-    session._snapshots = [build.step()]
+    session.snapshots = [build.step()]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         screen = live(pilot.app)
@@ -106,7 +106,7 @@ async def test_bursts_are_taken_in_whole_and_drawn_once(monkeypatch: pytest.Monk
         await settle(pilot, session)
         assert drawn[-1] is session.latest
         assert len(drawn) == 1
-        assert screen._rates.whole.tick == 9
+        assert screen.rates.whole.tick == 9
 
 
 async def test_moving() -> None:
@@ -140,7 +140,7 @@ async def test_the_wheel_and_clicks() -> None:
         await pilot.click(ProcessTree, offset=(4, 3))
         assert tree(pilot).cursor == 2
         before = table(pilot).scroll_offset.y
-        await pilot._post_mouse_events([__import__("textual.events").events.MouseScrollDown], SyscallTable, (4, 4))
+        await mouse(pilot, [__import__("textual.events").events.MouseScrollDown], SyscallTable, (4, 4))
         await pilot.pause(0.5)
         assert table(pilot).scroll_offset.y > before
 
@@ -163,7 +163,7 @@ async def test_sorting_and_reversing() -> None:
 
 async def test_enter_narrows_to_the_subtree_and_backspace_widens() -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         everything = sum(row.counters.calls for row in table(pilot).rows)
@@ -176,7 +176,7 @@ async def test_enter_narrows_to_the_subtree_and_backspace_widens() -> None:
         # What was before the narrowing is in the trends as well.
         first = table(pilot).rows[0]
         assert list(first.rates) == pytest.approx(
-            [sum(_calls(at, process.pid, first) for process in inside) * 2 for at in session._snapshots]
+            [sum(_calls(at, process.pid, first) for process in inside) * 2 for at in session.snapshots]
         )
         session.feed(build.step())
         await settle(pilot, session)
@@ -195,7 +195,7 @@ def _calls(snapshot: Snapshot, pid: int, row: object) -> int:
 
 async def test_narrowing_while_paused_stays_at_the_frozen_moment() -> None:
     session, build = Session(), Build()
-    session._snapshots = [build.step() for _ in range(4)]
+    session.snapshots = [build.step() for _ in range(4)]
     async with DenetApp(session).run_test(size=WIDE) as pilot:
         await settle(pilot, session)
         await pilot.press("tab", "j", "enter")

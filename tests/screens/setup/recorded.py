@@ -39,7 +39,7 @@ MOUNT = Fix(
     "mount tracefs",
     (RunCommand(("/usr/bin/mount", "-t", "tracefs", "-o", "nosuid,nodev,noexec", "tracefs", "/sys/kernel/tracing")),),
     "until-reboot",
-    "umount, where nobody else uses it",
+    "umount, unless a process uses it",
 )
 UNIT = Fix(
     "FS-001.unit",

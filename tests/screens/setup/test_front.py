@@ -25,7 +25,7 @@ SMALL = (80, 24)
 
 def refused(kind: jobs.Kind, fix: str) -> jobs.Ended:
     """Sudo that lets nobody do anything."""
-    return jobs.Ended(kind, fix, good=False, text="sudo ended with status 1")
+    return jobs.Ended(kind, fix, good=False, text="sudo exited with status 1")
 
 
 def only_root(**more: Finding) -> Recorded:

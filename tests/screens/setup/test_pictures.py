@@ -44,7 +44,7 @@ def looking() -> Recorded:
 def failing() -> Recorded:
     engine = Recorded(broken())
     engine.says = ("$ /usr/bin/apt-get install -y python3-bpfcc", "E: Could not resolve 'deb.debian.org'")
-    engine.fails = "BCC-001.install: apt-get ended with status 100; what it had done was taken back"
+    engine.fails = "BCC-001.install: apt-get exited with status 100; what it had done was taken back"
     return engine
 
 
@@ -103,7 +103,7 @@ def home(engine: Recorded, **options: Any) -> HomeApp:
 
 def refused(kind: jobs.Kind, fix: str) -> jobs.Ended:
     """Sudo that lets nobody do anything."""
-    return jobs.Ended(kind, fix, good=False, text="sudo ended with status 1")
+    return jobs.Ended(kind, fix, good=False, text="sudo exited with status 1")
 
 
 STATES: dict[str, tuple[Callable[[], Recorded], Prepare]] = {

@@ -90,7 +90,7 @@ def test_a_failing_installation_is_explained_and_quitting_in_the_middle_undoes(t
     start(terminal, person, "sudo $denet setup", NOTHING_TO_BE_HAD)
     shows(terminal, "Watching does not work yet: bcc is not installed")
     terminal.type("d", "a")
-    shows(terminal, "✗ BCC-001.install:", "ended with status 100", "what it had done was taken back")
+    shows(terminal, "✗ BCC-001.install:", "exited with status 100", "what it had done was taken back")
     shows(terminal, "1 thing left", "✗ The package could not be fetched: there is no network here")
     terminal.type("s")
     shows(terminal, "» left BCC-001", "not proven yet")
