@@ -21,7 +21,7 @@ from denet_tui.bpf.open_calls import OpenCalls
 from denet_tui.bpf.privilege import real_uid
 from denet_tui.bpf.records import PROCESS, Process, process_of
 from denet_tui.bpf.rows import ABI_BIT, TGID
-from denet_tui.bpf.tasks import HELD, NEW, TASK, THREAD, Task, task_of
+from denet_tui.bpf.tasks import HELD, NEW, THREAD, Task, task_of
 from denet_tui.bpf.times import Spent
 from denet_tui.bpf.unmet import Unmet, Used, used_by
 from denet_tui.counts import Counts
@@ -182,9 +182,8 @@ class Tracer:
             raise
         finally:
             self.unmet.take_back(before.keys() - {thread.tid for thread in threads})
-        for thread in threads:
-            if thread.tid not in before:
-                self.unmet.tell(tgid, thread, start_ns, Used())
+        for thread in (each for each in threads if each.tid not in before):
+            self.unmet.tell(tgid, thread, start_ns, Used())
         self.unmet.watched()
         if self._only_uid is not None:
             # Looked at last: a thread that is still in the call that makes it another's is not counted.
@@ -340,16 +339,10 @@ class Tracer:
         return spent
 
     def _read_tasks(self) -> list[Task]:
-        told = {}  # first: what is met meanwhile is in both, and what is kept here because its slot is taken is not
-        for keys, values in self.maps["tasks"].read():
-            tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
-            told |= {tid: task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)}
+        told = self.unmet.read()  # first: what is met meanwhile is in both
         used = b"".join(indexes for indexes, _ in self.maps["owners"].read())
         threads = [slot[: THREAD.size] for slot in self.maps["slots"].lookup_many(used) if slot]
-        if told:
-            met = told.keys() & {slot[TASK.size :] for slot in threads}
-            self.unmet.take_back(int.from_bytes(tid, "little") for tid in met)
-            threads += [told[tid] for tid in told.keys() - met]
+        threads += self.unmet.still(told, threads)
         known = self._tasks
         self._tasks = {row: known.get(row) or self.unmet.told.get(row) or task_of(row) for row in threads}
         return [*filter(_TID, self._tasks.values())]

@@ -81,3 +81,19 @@ class Unmet:
     def take_back(self, tids: Iterable[int]) -> None:
         """Those have ended before they were watched, or have been met before they were told."""
         self._tasks.delete_many(b"".join(struct.pack("<I", tid) for tid in tids))
+
+    def read(self) -> dict[bytes, bytes]:
+        """By tid, as a slot begins: those that were told, and those that are kept here because their slot is taken."""
+        rows: dict[bytes, bytes] = {}
+        for keys, values in self._tasks.read():
+            tids, tasks = struct.iter_unpack("4s", keys), struct.iter_unpack(f"{TASK.size}s", values)
+            rows |= {tid: task + tid for (tid,), (task,) in zip(tids, tasks, strict=True)}
+        return rows
+
+    def still(self, rows: Mapping[bytes, bytes], met: Iterable[bytes]) -> list[bytes]:
+        """Those of `rows` that have no slot, by what slots begin with; one that was told too late is taken back."""
+        if not rows:
+            return []
+        late = rows.keys() & {slot[TASK.size :] for slot in met}
+        self.take_back(int.from_bytes(tid, "little") for tid in late)
+        return [rows[tid] for tid in rows.keys() - late]
