@@ -130,8 +130,7 @@ class Tracer:
         if "claims" not in self.maps:
             return ""
         name = os.urandom(7).hex()
-        claim = _CLAIM.pack(name.encode(), HELD if held else NEW, 0)
-        self.maps["claims"].update(bytes(4), claim)
+        self.maps["claims"].update(bytes(4), _CLAIM.pack(name.encode(), HELD if held else NEW, 0))
         return name
 
     def hold(self, pid: int, parent: int = 0, *, held: bool = True) -> None:
