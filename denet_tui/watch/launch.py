@@ -111,7 +111,11 @@ class Start:
             raise StartError(f"root may not become {becomes.name} here: that takes CAP_SETUID and CAP_SETGID") from None
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
-            self.notes = ("running as root: there is no other user to become",)
+            self.notes = (
+                f"denet-tui itself runs as root, only the command as {self.runner.name}"
+                if aim == "command" and self.runner.uid
+                else "running as root: there is no other user to become",
+            )
 
     def aim_at(self, aim: Aim, pids: Sequence[int] = (), scale: int = 0) -> None:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
