@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 _ODD = re.compile(r"[^ -~]")
 
@@ -53,6 +53,14 @@ def visible(text: str, keep: str = "") -> str:
         return f"\\x{ord(sign) - 0xDC00:x}" if "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1]
 
     return _ODD.sub(shown, text)
+
+
+def wrapped(text: str, width: int, **how: Any) -> list[str]:
+    """Lines of a text, as textwrap.wrap has them; between a number and its percent sign none ends."""
+    import textwrap  # most starts need none of it
+
+    lines = textwrap.wrap(re.sub(r"(?<=\d) %", "\u00a0%", text), width, **how)
+    return [line.replace("\u00a0%", " %") for line in lines]
 
 
 def how_many(count: int, what: str) -> str:
