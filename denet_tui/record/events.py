@@ -7,7 +7,7 @@ from itertools import chain
 from operator import attrgetter
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
-from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.system.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
@@ -88,4 +88,6 @@ class Lifecycle:
                 event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):
             event |= command_line(process)
-        return event | ending(process.status) if step == _EXIT else event
+        if step == _EXIT:
+            event |= {**ending(process.status), "accounts": accounts(process.usage.accounts)}
+        return event

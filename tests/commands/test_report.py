@@ -84,7 +84,8 @@ def test_json_has_what_the_summary_has(tmp_path: Path) -> None:
     assert {name for name in summary if name != "kind"} <= set(told)
     assert (told["time"], told["cpu_ns"]) == (summary["time"], summary["cpu_ns"])
     assert {each["pid"]: each["time"] for each in told["processes"]} == {
-        each["pid"]: each["time"] for each in summary["processes"]  # type: ignore[attr-defined]
+        each["pid"]: each["time"]
+        for each in summary["processes"]  # type: ignore[attr-defined]
     }
     assert [set(each) for each in told["processes"]] == [set(each) for each in summary["processes"]]  # type: ignore[attr-defined]
 
