@@ -13,8 +13,10 @@ from denet_tui.commands.targets import WatchRequest
 from denet_tui.findings.rules import sentences
 from denet_tui.model import Counters
 from denet_tui.record import about
+from denet_tui.record.summary import process_item
 from denet_tui.record.table import duration, exactness, render_table
 from denet_tui.record.totals import Totals
+from denet_tui.record.track import Track
 from denet_tui.syscalls import errno_name
 from denet_tui.system.visible import as_json, how_many, markdown, visible, write
 from denet_tui.touched import Use, called
@@ -33,10 +35,16 @@ def report(path: str, form: Form, request: WatchRequest) -> NoReturn:
 def _report(path: str, form: Form, request: WatchRequest) -> int:
     (track,) = tracks([path])
     log_to(request, on_screen=False)
-    totals = Totals.of(track)
     forms = {"text": _text, "markdown": _markdown, "csv": _csv}
-    write(as_json(totals.as_object(), lines=True) + "\n" if form == "json" else forms[form](totals), sys.stdout)
+    write(_json(track) if form == "json" else forms[form](Totals.of(track)), sys.stdout)
     return 0
+
+
+def _json(track: Track) -> str:
+    processes = list[str]()
+    totals = Totals.of(track, lambda each: processes.append(process_item(track.info, each)))
+    begin, items = as_json(totals.as_object(), lines=True).removesuffix("\n}"), ",\n    ".join(processes)
+    return f'{begin},\n  "processes": [\n    {items}\n  ]\n}}\n'
 
 
 def _text(totals: Totals) -> str:

@@ -158,8 +158,8 @@ def crowded(snapshot: Snapshot) -> Iterator[RunFinding]:
     if wanted_ns < _CROWD * cpus * snapshot.elapsed_ns:
         return
     threads, share = round(wanted_ns / (snapshot.elapsed_ns or 1)), time.runqueue_ns / wanted_ns
-    text = f"{threads} threads wait for CPU {100 * share:.0f} % of the time that they could run"
-    text += f", on {how_many(cpus, 'CPU')}"
+    text = f"on average {threads} threads at once want to run on {how_many(cpus, 'CPU')}"
+    text += f": they wait for a CPU {100 * share:.0f} % of that time"
     figures: dict[str, int | str] = {"threads": threads, "cpus": cpus, "runqueue_ns": time.runqueue_ns}
     yield RunFinding("crowded", text, figures, min(share, 0.9), "overview")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from denet_tui.counts import added
-from denet_tui.detail import NO_USAGE, Usage
+from denet_tui.detail import NO_USAGE, Accounts, Usage
 from denet_tui.model import ABI_NATIVE, NO_LOSS, NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
 from denet_tui.syscalls import named
 
@@ -44,6 +44,11 @@ def unix_ms(value: object) -> int:
     return whole(whole(value) * 1_000_000) // 1_000_000
 
 
+def or_none(value: object) -> int | None:
+    """A whole number, or None for what is not known."""
+    return None if value is None else whole(value)
+
+
 def or_text(value: object) -> str | None:
     """A text, or None for what is not known."""
     return None if value is None else str(value)
@@ -65,6 +70,16 @@ def usage(metrics: dict[str, Any]) -> Usage:
         whole(metrics["mem_vms_kb"]) * 1024,
         whole(metrics["thread_count"]),
     )
+
+
+def ended_usage(line: dict[str, Any]) -> Usage:
+    """What a process had used when it ended; older recordings have it in their summary alone."""
+    return Usage(accounts=accounts(line["accounts"])) if "accounts" in line else NO_USAGE
+
+
+def accounts(line: dict[str, Any]) -> Accounts:
+    """What was used, None for what is not known."""
+    return Accounts(*(or_none(line[name]) for name in Accounts._fields))
 
 
 def run_info(first: dict[str, Any]) -> RunInfo:

@@ -7,7 +7,7 @@ from itertools import chain
 from operator import attrgetter
 
 from denet_tui.model import ProcessInfo, ProcessKey, RunInfo, Snapshot
-from denet_tui.record.text import Json, command_line, ending, plain, wall_ms
+from denet_tui.record.text import Json, accounts, command_line, ending, plain, wall_ms
 from denet_tui.system.visible import as_json
 
 _FORK, _EXEC, _EXIT = range(3)
@@ -37,6 +37,8 @@ class Lifecycle:
         steps: list[tuple[int, int, ProcessInfo]] = []
         seen = {(tgid, start_ns): (execs, end_ns is not None) for tgid, start_ns, execs, end_ns in self._states}
         for process in chain(snapshot.processes, snapshot.ended):
+            if self._is_held(process):
+                continue
             key = process.key
             before = seen.get(key)
             execs, had_ended = before or (0, False)
@@ -51,6 +53,10 @@ class Lifecycle:
             seen[key] = process.execs, process.end_ns is not None
         self._states = states
         return steps
+
+    def _is_held(self, process: ProcessInfo) -> bool:
+        # Held before the run began: until its exec it is a process of denet-tui's own.
+        return process.start_ns < self._info.start_ns and not process.execs and process.alive
 
     def _is_command(self, process: ProcessInfo) -> bool:
         # Only the first that has its pid, and the same once it has begun: a descendant may get that pid later.
@@ -82,4 +88,6 @@ class Lifecycle:
                 event["start_ns"] = process.start_ns
         if step == _EXEC or (step == _FORK and not process.execs):
             event |= command_line(process)
-        return event | ending(process.status) if step == _EXIT else event
+        if step == _EXIT:
+            event |= {**ending(process.status), "accounts": accounts(process.usage.accounts)}
+        return event

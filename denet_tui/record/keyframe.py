@@ -13,12 +13,12 @@ from denet_tui.counts import EMPTY, added
 from denet_tui.detail import Detail, Programs
 from denet_tui.model import NOTHING, Counters, Errnos, ProcessInfo, ProcessKey, RunInfo, Snapshot, Syscall
 from denet_tui.record import execs, files, times
-from denet_tui.record.denet_lines import amount, or_text, unix_ms, whole
+from denet_tui.record.denet_lines import amount, ended_usage, or_none, or_text, unix_ms, whole
 from denet_tui.record.files import Changes
 from denet_tui.record.lines import Lines
 from denet_tui.record.marks import Marks
-from denet_tui.record.read import DAMAGE, Line, counts_of, damage, first_snapshot, loss_of, or_none, rows_of, status_of
-from denet_tui.record.text import Json, key, lists, plain, rows
+from denet_tui.record.read import DAMAGE, Line, counts_of, damage, first_snapshot, loss_of, rows_of, status_of
+from denet_tui.record.text import Json, accounts, key, lists, plain, rows
 from denet_tui.system.visible import as_json
 
 INDEX, KEYFRAME = b'{"kind":"index"', b'{"kind":"keyframe"'
@@ -160,7 +160,10 @@ def _calls(counted: Mapping[Syscall, Counters], errnos: Errnos) -> str:
 
 
 def _time(process: ProcessInfo) -> str:
-    return f"[{','.join(map(str, times.numbers(process.time)))}]" if process.time else "null"
+    spent = process.time
+    if spent and process.end_ns:
+        return as_json(times.numbers(spent, times.waits(spent)))
+    return f"[{','.join(map(str, times.numbers(spent)))}]" if spent else "null"
 
 
 def _process(process: ProcessInfo) -> Json:
@@ -179,6 +182,7 @@ def _process(process: ProcessInfo) -> Json:
         "execs": process.execs,
         "exec_ns": process.exec_ns,
         "lost": process.lost,
+        **({"accounts": accounts(process.usage.accounts)} if process.end_ns else {}),
         "programs": process.programs
         and [[execs.item(each) for each in process.programs.kept], process.programs.dropped],
     }
@@ -252,6 +256,7 @@ def _process_of(line: Line) -> ProcessInfo:
         execs=whole(line["execs"]),
         exec_ns=or_none(line["exec_ns"]),
         lost=bool(line["lost"]),
+        usage=ended_usage(line),
         cut=bool(line["cut"]),
         cgroup=or_text(line.get("cgroup")),
         total=syscalls.sum(),

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from denet_tui.counts import EMPTY, Counts, added
-from denet_tui.detail import NO_USAGE, Accounts, Detail, Exec, Gap, Programs, Time, Usage
+from denet_tui.detail import NO_USAGE, Detail, Exec, Gap, Programs, Time, Usage
 from denet_tui.model import (
     BUCKETS,
     KEPT_ENDED,
@@ -31,7 +31,7 @@ from denet_tui.model import (
     added_up,
 )
 from denet_tui.record import denet_lines, execs, files, times
-from denet_tui.record.denet_lines import MOST, or_text, unix_ms, whole
+from denet_tui.record.denet_lines import MOST, or_none, or_text, unix_ms, whole
 from denet_tui.record.sink import RecordError
 from denet_tui.record.tree import FORMAT
 from denet_tui.syscalls import errno_number, named
@@ -159,7 +159,7 @@ class _Advance:
             forgotten=before.forgotten + max(0, len(self.over) - KEPT_ENDED),
             running=bool(ours["running"]),
             status=status_of(ours["status"]),
-            accounts=Accounts(*(or_none(ours["accounts"][name]) for name in Accounts._fields)),
+            accounts=denet_lines.accounts(ours["accounts"]),
             cpu_percent=denet_lines.usage(tree["aggregated"]).cpu_percent,
             asleep_ns=whole(ours["asleep_ns"], -MOST),
             set_ns=whole(ours["wall_clock_set_ns"], -MOST),
@@ -199,7 +199,7 @@ class _Advance:
         known = self.living.get(pid)
         if what == "exit":
             if known is not None and known.start_ns < time_ns:
-                self._end(known, end_ns=time_ns, status=_status(event))
+                self._end(known, end_ns=time_ns, status=_status(event), usage=denet_lines.ended_usage(event))
             return
         if what == "fork" or known is None:
             if known is not None:
@@ -216,9 +216,9 @@ class _Advance:
             **executed,
         )
 
-    def _end(self, process: ProcessInfo, **how: Any) -> None:
+    def _end(self, process: ProcessInfo, usage: Usage = NO_USAGE, **how: Any) -> None:
         del self.living[process.pid]
-        self.over.append(process._replace(usage=NO_USAGE, **how))
+        self.over.append(process._replace(usage=usage, **how))
 
     def _usages(self, tree: Line) -> dict[int, Usage]:
         """What the living use; of one that is not listed the kernel side has lost the record."""
@@ -236,7 +236,7 @@ class _Advance:
                 if process.delta is not NOTHING:
                     self.over[place] = process._replace(recent=EMPTY, delta=NOTHING)
             else:
-                self.over[place] = news.to(process, NO_USAGE)
+                self.over[place] = news.to(process, process.usage)
         for pid, process in self.living.items():
             self.living[pid] = news.to(process, usages[pid])
         if news.tables:
@@ -390,8 +390,3 @@ def status_of(value: object) -> int | None:
     if value is not None:
         os.waitstatus_to_exitcode(whole(value))
     return or_none(value)
-
-
-def or_none(value: object) -> int | None:
-    """A whole number, or None for what is not known."""
-    return None if value is None else whole(value)

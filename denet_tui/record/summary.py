@@ -41,7 +41,7 @@ def summary_pieces(
     for name, items in (*lists.items(), ("processes", processes.items())):
         begin = f'{{"kind":"more","of":"summary","{name}":['
         rests[name] = _with_commas(items) if in_one else [(yield from in_lines(items, begin, "]}"))]
-    yield as_json(_head(snapshot, processes.left_out))[:-1]
+    yield as_json({"kind": "summary", **head(snapshot, processes.left_out)})[:-1]
     for name, rest in rests.items():
         yield f',"{name}":['
         yield from rest
@@ -54,10 +54,9 @@ def _with_commas(items: Iterable[str]) -> Iterator[str]:
         yield f",{item}" if number else item
 
 
-def _head(snapshot: Snapshot, left_out: int) -> Json:
-    """All but the long lists."""
+def head(snapshot: Snapshot, left_out: int) -> Json:
+    """All but the long lists; `left_out` processes are not in these."""
     return {
-        "kind": "summary",
         "exact": snapshot.exact,
         "lost": snapshot.loss._asdict(),
         "elapsed_s": snapshot.elapsed_ns / 1e9,
@@ -65,12 +64,14 @@ def _head(snapshot: Snapshot, left_out: int) -> Json:
         "wall_clock_set_s": snapshot.set_ns / 1e9,
         **ending(snapshot.status),
         **accounts(snapshot.accounts),
-        "findings": finding_items(snapshot),
+        "findings": [
+            {"rule": each.rule, "text": each.text, "figures": dict(each.figures)} for each in findings(snapshot)
+        ],
         "time": times.item(snapshot.detail.time, snapshot.syscalls),
         "turned_away": dict(snapshot.detail.turned_away),
         **({"processes_left_out": left_out} if left_out else {}),
         **notes(snapshot),
-        "syscalls": syscall_items(snapshot),
+        "syscalls": _syscalls(snapshot),
     }
 
 
@@ -97,13 +98,7 @@ def process_item(info: RunInfo, process: ProcessInfo) -> str:
     return as_json(item)
 
 
-def finding_items(snapshot: Snapshot) -> list[Json]:
-    """What stands out, the weightiest first."""
-    return [{"rule": each.rule, "text": each.text, "figures": dict(each.figures)} for each in findings(snapshot)]
-
-
-def syscall_items(snapshot: Snapshot) -> Json:
-    """All that the summary says of each syscall."""
+def _syscalls(snapshot: Snapshot) -> Json:
     errnos = by_syscall(snapshot.errnos)
     return {
         plain(syscall.name): {

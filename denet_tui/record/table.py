@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from denet_tui.record import about
 from denet_tui.spent import in_words, most_kernel_in, used_in_words
 from denet_tui.syscalls import how_ended
 from denet_tui.system.clock import off_the_clock
-from denet_tui.system.visible import how_many, visible
+from denet_tui.system.visible import how_many, visible, wrapped
 from denet_tui.touched import turned_away
 
 _SHOWN = 3
@@ -65,7 +64,7 @@ def render_table(
     else:
         lines.append("no syscalls were seen")
     for sentence in (*_story(info, snapshot, ending), *about.story(snapshot), *more):
-        lines += textwrap.wrap(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
+        lines += wrapped(sentence, width, subsequent_indent="  " if width > 20 else "") or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

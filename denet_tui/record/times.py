@@ -31,10 +31,15 @@ def item(spent: Time | None, calls: Mapping[Any, Counters]) -> Json | None:
     }
 
 
-def numbers(spent: Time, waits: Json | None = None) -> list[Any]:
+def numbers(spent: Time, inside: Json | None = None) -> list[Any]:
     """Its parts as `taken` reads them; what is not known is there where there is any."""
     unknown = [spent.unknown_ns] if spent.unknown_ns else []
-    return [*spent[:4], *([waits or {}] if unknown or waits is not None else []), *unknown]
+    return [*spent[:4], *([inside or {}] if unknown or inside is not None else []), *unknown]
+
+
+def waits(spent: Time) -> Json | None:
+    """What was waited in calls, as `taken` reads it; None for nothing."""
+    return {plain(call.name): wait for call, wait in spent.waits.items()} or None
 
 
 class Times:
@@ -60,10 +65,10 @@ class Times:
         for each in (*(one for one, rest in zip(living, rests, strict=True) if rest != rested_ns), *snapshot.ended):
             if each.time or each.alive:
                 name = f"{each.pid}@{each.start_ns}" if f"{each.pid}" in changed else f"{each.pid}"  # two had that id
-                changed[name] = each.time and numbers(each.time)
+                changed[name] = each.time and numbers(each.time, waits(each.time) if each.end_ns else None)
         total = snapshot.detail.time
         return {
-            "time": total and numbers(total, {plain(call.name): wait for call, wait in total.waits.items()}),
+            "time": total and numbers(total, waits(total) or {}),
             "rested_ns": rested_ns,
             "times": changed,
         }
@@ -97,6 +102,6 @@ def taken(found: list[Any] | None) -> Time | None:
     if found is None:
         return None
     user, kernel, runqueue, blocked = (int(number) for number in found[:4])
-    waits: Mapping[str, Any] = found[4] if len(found) > 4 else {}
-    inside = {named(name): Wait(*map(int, wait)) for name, wait in waits.items()} or NO_WAITS
+    told: Mapping[str, Any] = found[4] if len(found) > 4 else {}
+    inside = {named(name): Wait(*map(int, wait)) for name, wait in told.items()} or NO_WAITS
     return Time(user, kernel, runqueue, blocked, inside, *map(int, found[5:6]))

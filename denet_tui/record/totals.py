@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from denet_tui.model import NOTHING, Counters, ProcessInfo, RunInfo, Snapshot, Syscall, added_up
 from denet_tui.record import about
 from denet_tui.record.marks import Marks
-from denet_tui.record.summary import finding_items, syscall_items
-from denet_tui.record.text import Json, ending, plain
+from denet_tui.record.summary import head
+from denet_tui.record.text import Json, plain
 from denet_tui.record.track import Track
 from denet_tui.system.visible import how_many
 
@@ -106,20 +106,14 @@ class Totals:
             self.programs.setdefault(process.comm, Program()).add(process)
 
     def as_object(self) -> Json:
-        """For --json."""
+        """For --json: what the summary has but the processes, and what only the ticks tell."""
         return {
             "cmd": [plain(argument) for argument in self.info.argv],
-            "exact": self.last.exact,
-            "lost": self.last.loss._asdict(),
-            "elapsed_s": self.last.elapsed_ns / 1e9,
+            **head(self.last, self.left_out),
             "complete": not (self.ending or self.left_out or self.last.detail.lacks),
             **({"missing": lacks} if (lacks := self.last.detail.lacks) else {}),
-            **({"processes_left_out": self.left_out} if self.left_out else {}),
             **({"astray": self.astray} if self.astray else {}),
-            **ending(self.last.status),
-            "findings": finding_items(self.last),
             "moments": [{"at_s": at_s, "text": text} for at_s, text in self.moments],
-            "syscalls": syscall_items(self.last),
             **{name: list(items) for name, items in about.tables(self.info, self.last)},
             "programs": {
                 plain(name): {

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 _ODD = re.compile(r"[^ -~]")
 _MARKUP = re.compile(r"[\\`*\[<|&~]|^[#>]|(?<![^\W_])_|_(?![^\W_])")
@@ -60,6 +60,14 @@ def visible(text: str, keep: str = "") -> str:
 def markdown(text: str) -> str:
     """One line in which nothing counts as Markdown, nor ends a cell of a table."""
     return _MARKUP.sub(r"\\\g<0>", visible(text.strip()))
+
+
+def wrapped(text: str, width: int, **how: Any) -> list[str]:
+    """Lines of a text, as textwrap.wrap has them; between a number and its percent sign none ends."""
+    import textwrap  # most starts need none of it
+
+    lines = textwrap.wrap(re.sub(r"(?<=\d) %", "\u00a0%", text), width, **how)
+    return [line.replace("\u00a0%", " %") for line in lines]
 
 
 def how_many(count: int, what: str) -> str:

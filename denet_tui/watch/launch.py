@@ -111,7 +111,7 @@ class Start:
             raise StartError(f"root may not become {becomes.name} here: that takes CAP_SETUID and CAP_SETGID") from None
         self.notes: tuple[str, ...] = ()
         if os.getuid() == 0:
-            self.notes = ("running as root: there is no other user to become",)
+            self.notes = (_as_root(self.runner if aim == "command" else becomes),)
 
     def aim_at(self, aim: Aim, pids: Sequence[int] = (), scale: int = 0) -> None:
         """What will be watched decides whose calls may be counted: more than one user's only where root asks for it."""
@@ -285,6 +285,12 @@ def _runner(options: Options, invoker: User) -> User:
     if not options.as_root and options.user is None:
         return invoker
     return _user("0" if options.user is None else options.user)
+
+
+def _as_root(runner: User) -> str:
+    if runner.uid:
+        return f"denet-tui itself runs as root, only the command as {runner.name}"
+    return "running as root: there is no other user to become"
 
 
 def _user(name: str) -> User:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -16,7 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from denet_tui.system.visible import visible
+from denet_tui.system.visible import visible, wrapped
 from denet_tui.widgets.formatting import clip
 
 LABEL = 7
@@ -70,10 +69,10 @@ def _broken(each: Paragraph, room: int) -> list[str]:
     if each.whole:
         text = visible(each.text.expandtabs(8))
         return [text[at : at + room] for at in range(0, max(1, len(text)), room)]
-    wrapped = textwrap.wrap(
+    lines = wrapped(
         visible(" ".join(each.text.split())), room, subsequent_indent=" " * each.hang, break_on_hyphens=False
     )
-    return [clip(line, room) for line in wrapped] or [""]
+    return [clip(line, room) for line in lines] or [""]
 
 
 def _command(words: Sequence[str], room: int) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from denet_tui.detail import Detail
+from denet_tui.detail import Detail, Time
 from denet_tui.model import Snapshot
 from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.record.made import READ, counted, lines_of, process, snapshot
@@ -73,6 +73,21 @@ def test_every_form_has_files_and_failing_paths(recording: Path) -> None:
     assert "| pipe:\\[7] | 16 | 9 | 9 | 9 | 9ns |" in markdown
     assert "| /x | openat | ENOENT | 3 |" in markdown
     assert "\x1b" not in text + markdown
+
+
+def test_json_has_what_the_summary_has(tmp_path: Path) -> None:
+    spent = Time(4, 3, 2, 1, unknown_ns=5)
+    ended = process(1001, {READ: counted(1)}, end_s=0.4, time=spent)
+    run = [snapshot(0.5, [process(1000, {READ: counted(1)}, time=spent), ended], ended=[ended])]
+    path = recorded(tmp_path / "rec.jsonl", [each._replace(detail=Detail(time=spent)) for each in run])
+    told, summary = json.loads(reported(path, "--json")), lines_of(path)[-1]
+    assert {name for name in summary if name != "kind"} <= set(told)
+    assert (told["time"], told["cpu_ns"]) == (summary["time"], summary["cpu_ns"])
+    assert {each["pid"]: each["time"] for each in told["processes"]} == {
+        each["pid"]: each["time"]
+        for each in summary["processes"]  # type: ignore[attr-defined]
+    }
+    assert [set(each) for each in told["processes"]] == [set(each) for each in summary["processes"]]  # type: ignore[attr-defined]
 
 
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:

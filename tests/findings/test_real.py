@@ -39,8 +39,9 @@ def test_more_threads_than_cpus_are_said(tmp_path: Path) -> None:
     (crowd,) = found(["/usr/bin/python3", "-S", "-c", SPINNERS, f"{4 * CPUS}"], tmp_path)
     assert crowd["rule"] == "crowded"
     assert crowd["figures"]["cpus"] == CPUS
-    assert crowd["figures"]["threads"] == pytest.approx(4 * CPUS, rel=0.15)
-    assert crowd["text"].startswith(f"{crowd['figures']['threads']} threads wait for CPU ")
+    # On average, over the time in which they begin and end as well.
+    assert 3 * CPUS <= crowd["figures"]["threads"] <= 4 * CPUS
+    assert crowd["text"].startswith(f"on average {crowd['figures']['threads']} threads at once want to run on ")
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ STANDS_OUT = {
         run(read=calls(9))._replace(
             detail=Detail(time=Time(18 * SECOND, 2 * SECOND, 60 * SECOND, 9 * SECOND), cpus=2),
         ),
-        "8 threads wait for CPU 75 % of the time that they could run, on 2 CPUs",
+        "on average 8 threads at once want to run on 2 CPUs: they wait for a CPU 75 % of that time",
     ),
     "hung": (run(connect=calls(1, 0, 10 * SECOND, 10 * SECOND)), "one connect took 10 s"),
     "slow": (run(unlink=calls(9, 0, 2 * SECOND, 2 * SECOND)), "one unlink took 2 s"),

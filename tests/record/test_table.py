@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denet_tui.detail import UNKNOWN, Accounts
+from denet_tui.detail import UNKNOWN, Accounts, Detail, Time
 from denet_tui.model import Counters, Loss, Syscall
 from denet_tui.record.table import duration, render_table
 from tests.record.made import EXITED_3, INFO, KILLED, READ, WRITE, counted, process, snapshot, story
@@ -115,6 +115,13 @@ def test_no_line_is_wider_than_the_terminal(width, name, calls):
     text = render_table(INFO, snapshot(1, crowd, loss=Loss(1, 2, 3)), width)
     assert max(map(len, text.split("\n"))) <= width
     assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("width", range(30, 100))
+def test_a_number_and_its_percent_sign_are_on_one_line(width):
+    text = table(width, detail=Detail(time=Time(3 * 10**8, 10**8, 2 * 10**8, 10**9)))
+    assert "waits for CPU 12 %" in " ".join(text.split())
+    assert not [line for line in text.splitlines() if line.startswith("  %")]
 
 
 @pytest.mark.parametrize(

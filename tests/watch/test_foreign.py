@@ -270,6 +270,8 @@ def check_environment(person: Person, text: str, **more: str) -> None:
 def test_another_user_gets_a_short_list_of_roots_environment(person: Person) -> None:
     done = denet("run", "--no-tui", "--user", person.name, "--", "env", env=PLANTED | WANTED)
     check_environment(person, done.stdout)
+    assert f"note: denet-tui itself runs as root, only the command as {person.name}\n" in done.stderr
+    assert "no other user" not in done.stderr
 
 
 def test_on_the_screen_it_is_the_same_list(person: Person, root_shell: Tmux, tmp_path: Path) -> None:
