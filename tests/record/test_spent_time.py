@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from denet_tui.detail import Detail, Time, Usage
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.record import times
+from denet_tui.record.places import Living
 from tests.record.made import READ, counted, process, snapshot
 from tests.record.test_read import read, recorded
 from tests.test_spent import times as some_times
@@ -25,7 +26,9 @@ some_steps = st.lists(
 @given(some_times, some_times)
 def test_a_time_comes_back_as_it_was_what_is_not_known_of_it_as_well(whole: Time, own: Time) -> None:
     one = process(1000, {READ: counted(1)}, time=own)
-    line = json.loads(json.dumps(times.Times().of_tick(snapshot(0.5, [one], detail=Detail(time=whole)), [one])))
+    line = json.loads(
+        json.dumps(times.Times().of_tick(snapshot(0.5, [one], detail=Detail(time=whole)), Living.of([one])))
+    )
     back = times.taken(line["time"])
     assert back is not None
     assert back[:4] == whole[:4]
@@ -66,7 +69,7 @@ def test_who_rests_is_not_written() -> None:
 
 
 def _written(writer: times.Times, *living: ProcessInfo) -> dict[str, Any]:
-    line: dict[str, Any] = writer.of_tick(snapshot(0.5, living), list(living))
+    line: dict[str, Any] = writer.of_tick(snapshot(0.5, living), Living.of(living))
     return line
 
 
