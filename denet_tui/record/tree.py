@@ -221,7 +221,8 @@ class _Children:
         self._turn = (self._turn + 1) % _TURNS
         changed = list(compress(count(), map(is_not, usages, before)))
         for at in changed:
-            begin = f'{{"pid":{processes[at].pid},"command":{quoted(who[at][2])},"metrics":{{"ts_ms":'
+            begin, _ = parts[at]
+            begin = begin or f'{{"pid":{processes[at].pid},"command":{quoted(who[at][2])},"metrics":{{"ts_ms":'
             parts[at] = begin, _used(usages[at])
         for at in {*changed, *range(self._turn, len(who), _TURNS)}:
             begin, used = parts[at]
