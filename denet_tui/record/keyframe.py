@@ -29,6 +29,7 @@ bytes of its state, twice that where it is not packed: going on takes no longer,
 _ROW = 120
 """Bytes that take as long to read as what a row takes beside its own."""
 _STRETCH_S = 5.0
+_RECENT = attrgetter("recent")
 _FIXED = attrgetter(
     "comm", "cmdline", "cut", "cgroup", "end_ns", "status", "execs", "exec_ns", "lost", "ppid", "programs"
 )
@@ -83,8 +84,8 @@ class Keyframes:
         end_s = snapshot.elapsed_ns / 1e9
         self._ticks.append(tick)
         self._stretches.append(Passage(end_s - snapshot.interval_ns / 1e9, end_s, snapshot.recent))
-        rows = sum(len(each.recent) for each in snapshot.processes if each.recent is not EMPTY)
-        self._last, self._size, self._work = snapshot, self._size + size, self._work + size + _ROW * rows
+        called = sum(len(recent) for recent in map(_RECENT, snapshot.processes) if recent is not EMPTY)
+        self._last, self._size, self._work = snapshot, self._size + size, self._work + size + _ROW * called
         if self._work >= max(LEAST_WORK, (1 + self._as_text) * TIMES * self._state_size):
             yield from self._lines(self._keyframe(snapshot))
 
@@ -113,8 +114,9 @@ class Keyframes:
         yield keyframe
 
     def _keyframe(self, snapshot: Snapshot) -> str:
-        texts = self._texts
-        self._texts = {each.key: _written(each, texts.get(each.key)) for each in snapshot.processes}
+        keys = [each.key for each in snapshot.processes]
+        texts = [_written(each, self._texts.get(key)) for key, each in zip(keys, snapshot.processes, strict=True)]
+        self._texts = dict(zip(keys, texts, strict=True))
         state: Json = {
             "time_ns": snapshot.time_ns,
             "wall_ms": snapshot.wall_ms,
@@ -125,12 +127,7 @@ class Keyframes:
             "touched": Changes().item(snapshot),
             "left_out": snapshot.detail.left_out,
         }
-        processes = ",".join(
-            f'{known.fixed[:-1]},"time":{_time(process)},{known.rows}}}'
-            for process, known in zip(
-                snapshot.processes, (self._texts[each.key] for each in snapshot.processes), strict=True
-            )
-        )
+        processes = ",".join(f'{fixed[:-1]},"time":{_time(process)},{called}}}' for process, fixed, called in texts)
         all_calls = _calls(snapshot.syscalls, snapshot.errnos)
         text = f'{as_json(state)[:-1]},{all_calls},"processes":[{processes}]}}'
         self._state_size = len(text)

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 
 from denet_tui.counts import Counts
 from denet_tui.detail import Accounts
-from denet_tui.model import LANE, Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
+from denet_tui.model import BUCKETS, LANE, Counters, Errnos, ProcessInfo, RunInfo, Snapshot, Syscall
 from denet_tui.syscalls import errno_name
 from denet_tui.system.visible import as_json
 
@@ -19,9 +19,10 @@ _TIME_BIT = 256
 """Where in `Counters.packed` the time is, above calls, returns, errors and unreturned; the histogram is above that."""
 _BUCKETS_BIT = _TIME_BIT + 64
 _BELOW_TIME, _BELOW_BUCKETS = (1 << _TIME_BIT) - 1, (1 << _BUCKETS_BIT) - 1
+_BUT_TIME = ((1 << 64 * (6 + BUCKETS)) - 1) ^ _BELOW_BUCKETS ^ _BELOW_TIME
 _FOUR = struct.Struct("<4Q").unpack
 _ERRNOS = ',"errnos":{'
-_NOTHING: Mapping[Syscall, str] = {}
+_NOTHING: Mapping[str, str] = {}
 
 PIECE = 1 << 18
 """Bytes of a line after which the rest of a long list goes into another one."""
@@ -112,11 +113,9 @@ def rows(counted: Mapping[Syscall, Counters], errnos: Errnos) -> str:
     failed = _errnos(errnos) if errnos else _NOTHING
     texts = list[str]()
     for call, packed, max_ns in _columns(counted):
-        low = packed & _BELOW_BUCKETS
-        texts.append(
-            f"{_begin(call[2], low & _BELOW_TIME)}{low >> _TIME_BIT},"
-            f'"max_ns":{max_ns},"buckets":[{_buckets(packed >> _BUCKETS_BIT)}]{failed.get(call, "")}}}'
-        )
+        begin, end = _but_times(call[2], packed & _BUT_TIME)
+        times = f'{(packed & _BELOW_BUCKETS) >> _TIME_BIT},"max_ns":{max_ns}'
+        texts.append(f"{begin}{times}{end}{failed.get(call[2], '')}}}")
     return f"{{{','.join(texts)}}}"
 
 
@@ -136,19 +135,22 @@ def _columns(counted: Mapping[Syscall, Counters]) -> Iterable[tuple[Syscall, int
     return ((call, packed, max_ns) for call, (packed, max_ns) in counted.items())
 
 
-def _errnos(counted: Errnos) -> dict[Syscall, str]:
-    texts = dict[Syscall, str]()
+def _errnos(counted: Errnos) -> dict[str, str]:
+    texts = dict[str, str]()
     for (call, number), count in counted.items():
-        begun = texts.get(call)
-        texts[call] = f'{f"{begun[:-1]}," if begun else _ERRNOS}"{errno_name(number)}":{count}}}'
+        begun = texts.get(call[2])
+        texts[call[2]] = f'{f"{begun[:-1]}," if begun else _ERRNOS}"{errno_name(number)}":{count}}}'
     return texts
 
 
 @lru_cache(1 << 14)
-def _begin(name: str, packed: int) -> str:
-    """What comes before the times: of few calls in an interval the same again and again, and so are their buckets."""
-    calls, returns, errors, unreturned = _FOUR(packed.to_bytes(32, "little"))
-    return f'{key(name)}:{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},"time_ns":'
+def _but_times(name: str, packed: int) -> tuple[str, str]:
+    """What comes before and after the times of a row: of few calls in an interval the same again and again."""
+    calls, returns, errors, unreturned = _FOUR((packed & _BELOW_TIME).to_bytes(32, "little"))
+    return (
+        f'{key(name)}:{{"calls":{calls},"returns":{returns},"errors":{errors},"unreturned":{unreturned},"time_ns":',
+        f',"buckets":[{_buckets(packed >> _BUCKETS_BIT)}]',
+    )
 
 
 @lru_cache(1 << 12)

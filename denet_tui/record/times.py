@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from operator import attrgetter
 from typing import Any
 
 from denet_tui.detail import NO_WAITS, Time, Wait
-from denet_tui.model import Counters, ProcessInfo, Snapshot
+from denet_tui.model import Counters, Snapshot
+from denet_tui.record.places import Living, placed
 from denet_tui.record.text import Json, plain
 from denet_tui.spent import kernel_in, longest, outside_calls
 from denet_tui.syscalls import named
 
-_KEY, _TIME, _THREADS = attrgetter("tgid", "start_ns"), attrgetter("time"), attrgetter("usage.threads")
+_TIME, _THREADS = attrgetter("time"), attrgetter("threads")
 
 
 def item(spent: Time | None, calls: Mapping[Any, Counters]) -> Json | None:
@@ -46,23 +48,20 @@ class Times:
     """Remembers what the last tick had."""
 
     def __init__(self) -> None:
-        self._keys: list[tuple[int, int]] = []
+        self._keys: list[tuple[int, int, str]] = []
         self._told: list[Time | None] = []
 
-    def of_tick(self, snapshot: Snapshot, living: list[ProcessInfo]) -> Json:
+    def of_tick(self, snapshot: Snapshot, living: Living) -> Json:
         """`time` of all, with what was waited in calls, and `times` by pid; cumulative, as `taken` reads them.
 
         Not of the living whose threads were blocked all the time: for `rested_ns` each.
         """
-        keys, told = list(map(_KEY, living)), self._told
-        if keys != self._keys:
-            known = dict(zip(self._keys, told, strict=True))
-            told = [known.get(each) for each in keys]
-        self._keys, self._told = keys, list(map(_TIME, living))
-        rests = _rests(self._told, told, map(_THREADS, living))
+        told = placed(living.keys, self._keys, self._told, None)
+        self._keys, self._told = living.keys, list(map(_TIME, living.processes))
+        rests = _rests(self._told, told, map(_THREADS, living.usages))
         rested_ns = next((ns for ns, _ in Counter(rests).most_common(2) if ns >= 0), 0)
         changed = dict[str, Any]()
-        for each in (*(one for one, rest in zip(living, rests, strict=True) if rest != rested_ns), *snapshot.ended):
+        for each in (*compress(living.processes, map(rested_ns.__ne__, rests)), *snapshot.ended):
             if each.time or each.alive:
                 name = f"{each.pid}@{each.start_ns}" if f"{each.pid}" in changed else f"{each.pid}"  # two had that id
                 changed[name] = each.time and numbers(each.time, waits(each.time) if each.end_ns else None)

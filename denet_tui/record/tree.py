@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from heapq import nsmallest
-from itertools import chain, compress, count
-from operator import attrgetter, is_not, itemgetter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import compress, count, repeat
+from operator import attrgetter, is_not, itemgetter, ne
 from typing import Any
 
 from denet_tui import __version__
@@ -16,9 +14,9 @@ from denet_tui.detail import Usage
 from denet_tui.model import (
     BUCKETS,
     LANE,
+    Counters,
     Errnos,
     InFlight,
-    ProcessInfo,
     ProcessKey,
     RunInfo,
     Snapshot,
@@ -27,6 +25,7 @@ from denet_tui.model import (
 )
 from denet_tui.record import execs, times
 from denet_tui.record.files import Changes
+from denet_tui.record.places import Living, placed
 from denet_tui.record.text import Json, accounts, in_lines, key, notes, plain, quoted, rows, wall_ms
 from denet_tui.system import uname
 from denet_tui.system.visible import as_json
@@ -40,15 +39,14 @@ FORMAT = 2
 _DENET_CLASSES = {"file": "file_io"}
 """Classes that denet calls by another word; its recordings and ours can then be compared."""
 
-_USAGE, _START, _KEY = attrgetter("usage"), attrgetter("start_ns"), attrgetter("tgid", "start_ns", "comm")
+_RECENT, _TID = attrgetter("recent"), attrgetter("tid")
 _NO_ERRNOS: Errnos = {}
 _SUMMED = itemgetter(1), itemgetter(2), itemgetter(3)
 """Resident memory, address space and threads of a Usage."""
 _TOP = 10
 _MANY = 1000
 """Files and failing paths in a line, and processes in a piece of one."""
-_UNKNOWN: tuple[Usage | None, tuple[str, str], str] = None, ("", ""), ""
-_NO_CALL = None, ""
+_NO_PARTS = "", ""
 _TURNS = 8
 """Of so many of the living that rest the text of one is renewed in a tick."""
 _NO_CORE = '"cpu_core":null}'
@@ -95,6 +93,7 @@ class Ticks:
         self._all_errnos: Errnos = {}
         self._changes, self._times = Changes(), times.Times()
         self._children, self._in_flight = _Children(), _InFlight()
+        self._living: Living | None = None
 
     def pieces(self, snapshot: Snapshot) -> Iterator[str]:
         """One `tree` line, piece by piece, after lines of what makes it long."""
@@ -102,56 +101,54 @@ class Ticks:
         yield from (f'{begin}"touched":{as_json(some)}}}}}\n' for some in _too_many(touched))
         rest = yield from in_lines(self._processes(snapshot), f'{begin}"processes":{{', "}}}")
         info, ts_ms = self._info, int(wall_ms(self._info, snapshot.time_ns))
-        living = [each for each in snapshot.processes if each.alive]
-        parent = next((process for process in living if process.pid == info.pid), None)
-        metrics = "null"
-        if parent is not None:
+        living = self._living = Living.of(snapshot.processes, self._living)
+        first = next((at for at, each in enumerate(living.processes) if each.pid == info.pid), len(living.keys))
+        texts, metrics = self._children.texts(living, snapshot.time_ns, ts_ms), "null"
+        for parent in living.processes[first : first + 1]:
             metrics = f"{_metrics(parent.usage, ts_ms, _seconds(parent.start_ns, snapshot.time_ns))},{_NO_CORE}"
         yield f'{{"kind":"tree","ts_ms":{ts_ms},"parent":{metrics},"children":['
-        children = [each for each in living if each is not parent]
-        texts = self._children.texts(children, snapshot.time_ns, ts_ms)
+        texts = texts[:first] + texts[first + 1 :]
         for at in range(0, len(texts), _MANY):
             yield f"{',' if at else ''}{','.join(texts[at : at + _MANY])}"
         aggregated = self._aggregated(snapshot, living, ts_ms)
         yield f'],"aggregated":{aggregated},"denet_tui":{self._interval(snapshot, living, touched)},"processes":{{'
         yield f"{rest}}}}}}}\n"
 
-    def _aggregated(self, snapshot: Snapshot, living: list[ProcessInfo], ts_ms: int) -> str:
-        usages = list(map(_USAGE, living))
-        rss, vms, threads = (sum(map(part, usages)) for part in _SUMMED)
+    def _aggregated(self, snapshot: Snapshot, living: Living, ts_ms: int) -> str:
+        rss, vms, threads = (sum(map(part, living.usages)) for part in _SUMMED)
         summed = Usage(snapshot.cpu_percent, rss, vms, threads, snapshot.accounts)
-        oldest_ns = min(map(_START, living), default=snapshot.time_ns)
+        oldest_ns = living.processes[0].start_ns if living.processes else snapshot.time_ns
         metrics = _metrics(summed, ts_ms, _seconds(oldest_ns, snapshot.time_ns))
         calls = as_json(self._ebpf(snapshot))
-        return f'{metrics},"process_count":{len(living)},"ebpf":{{"syscalls":{calls}}}}}'
+        return f'{metrics},"process_count":{len(living.keys)},"ebpf":{{"syscalls":{calls}}}}}'
 
     def _ebpf(self, snapshot: Snapshot) -> Json:
         """What denet calls syscalls: cumulative counts, and `analysis`, which is that of the interval."""
-        all_calls = [(packed & LANE, call) for call, (packed, _) in snapshot.syscalls.items()]
-        classes = self._classes(all_calls)
-        recent = self._classes([(packed & LANE, call) for call, (packed, _) in snapshot.recent.items()])
-        calls = recent.total()
-        top = nsmallest(_TOP, [(-count, call) for count, call in all_calls])
+        classes, recent = self._classes(snapshot.syscalls), self._classes(snapshot.recent)
+        calls = sum(recent.values())
+        top = sorted([(-(each[0] & LANE), call) for call, each in snapshot.syscalls.items()])[:_TOP]
         analysis = {
-            word: sum(recent[name] for name in names) / calls if calls else 0.0 for word, names in _INTENSITIES.items()
+            word: sum(recent.get(name, 0) for name in names) / calls if calls else 0.0
+            for word, names in _INTENSITIES.items()
         }
         seconds = snapshot.interval_ns / 1e9
         analysis["syscall_rate_per_sec"] = calls / seconds if seconds > 0 else 0.0
         return {
-            "total": classes.total(),
-            "by_category": dict(classes),
+            "total": sum(classes.values()),
+            "by_category": classes,
             "top_syscalls": [{"name": plain(call.name), "count": -less} for less, call in top],
             "analysis": analysis,
         }
 
-    def _classes(self, counted: Iterable[tuple[int, Syscall]]) -> Counter[str]:
-        classes: Counter[str] = Counter()
-        for calls, call in counted:
+    def _classes(self, counted: Mapping[Syscall, Counters]) -> dict[str, int]:
+        classes = dict[str, int]()
+        for call, counters in counted.items():
             name = self._category(call)
-            classes[_DENET_CLASSES.get(name, name)] += calls
+            name = _DENET_CLASSES.get(name, name)
+            classes[name] = classes.get(name, 0) + (counters[0] & LANE)
         return classes
 
-    def _interval(self, snapshot: Snapshot, living: list[ProcessInfo], touched: object) -> str:
+    def _interval(self, snapshot: Snapshot, living: Living, touched: object) -> str:
         """Our object, open for its last field, the processes: together all that a Snapshot is made from."""
         new = new_errnos(snapshot.errnos, self._all_errnos)
         self._all_errnos = snapshot.errnos
@@ -178,8 +175,9 @@ class Ticks:
 
     def _processes(self, snapshot: Snapshot) -> Iterator[str]:
         """`"pid":{syscall: row}` of every process that called something in the interval."""
-        both = chain(snapshot.processes, snapshot.ended)
-        called = {each.key: each for each in both if each.recent is not EMPTY and each.recent}
+        both = *snapshot.processes, *snapshot.ended
+        some = compress(both, map(is_not, map(_RECENT, both), repeat(EMPTY)))
+        called = {each.key: each for each in some if each.recent}
         written: set[int] = set()
         for identity, process in called.items():
             new = _NO_ERRNOS
@@ -214,43 +212,41 @@ class _Children:
         self._texts: list[str] = []
         self._turn = 0
 
-    def texts(self, living: list[ProcessInfo], now_ns: int, ts_ms: int) -> list[str]:
+    def texts(self, living: Living, now_ns: int, ts_ms: int) -> list[str]:
         """Of each what it uses; of one that rests as of a moment that is _TURNS ticks ago at most."""
-        keys, usages = list(map(_KEY, living)), list(map(_USAGE, living))
-        if keys != self._keys:
-            known = dict(zip(self._keys, zip(self._usages, self._parts, self._texts, strict=True), strict=True))
-            before = [known.get(each, _UNKNOWN) for each in keys]
-            self._usages = [usage for usage, _, _ in before]
-            self._parts = [parts for _, parts, _ in before]
-            self._keys, self._texts = keys, [text for _, _, text in before]
+        processes, keys, usages = living
+        before = placed(keys, self._keys, self._usages, None)
+        parts, texts = placed(keys, self._keys, self._parts, _NO_PARTS), placed(keys, self._keys, self._texts, "")
+        self._keys, self._usages, self._parts, self._texts = keys, [*usages], parts, texts
         self._turn = (self._turn + 1) % _TURNS
-        changed = list(compress(count(), map(is_not, usages, self._usages)))
+        changed = list(compress(count(), map(is_not, usages, before)))
         for at in changed:
-            each = living[at]
-            begin = f'{{"pid":{each.pid},"command":{quoted(each.comm)},"metrics":{{"ts_ms":'
-            self._parts[at] = begin, _used(each.usage)
-        for at in {*changed, *range(self._turn, len(living), _TURNS)}:
-            begin, used = self._parts[at]
-            self._texts[at] = f"{begin}{ts_ms}{used}{_seconds(keys[at][1], now_ns)},{_NO_CORE}}}"
-        self._usages = list[Usage | None](usages)
-        return self._texts
+            begin, _ = parts[at]
+            begin = begin or f'{{"pid":{processes[at].pid},"command":{quoted(keys[at][2])},"metrics":{{"ts_ms":'
+            parts[at] = begin, _used(usages[at])
+        for at in {*changed, *range(self._turn, len(keys), _TURNS)}:
+            begin, used = parts[at]
+            texts[at] = f"{begin}{ts_ms}{used}{_seconds(keys[at][1], now_ns)},{_NO_CORE}}}"
+        return texts
 
 
 class _InFlight:
     """Remembers how the calls in flight were written, by thread: most threads are in the same call as a tick ago."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[InFlight | None, str]] = {}
+        self._tids: list[int] = []
+        self._calls: list[InFlight | None] = []
+        self._texts: list[str] = []
 
     def texts(self, calls: tuple[InFlight, ...]) -> list[str]:
         """Of each."""
-        known = self._known
-        found = [
-            before if (before := known.get(call[0], _NO_CALL))[0] == call else (call, _call_text(call))
-            for call in calls
-        ]
-        self._known = {call[0]: each for call, each in zip(calls, found, strict=True)}
-        return [text for _, text in found]
+        tids = list(map(_TID, calls))
+        before = placed(tids, self._tids, self._calls, None)
+        texts = placed(tids, self._tids, self._texts, "")
+        for at in compress(count(), map(ne, calls, before)):
+            texts[at] = _call_text(calls[at])
+        self._tids, self._calls, self._texts = tids, [*calls], texts
+        return texts
 
 
 def _call_text(call: InFlight) -> str:
@@ -271,10 +267,10 @@ def _metrics(usage: Usage, ts_ms: int, uptime_s: int) -> str:
 
 def _used(usage: Usage) -> str:
     """What is between the moment and the age."""
-    used = usage.accounts
+    cpu_percent, rss, vms, threads, accounts = usage
     return (
-        f',"cpu_usage":{round(usage.cpu_percent, 2)},"mem_rss_kb":{usage.rss_bytes // 1024},'
-        f'"mem_vms_kb":{usage.vms_bytes // 1024},"disk_read_bytes":{used.read_bytes or 0},'
-        f'"disk_write_bytes":{used.write_bytes or 0},"sys_net_rx_bytes":0,"sys_net_tx_bytes":0,'
-        f'"thread_count":{usage.threads},"uptime_secs":'
+        f',"cpu_usage":{round(cpu_percent, 2)},"mem_rss_kb":{rss // 1024},'
+        f'"mem_vms_kb":{vms // 1024},"disk_read_bytes":{accounts[3] or 0},'
+        f'"disk_write_bytes":{accounts[4] or 0},"sys_net_rx_bytes":0,"sys_net_tx_bytes":0,'
+        f'"thread_count":{threads},"uptime_secs":'
     )

@@ -108,7 +108,7 @@ def complain(line: str, status: int = 0) -> int:
     return status
 
 
-_in_one_line = json.JSONEncoder(separators=(",", ":")).encode
+_in_one_line = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _in_lines = json.JSONEncoder(indent=1).encode
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from denet_tui.detail import Accounts, Detail, Time, Usage, Wait
 from denet_tui.model import ProcessInfo, Snapshot
 from denet_tui.record import keyframe, times
+from denet_tui.record.places import Living
 from tests.record.made import READ, WRITE, counted, idle, process, snapshot
 from tests.record.test_read import opened, read, recorded
 from tests.test_spent import times as some_times
@@ -27,7 +28,9 @@ some_steps = st.lists(
 @given(some_times, some_times)
 def test_a_time_comes_back_as_it_was_what_is_not_known_of_it_as_well(whole: Time, own: Time) -> None:
     one = process(1000, {READ: counted(1)}, time=own)
-    line = json.loads(json.dumps(times.Times().of_tick(snapshot(0.5, [one], detail=Detail(time=whole)), [one])))
+    line = json.loads(
+        json.dumps(times.Times().of_tick(snapshot(0.5, [one], detail=Detail(time=whole)), Living.of([one])))
+    )
     back = times.taken(line["time"])
     assert back is not None
     assert back[:4] == whole[:4]
@@ -73,7 +76,7 @@ def test_of_the_ended_it_is_known_what_they_were_blocked_in_and_what_they_used(
 ) -> None:
     """Also where there is no summary, and of one whose last calls the tick after its end has."""
     if by_keyframe:
-        monkeypatch.setattr(keyframe, "LEAST", 1)
+        monkeypatch.setattr(keyframe, "LEAST_WORK", 1)
     waits = {READ: Wait(5, 1), WRITE: Wait(2, 0)}
     one = process(1000, {READ: counted(1)}, time=Time(1, 2, 3, 4), usage=Usage(threads=1))
     quick = process(1001, {READ: counted(2)}, end_s=0.4, time=Time(1, 2, 3, 9, waits, 7), usage=USED)
@@ -105,7 +108,7 @@ def _known(one: Snapshot) -> dict[int, Any]:
 
 
 def _written(writer: times.Times, *living: ProcessInfo) -> dict[str, Any]:
-    line: dict[str, Any] = writer.of_tick(snapshot(0.5, living), list(living))
+    line: dict[str, Any] = writer.of_tick(snapshot(0.5, living), Living.of(living))
     return line
 
 
