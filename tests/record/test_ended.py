@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,13 @@ def _known(one: Snapshot) -> dict[int, Any]:
         for each in one.processes
         if (each.end_ns or one.time_ns + 1) <= one.time_ns
     }
+
+
+def test_an_older_recording_does_not_say_what_they_used(tmp_path: Path) -> None:
+    over = process(1000, {READ: counted(1)}, end_s=0.4, usage=USED)
+    path = recorded(tmp_path / "rec.jsonl", [snapshot(0.5, [over], ended=[over])])
+    text, count = re.subn(r'("event":"exit".*),"accounts":{[^}]*}', r"\1", path.read_text())
+    assert count == 1
+    path.write_text(text)
+    (only,) = read(path)
+    assert _known(only) == {1000: (None, Accounts())}
