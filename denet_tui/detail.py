@@ -26,6 +26,8 @@ class Exec(NamedTuple):
     errno: int | None
     cut: bool = False
     path_cut: bool = False
+    user: str | None = None
+    """The name of `uid` on the machine that it ran on."""
 
     @property
     def file(self) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from denet_tui.bpf import names
 from denet_tui.bpf.maps import Map
+from denet_tui.bpf.privilege import user_name
 from denet_tui.detail import Exec
 
 _EXEC = struct.Struct("<QIIIiIIII256s512s512s")
@@ -48,6 +49,7 @@ def _exec(key: bytes, record: bytes, long_words: Map) -> Exec:
         cut=cut and length > 0,
         cwd=_folder(cwd[: cwd_size - 1], cwd_end) if cwd_size else None,
         uid=uid,
+        user=user_name(uid),
         errno=error or None,
     )
 

@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import struct
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,15 @@ def find_user(name: str, gid: int = _NO_GROUP) -> User:
     if not (_is_id(str(entry.pw_uid)) and _is_id(str(entry.pw_gid))):
         raise KeyError(name)
     return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh")
+
+
+@cache
+def user_name(uid: int) -> str:
+    """What a uid is called here; its number where it has no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _is_id(text: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 from denet_tui.detail import Exec
 from denet_tui.model import ProcessInfo, RunInfo, Snapshot
-from denet_tui.record.denet_lines import whole
-from denet_tui.record.text import Json, plain, wall_ms
+from denet_tui.record.denet_lines import or_text, whole
+from denet_tui.record.text import Json, plain, plain_or_none, wall_ms
 from denet_tui.syscalls import errno_name, errno_number
 from denet_tui.system.visible import visible, write
 
@@ -40,6 +40,7 @@ def of_item(line: dict[str, Any]) -> Exec:
         None if errno is None else errno_number(str(errno)),
         bool(line.get("argv_cut")),
         bool(line.get("path_cut")),
+        or_text(line.get("user")),
     )
 
 
@@ -87,6 +88,7 @@ def _words(executed: Exec) -> Json:
         "argv": None if executed.argv is None else [plain(word) for word in executed.argv],
         "cwd": None if executed.cwd is None else plain(executed.cwd),
         "uid": executed.uid,
+        "user": plain_or_none(executed.user),
         "errno": errno_name(executed.errno) if executed.errno else None,
         **({"argv_cut": True} if executed.cut else {}),
         **({"path_cut": True} if executed.path_cut else {}),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import signal
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from denet_tui.bpf import names
+from denet_tui.bpf.privilege import user_name
 from denet_tui.detail import Seen
 from denet_tui.model import ProcessInfo
 from denet_tui.watch.processes import Stat, age_s, is_another, stat
@@ -33,7 +32,7 @@ def look(process: ProcessInfo) -> Seen | None:
                 threads[tid] = names.comm((folder / f"task/{tid}/comm").read_bytes().removesuffix(b"\n"))
     with suppress(OSError):
         cwd = str((folder / "cwd").readlink())
-    return Seen(uid, _user(uid), cwd, round(age_s(found) * 1e9), threads)
+    return Seen(uid, user_name(uid), cwd, round(age_s(found) * 1e9), threads)
 
 
 def _same(process: ProcessInfo) -> Stat:
@@ -42,14 +41,6 @@ def _same(process: ProcessInfo) -> Stat:
     if found.ended or is_another(found, process.start_ns):
         raise ProcessLookupError(process.pid)
     return found
-
-
-@cache
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 class Held:

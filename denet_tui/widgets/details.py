@@ -93,10 +93,11 @@ def _where(known: AllKnown) -> Iterator[Paragraph]:
     yield Paragraph(f"{cwd}{began}" if cwd else "not known", "in", whole=True)
     if known.process.cgroup:
         yield Paragraph(known.process.cgroup, "cgroup", whole=True)
-    if seen:
-        yield Paragraph(f"{seen.user} ({seen.uid})", "user")
+    known_as = seen or last
+    if known_as is None:
+        yield Paragraph("not known", "user")
     else:
-        yield Paragraph(str(last.uid) if last else "not known", "user")
+        yield Paragraph(f"{known_as.user} ({known_as.uid})" if known_as.user else f"{known_as.uid}", "user")
 
 
 def _ancestors(known: AllKnown) -> Iterator[Paragraph]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -54,6 +56,33 @@ def test_what_cannot_be_shown_is_one_line(recording: Path, tmp_path: Path) -> No
         eventually(lambda: "status 125" in terminal.screen(), "it ends")
         says = "denet-tui: odd.jsonl: it is no recording of denet-tui or denet: its first line is something else"
         assert says in terminal.screen().splitlines()
+
+
+@pytest.mark.root
+def test_of_an_ended_process_the_details_are_whole_though_there_is_no_summary(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    done = denet("run", "--no-tui", "-o", f"{whole}", "--", "sh", "-c", "sleep 0.4; true")
+    assert done.returncode == 0, done.stderr
+    lines = whole.read_text().splitlines(keepends=True)
+    cut.write_text("".join(line for line in lines if '"summary"' not in line[:40]))
+    assert len(cut.read_text().splitlines()) < len(lines)
+    with tmux(tmp_path, 120, 60) as terminal:
+        terminal.line(f"{DENET_TUI} view {cut}; echo status $?")
+        eventually(lambda: "exited 0" in terminal.screen(), "the end is shown")
+        terminal.type("Tab", "i")
+        eventually(lambda: "of all its threads together" in terminal.screen(), "the details are shown")
+        user = pwd.getpwuid(os.getuid())
+        for says in (
+            f"{user.pw_name} ({user.pw_uid})",
+            "· waits for children",
+            "s of CPU",
+            "at most ",
+            " read from disks",
+        ):
+            eventually(lambda says=says: says in terminal.screen(), f"it says {says}")  # type: ignore[misc]
+        assert "not known" not in terminal.screen()
+        terminal.type("q")
+        eventually(lambda: "status 0" in terminal.screen(), "it is left")
 
 
 @pytest.mark.root

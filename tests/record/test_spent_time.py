@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denet_tui.detail import Accounts, Detail, Time, Usage, Wait
+from denet_tui.detail import Detail, Time, Usage
 from denet_tui.model import ProcessInfo, Snapshot
-from denet_tui.record import keyframe, times
+from denet_tui.record import times
 from denet_tui.record.places import Living
-from tests.record.made import READ, WRITE, counted, idle, process, snapshot
-from tests.record.test_read import opened, read, recorded
+from tests.record.made import READ, counted, process, snapshot
+from tests.record.test_read import read, recorded
 from tests.test_spent import times as some_times
 
-USED = Usage(accounts=Accounts(10**8, 70, 1, 1000, None, 5000 * 1024))
 STEP_NS = 499_000_000
 some_steps = st.lists(
     st.lists(st.sampled_from(["rests", "works", "unknown", "still"]), min_size=3, max_size=3), max_size=6
@@ -68,43 +66,6 @@ def test_who_rests_is_not_written() -> None:
     line = _written(writer, _after(one, "rests"), _after(two, "works"))
     assert line["rested_ns"] == STEP_NS
     assert list(line["times"]) == ["1001"]
-
-
-@pytest.mark.parametrize("by_keyframe", [False, True])
-def test_of_the_ended_it_is_known_what_they_were_blocked_in_and_what_they_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_keyframe: bool
-) -> None:
-    """Also where there is no summary, and of one whose last calls the tick after its end has."""
-    if by_keyframe:
-        monkeypatch.setattr(keyframe, "LEAST_WORK", 1)
-    waits = {READ: Wait(5, 1), WRITE: Wait(2, 0)}
-    one = process(1000, {READ: counted(1)}, time=Time(1, 2, 3, 4), usage=Usage(threads=1))
-    quick = process(1001, {READ: counted(2)}, end_s=0.4, time=Time(1, 2, 3, 9, waits, 7), usage=USED)
-    late = process(1002, {READ: counted(2)}, end_s=0.6, time=Time(1, 2, 3, 9), usage=USED)
-    last = idle(late._replace(time=Time(2, 2, 3, 9, waits)))
-    run = [
-        snapshot(0.5, [one, quick, late], ended=[quick]),
-        snapshot(1.0, [idle(one), idle(quick), last], ended=[last]),
-        snapshot(1.5, [idle(one), idle(quick), last]),
-    ]
-    path = recorded(tmp_path / "rec.jsonl", run)
-    track = opened(path)
-    if by_keyframe:
-        index = track.index(lambda: False)
-        assert index
-        states = [found for at in index.keyframes.values() if (found := track.keyframe(at))]
-        assert states
-    else:
-        states = list(read(path))
-    assert [_known(each) for each in states] == [_known(each) for each in run[: len(states)]]
-
-
-def _known(one: Snapshot) -> dict[int, Any]:
-    return {
-        each.pid: (each.time, each.usage.accounts)
-        for each in one.processes
-        if (each.end_ns or one.time_ns + 1) <= one.time_ns
-    }
 
 
 def _written(writer: times.Times, *living: ProcessInfo) -> dict[str, Any]:

@@ -85,14 +85,14 @@ def test_all_of_a_process_that_has_ended_is_what_was_kept() -> None:
     programs = Programs((
         executed("/bin/env", 1.5, "env", "sh -c x"),
         executed("/usr/local/bin/sh", 2, errno=errno.ENOENT),
-        executed("/bin/sh", 2.5, cut=True),
+        executed("/bin/sh", 2.5, cut=True, user="dev"),
     ), dropped=7)  # fmt: skip
     ended = process(7, 1, "sh", end_ns=START + 4 * S, status=3 << 8, programs=programs)
     assert texts(AllKnown(ended, moment(ended), None)) == [
         "sh 7: exited 3, ran for 3.0s, started 0:01.0",
         "command /bin/sh 'a b'",
         "in      /src when its program began",
-        "user    1000",
+        "user    dev (1000)",
         "parent  1, which is not watched",
         "time    where its time went is not known",
         "cpu     not known",
@@ -118,6 +118,7 @@ def test_a_program_that_goes_by_another_name_has_its_file() -> None:
     disguised = Programs((executed("/bin/sleep", 1, "sshd", "9"), executed("/bin/sh", 2, errno=errno.ENOENT)))
     hidden = process(7, 1, "sleep", cmdline=("sshd", "9"), programs=disguised)
     assert texts(AllKnown(hidden, moment(hidden), None))[1:3] == ["command sshd 9", "file    /bin/sleep"]
+    assert "user    1000" in texts(AllKnown(hidden, moment(hidden), None)), "of an older recording"
     assert ProcessRow(hidden, 1.0).whole == "(/bin/sleep) sshd 9"
     open_one = hidden._replace(programs=Programs((executed("/bin/sleep", 1, "sleep", "9"),)))
     assert not any(line.startswith("file") for line in texts(AllKnown(open_one, moment(open_one), None)))
