@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -316,6 +317,7 @@ def test_nothing_asked_for_opens_nothing():
 
 
 def test_every_descriptor_is_closed_again(tmp_path):
+    gc.collect()  # what other tests left open
     before = open_files()
     record(tmp_path / "rec.jsonl", story(), summary_path=tmp_path / "sum.json")
     with pytest.raises(RecordError):
