@@ -215,6 +215,11 @@ class Emulator:
         return self._screen.columns, self._screen.lines
 
     @property
+    def used(self) -> int:
+        """Rows from the top to the last that was written to, and to the cursor."""
+        return max([self._screen.cursor.y, *(y for y, line in self._screen.buffer.items() if line)]) + 1
+
+    @property
     def cursor(self) -> tuple[int, int] | None:
         """(column, row) on the screen, None while it is hidden."""
         cursor = self._screen.cursor

@@ -116,6 +116,7 @@ class OutputView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _lay_out(self, emulator: Emulator) -> None:
         kept, (_, rows) = len(emulator.history), emulator.size
+        rows = rows if kept else emulator.used  # or where the pane is smaller for a moment, the end would be blank rows
         if emulator.scrolled != self._scrolled or kept + rows + 1 != self.virtual_size.height:
             lost = max(0, emulator.scrolled - self._scrolled - (kept + rows + 1 - self.virtual_size.height))
             self._scrolled = emulator.scrolled
