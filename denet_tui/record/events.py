@@ -37,8 +37,6 @@ class Lifecycle:
         steps: list[tuple[int, int, ProcessInfo]] = []
         seen = {(tgid, start_ns): (execs, end_ns is not None) for tgid, start_ns, execs, end_ns in self._states}
         for process in chain(snapshot.processes, snapshot.ended):
-            if self._is_held(process):
-                continue
             key = process.key
             before = seen.get(key)
             execs, had_ended = before or (0, False)
@@ -53,10 +51,6 @@ class Lifecycle:
             seen[key] = process.execs, process.end_ns is not None
         self._states = states
         return steps
-
-    def _is_held(self, process: ProcessInfo) -> bool:
-        # Held before the run began: until its exec it is a process of denet-tui's own.
-        return process.start_ns < self._info.start_ns and not process.execs and process.alive
 
     def _is_command(self, process: ProcessInfo) -> bool:
         # Only the first that has its pid, and the same once it has begun: a descendant may get that pid later.

@@ -31,7 +31,6 @@ from tests.record.made import (
     snapshot,
     story,
 )
-from tests.record.test_read import read
 
 
 def record(path: Path, snapshots: list[Snapshot], **more) -> list[dict]:
@@ -109,25 +108,6 @@ def test_a_second_exec_and_a_reused_pid_are_told(tmp_path):
     )
     assert events(told)[1:] == [("fork", 1001), ("exec", 1001), ("exit", 1001), ("fork", 1001)]
     assert len([one for one in told[-1]["processes"] if one["pid"] == 1001]) == 2
-
-
-def test_the_held_command_has_no_exec_before_its_own(tmp_path):
-    """On a slow machine a tick comes while it still waits for that, as denet-tui's own process."""
-    held = process(1000, {}, start_s=-0.2, execs=0, exec_ns=None, comm="denet-tui")
-    began = process(1000, {READ: counted(1)}, start_s=0.6)
-    told = record(tmp_path / "rec.jsonl", [snapshot(0.5, [held]), snapshot(1.0, [began])])
-    assert [(one["event"], one["execs"], one["comm"]) for one in told if one["kind"] == "process"] == [
-        ("exec", 1, "cc1")
-    ]
-    assert [[each.comm for each in one.processes] for one in read(tmp_path / "rec.jsonl")] == [[], ["cc1"]]
-
-
-def test_what_never_becomes_the_command_ends_and_what_is_attached_to_begins_with_an_exec(tmp_path):
-    failed = process(1000, {}, start_s=-0.2, end_s=0.4, execs=0, exec_ns=None)
-    told = record(tmp_path / "failed.jsonl", [snapshot(0.5, [failed], ended=[failed])])
-    assert events(told) == [("exec", 1000), ("exit", 1000)]
-    attached = process(1000, {READ: counted(1)}, start_s=0.1, execs=0, exec_ns=None)
-    assert events(record(tmp_path / "attached.jsonl", [snapshot(0.5, [attached])])) == [("exec", 1000)]
 
 
 def test_a_descendant_that_gets_the_pid_of_the_command_forks(tmp_path):
