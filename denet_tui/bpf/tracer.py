@@ -146,7 +146,7 @@ class Tracer:
             self.renew()
             return
         deadline = time.monotonic() + 5
-        while not any(process.pid == pid for process in self._read_processes()):
+        while not any(process.pid == pid for process in self.read_processes()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"process {pid} did not enter itself from its PID namespace")
             time.sleep(0.002)
@@ -221,14 +221,10 @@ class Tracer:
         if "times" in self.maps:
             self.maps["times"].delete_many(keys)
 
-    def watches_any(self) -> bool:
-        """Whether any watched process has not ended."""
-        return any(not process.end_ns for process in self._read_processes())
-
     def settle(self, seconds: float = 0.2) -> None:
         """Wait until the accounts of all ended processes are complete, at most that long; most are at once."""
         deadline = time.monotonic() + seconds
-        while any(process.leaving for process in self._read_processes()) and time.monotonic() < deadline:
+        while any(process.leaving for process in self.read_processes()) and time.monotonic() < deadline:
             time.sleep(0.002)
 
     def read(self) -> Reading:
@@ -239,7 +235,7 @@ class Tracer:
         self._set(_EPOCH, self.epoch)
         executed = tuple(execs.take(self.maps["execs"], self.maps["long_execs"])) if "execs" in self.maps else None
         # Soon, for where a thread was since `now` is read with them; whose calls are on that side is there by the turn.
-        tasks, processes = self._read_tasks(), self._read_processes()
+        tasks, processes = self._read_tasks(), self.read_processes()
         spent = self._read_times(now, tasks, processes) if "times" in self.maps else None
         self.maps["grace"].update(bytes(4), struct.pack("<I", self.maps["epoch"].fd))
         lost = {_LOSSES[index]: count for index, count in self._read_array("lost", side, self._losses)}
@@ -346,7 +342,8 @@ class Tracer:
         self._tasks = {row: known.get(row) or self.unmet.told.get(row) or task_of(row) for row in threads}
         return [*filter(_TID, self._tasks.values())]
 
-    def _read_processes(self) -> list[Process]:
+    def read_processes(self) -> list[Process]:
+        """The records of all that are watched, also of those that have ended and were not forgotten."""
         known, found = self._processes, list[Process]()
         self._processes = resting = dict[bytes, Process]()
         for keys, values in self.maps["processes"].read():

@@ -149,7 +149,7 @@ class Sampler:
             ended=ended,
             forgotten=self._ended_count - len(self._ended),
             accounts=Accounts.together([self._used, *map(_ACCOUNTS, self._known.values())]),
-            cpu_percent=100 * self._spent_ns / interval_ns if interval_ns else 0.0,
+            cpu_percent=100 * max(self._spent_ns, 0) / interval_ns if interval_ns else 0.0,
             asleep_ns=moment.asleep_since(self._began),
             set_ns=moment.stepped_since(self._began),
         )

@@ -30,6 +30,8 @@ log = logging.getLogger("denet_tui")
 
 FIRST_SECONDS = 0.1
 """The first tick comes early, so that a screen is not empty for a whole interval."""
+_BEGINS_SECONDS = 0.02
+"""Where the command's execve takes longer it comes so much later, again and again."""
 _CROWD = 500
 """Ended processes in one reading above which the next comes sooner, so that neither maps nor memory fill up."""
 _CROWD_OF_EXECS = 1000
@@ -159,10 +161,19 @@ class Session:
             ended = self._wait(due, stop)
             if (stop.is_set() or self._over.is_set()) and not ended:
                 return  # `conclude` reads once more
+            if not (ended or self._has_begun()):
+                due = time.monotonic() + _BEGINS_SECONDS
+                continue
             publish(self.tick(running=not ended))
             if ended:
                 return
             due = max(due + min(self.interval_s, self._soonest_s), time.monotonic())
+
+    def _has_begun(self) -> bool:
+        """Whether the command is what it is to be: what its execve does until then is its own in the first reading."""
+        if self.latest is not None or not isinstance(self.target, Command):
+            return True
+        return any(each.execs for each in self._tracer.read_processes() if each.pid == self.info.pid)
 
     def _may_be_put_off(self) -> bool:
         """Whether nobody misses the reading that is due, and the maps hold what may happen until the next would be.
@@ -294,7 +305,7 @@ class Session:
 
     def _goes_on(self, seconds: float) -> bool:
         """Whether the last descendant is still to end, now that the command has; waits that long where it is."""
-        if not self.until_last or not self._tracer.watches_any():
+        if not self.until_last or all(each.end_ns for each in self._tracer.read_processes()):
             return False
         self.outlived()
         self.outlived = lambda: None
