@@ -96,7 +96,6 @@ class ProcessTree(TableView[Row]):
         Binding(
             "right,l", "unfold", "Unfold", id="tree.expand", tooltip="Unfold what is below, or go down", show=False
         ),
-        Binding("e", "ended", "Ended", id="tree.ended", tooltip="Show each ended process, or fold them by name"),
         Binding("p", "parent", "Parent", id="tree.parent", tooltip="Go to the process that forked this one"),
         Binding("t", "group('name')", "By name", id="tree.group", tooltip="One line for all of a command name"),
         Binding(
@@ -357,7 +356,7 @@ class ProcessTree(TableView[Row]):
         self.renew()
         self.go_to_row(first)
 
-    def action_ended(self) -> None:
+    def toggle_ended(self) -> None:
         """A line for each ended process, or for all of a name that ended a while ago."""
         self.every_ended = not self.every_ended
         self._opened.clear()

@@ -30,10 +30,10 @@ def test_ended_processes_are_folded_by_name_below_the_living() -> None:
         "├─2 \u00d7 gcc with 2 below, ended, 1 failed, 4,936 calls",
         "└─118 \u00d7 true, ended, 145,612 calls",
     ]
-    tree.action_ended()
+    tree.toggle_ended()
     assert len(tree.rows) == 1 + 4 + 118 + 1
     assert pids(tree)[:2] == [10, 5000]
-    tree.action_ended()
+    tree.toggle_ended()
     assert len(tree.rows) == 4
 
 

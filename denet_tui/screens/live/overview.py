@@ -68,6 +68,7 @@ class Overview(OverTime):
             tooltip="Give the process tree more of the width",
             show=False,
         ),
+        Binding("e", "ended", "Ended", id="tree.ended", tooltip="Show each ended process, or fold them by name"),
         Binding("i", "details", "Details", id="overview.details", tooltip="All that is known of this process, or back"),
         Binding("escape", "close_details", "Back", id="overview.close-details", tooltip="Back from the Details"),
     ]
@@ -226,6 +227,10 @@ class Overview(OverTime):
             self._show_pane(DETAILS)
         elif tree_alone or self.query_one(DetailsPage).has_focus:
             self._show_pane(SYSCALLS)
+
+    def action_ended(self) -> None:
+        """Whichever pane has the focus: there is one tree."""
+        self.query_one(ProcessTree).toggle_ended()
 
     def action_details(self) -> None:
         """Show the Details of the process that the tree's cursor is on, or go back to the syscalls."""

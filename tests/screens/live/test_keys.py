@@ -239,3 +239,16 @@ async def test_a_snapshot_that_comes_while_a_tab_is_made_waits_for_it() -> None:
             screen._poll()
             await made
             assert screen.query_one(f"#{tab.id}").display
+
+
+async def test_the_ended_are_shown_and_folded_whichever_pane_has_the_focus() -> None:
+    session = running()
+    app = DenetApp(session)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot, session)
+        tree = live(app).query_one(ProcessTree)
+        for pane in (tree, live(app).query_one(SyscallTable)):
+            pane.focus()
+            before = tree.every_ended
+            await pilot.press("e")
+            assert tree.every_ended is not before
