@@ -22,7 +22,11 @@ def show(words: str) -> int:
     found = guide.search(words.strip())
     if not found:
         return complain(f"the guide has nothing on {words!r}; `denet-tui guide` prints all of it", 1)
-    write("\n\n".join(map(guide.page, found)) + "\n", sys.stdout)
+    return _print(found)
+
+
+def _print(rows: list[guide.Row]) -> int:
+    write("\n\n".join(map(guide.page, rows)) + "\n", sys.stdout)
     return 0
 
 
@@ -30,20 +34,16 @@ def tell(words: str) -> int:
     """Print the page of a check, an errno, an error text, or what the guide has; the exit status."""
     words = words.strip()
     identity = words.upper().partition(".")[0]
-    setting = words.lower().removeprefix("kernel.")
-    identity = next((check.id for check in catalogue.ALL if check.title == setting), identity)
-    if identity in catalogue.by_id:
-        found = _of_finding(catalogue.run_one(catalogue.by_id[identity], Host()))
-        about = [guide.page(row) for row in guide.ROWS if identity in row.do or identity in row.does]
-        write("\n".join([found, *about]) + "\n", sys.stdout)
+    if (check := _check(words, identity)) is not None:
+        write(_page(check), sys.stdout)
         return 0
     number = _errno(words)
     said = os.strerror(number) if number else words
-    rows = guide.search(said)
+    rows = [row for row in guide.search(said) if not _in_a_circle(row, said)]
     told = explain(LoadError("" if number else "load", said, number), gather())
     if not number and told.check_id == "E2E-001":
         if rows:
-            return show(words)
+            return _print(rows)
         diag = called.with_sudo("diag")
         close = difflib.get_close_matches(identity, catalogue.by_id, n=1)
         meant = f": did you mean {close[0]}?" if close else ";"
@@ -54,6 +54,23 @@ def tell(words: str) -> int:
     pages = [guide.page(row) for row in rows]
     write("\n\n".join([*pages, told_here] if number else [told_here, *pages]) + "\n", sys.stdout)
     return 0
+
+
+def _check(words: str, identity: str) -> Check | None:
+    """The check that looks at this setting, or has this identity."""
+    setting = words.lower().removeprefix("kernel.")
+    return next((each for each in catalogue.ALL if each.title == setting), catalogue.by_id.get(identity))
+
+
+def _page(check: Check) -> str:
+    """What comes out of it here, and what the guide has on it."""
+    about = [guide.page(row) for row in guide.ROWS if check.id in row.do or check.id in row.does]
+    return "\n".join([_of_finding(catalogue.run_one(check, Host())), *about]) + "\n"
+
+
+def _in_a_circle(row: guide.Row, said: str) -> bool:
+    """Whether it leads from a text that was said whole to `explain` with the whole text."""
+    return row.do.startswith("denet-tui explain ") and said.casefold() not in map(str.casefold, row.words)
 
 
 def _errno(words: str) -> int | None:

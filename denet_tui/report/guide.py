@@ -196,6 +196,12 @@ ROWS = (
         "tracers do not exclude each other: any number of them may run",
     ),
     Row(
+        ("sudo does not find it", "sudo: denet-tui: command not found", "secure_path"),
+        "denet-tui run -- CMD",
+        "sudo looks only where its `secure_path` leads (man sudoers). `denet-tui make` asks sudo by itself, with the "
+        "whole path; else say `sudo /usr/local/bin/denet-tui`, or install the Debian package, which is in /usr/bin.",
+    ),
+    Row(
         ("Detailed Error Analysis", "Not found", "Invalid argument"),
         'denet-tui explain "the whole error text"',
         "tells the cause on this machine, since one text stands for several causes",

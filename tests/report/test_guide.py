@@ -11,6 +11,7 @@ from denet_tui.checks import catalogue
 from denet_tui.cli import main
 from denet_tui.commands import guide as commands
 from denet_tui.report import guide
+from tests.real import REPOSITORY
 from tests.watch.helpers import denet
 
 OF_THE_GUIDE = """
@@ -136,6 +137,21 @@ def test_no_errno_alone_says_that_the_verifier_or_an_old_kernel_is_it(capsys: py
     for words, wrong in (("Permission denied", "verifier"), ("EACCES", "verifier"), ("Invalid argument", "5.8")):
         assert commands.tell(words) == 0
         assert wrong not in capsys.readouterr().out.replace("program needs came with Linux 5.8", "")
+
+
+def test_sudo_that_does_not_find_it_is_told_as_in_the_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = " ".join((REPOSITORY / "docs" / "faq.md").read_text().split())
+    for words in ("sudo: denet-tui: command not found", "secure_path", "command not found"):
+        (row,) = guide.search(words)
+        assert f"## {row.words[0]} {row.does} ##" in asked
+        assert commands.tell(words) == 0
+        assert capsys.readouterr().out == guide.page(row) + "\n"
+
+
+def test_no_text_is_answered_by_asking_for_it_once_more() -> None:
+    said = denet("explain", "bash: make: command not found")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "nothing is known about" in said.stderr
 
 
 def test_the_guides_own_option_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
