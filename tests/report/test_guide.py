@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -205,6 +206,17 @@ def test_of_a_long_text_no_more_than_a_line_is_said(end: str, capsys: pytest.Cap
     assert len(said.out + said.err) < 1000
 
 
-def test_the_guides_own_option_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.commands["guide"].main(["--debug"], standalone_mode=False) == 0
-    assert capsys.readouterr().out.startswith("Using Debug Mode")
+@pytest.mark.parametrize("option", ["--debug", "--enable-ebpf"])
+def test_an_option_of_every_command_is_one_here_and_alone_a_word_of_the_guide(option: str) -> None:
+    assert denet("guide", option).stdout.startswith("Using Debug Mode")
+    assert denet("guide", option).stdout.count("\nUsing") == 0, "not all of it"
+    for command, words in (("guide", ["getcap"]), ("explain", ["EPERM"]), ("explain", ["Map", "not", "found"])):
+        assert denet(command, option, *words).stdout == denet(command, *words).stdout != ""
+    assert denet(option, "guide").stdout == denet("guide").stdout
+    assert "say what is to be explained" in denet(option, "explain").stderr
+
+
+def test_the_log_goes_where_it_is_sent(tmp_path: Path) -> None:
+    done = denet("explain", "--log-file", str(tmp_path / "log"), "EPERM")
+    assert (done.returncode, (tmp_path / "log").exists()) == (0, True)
+    assert "cannot write the log" in denet("guide", "--log-file", str(tmp_path / "none" / "log"), "getcap").stderr
