@@ -230,12 +230,12 @@ def _within(wanted: str) -> list[Row]:
 
 def page(row: Row) -> str:
     """A row in a few lines of text."""
-    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {_typed(row.do)}"]
+    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {typed(row.do)}"]
     lines += wrapped(row.does, "        ")
     return "\n".join([*lines, *(wrapped(row.wrong, "  why:  ") if row.wrong else ())])
 
 
-def _typed(command: str) -> str:
+def typed(command: str) -> str:
     """A command of ROWS as it is typed here, where sudo may not find denet-tui by its name."""
     words = command.removeprefix("sudo denet-tui ")
     if words == command:
