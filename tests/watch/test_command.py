@@ -161,6 +161,15 @@ def test_json_has_standard_output_to_itself() -> None:
     assert done.returncode == 4
 
 
+def test_a_last_line_without_an_end_takes_two_rows_of_the_table(tmp_path: Path) -> None:
+    endless = "head -c 200000 /dev/zero | tr '\\0' x; exit 3"
+    done = denet("run", "--no-tui", "--detail", "calls", "--output", "kept", "--", "sh", "-c", endless, cwd=tmp_path)
+    _, begun, end = done.stderr.partition("from its output: xxx")
+    assert begun
+    assert end.endswith("x…\n")
+    assert end.count("\n") == 2
+
+
 @pytest.mark.parametrize(("target", "expected"), [("kept", "out\nerr\n"), ("null", "")])
 def test_output_goes_where_it_is_sent(tmp_path: Path, target: str, expected: str) -> None:
     words = ["run", "--json" if target == "kept" else "--no-tui", "--detail", "calls", "--output", target]
