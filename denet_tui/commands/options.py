@@ -216,12 +216,8 @@ _RECORDING = [
 ]
 
 
+_interval = partial(click.option, "--interval", type=_Seconds(0.1, 10))
 _COUNTING = [
-    click.option(
-        "--interval",
-        type=_Seconds(0.1, 10),
-        help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
-    ),
     click.option(
         "--syscalls",
         default="",
@@ -265,12 +261,16 @@ def watching_options(command: _Command) -> _Command:
         help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
         "files that are written).",
     )
-    return _all_of([*_RECORDING, *shown, *_COUNTING, detail, *_LOADING], command)
+    interval = _interval(
+        help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`)."
+    )
+    return _all_of([*_RECORDING, *shown, interval, *_COUNTING, detail, *_LOADING], command)
 
 
 def counting_options(command: _Command) -> _Command:
     """Those of them that are about the counting."""
-    return _all_of([*_COUNTING, *_LOADING], command)
+    interval = _interval(help="Seconds per tick; 0.5 without this.")
+    return _all_of([interval, *_COUNTING, *_LOADING], command)
 
 
 until_last = click.option(

@@ -177,9 +177,24 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
         from denet_tui.commands import screen
 
         preferences = screen.preferred(before.environment)
-    elif request.at_terminal:
-        complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
+    else:
+        request = _at_the_usual_interval(request, before)
+        if request.at_terminal:
+            complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
     return watch(begun, target, request, before, preferences)
+
+
+def _at_the_usual_interval(request: WatchRequest, before: Before) -> WatchRequest:
+    """With that of the settings file, of which a run without a screen needs no more; what is wrong there is said."""
+    if request.interval or request.execs:
+        return request
+    from denet_tui.preferences import settings
+
+    try:
+        return request._replace(interval=settings.interval(settings.where(before.environment)))
+    except settings.SettingsError as error:
+        complain(f"{error}; going on without it")
+        return request
 
 
 def watch(
