@@ -15,8 +15,8 @@ from denet_tui.commands.options import (
     a_file,
     a_tool,
     attach_method,
+    checks,
     choosing_options,
-    explained,
     file_name,
     files,
     forms,
@@ -27,6 +27,7 @@ from denet_tui.commands.options import (
     topics,
     until_last,
     watching_options,
+    words,
 )
 from denet_tui.system import debug
 from denet_tui.system.visible import write
@@ -331,15 +332,14 @@ def settings_command(*, keys: bool, **options: Any) -> None:
     """Print a settings file with every field explained; the real one is ~/.config/denet-tui/settings.toml."""
     from denet_tui.commands import preferences
 
-    if debug.wanted(**options):
-        debug.start(debug.Handler(options["log_file"]))
-        preferences.log_where(os.environ)
+    debug.follow(**options)
+    preferences.log_where(os.environ)
     write(preferences.list_bindings() if keys else preferences.example(), sys.stdout)
 
 
 @main.command(
     "guide",
-    context_settings={"ignore_unknown_options": True},  # such as --debug are words of the guide
+    context_settings={"ignore_unknown_options": True},  # what is pasted has some
     short_help="The troubleshooting guide of denet: what to do here instead.",
     epilog=examples(
         ("denet-tui guide", "all of it"),
@@ -347,17 +347,19 @@ def settings_command(*, keys: bool, **options: Any) -> None:
         ("denet-tui guide getcap", "by a command or a file of the guide"),
     ),
 )
-@click.argument("words", nargs=-1)
-def guide_command(words: tuple[str, ...]) -> int:
+@words()
+@global_options
+def guide_command(words: tuple[str, ...], **options: Any) -> int:
     """Look up words of denet's troubleshooting guide: what to do here instead, and where the guide is wrong, why."""
     from denet_tui.commands import guide
 
+    debug.follow(**options)
     return guide.show(" ".join(words))
 
 
 @main.command(
     "explain",
-    context_settings={"ignore_unknown_options": True},  # such as --debug are words of the guide
+    context_settings={"ignore_unknown_options": True},  # what is pasted has some
     short_help="Why a check, an errno or an error text matters, and what helps.",
     epilog=examples(
         ("denet-tui explain KERN-004", "a check: why, fix, undo"),
@@ -365,13 +367,15 @@ def guide_command(words: tuple[str, ...]) -> int:
         ('denet-tui explain "Need super-user privileges"', "an error text, pasted whole"),
     ),
 )
-@explained()
-def explain_command(words: tuple[str, ...]) -> int:
+@words(shell_complete=checks)
+@global_options
+def explain_command(words: tuple[str, ...], **options: Any) -> int:
     """Explain a check, an errno, an error text or a setting, as this machine has it."""
     from denet_tui.commands import guide
 
     if not "".join(words).strip():
         raise click.UsageError("say what is to be explained: a check, an errno, an error text or a setting")
+    debug.follow(**options)
     return guide.tell(" ".join(words))
 
 

@@ -23,6 +23,8 @@ _MIB = 1 << 20
 _MEMLOCK_NEEDED = 64 * _MIB
 """The maps with their default sizes, charged to RLIMIT_MEMLOCK below Linux 5.11."""
 
+_RAISE_LOCKED = "raise it (`ulimit -l unlimited` as root, then denet-tui from that shell)"
+
 
 # Who is refused: capabilities, and what stands in for their lack.
 
@@ -44,7 +46,7 @@ def refused(error: LoadError, facts: Facts) -> Explanation:
     if (5, 11) > facts.kernel > () and facts.memlock not in (None, UNLIMITED) and _short(facts.memlock):
         return Explanation(
             f"{start}: RLIMIT_MEMLOCK is {facts.memlock} bytes, and Linux below 5.11 charges maps to it, root's too",
-            "raise it (`ulimit -l unlimited` as root, then denet-tui from that shell)",
+            _RAISE_LOCKED,
             "KERN-007",
         )
     if facts.seccomp:
@@ -349,6 +351,24 @@ def not_counted(error: LoadError, facts: Facts) -> Explanation:
             "NS-001",
         )
     return Explanation("attached, but nothing was counted", look(), "E2E-001")
+
+
+def no_locked_memory(error: LoadError, facts: Facts) -> Explanation:
+    """The hint at RLIMIT_MEMLOCK, which some print with every EPERM."""
+    cause = "Linux below 5.11 charges maps to RLIMIT_MEMLOCK, root's too"
+    if facts.kernel >= (5, 11):
+        return Explanation(f"{cause}; this kernel does not, so that it is something else", look(), "KERN-007")
+    return Explanation(cause, _RAISE_LOCKED, "KERN-007")
+
+
+def not_attached(error: LoadError, facts: Facts) -> Explanation:
+    """Attaching fails, with no errno in its text: bcc has it in another line."""
+    raw = error.method == "raw"
+    return Explanation(
+        f"the program is loaded, and then not attached: {one_line(error.text)}; a line before it says why",
+        look() if raw else "use --attach-method raw, which needs no tracefs",
+        "E2E-001" if raw else "FS-002",
+    )
 
 
 def _seen(error: LoadError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from denet_tui.bpf import causes
 from denet_tui.bpf.facts import Facts
@@ -36,6 +36,12 @@ SYMPTOMS: tuple[tuple[str, _Cause], ...] = (
     (r"maps (?:stay|are) empty|maps empty", causes.not_counted),
 )
 """Texts, and what may be behind each; the first that fits counts."""
+
+SAY_LITTLE: tuple[tuple[str, _Cause], ...] = (
+    (r"RLIMIT_MEMLOCK", causes.no_locked_memory),
+    (r"Failed to attach BPF", causes.not_attached),
+)
+"""Texts that count where there is no errno."""
 
 BY_ERRNO: dict[int, _Cause] = {
     errno.EPERM: causes.refused_by_errno,
@@ -78,17 +84,26 @@ def explain(error: LoadError, facts: Facts) -> Explanation:
 
 def _explain(error: LoadError, facts: Facts) -> Explanation:
     texts = [error.text, error.output] if error.stage in _LIBBCC_SPEAKS else [error.text]
-    for text in texts:
-        for pattern, cause in SYMPTOMS:
-            if re.search(pattern, text, re.IGNORECASE):
-                return cause(error, facts)
+    if (cause := _symptom(SYMPTOMS, texts)) is not None:
+        return cause(error, facts)
     number = error.number or next(filter(None, map(_errno_in, texts)), None)
     if number in BY_ERRNO and error.stage not in _PLAIN:
         return BY_ERRNO[number](error, facts)
+    if not number and (cause := _symptom(SAY_LITTLE, texts)) is not None:
+        return cause(error, facts)
     told, fix = split(error.text) if error.stage in _PLAIN else (one_line(error.text), look())
     return Explanation(told, fix, _CHECKS.get(error.stage, "E2E-001"))
 
 
+def _symptom(known: Iterable[tuple[str, _Cause]], texts: Sequence[str]) -> _Cause | None:
+    pairs = ((text, row) for text in texts for row in known)
+    return next((cause for text, (pattern, cause) in pairs if re.search(pattern, text, re.IGNORECASE)), None)
+
+
 def _errno_in(text: str) -> int | None:
-    """The errno whose words (strerror) a text has; bcc says `Failed to compile` whatever was refused."""
-    return next((number for number in BY_ERRNO if os.strerror(number) in text), None)
+    """The errno whose words (strerror) a text has, or its number, as libbpf ends a line with it.
+
+    bcc says `Failed to compile` whatever was refused.
+    """
+    numbers = {int(found) for found in re.findall(r"[:(=] *-(\d{1,3})\)?\.?$", text, re.MULTILINE)}
+    return next((number for number in BY_ERRNO if os.strerror(number) in text or number in numbers), None)

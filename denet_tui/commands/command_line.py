@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import click
 from click.shell_completion import FishComplete, add_completion_class
 
 from denet_tui.system import debug, files
-from denet_tui.system.visible import ReaderLeftError, complain, write
+from denet_tui.system.visible import ReaderLeftError, complain, shortened, write
 from denet_tui.watch.find import in_shell
 
 FAILED = 125
@@ -124,16 +125,20 @@ class Commands(click.Group):
         if not name:
             return root.get_help()
         if name not in self.commands:
-            raise self._unknown(context, name)
+            asked = shortened(name, _ROOM)
+            may_tell = f"; `denet-tui explain {shlex.quote(asked)}` knows checks, errnos and error texts"
+            raise click.UsageError(f"No such command or topic {asked!r}{self._close(name) or may_tell}", context)
         command = self.commands[name]
         return command.get_help(click.Context(command, parent=root, info_name=name))
 
     def _unknown(self, context: click.Context, name: str) -> click.UsageError:
+        return click.UsageError(f"No such command or program {name!r}{self._close(name) or in_shell(name)}", context)
+
+    def _close(self, name: str) -> str:
         import difflib  # takes a moment, which a run does not need
 
         close = difflib.get_close_matches(name, self.commands, n=1)
-        meant = f": did you mean {close[0]}?" if close else ""
-        return click.UsageError(f"No such command or program {name!r}{meant or in_shell(name)}", context)
+        return f": did you mean {close[0]}?" if close else ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The commands under their headings."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from denet_tui.system.visible import complain
 
@@ -90,7 +91,8 @@ def files(_: click.Context, __: click.Parameter, word: str) -> list[CompletionIt
     return [_offered(word, type="file")]
 
 
-def _checks(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+def checks(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem]:
+    """Has a shell complete identities of checks."""
     from denet_tui.checks import catalogue
 
     return [_offered(each.id, help=each.title) for each in catalogue.ALL if each.id.startswith(word.upper())]
@@ -115,8 +117,15 @@ def _ids(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> 
     return found
 
 
-only = partial(click.option, "--only", multiple=True, metavar="ID", callback=_ids, shell_complete=_checks)
-explained = partial(click.argument, "words", nargs=-1, required=True, shell_complete=_checks)
+def _or_option(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """An option of every command that stands alone is itself the word of the guide that is looked up."""
+    flags = [each for each in context.command.params if isinstance(each, click.Option) and each.is_flag]
+    said = (each for each in flags if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE)
+    return given or tuple(each.opts[0] for each in said)
+
+
+only = partial(click.option, "--only", multiple=True, metavar="ID", callback=_ids, shell_complete=checks)
+words = partial(click.argument, "words", nargs=-1, callback=_or_option)
 topics = partial(click.argument, "topic", nargs=-1, shell_complete=_commands)
 a_file = partial(click.option, type=path, shell_complete=files)
 recordings = partial(click.argument, "recording", shell_complete=files)
@@ -207,12 +216,8 @@ _RECORDING = [
 ]
 
 
+_interval = partial(click.option, "--interval", type=_Seconds(0.1, 10))
 _COUNTING = [
-    click.option(
-        "--interval",
-        type=_Seconds(0.1, 10),
-        help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`).",
-    ),
     click.option(
         "--syscalls",
         default="",
@@ -256,12 +261,16 @@ def watching_options(command: _Command) -> _Command:
         help="Watch the calls alone, their files and paths too, or all there is (default for a screen and for "
         "files that are written).",
     )
-    return _all_of([*_RECORDING, *shown, *_COUNTING, detail, *_LOADING], command)
+    interval = _interval(
+        help="Seconds per tick; 0.5 where the settings file does not say otherwise (`denet-tui settings`)."
+    )
+    return _all_of([*_RECORDING, *shown, interval, *_COUNTING, detail, *_LOADING], command)
 
 
 def counting_options(command: _Command) -> _Command:
     """Those of them that are about the counting."""
-    return _all_of([*_COUNTING, *_LOADING], command)
+    interval = _interval(help="Seconds per tick; 0.5 without this.")
+    return _all_of([interval, *_COUNTING, *_LOADING], command)
 
 
 until_last = click.option(

@@ -25,7 +25,7 @@ from denet_tui.commands.targets import (
 from denet_tui.record.sink import RecordError
 from denet_tui.syscalls import class_of
 from denet_tui.system import debug, files
-from denet_tui.system.visible import ReaderLeftError, as_json, complain, terminal_width, visible, write
+from denet_tui.system.visible import ReaderLeftError, as_json, complain, shortened, terminal_width, visible, write
 from denet_tui.watch.find import CommandError
 from denet_tui.watch.launch import FAILED, Start, StartError
 from denet_tui.watch.log import RING
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from denet_tui.watch.worker import Session
 
 log = logging.getLogger("denet_tui")
+
+_LAST_LINE = 160
+"""Characters of a line of output in the table at the end, two rows of a terminal."""
 
 ToSnapshots = Callable[["RunInfo"], Callable[["Snapshot"], None]]
 """From what does not change during a run to what each snapshot of it is given to."""
@@ -149,8 +152,8 @@ class _Runs:
         """After the last snapshot of the last run; False if a recording is not complete."""
         self._complete(final)
         output = self.session.target.output
-        last = output.last_line if output and final.status else ""
-        _write_table(self.session.info, final, [f"from its output: {visible(last)}"] if last else [])
+        last = visible(output.last_line) if output and final.status else ""
+        _write_table(self.session.info, final, [shortened(f"from its output: {last}", _LAST_LINE)] if last else [])
         for failure in filter(None, self.failures):
             complain(failure)
         return not (self._recorder and self._recorder.failure)
@@ -174,9 +177,24 @@ def _start_and_watch(target: Target, request: WatchRequest, before: Before) -> i
         from denet_tui.commands import screen
 
         preferences = screen.preferred(before.environment)
-    elif request.at_terminal:
-        complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
+    else:
+        request = _at_the_usual_interval(request, before)
+        if request.at_terminal:
+            complain("no screen here: TERM is not set, or `dumb`; what was counted is told at the end")
     return watch(begun, target, request, before, preferences)
+
+
+def _at_the_usual_interval(request: WatchRequest, before: Before) -> WatchRequest:
+    """With that of the settings file, of which a run without a screen needs no more; what is wrong there is said."""
+    if request.interval or request.execs:
+        return request
+    from denet_tui.preferences import settings
+
+    try:
+        return request._replace(interval=settings.interval(settings.where(before.environment)))
+    except settings.SettingsError as error:
+        complain(f"{error}; going on without it")
+        return request
 
 
 def watch(

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from denet_tui.system import files
 
 LEAST_S, MOST_S = 0.1, 10.0
 """Seconds between two samples."""
+_NAMES = ("interval", "theme", "columns", "keys")
 
 EXAMPLE = """\
 # Settings of denet-tui's screens. Lines that start with # are the defaults.
 
-# Seconds between two samples, 0.1 to 10. --interval comes before it.
+# Seconds between two samples, 0.1 to 10, also without a screen. --interval comes before it.
 #interval = 0.5
 
 # Colours: "dark", "light", or any theme that the palette (ctrl+p) lists. Where NO_COLOR is set there are none.
@@ -41,29 +42,26 @@ class SettingsError(Exception):
     """A setting cannot be used; one line with the file, the line's number and what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(NamedTuple):
     """What the screens know: themes, columns per table, and bindings."""
 
     themes: Collection[str] = ()
-    columns: Mapping[str, Collection[str]] = field(default_factory=dict)
+    columns: Mapping[str, Collection[str]] = MappingProxyType({})
     bindings: Collection[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class UserSettings:
+class UserSettings(NamedTuple):
     """What the file says; None and empty where it says nothing."""
 
     interval: float | None = None
     theme: str | None = None
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    keys: Mapping[str, str] = MappingProxyType({})
     """Binding id to keys."""
     source: SettingsText | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsText:
+class SettingsText(NamedTuple):
     """The file, to say where in it something stands."""
 
     path: Path
@@ -82,26 +80,42 @@ def where(environment: Mapping[str, str]) -> Path:
 
 def read(path: Path, allowed: Allowed) -> UserSettings:
     """The settings in `path`, the defaults where there is no such file; raises SettingsError."""
+    found, source = _parsed(path)
+    return UserSettings() if source is None else _checked(source, found, allowed)
+
+
+def interval(path: Path) -> float | None:
+    """The seconds between two samples that the file says, None where it does not; raises SettingsError.
+
+    For runs without a screen: what only the screens know of is not looked at.
+    """
+    found, source = _parsed(path)
+    if source is None:
+        return None
+    _known(source, "", found, _NAMES)
+    return _interval(source, found.get("interval"))
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], SettingsText | None]:
     try:
         text = files.read(path).decode()
     except FileNotFoundError:
-        return UserSettings()
+        return {}, None
     except (OSError, UnicodeDecodeError) as error:
         reason = (
             files.explain(error, "put it right, or move it away") if isinstance(error, OSError) else "it is not UTF-8"
         )
         raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
     try:
-        found = tomllib.loads(text)
+        return tomllib.loads(text), SettingsText(path, text)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         line = at[1] if at else len(text.splitlines())
         raise SettingsError(f"{path}:{line}: not TOML: {str(error)[: at.start() if at else None]}") from None
-    return _checked(SettingsText(path, text), found, allowed)
 
 
 def _checked(source: SettingsText, found: dict[str, Any], allowed: Allowed) -> UserSettings:
-    _known(source, "", found, ("interval", "theme", "columns", "keys"))
+    _known(source, "", found, _NAMES)
     return UserSettings(
         _interval(source, found.get("interval")),
         _theme(source, found.get("theme"), allowed.themes),

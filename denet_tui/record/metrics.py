@@ -27,7 +27,7 @@ from denet_tui.model import (
     unpack_buckets,
 )
 from denet_tui.syscalls import errno_name
-from denet_tui.system.visible import visible
+from denet_tui.system.visible import shortened, visible
 
 OTHER, UNKNOWN = "other", "unknown"
 _RESTED_NS = 600 * 10**9
@@ -195,5 +195,4 @@ def _counter(name: str, about: str, rows: Iterable[tuple[dict[str, str], int]]) 
 @lru_cache(4096)
 def _label(text: str) -> str:
     """So that what looks the same is one series."""
-    shown = visible(text)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    return shortened(visible(text), _LONGEST)

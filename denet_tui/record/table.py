@@ -12,11 +12,13 @@ from denet_tui.record import about
 from denet_tui.spent import in_words, most_kernel_in, used_in_words
 from denet_tui.syscalls import how_ended
 from denet_tui.system.clock import off_the_clock
-from denet_tui.system.visible import how_many, visible, wrapped
+from denet_tui.system.visible import how_many, shortened, visible, wrapped
 from denet_tui.touched import turned_away
 
 _SHOWN = 3
 """How many survivors and unreturned calls are named; the rest is counted."""
+_LONGEST_COMMAND = 400
+"""Characters of it that are told; a recording has all."""
 _USE_UNKNOWN = "not known: a process ran before it was watched, was still ending, or this kernel does not tell"
 
 
@@ -118,7 +120,7 @@ def _layout(rows: list[list[str]], total: list[str], width: int) -> list[str]:
 
 
 def _story(info: RunInfo, snapshot: Snapshot, ending: str) -> Iterable[str]:
-    what = visible(" ".join(info.argv))
+    what = shortened(visible(" ".join(info.argv)), _LONGEST_COMMAND)
     yield f"command: {what} ({info.pid})" if info.pid else f"watched: {what}"
     yield exactness(snapshot, ending)
     yield f"elapsed: {snapshot.elapsed_ns / 1e9:.3f} s, {_fate(snapshot)}"

@@ -196,6 +196,12 @@ ROWS = (
         "tracers do not exclude each other: any number of them may run",
     ),
     Row(
+        ("sudo does not find it", "sudo: denet-tui: command not found", "secure_path"),
+        "denet-tui run -- CMD",
+        "sudo looks only where its `secure_path` leads (man sudoers). `denet-tui make` asks sudo by itself, with the "
+        "whole path; else say `sudo /usr/local/bin/denet-tui`, or install the Debian package, which is in /usr/bin.",
+    ),
+    Row(
         ("Detailed Error Analysis", "Not found", "Invalid argument"),
         'denet-tui explain "the whole error text"',
         "tells the cause on this machine, since one text stands for several causes",
@@ -224,12 +230,12 @@ def _within(wanted: str) -> list[Row]:
 
 def page(row: Row) -> str:
     """A row in a few lines of text."""
-    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {_typed(row.do)}"]
+    lines = [row.words[0], *(f"  also: {word}" for word in row.words[1:]), f"  here: {typed(row.do)}"]
     lines += wrapped(row.does, "        ")
     return "\n".join([*lines, *(wrapped(row.wrong, "  why:  ") if row.wrong else ())])
 
 
-def _typed(command: str) -> str:
+def typed(command: str) -> str:
     """A command of ROWS as it is typed here, where sudo may not find denet-tui by its name."""
     words = command.removeprefix("sudo denet-tui ")
     if words == command:

@@ -66,6 +66,12 @@ def start(handler: logging.Handler) -> None:
     log.setLevel(logging.DEBUG)
 
 
+def follow(*, debug: bool, log_file: Path | None) -> None:
+    """Log everything from now on where somebody asked for it; raises LogError."""
+    if wanted(debug=debug, log_file=log_file):
+        start(Handler(log_file))
+
+
 def mistake(error: BaseException, status: int = 0) -> int:
     """Say in one line what is a mistake of our own, with the traceback in the log alone; returns the status."""
     if not started() and wanted(debug="--debug" in sys.argv, log_file=None):

@@ -63,6 +63,11 @@ def explain(problem: OSError, otherwise: str = "") -> str:
     return f"{problem.strerror or problem} ({known.get(problem.errno or 0, otherwise or 'name another file')})"
 
 
+def advice(number: int) -> str:
+    """What to do where a file cannot be written for this errno; empty where nothing is known of it."""
+    return (_LIMITS | _WRITING).get(number, "")
+
+
 def own_folder(environment: Mapping[str, str], variable: str, default: Path) -> Path:
     """denet-tui's folder below the one that `variable` names (XDG base directory specification), or below `default`.
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 _ODD = re.compile(r"[^ -~]")
+_OBEYED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\0-\x08\x0e-\x1a]")
+"""What a terminal obeys and does not show."""
 _MARKUP = re.compile(r"[\\`*\[<|&~]|^[#>]|(?<![^\W_])_|_(?![^\W_])")
 """Of Markdown: signs that mean something anywhere in a line, at its beginning, and at an end of a word."""
 
@@ -55,6 +57,16 @@ def visible(text: str, keep: str = "") -> str:
         return f"\\x{ord(sign) - 0xDC00:x}" if "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1]
 
     return _ODD.sub(shown, text)
+
+
+def plain(text: str) -> str:
+    """A text that was meant for a terminal, without what a terminal obeys and does not show."""
+    return _OBEYED.sub("", text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning of a text, with an ellipsis where it has more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def markdown(text: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from denet_tui.system import files
+from denet_tui.system.visible import plain
 
 KEPT = 64 * 1024
 """Bytes that wait for the emulator at most: a command writes hundreds of MB/s, and nobody can read that."""
@@ -27,8 +28,6 @@ _ERROR = re.compile(r"(?:error(?::|\[|\W* \d)|fatal:|not found$)", re.IGNORECASE
 """As in "error: …", "error[E0308]: …", "Error 1", git's "fatal: …", a shell's "…: not found"."""
 _ERRNOS = frozenset(map(os.strerror, errno.errorcode))
 """What a program says behind its last colon where a call has failed, as ls does in front of its list (man 3 perror)."""
-_OBEYED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\0-\x08\x0e-\x1a]")
-"""What a terminal obeys and does not show."""
 
 
 class CommandOutput:
@@ -90,8 +89,8 @@ class CommandOutput:
 
         Near the end, one that tells of an error goes before what follows: a compiler's notes say nothing without it.
         """
-        said = _OBEYED.sub(b"", self._end or self._end_of_copy())
-        lines = [text for line in re.split(rb"[\r\n]+", said) if (text := line.decode(errors="replace").strip())]
+        said = plain((self._end or self._end_of_copy()).decode(errors="replace"))
+        lines = [text for line in re.split(r"[\r\n]+", said) if (text := line.strip())]
         near = reversed(lines[-_NEAR:])
         wrong = (line for line in near if _ERROR.search(line) or line.rpartition(": ")[2] in _ERRNOS)
         return next(wrong, lines[-1] if lines else "")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from denet_tui.bpf import facts as facts_module
-from denet_tui.bpf.errors import SYMPTOMS, Explanation, LoadError, explain
+from denet_tui.bpf.errors import SAY_LITTLE, SYMPTOMS, Explanation, LoadError, explain
 from denet_tui.bpf.facts import UNLIMITED, Facts, gather
 from denet_tui.bpf.privilege import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
 
@@ -79,6 +79,33 @@ def test_memlock_is_blamed_only_where_it_counts(changed: dict[str, object]) -> N
 
 
 ROWS = [
+    (
+        LoadError("load", "HINT: The RLIMIT_MEMLOCK setting may be too low. Consider increasing."),
+        {"kernel": (5, 10)},
+        "KERN-007",
+        "Linux below 5.11 charges maps to RLIMIT_MEMLOCK, root's too; raise it (`ulimit -l unlimited` as root",
+    ),
+    (LoadError("load", "HINT: RLIMIT_MEMLOCK"), {}, "KERN-007", "this kernel does not, so that it is something else"),
+    (
+        LoadError("load", "HINT: RLIMIT_MEMLOCK", output="Operation not permitted"),
+        {"effective": BPF},
+        "PRIV-001",
+        "root lacks CAP_PERFMON",
+    ),
+    (LoadError("load", "libbpf: prog 'x': failed to load: -22"), {}, "KERN-001", "(EINVAL): libbpf"),
+    (LoadError("load", "libbpf: prog 'x': failed to load: -13"), {}, "PROG-001", "verifier rejects"),
+    (
+        LoadError("attach", "Failed to attach BPF program b'x' to raw tracepoint", method="raw"),
+        {},
+        "E2E-001",
+        "the program is loaded, and then not attached: Failed to attach",
+    ),
+    (
+        LoadError("attach", "Failed to attach BPF program b'x' to tracepoint", method="tracefs"),
+        {},
+        "FS-002",
+        "use --attach-method raw",
+    ),
     (
         LoadError("load", "sys_enter: Need super-user privileges to run", errno.EPERM, "Operation not permitted"),
         {"effective": BPF},
@@ -304,5 +331,5 @@ def test_every_symptom_is_tested() -> None:
     import re
 
     seen = [text for row in ROWS for text in (row[0].text, row[0].output)]
-    for pattern, _ in SYMPTOMS:
+    for pattern, _ in (*SYMPTOMS, *SAY_LITTLE):
         assert any(re.search(pattern, text, re.IGNORECASE) for text in seen), pattern

@@ -40,7 +40,7 @@ NO_SENSE = [
     (["ls | wc -l"], "if that is a line for a shell: denet-tui run -- sh -c 'ls | wc -l'"),
     (["nonsense"], "No such command or program 'nonsense'; see `denet-tui --help`"),
     (["machien"], "No such command or program 'machien': did you mean machine?; see `denet-tui --help`"),
-    (["help", "atach"], "No such command or program 'atach': did you mean attach?"),
+    (["help", "atach"], "No such command or topic 'atach': did you mean attach?"),
     (["--nonsense"], "No such option '--nonsense'; see `denet-tui --help`"),
     (["--no-tui", "ls"], "No such option '--no-tui' before a command: say `denet-tui run --no-tui ...`; see"),
     (["--plan"], "say `denet-tui setup --plan ...`"),

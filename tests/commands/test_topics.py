@@ -40,9 +40,14 @@ def test_help_lists_the_pages_and_what_is_neither_command_nor_topic_is_one_line(
     listed = denet("help").stdout.partition("Topics")[2]
     assert [page.stem for page in PAGES if f"\n  {page.stem}" not in listed] == []
     assert "exit status" in " ".join(listed.split()).casefold()
-    done = denet("help", "nosuchthing")
-    assert done.returncode == 125
-    assert done.stderr.startswith("denet-tui: No such command or program 'nosuchthing'")
+    for words, meant in (("Map not found", "`denet-tui explain 'Map not found'`"), ("KERN-004", "explain KERN-004`")):
+        done = denet("help", *words.split())
+        assert done.returncode == 125
+        assert done.stderr.startswith(f"denet-tui: No such command or topic {words!r}; ")
+        assert meant in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert "did you mean attach?" in denet("help", "atach").stderr
+    assert len(denet("help", 100_000 * "x").stderr) < 500
 
 
 def test_the_wheel_brings_all_pages_as_they_are(wheel: Path) -> None:

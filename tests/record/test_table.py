@@ -34,6 +34,12 @@ def test_rows_are_sorted_by_time_and_hold_what_was_counted():
     assert rows(text)[-1] == ["0.00", "0.000000", "0.0", "1", "exit_group"], "never returned: no percentile, no maximum"
 
 
+def test_a_command_line_of_any_length_leaves_room_for_the_rest() -> None:
+    text = render_table(INFO._replace(argv=("true", 100_000 * "x")), story()[-1], 100)
+    assert "x… (1000)\n" in text
+    assert len(text.splitlines()) < len(table().splitlines()) + 5
+
+
 def test_the_total_row_is_the_sum():
     total = next(line for line in table().splitlines() if line.endswith("total")).split()
     assert total[:2] == ["100.00", "0.135295"]

@@ -161,6 +161,37 @@ def test_json_has_standard_output_to_itself() -> None:
     assert done.returncode == 4
 
 
+def test_without_a_screen_the_interval_of_the_settings_file_holds_too(tmp_path: Path) -> None:
+    file = tmp_path / "denet-tui/settings.toml"
+    file.parent.mkdir()
+    tmp_path.chmod(0o755)
+
+    def told(text: str, *words: str) -> tuple[int, list[str]]:
+        file.write_text(text)
+        argv = ["run", "--json", "--detail", "calls", *words, "--", "true"]
+        done = denet(*argv, env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)})
+        assert done.returncode == 0
+        said = [line for line in done.stderr.splitlines() if str(file) in line]
+        return json.loads(done.stdout.splitlines()[0])["denet_tui"]["interval_ms"], said
+
+    assert told("interval = 3") == (3000, [])
+    assert told("interval = 3", "--interval", "2") == (2000, [])
+    assert told("[columns]") == (500, [])
+    for wrong, says in (("\ninterval = 99", ":2: interval is a number of"), ("x", ":1: not TOML")):
+        interval_ms, (said,) = told(wrong)
+        assert interval_ms == 500
+        assert said.startswith(f"denet-tui: {file}{says}")
+
+
+def test_a_last_line_without_an_end_takes_two_rows_of_the_table(tmp_path: Path) -> None:
+    endless = "head -c 200000 /dev/zero | tr '\\0' x; exit 3"
+    done = denet("run", "--no-tui", "--detail", "calls", "--output", "kept", "--", "sh", "-c", endless, cwd=tmp_path)
+    _, begun, end = done.stderr.partition("from its output: xxx")
+    assert begun
+    assert end.endswith("x…\n")
+    assert end.count("\n") == 2
+
+
 @pytest.mark.parametrize(("target", "expected"), [("kept", "out\nerr\n"), ("null", "")])
 def test_output_goes_where_it_is_sent(tmp_path: Path, target: str, expected: str) -> None:
     words = ["run", "--json" if target == "kept" else "--no-tui", "--detail", "calls", "--output", target]

@@ -71,7 +71,7 @@ class GuideScreen(ModalScreen[None], inherit_bindings=False):
 def _of_row(row: guide.Row) -> list[Paragraph]:
     found = [Paragraph(row.words[0], style="strong", flush=True)]
     found += [Paragraph(word, "" if number else "also", "dim") for number, word in enumerate(row.words[1:])]
-    found += [Paragraph(row.do, "here", "code"), Paragraph(row.does)]
+    found += [Paragraph(guide.typed(row.do), "here", "code"), Paragraph(row.does)]
     found += [Paragraph(row.wrong, "why", "warn")] if row.wrong else []
     return [*found, Paragraph()]
 

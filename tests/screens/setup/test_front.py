@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from textual.widgets import Input
 from denet_tui.checks.model import Finding
 from denet_tui.checks.verdict import PROOF
 from denet_tui.helper import jobs
+from denet_tui.report import guide
 from denet_tui.screens.setup.app import HomeApp
 from denet_tui.screens.setup.guide import GuideScreen
 from denet_tui.screens.setup.start import StartScreen
@@ -163,3 +165,20 @@ async def test_the_guide_is_found_by_its_words_and_by_a_check() -> None:
         await driver.until(lambda: page.texts[0].startswith("Nothing on 'no such words'"))
         await driver.press("escape")
         assert driver.app.screen is driver.screen
+
+
+async def test_the_guide_says_what_to_type_as_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(Path(sys.executable).with_name("denet-tui"))])
+    async with setup(Recorded(broken()), SMALL, front=True) as driver:
+        await driver.until(lambda: driver.screen.setup.looked)
+        await driver.press("question_mark")
+        await driver.until(lambda: isinstance(driver.app.screen, GuideScreen))
+        page = driver.app.screen.query_one(Page)
+        for words in ("Map not found", "secure_path"):
+            driver.app.screen.query_one(Input).value = words
+            (row,) = guide.search(words)
+            await driver.until(lambda row=row: page.texts[0] == row.words[0])
+            (typed,) = re.findall("  here: (.*)", guide.page(row))
+            assert f"here {typed}" in " ".join(" ".join(page.texts).split())
+        (row,) = guide.search("Map not found")
+        assert f"{sys.argv[0]} selftest" in guide.page(row)
