@@ -6,13 +6,15 @@ import itertools
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from denet_tui.model import Snapshot
+from denet_tui.counts import added
+from denet_tui.model import Counters, Snapshot, Syscall, added_up
 from denet_tui.record.playback import Playback
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
@@ -38,7 +40,17 @@ def long_run() -> list[Snapshot]:
         found.append(
             snapshot((tick + 1) / 2, [make, *others], ended=others, running=not last, status=0 if last else None)
         )
-    return chained(found)
+    return list(summed_up(chained(found)))
+
+
+def summed_up(ticks: list[Snapshot]) -> Iterator[Snapshot]:
+    """With what all ticks so far have counted, as those of a sampler have it."""
+    calls: dict[Syscall, Counters] = {}
+    errnos = Counter[tuple[Syscall, int]]()
+    for each in ticks:
+        calls = dict(added((calls, each.recent)))
+        errnos.update(each.errnos)
+        yield each._replace(syscalls=calls, total=added_up(calls.values()), errnos=dict(errnos))
 
 
 class Played:
