@@ -134,6 +134,7 @@ class Track:
                     resumed, events = found_state, []
             events.append({intern(name): value for name, value in line.items()})  # of a million: json shares no names
             place = after
+        self._look_for_another(place)
         self._compare(resumed or before)
         return None
 
@@ -302,7 +303,12 @@ class Track:
         part, number = self._lines.where(at)
         return f"{visible(part)}, line {number:,}" if part else f"line {number:,}"
 
+    def _look_for_another(self, at: int) -> None:
+        if self._told(0, partial(self._lines.replaced, at)):
+            raise UnreadableError(f"{self._name}: it was written anew meanwhile, this is its end: open it again")
+
     def _refuse(self, at: int, why: str) -> NoReturn:
+        self._look_for_another(at)
         raise _DamagedError(f"{self._name}, {self._place(at)}: {why}", at, why)
 
     @property

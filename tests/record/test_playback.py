@@ -186,6 +186,25 @@ def test_a_file_that_grows_is_followed_and_left_and_followed_again(recording: Pa
             assert not one.playback.state.told
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_a_file_that_is_written_anew_is_followed_no_more_and_it_says_so(
+    recording: Path, tmp_path: Path, share: float, *, packed: bool
+) -> None:
+    """Whether the new one is shorter so far than what was read, or longer already."""
+    path = tmp_path / f"rec.jsonl{'.gz' * packed}"
+    other = recorded(tmp_path / path.name.replace("rec", "other"), long_run(), INFO._replace(start_wall_ms=1))
+    old = recorded(path, long_run()).read_bytes()
+    path.write_bytes(old[: old.rindex(b'{"kind":"tree"') if not packed else -20])
+    with played(path) as one:
+        one.says("growing, or cut off")
+        new = other.read_bytes()
+        path.write_bytes(new[: int(len(new) * share)])
+        one.says(f"{path}: it was written anew meanwhile")
+        eventually(lambda: not one.playback.state.following, "nothing more is waited for")
+        assert one.playback.state.told.count("\n") == 0
+
+
 @pytest.mark.parametrize("kept", [1.0, 0.5])
 def test_a_stream_is_read_to_its_end_and_can_be_gone_back_in(recording: Path, kept: float) -> None:
     reading, writing = os.pipe()
