@@ -227,10 +227,10 @@ def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> 
     """Compare recordings of before and after, by program and system call, as Markdown; times only of three a side.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much
-    at most; * is any call; p10 is what nine of ten take at least. Exits with 0, 1 where a rule is broken, and 125
-    where none can be decided: something cannot be read, is cut off or is not exact, or a rule names what there is not;
-    so with a rule of how much more time (time, p10 with +), of which noise cannot be told: fewer than three different
-    recordings a side. With three, a rule of how much more time is broken by what is beyond noise.
+    at most; * as the program is each by itself, as the call all together; p10 is what nine of ten take at least. Exits
+    with 0, 1 where a rule is broken, and 125 where none can be decided: something cannot be read, is cut off or not
+    exact, or a rule names what there is not; or how much more time (time, p10 with +) is asked of fewer than three
+    different recordings a side: with three such a rule is broken by what is beyond noise.
     """
     from denet_tui.commands import diff as differing
     from denet_tui.commands import targets

@@ -100,7 +100,11 @@ def _verdicts(
 ) -> list[str]:
     """What is so, where all is exact that it goes by; and an empty line."""
     verdict = "cannot be decided" if doubts else "is so"
-    lines = [f"- **{markdown(rule.words)}** {verdict}: {_numbers(change)}" for rule, change in broken]
+    lines = [
+        f"- **{markdown(rule.words)}** {verdict}: "
+        f"{f'{markdown(change.program)}: ' if rule.program == '*' else ''}{_numbers(change)}"
+        for rule, change in broken
+    ]
     lines += [f"- **{markdown(rule.words)}** cannot be decided: {_CHANCE}" for rule in chances]
     lines += [f"- {markdown(path)} is not exact: {markdown(doubt)}" for path, doubt in doubts]
     lines += [f"- {markdown(each)}" for each in aside]

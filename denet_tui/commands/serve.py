@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -42,6 +43,29 @@ _PATIENCE_S = 10
 _UNPRIVILEGED = "nobody"
 
 
+class _Asked:
+    """Of a registry what has samples of some names, all for None.
+
+    A registry itself looks for them only in collectors whose names it knew before there was anything to collect.
+    """
+
+    def __init__(self, registry: CollectorRegistry, names: Iterable[str] | None = None) -> None:
+        self._registry, self._names = registry, names if names is None else frozenset(names)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families."""
+        for family in self._registry.collect():
+            if self._names is not None:
+                family = copy(family)  # noqa: PLW2901 - the same with fewer samples
+                family.samples = [each for each in family.samples if each.name in self._names]
+            if self._names is None or family.samples:
+                yield family
+
+    def restricted_registry(self, names: Iterable[str]) -> _Asked:
+        """What `/metrics?name[]=` asks for, once or more."""
+        return _Asked(self._registry, names)
+
+
 class _Server(ThreadingMixIn, TCPServer):
     """Answers on a thread of its own each time."""
 
@@ -53,7 +77,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
         self.address_family = family
         self._open = deque[Any]()
-        super().__init__(address, MetricsHandler.factory(registry))
+        super().__init__(address, MetricsHandler.factory(_Asked(registry)))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make room where there is none, and answer."""

@@ -90,28 +90,34 @@ class Rule(NamedTuple):
         if not found or not limit or not _fits(found["metric"], limit["plus"], limit["unit"]):
             raise ValueError(
                 f"{words!r} is no rule: [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s], "
-                "such as `openat.errors > +10%`; * is any system call"
+                "such as `openat.errors > +10%`; * as the program is each by itself, as the system call all together"
             )
         number = float(limit["number"]) * _NS.get(limit["unit"], 1)
         return cls(words, found["program"], found["call"], found["metric"], bool(limit["plus"]), number, limit["unit"])
 
     def broken_by(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change | None:
-        """The sum that is over the limit, of p10 the largest; None if it is not.
+        """The sum that is over the limit, of p10 and of `*/` the one that grew most; None if none is.
 
         How much more a time is must be beyond noise as well, but for the least of p10: a rule has its own.
         """
-        mine = [self._sum(base, new)]
+        programs: Sequence[str | None] = (self.program,)
+        if self.program == "*":
+            programs = sorted({name for run in (*base, *new) for name in run.programs})
+        mine = [self._sum(base, new, each) for each in programs]
         if self.metric == "p10":
             mine = [each for each in self._of(changes(base, new)) if not self.relative or each.noise < math.inf]
         return max(filter(self._broken_by, mine), key=lambda each: each.after - each.before, default=None)
 
-    def _sum(self, base: Sequence[Totals], new: Sequence[Totals]) -> Change:
-        sides = [[self._sums(run) for run in side] for side in (base, new)]
-        key = self.program or "*", self.call
+    def _sum(self, base: Sequence[Totals], new: Sequence[Totals], program: str | None) -> Change:
+        """Of one program, of all together for None."""
+        sides = [[self._sums(run, program) for run in side] for side in (base, new)]
+        key = program or "*", self.call
         return next(each for each in _of_key(key, METRICS, *sides) if each.metric == self.metric)
 
-    def _sums(self, run: Totals) -> list[int]:
-        rows = [row for (program, call), row in _numbers(run).items() if self._is_of(program, call)]
+    def _sums(self, run: Totals, program: str | None) -> list[int]:
+        rows = [
+            row for (name, call), row in _numbers(run).items() if program in (None, name) and self._is_of(name, call)
+        ]
         return [sum(column) for column in zip((0,) * len(METRICS), *rows, strict=True)]
 
     def chance(self, changes: Sequence[Change]) -> bool:
@@ -123,7 +129,7 @@ class Rule(NamedTuple):
         return [each for each in changes if each.metric == self.metric and self._is_of(each.program, each.call)]
 
     def _is_of(self, program: str, call: str) -> bool:
-        return self.program in (None, program) and self.call in ("*", call)
+        return self.program in (None, "*", program) and self.call in ("*", call)
 
     def _broken_by(self, change: Change) -> bool:
         own = self.metric == "p10" and change.noise <= LEAST["p10"]

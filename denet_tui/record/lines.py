@@ -25,6 +25,8 @@ LITTLE, _MOST_TIMES = 1 << 28, 200
 """Bytes that may be unpacked from however few, and so many times what they are packed: 10 to 30 times is usual."""
 _MOST_BACK = 1 << 28
 """Bytes from the end in which there is a keyframe, if there is any; but for the summary it is much nearer."""
+_BEGIN = 4096
+"""Bytes by which a recording is known: they have when its run began."""
 _NAME_ONE = "name a recording, as `denet-tui run -o FILE -- COMMAND` writes one"
 
 
@@ -67,6 +69,7 @@ class Lines:
 
     def __init__(self, file: BinaryIO) -> None:
         self._given = self._file = file
+        self._begin = b""
         self._joined = _joined_in(file)
         self._begun: list[tuple[int, str]] = []
         """Where each part begins in the copy, and its name."""
@@ -87,7 +90,9 @@ class Lines:
         if self.is_stream:
             self._keep_a_copy()
             threading.Thread(target=self._pump, name="stream", daemon=True).start()
-        elif Unpacker.is_packed(os.pread(file.fileno(), 4, 0)):
+            return
+        self._begin = os.pread(file.fileno(), _BEGIN, 0)
+        if Unpacker.is_packed(self._begin[:4]):
             self._keep_a_copy()
 
     def line(self, at: int) -> bytes:
@@ -122,6 +127,13 @@ class Lines:
             if stop():
                 return False
         return True
+
+    def replaced(self, at: int) -> bool:
+        """Whether it is another file than the one that was read up to there: shorter, or one that begins otherwise."""
+        if self.is_stream:
+            return False
+        shorter = _size(self._given) < (at if self._copy is None else self._taken)
+        return shorter or os.pread(self._given.fileno(), len(self._begin), 0) != self._begin
 
     def last(self, begins: bytes) -> int | None:
         """Where the last line begins that begins so; None if there is none near the end."""

@@ -14,6 +14,8 @@ from denet_tui.system.extras import needs
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ENDING = re.compile(r"\.(gz|zst)(\.\d+)?\Z")
 """The number is that of a further run or part."""
+_OTHER_ENDING = re.compile(r"\.(bz2|xz|lzma|lz4?|lzo|br|z|zip|7z|zstd|gzip)(\.\d+)?\Z", re.IGNORECASE)
+"""Who gives such a name counts on what other unpackers take."""
 _WITH_HEADER = 31
 """Of zlib's windows: the largest, with gzip's header and sum (zlib.h, deflateInit2)."""
 _GZIP_LEVEL, _ZSTD_LEVEL = 3, 8
@@ -28,7 +30,7 @@ _MOST = 1 << 20
 
 
 class MissingError(Exception):
-    """A package is not here; the text says which, and what else to do."""
+    """What packs or unpacks is not here; the text says what is missing, and what else to do."""
 
 
 class Packer(NamedTuple):
@@ -41,6 +43,8 @@ class Packer(NamedTuple):
 
 def packer(path: str | os.PathLike[str]) -> Packer | None:
     """What a file of this name is packed with; None for nothing. Raises MissingError."""
+    if other := _OTHER_ENDING.search(os.fspath(path)):
+        raise MissingError(f"nothing here packs .{other[1]}; end its name in .gz or .zst")
     found = _ENDING.search(os.fspath(path))
     return None if not found else _gzip() if found[1] == "gz" else _zstd_packer()
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple, NoReturn, TypeVar
 from denet_tui.detail import Gap
 from denet_tui.model import RunInfo, Snapshot
 from denet_tui.record import denet_lines
+from denet_tui.record.closing import disagrees
 from denet_tui.record.denet_lines import whole
 from denet_tui.record.keyframe import INDEX, KEYFRAME, Index, state_of
 from denet_tui.record.lines import MOST_LINE, Lines
@@ -22,12 +23,19 @@ from denet_tui.record.read import Line, UnreadableError, advance, first_snapshot
 from denet_tui.system.visible import how_many, visible
 
 _Told = TypeVar("_Told")
-_SUMMARY = re.compile(rb'{"kind":"summary"(?:,"left_out":(\d{1,15}),)?')
+_SUMMARY = b'{"kind":"summary"'
 _WHEN = re.compile(KEYFRAME + rb',"elapsed_ns":(\d{1,18}),')
 _MOST_EMPTY = 1000
 _ANOTHER = "another recording begins here"
-_ASIDE = INDEX, KEYFRAME, b'{"kind":"more","of":"summary"'
-"""Who reads tick by tick has what they hold."""
+_ASIDE = INDEX, KEYFRAME
+"""Who reads tick by tick has what they hold, and they are long."""
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 class Tick(NamedTuple):
@@ -59,6 +67,12 @@ class Track:
         """Whether the whole summary has been met: nothing comes after it."""
         self._lacking = 0
         """Ticks that it has not got at its end."""
+        self._summary: tuple[int, Line] | None = None
+        """Where it begins, and what it says, where that has not been compared yet."""
+        self._wrong = ""
+        """Of the summary, or of what comes after it: which line, and what."""
+        self._is_ours = False
+        """Whether denet-tui has written it, not denet."""
         self.info = self._first()
         self._start = self._first_state()
 
@@ -120,6 +134,8 @@ class Track:
                     resumed, events = found_state, []
             events.append({intern(name): value for name, value in line.items()})  # of a million: json shares no names
             place = after
+        self._look_for_another(place)
+        self._compare(resumed or before)
         return None
 
     def index(self, stop: Callable[[], bool]) -> Index | None:
@@ -164,7 +180,7 @@ class Track:
         except UnreadableError as problem:
             raise UnreadableError(f"{self._name}: {problem}") from None
         self.begin = after if denet_lines.kind(line) == "metadata" else 0
-        self._is_later = _is_later(line)
+        self._is_later, self._is_ours = _is_later(line), "denet_tui" in line
         return info
 
     def _goes_on(self, line: Line) -> bool:
@@ -217,8 +233,8 @@ class Track:
         empty = 0
         while True:
             raw = self._raw(at)
-            if summary := _SUMMARY.match(raw):  # it may be long, and all else of it the ticks have
-                self._end(at, raw, int(summary[1] or 0))
+            if raw.startswith(_SUMMARY):
+                self._end(at, raw)
                 return None
             if not raw.endswith(b"\n"):
                 if self._lines.next_part(at):
@@ -230,7 +246,7 @@ class Track:
                 return None
             line = self._parsed(at, raw)
             if line and denet_lines.kind(line) == "summary":
-                self._end(at, raw, self._told(at, partial(whole, line.get("left_out", 0))))
+                self._end(at, raw)
                 return None
             if line is not None:
                 return line, at, at + len(raw)
@@ -244,7 +260,7 @@ class Track:
         if raw == b"\n" or raw.startswith(_ASIDE):
             return None
         try:
-            line = json.loads(raw.decode("utf-8", "surrogatepass"))
+            line = _decode(raw.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             self._refuse(at, "it is not JSON")
         if not isinstance(line, dict):
@@ -253,28 +269,57 @@ class Track:
         aside = what in ("index", "keyframe") or (what, line.get("of")) == ("more", "summary")
         return None if aside else line
 
-    def _end(self, at: int, raw: bytes, lacking: int) -> None:
-        """The summary is there: nothing may come after it."""
+    def _end(self, at: int, raw: bytes) -> None:
+        """The summary is there, or what there is of it: nothing may come after it."""
+        if not raw.endswith(b"\n"):  # one that is too long is not looked through
+            self.complete = len(raw) > MOST_LINE and self._told(at, self._lines.ends_with_a_line)
+            return
         after = at + len(raw)
-        more = self._raw(after) if raw.endswith(b"\n") else b""
-        line = self._parsed(after, more) if more.startswith(b"{") and more.endswith(b"\n") else None
+        more = self._raw(after).rstrip(b"\0")  # which a file system leaves of a crash
+        try:
+            line = self._parsed(after, more) if more.startswith(b"{") and more.endswith(b"\n") else None
+        except UnreadableError:
+            line = None
         if line and denet_lines.kind(line) == "metadata":
             self._refuse(after, _ANOTHER)
-        self.complete = self._told(at, self._lines.ends_with_a_line)
-        self._lacking = lacking
+        try:
+            summary = self._parsed(at, raw) or {}
+            self._lacking = self._told(at, lambda: whole(summary.get("left_out", 0)))
+        except _DamagedError as problem:
+            self._wrong = f"{self._place(at)}, its summary, is damaged: {problem.why}"
+            return
+        self._wrong = f"{self._place(after)} comes after the summary, where nothing may" if more else ""
+        self.complete, self._summary = not more, (at, summary) if self._is_ours else None
+
+    def _compare(self, last: Snapshot) -> None:
+        """The summary with the tick before it; where ticks are missing, that has been told."""
+        if self._summary and not self._lacking and not last.detail.lacks:
+            at, summary = self._summary
+            if why := disagrees(summary, last):
+                self.complete, self._wrong = False, f"{self._place(at)}, its summary, is damaged: {why}"
+        self._summary = None
+
+    def _place(self, at: int) -> str:
+        part, number = self._lines.where(at)
+        return f"{visible(part)}, line {number:,}" if part else f"line {number:,}"
+
+    def _look_for_another(self, at: int) -> None:
+        if self._told(0, partial(self._lines.replaced, at)):
+            raise UnreadableError(f"{self._name}: it was written anew meanwhile, this is its end: open it again")
 
     def _refuse(self, at: int, why: str) -> NoReturn:
-        part, number = self._lines.where(at)
-        name = f"{self._name}, {visible(part)}" if part else self._name
-        raise _DamagedError(f"{name}, line {number:,}: {why}", at, why)
+        self._look_for_another(at)
+        raise _DamagedError(f"{self._name}, {self._place(at)}: {why}", at, why)
 
     @property
     def growing(self) -> bool:
         """Whether more may come."""
-        return not self.complete and (self.streams or not self._lines.is_stream)
+        return not self.complete and not self._wrong and (self.streams or not self._lines.is_stream)
 
     def ending(self) -> str:
         """What is to be said where nothing comes for now: whether that is the end of the run; empty where it is."""
+        if self._wrong:
+            return self._wrong
         if self.complete and self._lacking:
             return f"the recording lacks its last {how_many(self._lacking, 'tick')}: its reader was too slow for them"
         if self.complete or self.streams:

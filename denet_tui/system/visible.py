@@ -19,6 +19,10 @@ _OBEYED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1
 """What a terminal obeys and does not show."""
 _MARKUP = re.compile(r"[\\`*\[<|&~]|^[#>]|(?<![^\W_])_|_(?![^\W_])")
 """Of Markdown: signs that mean something anywhere in a line, at its beginning, and at an end of a word."""
+_LINKED = re.compile(r"@|#(?=\d)|:(?=//)|(?<![^\W_])(?:www(?=\.)|GH(?=-\d))", re.IGNORECASE)
+"""What GitHub makes links of, escaped or not: people, who are told of it, issues and addresses; after these it must not
+go on as it does (https://docs.github.com/get-started/writing-on-github, https://github.github.com/gfm/#autolinks-extension-).
+"""
 
 
 class ReaderLeftError(BrokenPipeError):
@@ -70,8 +74,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def markdown(text: str) -> str:
-    """One line in which nothing counts as Markdown, nor ends a cell of a table."""
-    return _MARKUP.sub(r"\\\g<0>", visible(text.strip()))
+    """One line in which nothing counts as Markdown, is linked or tells anybody, nor ends a cell of a table."""
+    return _LINKED.sub(r"\g<0>&#8203;", _MARKUP.sub(r"\\\g<0>", visible(text.strip())))
 
 
 def wrapped(text: str, width: int, **how: Any) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from denet_tui.detail import Detail
 from denet_tui.model import Loss
 from denet_tui.record.gate import Rule
+from denet_tui.system.visible import markdown
 from denet_tui.touched import FailedPath, File, Touched, Use
 from tests.forked import each
 from tests.record.made import INFO, OPENAT, READ, WRITE, counted, process, snapshot
@@ -191,6 +192,25 @@ def test_rules(tmp_path: Path) -> None:
     told = differed(*sides, *broken, *kept, status=1)
     assert set(re.findall(r"\*\*(.+)\*\* is so", told)) == set(BROKEN)
     differed(*sides, *broken[-2:], status=1)  # one is enough
+
+
+EACH_BROKEN = ("*/openat.calls > 5", "*/*.calls > 5", "*/openat.errors > 0", "*/read.calls > +0", "*/read.p10 > 1ns")
+EACH_KEPT = ("*/openat.calls > 60", "*/*.calls > 70", "*/openat.errors > +0", "*/rmdir.calls > 0")
+
+
+def test_a_rule_of_each_program_looks_at_each_by_itself(tmp_path: Path) -> None:
+    def side(name: str, reads: int) -> str:
+        rows = {"cc1": {OPENAT: counted(60, 3)}, "cat": {OPENAT: counted(60), READ: counted(reads)}}
+        both = [process(INFO.pid + at, rows[comm], comm=comm, end_s=0.4) for at, comm in enumerate(rows)]
+        return str(recorded(tmp_path / name, chained([snapshot(0.5, both, ended=both, running=False, status=0)])))
+
+    sides = side("a", 9), side("b", 10)
+    for rule, told in zip(
+        EACH_BROKEN, ("cat|cc1: calls 60", "cat: calls 69", "cc1: errors", "cat: calls 9", "cat: p10"), strict=True
+    ):
+        said = differed(*sides, "--fail-on", rule, status=1)
+        assert re.match(rf"- \*\*{re.escape(markdown(rule))}\*\* is so: ({told})", said), said
+    assert "is so" not in differed(*sides, *(word for rule in EACH_KEPT for word in ("--fail-on", rule)))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Served:
         """Whether one line has all of them; much quicker than to read all lines."""
         return any(all(text in line for text in texts) for line in self.told().splitlines())
 
-    def told(self) -> str:
+    def told(self, query: str = "") -> str:
         """The answer."""
         scheme, _, rest = self.where.partition(":")
         if scheme == "unix":
@@ -63,7 +63,7 @@ class Served:
         else:
             asked = http.client.HTTPConnection(rest.split("/")[2], timeout=PATIENCE)
         with contextlib.closing(asked):
-            asked.request("GET", "/metrics", headers=ACCEPT)
+            asked.request("GET", f"/metrics{query}", headers=ACCEPT)
             return asked.getresponse().read().decode()
 
 
@@ -117,6 +117,15 @@ def test_the_machine_by_cgroup_program_call_and_errno_from_who_may_do_nothing(tm
         served.process.terminate()
         assert served.process.wait(PATIENCE) == 0
     assert "whole machine" in served.said
+
+
+@pytest.mark.root
+def test_what_is_asked_for_by_name_is_answered_alone(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        eventually(lambda: served.has("denet_exact"), "the machine is watched")
+        some = parsed(served.told("?name[]=denet_exact&name[]=process_cpu_seconds_total&name[]=denet_calls_total"))
+        assert {key[0] for key in some} == {"denet_exact", "process_cpu_seconds_total", "denet_calls_total"}
+        assert parsed(served.told("?name[]=nothing")) == {}
 
 
 @pytest.mark.root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,44 @@ def test_a_time_of_denet_that_no_trace_has_room_for(tmp_path: Path, value: int) 
     path = tmp_path / "denet.jsonl"
     path.write_text(f'{{"pid":1,"cmd":["x"],"executable":"/x","t0_ms":{value}}}\n')
     takes(path)
+
+
+SUMMARIES = {
+    "cut off": (lambda line: line[:-300] + b"\xff{{[\n", "line {last}, its summary, is damaged: it is not JSON"),
+    "no numbers": (lambda line: re.sub(rb":\d+", b":NaN", line), "summary, is damaged: it is not JSON"),
+    "negative": (lambda line: re.sub(rb":\d+", b":-1", line), "damaged: a field has a value that there cannot be"),
+    "texts": (lambda line: re.sub(rb":(\d+)(?=[,}])", rb':"\1"', line), "line {last}, its summary, is damaged: a "),
+    "others": (lambda line: re.sub(rb'"calls":\d+', b'"calls":7', line), "numbers are not those of the ticks before"),
+    "empty": (lambda _: b'{"kind":"summary"}\n', "damaged: the field lost is missing"),
+    "left out": (lambda line: line.replace(b'{', b'{"left_out":-1,', 1), "a number that there cannot be"),
+    "spelled": (lambda line: line.replace(b'{', b'{ ', 1).replace(b'"calls":', b'"calls":-'), "is damaged: a field"),
+    "garbage": (lambda line: line + b"\xff\x00", "line {next} comes after the summary, where nothing may"),
+    "a line": (lambda line: line + b"{}\n", "line {next} comes after the summary, where nothing may"),
+    "zeros": (lambda line: line + bytes(4096) + b"}", "line {next} comes after the summary, where nothing may"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", SUMMARIES)
+@pytest.mark.parametrize("pieces", [False, True])
+def test_a_summary_that_is_damaged_is_named_and_makes_nothing_complete(
+    recording: Path, tmp_path: Path, how: str, *, pieces: bool
+) -> None:
+    sound = recording if pieces else recorded(tmp_path / "rec.jsonl", told())
+    assert Totals.of(opened(sound)).as_object()["complete"]
+    *lines, last = sound.read_bytes().splitlines(keepends=True)
+    damage, says = SUMMARIES[how]
+    path = tmp_path / "damaged"
+    path.write_bytes(b"".join(lines) + damage(last))
+    track = opened(path)
+    totals = Totals.of(track)
+    assert says.format(last=len(lines) + 1, next=len(lines) + 2) in totals.ending
+    assert (totals.as_object()["complete"], track.growing) == (False, False)
+    assert totals.ending.isprintable()
+    assert totals.last == Totals.of(opened(sound)).last
+
+
+def test_a_summary_alone_is_no_recording(recording: Path, tmp_path: Path) -> None:
+    path = tmp_path / "alone"
+    path.write_bytes(recording.read_bytes().splitlines(keepends=True)[-1])
+    with pytest.raises(UnreadableError, match="it is no recording"):
+        opened(path)

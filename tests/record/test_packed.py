@@ -214,3 +214,14 @@ def test_the_folder_is_told_under_sudo_too(person: Person) -> None:
     assert done.returncode == 0, done.stderr
     first = json.loads((person.home / "told.jsonl").read_text().partition("\n")[0])
     assert first["denet_tui"]["cwd"] == str(person.home / "work")
+
+
+@pytest.mark.parametrize("ending", ["bz2", "xz", "lz4", "XZ.2"])
+def test_a_name_of_another_packer_is_refused_before_anything_is_emptied(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rec.jsonl.{ending}"
+    path.write_text("mine")
+    recorder = Recorder(INFO, category, path=path)
+    with pytest.raises(RecordError, match=rf"nothing here packs \.{ending[:2]}.*; end its name in \.gz or \.zst"):
+        recorder.start()
+    recorder.close()
+    assert path.read_text() == "mine"

@@ -6,13 +6,15 @@ import itertools
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from denet_tui.model import Snapshot
+from denet_tui.counts import added
+from denet_tui.model import Counters, Snapshot, Syscall, added_up
 from denet_tui.record.playback import Playback
 from denet_tui.record.read import UnreadableError
 from denet_tui.record.track import Track
@@ -38,7 +40,17 @@ def long_run() -> list[Snapshot]:
         found.append(
             snapshot((tick + 1) / 2, [make, *others], ended=others, running=not last, status=0 if last else None)
         )
-    return chained(found)
+    return list(summed_up(chained(found)))
+
+
+def summed_up(ticks: list[Snapshot]) -> Iterator[Snapshot]:
+    """With what all ticks so far have counted, as those of a sampler have it."""
+    calls: dict[Syscall, Counters] = {}
+    errnos = Counter[tuple[Syscall, int]]()
+    for each in ticks:
+        calls = dict(added((calls, each.recent)))
+        errnos.update(each.errnos)
+        yield each._replace(syscalls=calls, total=added_up(calls.values()), errnos=dict(errnos))
 
 
 class Played:
@@ -172,6 +184,25 @@ def test_a_file_that_grows_is_followed_and_left_and_followed_again(recording: Pa
             one.comes_to(TICKS / 2)
             eventually(lambda: not one.playback.state.following, "the summary ends it")
             assert not one.playback.state.told
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_a_file_that_is_written_anew_is_followed_no_more_and_it_says_so(
+    recording: Path, tmp_path: Path, share: float, *, packed: bool
+) -> None:
+    """Whether the new one is shorter so far than what was read, or longer already."""
+    path = tmp_path / f"rec.jsonl{'.gz' * packed}"
+    other = recorded(tmp_path / path.name.replace("rec", "other"), long_run(), INFO._replace(start_wall_ms=1))
+    old = recorded(path, long_run()).read_bytes()
+    path.write_bytes(old[: old.rindex(b'{"kind":"tree"') if not packed else -20])
+    with played(path) as one:
+        one.says("growing, or cut off")
+        new = other.read_bytes()
+        path.write_bytes(new[: int(len(new) * share)])
+        one.says(f"{path}: it was written anew meanwhile")
+        eventually(lambda: not one.playback.state.following, "nothing more is waited for")
+        assert one.playback.state.told.count("\n") == 0
 
 
 @pytest.mark.parametrize("kept", [1.0, 0.5])

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -57,8 +58,24 @@ def test_nothing_counts_as_markdown(text: str) -> None:
         inline = [token for token in reader.parse(page) if token.type == "inline"]
         words = [token for each in inline for token in each.children or ()]
         assert {token.type for token in words} <= {"text"}, page
-        assert visible(text.strip()) in "".join(token.content for token in words), page
+        assert visible(text.strip()) in "".join(token.content for token in words).replace("\u200b", ""), page
     assert not [token for token in reader.parse(shown) if token.type in ("heading_open", "blockquote_open")]
+
+
+LINKED = ("@torvalds", "a @a/team,", "https://example.org/x", "ftp://h", "www.example.org", "(WWW.example.org",
+          "me@example.org", "#1", "a/b#12", "see #3", "GH-4", "~~x~~", "&lt;", "_@a_", "`@a`")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LINKED)
+def test_github_links_nothing_and_tells_nobody(text: str) -> None:
+    """GitHub looks for names and issues in what is left of the markup as text: `&#8203;` is a space there."""
+    reader = MarkdownIt("commonmark", {"linkify": True}).enable(["table", "strikethrough", "linkify"])
+    for page in (f"- {markdown(text)} .", f"| a | b |\n|---|---|\n| {markdown(text)} | . |"):
+        words = [token for each in reader.parse(page) if each.type == "inline" for token in each.children or ()]
+        assert {token.type for token in words} == {"text"}
+        shown = "".join(token.content for token in words)
+        assert not re.search(r"@\w|#\d|GH-\d|://|www\.", shown, re.IGNORECASE)
+        assert text in shown.replace("\u200b", "")
 
 
 @given(st.text(), st.sampled_from(["ascii", "utf-8", "latin-1"]))
