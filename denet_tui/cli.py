@@ -158,13 +158,17 @@ def machine(**options: Any) -> NoReturn:
 @main.command(
     epilog=examples(
         ("denet-tui view build.jsonl", "what `denet-tui run -o build.jsonl` has recorded, or still records"),
-        ("ssh host sudo denet-tui run --json -- make | denet-tui view -", "watch another machine"),
+        ("ssh -n HOST sudo denet-tui run --json -- make 2> said | denet-tui view -", "another machine"),
     )
 )
 @global_options
 @recordings(metavar="FILE|-")
 def view(recording: str, **options: Any) -> NoReturn:
-    """Show a recording on the live screen; - reads a stream. Files that denet wrote will do as well."""
+    """Show a recording on the live screen; - reads a stream. Files that denet wrote will do as well.
+
+    space plays and stops, + - change the speed, ( ) step, T goes to a moment, J to a burst, exec, exit, slow call
+    or loss, } { to the next and the one before; `ssh -n` leaves the keys to the screen, 2> keeps stderr off it.
+    """
     from denet_tui.commands import targets
     from denet_tui.commands import view as viewing
 
@@ -226,11 +230,10 @@ def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> 
     """Compare recordings of before and after, by program and system call, as Markdown; times only of three a side.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much
-    at most; * as the program is each by itself, as the call all together; p10 is what nine of ten take at least. Exits
-    with 0, 1 where a rule is broken, and 125 where none can be decided: something cannot be read, is cut off or is not
-    exact, or a rule names what there is not; so with a rule of how much more time (time, p10 with +), of which noise
-    cannot be told: fewer than three different recordings a side. With three, a rule of how much more time is broken by
-    what is beyond noise.
+    at most; */ is each program by itself, *. any call; p10 is what nine of ten take at least. Exits with 0, 1 where a
+    rule is broken, and 125 where none can be decided: something cannot be read, is cut off or is not exact, or a rule
+    names what there is not; so a rule of how much more time (time, p10 with +) that cannot be told from noise: fewer
+    than three different recordings a side. With three, a rule of how much more time is broken by what is beyond noise.
     """
     from denet_tui.commands import diff as differing
     from denet_tui.commands import targets
