@@ -158,8 +158,8 @@ def machine(**options: Any) -> NoReturn:
 
 @main.command(
     epilog=examples(
-        ("denet-tui view build.jsonl", "what `denet-tui run -o build.jsonl` has recorded, or still records"),
-        ("ssh host sudo denet-tui run --json -- make | denet-tui view -", "watch another machine"),
+        ("denet-tui view build.jsonl", "space plays, + - set the speed, T goes to a moment, J to an event; ? has more"),
+        ("ssh -n HOST sudo denet-tui run --json -- make 2> said | denet-tui view -", "another machine"),
     )
 )
 @global_options
@@ -227,10 +227,9 @@ def diff(recording: tuple[str, ...], rules: tuple[str, ...], **options: Any) -> 
     """Compare recordings of before and after, by program and system call, as Markdown; times only of three a side.
 
     A RULE is [PROGRAM/]SYSCALL.calls|errors|time|p10 > [+]NUMBER[%|ns|us|ms|s]: with + by how much more, else how much
-    at most; * as the program is each by itself, as the call all together; p10 is what nine of ten take at least. Exits
-    with 0, 1 where a rule is broken, and 125 where none can be decided: something cannot be read, is cut off or not
-    exact, or a rule names what there is not; or how much more time (time, p10 with +) is asked of fewer than three
-    different recordings a side: with three such a rule is broken by what is beyond noise.
+    at most; */ is each program by itself, *. any call; p10 is what nine of ten take at least. Exits with 0, 1 where a
+    rule is broken, and 125 where it cannot be decided: something cannot be read, is cut off or not exact, a rule names
+    what there is not, or asks how much more time (time, p10 with +) of fewer than three different recordings a side.
     """
     from denet_tui.commands import diff as differing
     from denet_tui.commands import targets

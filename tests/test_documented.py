@@ -36,7 +36,7 @@ def shown(page: Path) -> Iterator[list[str]]:
         commands = " ".join(f"{shlex.quote(word)}" for word in lexer)
         for part in re.split(r" '(?:[|&<>;]+)' ?", commands):
             words = shlex.split(part)
-            while words and words[0] in ("sudo", "ssh", "HOST"):
+            while words and words[0] in ("sudo", "ssh", "-n", "HOST"):
                 del words[0]
             if words and words[0] in ("denet-tui", "make"):
                 yield [PLACEHOLDERS.get(word, word) for word in words]

@@ -87,7 +87,7 @@ def test_of_an_ended_process_the_details_are_whole_though_there_is_no_summary(tm
 
 @pytest.mark.root
 def test_another_machine_is_watched_through_ssh(tmp_path: Path, sshd: list[str]) -> None:
-    ssh = " ".join([*sshd, f"'cd {tmp_path} && {DENET_TUI} run --json --summary summary -- sh script'"])
+    ssh = " ".join([*sshd, "-n", f"'cd {tmp_path} && {DENET_TUI} run --json --summary summary -- sh script'"])
     (tmp_path / "script").write_text(CALLS)
     with tmux(tmp_path) as terminal:
         terminal.line(f"{ssh} 2> said | {DENET_TUI} view -; echo status $?")
