@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -102,6 +103,8 @@ def _parsed(path: Path) -> tuple[dict[str, Any], SettingsText | None]:
     except FileNotFoundError:
         return {}, None
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            raise  # which is no fault of this file
         reason = (
             files.explain(error, "put it right, or move it away") if isinstance(error, OSError) else "it is not UTF-8"
         )
