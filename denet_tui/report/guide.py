@@ -35,6 +35,8 @@ ROWS = (
             "Quick Diagnosis Tool",
             "cargo run --bin ebpf_diag --features ebpf",
             "cargo run --bin ebpf_diag --features ebpf -- --debug",
+            "eBPF Troubleshooting Guide",
+            "Common Issues and Solutions",
         ),
         "sudo denet-tui diag",
         "looks at everything, says what was seen, why it matters and how to put it right; nothing has to be built",

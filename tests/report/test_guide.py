@@ -17,7 +17,9 @@ from tests.real import REPOSITORY
 from tests.watch.helpers import denet
 
 OF_THE_GUIDE = """
+eBPF Troubleshooting Guide
 Using Debug Mode
+Common Issues and Solutions
 Quick Diagnosis Tool
 Permission Denied Errors
 Check if running as root
