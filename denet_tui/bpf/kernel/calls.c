@@ -2,6 +2,15 @@
  * A call's entry and its return, in their order.
  */
 
+/* As `meet`, without asking for the time where the thread was told to be on a CPU, as it nearly always was. */
+static __always_inline void meet_at_call(struct task *task)
+{
+#ifdef TIMED
+    if (task->clock.where > ON_CPU)
+        miss(task, bpf_ktime_get_ns());
+#endif
+}
+
 static __always_inline void enter(u64 place, s32 nr)
 {
     if (is_stranger(place))
@@ -17,10 +26,7 @@ static __always_inline void enter(u64 place, s32 nr)
         return;
     }
     u32 now = current_epoch();
-#ifdef TIMED
-    if (task->clock.where > ON_CPU)
-        meet(task, bpf_ktime_get_ns());
-#endif
+    meet_at_call(task);
     if (task->state == INSIDE || task->state == UNKEPT) { /* the kernel has skipped us at its exit */
         lose(now, SKIPPED);
         if (task->state == INSIDE)
@@ -80,10 +86,7 @@ static __always_inline void leave(void *ctx, u64 place, s64 result)
     if (!is_allowed(self.cred) && !has_left(self.tid)) /* the call by which it has left is still this user's */
         return;
     u32 now = current_epoch();
-#ifdef TIMED
-    if (task->clock.where > ON_CPU)
-        meet(task, bpf_ktime_get_ns());
-#endif
+    meet_at_call(task);
     u8 state = task->state;
     task->state = IDLE;
 #ifdef TIMED
