@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-import tomllib
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -109,6 +107,8 @@ def _parsed(path: Path) -> tuple[dict[str, Any], SettingsText | None]:
             files.explain(error, "put it right, or move it away") if isinstance(error, OSError) else "it is not UTF-8"
         )
         raise SettingsError(f"cannot read the settings in {path}: {reason}") from None
+    import tomllib  # a run without a settings file needs none of it
+
     try:
         return tomllib.loads(text), SettingsText(path, text)
     except tomllib.TOMLDecodeError as error:
@@ -172,6 +172,8 @@ def _table(source: SettingsText, found: dict[str, Any], name: str, what: str) ->
 def _known(source: SettingsText, table: str, found: Collection[str], names: Collection[str]) -> None:
     for name in found:
         if name not in names:
+            from difflib import get_close_matches
+
             close = get_close_matches(name, names, 3) or sorted(names)[:12]
             more = ", …" if len(names) > len(close) else ""
             raise source.wrong(table, name, f"there is no setting {name}; allowed are {_listed(close)}{more}")
